@@ -1,0 +1,118 @@
+"""Tokenized texts become padded batches, bucketed by length, in a seeded order.
+
+Padding a batch costs as much as its longest text, so texts of like length go together. The
+order is a pure function of seed and epoch: a run that was stopped finds its place again.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlp_rnn.data.tokenizer import PAD_ID
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+__all__ = ["Batch", "TokenizedTexts", "epoch_order", "length_order"]
+
+# Texts sorted together, in batches: large enough to pad little, small enough to stay shuffled.
+BATCHES_PER_BUCKET = 50
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B texts padded to the longest of them.
+
+    `input_ids` int64 (B, T), `PAD_ID` after each text; `lengths` int64 (B,), each in 1..T;
+    `labels` int64 (B,); `rows` int64 (B,), positions in the `TokenizedTexts`.
+    """
+
+    input_ids: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    rows: NDArray[np.int64]
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens without padding."""
+        return int(self.lengths.sum())
+
+
+class TokenizedTexts:
+    """One split's token ids, read in place from a memory-mapped Arrow table.
+
+    The table has a list column `input_ids` and an int64 column `label`. Nothing is copied
+    but 16 bytes a text.
+    """
+
+    def __init__(self, dataset: "Dataset") -> None:
+        chunks = dataset.data.column("input_ids").chunks
+        self._values: list[NDArray[np.int32]] = []
+        starts, lengths, chunk_of_row = [], [], []
+        for number, chunk in enumerate(chunks):
+            offsets = chunk.offsets.to_numpy().astype(np.int64)
+            # `values`, unlike `flatten()`, keeps the positions that the offsets count from
+            self._values.append(chunk.values.to_numpy(zero_copy_only=True))
+            starts.append(offsets[:-1])
+            lengths.append(np.diff(offsets))
+            chunk_of_row.append(np.full(len(chunk), number, dtype=np.int32))
+        self._starts = np.concatenate(starts)
+        self._chunk = np.concatenate(chunk_of_row)
+        self.lengths: NDArray[np.int64] = np.concatenate(lengths)
+        self.labels: NDArray[np.int64] = dataset.data.column("label").to_numpy().astype(np.int64)
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def batch(self, rows: NDArray[np.int64]) -> Batch:
+        """The texts at `rows`, padded to the longest of them."""
+        lengths = self.lengths[rows]
+        input_ids = np.full((len(rows), int(lengths.max())), PAD_ID, dtype=np.int64)
+        for i, row in enumerate(rows):
+            start, length = self._starts[row], lengths[i]
+            input_ids[i, :length] = self._values[self._chunk[row]][start : start + length]
+        return Batch(input_ids, lengths, self.labels[rows], rows)
+
+    def batches(self, order: Sequence[NDArray[np.int64]]) -> Iterator[Batch]:
+        """The batches of an order, one after the other."""
+        for rows in order:
+            yield self.batch(rows)
+
+
+def epoch_order(
+    lengths: NDArray[np.int64], batch_size: int, seed: int, epoch: int
+) -> list[NDArray[np.int64]]:
+    """Rows of each training batch of one epoch: every row once, like lengths together.
+
+    Rows are shuffled, cut into buckets of `BATCHES_PER_BUCKET` batches, sorted by length within
+    a bucket and cut into batches, which are shuffled in turn.
+    """
+    generator = np.random.default_rng([seed, epoch])
+    rows = generator.permutation(len(lengths))
+    size = batch_size * BATCHES_PER_BUCKET
+    batches = [
+        batch
+        for start in range(0, len(rows), size)
+        for batch in _cut(_sort(rows[start : start + size], lengths), batch_size)
+    ]
+    return [batches[i] for i in generator.permutation(len(batches))]
+
+
+def length_order(lengths: NDArray[np.int64], batch_size: int) -> list[NDArray[np.int64]]:
+    """Rows of each batch for answering: every row once, sorted by length, longest first.
+
+    The longest first, so that too large a batch fails at once.
+    """
+    rows = np.arange(len(lengths))
+    return _cut(_sort(rows, lengths)[::-1].copy(), batch_size)
+
+
+def _sort(rows: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    return rows[np.argsort(lengths[rows], kind="stable")]
+
+
+def _cut(rows: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
