@@ -1,0 +1,68 @@
+"""The sizes of a network become its parameter counts.
+
+Imports no torch, so that a saved classifier can be checked without it.
+"""
+
+from dataclasses import dataclass
+
+__all__ = ["GATES", "Architecture"]
+
+GATES = {"lstm": 4, "gru": 3, "rnn": 1}
+"""Matrix products per step and direction of each cell."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Everything that fixes the shapes of a network's parameters.
+
+    `cell` is `lstm`, `gru`, `rnn` or `average` (no recurrence: the pooled embeddings are
+    classified directly, and `hidden_size`, `num_layers` and `bidirectional` are 0, 0, False).
+    """
+
+    cell: str
+    vocab_size: int
+    num_labels: int
+    embedding_size: int
+    hidden_size: int
+    num_layers: int
+    bidirectional: bool
+    pooling: str
+
+    @property
+    def num_directions(self) -> int:
+        """2 when bidirectional, else 1."""
+        return 2 if self.bidirectional else 1
+
+    @property
+    def output_size(self) -> int:
+        """Features of one step after the encoder (D)."""
+        if self.cell == "average":
+            return self.embedding_size
+        return self.hidden_size * self.num_directions
+
+    @property
+    def pooled_size(self) -> int:
+        """Features of one text after pooling."""
+        return self.output_size * (2 if self.pooling == "max_mean" else 1)
+
+    def parameter_counts(self) -> dict[str, int]:
+        """Parameters by part: `embedding`, `recurrent`, `head` (pooling included) and `total`."""
+        embedding = self.vocab_size * self.embedding_size
+        recurrent = 0
+        input_size = self.embedding_size
+        for _ in range(self.num_layers):
+            # two bias vectors per gate, as in torch
+            one_direction = (
+                GATES[self.cell] * self.hidden_size * (input_size + self.hidden_size + 2)
+            )
+            recurrent += one_direction * self.num_directions
+            input_size = self.output_size
+        head = (self.pooled_size + 1) * self.num_labels
+        if self.pooling == "attention":
+            head += self.output_size * (self.output_size + 2)
+        return {
+            "embedding": embedding,
+            "recurrent": recurrent,
+            "head": head,
+            "total": embedding + recurrent + head,
+        }

@@ -1,0 +1,116 @@
+"""Embedded texts become one state a step, left to right and right to left."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from nlp_rnn.model.architecture import Architecture
+from nlp_rnn.model.lanes import run_in_lanes
+from nlp_rnn.model.reversal import reversal_index, reverse_texts
+
+__all__ = ["RecurrentEncoder", "initialize_recurrent"]
+
+_LAYERS: dict[str, tuple[Callable[..., nn.RNNBase], Callable[..., tuple[Tensor, ...]]]] = {
+    "lstm": (nn.LSTM, torch.lstm),
+    "gru": (nn.GRU, torch.gru),
+    "rnn": (nn.RNN, torch.rnn_tanh),
+}
+
+
+class RecurrentEncoder(nn.Module):
+    """Read each text left to right and, if bidirectional, right to left.
+
+    LSTM: Hochreiter & Schmidhuber 1997 with a forget gate (Gers et al. 2000).
+    GRU: Cho et al. 2014, arXiv:1406.1078; as in torch, the reset gate acts after the
+    recurrent product, so published Cho weights do not carry over. RNN: Elman 1990, tanh.
+
+    Promise: what lies beyond a text's length never changes its result, nor does the company
+    it keeps in a batch.
+
+    Texts are never packed: on a CPU torch computes a packed batch step by step in Python-sized
+    pieces, 2 to 7 times slower. Left to right, padding comes after a text and cannot reach it.
+    Right to left, each text is first reversed within its own length, so again the padding
+    comes last. Parameters carry torch's own names, `rnn.weight_ih_l0` … `_reverse`.
+    """
+
+    def __init__(self, architecture: Architecture, dropout: float = 0.0) -> None:
+        super().__init__()
+        layer, self._run = _LAYERS[architecture.cell]
+        self._gated_cell = architecture.cell == "lstm"
+        self.dropout = dropout
+        # A container of parameters; `forward` calls each direction by itself.
+        self.rnn = layer(
+            architecture.embedding_size,
+            architecture.hidden_size,
+            num_layers=architecture.num_layers,
+            bidirectional=architecture.bidirectional,
+        )
+
+    def forward(self, embedded: Tensor, lengths: Tensor) -> Tensor:
+        """States (T, B, D) of embedded texts (T, B, E) with `lengths` int64 (B,).
+
+        States beyond a text's length are not meaningful; pooling leaves them out.
+        """
+        steps = embedded  # (T, B, E)
+        index = reversal_index(lengths, steps.shape[0]) if self.rnn.bidirectional else None
+        for layer in range(self.rnn.num_layers):
+            if layer > 0 and self.dropout > 0:
+                steps = nn.functional.dropout(steps, self.dropout, self.training)
+            if index is None:
+                (steps,) = self._directions([steps], [f"l{layer}"])  # (T, B, H)
+            else:
+                forward, backward = self._directions(
+                    [steps, reverse_texts(steps, index)], [f"l{layer}", f"l{layer}_reverse"]
+                )
+                steps = torch.cat([forward, reverse_texts(backward, index)], dim=2)  # (T, B, D)
+        return steps
+
+    def _directions(self, inputs: list[Tensor], suffixes: list[str]) -> list[Tensor]:
+        """One layer, each direction over its own input (T, B, features): (T, B, H) each."""
+        parameters = [
+            [
+                getattr(self.rnn, f"{name}_{suffix}")
+                for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            ]
+            for suffix in suffixes
+        ]
+        return run_in_lanes(
+            [self._direction] * len(inputs),
+            [[steps, *weights] for steps, weights in zip(inputs, parameters, strict=True)],
+        )
+
+    def _direction(self, steps: Tensor, *weights: Tensor) -> Tensor:
+        """From a zero state over (T, B, features): (T, B, H)."""
+        zero = steps.new_zeros(1, steps.shape[1], self.rnn.hidden_size)
+        state = (zero, zero) if self._gated_cell else zero
+        # has_biases, num_layers, dropout, train, bidirectional, batch_first
+        return self._run(steps, state, weights, True, 1, 0.0, self.training, False, False)[0]
+
+
+def initialize_recurrent(rnn: nn.RNNBase, *, orthogonal: bool, forget_bias: float | None) -> None:
+    """Set the parameters of `rnn` in place from torch's default generator.
+
+    `orthogonal`: each gate's recurrent matrix orthogonal (Saxe et al. 2014, arXiv:1312.6120),
+    its input matrix Glorot uniform (Glorot & Bengio 2010); otherwise all uniform in
+    ±1/sqrt(hidden_size), torch's own. Biases are 0 but `forget_bias`: the LSTM's forget gate
+    (Jozefowicz et al. 2015), the GRU's update gate, which in torch keeps the old state. torch
+    adds two bias vectors; the first carries the whole value and the second is 0.
+    """
+    hidden = rnn.hidden_size
+    # rows of the gate that keeps the old state: LSTM i, f, g, o; GRU r, z, n
+    keeps = slice(hidden, 2 * hidden)
+    with torch.no_grad():
+        for name, parameter in rnn.named_parameters():
+            if name.startswith("bias"):
+                parameter.zero_()
+                if forget_bias is not None and name.startswith("bias_ih"):
+                    parameter[keeps] = forget_bias
+            elif not orthogonal:
+                nn.init.uniform_(parameter, -(hidden**-0.5), hidden**-0.5)
+            else:
+                fill = (
+                    nn.init.orthogonal_ if name.startswith("weight_hh") else nn.init.xavier_uniform_
+                )
+                for gate in torch.split(parameter, hidden):
+                    fill(gate)

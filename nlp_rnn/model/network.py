@@ -1,0 +1,117 @@
+"""Token ids become logits: embedding → encoder → pooling → linear."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from nlp_rnn.config import GatedConfig, ModelConfig, RecurrentConfig, RecurrentInit
+from nlp_rnn.data.tokenizer import PAD_ID, UNKNOWN_ID
+from nlp_rnn.model.architecture import Architecture
+from nlp_rnn.model.encoder import RecurrentEncoder, initialize_recurrent
+from nlp_rnn.model.pooling import make_pooling
+
+__all__ = ["Dropouts", "TextNetwork", "architecture_of", "make_network"]
+
+EMBEDDING_SD = 0.1
+
+
+@dataclass(frozen=True)
+class Dropouts:
+    """Probabilities, acting in training only.
+
+    `word`: a token is read as unknown. `embedding`: a feature of the embedding is zeroed for
+    a whole text (Gal & Ghahramani 2016, arXiv:1512.05287: the same mask at every step).
+    `layer`: between recurrent layers, torch's `dropout`. `head`: before the last linear layer.
+    """
+
+    word: float = 0.0
+    embedding: float = 0.0
+    layer: float = 0.0
+    head: float = 0.0
+
+
+class TextNetwork(nn.Module):
+    """A recurrent text classifier, or with `cell="average"` one without recurrence.
+
+    Promise: padding, batch mates and batch size change no logit beyond rounding.
+    """
+
+    def __init__(self, architecture: Architecture, dropouts: Dropouts | None = None) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.dropouts = dropouts or Dropouts()
+        self.embedding = nn.Embedding(architecture.vocab_size, architecture.embedding_size)
+        self.encoder = (
+            None
+            if architecture.cell == "average"
+            else RecurrentEncoder(architecture, self.dropouts.layer)
+        )
+        self.pooling = make_pooling(architecture)
+        self.head = nn.Linear(architecture.pooled_size, architecture.num_labels)
+
+    def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
+        """Logits float32 (B, C) of `input_ids` int64 (B, T) with `lengths` int64 (B,)."""
+        steps = self.embed(input_ids.t())  # (T, B, E)
+        if self.encoder is not None:
+            steps = self.encoder(steps, lengths)  # (T, B, D)
+        pooled = self.pooling(steps, lengths)  # (B, P)
+        pooled = nn.functional.dropout(pooled, self.dropouts.head, self.training)
+        logits: Tensor = self.head(pooled)
+        return logits.float()
+
+    def embed(self, tokens: Tensor) -> Tensor:
+        """Embeddings (T, B, E) of `tokens` int64 (T, B), dropouts applied in training."""
+        word, embedding = self.dropouts.word, self.dropouts.embedding
+        if self.training and word > 0:
+            dropped = torch.rand(tokens.shape, device=tokens.device) < word
+            tokens = tokens.masked_fill(dropped, UNKNOWN_ID)
+        steps: Tensor = self.embedding(tokens)
+        if self.training and embedding > 0:
+            keep = steps.new_empty(1, *steps.shape[1:]).bernoulli_(1 - embedding)
+            steps = steps * (keep / (1 - embedding))
+        return steps
+
+
+def architecture_of(config: ModelConfig, vocab_size: int, num_labels: int) -> Architecture:
+    """The sizes that a model's config has once the data is known."""
+    recurrent = config if isinstance(config, RecurrentConfig) else None
+    return Architecture(
+        cell=config.cell.name,
+        vocab_size=vocab_size,
+        num_labels=num_labels,
+        embedding_size=config.embedding_size,
+        hidden_size=recurrent.hidden_size if recurrent else 0,
+        num_layers=recurrent.num_layers if recurrent else 0,
+        bidirectional=recurrent.bidirectional if recurrent else False,
+        pooling=config.pooling.name,
+    )
+
+
+def make_network(config: ModelConfig, vocab_size: int, num_labels: int, seed: int) -> TextNetwork:
+    """A network with fresh parameters, the same for the same seed.
+
+    Embeddings are normal with standard deviation `EMBEDDING_SD`, the padding's are 0. The head
+    and attention are torch's own.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = TextNetwork(
+            architecture_of(config, vocab_size, num_labels),
+            Dropouts(
+                word=config.word_dropout,
+                embedding=config.embedding_dropout,
+                layer=config.dropout if isinstance(config, RecurrentConfig) else 0.0,
+                head=config.head_dropout,
+            ),
+        )
+        nn.init.normal_(network.embedding.weight, std=EMBEDDING_SD)
+        with torch.no_grad():
+            network.embedding.weight[PAD_ID] = 0.0
+        if network.encoder is not None and isinstance(config, RecurrentConfig):
+            initialize_recurrent(
+                network.encoder.rnn,
+                orthogonal=config.recurrent_init is RecurrentInit.orthogonal,
+                forget_bias=config.forget_bias if isinstance(config, GatedConfig) else None,
+            )
+    return network
