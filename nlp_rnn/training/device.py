@@ -1,0 +1,64 @@
+"""What a config asks of the machine becomes a torch device, a precision and a thread count."""
+
+import os
+
+import torch
+
+from nlp_rnn.config import Precision
+from nlp_rnn.errors import ConfigError
+from nlp_rnn.model.lanes import set_lanes
+
+__all__ = ["available_cores", "choose_device", "choose_precision", "share_cores"]
+
+
+def available_cores() -> int:
+    """Cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is the first CUDA device, else the CPU.
+
+    Raises:
+        ConfigError: no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(
+            f"trainer.device={name} is no device. Type trainer.device=auto, cpu, cuda or cuda:1."
+        ) from None
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            raise ConfigError(
+                f"trainer.device={name} is not here: torch {torch.__version__} finds {count} CUDA "
+                "devices. Type trainer.device=cpu."
+            )
+    elif device.type != "cpu":
+        raise ConfigError(f"trainer.device={name} is not supported. Type cpu or cuda.")
+    return device
+
+
+def choose_precision(precision: Precision, device: torch.device) -> torch.dtype:
+    """The dtype of matrix products: `auto` is bfloat16 where the hardware multiplies it natively.
+
+    A CPU without AVX512-BF16 or AMX emulates bfloat16, slower than float32.
+    """
+    if precision is Precision.fp32:
+        return torch.float32
+    if precision is Precision.bf16:
+        return torch.bfloat16
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.bfloat16 if native else torch.float32
+
+
+def share_cores(threads: int) -> None:
+    """Give each direction of a layer half of `threads`; one thread serves both in turn."""
+    set_lanes(min(2, threads))
+    torch.set_num_threads(max(1, threads // 2))
