@@ -1,12 +1,13 @@
 """The shape and limits of one run: what YAML and the command line may say, as typed schemas.
 
 Hydra composes `conf/` onto these dataclasses, so a misspelt key, a wrong type and an unknown
-cell are refused while the config is composed; `check` refuses what only shows across fields.
+cell are refused while the config is composed.
 """
 
 import dataclasses
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -38,9 +39,9 @@ __all__ = [
     "TokenizerKind",
     "TrackingConfig",
     "TrainerConfig",
-    "check",
     "conf_dir",
     "flatten",
+    "known_keys",
     "plain",
     "register_schemas",
     "signature",
@@ -167,12 +168,15 @@ class TrainerConfig:
 
     batch_size: int = 64
     max_epochs: int | None = None
+    max_updates: int | None = None
+    max_minutes: float | None = None
     patience: int = 3
     monitor: Monitor = Monitor.macro_f1
     label_smoothing: float = 0.0
     precision: Precision = Precision.auto
     device: str = "auto"
     threads: int | None = None
+    checkpoint_minutes: float = 10.0
 
 
 @dataclass
@@ -198,22 +202,37 @@ class RunConfig:
     seed: int = 1
 
 
+SCHEMAS: dict[str, dict[str, type]] = {
+    "data": {"stories": StoriesConfig, "files": FilesConfig, "hub": HubConfig},
+    "tokenizer": {"counted": CountedTokenizerConfig, "unigram": TokenizerConfig},
+    "model": {"gated": GatedConfig, "recurrent": RecurrentConfig, "average": AverageConfig},
+    "optimizer": {"adamw": OptimizerConfig},
+    "trainer": {"trainer": TrainerConfig},
+    "tracking": {"mlflow": TrackingConfig},
+}
+
+
 def register_schemas() -> None:
     """Put the schemas into Hydra's ConfigStore; `conf/*/*.yaml` name them in their defaults."""
     from hydra.core.config_store import ConfigStore
 
     store = ConfigStore.instance()
     store.store(name="run_schema", node=RunConfig)
-    for group, schemas in {
-        "data": {"stories": StoriesConfig, "files": FilesConfig, "hub": HubConfig},
-        "tokenizer": {"counted": CountedTokenizerConfig, "unigram": TokenizerConfig},
-        "model": {"gated": GatedConfig, "plain": RecurrentConfig, "average": AverageConfig},
-        "optimizer": {"adamw": OptimizerConfig},
-        "trainer": {"trainer": TrainerConfig},
-        "tracking": {"mlflow": TrackingConfig},
-    }.items():
+    for group, schemas in SCHEMAS.items():
         for name, node in schemas.items():
             store.store(group=f"schema/{group}", name=name, node=node)
+
+
+def known_keys() -> dict[str, list[str]]:
+    """Every dotted key of any schema, with the choices in `conf/` whose schema has it."""
+    keys: dict[str, list[str]] = {"seed": []}
+    for group, schemas in SCHEMAS.items():
+        for path in sorted((conf_dir() / group).glob("*.yaml")):
+            named = re.search(rf"/schema/{group}@_here_: (\w+)", path.read_text(encoding="utf-8"))
+            if named:
+                for f in dataclasses.fields(schemas[named[1]]):
+                    keys.setdefault(f"{group}.{f.name}", []).append(f"{group}={path.stem}")
+    return keys
 
 
 def conf_dir() -> Path:
@@ -253,7 +272,13 @@ def flatten(config: Any) -> dict[str, Any]:
     return flat
 
 
-NOT_IN_SIGNATURE = ("seed", "tracking", "trainer.device", "trainer.threads")
+NOT_IN_SIGNATURE = (
+    "seed",
+    "tracking",
+    "trainer.device",
+    "trainer.threads",
+    "trainer.checkpoint_minutes",
+)
 
 
 def signature(config: RunConfig) -> str:
@@ -264,99 +289,3 @@ def signature(config: RunConfig) -> str:
         if not any(key == name or key.startswith(name + ".") for name in NOT_IN_SIGNATURE)
     }
     return hashlib.sha256(json.dumps(shaping).encode()).hexdigest()[:8]
-
-
-# Smallest and largest value of each number, both allowed; None is no bound.
-LIMITS: dict[str, tuple[float | None, float | None]] = {
-    "data.limit": (2, None),
-    "data.seed": (0, 2**32 - 1),
-    "data.train_rows": (20, None),
-    "data.test_rows": (2, None),
-    "data.train_sentences": (0, None),
-    "data.test_sentences": (0, None),
-    "tokenizer.vocab_size": (8, 1_000_000),
-    "tokenizer.min_frequency": (1, None),
-    "tokenizer.max_length": (1, None),
-    "model.embedding_size": (1, None),
-    "model.hidden_size": (1, None),
-    "model.num_layers": (1, 16),
-    "model.forget_bias": (-100, 100),
-    "optimizer.weight_decay": (0, None),
-    "optimizer.warmup_fraction": (0, 1),
-    "trainer.batch_size": (1, None),
-    "trainer.max_epochs": (1, None),
-    "trainer.patience": (1, None),
-    "trainer.threads": (1, None),
-    "seed": (0, 2**32 - 1),
-}
-FRACTIONS = (
-    "model.dropout",
-    "model.word_dropout",
-    "model.embedding_dropout",
-    "model.head_dropout",
-    "trainer.label_smoothing",
-)
-POSITIVE = ("optimizer.learning_rate", "optimizer.max_gradient_norm")
-
-
-def check(config: RunConfig) -> None:
-    """Raise `ConfigError` for a value out of range and for an option that could have no effect."""
-    flat = flatten(config)
-    for key, (low, high) in LIMITS.items():
-        value = flat.get(key)
-        if value is None:
-            continue
-        # `not (a <= b)` rather than `a > b`, so that NaN is refused too
-        if (low is not None and not low <= value) or (high is not None and not value <= high):
-            bound = f"at least {low}" if high is None else f"between {low} and {high}"
-            raise ConfigError(f"{key} must be {bound}, not {value}.")
-    for key in FRACTIONS:
-        if key in flat and not 0 <= flat[key] < 1:
-            raise ConfigError(f"{key} must be at least 0 and below 1, not {flat[key]}.")
-    for key in POSITIVE:
-        if not 0 < flat[key] < float("inf"):
-            raise ConfigError(f"{key} must be above 0, not {flat[key]}.")
-    if not 0 < config.data.validation_fraction < 1:
-        raise ConfigError(
-            "data.validation_fraction must lie between 0 and 1, "
-            f"not {config.data.validation_fraction}."
-        )
-    _check_together(config)
-
-
-def _check_together(config: RunConfig) -> None:
-    model = config.model
-    if isinstance(model, RecurrentConfig) and model.dropout > 0 and model.num_layers == 1:
-        raise ConfigError(
-            f"model.dropout={model.dropout} acts between layers, but model.num_layers=1: it would "
-            "do nothing. Type model.num_layers=2, or model.head_dropout=… to drop elsewhere."
-        )
-    if isinstance(model, AverageConfig) and model.pooling is Pooling.last:
-        raise ConfigError(
-            "model.pooling=last reads one embedding only when there is no recurrence. "
-            "Type model.pooling=mean, max, max_mean or attention."
-        )
-    if isinstance(model, AverageConfig) != (model.cell is Cell.average) or (
-        isinstance(model, GatedConfig) != (model.cell in (Cell.lstm, Cell.gru))
-    ):
-        raise ConfigError(
-            f"model.cell={model.cell.name} does not fit model={model.name}: "
-            f"type model={model.cell.name} instead of model.cell."
-        )
-    counted = isinstance(config.tokenizer, CountedTokenizerConfig)
-    if counted == (config.tokenizer.kind is TokenizerKind.unigram):
-        raise ConfigError(
-            f"tokenizer.kind={config.tokenizer.kind.name} does not fit tokenizer="
-            f"{config.tokenizer.name}: type tokenizer={config.tokenizer.kind.name} instead."
-        )
-    if config.optimizer.schedule is Schedule.constant and config.optimizer.warmup_fraction == 1:
-        raise ConfigError("optimizer.warmup_fraction=1 never reaches optimizer.learning_rate.")
-    if isinstance(config.data, FilesConfig):
-        text = config.data.text
-        if not (isinstance(text, str) and text) and not (
-            isinstance(text, list) and text and all(isinstance(t, str) and t for t in text)
-        ):
-            raise ConfigError(
-                f"data.text must be a column or a list of columns, not {text!r}. "
-                "Type data.text=title or 'data.text=[title,body]'."
-            )

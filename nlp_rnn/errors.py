@@ -20,7 +20,7 @@ class NlpRnnError(Exception):
 
 
 class ConfigError(NlpRnnError):
-    """The words of the command were wrong: an unknown key, a wrong value, options that contradict."""
+    """The words of the command were wrong: an unknown key, a wrong value, a contradiction."""
 
     exit_code = 2
 

@@ -1,8 +1,10 @@
-"""A network and tokenized texts become a better network; knows nothing of files or MLflow."""
+"""A network and tokenized texts become a better network; knows nothing of text or MLflow."""
 
 import time
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,6 +14,7 @@ from torch import Tensor, nn
 from nlp_rnn.config import Monitor, OptimizerConfig, TrainerConfig
 from nlp_rnn.data.batches import Batch, TokenizedTexts, epoch_order, length_order
 from nlp_rnn.errors import TrainingError
+from nlp_rnn.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from nlp_rnn.training.device import (
     available_cores,
     choose_device,
@@ -46,22 +49,23 @@ class EpochEnd:
     best: bool
 
 
-@dataclass
+@dataclass(frozen=True)
 class TrainingResult:
     """How a training ended; the network holds the weights of `best_epoch` (1-based).
 
     `seconds` is the wall time of training with validation, `update_seconds` that of the
-    updates alone; `tokens` counts what the updates read, padding left out.
+    updates alone; `tokens` counts what the updates read, padding left out. `stopped` says
+    what ended it: `epochs`, `patience`, `updates` or `minutes`.
     """
 
-    best_epoch: int = 0
-    epochs: int = 0
-    updates: int = 0
-    seconds: float = 0.0
-    update_seconds: float = 0.0
-    tokens: int = 0
-    stopped_early: bool = False
-    best_metrics: dict[str, float] = field(default_factory=dict)
+    best_epoch: int
+    epochs: int
+    updates: int
+    seconds: float
+    update_seconds: float
+    tokens: int
+    stopped: str
+    best_metrics: dict[str, float]
 
     @property
     def tokens_per_second(self) -> float:
@@ -70,8 +74,8 @@ class TrainingResult:
 
 
 # `max_epochs=null`: as many as read this many texts, within these bounds.
-TEXTS_TO_READ = 200_000
-EPOCHS = (6, 30)
+TEXTS_TO_READ = 100_000
+EPOCHS = (4, 20)
 
 
 def default_max_epochs(rows: int) -> int:
@@ -92,7 +96,14 @@ class Trainer:
         seed: int,
         on_update: Callable[[UpdateEnd], None] = lambda event: None,
         on_epoch: Callable[[EpochEnd], None] = lambda event: None,
+        checkpoint: Path | None = None,
     ) -> None:
+        """Prepare to train `network`; with `checkpoint`, go on from that file if it exists.
+
+        Raises:
+            ConfigError: `config.device` is not here.
+            TrainingError: the checkpoint is damaged.
+        """
         self.device = choose_device(config.device)
         share_cores(config.threads or available_cores())
         self.dtype = choose_precision(config.precision, self.device)
@@ -103,79 +114,133 @@ class Trainer:
         self.seed = seed
         self.on_update = on_update
         self.on_epoch = on_epoch
+        self.checkpoint = checkpoint
+        self.state = TrainingState()
+        self.best_weights: dict[str, Tensor] = {}
+        torch.manual_seed(seed)
+        if checkpoint is not None and checkpoint.is_file():
+            self.state, self.best_weights = load_checkpoint(
+                checkpoint, self.network, self.optimizer
+            )
+
+    @property
+    def precision(self) -> str:
+        """`fp32` or `bf16`."""
+        return "bf16" if self.dtype is torch.bfloat16 else "fp32"
 
     def fit(self, train: TokenizedTexts, validation: TokenizedTexts) -> TrainingResult:
         """Train, validating after each epoch; leaves the best weights in the network.
 
         Raises:
-            TrainingError: the loss or a gradient is no longer finite.
+            TrainingError: the loss is no longer finite.
         """
-        config, result = self.config, TrainingResult()
-        max_epochs = config.max_epochs or default_max_epochs(len(train))
+        config, state = self.config, self.state
+        self._max_epochs = config.max_epochs or default_max_epochs(len(train))
         per_epoch = -(-len(train) // config.batch_size)
-        best_weights: dict[str, Tensor] = {}
-        best_value = -np.inf
-        started = time.perf_counter()
-        torch.manual_seed(self.seed)
-        for epoch in range(1, max_epochs + 1):
-            loss = self._train_epoch(train, epoch, max_epochs, per_epoch, result)
-            metrics = score(validation.labels, self.logits(validation))
-            value = (
-                -metrics["loss"] if config.monitor is Monitor.loss else metrics[config.monitor.name]
-            )
-            best = value > best_value
-            if best:
-                best_value, result.best_epoch = value, epoch
-                result.best_metrics = metrics
-                best_weights = {
-                    name: tensor.detach().clone()
-                    for name, tensor in self.network.state_dict().items()
-                }
-            result.epochs = epoch
-            named = {"train/loss": loss, "train/tokens_per_second": result.tokens_per_second}
-            named |= {f"validation/{name}": value for name, value in metrics.items()}
-            self.on_epoch(EpochEnd(epoch, max_epochs, result.updates, named, best))
-            if epoch - result.best_epoch >= config.patience:
-                result.stopped_early = epoch < max_epochs
-                break
-        self.network.load_state_dict(best_weights)
-        result.seconds = time.perf_counter() - started
-        return result
+        self._total_updates = min(
+            per_epoch * self._max_epochs, config.max_updates or per_epoch * self._max_epochs
+        )
+        self._started = time.perf_counter() - state.seconds
+        self._saved = time.monotonic()
+        while not state.stopped:
+            loss = self._train_epoch(train)
+            self._validate(validation, loss)
+            state.epoch, state.position, state.loss_sum = state.epoch + 1, 0, 0.0
+            self._save()
+        self.network.load_state_dict(self.best_weights)
+        return TrainingResult(
+            best_epoch=state.best_epoch,
+            epochs=state.epoch - 1,
+            updates=state.updates,
+            seconds=state.seconds,
+            update_seconds=state.update_seconds,
+            tokens=state.tokens,
+            stopped=state.stopped,
+            best_metrics=state.best_metrics,
+        )
 
-    def _train_epoch(
-        self,
-        train: TokenizedTexts,
-        epoch: int,
-        max_epochs: int,
-        per_epoch: int,
-        result: TrainingResult,
-    ) -> float:
-        """Every training text once; the mean loss of a text."""
+    def _train_epoch(self, train: TokenizedTexts) -> float:
+        """The rest of the epoch, or as much of it as the limits allow; the mean loss of a text."""
         self.network.train()
-        total = torch.zeros((), device=self.device)
-        order = epoch_order(train.lengths, self.config.batch_size, self.seed, epoch)
-        total_updates = per_epoch * max_epochs
-        for batch in train.batches(order):
+        state, config = self.state, self.config
+        order = epoch_order(train.lengths, config.batch_size, self.seed, state.epoch)
+        read = sum(len(rows) for rows in order[: state.position])
+        total = torch.tensor(state.loss_sum, device=self.device)
+        for batch in train.batches(order[state.position :]):
             started = time.perf_counter()
-            factor = learning_rate_factor(result.updates, total_updates, self.optimizer_config)
+            factor = learning_rate_factor(state.updates, self._total_updates, self.optimizer_config)
             for group in self.optimizer.param_groups:
                 group["lr"] = self.optimizer_config.learning_rate * factor
             total += self._update(batch) * len(batch.rows)
-            result.updates += 1
-            result.tokens += batch.num_tokens
-            result.update_seconds += time.perf_counter() - started
+            state.updates += 1
+            state.position += 1
+            state.tokens += batch.num_tokens
+            read += len(batch.rows)
+            now = time.perf_counter()
+            state.update_seconds += now - started
+            state.seconds = now - self._started
             self.on_update(
                 UpdateEnd(
-                    result.updates, total_updates, epoch, max_epochs, result.tokens_per_second
+                    state.updates,
+                    self._total_updates,
+                    state.epoch,
+                    self._max_epochs,
+                    state.tokens / state.update_seconds,
                 )
             )
-        loss = float(total) / len(train)
+            if state.updates == self._total_updates and config.max_updates:
+                state.stopped = "updates"
+            elif config.max_minutes and state.seconds >= 60 * config.max_minutes:
+                state.stopped = "minutes"
+            if state.stopped:
+                break
+            if time.monotonic() - self._saved >= 60 * config.checkpoint_minutes:
+                state.loss_sum = float(total)
+                self._save()
+        loss = float(total) / read
         if not np.isfinite(loss):
             raise TrainingError(
-                f"The training loss is {loss} in epoch {epoch}. Type a smaller "
+                f"The training loss is {loss} in epoch {state.epoch}. Type a smaller "
                 f"optimizer.learning_rate than {self.optimizer_config.learning_rate:g}."
             )
         return loss
+
+    def _validate(self, validation: TokenizedTexts, loss: float) -> None:
+        """Measure, keep the weights if they are the best so far, and see whether to go on."""
+        state, monitor = self.state, self.config.monitor
+        metrics = score(validation.labels, self.logits(validation))
+        value = -metrics["loss"] if monitor is Monitor.loss else metrics[monitor.name]
+        best = value > state.best_value or not self.best_weights
+        if best:
+            state.best_value, state.best_epoch, state.best_metrics = value, state.epoch, metrics
+            self.best_weights = {
+                name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()
+            }
+        if not state.stopped:
+            if state.epoch >= self._max_epochs:
+                state.stopped = "epochs"
+            elif state.epoch - state.best_epoch >= self.config.patience:
+                state.stopped = "patience"
+        state.seconds = time.perf_counter() - self._started
+        rate = state.tokens / state.update_seconds
+        named = {"train/loss": loss, "train/tokens_per_second": rate}
+        named |= {f"validation/{name}": value for name, value in metrics.items()}
+        self.on_epoch(EpochEnd(state.epoch, self._max_epochs, state.updates, named, best))
+
+    def _save(self) -> None:
+        if self.checkpoint is None:
+            return
+        try:
+            save_checkpoint(
+                self.checkpoint, self.state, self.network, self.best_weights, self.optimizer
+            )
+        except OSError as error:
+            warnings.warn(
+                f"No checkpoint was written ({error}); training goes on, and the last good one "
+                "is kept.",
+                stacklevel=2,
+            )
+        self._saved = time.monotonic()
 
     def _update(self, batch: Batch) -> Tensor:
         """One optimizer step; the batch's mean loss, still on the device."""

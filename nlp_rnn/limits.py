@@ -1,0 +1,118 @@
+"""A configuration that composes is checked for what types cannot say.
+
+Values out of range are refused, and so is an option that could have no effect.
+"""
+
+from nlp_rnn.config import (
+    AverageConfig,
+    Cell,
+    CountedTokenizerConfig,
+    FilesConfig,
+    GatedConfig,
+    Pooling,
+    RecurrentConfig,
+    RunConfig,
+    Schedule,
+    TokenizerKind,
+    flatten,
+)
+from nlp_rnn.errors import ConfigError
+
+__all__ = ["check"]
+
+# Smallest and largest value of each number, both allowed; None is no bound.
+LIMITS: dict[str, tuple[float | None, float | None]] = {
+    "data.limit": (2, None),
+    "data.seed": (0, 2**32 - 1),
+    "data.train_rows": (20, None),
+    "data.test_rows": (2, None),
+    "data.train_sentences": (0, None),
+    "data.test_sentences": (0, None),
+    "tokenizer.vocab_size": (8, 1_000_000),
+    "tokenizer.min_frequency": (1, None),
+    "tokenizer.max_length": (1, None),
+    "model.embedding_size": (1, None),
+    "model.hidden_size": (1, None),
+    "model.num_layers": (1, 16),
+    "model.forget_bias": (-100, 100),
+    "optimizer.weight_decay": (0, None),
+    "optimizer.warmup_fraction": (0, 1),
+    "trainer.batch_size": (1, None),
+    "trainer.max_epochs": (1, None),
+    "trainer.max_updates": (1, None),
+    "trainer.checkpoint_minutes": (0, None),
+    "trainer.patience": (1, None),
+    "trainer.threads": (1, None),
+    "seed": (0, 2**32 - 1),
+}
+FRACTIONS = (
+    "model.dropout",
+    "model.word_dropout",
+    "model.embedding_dropout",
+    "model.head_dropout",
+    "trainer.label_smoothing",
+)
+POSITIVE = ("optimizer.learning_rate", "optimizer.max_gradient_norm", "trainer.max_minutes")
+
+
+def check(config: RunConfig) -> None:
+    """Raise `ConfigError` for a value out of range and for an option that could have no effect."""
+    flat = flatten(config)
+    for key, (low, high) in LIMITS.items():
+        value = flat.get(key)
+        if value is None:
+            continue
+        # `not (a <= b)` rather than `a > b`, so that NaN is refused too
+        if (low is not None and not low <= value) or (high is not None and not value <= high):
+            bound = f"at least {low}" if high is None else f"between {low} and {high}"
+            raise ConfigError(f"{key} must be {bound}, not {value}.")
+    for key in FRACTIONS:
+        if key in flat and not 0 <= flat[key] < 1:
+            raise ConfigError(f"{key} must be at least 0 and below 1, not {flat[key]}.")
+    for key in POSITIVE:
+        if flat[key] is not None and not 0 < flat[key] < float("inf"):
+            raise ConfigError(f"{key} must be above 0, not {flat[key]}.")
+    if not 0 < config.data.validation_fraction < 1:
+        raise ConfigError(
+            "data.validation_fraction must lie between 0 and 1, "
+            f"not {config.data.validation_fraction}."
+        )
+    _check_together(config)
+
+
+def _check_together(config: RunConfig) -> None:
+    model = config.model
+    if isinstance(model, RecurrentConfig) and model.dropout > 0 and model.num_layers == 1:
+        raise ConfigError(
+            f"model.dropout={model.dropout} acts between layers, but model.num_layers=1: it would "
+            "do nothing. Type model.num_layers=2, or model.head_dropout=… to drop elsewhere."
+        )
+    if isinstance(model, AverageConfig) and model.pooling is Pooling.last:
+        raise ConfigError(
+            "model.pooling=last reads one embedding only when there is no recurrence. "
+            "Type model.pooling=mean, max, max_mean or attention."
+        )
+    if isinstance(model, AverageConfig) != (model.cell is Cell.average) or (
+        isinstance(model, GatedConfig) != (model.cell in (Cell.lstm, Cell.gru))
+    ):
+        raise ConfigError(
+            f"model.cell={model.cell.name} does not fit model={model.name}: "
+            f"type model={model.cell.name} instead of model.cell."
+        )
+    counted = isinstance(config.tokenizer, CountedTokenizerConfig)
+    if counted == (config.tokenizer.kind is TokenizerKind.unigram):
+        raise ConfigError(
+            f"tokenizer.kind={config.tokenizer.kind.name} does not fit tokenizer="
+            f"{config.tokenizer.name}: type tokenizer={config.tokenizer.kind.name} instead."
+        )
+    if config.optimizer.schedule is Schedule.constant and config.optimizer.warmup_fraction == 1:
+        raise ConfigError("optimizer.warmup_fraction=1 never reaches optimizer.learning_rate.")
+    if isinstance(config.data, FilesConfig):
+        text = config.data.text
+        if not (isinstance(text, str) and text) and not (
+            isinstance(text, list) and text and all(isinstance(t, str) and t for t in text)
+        ):
+            raise ConfigError(
+                f"data.text must be a column or a list of columns, not {text!r}. "
+                "Type data.text=title or 'data.text=[title,body]'."
+            )

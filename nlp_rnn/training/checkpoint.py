@@ -1,0 +1,122 @@
+"""A training in its middle becomes one file, and the file the same training again.
+
+One safetensors file holds every tensor, and in its header the rest as JSON: no pickle. It is
+written beside the last one, forced to the disk and renamed over it, so neither a full disk nor
+a process that is killed costs the last good checkpoint.
+"""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from nlp_rnn.errors import TrainingError
+
+__all__ = ["TrainingState", "load_checkpoint", "save_checkpoint"]
+
+FORMAT = "nlp_rnn checkpoint 1"
+
+
+@dataclass
+class TrainingState:
+    """Where a training stands, tensors left out.
+
+    `epoch` is the one that is being trained, from 1; `position` counts its batches that are
+    done. `seconds` is wall time of training with validation, `update_seconds` that of the
+    updates alone. `stopped` says why training is over, and is empty while it is not.
+    """
+
+    epoch: int = 1
+    position: int = 0
+    updates: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    update_seconds: float = 0.0
+    loss_sum: float = 0.0
+    best_epoch: int = 0
+    best_value: float = float("-inf")
+    best_metrics: dict[str, float] = field(default_factory=dict)
+    stopped: str = ""
+
+
+def save_checkpoint(
+    path: Path,
+    state: TrainingState,
+    network: nn.Module,
+    best_weights: dict[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+) -> None:
+    """Write everything that the rest of the training depends on, or leave `path` as it was.
+
+    Raises:
+        OSError: the disk is full or not writable; the checkpoint before is still there.
+    """
+    from safetensors.torch import save
+
+    tensors = {f"network/{name}": tensor for name, tensor in network.state_dict().items()}
+    tensors |= {f"best/{name}": tensor for name, tensor in best_weights.items()}
+    for number, moments in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{number}/{name}": value for name, value in moments.items()}
+    tensors["random/cpu"] = torch.get_rng_state()
+    if torch.cuda.is_available():
+        tensors["random/cuda"] = torch.cuda.get_rng_state()
+    data = save(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+        metadata={"format": FORMAT, "state": json.dumps(asdict(state))},
+    )
+    temporary = path.with_name(f".{path.name}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_checkpoint(
+    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer
+) -> tuple[TrainingState, dict[str, Tensor]]:
+    """Put a checkpoint back into `network`, `optimizer` and torch's generators.
+
+    Returns the state and the best weights so far.
+
+    Raises:
+        TrainingError: the file is damaged, or of another network.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    device = str(next(network.parameters()).device)
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+        if metadata.get("format") != FORMAT:
+            raise TrainingError(f"{path} is no checkpoint of this version. Train again without it.")
+        network.load_state_dict(_part(tensors, "network/"))
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in _part(tensors, "optimizer/").items():
+            number, _, moment = name.partition("/")
+            moments.setdefault(int(number), {})[moment] = tensor
+        optimizer.load_state_dict(optimizer.state_dict() | {"state": moments})
+        torch.set_rng_state(tensors["random/cpu"])
+        if "random/cuda" in tensors and torch.cuda.is_available():
+            torch.cuda.set_rng_state(tensors["random/cuda"])
+        state = TrainingState(**json.loads(metadata["state"]))
+    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise TrainingError(f"{path} cannot be gone on with: {reason}.") from error
+    return state, {name: t.to(device) for name, t in _part(tensors, "best/").items()}
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
