@@ -53,6 +53,7 @@ def train_tokenizer(texts: Iterable[str], config: "TokenizerConfig") -> "Tokeniz
     }
     if isinstance(config, CountedTokenizerConfig):
         common["min_frequency"] = config.min_frequency
+    trainer: Any
     match config.kind:
         case TokenizerKind.bpe:
             tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
@@ -66,7 +67,7 @@ def train_tokenizer(texts: Iterable[str], config: "TokenizerConfig") -> "Tokeniz
         case TokenizerKind.word | TokenizerKind.char:
             tokenizer = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
             trainer = trainers.WordLevelTrainer(**common)
-    steps = [normalizers.NFKC()]
+    steps: list[Any] = [normalizers.NFKC()]
     if config.lowercase:
         steps.append(normalizers.Lowercase())
     tokenizer.normalizer = normalizers.Sequence(steps)

@@ -1,0 +1,157 @@
+"""The words of a command become work, and errors become one or two lines and an exit code."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from nlp_rnn.errors import ConfigError, NlpRnnError
+from nlp_rnn.version import __version__
+
+__all__ = ["main"]
+
+HELP = """\
+Train LSTM and GRU text classifiers, compare them in MLflow, keep the better one.
+
+  nlp-rnn train [group=choice] [key=value] [-m]   train one classifier, or with -m a sweep
+  nlp-rnn ui [--port N]                           browse the runs in MLflow
+  nlp-rnn predict MODEL TEXT [TEXT ...]           answer with a saved classifier
+
+nlp-rnn COMMAND --help shows an example.  --debug shows the traceback of an error.
+"""
+
+TRAIN_HELP = """\
+Train one classifier: tokenize, train, test, save, log to MLflow.
+
+  nlp-rnn train                                    the built-in corpus, a GRU
+  nlp-rnn train model=lstm model.hidden_size=256
+  nlp-rnn train data=files data.path=FOLDER_OR_FILE data.text=COLUMN data.label=COLUMN
+  nlp-rnn train -m model=lstm,gru seed=1,2,3       a sweep: every combination
+
+Groups and their choices:
+{groups}
+nlp-rnn train --cfg job prints every key with its value; hydra.run.dir=FOLDER says where the
+run folder goes; --config-dir FOLDER adds your own group files.
+"""
+
+UI_HELP = """\
+Open the MLflow UI on the store that `nlp-rnn train` writes to from here.
+
+  nlp-rnn ui
+  nlp-rnn ui --port 5001
+"""
+
+PREDICT_HELP = """\
+Answer texts with a saved classifier: a folder, runs:/RUN_ID/classifier or models:/NAME/VERSION.
+
+  nlp-rnn predict outputs/2026-01-31/12-00-00-gru/classifier "What a story."
+
+One line a text: label, probability, text; separated by tabs.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 1 the work failed, 2 wrong words."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words or bool(os.environ.get("HYDRA_FULL_ERROR"))
+    words = [word for word in words if word != "--debug"]
+    commands: dict[str, Callable[[list[str]], int]] = {
+        "train": _train,
+        "ui": _ui,
+        "predict": _predict,
+    }
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(HELP, end="")
+        return 0
+    if words[0] == "--version":
+        print(f"nlp-rnn {__version__}")
+        return 0
+    try:
+        if words[0] not in commands:
+            known = ", ".join(commands)
+            raise ConfigError(f"There is no command {words[0]!r}; there are {known}.")
+        return commands[words[0]](words[1:])
+    except KeyboardInterrupt:
+        print("\nStopped by Ctrl-C.", file=sys.stderr)
+        return 130
+    except NlpRnnError as error:
+        if debug:
+            raise
+        print(f"nlp-rnn: {error}", file=sys.stderr)
+        return error.exit_code
+    except Exception as error:
+        if debug:
+            raise
+        lines = str(error).strip().splitlines() or [""]
+        print(
+            f"nlp-rnn: {type(error).__name__}: {lines[0]}\n"
+            "This was not foreseen; add --debug for the traceback.",
+            file=sys.stderr,
+        )
+        return 1
+
+
+def _train(words: list[str]) -> int:
+    if "-h" in words or "--help" in words:
+        print(TRAIN_HELP.format(groups=_groups()), end="")
+        return 0
+    from nlp_rnn.launch import launch
+
+    launch(words)
+    return 0
+
+
+def _groups() -> str:
+    from nlp_rnn.config import conf_dir
+
+    lines = ""
+    for folder in sorted(path for path in conf_dir().iterdir() if path.is_dir()):
+        choices = sorted(path.stem for path in folder.glob("*.yaml"))
+        lines += f"  {folder.name:<11}{', '.join(choices)}\n"
+    return lines
+
+
+def _ui(words: list[str]) -> int:
+    if "-h" in words or "--help" in words:
+        print(UI_HELP, end="")
+        return 0
+    options = _options(words, {"--port": "5000"}, UI_HELP)
+    if not options["--port"].isdigit():
+        raise ConfigError(f"--port must be a number, not {options['--port']!r}.")
+    from pathlib import Path
+
+    from nlp_rnn.tracking.store import experiment_name, resolve_uri
+    from nlp_rnn.tracking.ui import serve
+
+    return serve(resolve_uri(None, Path.cwd()), experiment_name(None), int(options["--port"]))
+
+
+def _predict(words: list[str]) -> int:
+    if "-h" in words or "--help" in words:
+        print(PREDICT_HELP, end="")
+        return 0
+    if len(words) < 2:
+        raise ConfigError(
+            "predict needs a classifier and a text.\n"
+            'Type nlp-rnn predict FOLDER_OR_URI "text", or nlp-rnn predict --help.'
+        )
+    import nlp_rnn
+
+    classifier: Any = nlp_rnn.load(words[0])
+    texts = words[1:]
+    for text, row in zip(texts, classifier.predict_proba(texts), strict=True):
+        best = int(row.argmax())
+        print(f"{classifier.labels[best]}\t{row[best]:.4f}\t{text}")
+    return 0
+
+
+def _options(words: list[str], defaults: dict[str, str], usage: str) -> dict[str, str]:
+    """`--name value` and `--name=value` pairs over `defaults`."""
+    found = dict(defaults)
+    rest = [part for word in words for part in word.split("=", 1)]
+    while rest:
+        name = rest.pop(0)
+        if name not in defaults or not rest:
+            raise ConfigError(f"{name!r} was not understood here.\n{usage.strip()}")
+        found[name] = rest.pop(0)
+    return found
