@@ -1,0 +1,72 @@
+"""Commands: help that is quick and light, wrong words, and answers from a saved classifier."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from nlp_rnn.cli import main
+from nlp_rnn.version import __version__
+
+
+def test_help_names_every_command_and_is_light() -> None:
+    started = time.perf_counter()
+    answer = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "nlp_rnn", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert time.perf_counter() - started < 5  # a frozen machine, not a slow one
+    for command in ("train", "predict", "ui"):
+        assert f"nlp-rnn {command}" in answer.stdout
+    imported = {line.split("|")[-1].strip() for line in answer.stderr.splitlines()}
+    assert not imported & {"torch", "mlflow", "hydra", "omegaconf", "numpy", "datasets"}
+
+
+@pytest.mark.parametrize("command", ["train", "predict", "ui"])
+def test_each_command_shows_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    assert f"  nlp-rnn {command}" in capsys.readouterr().out
+
+
+def test_train_help_lists_the_choices(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["train", "--help"])
+    assert "average, gru, lstm, rnn" in capsys.readouterr().out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"nlp-rnn {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["trian"], "no command 'trian'"),
+        (["predict"], "needs a classifier and a text"),
+        (["ui", "--prot", "1"], "--prot"),
+        (["ui", "--port", "http"], "--port must be a number"),
+    ],
+)
+def test_wrong_words(words: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    assert expected in capsys.readouterr().err
+
+
+def test_a_folder_that_is_no_classifier(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", str(tmp_path), "a text"]) == 1
+    told = capsys.readouterr().err
+    assert str(tmp_path) in told
+    assert len(told.splitlines()) <= 2
+
+
+def test_ui_without_a_store_says_what_to_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert main(["ui"]) == 1
+    assert "nlp-rnn train" in capsys.readouterr().err

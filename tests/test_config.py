@@ -1,0 +1,107 @@
+"""The configuration: every YAML composes, and what could be silently ignored is refused."""
+
+import re
+from pathlib import Path
+
+import pytest
+from omegaconf.errors import OmegaConfBaseException
+
+from nlp_rnn.config import conf_dir, flatten, known_keys, plain, signature
+from nlp_rnn.errors import ConfigError
+from nlp_rnn.limits import check
+from tests.composing import compose
+
+FILES = sorted(path for path in conf_dir().rglob("*.yaml") if path.parent != conf_dir())
+REQUIRED = {"files": ["data.path=somewhere"], "hub": ["data.path=somebody/something"]}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}={path.stem}")
+def test_every_yaml_composes_and_is_allowed(path: Path) -> None:
+    config = compose([f"{path.parent.name}={path.stem}", *REQUIRED.get(path.stem, [])])
+    check(config)
+    assert path.read_text(encoding="utf-8").count("\n") <= 40
+    if path.parent.name not in ("experiment", "trainer", "tracking"):
+        assert getattr(config, path.parent.name).name == path.stem
+
+
+def test_values_of_yaml_and_command_line_arrive() -> None:
+    config = compose(["model=lstm", "model.hidden_size=7", "seed=9", "trainer.max_epochs=2"])
+    assert (config.model.cell.name, config.model.hidden_size) == ("lstm", 7)
+    assert (config.seed, config.trainer.max_epochs) == (9, 2)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["model.dropout=0.3"], "num_layers=1"),
+        (["model=average", "model.pooling=last"], "model.pooling=mean"),
+        (["model.cell=rnn"], "type model=rnn"),
+        (["model=rnn", "model.cell=lstm"], "type model=lstm"),
+        (["tokenizer.kind=unigram"], "type tokenizer=unigram"),
+        (["tokenizer=unigram", "tokenizer.kind=bpe"], "type tokenizer=bpe"),
+        (["model.hidden_size=0"], "model.hidden_size must be at least 1"),
+        (["model.embedding_dropout=1"], "below 1"),
+        (["model.word_dropout=-0.1"], "at least 0"),
+        (["optimizer.learning_rate=0"], "above 0"),
+        (["optimizer.learning_rate=nan"], "above 0"),
+        (["optimizer.weight_decay=nan"], "optimizer.weight_decay must be"),
+        (["optimizer.warmup_fraction=1.5"], "between 0 and 1"),
+        (["optimizer.schedule=constant", "optimizer.warmup_fraction=1"], "never reaches"),
+        (["data.validation_fraction=0"], "between 0 and 1"),
+        (["data.limit=1"], "data.limit must be at least 2"),
+        (["trainer.batch_size=0"], "trainer.batch_size"),
+        (["trainer.max_epochs=0"], "trainer.max_epochs"),
+        (["seed=-1"], "seed must be"),
+        (["data=files", "data.path=x", "data.text=[]"], "data.text must be"),
+        (["data=files", "data.path=x", "data.text=3"], "data.text must be"),
+    ],
+)
+def test_what_has_no_effect_or_no_sense_is_refused(overrides: list[str], words: str) -> None:
+    config = compose(overrides)
+    with pytest.raises(ConfigError, match=re.escape(words)) as error:
+        check(config)
+    assert len(str(error.value).splitlines()) <= 2
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "model=average model.hidden_size=3",
+        "model=rnn model.forget_bias=2",
+        "tokenizer=unigram tokenizer.min_frequency=3",
+        "data=stories data.path=x",
+        "data=files data.train_rows=9",
+        "data=files data.revision=main",
+    ],
+)
+def test_a_key_of_another_choice_is_refused(override: str) -> None:
+    from hydra.errors import ConfigCompositionException
+
+    with pytest.raises((ConfigCompositionException, OmegaConfBaseException)):
+        compose(override.split())
+
+
+def test_the_signature_is_shared_by_runs_that_differ_in_seed_device_or_tracking() -> None:
+    same = [
+        compose([]),
+        compose(["seed=7"]),
+        compose(["trainer.device=cpu", "trainer.threads=1"]),
+        compose(["tracking.uri=sqlite:///x.db", "tracking.run_name=mine"]),
+    ]
+    assert len({signature(config) for config in same}) == 1
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["model=lstm", "model.hidden_size=64", "data.seed=1", "tokenizer=word", "trainer.batch_size=8"],
+)
+def test_the_signature_changes_with_what_shapes_the_result(override: str) -> None:
+    assert signature(compose([override])) != signature(compose([]))
+
+
+def test_flat_keys_are_dotted_and_enums_are_words() -> None:
+    flat = flatten(compose([]))
+    assert flat["model.cell"] == "gru"
+    assert flat["seed"] == 1
+    assert set(flat) <= set(known_keys())
+    assert plain(compose([]))["trainer"]["precision"] == "auto"

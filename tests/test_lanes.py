@@ -1,0 +1,59 @@
+"""Lanes: the same results and gradients as one after the other, in the caller's modes."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from nlp_rnn.model.lanes import lanes, run_in_lanes, set_lanes
+
+
+@pytest.fixture(autouse=True)
+def _two_lanes() -> Iterator[None]:
+    set_lanes(2)
+    yield
+    set_lanes(1)
+
+
+def product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    return torch.tanh(left @ right)
+
+
+def test_results_and_gradients_are_those_of_plain_calls() -> None:
+    torch.manual_seed(0)
+    shared = torch.randn(3, 3, requires_grad=True)
+    inputs = [[torch.randn(2, 3, requires_grad=True), shared] for _ in range(2)]
+    flat = [inputs[0][0], inputs[1][0], shared]
+    expected = [product(*given) for given in inputs]
+    expected_gradients = torch.autograd.grad(expected[0].sum() + (2 * expected[1]).sum(), flat)
+    found = run_in_lanes([product, product], inputs)
+    assert all(map(torch.equal, found, expected))
+    gradients = torch.autograd.grad(found[0].sum() + (2 * found[1]).sum(), flat)
+    for one, other in zip(gradients, expected_gradients, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_an_input_without_gradient_gets_none() -> None:
+    plain, weight = torch.randn(2, 3), torch.randn(3, 3, requires_grad=True)
+    one, two = run_in_lanes([product, product], [[plain, weight], [plain, weight]])
+    (one.sum() + two.sum()).backward()
+    assert plain.grad is None
+    assert weight.grad is not None
+
+
+def test_modes_of_the_caller_hold_in_every_lane() -> None:
+    inputs = [[torch.randn(2, 3), torch.randn(3, 3)]] * 2
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        for result in run_in_lanes([product, product], inputs):
+            assert result.is_inference()
+            assert result.dtype is torch.bfloat16
+
+
+def test_an_error_in_a_lane_reaches_the_caller() -> None:
+    def broken(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        raise ValueError("in a lane")
+
+    inputs = [[torch.randn(2, 3), torch.randn(3, 3)]] * 2
+    with pytest.raises(ValueError, match="in a lane"):
+        run_in_lanes([product, broken], inputs)
+    assert lanes() == 2

@@ -1,0 +1,82 @@
+"""The words after `nlp-rnn train`: Hydra's errors in one or two lines, exit codes, no remains."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from nlp_rnn.cli import main
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NLP_RNN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("model.hiden_size=3", "There is no key model.hiden_size. Did you mean model.hidden_size?"),
+        ("modl=gru", "There is no key modl. Did you mean model?"),
+        ("model=lstmm", "There is no model=lstmm; there are average, gru, lstm, rnn."),
+        ("model.hidden_size=abc", "model.hidden_size=abc: Value 'abc' of type 'str'"),
+        ("model.pooling=sum", "expected one of [last, mean, max, max_mean, attention]"),
+        ("data.path=x", "data.path does nothing here: it belongs to data=ag_news"),
+        ("data=files", "data.path must be given. Type data.path=VALUE."),
+        ("model=gru model.dropout=0.1", "type model.num_layers=2"),
+        ("model=rnn model.forget_bias=1", "it belongs to model=gru, model=lstm."),
+        ("seed=-1", "seed must be between 0 and 4294967295, not -1."),
+        ("a=[", "no viable alternative"),
+        ("seed", "seed"),
+        ("trainer.device=tpu", "trainer.device=tpu"),
+        ("-m model=gru,lstmm", "There is no model=lstmm"),
+    ],
+)
+def test_wrong_words_are_told_in_two_lines_and_leave_nothing(
+    here: Path, capsys: pytest.CaptureFixture[str], words: str, expected: str
+) -> None:
+    assert main(["train", *words.split()]) == 2
+    told = capsys.readouterr().err
+    assert expected.lower() in told.lower()
+    assert len(told.splitlines()) <= 2
+    left = {path.name for path in here.iterdir()} - {"cache"}
+    assert not left
+
+
+def test_a_yaml_that_cannot_be_read_is_told_in_two_lines(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    group = here / "mine" / "model"
+    group.mkdir(parents=True)
+    (group / "broken.yaml").write_text("cell: [gru\n")
+    assert main(["train", "--config-dir", str(here / "mine"), "model=broken"]) == 2
+    told = capsys.readouterr().err
+    assert "broken.yaml" in told
+    assert len(told.splitlines()) <= 2
+
+
+def test_own_group_files_are_found(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    group = here / "mine" / "model"
+    group.mkdir(parents=True)
+    (group / "tiny.yaml").write_text("defaults: [gru, _self_]\nname: tiny\nhidden_size: 4\n")
+    words = ["train", "--config-dir", str(here / "mine"), "model=tiny", "--cfg", "job"]
+    assert main(words) == 0
+    assert "hidden_size: 4" in capsys.readouterr().out
+
+
+def test_hydra_is_left_as_it_was(here: Path) -> None:
+    assert main(["train", "model=lstmm"]) == 2
+    assert "HYDRA_FULL_ERROR" not in os.environ
+
+
+def test_a_missing_file_is_the_works_failure(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "data=files", "data.path=nowhere.csv"]) == 1
+    told = capsys.readouterr().err
+    assert "nowhere.csv" in told
+    assert len(told.splitlines()) <= 2
+    assert not list(here.glob("*"))

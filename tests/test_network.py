@@ -1,0 +1,138 @@
+"""The whole network: invariance, parameter counts, gradients, and every model config."""
+
+import pytest
+import torch
+
+from nlp_rnn.config import (
+    AverageConfig,
+    Cell,
+    GatedConfig,
+    ModelConfig,
+    Pooling,
+    RecurrentConfig,
+    conf_dir,
+)
+from nlp_rnn.model.network import Dropouts, TextNetwork, architecture_of, make_network
+from nlp_rnn.training.optim import make_optimizer
+from tests.composing import compose
+
+VOCABULARY, LABELS = 50, 3
+SMALL = {"embedding_size": 6, "word_dropout": 0.0, "embedding_dropout": 0.0, "head_dropout": 0.0}
+
+
+def every_model() -> list[ModelConfig]:
+    models: list[ModelConfig] = []
+    for pooling in Pooling:
+        if pooling is not Pooling.last:
+            models.append(
+                AverageConfig(name="average", cell=Cell.average, pooling=pooling, **SMALL)
+            )
+        for cell in (Cell.lstm, Cell.gru, Cell.rnn):
+            kind = RecurrentConfig if cell is Cell.rnn else GatedConfig
+            for num_layers in (1, 2):
+                for bidirectional in (True, False):
+                    models.append(
+                        kind(
+                            name=cell.name,
+                            cell=cell,
+                            pooling=pooling,
+                            hidden_size=5,
+                            num_layers=num_layers,
+                            bidirectional=bidirectional,
+                            **SMALL,
+                        )
+                    )
+    return models
+
+
+def name_of(model: ModelConfig) -> str:
+    return "-".join(
+        str(getattr(model, key, "")) for key in ("name", "pooling", "num_layers", "bidirectional")
+    ).replace("Pooling.", "")
+
+
+@pytest.mark.parametrize("model", every_model(), ids=name_of)
+def test_padding_mates_order_and_batch_size_change_nothing(model: ModelConfig) -> None:
+    network = make_network(model, VOCABULARY, LABELS, seed=3).eval()
+    lengths = torch.tensor([1, 9, 4, 2])
+    input_ids = torch.randint(2, VOCABULARY, (4, 9))
+    for row, length in enumerate(lengths):
+        input_ids[row, length:] = 0
+    with torch.inference_mode():
+        together = network(input_ids, lengths)
+        padded = network(torch.nn.functional.pad(input_ids, (0, 30), value=7), lengths)
+        order = torch.tensor([2, 0, 3, 1])
+        shuffled = network(input_ids[order], lengths[order])
+        alone = torch.cat(
+            [network(input_ids[i : i + 1, :n], n[None]) for i, n in enumerate(lengths)]
+        )
+    torch.testing.assert_close(padded, together, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(shuffled, together[order], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(alone, together, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("model", every_model(), ids=name_of)
+def test_parameter_counts_are_those_of_the_network(model: ModelConfig) -> None:
+    network = make_network(model, VOCABULARY, LABELS, seed=3)
+    counts = network.architecture.parameter_counts()
+    found = {"embedding": 0, "recurrent": 0, "head": 0, "total": 0}
+    for name, parameter in network.named_parameters():
+        part = {"embedding": "embedding", "encoder": "recurrent"}.get(name.split(".")[0], "head")
+        found[part] += parameter.numel()
+        found["total"] += parameter.numel()
+    assert counts == found
+
+
+@pytest.mark.parametrize(
+    "path", sorted((conf_dir() / "model").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_every_model_config_gets_gradients_and_overfits_eight_texts(path) -> None:
+    model = compose([f"model={path.stem}"]).model
+    network = make_network(model, VOCABULARY, LABELS, seed=1)
+    torch.manual_seed(0)
+    lengths = torch.tensor([3, 8, 5, 2, 7, 8, 1, 6])
+    input_ids = torch.randint(2, VOCABULARY, (8, 8))
+    labels = torch.arange(8) % LABELS
+    optimizer = make_optimizer(network, compose([]).optimizer)
+    losses = []
+    for _ in range(60):
+        loss = torch.nn.functional.cross_entropy(network(input_ids, lengths), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+    network.eval()
+    assert (network(input_ids, lengths).argmax(1) == labels).all()
+    assert losses[-1] < losses[0] / 3
+
+
+def test_the_seed_fixes_the_parameters_and_leaves_torchs_generator_alone() -> None:
+    model = every_model()[3]
+    state = torch.get_rng_state()
+    one, two, other = (make_network(model, VOCABULARY, LABELS, seed) for seed in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(map(torch.equal, one.parameters(), two.parameters()))
+    assert not torch.equal(one.embedding.weight, other.embedding.weight)
+
+
+@pytest.mark.parametrize("kind", ["word", "embedding", "layer", "head"])
+def test_each_dropout_acts_in_training_and_not_in_answering(kind: str) -> None:
+    model = GatedConfig(name="gru", cell=Cell.gru, hidden_size=5, num_layers=2, embedding_size=6)
+    network = TextNetwork(architecture_of(model, VOCABULARY, LABELS), Dropouts(**{kind: 0.5}))
+    input_ids, lengths = torch.randint(2, VOCABULARY, (4, 9)), torch.full((4,), 9)
+    assert not torch.equal(network(input_ids, lengths), network(input_ids, lengths))
+    network.eval()
+    assert torch.equal(network(input_ids, lengths), network(input_ids, lengths))
+
+
+def test_embedding_dropout_drops_the_same_features_at_every_step() -> None:
+    model = every_model()[0]
+    network = TextNetwork(architecture_of(model, VOCABULARY, LABELS), Dropouts(embedding=0.5))
+    steps = network.embed(torch.randint(2, VOCABULARY, (7, 3)))
+    dropped = steps == 0
+    assert (dropped == dropped[:1]).all()
+    assert dropped.any()
+    assert not dropped.all()

@@ -1,0 +1,40 @@
+"""Each pooling against a plain computation text by text."""
+
+import pytest
+import torch
+
+from nlp_rnn.model.architecture import Architecture
+from nlp_rnn.model.pooling import make_pooling
+
+HIDDEN = 3
+
+
+def pool(kind: str, steps: torch.Tensor, lengths: torch.Tensor, bidirectional: bool = True):
+    torch.manual_seed(0)
+    hidden = steps.shape[2] // (2 if bidirectional else 1)
+    sizes = Architecture("gru", 10, 2, 4, hidden, 1, bidirectional, kind)
+    pooling = make_pooling(sizes)
+    return pooling, pooling(steps, lengths)
+
+
+@pytest.mark.parametrize("bidirectional", [True, False])
+@pytest.mark.parametrize("kind", ["last", "mean", "max", "max_mean", "attention"])
+def test_equals_a_plain_computation_and_ignores_padding(kind: str, bidirectional: bool) -> None:
+    lengths = torch.tensor([4, 1, 3])
+    steps = torch.randn(4, 3, 2 * HIDDEN) - 5.0  # all below 0, so that padded zeros would win
+    for column, length in enumerate(lengths):
+        steps[length:, column] = 1e4
+    pooling, pooled = pool(kind, steps, lengths, bidirectional)
+    for column, length in enumerate(lengths):
+        text = steps[:length, column]
+        if kind == "last":
+            expected = text[-1]
+            if bidirectional:
+                expected = torch.cat([text[-1, :HIDDEN], text[0, HIDDEN:]])
+        elif kind == "attention":
+            score = torch.tanh(pooling.projection(text)) @ pooling.query
+            expected = score.softmax(0) @ text
+        else:
+            parts = {"mean": [text.mean(0)], "max": [text.max(0).values]}
+            expected = torch.cat(parts.get(kind) or parts["max"] + parts["mean"])
+        torch.testing.assert_close(pooled[column], expected)

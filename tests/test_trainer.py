@@ -1,0 +1,228 @@
+"""The trainer: two equal runs, early stopping, best weights, and refusals."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset, Features, List, Value
+
+from nlp_rnn.config import Cell, GatedConfig, Monitor, OptimizerConfig, Precision, TrainerConfig
+from nlp_rnn.data.batches import TokenizedTexts
+from nlp_rnn.errors import ConfigError, TrainingError
+from nlp_rnn.model.network import make_network
+from nlp_rnn.training.device import choose_device, choose_precision
+from nlp_rnn.training.metrics import score
+from nlp_rnn.training.trainer import EpochEnd, Trainer, UpdateEnd, default_max_epochs
+
+FEATURES = Features({"input_ids": List(Value("int32")), "label": Value("int64")})
+MODEL = GatedConfig(
+    name="gru", cell=Cell.gru, embedding_size=16, hidden_size=12, embedding_dropout=0.2
+)
+OPTIMIZER = OptimizerConfig(name="adamw", learning_rate=0.02)
+TRAINER = TrainerConfig(batch_size=16, max_epochs=4, threads=2, device="cpu")
+
+
+def which_came_first(rows: int, seed: int) -> TokenizedTexts:
+    """Token 2 and token 3 stand among fillers; the label says which came first."""
+    generator = np.random.default_rng(seed)
+    ids, labels = [], []
+    for _ in range(rows):
+        text = generator.integers(4, 12, generator.integers(4, 12))
+        first, second = sorted(generator.choice(len(text), 2, replace=False))
+        label = int(generator.integers(2))
+        text[first], text[second] = 2 + label, 3 - label
+        ids.append(text.tolist())
+        labels.append(label)
+    return TokenizedTexts(Dataset.from_dict({"input_ids": ids, "label": labels}, features=FEATURES))
+
+
+TRAIN, VALIDATION = which_came_first(400, 0), which_came_first(100, 1)
+
+
+def trainer(seed: int = 1, optimizer: OptimizerConfig = OPTIMIZER, **options: object) -> Trainer:
+    listeners = {k: options.pop(k) for k in ("on_update", "on_epoch", "checkpoint") if k in options}
+    return Trainer(
+        make_network(MODEL, 12, 2, seed),
+        dataclasses.replace(TRAINER, **options),
+        optimizer,
+        seed=seed,
+        **listeners,
+    )
+
+
+def test_it_learns_an_order_and_keeps_the_best_weights() -> None:
+    epochs: list[EpochEnd] = []
+    updates: list[UpdateEnd] = []
+    one = trainer(on_epoch=epochs.append, on_update=updates.append, max_epochs=8, patience=8)
+    result = one.fit(TRAIN, VALIDATION)
+    assert result.best_metrics["accuracy"] > 0.9
+    assert score(VALIDATION.labels, one.logits(VALIDATION)) == pytest.approx(result.best_metrics)
+    best = max(epochs, key=lambda event: event.metrics["validation/macro_f1"])
+    assert result.best_epoch == best.epoch
+    assert [event.epoch for event in epochs] == list(range(1, 9))
+    assert result.updates == len(updates) == 8 * 25
+    assert result.tokens == 8 * TRAIN.lengths.sum()
+    assert 0 < result.update_seconds < result.seconds
+
+
+def test_two_runs_of_one_seed_are_equal_to_the_last_bit() -> None:
+    weights, histories = [], []
+    for seed in (5, 5, 6):
+        history: list[EpochEnd] = []
+        one = trainer(seed, on_epoch=history.append, max_epochs=2)
+        one.fit(TRAIN, VALIDATION)
+        weights.append([parameter.detach() for parameter in one.network.parameters()])
+        timed = "train/tokens_per_second"
+        histories.append([{k: v for k, v in e.metrics.items() if k != timed} for e in history])
+    assert all(map(torch.equal, weights[0], weights[1]))
+    assert histories[0] == histories[1]
+    assert histories[0] != histories[2]
+
+
+def test_it_stops_when_validation_no_longer_improves() -> None:
+    result = trainer(
+        optimizer=dataclasses.replace(OPTIMIZER, learning_rate=1e-12), patience=2, max_epochs=9
+    ).fit(TRAIN, VALIDATION)
+    assert (result.best_epoch, result.epochs, result.stopped) == (1, 3, "patience")
+
+
+def test_the_monitor_decides_which_epoch_is_best() -> None:
+    for monitor in Monitor:
+        epochs: list[EpochEnd] = []
+        one = trainer(on_epoch=epochs.append, monitor=monitor, max_epochs=6, patience=6)
+        result = one.fit(TRAIN, VALIDATION)
+        sign = -1 if monitor is Monitor.loss else 1
+        values = [sign * event.metrics[f"validation/{monitor.name}"] for event in epochs]
+        assert result.best_epoch == 1 + int(np.argmax(values))
+
+
+def test_label_smoothing_raises_the_training_loss() -> None:
+    losses = []
+    for smoothing in (0.0, 0.4):
+        epochs: list[EpochEnd] = []
+        trainer(on_epoch=epochs.append, label_smoothing=smoothing).fit(TRAIN, VALIDATION)
+        losses.append(epochs[-1].metrics["train/loss"])
+    assert losses[1] > losses[0] + 0.1
+
+
+def test_bf16_answers_nearly_as_fp32() -> None:
+    one = trainer(precision=Precision.fp32, max_epochs=2)
+    one.fit(TRAIN, VALIDATION)
+    exact = one.logits(VALIDATION)
+    one.dtype = torch.bfloat16
+    assert one.precision == "bf16"
+    rounded = one.logits(VALIDATION)
+    assert not np.array_equal(exact, rounded)
+    np.testing.assert_allclose(rounded, exact, atol=0.1)
+
+
+def test_bf16_trains() -> None:
+    result = trainer(precision=Precision.bf16, max_epochs=8, patience=8).fit(TRAIN, VALIDATION)
+    assert result.best_metrics["accuracy"] > 0.85
+
+
+def test_a_loss_that_is_no_number_is_an_error_with_a_way_out() -> None:
+    wild = dataclasses.replace(OPTIMIZER, learning_rate=1e30, max_gradient_norm=1e30)
+    with pytest.raises(TrainingError, match="smaller optimizer.learning_rate"):
+        trainer(optimizer=wild, max_epochs=9, patience=9).fit(TRAIN, VALIDATION)
+
+
+def test_epochs_follow_from_the_rows() -> None:
+    epochs = [default_max_epochs(rows) for rows in (100, 5_000, 20_000, 10_000_000)]
+    assert epochs == sorted(epochs, reverse=True)
+    assert epochs[0] > epochs[-1] >= 1
+
+
+@pytest.mark.parametrize("name", ["cuda:7", "mps", "tpu", "gpu"])
+def test_a_device_that_is_not_here_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match="trainer.device"):
+        choose_device(name)
+
+
+def test_precision_is_what_was_asked_for() -> None:
+    cpu = torch.device("cpu")
+    assert choose_precision(Precision.fp32, cpu) is torch.float32
+    assert choose_precision(Precision.bf16, cpu) is torch.bfloat16
+    assert choose_precision(Precision.auto, cpu) in (torch.float32, torch.bfloat16)
+
+
+def test_limits_of_updates_and_minutes_end_a_run_cleanly() -> None:
+    epochs: list[EpochEnd] = []
+    result = trainer(on_epoch=epochs.append, max_updates=30).fit(TRAIN, VALIDATION)
+    assert (result.updates, result.epochs, result.stopped) == (30, 2, "updates")
+    assert "validation/macro_f1" in epochs[-1].metrics
+    result = trainer(max_minutes=1e-9).fit(TRAIN, VALIDATION)
+    assert (result.updates, result.stopped) == (1, "minutes")
+
+
+class Killed(BaseException):
+    """Stands for a process that ends at any moment."""
+
+
+@pytest.mark.parametrize("moment", [1, 24, 25, 26, 60, 99])
+def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path, moment: int) -> None:
+    def history(events: list[EpochEnd]) -> list[dict[str, float]]:
+        timed = "train/tokens_per_second"
+        return [{k: v for k, v in e.metrics.items() if k != timed} for e in events]
+
+    whole: list[EpochEnd] = []
+    unbroken = trainer(on_epoch=whole.append)
+    expected = unbroken.fit(TRAIN, VALIDATION)
+
+    def kill(event: UpdateEnd) -> None:
+        if event.update == moment:
+            raise Killed
+
+    path, parts = tmp_path / "checkpoint.safetensors", list[EpochEnd]()
+    options = {"on_epoch": parts.append, "checkpoint": path, "checkpoint_minutes": 0.0}
+    with pytest.raises(Killed):
+        trainer(on_update=kill, **options).fit(TRAIN, VALIDATION)
+    torch.rand(3)  # the generator of a new process stands elsewhere
+    resumed = trainer(**options)
+    assert resumed.state.updates == moment - 1
+    result = resumed.fit(TRAIN, VALIDATION)
+    assert history(parts) == history(whole)
+    assert (result.updates, result.tokens) == (expected.updates, expected.tokens)
+    assert result.best_epoch == expected.best_epoch
+    for one, other in zip(resumed.network.parameters(), unbroken.network.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_a_finished_training_is_not_trained_further(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    first = trainer(checkpoint=path)
+    result = first.fit(TRAIN, VALIDATION)
+    again = trainer(checkpoint=path).fit(TRAIN, VALIDATION)
+    assert again == result
+
+
+def test_a_full_disk_costs_neither_training_nor_the_last_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    trainer(checkpoint=path, max_epochs=1).fit(TRAIN, VALIDATION)
+    good = path.read_bytes()
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    one = trainer(checkpoint=path, max_epochs=3)
+    one.state.stopped = ""
+    with pytest.warns(UserWarning, match="No space left"):
+        one.fit(TRAIN, VALIDATION)
+    assert path.read_bytes() == good
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_damaged_checkpoint_is_refused_in_a_line(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    trainer(checkpoint=path, max_epochs=1).fit(TRAIN, VALIDATION)
+    whole = path.read_bytes()
+    for damaged in (b"", whole[:-100], b"\x80\x04pickle" * 9):
+        path.write_bytes(damaged)
+        with pytest.raises(TrainingError, match=r"checkpoint\.safetensors") as error:
+            trainer(checkpoint=path)
+        assert len(str(error.value).splitlines()) == 1
