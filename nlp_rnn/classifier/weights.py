@@ -1,0 +1,101 @@
+"""A network's parameters become `model.safetensors` and back, names and shapes checked."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlp_rnn.errors import ClassifierError
+from nlp_rnn.model.architecture import GATES, Architecture
+
+__all__ = ["check_weights", "pack_weights", "parameter_shapes", "unpack_weights"]
+
+# The header of a network of any depth that trains is a few kilobytes.
+_MAX_HEADER_BYTES = 1 << 20
+
+
+def parameter_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
+    """The shape of every parameter by torch's name."""
+    hidden, size = architecture.hidden_size, architecture.embedding_size
+    shapes: dict[str, tuple[int, ...]] = {
+        "embedding.weight": (architecture.vocab_size, architecture.embedding_size)
+    }
+    for layer in range(architecture.num_layers):
+        rows = GATES[architecture.cell] * hidden
+        for suffix in ["", "_reverse"][: architecture.num_directions]:
+            shapes[f"encoder.rnn.weight_ih_l{layer}{suffix}"] = (rows, size)
+            shapes[f"encoder.rnn.weight_hh_l{layer}{suffix}"] = (rows, hidden)
+            shapes[f"encoder.rnn.bias_ih_l{layer}{suffix}"] = (rows,)
+            shapes[f"encoder.rnn.bias_hh_l{layer}{suffix}"] = (rows,)
+        size = architecture.output_size
+    if architecture.pooling == "attention":
+        shapes["pooling.projection.weight"] = (architecture.output_size, architecture.output_size)
+        shapes["pooling.projection.bias"] = (architecture.output_size,)
+        shapes["pooling.query"] = (architecture.output_size,)
+    shapes["head.weight"] = (architecture.num_labels, architecture.pooled_size)
+    shapes["head.bias"] = (architecture.num_labels,)
+    return shapes
+
+
+def pack_weights(architecture: Architecture, state: Mapping[str, NDArray[np.float32]]) -> bytes:
+    """The bytes of `model.safetensors`, float32.
+
+    Raises:
+        ClassifierError: a parameter is NaN or infinite, as after a diverged training.
+        ValueError: the names or shapes are not the architecture's.
+    """
+    from safetensors.numpy import save
+
+    shapes = {name: tuple(value.shape) for name, value in state.items()}
+    if shapes != parameter_shapes(architecture):
+        raise ValueError(f"parameters {shapes} do not belong to {architecture}")
+    for name, value in state.items():
+        if not np.isfinite(value).all():
+            raise ClassifierError(
+                f"The parameter {name} holds numbers that are not finite: the training diverged.\n"
+                "Train again with a smaller optimizer.learning_rate."
+            )
+    # safetensors writes the memory as it lies, so it must lie in order.
+    packed: bytes = save(
+        {name: np.ascontiguousarray(value, np.float32) for name, value in state.items()}
+    )
+    return packed
+
+
+def check_weights(data: bytes, architecture: Architecture) -> None:
+    """Check names, types, shapes and size by the header alone, without the safetensors library.
+
+    Raises:
+        ClassifierError: not the safetensors file of this architecture, for instance a pickle.
+    """
+    try:
+        length = int.from_bytes(data[:8], "little")
+        if not 2 <= length <= min(_MAX_HEADER_BYTES, len(data) - 8):
+            raise ValueError("no header")
+        header: dict[str, dict[str, Any]] = json.loads(data[8 : 8 + length])
+        header.pop("__metadata__", None)
+        found = {name: (entry["dtype"], *entry["shape"]) for name, entry in header.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ClassifierError(
+            "model.safetensors is not a safetensors file, whatever its name says.\n"
+            "Fetch the classifier folder again from where it was trained."
+        ) from error
+    shapes = parameter_shapes(architecture)
+    expected = {name: ("F32", *shape) for name, shape in shapes.items()}
+    size = sum(4 * math.prod(shape) for shape in shapes.values())
+    if found != expected or len(data) != 8 + length + size:
+        raise ClassifierError(
+            "model.safetensors holds other parameters than the network in config.json has.\n"
+            "Fetch the classifier folder again: its files come from two trainings."
+        )
+
+
+def unpack_weights(data: bytes) -> dict[str, NDArray[np.float32]]:
+    """The parameters in the bytes of a `model.safetensors` that `check_weights` let pass."""
+    from safetensors.numpy import load
+
+    state: dict[str, NDArray[np.float32]] = load(data)
+    return state

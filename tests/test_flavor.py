@@ -1,0 +1,294 @@
+"""A classifier in MLflow answers as the folder does, without pickle, torch or this package."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import nlp_rnn
+from nlp_rnn.classifier.flavor import log_classifier
+from nlp_rnn.errors import ClassifierError
+from nlp_rnn.tracking.run import tracked_run
+from nlp_rnn.tracking.store import obtain_experiment
+from tests.tiny_classifier import save_tiny, tiny_texts
+
+# mlflow.pyfunc says this to itself when it is imported.
+pytestmark = pytest.mark.filterwarnings("ignore:.*Any type hint is inferred as AnyType")
+
+TEXTS = ["w2 w3", "w5 w9 w7 w8", ""]
+
+
+class Logged(NamedTuple):
+    """A classifier folder, the store it was logged to, the model's URI and the run."""
+
+    folder: Path
+    store: str
+    uri: str
+    run_id: str
+
+
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory: pytest.TempPathFactory, prepared_store: Path) -> Logged:
+    place = tmp_path_factory.mktemp("flavor")
+    folder = save_tiny(place / "classifier")
+    shutil.copy(prepared_store, place / "mlflow.db")
+    store = f"sqlite:///{place}/mlflow.db"
+    experiment = obtain_experiment(store, "test")
+    with tracked_run(
+        store, experiment, name="one", parameters={}, tags={}, system_metrics=False
+    ) as run:
+        uri = log_classifier(folder, example=TEXTS[:2])
+    return Logged(folder, store, uri, run.run_id)
+
+
+@pytest.fixture(scope="module")
+def model_folder(logged: Logged) -> Path:
+    """What MLflow keeps, in its own folder on the disk."""
+    (found,) = logged.folder.parent.rglob("MLmodel")
+    return found.parent
+
+
+@pytest.fixture(scope="module")
+def model(model_folder: Path) -> Any:
+    from mlflow import pyfunc
+
+    return pyfunc.load_model(str(model_folder))
+
+
+def answers(table: pd.DataFrame) -> list[tuple[str, float]]:
+    assert table.columns.tolist() == ["label", "score"]
+    return [(row.label, pytest.approx(row.score, abs=1e-6)) for row in table.itertuples()]
+
+
+def expected(logged: Logged, texts: list[str]) -> list[tuple[str, float]]:
+    classifier = nlp_rnn.load(logged.folder)
+    probabilities = classifier.predict_proba(texts).max(axis=1).tolist()
+    return list(zip(classifier.predict(texts), probabilities, strict=True))
+
+
+def test_logged_model_holds_the_folder_and_no_pickle(logged: Logged, model_folder: Path) -> None:
+    kept = model_folder / "artifacts" / "classifier"
+    for file in logged.folder.iterdir():
+        assert (kept / file.name).read_bytes() == file.read_bytes()
+    names = {path.name for path in model_folder.rglob("*")}
+    assert not [name for name in names if name.endswith((".pkl", ".pickle", ".joblib", ".pyc"))]
+    requirements = (model_folder / "requirements.txt").read_text().split()
+    libraries = [each.split("==")[0] for each in requirements]
+    assert libraries == ["mlflow", "numpy", "onnxruntime", "tokenizers"]
+    assert all("==" in each for each in requirements)
+    assert json.loads((model_folder / "input_example.json").read_text()) == TEXTS[:2]
+
+
+def test_signature_names_what_comes_out(model: Any) -> None:
+    outputs = model.metadata.signature.outputs
+    assert outputs.input_names() == ["label", "score"]
+    assert len(model.metadata.signature.inputs) == 1
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        list,
+        np.array,
+        pd.Series,
+        lambda texts: np.array(texts, dtype=object),
+        lambda texts: pd.DataFrame({"text": texts}),
+        lambda texts: pd.DataFrame({"text": texts, "label": "bad"}),
+        lambda texts: {"text": texts},
+        lambda texts: {"text": np.array(texts)},
+    ],
+)
+def test_every_kind_of_input_gets_the_same_answers(logged: Logged, model: Any, same: Any) -> None:
+    for texts in (TEXTS, TEXTS[:1], tiny_texts(70)):
+        assert answers(model.predict(same(texts))) == expected(logged, texts)
+
+
+def test_answers_join_the_table_that_was_asked(model: Any) -> None:
+    table = pd.DataFrame({"text": TEXTS}, index=[7, 3, 9])
+    assert model.predict(table).index.tolist() == [7, 3, 9]
+    assert model.predict({"text": TEXTS}).index.tolist() == [0, 1, 2]
+    assert model.predict({"text": []}).shape == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["w2", None], "texts[1] is"),
+        (["w2", 3], "texts[1] is int 3"),
+        ([1, 2], "texts[0] is int 1"),
+        ([b"w2"], "texts[0] is bytes"),
+        ({"text": ["w2", None]}, "texts[1] is"),
+        ({"review": TEXTS}, "The first column is 'review', not \"text\""),
+        (pd.DataFrame({"label": ["bad"], "text": ["w2"]}), "The first column is 'label'"),
+        (pd.DataFrame({"text": ["w2", None]}), "texts[1] is"),
+    ],
+)
+def test_bad_input_is_refused_as_the_callers_fault(model: Any, given: Any, words: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    with pytest.raises(MlflowException) as caught:
+        model.predict(given)
+    assert words in caught.value.message
+    assert caught.value.get_http_status_code() == 400
+
+
+BARE = """
+import sys
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"torch", "datasets", "hydra", "omegaconf", "onnx", "safetensors"}:
+            raise ImportError(name + " is blocked")
+sys.meta_path.insert(0, Blocked())
+sys.path = [entry for entry in sys.path if entry != REPOSITORY]
+import mlflow.pyfunc
+model = mlflow.pyfunc.load_model(FOLDER)
+import nlp_rnn
+assert nlp_rnn.__file__.startswith(FOLDER), nlp_rnn.__file__
+print(model.predict(TEXTS).to_json(orient="values", double_precision=10))
+"""
+
+
+def test_loads_without_torch_and_from_its_own_copy_of_the_source(
+    logged: Logged, model_folder: Path, tmp_path: Path
+) -> None:
+    repository = str(Path(nlp_rnn.__file__).parents[1])
+    program = f"FOLDER = {str(model_folder)!r}\nTEXTS = {TEXTS!r}\nREPOSITORY = {repository!r}\n"
+    done = subprocess.run(
+        [sys.executable, "-c", program + BARE], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    found = [tuple(row) for row in json.loads(done.stdout)]
+    assert [(label, pytest.approx(score, abs=1e-6)) for label, score in found] == expected(
+        logged, TEXTS
+    )
+
+
+# Loading by URI
+
+
+def test_uris_and_model_folders_load_as_the_folder_does(
+    logged: Logged, model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", logged.store)
+    classifier = nlp_rnn.load(logged.folder)
+    for location in (f"runs:/{logged.run_id}/classifier", logged.uri, model_folder):
+        found = nlp_rnn.load(location, threads=1)
+        assert found.config == classifier.config
+        np.testing.assert_array_equal(found.predict_proba(TEXTS), classifier.predict_proba(TEXTS))
+
+
+def test_store_in_the_working_directory_is_found_without_a_word(logged: Logged) -> None:
+    program = "import nlp_rnn, sys; print(nlp_rnn.load(sys.argv[1]).labels)"
+    done = subprocess.run(
+        [sys.executable, "-c", program, f"runs:/{logged.run_id}/classifier"],
+        cwd=logged.folder.parent,
+        env=os.environ | {"PYTHONPATH": str(Path(nlp_rnn.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout, done.stderr) == ("['bad', 'fair', 'good']\n", "")
+
+
+@pytest.mark.parametrize("uri", ["runs:/{run}/other", "runs:/{run}", "runs:/0/classifier"])
+def test_uri_of_nothing_is_refused_and_leaves_nothing(
+    logged: Logged, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, uri: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", logged.store)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with pytest.raises(ClassifierError, match="has no classifier runs:/") as caught:
+        nlp_rnn.load(uri.format(run=logged.run_id))
+    assert len(str(caught.value).splitlines()) == 2
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("uri", ["runs:/0/classifier", "models:/champion/1", "models:/a@b"])
+def test_uri_without_a_store_makes_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, uri: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ClassifierError, match="there is none at") as caught:
+        nlp_rnn.load(uri)
+    assert f"{tmp_path}/mlflow.db" in str(caught.value)
+    assert "MLFLOW_TRACKING_URI=" in str(caught.value)
+    assert os.listdir(tmp_path) == []
+
+
+# Serving
+
+
+@pytest.fixture
+def server(model_folder: Path, tmp_path: Path) -> Iterator[str]:
+    """`mlflow models serve` on a free port of this machine."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = ["models", "serve", "-m", str(model_folder), "--env-manager", "local"]
+    programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", *command, "-h", "127.0.0.1", "-p", str(port)],
+            cwd=tmp_path,
+            env=os.environ | {"PATH": programs},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # so that its children can be ended with it
+        )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(240):
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            try:
+                urllib.request.urlopen(f"{address}/ping").close()
+                break
+            except urllib.error.URLError:
+                time.sleep(0.25)
+        yield f"{address}/invocations"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(20)
+
+
+def ask(server: str, body: Any) -> tuple[int, Any]:
+    request = urllib.request.Request(
+        server, json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as refused:
+        with refused:
+            return refused.code, json.load(refused)
+
+
+def test_models_serve_answers_json(logged: Logged, server: str) -> None:
+    for body in (
+        {"inputs": TEXTS},
+        {"instances": TEXTS},
+        {"dataframe_split": {"columns": ["text"], "data": [[text] for text in TEXTS]}},
+        {"dataframe_records": [{"text": text} for text in TEXTS]},
+    ):
+        status, found = ask(server, body)
+        assert status == 200
+        assert answers(pd.DataFrame(found["predictions"])) == expected(logged, TEXTS)
+    for body, words in (
+        ({"inputs": ["w2", None]}, "texts[1] is"),
+        ({"inputs": ["w2", 3]}, "texts[1] is int 3"),
+        ({"dataframe_records": [{"label": "bad", "text": "w2"}]}, "The first column is 'label'"),
+        ({"texts": TEXTS}, "exactly one of the input fields"),
+    ):
+        status, found = ask(server, body)
+        assert status == 400
+        assert words in found["message"]
