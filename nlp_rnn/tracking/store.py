@@ -1,0 +1,309 @@
+"""A store's address, or none, becomes an MLflow store and an experiment that are ready for runs."""
+
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from nlp_rnn.errors import TrackingError
+from nlp_rnn.tracking.sqlite_store import prepare_sqlite
+
+__all__ = [
+    "experiment_name",
+    "obtain_experiment",
+    "prepare_store",
+    "quiet_mlflow",
+    "resolve_uri",
+    "tracking_errors",
+    "ui_command",
+    "ui_link",
+    "visible_uri",
+]
+
+SERVERS = ("http", "https")
+DATABASES = ("postgresql", "mysql", "mssql")
+DATABRICKS = ("databricks", "databricks-uc", "uc")
+
+QUIET = {
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # it would look up a host at the first run
+    "GIT_PYTHON_REFRESH": "quiet",  # GitPython, which MLflow uses, shouts where git is missing
+}
+
+SECONDS_TO_ANSWER = 10
+"""A server or database that takes longer than this to answer counts as unreachable."""
+
+
+def quiet_mlflow() -> None:
+    """Make MLflow print nothing and call nobody, where the user has not said otherwise.
+
+    Works through the environment, so it comes before the first import of mlflow.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+
+
+def resolve_uri(uri: str | None, directory: Path) -> str:
+    """Return the absolute address of the store: `uri`, else MLFLOW_TRACKING_URI, else the default.
+
+    The default is `sqlite:///<directory>/mlflow.db`; a relative sqlite path is taken from
+    `directory`. Nothing is created or contacted.
+
+    Raises:
+        TrackingError: a plain folder (MLflow's file store, which MLflow itself refuses), a store
+            in memory, or an address of an unknown kind.
+    """
+    directory = directory.absolute()
+    given = uri or os.environ.get("MLFLOW_TRACKING_URI") or ""
+    said = f"{'tracking.uri' if uri else 'MLFLOW_TRACKING_URI'}={visible_uri(given)}"
+    if not given:
+        return _sqlite_uri(directory / "mlflow.db")
+    if given in DATABRICKS:
+        return given
+    scheme, separator, rest = given.partition(":")
+    kind = scheme.lower().partition("+")[0]
+    if not separator or kind == "file":
+        path = Path(unquote(rest.removeprefix("//")) if separator else given)
+        file = path if path.suffix in (".db", ".sqlite") else path / "mlflow.db"
+        raise TrackingError(
+            f"{said} is a plain path; MLflow keeps runs in a database file.\n"
+            f"Type tracking.uri=sqlite:///{os.path.normpath(directory / file)}"
+        )
+    if kind in SERVERS:
+        return given.rstrip("/")
+    if kind in (*DATABASES, *DATABRICKS):
+        return given
+    if kind != "sqlite":
+        raise TrackingError(
+            f"{said} is no address MLflow knows; it may begin with "
+            "sqlite:///, http://, https://, postgresql:// or mysql://"
+        )
+    name, mark, query = rest.removeprefix("///").partition("?")
+    if not rest.startswith("///") or name in ("", ":memory:"):
+        raise TrackingError(
+            f"{said} names no file, so the runs would be lost; "
+            "type tracking.uri=sqlite:///mlflow.db"
+        )
+    absolute = directory / Path(unquote(name)).expanduser()
+    return _sqlite_uri(Path(os.path.normpath(absolute))) + mark + query
+
+
+def prepare_store(uri: str) -> None:
+    """Make sure that the store at `uri`, as returned by `resolve_uri`, can take runs.
+
+    An sqlite file that is missing or empty is created and migrated under a file lock and moved
+    into place when complete, so any number of processes may call this at once. A server or a
+    database is asked for an answer, once.
+
+    Raises:
+        TrackingError: it cannot be created, written or reached, is no MLflow store, or belongs
+            to another version of MLflow.
+    """
+    quiet_mlflow()
+    path = _sqlite_path(uri)
+    if path is not None:
+        with tracking_errors(uri):
+            version = prepare_sqlite(path)
+        # Before MLflow looks, for it would migrate some older stores without being asked.
+        if not _is_current_schema(version):
+            raise TrackingError(_other_version(uri))
+    elif uri.startswith(SERVERS):
+        _reach_server(uri)
+    elif uri.startswith(DATABASES):
+        _reach_database(uri)
+
+
+def experiment_name(name: str | None) -> str:
+    """Return `name`, else MLFLOW_EXPERIMENT_NAME, else `nlp_rnn`."""
+    return name or os.environ.get("MLFLOW_EXPERIMENT_NAME") or "nlp_rnn"
+
+
+def obtain_experiment(uri: str, name: str) -> str:
+    """Return the id of the experiment called `name`, which is created if it is missing.
+
+    Beside an sqlite store its artifacts get an absolute folder, `mlartifacts/<name>`; a server
+    decides for itself. Safe to call from many processes at once.
+
+    Raises:
+        TrackingError: the experiment was deleted, or the store refuses.
+    """
+    quiet_mlflow()
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    with tracking_errors(uri):
+        client = MlflowClient(tracking_uri=uri)
+        experiment = client.get_experiment_by_name(name)
+        if experiment is None:
+            path = _sqlite_path(uri)
+            location = None if path is None else _artifact_folder(path, name).as_uri()
+            try:
+                return str(client.create_experiment(name, artifact_location=location))
+            except MlflowException as error:
+                # Another process may have been faster; anything else is still refused.
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+                experiment = client.get_experiment_by_name(name)
+    if experiment.lifecycle_stage != "active":
+        restore = shlex.join(["experiments", "restore", "-x", experiment.experiment_id])
+        raise TrackingError(
+            f"The MLflow experiment {name!r} was deleted; choose another, tracking.experiment=NAME,"
+            f"\nor restore it: MLFLOW_TRACKING_URI={shlex.quote(visible_uri(uri))} "
+            f"{_mlflow_program()} {restore}"
+        )
+    return str(experiment.experiment_id)
+
+
+def ui_command(uri: str) -> str:
+    """Return what to type to see the store in a browser: the MLflow UI, or a server's own page."""
+    if uri.startswith(SERVERS):
+        return f"python3 -m webbrowser {shlex.quote(visible_uri(uri))}"
+    return f"{_mlflow_program()} ui --backend-store-uri {shlex.quote(visible_uri(uri))}"
+
+
+def ui_link(uri: str, experiment_id: str, run_id: str | None = None) -> str:
+    """Return the page of an experiment's runs, or of one run, on the server or on `ui_command`'s.
+
+    Without `workflowType` MLflow opens its GenAI pages, which show none of a classifier's metrics.
+    """
+    server = visible_uri(uri) if uri.startswith(SERVERS) else "http://127.0.0.1:5000"
+    page = f"runs/{run_id}" if run_id else "runs"
+    return f"{server}/#/experiments/{experiment_id}/{page}?workflowType=machine_learning"
+
+
+def visible_uri(uri: str) -> str:
+    """Return `uri` with its password, if it holds one, replaced by `***`."""
+    password = urlsplit(uri).password if "@" in uri else None
+    return uri.replace(f":{password}@", ":***@") if password else uri
+
+
+@contextmanager
+def tracking_errors(uri: str) -> Iterator[None]:
+    """Turn what MLflow, the database or the disk raise inside the block into a `TrackingError`."""
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
+        reason = str(error).replace(uri, visible_uri(uri))
+        if "out-of-date database schema" in reason:
+            raise TrackingError(_other_version(uri)) from error
+        raise TrackingError(f"MLflow at {visible_uri(uri)}: {_short(reason)}") from error
+
+
+def _sqlite_uri(path: Path) -> str:
+    # SQLAlchemy 2.0 takes the path as it is, 2.1 unquotes it, and MLflow does both.
+    if "%" in str(path) or "?" in str(path):
+        raise TrackingError(
+            f"MLflow cannot keep a store in a path that holds % or ?: {path}\n"
+            "Give another one: tracking.uri=sqlite:////FOLDER/mlflow.db"
+        )
+    return f"sqlite:///{path}"
+
+
+def _sqlite_path(uri: str) -> Path | None:
+    """The file behind an absolute sqlite address; None for every other kind."""
+    if not uri.startswith("sqlite:///"):
+        return None
+    return Path(uri.removeprefix("sqlite:///").partition("?")[0])
+
+
+def _is_current_schema(version: str) -> bool:
+    """Whether a migration of this MLflow is called `version` and none starts from it.
+
+    The scripts are read as text: alembic would take half a second of every run to import them.
+    """
+    import mlflow
+
+    scripts = Path(mlflow.__file__).parent / "store" / "db_migrations" / "versions"
+    texts = {script.name: script.read_bytes() for script in scripts.glob("*.py")}
+    mentions = [name for name, text in texts.items() if version.encode() in text]
+    return not texts or (len(mentions) == 1 and mentions[0].startswith(version))
+
+
+def _other_version(uri: str) -> str:
+    upgrade = f"{_mlflow_program()} db upgrade {shlex.quote(visible_uri(uri))}"
+    return (
+        f"The MLflow store {visible_uri(uri)} was made by another version of MLflow.\n"
+        f"If that was an older one, back the store up and type: {upgrade}"
+    )
+
+
+def _reach_server(uri: str) -> None:
+    from mlflow import MlflowClient
+
+    limits = {
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(SECONDS_TO_ANSWER),
+    }
+    before = {name: os.environ.get(name) for name in limits}
+    os.environ.update(limits)
+    try:
+        with tracking_errors(uri):
+            MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
+    except TrackingError as error:
+        first: BaseException = error
+        while first.__context__ is not None:  # the innermost says "Connection refused"
+            first = first.__context__
+        raise TrackingError(
+            f"No MLflow server answers at {visible_uri(uri)} ({_short(str(first))}).\n"
+            "Start it, or leave out tracking.uri and MLFLOW_TRACKING_URI to use a local file."
+        ) from error
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _reach_database(uri: str) -> None:
+    import sqlalchemy
+
+    # MLflow itself would try for more than a minute and a half.
+    limit = {} if uri.startswith("mssql") else {"connect_timeout": SECONDS_TO_ANSWER}
+    try:
+        engine = sqlalchemy.create_engine(uri, connect_args=limit)
+        engine.connect().close()
+        engine.dispose()
+    except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
+        driver = " (install this driver with pip)" if isinstance(error, ImportError) else ""
+        raise TrackingError(
+            f"The database of the MLflow store {visible_uri(uri)} cannot be reached.\n"
+            f"{_short(str(error).replace(uri, visible_uri(uri)))}{driver}"
+        ) from error
+
+
+def _artifact_folder(path: Path, name: str) -> Path:
+    """An absolute folder that can be read as the experiment's name and belongs to it alone."""
+    folder = re.sub(r"[^\w.-]+", "_", name).strip("._")[:60]
+    if folder != name:
+        folder = f"{folder}-{hashlib.sha256(name.encode()).hexdigest()[:8]}".lstrip("-")
+    return path.parent / "mlartifacts" / folder
+
+
+def _mlflow_program() -> str:
+    """`mlflow` as it can be typed here: by name if that finds this environment's, else by path."""
+    program = Path(sys.executable).with_name("mlflow")
+    found = shutil.which("mlflow")
+    if not program.exists() or (found and Path(found).absolute() == program.absolute()):
+        return "mlflow"
+    return shlex.quote(
+        os.path.relpath(program) if program.is_relative_to(Path.cwd()) else str(program)
+    )
+
+
+def _short(reason: str) -> str:
+    """The first line of a message, and not much of that."""
+    line = next((line.strip() for line in reason.splitlines() if line.strip()), "no reason given")
+    return line if len(line) <= 300 else line[:300] + " …"

@@ -1,0 +1,38 @@
+"""What several test modules share: an MLflow store made once, and an environment without MLflow."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # MLflow 3.17 beside SQLAlchemy 2.1; harmless, and not ours to mend.
+    config.addinivalue_line(
+        "filterwarnings", "ignore:The ..noload.. loader strategy is deprecated:DeprecationWarning"
+    )
+
+
+@pytest.fixture(autouse=True)
+def _no_mlflow_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("URI", "USERNAME", "PASSWORD", "TOKEN"):
+        monkeypatch.delenv(f"MLFLOW_TRACKING_{name}", raising=False)
+    for name in ("MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def prepared_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An sqlite file that MLflow has migrated; making one takes seconds, copying it none."""
+    from nlp_rnn.tracking.store import prepare_store, resolve_uri
+
+    folder = tmp_path_factory.mktemp("prepared_store")
+    prepare_store(resolve_uri("sqlite:///mlflow.db", folder))
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def store_uri(prepared_store: Path, tmp_path: Path) -> str:
+    """The address of an MLflow store of the test's own, without runs."""
+    shutil.copy(prepared_store, tmp_path / "mlflow.db")
+    return f"sqlite:///{tmp_path}/mlflow.db"

@@ -1,0 +1,299 @@
+import multiprocessing
+import os
+import shutil
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from nlp_rnn.errors import TrackingError
+from nlp_rnn.tracking.run import tracked_run
+from nlp_rnn.tracking.store import (
+    experiment_name,
+    obtain_experiment,
+    prepare_store,
+    quiet_mlflow,
+    resolve_uri,
+    ui_command,
+    ui_link,
+    visible_uri,
+)
+
+FOLDER = Path("/data/work")
+
+
+def test_without_any_setting_the_store_lies_in_the_directory() -> None:
+    assert resolve_uri(None, FOLDER) == "sqlite:////data/work/mlflow.db"
+    assert resolve_uri("", FOLDER) == "sqlite:////data/work/mlflow.db"
+
+
+def test_the_configuration_comes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///team.db")
+    assert resolve_uri(None, FOLDER) == "sqlite:////data/work/team.db"
+    assert resolve_uri("sqlite:///mine.db", FOLDER) == "sqlite:////data/work/mine.db"
+
+
+@pytest.mark.parametrize(
+    ("given", "resolved"),
+    [
+        ("sqlite:////absolute/x.db", "sqlite:////absolute/x.db"),
+        ("sqlite:///../x.db", "sqlite:////data/x.db"),
+        ("sqlite:///a b/x.db?timeout=60", "sqlite:////data/work/a b/x.db?timeout=60"),
+        ("sqlite:///a%20b/x.db", "sqlite:////data/work/a b/x.db"),
+        ("http://server:5000/", "http://server:5000"),
+        ("postgresql+psycopg2://me@host/runs", "postgresql+psycopg2://me@host/runs"),
+        ("databricks", "databricks"),
+    ],
+)
+def test_addresses_become_absolute(given: str, resolved: str) -> None:
+    assert resolve_uri(given, FOLDER) == resolved
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("./mlruns", "Type tracking.uri=sqlite:////data/work/mlruns/mlflow.db"),
+        ("runs.db", "Type tracking.uri=sqlite:////data/work/runs.db"),
+        ("file:///tmp/mlruns", "Type tracking.uri=sqlite:////tmp/mlruns/mlflow.db"),
+        ("sqlite:///:memory:", "names no file"),
+        ("sqlite://", "names no file"),
+        ("sqlit:///x.db", "no address MLflow knows"),
+        ("sqlite:///a%25b/x.db", "holds % or ?"),
+    ],
+)
+def test_addresses_that_cannot_work_are_refused(given: str, words: str) -> None:
+    with pytest.raises(TrackingError) as refusal:
+        resolve_uri(given, FOLDER)
+    assert words in str(refusal.value)
+    assert str(refusal.value).count("\n") <= 1
+
+
+def test_a_refusal_names_the_environment_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "mlruns")
+    with pytest.raises(TrackingError, match=r"^MLFLOW_TRACKING_URI=mlruns is a plain path"):
+        resolve_uri(None, FOLDER)
+
+
+METRICS_EACH = 120
+
+
+def _write_a_run(uri: str, number: int, start: "multiprocessing.synchronize.Barrier") -> None:
+    start.wait()
+    prepare_store(uri)
+    experiment_id = obtain_experiment(uri, "together")
+    with tracked_run(
+        uri, experiment_id, name=str(number), parameters={}, tags={}, system_metrics=False
+    ) as run:
+        for step in range(METRICS_EACH):
+            run.log_metrics({"train/loss": number + step / METRICS_EACH}, step=step)
+            if step % 40 == 0:
+                run.flush()
+
+
+def test_four_processes_make_the_same_store_at_once(tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    folder = tmp_path / "a folder"
+    folder.mkdir()
+    uri = resolve_uri(None, folder)
+    (folder / "mlflow.db").touch()  # sqlite itself leaves an empty file when it is interrupted
+    (folder / ".mlflow.db.unfinished").write_bytes(b"of a process that was killed")
+    spawn = multiprocessing.get_context("spawn")
+    start = spawn.Barrier(4)
+    processes = [spawn.Process(target=_write_a_run, args=(uri, n, start)) for n in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(timeout=120)
+    assert [process.exitcode for process in processes] == [0, 0, 0, 0]
+
+    client = MlflowClient(tracking_uri=uri)
+    assert {experiment.name for experiment in client.search_experiments()} == {
+        "Default",
+        "together",
+    }
+    runs = client.search_runs([obtain_experiment(uri, "together")])
+    assert sorted(run.info.run_name for run in runs) == ["0", "1", "2", "3"]
+    for run in runs:
+        number = int(run.info.run_name)
+        history = client.get_metric_history(run.info.run_id, "train/loss")
+        assert [point.value for point in sorted(history, key=lambda point: point.step)] == [
+            number + step / METRICS_EACH for step in range(METRICS_EACH)
+        ]
+    assert [file.name for file in folder.iterdir()] == ["mlflow.db"]
+
+
+def test_a_store_that_is_there_stays_as_it_is(store_uri: str, tmp_path: Path) -> None:
+    before = (tmp_path / "mlflow.db").read_bytes()
+    prepare_store(store_uri)
+    assert (tmp_path / "mlflow.db").read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["mlflow.db"]
+
+
+def test_a_store_in_a_folder_that_is_missing_is_made(
+    tmp_path: Path, prepared_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "nlp_rnn.tracking.sqlite_store._create_sqlite",
+        lambda path: shutil.copy(prepared_store, path),
+    )
+    prepare_store(f"sqlite:///{tmp_path}/new/folder/mlflow.db")
+    assert (tmp_path / "new" / "folder" / "mlflow.db").exists()
+
+
+def test_a_read_only_folder_is_refused(tmp_path: Path, prepared_store: Path) -> None:
+    import mlflow  # noqa: F401  (its files may lie where only root can read)
+
+    new, old = tmp_path / "new", tmp_path / "old"
+    for folder in (new, old):
+        folder.mkdir()
+    shutil.copy(prepared_store, old / "mlflow.db")
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    new.chmod(0o555)
+    old.chmod(0o555)
+    user = os.geteuid()
+    try:
+        if user == 0:  # who may write anywhere, so the test is somebody else for a moment
+            os.seteuid(65534)
+        for folder in (new, old):
+            with pytest.raises(TrackingError, match=r"cannot be written \(Permission denied\)"):
+                prepare_store(f"sqlite:///{folder}/mlflow.db")
+    finally:
+        os.seteuid(user)
+    assert list(new.iterdir()) == []
+
+
+def test_a_store_of_an_older_mlflow_is_refused_and_not_touched(store_uri: str) -> None:
+    path = Path(store_uri.removeprefix("sqlite:///"))
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("update alembic_version set version_num = '1b5f0d9ad7c1'")
+        database.execute("drop table webhooks")  # MLflow migrates a store that lacks a table
+        database.commit()
+    before = path.read_bytes()
+    with pytest.raises(TrackingError, match="another version of MLflow") as refusal:
+        prepare_store(store_uri)
+    assert f"mlflow db upgrade {store_uri}" in str(refusal.value)
+    assert path.read_bytes() == before
+
+
+def test_a_store_of_a_newer_mlflow_is_refused(store_uri: str) -> None:
+    path = Path(store_uri.removeprefix("sqlite:///"))
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("update alembic_version set version_num = 'ffffffffffff'")
+        database.commit()
+    with pytest.raises(TrackingError, match="another version of MLflow"):
+        prepare_store(store_uri)
+
+
+def test_files_that_are_no_store_are_refused_and_kept(tmp_path: Path) -> None:
+    text = tmp_path / "text.db"
+    text.write_text("this is no database " * 100)
+    with pytest.raises(TrackingError, match="is no database"):
+        prepare_store(f"sqlite:///{text}")
+    assert text.read_text().startswith("this is no database")
+
+    other = tmp_path / "other.db"
+    with closing(sqlite3.connect(other)) as database:
+        database.execute("create table birds (name text)")
+        database.commit()
+    with pytest.raises(TrackingError, match="no MLflow store"):
+        prepare_store(f"sqlite:///{other}")
+
+    with pytest.raises(TrackingError, match="is a folder"):
+        prepare_store(f"sqlite:///{tmp_path}")
+    with pytest.raises(TrackingError, match="cannot be written"):
+        prepare_store(f"sqlite:///{text}/mlflow.db")
+
+
+def test_an_unreachable_server_is_found_out_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
+    before = dict(os.environ)
+    start = time.monotonic()
+    # Nobody listens on port 9, the port of the discard service.
+    with pytest.raises(TrackingError, match=r"server answers at http://127\.0\.0\.1:9 "):
+        prepare_store("http://127.0.0.1:9")
+    assert time.monotonic() - start < 10
+    changed = {name for name in before if os.environ.get(name) != before[name]}
+    assert changed == set()
+    assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ
+
+
+def test_an_unreachable_database_is_refused_without_its_password() -> None:
+    with pytest.raises(TrackingError, match="cannot be reached") as refusal:
+        prepare_store("postgresql+psycopg2://me:secret@127.0.0.1:9/runs")
+    assert "me:***@127.0.0.1:9" in str(refusal.value)
+    assert "secret" not in str(refusal.value)
+
+
+def test_an_experiment_is_obtained_and_its_artifacts_lie_beside_the_store(
+    store_uri: str, tmp_path: Path
+) -> None:
+    from mlflow import MlflowClient
+
+    first = obtain_experiment(store_uri, "plain")
+    assert obtain_experiment(store_uri, "plain") == first
+    others = [obtain_experiment(store_uri, name) for name in ("a/b", "a_b", "a b", "…")]
+    client = MlflowClient(tracking_uri=store_uri)
+    folders = [
+        Path(unquote(urlsplit(client.get_experiment(id_).artifact_location).path))
+        for id_ in [first, *others]
+    ]
+    assert folders[0] == tmp_path / "mlartifacts" / "plain"
+    assert len(set(folders)) == 5
+    assert {folder.parent for folder in folders} == {tmp_path / "mlartifacts"}
+
+
+def test_the_name_of_the_experiment(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert experiment_name(None) == "nlp_rnn"
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "team")
+    assert experiment_name(None) == "team"
+    assert experiment_name("mine") == "mine"
+
+
+def test_an_experiment_without_a_name_is_refused(store_uri: str) -> None:
+    with pytest.raises(TrackingError, match="Invalid experiment name"):
+        obtain_experiment(store_uri, "")
+
+
+def test_a_deleted_experiment_is_refused_with_the_way_back(store_uri: str) -> None:
+    from mlflow import MlflowClient
+
+    experiment_id = obtain_experiment(store_uri, "gone")
+    MlflowClient(tracking_uri=store_uri).delete_experiment(experiment_id)
+    with pytest.raises(TrackingError, match="'gone' was deleted") as refusal:
+        obtain_experiment(store_uri, "gone")
+    assert f"mlflow experiments restore -x {experiment_id}" in str(refusal.value)
+    assert "tracking.experiment=NAME" in str(refusal.value)
+
+
+def test_how_to_open_the_ui() -> None:
+    assert ui_command("sqlite:////a b/mlflow.db").endswith(
+        "mlflow ui --backend-store-uri 'sqlite:////a b/mlflow.db'"
+    )
+    assert ui_command("http://server:5000") == "python3 -m webbrowser http://server:5000"
+    assert (
+        ui_link("http://server:5000", "7")
+        == "http://server:5000/#/experiments/7/runs?workflowType=machine_learning"
+    )
+    assert (
+        ui_link("sqlite:////a/mlflow.db", "7", "abc")
+        == "http://127.0.0.1:5000/#/experiments/7/runs/abc?workflowType=machine_learning"
+    )
+
+
+def test_passwords_are_not_shown() -> None:
+    assert visible_uri("postgresql://me:pa%40ss@host/db") == "postgresql://me:***@host/db"
+    assert visible_uri("http://host:5000") == "http://host:5000"
+    assert visible_uri("sqlite:////a@b/x:y@z.db") == "sqlite:////a@b/x:y@z.db"
+
+
+def test_mlflow_is_quiet_unless_the_user_wants_to_hear(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_LOGGING_LEVEL", "DEBUG")
+    monkeypatch.delenv("MLFLOW_DISABLE_TELEMETRY", raising=False)
+    quiet_mlflow()
+    assert os.environ["MLFLOW_LOGGING_LEVEL"] == "DEBUG"
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
