@@ -27,6 +27,7 @@ Train one classifier: tokenize, train, test, save, log to MLflow.
   nlp-rnn train model=lstm model.hidden_size=256
   nlp-rnn train data=files data.path=FOLDER_OR_FILE data.text=COLUMN data.label=COLUMN
   nlp-rnn train -m model=lstm,gru seed=1,2,3       a sweep: every combination
+  nlp-rnn train resume=RUN_FOLDER                  go on with a run that was interrupted
 
 Groups and their choices:
 {groups}
@@ -94,6 +95,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _train(words: list[str]) -> int:
     if "-h" in words or "--help" in words:
         print(TRAIN_HELP.format(groups=_groups()), end="")
+        return 0
+    resumed = [word.removeprefix("resume=") for word in words if word.startswith("resume=")]
+    if resumed:
+        if len(words) > 1:
+            raise ConfigError(
+                "resume=FOLDER goes on with that run's own configuration; found more: "
+                f"{' '.join(word for word in words if not word.startswith('resume='))}."
+            )
+        from pathlib import Path
+
+        from nlp_rnn.pipeline import resume
+
+        resume(Path(resumed[0]))
         return 0
     from nlp_rnn.launch import launch
 

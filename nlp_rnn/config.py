@@ -43,6 +43,7 @@ __all__ = [
     "flatten",
     "known_keys",
     "plain",
+    "read_config",
     "register_schemas",
     "signature",
 ]
@@ -102,7 +103,7 @@ class TokenizerConfig:
 
     name: str = MISSING
     kind: TokenizerKind = TokenizerKind.bpe
-    vocab_size: int = 16000
+    vocab_size: int = 8000
     max_length: int = 400
     lowercase: bool = True
 
@@ -122,9 +123,9 @@ class ModelConfig:
     cell: Cell = MISSING
     embedding_size: int = 128
     pooling: Pooling = Pooling.max_mean
-    word_dropout: float = 0.0
-    embedding_dropout: float = 0.3
-    head_dropout: float = 0.3
+    word_dropout: float = 0.1
+    embedding_dropout: float = 0.5
+    head_dropout: float = 0.5
 
 
 @dataclass
@@ -170,7 +171,7 @@ class TrainerConfig:
     max_epochs: int | None = None
     max_updates: int | None = None
     max_minutes: float | None = None
-    patience: int = 3
+    patience: int = 6
     monitor: Monitor = Monitor.macro_f1
     label_smoothing: float = 0.0
     precision: Precision = Precision.auto
@@ -255,6 +256,35 @@ def plain(config: Any) -> Any:
     if isinstance(config, list | tuple):
         return [plain(value) for value in config]
     return config
+
+
+def read_config(path: Path) -> RunConfig:
+    """The configuration that a run saved in its folder.
+
+    Raises:
+        ConfigError: the file is missing, or was written for other options.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        saved: Any = OmegaConf.load(path)
+        nodes = {group: _schema_with(group, set(saved[group])) for group in SCHEMAS}
+        merged = OmegaConf.merge(OmegaConf.structured(RunConfig(**nodes)), saved)
+        config = OmegaConf.to_object(merged)
+    except (OSError, OmegaConfBaseException, KeyError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"{path} is no configuration of this version: {reason}") from error
+    assert isinstance(config, RunConfig)
+    return config
+
+
+def _schema_with(group: str, keys: set[str]) -> Any:
+    """The schema of `group` that has just these keys: no two have the same."""
+    for schema in SCHEMAS[group].values():
+        if {f.name for f in dataclasses.fields(schema)} == keys:
+            return schema
+    raise ValueError(f"no choice of {group} has just the keys {', '.join(sorted(keys))}")
 
 
 def flatten(config: Any) -> dict[str, Any]:

@@ -8,15 +8,25 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from nlp_rnn.config import RunConfig, conf_dir, known_keys, register_schemas
 from nlp_rnn.errors import ConfigError
 
-__all__ = ["job", "launch"]
+__all__ = ["SweepFolder", "job", "launch"]
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
+
+# Hydra's flags that make sense here; those of the second line are followed by a value.
+FLAGS = ("-m", "--multirun", "--resolve", "--hydra-help", "--info", "-i", "--version")
+VALUED = ("--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--config-path", "-cp")
+
+OWN_FILES = {"multirun.yaml"}
+
+# Errors of a single run, kept here because Hydra would print them with its own words.
+_failures: list[Exception] = []
 
 
 def launch(words: list[str]) -> None:
@@ -33,7 +43,7 @@ def launch(words: list[str]) -> None:
     argv = sys.argv
     # Hydra then raises its errors instead of printing them over many lines.
     os.environ[FULL_ERROR] = "1"
-    sys.argv = ["nlp-rnn train", *words]
+    sys.argv = ["nlp-rnn train", *_flags_first(words)]
     _failures.clear()
     try:
         hydra.main(config_path=str(conf_dir()), config_name="train", **_version_base(hydra))(job)()
@@ -44,6 +54,7 @@ def launch(words: list[str]) -> None:
             raise ConfigError(" ".join(str(error).split())) from error
         raise
     finally:
+        SweepFolder.remove_unused()
         sys.argv = argv
         if before is None:
             os.environ.pop(FULL_ERROR, None)
@@ -53,8 +64,23 @@ def launch(words: list[str]) -> None:
         raise _failures[0]
 
 
-# Errors of a single run, kept here because Hydra would print them with its own words.
-_failures: list[Exception] = []
+class SweepFolder(Callback):
+    """Knows where Hydra puts a sweep, to take the folder away if no job began."""
+
+    path: Path | None = None
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Called by Hydra before the first job of a sweep."""
+        SweepFolder.path = Path(config.hydra.sweep.dir).absolute()
+
+    @classmethod
+    def remove_unused(cls) -> None:
+        """Remove the sweep's folder if it holds nothing but Hydra's own copy of the config."""
+        path, cls.path = cls.path, None
+        if path is not None and path.is_dir() and {p.name for p in path.iterdir()} <= OWN_FILES:
+            for file in path.iterdir():
+                file.unlink()
+            _remove_empty(path)
 
 
 def job(composed: DictConfig) -> None:
@@ -73,11 +99,16 @@ def job(composed: DictConfig) -> None:
             raise
         _failures.append(error)
     finally:
-        # a run that was refused before it began leaves no empty folders
-        with suppress(OSError):
+        _remove_empty(folder)
+
+
+def _remove_empty(folder: Path) -> None:
+    """A run that was refused before it began leaves no empty folders below this one."""
+    here = Path.cwd()
+    with suppress(OSError):
+        while folder != here and folder.is_relative_to(here):
             folder.rmdir()
-            folder.parent.rmdir()
-            folder.parent.parent.rmdir()
+            folder = folder.parent
 
 
 def _run_config(composed: DictConfig) -> RunConfig:
@@ -87,6 +118,26 @@ def _run_config(composed: DictConfig) -> RunConfig:
         raise ConfigError(_shortened(error)) from error
     assert isinstance(config, RunConfig)  # the schema that conf/train.yaml begins with
     return config
+
+
+def _flags_first(words: list[str]) -> list[str]:
+    """`words` with the flags first, because Hydra takes none between overrides."""
+    flags, overrides = [], []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("-"):
+            overrides.append(word)
+        elif word in FLAGS or word.split("=")[0] in VALUED:
+            flags.append(word)
+            if word in VALUED and rest:
+                flags.append(rest.pop(0))
+        else:
+            raise ConfigError(
+                f"There is no flag {word}; there are {', '.join([*FLAGS, *VALUED])}.\n"
+                "nlp-rnn train --help shows examples."
+            )
+    return [*flags, *overrides]
 
 
 def _version_base(hydra: Any) -> dict[str, str]:

@@ -7,10 +7,12 @@ import pytest
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # MLflow 3.17 beside SQLAlchemy 2.1; harmless, and not ours to mend.
-    config.addinivalue_line(
-        "filterwarnings", "ignore:The ..noload.. loader strategy is deprecated:DeprecationWarning"
-    )
+    # Both come from within MLflow 3.17, are harmless, and not ours to mend.
+    for warning in (
+        "ignore:The ..noload.. loader strategy is deprecated:DeprecationWarning",
+        "ignore:.*Any type hint is inferred as AnyType",
+    ):
+        config.addinivalue_line("filterwarnings", warning)
 
 
 @pytest.fixture(autouse=True)

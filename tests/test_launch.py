@@ -33,6 +33,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("seed", "seed"),
         ("trainer.device=tpu", "trainer.device=tpu"),
         ("-m model=gru,lstmm", "There is no model=lstmm"),
+        ("model=gru,lstmm -m", "There is no model=lstmm"),
+        ("seed=1,2", "seed=1,2"),
+        ("--multi seed=1", "There is no flag --multi"),
     ],
 )
 def test_wrong_words_are_told_in_two_lines_and_leave_nothing(

@@ -18,6 +18,7 @@ ROOMS = [
     ("training",),
     ("classifier",),
     ("tracking",),
+    ("screen", "evaluation"),
     ("pipeline",),
     ("launch",),
     ("cli",),

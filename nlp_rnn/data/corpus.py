@@ -1,0 +1,284 @@
+"""The rows of a source become a corpus: three clean splits of texts and label ids."""
+
+import contextlib
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from nlp_rnn.config import DataConfig
+from nlp_rnn.data.files import SPLITS, listed, write_arrow
+from nlp_rnn.data.labels import SplitLabels, order_labels, read_labels
+from nlp_rnn.data.sampling import allocate, sample
+from nlp_rnn.data.sources import Source, read_source
+from nlp_rnn.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy
+    import pyarrow
+    from datasets import Dataset
+
+__all__ = ["Corpus", "load_corpus", "quiet_datasets"]
+
+_TEST_FRACTION = 0.1  # of the rows, when the source has no test split
+_BATCH = 1000  # rows looked at together
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Texts with labels, split in three.
+
+    Each split has the columns `text` (string, never null), `label` (int64, an index into `labels`)
+    and `row` (int64, the index of the row in the split it was read from). `labels` has every label
+    of any split; those that train lacks come last. `digest` is a hash of the texts, the label ids
+    and the label names of the three splits: the same data has the same digest wherever it lies.
+    `notes` has one line for everything that was done to the data.
+    """
+
+    name: str
+    train: "Dataset"
+    validation: "Dataset"
+    test: "Dataset"
+    labels: tuple[str, ...]
+    digest: str
+    notes: tuple[str, ...]
+
+
+def load_corpus(config: DataConfig) -> Corpus:
+    """Read, clean, limit and split the data that `config` points at.
+
+    A missing test split is cut from train first, then `limit` is applied to train, then a missing
+    validation split is cut from what is left; every cut is stratified, seeded by `config.seed`
+    and leaves each class at least one training row. Raises `DataError`.
+    """
+    with quiet_datasets():
+        source = read_source(config)
+        notes = list(source.notes)
+        splits, labels = _clean(source, notes)
+        if "test" not in splits:
+            splits["train"], splits["test"] = _cut(
+                splits["train"], "test", _TEST_FRACTION, config.seed, notes
+            )
+        if config.limit is not None and config.limit < len(splits["train"].rows):
+            splits["train"] = _limit(splits["train"], config.limit, config.seed, notes)
+        if "validation" not in splits:
+            splits["train"], splits["validation"] = _cut(
+                splits["train"], "validation", config.validation_fraction, config.seed, notes
+            )
+        return Corpus(
+            name=source.name,
+            train=_dataset(splits["train"]),
+            validation=_dataset(splits["validation"]),
+            test=_dataset(splits["test"]),
+            labels=labels,
+            digest=_digest([splits[split] for split in SPLITS], labels),
+            notes=tuple(notes),
+        )
+
+
+@contextlib.contextmanager
+def quiet_datasets() -> Iterator[None]:
+    """No progress bars or log lines of `datasets`: what the user should know is in the notes."""
+    import datasets
+
+    level = datasets.logging.get_verbosity()
+    bars = not datasets.are_progress_bars_disabled()
+    datasets.logging.set_verbosity(logging.CRITICAL)
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        datasets.logging.set_verbosity(level)
+        if bars:
+            datasets.enable_progress_bars()
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Some rows of a split as it was read; the texts stay where they are until the choice is made.
+
+    `texts` has the column `text` of all rows; `ids` (int64) their labels, -1 for none; `rows`
+    (int64, ascending) are the rows that were chosen.
+    """
+
+    texts: "Dataset"
+    ids: "numpy.ndarray[Any, Any]"
+    rows: "numpy.ndarray[Any, Any]"
+
+
+def _clean(source: Source, notes: list[str]) -> tuple[dict[str, _Rows], tuple[str, ...]]:
+    """Leave out rows without text or label, and number the labels."""
+    import numpy
+
+    texts: dict[str, Dataset] = {}
+    found: dict[str, SplitLabels] = {}
+    kept: dict[str, numpy.ndarray[Any, Any]] = {}
+    for split, dataset in source.splits.items():
+        where = f"The {split} split of {source.name}"
+        if not len(dataset):
+            raise DataError(f"{where} has no rows.{_without(split)}")
+        names = found["train"].class_names if found else None
+        found[split] = read_labels(dataset, source.label, where, names)
+        texts[split] = _as_text(dataset, source.text, where)
+        no_text, num_blank = _missing_texts(texts[split])
+        no_label = found[split].ids < 0
+        kept[split] = numpy.flatnonzero(~(no_text | no_label))
+        if not len(kept[split]):
+            raise DataError(
+                f"{where} is empty: none of its {len(dataset):,} rows has a text and a label."
+                + _without(split)
+            )
+        for rows, what in (
+            (int(no_text.sum()), "without a text (null) dropped"),
+            (int((no_label & ~no_text).sum()), "without a label (null) dropped"),
+            (num_blank, "with an empty text kept"),
+        ):
+            if rows:
+                notes.append(f"{split}: {rows:,} {'row' if rows == 1 else 'rows'} {what}")
+    counts = {split: _count(found[split], rows) for split, rows in kept.items()}
+    labels = order_labels(found, counts, notes)
+    place = {name: index for index, name in enumerate(labels)}
+    splits = {}
+    for split, dataset in texts.items():
+        # the last place is that of id -1, a row without a label
+        ids = numpy.array([*(place.get(name, -1) for name in found[split].names), -1], numpy.int64)
+        splits[split] = _Rows(dataset, ids[found[split].ids], kept[split])
+    return splits, labels
+
+
+def _without(split: str) -> str:
+    return "" if split == "train" else "\nTake it away, and one is cut from the training rows."
+
+
+def _count(labels: SplitLabels, rows: "numpy.ndarray[Any, Any]") -> dict[str, int]:
+    import numpy
+
+    counts = numpy.bincount(labels.ids[rows], minlength=len(labels.names))
+    return {name: int(n) for name, n in zip(labels.names, counts, strict=True) if n}
+
+
+def _as_text(dataset: "Dataset", columns: Sequence[str], where: str) -> "Dataset":
+    """Return the texts as the one column `text` (string), rewritten only if they must be."""
+    import pyarrow
+    import pyarrow.compute as pc
+
+    for name in columns:
+        kind = getattr(dataset.features[name], "dtype", type(dataset.features[name]).__name__)
+        if kind not in ("string", "large_string", "string_view", "null"):
+            raise DataError(
+                f"{where} has in its column {name!r} values of the kind {kind}, not texts; "
+                f"it has: {listed(dataset.column_names)}.\nType data.text=COLUMN"
+            )
+    kinds = [dataset.features[name].dtype for name in columns]
+    if kinds == ["string"]:
+        only = dataset.select_columns([columns[0]])
+        return only if columns[0] == "text" else only.rename_column(columns[0], "text")
+
+    def joined(table: "pyarrow.Table") -> "pyarrow.RecordBatch":
+        parts = [table.column(name).combine_chunks().cast(pyarrow.string()) for name in columns]
+        nothing = pc.is_null(parts[0])
+        for part in parts[1:]:
+            nothing = pc.and_(nothing, pc.is_null(part))
+        # pyarrow 25 leaves a row out when there is nothing to join in it
+        parts[0] = pc.if_else(nothing, "", parts[0])
+        text = pc.binary_join_element_wise(*parts, " ", null_handling="skip")
+        text = pc.if_else(nothing, pyarrow.scalar(None, pyarrow.string()), text)
+        return pyarrow.RecordBatch.from_arrays([text], names=["text"])
+
+    batches = dataset.with_format("arrow").iter(_BATCH)
+    return write_arrow(
+        ("text", dataset._fingerprint, *columns),
+        pyarrow.schema([("text", pyarrow.string())]),
+        (joined(table) for table in batches),
+    )
+
+
+def _missing_texts(texts: "Dataset") -> tuple["numpy.ndarray[Any, Any]", int]:
+    """Return which texts are null (a mask over the rows) and how many are empty or blank."""
+    import numpy
+    import pyarrow.compute as pc
+
+    nulls = []
+    num_blank = 0
+    for table in texts.with_format("arrow").iter(_BATCH):
+        column = table.column("text")
+        nulls.append(column.is_null().to_numpy())
+        num_blank += pc.sum(pc.equal(pc.utf8_trim_whitespace(column), "")).as_py() or 0
+    return numpy.concatenate(nulls), num_blank
+
+
+def _cut(
+    train: _Rows, split: str, fraction: float, seed: int, notes: list[str]
+) -> tuple[_Rows, _Rows]:
+    """Cut a stratified split off the training rows; return what is left and what was cut."""
+    import numpy
+
+    ids = train.ids[train.rows]
+    counts = numpy.bincount(ids)
+    most = numpy.maximum(counts - 1, 0)
+    if not most.sum():
+        raise DataError(
+            f"{len(ids)} training rows are too few to cut a {split} split from: "
+            f"each of the {numpy.count_nonzero(counts)} classes must keep one.\n"
+            f"Bring more rows, or a {split} split of your own (a file {split}.*)."
+        )
+    total = int(numpy.clip(round(fraction * len(ids)), 1, most.sum()))
+    shares = allocate(counts, total, numpy.zeros_like(counts), most)
+    mask = sample(ids, shares, (seed, SPLITS.index(split)))
+    notes.append(
+        f"{split}: none was given; cut {total:,} of {len(ids):,} training rows "
+        f"(stratified, data.seed={seed})"
+    )
+    return replace(train, rows=train.rows[~mask]), replace(train, rows=train.rows[mask])
+
+
+def _limit(train: _Rows, limit: int, seed: int, notes: list[str]) -> _Rows:
+    """Keep a stratified sample of `limit` rows, at least one of each class."""
+    import numpy
+
+    ids = train.ids[train.rows]
+    counts = numpy.bincount(ids)
+    least = numpy.minimum(counts, 1)
+    if limit < least.sum():
+        raise DataError(
+            f"data.limit={limit} is less than one row for each of the {least.sum()} classes.\n"
+            f"Type data.limit={2 * least.sum()} or more."
+        )
+    notes.append(f"train: limited to {limit:,} of {len(ids):,} rows (stratified, data.seed={seed})")
+    mask = sample(ids, allocate(counts, limit, least, counts), (seed, SPLITS.index("train")))
+    return replace(train, rows=train.rows[mask])
+
+
+def _dataset(split: _Rows) -> "Dataset":
+    """Return the chosen rows with the columns of a corpus."""
+    import numpy
+
+    dataset = split.texts.add_column("label", split.ids)
+    dataset = dataset.add_column("row", numpy.arange(len(dataset), dtype=numpy.int64))
+    return dataset if len(split.rows) == len(dataset) else dataset.select(split.rows)
+
+
+def _digest(splits: Sequence[_Rows], labels: Sequence[str]) -> str:
+    """Hash texts, label ids and label names, streaming; how they are stored does not matter."""
+    import pyarrow
+    import pyarrow.compute as pc
+
+    digest = hashlib.blake2b(json.dumps(list(labels)).encode(), digest_size=16)
+    for split in splits:
+        # lengths beside the bytes: "ab", "c" is not "a", "bc"
+        contents, lengths = hashlib.blake2b(), hashlib.blake2b()
+        start = 0
+        for table in split.texts.with_format("arrow").iter(_BATCH):
+            texts = table.column("text").combine_chunks()
+            first, last = split.rows.searchsorted((start, start + len(texts)))
+            if last - first < len(texts):
+                texts = texts.take(pyarrow.array(split.rows[first:last] - start))
+            start += table.num_rows
+            lengths.update(pc.binary_length(texts).to_numpy().astype("<i8"))
+            joined = pc.binary_join(pyarrow.ListArray.from_arrays([0, len(texts)], texts), "")
+            contents.update(joined[0].as_buffer())
+        for part in (contents.digest(), lengths.digest(), split.ids[split.rows].astype("<i8")):
+            digest.update(hashlib.blake2b(part).digest())
+    return digest.hexdigest()

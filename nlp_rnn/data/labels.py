@@ -1,0 +1,137 @@
+"""Label columns of whatever type become label names and ids."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nlp_rnn.errors import DataError
+
+if TYPE_CHECKING:
+    import numpy
+    from datasets import Dataset
+
+__all__ = ["SplitLabels", "order_labels", "read_labels"]
+
+
+@dataclass(frozen=True)
+class SplitLabels:
+    """The labels of one split: `names[ids[row]]`; an id of -1 is a row without a label.
+
+    `ids` is int64. `class_names` are the names in the order of a `ClassLabel` column, else None.
+    """
+
+    names: tuple[str, ...]
+    ids: "numpy.ndarray[Any, Any]"
+    class_names: tuple[str, ...] | None
+
+
+def read_labels(
+    dataset: "Dataset", column: str, where: str, class_names: tuple[str, ...] | None = None
+) -> SplitLabels:
+    """Read integers, strings, booleans, whole floats or a `ClassLabel`.
+
+    Numbers are named by their digits, or by `class_names` (those of train) if given; null, NaN
+    and the empty string are no label. `where` begins the sentence of a `DataError`, which is
+    raised for negative numbers (the hub's -1 means no label), fractions and anything else.
+    """
+    import pyarrow
+    import pyarrow.compute as pc
+
+    feature = dataset.features[column]
+    values = dataset.select_columns([column]).with_format("arrow")[:].column(column)
+    kind = values.type
+    if pyarrow.types.is_floating(kind) or pyarrow.types.is_decimal(kind):
+        values = pc.if_else(pc.is_nan(values.cast("float64")), None, values.cast("float64"))
+    elif _is_string(kind):
+        values = pc.if_else(pc.equal(values.cast("large_string"), ""), None, values)
+    elif not (
+        pyarrow.types.is_integer(kind)
+        or pyarrow.types.is_boolean(kind)
+        or pyarrow.types.is_null(kind)
+    ):
+        raise DataError(
+            f"{where} has in its column {column!r} {_described(feature)}, not one label a row.\n"
+            "Name a column of words or whole numbers: data.label=COLUMN"
+        )
+    unique = pc.unique(values).drop_null()
+    ids = pc.index_in(values, value_set=unique).fill_null(-1).to_numpy().astype("int64")
+    found = unique.to_pylist()
+    if not _is_string(kind):
+        _check_numbers(found, values, where)
+        found = [value if isinstance(value, bool) else int(value) for value in found]
+    own_names = tuple(feature.names) if hasattr(feature, "names") else None
+    names = own_names or (class_names if pyarrow.types.is_integer(kind) else None)
+    if names is None:
+        return SplitLabels(tuple(str(value) for value in found), ids, None)
+    if found and max(found) >= len(names):
+        raise DataError(f"{where} has the label {max(found)}, but only {len(names)} label names.")
+    return SplitLabels(tuple(names[value] for value in found), ids, own_names)
+
+
+def order_labels(
+    found: Mapping[str, SplitLabels], counts: Mapping[str, Mapping[str, int]], notes: list[str]
+) -> tuple[str, ...]:
+    """Put all labels that have rows in order: those of train first, then those it lacks.
+
+    Within both the order is that of a `ClassLabel`, by number if all are numbers, else by name.
+    `counts` has the rows of each label of each split. Raises `DataError` for a single class.
+    """
+    names = {name for split in counts.values() for name in split}
+    declared = found["train"].class_names or ()
+    order = [*(name for name in declared if name in names), *_sorted(names - {*declared})]
+    if unused := [name for name in declared if name not in names]:
+        notes.append(f"label names without any row, left out: {', '.join(unused)}")
+    seen = [name for name in order if name in counts["train"]]
+    if len(seen) < 2:
+        raise DataError(
+            f"The train split has a single class, {seen[0]!r}: there is nothing to learn.\n"
+            "Name another column (data.label=COLUMN) or bring rows of a second class."
+        )
+    unseen = [name for name in order if name not in counts["train"]]
+    for split in counts:
+        for name in unseen:
+            if rows := counts[split].get(name):
+                notes.append(
+                    f"{split}: label {name!r} is not in train; its rows ({rows:,}) count as wrong"
+                )
+    return (*seen, *unseen)
+
+
+def _check_numbers(found: list[Any], values: Any, where: str) -> None:
+    import pyarrow.compute as pc
+
+    fractions = [value for value in found if not math.isfinite(value) or value != int(value)]
+    if fractions:
+        raise DataError(
+            f"{where} has labels that are not whole numbers, such as {fractions[0]}.\n"
+            "Classes are words or whole numbers from 0; a quantity cannot be learnt as a class."
+        )
+    if found and (lowest := int(min(found))) < 0:
+        rows = pc.sum(pc.less(values, 0)).as_py()
+        of_all = "all" if rows == len(values) else f"{rows:,} of {len(values):,}"
+        raise DataError(
+            f"{where} has label {lowest} in {of_all} rows; -1 means that there is no label.\n"
+            "Number the classes from 0 or name them, or use a split that has labels "
+            "(data=hub: data.test_split=validation; data=files: take the file away)."
+        )
+
+
+def _sorted(names: set[str]) -> list[str]:
+    if all(name.isascii() and name.isdigit() for name in names):
+        return sorted(names, key=lambda name: (int(name), name))
+    return sorted(names)
+
+
+def _is_string(kind: Any) -> bool:
+    import pyarrow
+
+    return bool(
+        pyarrow.types.is_string(kind)
+        or pyarrow.types.is_large_string(kind)
+        or pyarrow.types.is_string_view(kind)
+    )
+
+
+def _described(feature: Any) -> str:
+    return str(getattr(feature, "dtype", "")) or f"values of the kind {type(feature).__name__}"

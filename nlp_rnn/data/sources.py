@@ -1,0 +1,100 @@
+"""A data configuration becomes the rows of its splits as they were found: files, hub or stories."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nlp_rnn.config import DataConfig, FilesConfig, HubConfig, StoriesConfig
+from nlp_rnn.data.files import read_path, require_columns
+from nlp_rnn.data.hub import offline, read_hub
+from nlp_rnn.data.stories import make_stories
+from nlp_rnn.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow
+    from datasets import Dataset
+
+__all__ = ["Source", "read_source"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """The splits that were found (`train` always, `validation`, `test`) and the columns to use.
+
+    `text` are the columns that make up a text; `notes` say what the reading had to decide.
+    """
+
+    name: str
+    splits: "dict[str, Dataset]"
+    text: tuple[str, ...]
+    label: str
+    notes: tuple[str, ...] = ()
+
+
+def read_source(config: DataConfig) -> Source:
+    """Read what `config` points at; only the hub ever uses the network.
+
+    Raises `DataError` when it cannot be found or read, or lacks a column.
+    """
+    if isinstance(config, StoriesConfig):
+        return _read_stories(config)
+    if not isinstance(config, FilesConfig):
+        raise DataError(f"data={config.name} cannot be read. Type data=stories, files or hub.")
+    text = (config.text,) if isinstance(config.text, str) else tuple(config.text)
+    wanted = tuple(dict.fromkeys((*text, config.label)))
+    notes: list[str] = []
+    if isinstance(config, HubConfig):
+        name = config.path
+        splits = read_hub(config, notes)
+    else:
+        path = Path(config.path).expanduser()
+        name = path.stem if path.is_file() else path.absolute().name
+        with offline():
+            splits = read_path(path, text, config.label, notes)
+    for split, dataset in splits.items():
+        where = f"The {split} split of {config.path}"
+        require_columns(dataset.column_names, wanted, where)
+        _check_encoding(dataset, wanted, where)
+    return Source(name, splits, text, config.label, tuple(notes))
+
+
+def _check_encoding(dataset: "Dataset", columns: Sequence[str], where: str) -> None:
+    """Refuse strings that are not UTF-8: parquet and Arrow's reader of JSON let them through."""
+    import pyarrow
+
+    for name in columns:
+        first = 1
+        for chunk in dataset.data.column(name).chunks:
+            try:
+                chunk.validate(full=True)
+            except pyarrow.ArrowInvalid as error:
+                row, byte = _bad_value(chunk)
+                raise DataError(
+                    f"{where} is not UTF-8: row {first + row}, column {name!r}, holds byte "
+                    f"0x{byte:02X}.\nWrite the data again as UTF-8."
+                ) from error
+            first += len(chunk)
+
+
+def _bad_value(chunk: "pyarrow.Array") -> tuple[int, int]:
+    """Return the index of the first string that is not UTF-8, and its first wrong byte."""
+    for row, value in enumerate(chunk):
+        try:
+            value.as_py()
+        except UnicodeDecodeError as error:
+            return row, error.object[error.start]
+    raise ValueError("every value can be decoded")
+
+
+def _read_stories(config: StoriesConfig) -> Source:
+    from datasets import Dataset
+
+    taken: set[str] = set()  # test first, so that it stays the same whatever train asks for
+    test = make_stories(config.test_rows, config.test_sentences, 2 * config.seed + 1, taken)
+    train = make_stories(config.train_rows, config.train_sentences, 2 * config.seed, taken)
+    splits = {
+        split: Dataset.from_dict({"text": texts, "label": labels})
+        for split, (texts, labels) in {"train": train, "test": test}.items()
+    }
+    return Source(config.name, splits, ("text",), "label")

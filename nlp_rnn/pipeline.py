@@ -1,0 +1,325 @@
+"""One configuration becomes a trained classifier, an MLflow run and a run folder: the story."""
+
+import json
+import os
+import shlex
+import shutil
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nlp_rnn.config import (
+    FilesConfig,
+    HubConfig,
+    RecurrentConfig,
+    RunConfig,
+    flatten,
+    plain,
+    read_config,
+    signature,
+)
+from nlp_rnn.errors import ConfigError, DataError, TrackingError
+from nlp_rnn.limits import check
+from nlp_rnn.screen import announced, print_corpus, print_result
+
+if TYPE_CHECKING:
+    from nlp_rnn.data.corpus import Corpus
+    from nlp_rnn.data.tokenization import TokenizedCorpus
+    from nlp_rnn.model.network import TextNetwork
+    from nlp_rnn.tracking.run import TrackedRun
+    from nlp_rnn.training.trainer import EpochEnd, TrainingResult
+
+__all__ = ["Result", "resume", "train"]
+
+SPLITS = ("train", "validation", "test")
+CONFIG = "config.yaml"
+RESULT = "result.json"
+CHECKPOINT = "checkpoint"
+TRAINING = "training.safetensors"
+ORIGIN = "run.json"
+
+
+@dataclass
+class Result:
+    """What a run leaves behind; `result.json` holds the same."""
+
+    run_id: str
+    experiment_id: str
+    tracking_uri: str
+    classifier: str
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What an interrupted run must find again to go on."""
+
+    run_id: str
+    experiment_id: str
+    tracking_uri: str
+    data_digest: str
+    command: str
+
+
+def train(config: RunConfig, folder: Path, overrides: list[str]) -> Result:
+    """Train one classifier and leave it in `folder`, with its run in MLflow.
+
+    `folder` gets `classifier/`, `config.yaml`, `result.json`, the answers to validation and
+    test, and the confusion matrix. Nothing is chosen on the test split: it is read once, by
+    the finished classifier, whose answers are what is logged.
+
+    Raises:
+        NlpRnnError: whatever a user can mend; before training starts nothing is left behind.
+    """
+    check(config)
+    _make_paths_absolute(config)
+    from nlp_rnn.data.corpus import load_corpus
+    from nlp_rnn.tracking.store import (
+        experiment_name,
+        obtain_experiment,
+        prepare_store,
+        resolve_uri,
+    )
+    from nlp_rnn.training.device import choose_device
+
+    choose_device(config.trainer.device)
+    uri = resolve_uri(config.tracking.uri, Path.cwd())
+    with announced(f"Reading {config.data.name}"):
+        corpus = load_corpus(config.data)
+    print_corpus(corpus)
+    prepare_store(uri)
+    experiment_id = obtain_experiment(uri, experiment_name(config.tracking.experiment))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / RESULT).unlink(missing_ok=True)
+    shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+    command = shlex.join(["nlp-rnn", "train", *overrides])
+    return _run(config, corpus, folder, Origin("", experiment_id, uri, corpus.digest, command))
+
+
+def resume(folder: Path) -> Result:
+    """Go on with the run in `folder` that was interrupted, in the same MLflow run.
+
+    On one CPU process the weights end bit-identical to those of a run that was never stopped.
+
+    Raises:
+        ConfigError: there is no interrupted run in `folder`.
+        DataError: the data is no longer what the run began with.
+    """
+    folder = folder.absolute()
+    if (folder / RESULT).is_file():
+        raise ConfigError(f"The run in {folder} is finished; its {RESULT} is there.")
+    try:
+        origin = Origin(**json.loads((folder / CHECKPOINT / ORIGIN).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        raise ConfigError(
+            f"There is no interrupted run in {folder}.\nType resume=FOLDER, a folder with "
+            f"{CHECKPOINT}/{ORIGIN}; nlp-rnn train prints it when it starts."
+        ) from None
+    config = read_config(folder / CONFIG)
+    check(config)
+    from nlp_rnn.data.corpus import load_corpus
+    from nlp_rnn.tracking.store import prepare_store
+
+    corpus = load_corpus(config.data)
+    if corpus.digest != origin.data_digest:
+        raise DataError(
+            f"The data of {config.data.name} changed since the run in {folder} began; "
+            "it cannot go on. Start a new one."
+        )
+    prepare_store(origin.tracking_uri)
+    return _run(config, corpus, folder, origin)
+
+
+def _run(config: RunConfig, corpus: "Corpus", folder: Path, origin: Origin) -> Result:
+    """The part of the story that MLflow is told."""
+    from nlp_rnn.classifier.bundle import save_classifier
+    from nlp_rnn.classifier.predictor import TextClassifier
+    from nlp_rnn.data.tokenization import tokenize_corpus
+    from nlp_rnn.evaluation import evaluate
+    from nlp_rnn.tracking.run import tracked_run
+
+    with tracked_run(
+        origin.tracking_uri,
+        origin.experiment_id,
+        run_id=origin.run_id or None,
+        name=config.tracking.run_name or f"{_short_name(config)} seed{config.seed}",
+        parameters=flatten(config),
+        tags={
+            "group": f"{_short_name(config)} {corpus.name} {signature(config)}",
+            "signature": signature(config),
+            "cell": config.model.cell.name,
+            "data": corpus.name,
+            "run_folder": str(folder),
+        },
+        system_metrics=config.tracking.system_metrics,
+    ) as run:
+        print(f"run folder    {folder}", flush=True)
+        if not origin.run_id:
+            _begin(config, corpus, folder, origin, run)
+        with announced(f"Tokenizing with {config.tokenizer.name}"):
+            tokens = tokenize_corpus(corpus, config.tokenizer)
+        network, training = _train_network(config, corpus, tokens, folder, run)
+        result = Result(
+            run.run_id, origin.experiment_id, origin.tracking_uri, str(folder / "classifier")
+        )
+        save_classifier(
+            Path(result.classifier),
+            architecture=network.architecture,
+            state={name: tensor.cpu().numpy() for name, tensor in network.state_dict().items()},
+            tokenizer_json=tokens.tokenizer_json,
+            labels=corpus.labels,
+            provenance=_provenance(config, corpus, training, run),
+        )
+        with announced("Reading the test split"):
+            classifier = TextClassifier.load(result.classifier)
+            result.metrics = _training_metrics(network, training)
+            result.metrics |= evaluate(classifier, corpus, folder, run)
+        _write_json(folder / RESULT, asdict(result))
+        shutil.rmtree(folder / CHECKPOINT)
+        _log_results(result, config, corpus, folder, run, origin.command)
+    print_result(result.run_id, result.classifier, result.metrics)
+    return result
+
+
+def _begin(
+    config: RunConfig, corpus: "Corpus", folder: Path, origin: Origin, run: "TrackedRun"
+) -> None:
+    """Write down what the run was given, before anything can go wrong."""
+    from omegaconf import OmegaConf
+
+    path = folder / CONFIG
+    path.write_text(OmegaConf.to_yaml(OmegaConf.create(plain(config))), encoding="utf-8")
+    run.log_file(path)
+    (folder / CHECKPOINT).mkdir(exist_ok=True)
+    _write_json(folder / CHECKPOINT / ORIGIN, asdict(origin) | {"run_id": run.run_id})
+    source = config.data.path if isinstance(config.data, FilesConfig) else ""
+    for split in SPLITS:
+        run.log_dataset(
+            f"{corpus.name} {split}",
+            corpus.digest[:36],
+            "training" if split == "train" else split,
+            {"rows": len(getattr(corpus, split)), "labels": len(corpus.labels)},
+            source,
+        )
+    run.log_text("".join(f"{note}\n" for note in corpus.notes), "data_notes.txt")
+
+
+def _train_network(
+    config: RunConfig,
+    corpus: "Corpus",
+    tokens: "TokenizedCorpus",
+    folder: Path,
+    run: "TrackedRun",
+) -> "tuple[TextNetwork, TrainingResult]":
+    from nlp_rnn.model.network import make_network
+    from nlp_rnn.training.progress import TrainingProgress
+    from nlp_rnn.training.trainer import Trainer
+
+    network = make_network(config.model, tokens.vocab_size, len(corpus.labels), config.seed)
+    with TrainingProgress(config.trainer.monitor.name) as progress:
+
+        def on_epoch(event: "EpochEnd") -> None:
+            progress.on_epoch(event)
+            run.log_metrics(event.metrics, step=event.epoch)
+            # before the checkpoint that counts this epoch as done; kept if MLflow is away
+            with suppress(TrackingError):
+                run.flush()
+
+        trainer = Trainer(
+            network,
+            config.trainer,
+            config.optimizer,
+            seed=config.seed,
+            on_update=progress.on_update,
+            on_epoch=on_epoch,
+            checkpoint=folder / CHECKPOINT / TRAINING,
+        )
+        run.set_tags({"device": str(trainer.device), "precision": trainer.precision})
+        return network, trainer.fit(tokens.train, tokens.validation)
+
+
+def _training_metrics(network: "TextNetwork", training: "TrainingResult") -> dict[str, float]:
+    metrics = {
+        "train/seconds": training.seconds,
+        "train/tokens_per_second": training.tokens_per_second,
+        "train/epochs": float(training.epochs),
+        "train/best_epoch": float(training.best_epoch),
+        "train/updates": float(training.updates),
+    }
+    counts = network.architecture.parameter_counts()
+    return metrics | {f"parameters/{part}": float(count) for part, count in counts.items()}
+
+
+def _provenance(
+    config: RunConfig, corpus: "Corpus", training: "TrainingResult", run: "TrackedRun"
+) -> dict[str, Any]:
+    """Where a saved classifier comes from, for its `config.json`."""
+    return {
+        "data": corpus.name,
+        "data_digest": corpus.digest,
+        "rows": {split: len(getattr(corpus, split)) for split in SPLITS},
+        "seed": config.seed,
+        "signature": signature(config),
+        "best_epoch": training.best_epoch,
+        "validation": training.best_metrics,
+        "mlflow_run_id": run.run_id,
+    }
+
+
+def _log_results(
+    result: Result,
+    config: RunConfig,
+    corpus: "Corpus",
+    folder: Path,
+    run: "TrackedRun",
+    command: str,
+) -> None:
+    from nlp_rnn.classifier.flavor import log_classifier
+    from nlp_rnn.tracking.note import RunSummary, run_note
+
+    parameters = {
+        name.removeprefix("parameters/"): round(value)
+        for name, value in result.metrics.items()
+        if name.startswith("parameters/")
+    }
+    run.log_final(result.metrics)
+    run.log_file(folder / RESULT)
+    run.set_note(
+        run_note(
+            RunSummary(
+                title=f"{_short_name(config)}, {config.model.pooling.name} pooling",
+                dataset=corpus.name,
+                digest=corpus.digest,
+                run_id=run.run_id,
+                command=command,
+                metrics=result.metrics,
+                rows={split: len(getattr(corpus, split)) for split in SPLITS},
+                num_labels=len(corpus.labels),
+                parameters=parameters,
+                remarks=corpus.notes,
+            )
+        )
+    )
+    log_classifier(Path(result.classifier), example=corpus.test[:2]["text"])
+
+
+def _short_name(config: RunConfig) -> str:
+    """The model in two words: `gru h128`."""
+    model = config.model
+    if isinstance(model, RecurrentConfig):
+        return f"{model.name} h{model.hidden_size}"
+    return f"{model.name} e{model.embedding_size}"
+
+
+def _make_paths_absolute(config: RunConfig) -> None:
+    """So that the saved configuration can be used from anywhere."""
+    data = config.data
+    if isinstance(data, FilesConfig) and not isinstance(data, HubConfig):
+        data.path = str(Path(data.path).expanduser().absolute())
+
+
+def _write_json(path: Path, values: dict[str, Any]) -> None:
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, path)

@@ -1,0 +1,42 @@
+"""What a run has to say becomes a few lines on the screen."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nlp_rnn.data.corpus import Corpus
+
+__all__ = ["announced", "print_corpus", "print_result"]
+
+
+def print_corpus(corpus: "Corpus") -> None:
+    """How many texts and labels there are, and what was done to them."""
+    sizes = ", ".join(
+        f"{len(getattr(corpus, split)):,} {split}" for split in ("train", "validation", "test")
+    )
+    print(f"{corpus.name}: {sizes} texts, {len(corpus.labels)} labels", flush=True)
+    for note in corpus.notes:
+        print(f"  {note}", flush=True)
+
+
+def print_result(run_id: str, classifier: str, metrics: Mapping[str, float]) -> None:
+    """The scores, and where the classifier and the run are."""
+    print(
+        f"test accuracy {metrics['test/accuracy']:.4f}  macro-F1 {metrics['test/macro_f1']:.4f}  "
+        f"one answer {metrics['latency/onnx_batch1_p50_ms']:.2f} ms\n"
+        f"classifier    {classifier}\n"
+        f"MLflow run    {run_id}",
+        flush=True,
+    )
+
+
+@contextmanager
+def announced(what: str) -> Iterator[None]:
+    """Say on a terminal what takes its time, and take it back when it is done."""
+    if sys.stdout.isatty():
+        print(f"{what} …", end="\r", flush=True)
+    yield
+    if sys.stdout.isatty():
+        print("\x1b[2K", end="", flush=True)

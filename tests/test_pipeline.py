@@ -1,0 +1,229 @@
+"""The story from end to end: run folder, MLflow run and loaded classifier agree, or fail truly."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+import nlp_rnn
+from nlp_rnn.cli import main
+from nlp_rnn.config import read_config, signature
+from nlp_rnn.data.corpus import load_corpus
+from nlp_rnn.data.stories import PLACES
+from nlp_rnn.tracking.artifacts import read_predictions
+from tests.composing import compose
+
+SMALL = [
+    "data.train_rows=200",
+    "data.test_rows=60",
+    "data.train_sentences=2",
+    "model.hidden_size=8",
+    "model.embedding_size=8",
+    "trainer.max_epochs=2",
+    "trainer.threads=1",
+    "tracking.system_metrics=false",
+]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store_uri: str) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NLP_RNN_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def train(folder: str, *overrides: str) -> dict:
+    assert main(["train", *SMALL, f"hydra.run.dir={folder}", *overrides]) == 0
+    return json.loads((Path(folder) / "result.json").read_text())
+
+
+def test_folder_run_and_classifier_agree_on_every_test_prediction(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = train("one", "model=lstm")
+    assert sorted(path.name for path in (here / "one").iterdir()) == [
+        "classifier",
+        "config.yaml",
+        "confusion_matrix.png",
+        "result.json",
+        "test_predictions.parquet",
+        "validation_predictions.parquet",
+    ]
+    assert result["run_id"] in capsys.readouterr().out
+    client = MlflowClient(tracking_uri=result["tracking_uri"])
+    run = client.get_run(result["run_id"])
+    assert run.info.status == "FINISHED"
+    for name, value in result["metrics"].items():
+        assert run.data.metrics[name] == pytest.approx(value), name
+    for name in ("test/accuracy", "test/macro_f1", "validation/macro_f1", "train/seconds"):
+        assert name in result["metrics"]
+    assert run.data.params["model.cell"] == "lstm"
+    assert run.data.params["model.hidden_size"] == "8"
+    assert run.data.tags["cell"] == "lstm"
+    assert len(run.data.tags["signature"]) == 8
+    history = client.get_metric_history(result["run_id"], "validation/macro_f1")
+    assert [point.step for point in history] == [1, 2, 3]  # the last is the kept weights'
+    corpus = load_corpus(compose(SMALL).data)
+    assert {d.dataset.name: d.dataset.digest for d in run.inputs.dataset_inputs} == {
+        f"stories {split}": corpus.digest[:36] for split in ("train", "validation", "test")
+    }
+
+    artifacts = Path(client.download_artifacts(result["run_id"], "", str(here)))
+    for name in ("config.yaml", "classification_report.txt", "confusion_matrix.png"):
+        assert (artifacts / name).stat().st_size > 0
+    texts = list(corpus.test["text"])
+    expected = read_predictions(artifacts / "predictions" / "test_predictions.parquet")
+    for location in (result["classifier"], f"runs:/{result['run_id']}/classifier"):
+        classifier = nlp_rnn.load(location)
+        assert list(classifier.classes_) == list(PLACES)
+        probabilities = classifier.predict_proba(texts)
+        np.testing.assert_allclose(probabilities, expected.probabilities, rtol=0, atol=1e-6)
+        predictions = classifier.predict(texts)
+        assert predictions == [expected.label_names[i] for i in expected.predictions]
+    truth = [corpus.labels[label] for label in corpus.test["label"]]
+    right = np.mean([one == other for one, other in zip(predictions, truth, strict=True)])
+    assert result["metrics"]["test/accuracy"] == pytest.approx(right)
+    mlflow.set_tracking_uri(result["tracking_uri"])
+    model = mlflow.pyfunc.load_model(f"runs:/{result['run_id']}/classifier")
+    answer = model.predict(texts)
+    assert isinstance(answer, pd.DataFrame)
+    assert list(answer["label"]) == predictions
+
+
+def test_the_same_seed_gives_the_same_metrics_in_another_process(here: Path) -> None:
+    measured = ("seconds", "tokens_per_second", "latency")
+
+    def metrics(result: dict) -> dict[str, float]:
+        return {k: v for k, v in result["metrics"].items() if not any(m in k for m in measured)}
+
+    one = train("one")
+    command = [sys.executable, "-m", "nlp_rnn", "train", *SMALL, "hydra.run.dir=two"]
+    subprocess.run(command, check=True, capture_output=True)
+    two = json.loads((here / "two" / "result.json").read_text())
+    other = train("three", "seed=2")
+    assert metrics(one) == metrics(two)
+    assert metrics(one) != metrics(other)
+    assert len({result["run_id"] for result in (one, two, other)}) == 3
+
+
+def test_a_saved_config_trains_again_from_anywhere(here: Path) -> None:
+    data = pd.DataFrame({"text": ["ja", "nein", "doch", "nie"] * 10, "label": [1, 0, 1, 0] * 10})
+    data.to_csv("answers.csv", index=False)
+    words = ["data=files", "data.path=answers.csv", "model=rnn", "tokenizer=unigram", *SMALL[3:]]
+    assert main(["train", *words, "hydra.run.dir=one"]) == 0
+    config = read_config(here / "one" / "config.yaml")
+    assert config.data.path == str(here / "answers.csv")
+    expected = compose([*words, f"data.path={here / 'answers.csv'}"])
+    assert config == expected
+    assert signature(config) == signature(expected)
+
+
+def test_what_fails_in_training_is_failed_in_mlflow(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["optimizer.learning_rate=1e30", "optimizer.max_gradient_norm=1e30"]
+    assert main(["train", *SMALL, *words, "hydra.run.dir=one"]) == 1
+    told = capsys.readouterr().err
+    assert "smaller optimizer.learning_rate" in told
+    client = MlflowClient(tracking_uri=f"sqlite:///{here / 'mlflow.db'}")
+    (run,) = client.search_runs([client.get_experiment_by_name("nlp_rnn").experiment_id])
+    assert run.info.status == "FAILED"
+    trace = Path(client.download_artifacts(run.info.run_id, "traceback.txt", str(here)))
+    assert "TrainingError" in trace.read_text()
+    assert not (here / "one" / "classifier").exists()
+
+
+def test_what_fails_after_training_loses_nothing_finished(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import nlp_rnn.classifier.flavor
+
+    def away(*arguments: object, **options: object) -> None:
+        raise OSError("the artifact store is away")
+
+    monkeypatch.setattr(nlp_rnn.classifier.flavor, "log_classifier", away)
+    assert main(["train", *SMALL, "hydra.run.dir=one"]) == 1
+    assert "the artifact store is away" in capsys.readouterr().err
+    result = json.loads((here / "one" / "result.json").read_text())
+    assert nlp_rnn.load(result["classifier"]).predict(["A story."])
+    client = MlflowClient(tracking_uri=result["tracking_uri"])
+    run = client.get_run(result["run_id"])
+    assert run.info.status == "FAILED"
+    assert run.data.metrics["test/accuracy"] == result["metrics"]["test/accuracy"]
+
+
+def test_store_and_experiment_of_the_environment_are_respected(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "elsewhere").mkdir()
+    (here / "mlflow.db").rename(here / "elsewhere" / "runs.db")
+    uri = f"sqlite:///{here / 'elsewhere' / 'runs.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "mine")
+    words = [word for word in SMALL if "hidden_size" not in word]
+    assert main(["train", *words, "model=average", "hydra.run.dir=one"]) == 0
+    result = json.loads((here / "one" / "result.json").read_text())
+    assert result["tracking_uri"] == uri
+    client = MlflowClient(tracking_uri=uri)
+    experiment = client.get_experiment(client.get_run(result["run_id"]).info.experiment_id)
+    assert experiment.name == "mine"
+    assert not (here / "mlflow.db").exists()
+
+
+def test_a_sweep_gives_every_combination_a_run_and_a_folder(here: Path) -> None:
+    words = [*SMALL, "-m", "model=lstm,gru", "seed=1,2", "hydra.sweep.dir=sweep"]
+    assert main(["train", *words]) == 0
+    results = [json.loads(path.read_text()) for path in here.glob("sweep/*/result.json")]
+    assert len({result["run_id"] for result in results}) == 4
+    client = MlflowClient(tracking_uri=results[0]["tracking_uri"])
+    runs = [client.get_run(result["run_id"]) for result in results]
+    assert sorted((run.data.tags["cell"], run.data.params["seed"]) for run in runs) == [
+        ("gru", "1"),
+        ("gru", "2"),
+        ("lstm", "1"),
+        ("lstm", "2"),
+    ]
+    assert len({run.data.tags["group"] for run in runs}) == 2
+
+
+def test_a_run_that_was_killed_goes_on_in_the_same_mlflow_run(here: Path) -> None:
+    """kill -9 in training, then resume: the same weights as a run that was never stopped."""
+    words = [*SMALL, "trainer.max_epochs=6", "trainer.checkpoint_minutes=0", "data.train_rows=2000"]
+    command = [sys.executable, "-m", "nlp_rnn", "train", *words, "hydra.run.dir=killed"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("epoch 2"):
+                process.kill()
+    assert not (here / "killed" / "result.json").exists()
+    origin = json.loads((here / "killed" / "checkpoint" / "run.json").read_text())
+    assert main(["train", "resume=killed"]) == 0
+    resumed = json.loads((here / "killed" / "result.json").read_text())
+    assert resumed["run_id"] == origin["run_id"]
+    assert not (here / "killed" / "checkpoint").exists()
+    assert main(["train", *words, "hydra.run.dir=whole"]) == 0
+    for name in ("model.safetensors", "model.onnx", "tokenizer.json"):
+        one, other = (here / run / "classifier" / name for run in ("killed", "whole"))
+        assert one.read_bytes() == other.read_bytes()
+    client = MlflowClient(tracking_uri=resumed["tracking_uri"])
+    run = client.get_run(resumed["run_id"])
+    assert run.info.status == "FINISHED"
+    steps = [p.step for p in client.get_metric_history(run.info.run_id, "validation/macro_f1")]
+    assert sorted(set(steps)) == list(range(1, int(resumed["metrics"]["train/epochs"]) + 2))
+    assert main(["train", "resume=killed"]) == 2
+
+
+@pytest.mark.parametrize("folder", ["nowhere", "."])
+def test_there_must_be_something_to_resume(
+    here: Path, folder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", f"resume={folder}"]) == 2
+    assert "no interrupted run" in capsys.readouterr().err
+    assert main(["train", f"resume={folder}", "seed=2"]) == 2
+    assert "seed=2" in capsys.readouterr().err
