@@ -174,6 +174,7 @@ class TrainerConfig:
     patience: int = 6
     monitor: Monitor = Monitor.macro_f1
     label_smoothing: float = 0.0
+    average_decay: float = 0.0
     precision: Precision = Precision.auto
     device: str = "auto"
     threads: int | None = None

@@ -51,6 +51,7 @@ FRACTIONS = (
     "model.embedding_dropout",
     "model.head_dropout",
     "trainer.label_smoothing",
+    "trainer.average_decay",
 )
 POSITIVE = ("optimizer.learning_rate", "optimizer.max_gradient_norm", "trainer.max_minutes")
 

@@ -161,14 +161,17 @@ class Killed(BaseException):
     """Stands for a process that ends at any moment."""
 
 
-@pytest.mark.parametrize("moment", [1, 24, 25, 26, 60, 99])
-def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path, moment: int) -> None:
+@pytest.mark.parametrize("average_decay", [0.0, 0.9])
+@pytest.mark.parametrize("moment", [1, 25, 60, 99])
+def test_a_killed_training_goes_on_to_the_same_bits(
+    tmp_path: Path, moment: int, average_decay: float
+) -> None:
     def history(events: list[EpochEnd]) -> list[dict[str, float]]:
         timed = "train/tokens_per_second"
         return [{k: v for k, v in e.metrics.items() if k != timed} for e in events]
 
     whole: list[EpochEnd] = []
-    unbroken = trainer(on_epoch=whole.append)
+    unbroken = trainer(on_epoch=whole.append, average_decay=average_decay)
     expected = unbroken.fit(TRAIN, VALIDATION)
 
     def kill(event: UpdateEnd) -> None:
@@ -177,6 +180,7 @@ def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path, moment: int)
 
     path, parts = tmp_path / "checkpoint.safetensors", list[EpochEnd]()
     options = {"on_epoch": parts.append, "checkpoint": path, "checkpoint_minutes": 0.0}
+    options["average_decay"] = average_decay
     with pytest.raises(Killed):
         trainer(on_update=kill, **options).fit(TRAIN, VALIDATION)
     torch.rand(3)  # the generator of a new process stands elsewhere
@@ -226,3 +230,28 @@ def test_a_damaged_checkpoint_is_refused_in_a_line(tmp_path: Path) -> None:
         with pytest.raises(TrainingError, match=r"checkpoint\.safetensors") as error:
             trainer(checkpoint=path)
         assert len(str(error.value).splitlines()) == 1
+
+
+def test_averaged_weights_are_the_moving_average_of_all_updates() -> None:
+    seen: list[torch.Tensor] = []
+    one = trainer(
+        average_decay=0.8,
+        max_epochs=2,
+        on_update=lambda event: seen.append(one.network.head.weight.detach().clone()),
+    )
+    expected = one.network.head.weight.detach().clone()
+    one.fit(TRAIN, VALIDATION)
+    for update, weight in enumerate(seen, start=1):
+        decay = min(0.8, (1 + update) / (10 + update))
+        expected = decay * expected + (1 - decay) * weight
+    torch.testing.assert_close(one.average.weights["head.weight"], expected)
+
+
+def test_validation_and_the_kept_weights_are_the_average() -> None:
+    epochs: list[EpochEnd] = []
+    one = trainer(average_decay=0.9, max_epochs=3, patience=9, on_epoch=epochs.append)
+    result = one.fit(TRAIN, VALIDATION)
+    found = score(VALIDATION.labels, one.logits(VALIDATION))
+    assert found == pytest.approx(result.best_metrics)
+    best = epochs[result.best_epoch - 1].metrics
+    assert found["macro_f1"] == pytest.approx(best["validation/macro_f1"])

@@ -47,6 +47,7 @@ def save_checkpoint(
     state: TrainingState,
     network: nn.Module,
     best_weights: dict[str, Tensor],
+    averaged_weights: dict[str, Tensor],
     optimizer: torch.optim.Optimizer,
 ) -> None:
     """Write everything that the rest of the training depends on, or leave `path` as it was.
@@ -58,6 +59,7 @@ def save_checkpoint(
 
     tensors = {f"network/{name}": tensor for name, tensor in network.state_dict().items()}
     tensors |= {f"best/{name}": tensor for name, tensor in best_weights.items()}
+    tensors |= {f"average/{name}": tensor for name, tensor in averaged_weights.items()}
     for number, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{number}/{name}": value for name, value in moments.items()}
     tensors["random/cpu"] = torch.get_rng_state()
@@ -81,10 +83,10 @@ def save_checkpoint(
 
 def load_checkpoint(
     path: Path, network: nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[TrainingState, dict[str, Tensor]]:
+) -> tuple[TrainingState, dict[str, Tensor], dict[str, Tensor]]:
     """Put a checkpoint back into `network`, `optimizer` and torch's generators.
 
-    Returns the state and the best weights so far.
+    Returns the state, the best weights so far and the averaged weights (empty if none).
 
     Raises:
         TrainingError: the file is damaged, or of another network.
@@ -111,7 +113,11 @@ def load_checkpoint(
     except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise TrainingError(f"{path} cannot be gone on with: {reason}.") from error
-    return state, {name: t.to(device) for name, t in _part(tensors, "best/").items()}
+    best, averaged = (
+        {name: tensor.to(device) for name, tensor in _part(tensors, prefix).items()}
+        for prefix in ("best/", "average/")
+    )
+    return state, best, averaged
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from nlp_rnn.config import Monitor, OptimizerConfig, TrainerConfig
 from nlp_rnn.data.batches import Batch, TokenizedTexts, epoch_order, length_order
 from nlp_rnn.errors import TrainingError
+from nlp_rnn.training.averaging import AveragedWeights
 from nlp_rnn.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from nlp_rnn.training.device import (
     available_cores,
@@ -118,10 +120,15 @@ class Trainer:
         self.state = TrainingState()
         self.best_weights: dict[str, Tensor] = {}
         torch.manual_seed(seed)
+        averaged: dict[str, Tensor] = {}
         if checkpoint is not None and checkpoint.is_file():
-            self.state, self.best_weights = load_checkpoint(
+            self.state, self.best_weights, averaged = load_checkpoint(
                 checkpoint, self.network, self.optimizer
             )
+        self.average: AveragedWeights | None = None
+        if config.average_decay > 0:
+            self.average = AveragedWeights(self.network, config.average_decay)
+            self.average.weights |= averaged
 
     @property
     def precision(self) -> str:
@@ -144,7 +151,8 @@ class Trainer:
         self._saved = time.monotonic()
         while not state.stopped:
             loss = self._train_epoch(train)
-            self._validate(validation, loss)
+            with self.average.in_place() if self.average else nullcontext():
+                self._validate(validation, loss)
             state.epoch, state.position, state.loss_sum = state.epoch + 1, 0, 0.0
             self._save()
         self.network.load_state_dict(self.best_weights)
@@ -173,6 +181,8 @@ class Trainer:
                 group["lr"] = self.optimizer_config.learning_rate * factor
             total += self._update(batch) * len(batch.rows)
             state.updates += 1
+            if self.average is not None:
+                self.average.update(state.updates)
             state.position += 1
             state.tokens += batch.num_tokens
             read += len(batch.rows)
@@ -232,7 +242,12 @@ class Trainer:
             return
         try:
             save_checkpoint(
-                self.checkpoint, self.state, self.network, self.best_weights, self.optimizer
+                self.checkpoint,
+                self.state,
+                self.network,
+                self.best_weights,
+                self.average.weights if self.average else {},
+                self.optimizer,
             )
         except OSError as error:
             warnings.warn(
