@@ -1,0 +1,71 @@
+"""Every command of the README and the docs runs, in order, in a folder of its own."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# What needs minutes, a browser or a server has tests of its own.
+ELSEWHERE = ("scripts/", "nlp-rnn ui", "mlflow models serve", "curl ")
+
+
+def commands(page: Path) -> list[str]:
+    blocks = re.findall(r"```bash\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+@pytest.fixture
+def here(tmp_path: Path, store_uri: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    reviews = [("Warm, quick and on time.", 5), ("Cold and late, never again.", 1)]
+    frame = pd.DataFrame(reviews * 30, columns=["review", "stars"])
+    frame.to_csv("reviews.csv", index=False)
+    (tmp_path / "mine" / "model").mkdir(parents=True)
+    tiny = re.search(r"```yaml\n(.*?)```", (ROOT / "docs" / "training.md").read_text(), re.DOTALL)
+    assert tiny is not None
+    (tmp_path / "mine" / "model" / "tiny.yaml").write_text(tiny[1])
+    monkeypatch.setenv("NLP_RNN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_every_command_runs(page: Path, here: Path) -> None:
+    for command in commands(page):
+        if command.startswith(ELSEWHERE) or "RUN_FOLDER" in command:
+            continue
+        words = shlex.split(command)
+        assert words[0] in ("nlp-rnn",), command
+        if words[:2] == ["nlp-rnn", "train"] and "--cfg" not in words:
+            # the stories take half a minute; fewer rows and epochs show as much
+            words += ["trainer.max_epochs=1", "tracking.system_metrics=false"]
+            if not any(word.startswith(("data=", "experiment=")) for word in words):
+                words += ["data.train_rows=100", "data.test_rows=20"]
+        done = subprocess.run(words, capture_output=True, text=True)
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+
+
+def test_the_python_of_the_readme_gives_what_it_says(here: Path) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    train = next(line for line in commands(ROOT / "README.md") if "hydra.run.dir=reviews" in line)
+    subprocess.run([*shlex.split(train)], check=True, capture_output=True)
+    (block,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    program = block.replace("classifier.predict([", "print(classifier.predict([", 1)
+    program = re.sub(r"^(print\(.*?\]\))", r"\1)", program, count=1, flags=re.MULTILINE)
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert answer.stdout.strip() == "['5']", answer.stderr
+
+
+def test_links_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
