@@ -123,7 +123,7 @@ class ModelConfig:
     cell: Cell = MISSING
     embedding_size: int = 128
     pooling: Pooling = Pooling.max_mean
-    word_dropout: float = 0.1
+    word_dropout: float = 0.0
     embedding_dropout: float = 0.5
     head_dropout: float = 0.5
 
@@ -156,7 +156,7 @@ class OptimizerConfig:
     """AdamW, its schedule, and the norm at which gradients are clipped."""
 
     name: str = MISSING
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     weight_decay: float = 0.01
     schedule: Schedule = Schedule.cosine
     warmup_fraction: float = 0.05

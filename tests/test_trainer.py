@@ -129,10 +129,17 @@ def test_a_loss_that_is_no_number_is_an_error_with_a_way_out() -> None:
         trainer(optimizer=wild, max_epochs=9, patience=9).fit(TRAIN, VALIDATION)
 
 
-def test_epochs_follow_from_the_rows() -> None:
-    epochs = [default_max_epochs(rows) for rows in (100, 5_000, 20_000, 10_000_000)]
-    assert epochs == sorted(epochs, reverse=True)
-    assert epochs[0] > epochs[-1] >= 1
+@pytest.mark.parametrize(
+    ("rows", "tokens", "epochs"),
+    [
+        (10, 100, 30),  # the most
+        (10_000, 200_000, 20),  # by texts
+        (10_000, 4_000_000, 6),  # by tokens
+        (10_000_000, 2_000_000_000, 4),  # the least
+    ],
+)
+def test_epochs_follow_from_the_rows_and_their_tokens(rows: int, tokens: int, epochs: int) -> None:
+    assert default_max_epochs(rows, tokens) == epochs
 
 
 @pytest.mark.parametrize("name", ["cuda:7", "mps", "tpu", "gpu"])

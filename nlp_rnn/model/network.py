@@ -13,7 +13,7 @@ from nlp_rnn.model.pooling import make_pooling
 
 __all__ = ["Dropouts", "TextNetwork", "architecture_of", "make_network"]
 
-EMBEDDING_SD = 0.1
+EMBEDDING_SD = 0.3
 
 
 @dataclass(frozen=True)

@@ -75,15 +75,16 @@ class TrainingResult:
         return self.tokens / self.update_seconds
 
 
-# `max_epochs=null`: as many as read this many texts, within these bounds.
-TEXTS_TO_READ = 100_000
-EPOCHS = (4, 20)
+# `max_epochs=null`: as many as read this much, whichever comes first, within these bounds.
+TEXTS_TO_READ = 200_000
+TOKENS_TO_READ = 25_000_000
+EPOCHS = (4, 30)
 
 
-def default_max_epochs(rows: int) -> int:
-    """Epochs for a training split of `rows` texts when the config names none."""
+def default_max_epochs(rows: int, tokens: int) -> int:
+    """Epochs for a training split of `rows` texts, `tokens` in all, when the config names none."""
     low, high = EPOCHS
-    return max(low, min(high, round(TEXTS_TO_READ / rows)))
+    return max(low, min(high, TEXTS_TO_READ // rows, TOKENS_TO_READ // tokens))
 
 
 class Trainer:
@@ -142,7 +143,9 @@ class Trainer:
             TrainingError: the loss is no longer finite.
         """
         config, state = self.config, self.state
-        self._max_epochs = config.max_epochs or default_max_epochs(len(train))
+        self._max_epochs = config.max_epochs or default_max_epochs(
+            len(train), int(train.lengths.sum())
+        )
         per_epoch = -(-len(train) // config.batch_size)
         self._total_updates = min(
             per_epoch * self._max_epochs, config.max_updates or per_epoch * self._max_epochs
