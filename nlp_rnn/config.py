@@ -173,7 +173,7 @@ class TrainerConfig:
     max_minutes: float | None = None
     patience: int = 6
     monitor: Monitor = Monitor.macro_f1
-    label_smoothing: float = 0.0
+    label_smoothing: float = 0.1
     average_decay: float = 0.0
     precision: Precision = Precision.auto
     device: str = "auto"

@@ -85,6 +85,8 @@ def train(config: RunConfig, folder: Path, overrides: list[str]) -> Result:
 
     choose_device(config.trainer.device)
     uri = resolve_uri(config.tracking.uri, Path.cwd())
+    if config.tracking.uri is not None:
+        config.tracking.uri = uri  # absolute, as every path in a saved configuration
     with announced(f"Reading {config.data.name}"):
         corpus = load_corpus(config.data)
     print_corpus(corpus)

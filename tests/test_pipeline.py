@@ -1,6 +1,7 @@
 """The story from end to end: run folder, MLflow run and loaded classifier agree, or fail truly."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -217,6 +218,28 @@ def test_a_run_that_was_killed_goes_on_in_the_same_mlflow_run(here: Path) -> Non
     steps = [p.step for p in client.get_metric_history(run.info.run_id, "validation/macro_f1")]
     assert sorted(set(steps)) == list(range(1, int(resumed["metrics"]["train/epochs"]) + 2))
     assert main(["train", "resume=killed"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "kill"]
+)
+def test_a_run_that_was_stopped_is_killed_in_mlflow(here: Path, number: int, code: int) -> None:
+    words = [*SMALL, "trainer.max_epochs=99", "trainer.patience=99", "hydra.run.dir=one"]
+    command = [sys.executable, "-m", "nlp_rnn", "train", *words]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, **pipes) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("epoch 2"):
+                process.send_signal(number)
+        assert process.stderr is not None
+        told = process.stderr.read()
+    assert process.returncode == code
+    assert "Traceback" not in told
+    origin = json.loads((here / "one" / "checkpoint" / "run.json").read_text())
+    client = MlflowClient(tracking_uri=origin["tracking_uri"])
+    assert client.get_run(origin["run_id"]).info.status == "KILLED"
+    assert client.get_metric_history(origin["run_id"], "validation/macro_f1")
 
 
 @pytest.mark.parametrize("folder", ["nowhere", "."])
