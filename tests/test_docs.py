@@ -3,11 +3,16 @@
 import os
 import re
 import shlex
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -62,6 +67,43 @@ def test_the_python_of_the_readme_gives_what_it_says(here: Path) -> None:
     program = re.sub(r"^(print\(.*?\]\))", r"\1)", program, count=1, flags=re.MULTILINE)
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert answer.stdout.strip() == "['5']", answer.stderr
+
+
+def test_the_ui_opens_on_the_store(here: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with subprocess.Popen(
+        ["nlp-rnn", "ui", "--port", str(port)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        try:
+            deadline = time.monotonic() + 60
+            while time.monotonic() < deadline:
+                with suppress(OSError):
+                    page = urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5)
+                    with page:
+                        assert b"MLflow" in page.read()
+                    break
+                time.sleep(0.5)
+            else:
+                pytest.fail("the UI did not answer within a minute")
+        finally:
+            for child in psutil.Process(process.pid).children(recursive=True):
+                child.terminate()
+            process.terminate()
+        assert process.stdout is not None
+        assert f"http://127.0.0.1:{port}/#/experiments/" in process.stdout.read().decode()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (ROOT / ".venv").is_dir(), reason="scripts/install makes .venv")
+def test_the_demo_sets_both_cells_side_by_side() -> None:
+    started = time.monotonic()
+    done = subprocess.run([ROOT / "scripts" / "demo"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - started < 180
+    for word in ("lstm", "gru", "test accuracy", "mlflow.db", "nlp_rnn.load("):
+        assert word in done.stdout
 
 
 def test_links_lead_somewhere() -> None:

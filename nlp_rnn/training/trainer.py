@@ -56,7 +56,8 @@ class TrainingResult:
     """How a training ended; the network holds the weights of `best_epoch` (1-based).
 
     `seconds` is the wall time of training with validation, `update_seconds` that of the
-    updates alone; `tokens` counts what the updates read, padding left out. `stopped` says
+    updates alone, making their batches included; `tokens` counts what the updates read,
+    padding left out. `stopped` says
     what ended it: `epochs`, `patience`, `updates` or `minutes`.
     """
 
@@ -177,8 +178,8 @@ class Trainer:
         order = epoch_order(train.lengths, config.batch_size, self.seed, state.epoch)
         read = sum(len(rows) for rows in order[: state.position])
         total = torch.tensor(state.loss_sum, device=self.device)
+        started = time.perf_counter()
         for batch in train.batches(order[state.position :]):
-            started = time.perf_counter()
             factor = learning_rate_factor(state.updates, self._total_updates, self.optimizer_config)
             for group in self.optimizer.param_groups:
                 group["lr"] = self.optimizer_config.learning_rate * factor
@@ -210,6 +211,7 @@ class Trainer:
             if time.monotonic() - self._saved >= 60 * config.checkpoint_minutes:
                 state.loss_sum = float(total)
                 self._save()
+            started = time.perf_counter()
         loss = float(total) / read
         if not np.isfinite(loss):
             raise TrainingError(
