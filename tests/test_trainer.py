@@ -132,8 +132,8 @@ def test_a_loss_that_is_no_number_is_an_error_with_a_way_out() -> None:
 @pytest.mark.parametrize(
     ("rows", "tokens", "epochs"),
     [
-        (10, 100, 30),  # the most
-        (10_000, 200_000, 20),  # by texts
+        (10, 100, 15),  # the most
+        (20_000, 400_000, 10),  # by texts
         (10_000, 4_000_000, 6),  # by tokens
         (10_000_000, 2_000_000_000, 4),  # the least
     ],

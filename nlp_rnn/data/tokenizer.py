@@ -28,7 +28,7 @@ PAD_ID = 0
 UNKNOWN_ID = 1
 
 # Part of the key of a kept tokenizer: raise it when the code below would train another one.
-TRAINING_VERSION = 1
+TRAINING_VERSION = 2
 
 
 def train_tokenizer(texts: Iterable[str], config: "TokenizerConfig") -> "Tokenizer":
@@ -56,8 +56,9 @@ def train_tokenizer(texts: Iterable[str], config: "TokenizerConfig") -> "Tokeniz
     trainer: Any
     match config.kind:
         case TokenizerKind.bpe:
-            tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
-            trainer = trainers.BpeTrainer(**common)
+            # a piece within a word is another token than the same letters at its beginning
+            tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN, continuing_subword_prefix="##"))
+            trainer = trainers.BpeTrainer(continuing_subword_prefix="##", **common)
         case TokenizerKind.wordpiece:
             tokenizer = Tokenizer(models.WordPiece(unk_token=UNKNOWN))
             trainer = trainers.WordPieceTrainer(**common)

@@ -79,7 +79,7 @@ class TrainingResult:
 # `max_epochs=null`: as many as read this much, whichever comes first, within these bounds.
 TEXTS_TO_READ = 200_000
 TOKENS_TO_READ = 25_000_000
-EPOCHS = (4, 30)
+EPOCHS = (4, 15)
 
 
 def default_max_epochs(rows: int, tokens: int) -> int:
