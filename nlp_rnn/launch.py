@@ -39,11 +39,12 @@ def launch(words: list[str]) -> None:
     from hydra.errors import HydraException
 
     register_schemas()
+    words = _flags_first(words)
     before = os.environ.get(FULL_ERROR)
     argv = sys.argv
     # Hydra then raises its errors instead of printing them over many lines.
     os.environ[FULL_ERROR] = "1"
-    sys.argv = ["nlp-rnn train", *_flags_first(words)]
+    sys.argv = ["nlp-rnn train", *words]
     _failures.clear()
     try:
         hydra.main(config_path=str(conf_dir()), config_name="train", **_version_base(hydra))(job)()

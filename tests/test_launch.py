@@ -70,8 +70,9 @@ def test_own_group_files_are_found(here: Path, capsys: pytest.CaptureFixture[str
     assert "hidden_size: 4" in capsys.readouterr().out
 
 
-def test_hydra_is_left_as_it_was(here: Path) -> None:
-    assert main(["train", "model=lstmm"]) == 2
+@pytest.mark.parametrize("words", ["model=lstmm", "--multi", "seed=-1"])
+def test_hydra_is_left_as_it_was(here: Path, words: str) -> None:
+    assert main(["train", words]) == 2
     assert "HYDRA_FULL_ERROR" not in os.environ
 
 
