@@ -151,7 +151,7 @@ def test_a_read_only_folder_is_refused(tmp_path: Path, prepared_store: Path) -> 
     for folder in (new, old):
         folder.mkdir()
     shutil.copy(prepared_store, old / "mlflow.db")
-    for folder in (tmp_path, *tmp_path.parents[:2]):
+    for folder in (tmp_path, *tmp_path.parents[:3]):
         folder.chmod(0o755)
     new.chmod(0o555)
     old.chmod(0o555)
