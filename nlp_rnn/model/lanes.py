@@ -26,8 +26,12 @@ class _Pool:
 
 
 def set_lanes(count: int) -> None:
-    """Use `count` threads, the caller's among them; 1 runs everything in the caller's."""
-    if count != _Pool.lanes and _Pool.executor is not None:
+    """Use `count` threads, the caller's among them; 1 runs everything in the caller's.
+
+    Each lane's operations use as many threads as `torch.get_num_threads()` says at its first
+    use after this call.
+    """
+    if _Pool.executor is not None:
         _Pool.executor.shutdown()
         _Pool.executor = None
     _Pool.lanes = count
@@ -63,7 +67,14 @@ def _called(functions: Sequence[Function]) -> list[Callable[[Sequence[Tensor]], 
 def _map(functions: Sequence[Callable[[Any], Any]], arguments: Sequence[Any]) -> list[Any]:
     """Call each function on its argument, the first in this thread, in this thread's modes."""
     if _Pool.executor is None:
-        _Pool.executor = ThreadPoolExecutor(_Pool.lanes - 1, thread_name_prefix="lane")
+        # Said in the new thread itself: OpenMP, and so oneDNN's LSTM, keeps a count for each
+        # thread, and would start as many threads within a lane as there are cores.
+        _Pool.executor = ThreadPoolExecutor(
+            _Pool.lanes - 1,
+            thread_name_prefix="lane",
+            initializer=torch.set_num_threads,
+            initargs=(torch.get_num_threads(),),
+        )
     grad, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
     autocast, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
 
