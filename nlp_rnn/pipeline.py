@@ -81,9 +81,9 @@ def train(config: RunConfig, folder: Path, overrides: list[str]) -> Result:
         prepare_store,
         resolve_uri,
     )
-    from nlp_rnn.training.device import choose_device
+    from nlp_rnn.training.device import choose_device, choose_precision
 
-    choose_device(config.trainer.device)
+    choose_precision(config.trainer.precision, choose_device(config.trainer.device))
     uri = resolve_uri(config.tracking.uri, Path.cwd())
     if config.tracking.uri is not None:
         config.tracking.uri = uri  # absolute, as every path in a saved configuration

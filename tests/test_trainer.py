@@ -107,6 +107,10 @@ def test_label_smoothing_raises_the_training_loss() -> None:
     assert losses[1] > losses[0] + 0.1
 
 
+HAS_BF16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+needs_bf16 = pytest.mark.skipif(not HAS_BF16, reason="this processor computes no bfloat16")
+
+
 def test_bf16_answers_nearly_as_fp32() -> None:
     one = trainer(precision=Precision.fp32, max_epochs=2)
     one.fit(TRAIN, VALIDATION)
@@ -118,6 +122,7 @@ def test_bf16_answers_nearly_as_fp32() -> None:
     np.testing.assert_allclose(rounded, exact, atol=0.1)
 
 
+@needs_bf16
 def test_bf16_trains() -> None:
     result = trainer(precision=Precision.bf16, max_epochs=8, patience=8).fit(TRAIN, VALIDATION)
     assert result.best_metrics["accuracy"] > 0.85
@@ -151,7 +156,11 @@ def test_a_device_that_is_not_here_is_refused(name: str) -> None:
 def test_precision_is_what_was_asked_for() -> None:
     cpu = torch.device("cpu")
     assert choose_precision(Precision.fp32, cpu) is torch.float32
-    assert choose_precision(Precision.bf16, cpu) is torch.bfloat16
+    if HAS_BF16:
+        assert choose_precision(Precision.bf16, cpu) is torch.bfloat16
+    else:
+        with pytest.raises(ConfigError, match="trainer.precision=auto"):
+            choose_precision(Precision.bf16, cpu)
     assert choose_precision(Precision.auto, cpu) in (torch.float32, torch.bfloat16)
 
 

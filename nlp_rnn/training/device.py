@@ -45,16 +45,26 @@ def choose_device(name: str) -> torch.device:
 def choose_precision(precision: Precision, device: torch.device) -> torch.dtype:
     """The dtype of matrix products: `auto` is bfloat16 where the hardware multiplies it natively.
 
-    A CPU without AVX512-BF16 or AMX emulates bfloat16, slower than float32.
+    A CPU with AVX-512 but without its bf16 instructions computes bfloat16 slower than float32, and
+    one without AVX-512 cannot run oneDNN's bfloat16 LSTM at all.
+
+    Raises:
+        ConfigError: bf16 was asked for and this machine has none.
     """
     if precision is Precision.fp32:
         return torch.float32
-    if precision is Precision.bf16:
-        return torch.bfloat16
     if device.type == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        native = possible = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        possible = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    if precision is Precision.bf16:
+        if not possible:
+            raise ConfigError(
+                f"trainer.precision=bf16 cannot be had on this {device.type}, which computes no "
+                "bfloat16. Type trainer.precision=auto or fp32."
+            )
+        return torch.bfloat16
     return torch.bfloat16 if native else torch.float32
 
 
