@@ -22,18 +22,18 @@ from nlp_rnn.tracking.store import (
     visible_uri,
 )
 
-FOLDER = Path("/data/work")
+FOLDER = Path("/data/runs")
 
 
 def test_without_any_setting_the_store_lies_in_the_directory() -> None:
-    assert resolve_uri(None, FOLDER) == "sqlite:////data/work/mlflow.db"
-    assert resolve_uri("", FOLDER) == "sqlite:////data/work/mlflow.db"
+    assert resolve_uri(None, FOLDER) == "sqlite:////data/runs/mlflow.db"
+    assert resolve_uri("", FOLDER) == "sqlite:////data/runs/mlflow.db"
 
 
 def test_the_configuration_comes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:///team.db")
-    assert resolve_uri(None, FOLDER) == "sqlite:////data/work/team.db"
-    assert resolve_uri("sqlite:///mine.db", FOLDER) == "sqlite:////data/work/mine.db"
+    assert resolve_uri(None, FOLDER) == "sqlite:////data/runs/team.db"
+    assert resolve_uri("sqlite:///mine.db", FOLDER) == "sqlite:////data/runs/mine.db"
 
 
 @pytest.mark.parametrize(
@@ -41,8 +41,8 @@ def test_the_configuration_comes_before_the_environment(monkeypatch: pytest.Monk
     [
         ("sqlite:////absolute/x.db", "sqlite:////absolute/x.db"),
         ("sqlite:///../x.db", "sqlite:////data/x.db"),
-        ("sqlite:///a b/x.db?timeout=60", "sqlite:////data/work/a b/x.db?timeout=60"),
-        ("sqlite:///a%20b/x.db", "sqlite:////data/work/a b/x.db"),
+        ("sqlite:///a b/x.db?timeout=60", "sqlite:////data/runs/a b/x.db?timeout=60"),
+        ("sqlite:///a%20b/x.db", "sqlite:////data/runs/a b/x.db"),
         ("http://server:5000/", "http://server:5000"),
         ("postgresql+psycopg2://me@host/runs", "postgresql+psycopg2://me@host/runs"),
         ("databricks", "databricks"),
@@ -55,8 +55,8 @@ def test_addresses_become_absolute(given: str, resolved: str) -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ("./mlruns", "Type tracking.uri=sqlite:////data/work/mlruns/mlflow.db"),
-        ("runs.db", "Type tracking.uri=sqlite:////data/work/runs.db"),
+        ("./mlruns", "Type tracking.uri=sqlite:////data/runs/mlruns/mlflow.db"),
+        ("runs.db", "Type tracking.uri=sqlite:////data/runs/runs.db"),
         ("file:///tmp/mlruns", "Type tracking.uri=sqlite:////tmp/mlruns/mlflow.db"),
         ("sqlite:///:memory:", "names no file"),
         ("sqlite://", "names no file"),
