@@ -116,7 +116,7 @@ def _train(words: list[str]) -> int:
 
 
 def _groups() -> str:
-    from nlp_rnn.config import conf_dir
+    from nlp_rnn.composition import conf_dir
 
     lines = ""
     for folder in sorted(path for path in conf_dir().iterdir() if path.is_dir()):

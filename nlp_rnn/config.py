@@ -7,15 +7,11 @@ cell are refused while the config is composed.
 import dataclasses
 import hashlib
 import json
-import re
 from dataclasses import dataclass, field
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 from omegaconf import MISSING
-
-from nlp_rnn.errors import ConfigError
 
 __all__ = [
     "AverageConfig",
@@ -39,12 +35,8 @@ __all__ = [
     "TokenizerKind",
     "TrackingConfig",
     "TrainerConfig",
-    "conf_dir",
     "flatten",
-    "known_keys",
     "plain",
-    "read_config",
-    "register_schemas",
     "signature",
 ]
 
@@ -204,48 +196,6 @@ class RunConfig:
     seed: int = 1
 
 
-SCHEMAS: dict[str, dict[str, type]] = {
-    "data": {"stories": StoriesConfig, "files": FilesConfig, "hub": HubConfig},
-    "tokenizer": {"counted": CountedTokenizerConfig, "unigram": TokenizerConfig},
-    "model": {"gated": GatedConfig, "recurrent": RecurrentConfig, "average": AverageConfig},
-    "optimizer": {"adamw": OptimizerConfig},
-    "trainer": {"trainer": TrainerConfig},
-    "tracking": {"mlflow": TrackingConfig},
-}
-
-
-def register_schemas() -> None:
-    """Put the schemas into Hydra's ConfigStore; `conf/*/*.yaml` name them in their defaults."""
-    from hydra.core.config_store import ConfigStore
-
-    store = ConfigStore.instance()
-    store.store(name="run_schema", node=RunConfig)
-    for group, schemas in SCHEMAS.items():
-        for name, node in schemas.items():
-            store.store(group=f"schema/{group}", name=name, node=node)
-
-
-def known_keys() -> dict[str, list[str]]:
-    """Every dotted key of any schema, with the choices in `conf/` whose schema has it."""
-    keys: dict[str, list[str]] = {"seed": []}
-    for group, schemas in SCHEMAS.items():
-        for path in sorted((conf_dir() / group).glob("*.yaml")):
-            named = re.search(rf"/schema/{group}@_here_: (\w+)", path.read_text(encoding="utf-8"))
-            if named:
-                for f in dataclasses.fields(schemas[named[1]]):
-                    keys.setdefault(f"{group}.{f.name}", []).append(f"{group}={path.stem}")
-    return keys
-
-
-def conf_dir() -> Path:
-    """The folder of YAML values: inside an installed wheel, else beside the checkout's package."""
-    package = Path(__file__).resolve().parent
-    for folder in (package / "conf", package.parent / "conf"):
-        if (folder / "train.yaml").is_file():
-            return folder
-    raise ConfigError(f"No conf/train.yaml beside {package}; reinstall nlp_rnn.")
-
-
 def plain(config: Any) -> Any:
     """A config as dicts, lists and scalars; enums become their names."""
     if dataclasses.is_dataclass(config) and not isinstance(config, type):
@@ -257,35 +207,6 @@ def plain(config: Any) -> Any:
     if isinstance(config, list | tuple):
         return [plain(value) for value in config]
     return config
-
-
-def read_config(path: Path) -> RunConfig:
-    """The configuration that a run saved in its folder.
-
-    Raises:
-        ConfigError: the file is missing, or was written for other options.
-    """
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    try:
-        saved: Any = OmegaConf.load(path)
-        nodes = {group: _schema_with(group, set(saved[group])) for group in SCHEMAS}
-        merged = OmegaConf.merge(OmegaConf.structured(RunConfig(**nodes)), saved)
-        config = OmegaConf.to_object(merged)
-    except (OSError, OmegaConfBaseException, KeyError, TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"{path} is no configuration of this version: {reason}") from error
-    assert isinstance(config, RunConfig)
-    return config
-
-
-def _schema_with(group: str, keys: set[str]) -> Any:
-    """The schema of `group` that has just these keys: no two have the same."""
-    for schema in SCHEMAS[group].values():
-        if {f.name for f in dataclasses.fields(schema)} == keys:
-            return schema
-    raise ValueError(f"no choice of {group} has just the keys {', '.join(sorted(keys))}")
 
 
 def flatten(config: Any) -> dict[str, Any]:

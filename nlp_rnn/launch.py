@@ -12,7 +12,8 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nlp_rnn.config import RunConfig, conf_dir, known_keys, register_schemas
+from nlp_rnn.composition import conf_dir, known_keys, register_schemas
+from nlp_rnn.config import RunConfig
 from nlp_rnn.errors import ConfigError
 
 __all__ = ["SweepFolder", "job", "launch"]

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nlp_rnn.composition import read_config
 from nlp_rnn.config import (
     FilesConfig,
     HubConfig,
@@ -16,7 +17,6 @@ from nlp_rnn.config import (
     RunConfig,
     flatten,
     plain,
-    read_config,
     signature,
 )
 from nlp_rnn.errors import ConfigError, DataError, TrackingError

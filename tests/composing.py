@@ -4,7 +4,8 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from omegaconf import OmegaConf
 
-from nlp_rnn.config import RunConfig, conf_dir, register_schemas
+from nlp_rnn.composition import conf_dir, register_schemas
+from nlp_rnn.config import RunConfig
 
 
 def compose(overrides: list[str]) -> RunConfig:

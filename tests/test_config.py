@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from omegaconf.errors import OmegaConfBaseException
 
-from nlp_rnn.config import conf_dir, flatten, known_keys, plain, signature
+from nlp_rnn.composition import conf_dir, known_keys
+from nlp_rnn.config import flatten, plain, signature
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.limits import check
 from tests.composing import compose
