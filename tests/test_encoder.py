@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from nlp_rnn.model import gru
 from nlp_rnn.model.architecture import Architecture
 from nlp_rnn.model.encoder import RecurrentEncoder, initialize_recurrent
+from nlp_rnn.model.gru import gru_states
 from nlp_rnn.model.lanes import set_lanes
 
 CELLS = ("lstm", "gru", "rnn")
@@ -191,3 +193,54 @@ def test_a_forget_bias_keeps_the_state_longer() -> None:
             encoder(texts, torch.tensor([16]))[-1].sum().backward()
             kept.append(float(first.grad.norm()))
         assert kept[1] > 100 * kept[0], cell
+
+
+@pytest.mark.parametrize("steps", [1, 15, 16, 17, 40])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_written_out_gru_equals_torchs_in_both_precisions(precision: str, steps: int) -> None:
+    torch.manual_seed(0)
+    layer = nn.GRU(EMBEDDING, HIDDEN)
+    weights = [getattr(layer, name) for name in ("weight_ih_l0", "weight_hh_l0")]
+    weights += [getattr(layer, name) for name in ("bias_ih_l0", "bias_hh_l0")]
+    texts = torch.randn(steps, 3, EMBEDDING, requires_grad=True)
+    weight = torch.randn(steps, 3, HIDDEN)
+
+    def gradients(states: Tensor) -> list[Tensor]:
+        found = torch.autograd.grad((states * weight).sum(), [texts, *weights])
+        return [states.detach(), *found]
+
+    expected = gradients(layer(texts)[0])
+    low = precision == "bf16"
+    with torch.autocast("cpu", torch.bfloat16, enabled=low):
+        found = gradients(gru_states(texts, *weights))
+    assert found[0].dtype is torch.float32
+    for one, other in zip(found, expected, strict=True):
+        scale = float(other.abs().max())
+        assert float((one - other).abs().max()) <= (0.02 if low else 1e-5) * scale
+
+
+def test_the_written_out_gru_gives_the_same_bits_in_python_and_outside(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    encoder, texts = make_encoder("gru", 2), torch.randn(20, 3, EMBEDDING)
+    results = []
+    for loops in ([gru._forward, gru._backward], []):
+        monkeypatch.setattr(gru, "_LOOPS", loops)
+        encoder.zero_grad()
+        states = encoder(texts, torch.tensor([20, 9, 1]))
+        states.sum().backward()
+        results.append([states.detach(), *(p.grad.clone() for p in encoder.parameters())])
+    assert isinstance(gru._LOOPS[0], torch.jit.ScriptFunction)
+    for one, two in zip(*results, strict=True):
+        assert torch.equal(one, two)
+
+
+def test_a_slow_state_is_not_rounded_away_in_bf16() -> None:
+    """torch's own GRU keeps its state in bfloat16, where small changes are lost."""
+    hidden, steps = 1, 400
+    weight = torch.zeros(3 * hidden, 1)
+    bias = torch.tensor([0.0, 7.0, 5.0])  # the update gate all but shut, the new state near 1
+    with torch.autocast("cpu", torch.bfloat16):
+        states = gru_states(torch.zeros(steps, 1, 1), weight, weight, bias, torch.zeros(3))
+    exact = 1 - torch.sigmoid(torch.tensor(7.0)) ** steps
+    assert float(states[-1]) == pytest.approx(float(exact), rel=0.01)

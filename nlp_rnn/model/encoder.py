@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nlp_rnn.model.architecture import Architecture
+from nlp_rnn.model.gru import gru_states
 from nlp_rnn.model.lanes import run_in_lanes
 from nlp_rnn.model.reversal import reversal_index, reverse_texts
 
@@ -82,6 +83,8 @@ class RecurrentEncoder(nn.Module):
 
     def _direction(self, steps: Tensor, *weights: Tensor) -> Tensor:
         """From a zero state over (T, B, features): (T, B, H)."""
+        if self.rnn.mode == "GRU" and steps.device.type == "cpu":
+            return gru_states(steps, *weights)
         zero = steps.new_zeros(1, steps.shape[1], self.rnn.hidden_size)
         state = (zero, zero) if self._gated_cell else zero
         # has_biases, num_layers, dropout, train, bidirectional, batch_first
