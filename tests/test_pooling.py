@@ -38,3 +38,20 @@ def test_equals_a_plain_computation_and_ignores_padding(kind: str, bidirectional
             parts = {"mean": [text.mean(0)], "max": [text.max(0).values]}
             expected = torch.cat(parts.get(kind) or parts["max"] + parts["mean"])
         torch.testing.assert_close(pooled[column], expected)
+
+
+@pytest.mark.parametrize("kind", ["mean", "max", "max_mean"])
+def test_the_written_gradient_is_autograds(kind: str) -> None:
+    torch.manual_seed(0)
+    lengths = torch.tensor([4, 1, 3])
+    # few different values, so that maxima are shared, as among the states of a bf16 LSTM
+    steps = torch.randint(-2, 2, (4, 3, 2 * HIDDEN)).float().requires_grad_(True)
+    _, pooled = pool(kind, steps, lengths)
+    weight = torch.randn_like(pooled)
+    (found,) = torch.autograd.grad((pooled * weight).sum(), steps)
+    texts = [steps[:length, column] for column, length in enumerate(lengths)]
+    parts = {"max": [text.amax(0) for text in texts], "mean": [text.mean(0) for text in texts]}
+    expected = torch.cat([torch.stack(parts[part]) for part in kind.split("_")], dim=1)
+    (wanted,) = torch.autograd.grad((expected * weight).sum(), steps)
+    torch.testing.assert_close(found, wanted)
+    assert not found[1:, 1].any()

@@ -11,7 +11,13 @@ from nlp_rnn.config import Precision
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.model.lanes import set_lanes
 
-__all__ = ["available_cores", "choose_device", "choose_precision", "keep_freed_memory", "share_cores"]
+__all__ = [
+    "available_cores",
+    "choose_device",
+    "choose_precision",
+    "keep_freed_memory",
+    "share_cores",
+]
 
 
 def available_cores() -> int:
