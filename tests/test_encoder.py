@@ -141,21 +141,26 @@ def test_what_is_beyond_a_length_never_changes_the_result(cell: str, bidirection
     torch.testing.assert_close(alone[:, 0], states[:3, 0], rtol=1e-5, atol=1e-6)
 
 
-def test_lanes_give_the_same_bits_as_one_thread() -> None:
-    encoder = make_encoder("lstm", 2)
-    texts, lengths = torch.randn(9, 4, EMBEDDING), torch.tensor([9, 8, 2, 1])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_lanes_give_the_same_bits_as_one_thread(cell: str, precision: str) -> None:
+    if precision == "bf16" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        pytest.skip("this processor computes no bfloat16")
+    encoder = make_encoder(cell, 2)
+    texts, lengths = torch.randn(30, 4, EMBEDDING), torch.tensor([30, 8, 2, 1])
     results = []
-    for lanes in (1, 2):
+    for lanes in (1, 2, 2, 2):
         set_lanes(lanes)
         try:
             encoder.zero_grad()
-            states = encoder(texts, lengths)
-            states.sum().backward()
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+                states = encoder(texts, lengths)
+            states.float().sum().backward()
         finally:
             set_lanes(1)
         results.append([states.detach(), *(p.grad.clone() for p in encoder.parameters())])
-    for one, two in zip(*results, strict=True):
-        assert torch.equal(one, two)
+    for other in results[1:]:
+        assert all(map(torch.equal, results[0], other))
 
 
 @pytest.mark.parametrize("cell", CELLS)

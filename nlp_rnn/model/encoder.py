@@ -85,10 +85,16 @@ class RecurrentEncoder(nn.Module):
         """From a zero state over (T, B, features): (T, B, H)."""
         if self.rnn.mode == "GRU" and steps.device.type == "cpu":
             return gru_states(steps, *weights)
+        # Cast here, once, and not by autocast: its store of casts is shared by all threads, and a
+        # lane that leaves autocast would empty it in the middle of the other lane's steps.
+        if torch.is_autocast_enabled(steps.device.type):
+            dtype = torch.get_autocast_dtype(steps.device.type)
+            steps, weights = steps.to(dtype), tuple(weight.to(dtype) for weight in weights)
         zero = steps.new_zeros(1, steps.shape[1], self.rnn.hidden_size)
         state = (zero, zero) if self._gated_cell else zero
-        # has_biases, num_layers, dropout, train, bidirectional, batch_first
-        return self._run(steps, state, weights, True, 1, 0.0, self.training, False, False)[0]
+        with torch.autocast(steps.device.type, enabled=False):
+            # has_biases, num_layers, dropout, train, bidirectional, batch_first
+            return self._run(steps, state, weights, True, 1, 0.0, self.training, False, False)[0]
 
 
 def initialize_recurrent(rnn: nn.RNNBase, *, orthogonal: bool, forget_bias: float | None) -> None:
