@@ -1,0 +1,67 @@
+"""A folder of texts becomes what every peer reads: rows as parquet, texts as JSON, ids as arrays.
+
+This project's own reading, splitting and tokenizer, once, so that everybody trains on the same
+rows and tokens. `handover.py` reads what is written here.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nlp_rnn.config import CountedTokenizerConfig, FilesConfig, TokenizerKind
+from nlp_rnn.data.corpus import load_corpus
+from nlp_rnn.data.tokenizer import encode, keep_tokenizer
+
+# As in conf/tokenizer/bpe.yaml, so that `nlp-rnn train` makes the same tokenizer.
+MIN_FREQUENCY = 5
+SPLITS = ("train", "validation", "test")
+
+
+def prepare(
+    path: str,
+    work: Path,
+    *,
+    limit: int | None,
+    test_limit: int | None,
+    vocab_size: int,
+    max_length: int,
+    facts: dict[str, int],
+) -> dict[str, int]:
+    """Write into `work`; return how many texts and tokens each split has, by `train_tokens`.
+
+    `limit` is `data.limit`, which counts the rows before validation is cut; `test_limit` takes a
+    seeded sample. `facts` are written down for the peers, with the sizes found here.
+    """
+    corpus = load_corpus(FilesConfig(name="files", path=path, limit=limit))
+    files = work / "files"
+    files.mkdir(parents=True)
+    for split in SPLITS:
+        rows = getattr(corpus, split)
+        if split == "test":
+            rows = rows.shuffle(seed=0).select(range(min(len(rows), test_limit or len(rows))))
+        names = [corpus.labels[label] for label in rows["label"]]
+        pq.write_table(
+            pa.table({"text": list(rows["text"]), "label": names}), files / f"{split}.parquet"
+        )
+    # read again as `nlp-rnn train` will, which then finds this tokenizer in the cache
+    corpus = load_corpus(FilesConfig(name="files", path=str(files)))
+    config = CountedTokenizerConfig(
+        "bpe", TokenizerKind.bpe, vocab_size, max_length, min_frequency=MIN_FREQUENCY
+    )
+    tokenizer = keep_tokenizer(corpus.train["text"], config, corpus.digest, work / "cache")
+    counts = {}
+    for split in SPLITS:
+        rows = getattr(corpus, split)
+        texts, labels = list(rows["text"]), np.asarray(rows["label"])
+        ids = encode(tokenizer, texts)
+        lengths = np.array([len(text) for text in ids])
+        counts |= {f"{split}_texts": len(texts), f"{split}_tokens": int(lengths.sum())}
+        flat = np.concatenate(ids).astype(np.int32)
+        np.savez(work / f"{split}.npz", ids=flat, lengths=lengths, labels=labels)
+        (work / f"{split}.json").write_text(json.dumps(texts), encoding="utf-8")
+    sizes = {"vocab_size": tokenizer.get_vocab_size(), "num_labels": len(corpus.labels)}
+    (work / "facts.json").write_text(json.dumps(facts | sizes), encoding="utf-8")
+    return counts
