@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.composition import read_config
-from nlp_rnn.config import (
-    FilesConfig,
-    HubConfig,
-    RecurrentConfig,
-    RunConfig,
-    flatten,
-    plain,
-    signature,
-)
+from nlp_rnn.config import FilesConfig, HubConfig, RunConfig, flatten, plain
 from nlp_rnn.errors import ConfigError, DataError, TrackingError
 from nlp_rnn.limits import check
+from nlp_rnn.record import (
+    log_data,
+    log_results,
+    provenance,
+    run_tags,
+    short_name,
+    training_metrics,
+)
 from nlp_rnn.screen import announced, print_corpus, print_result
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Result", "resume", "train"]
 
-SPLITS = ("train", "validation", "test")
 CONFIG = "config.yaml"
 RESULT = "result.json"
 CHECKPOINT = "checkpoint"
@@ -145,15 +144,9 @@ def _run(config: RunConfig, corpus: "Corpus", folder: Path, origin: Origin) -> R
         origin.tracking_uri,
         origin.experiment_id,
         run_id=origin.run_id or None,
-        name=config.tracking.run_name or f"{_short_name(config)} seed{config.seed}",
+        name=config.tracking.run_name or f"{short_name(config)} seed{config.seed}",
         parameters=flatten(config),
-        tags={
-            "group": f"{_short_name(config)} {corpus.name} {signature(config)}",
-            "signature": signature(config),
-            "cell": config.model.cell.name,
-            "data": corpus.name,
-            "run_folder": str(folder),
-        },
+        tags=run_tags(config, corpus, folder),
         system_metrics=config.tracking.system_metrics,
     ) as run:
         print(f"run folder    {folder}", flush=True)
@@ -171,40 +164,18 @@ def _run(config: RunConfig, corpus: "Corpus", folder: Path, origin: Origin) -> R
             state={name: tensor.cpu().numpy() for name, tensor in network.state_dict().items()},
             tokenizer_json=tokens.tokenizer_json,
             labels=corpus.labels,
-            provenance=_provenance(config, corpus, training, run),
+            provenance=provenance(config, corpus, training, run.run_id),
         )
         with announced("Reading the test split"):
             classifier = TextClassifier.load(result.classifier)
-            result.metrics = _training_metrics(network, training)
+            result.metrics = training_metrics(network, training)
             result.metrics |= evaluate(classifier, corpus, folder, run)
         _write_json(folder / RESULT, asdict(result))
         shutil.rmtree(folder / CHECKPOINT)
-        _log_results(result, config, corpus, folder, run, origin.command)
+        run.log_file(folder / RESULT)
+        log_results(result.metrics, Path(result.classifier), config, corpus, run, origin.command)
     print_result(result.run_id, result.classifier, result.metrics)
     return result
-
-
-def _begin(
-    config: RunConfig, corpus: "Corpus", folder: Path, origin: Origin, run: "TrackedRun"
-) -> None:
-    """Write down what the run was given, before anything can go wrong."""
-    from omegaconf import OmegaConf
-
-    path = folder / CONFIG
-    path.write_text(OmegaConf.to_yaml(OmegaConf.create(plain(config))), encoding="utf-8")
-    run.log_file(path)
-    (folder / CHECKPOINT).mkdir(exist_ok=True)
-    _write_json(folder / CHECKPOINT / ORIGIN, asdict(origin) | {"run_id": run.run_id})
-    source = config.data.path if isinstance(config.data, FilesConfig) else ""
-    for split in SPLITS:
-        run.log_dataset(
-            f"{corpus.name} {split}",
-            corpus.digest[:36],
-            "training" if split == "train" else split,
-            {"rows": len(getattr(corpus, split)), "labels": len(corpus.labels)},
-            source,
-        )
-    run.log_text("".join(f"{note}\n" for note in corpus.notes), "data_notes.txt")
 
 
 def _train_network(
@@ -241,84 +212,25 @@ def _train_network(
         return network, trainer.fit(tokens.train, tokens.validation)
 
 
-def _training_metrics(network: "TextNetwork", training: "TrainingResult") -> dict[str, float]:
-    metrics = {
-        "train/seconds": training.seconds,
-        "train/tokens_per_second": training.tokens_per_second,
-        "train/epochs": float(training.epochs),
-        "train/best_epoch": float(training.best_epoch),
-        "train/updates": float(training.updates),
-    }
-    counts = network.architecture.parameter_counts()
-    return metrics | {f"parameters/{part}": float(count) for part, count in counts.items()}
-
-
-def _provenance(
-    config: RunConfig, corpus: "Corpus", training: "TrainingResult", run: "TrackedRun"
-) -> dict[str, Any]:
-    """Where a saved classifier comes from, for its `config.json`."""
-    return {
-        "data": corpus.name,
-        "data_digest": corpus.digest,
-        "rows": {split: len(getattr(corpus, split)) for split in SPLITS},
-        "seed": config.seed,
-        "signature": signature(config),
-        "best_epoch": training.best_epoch,
-        "validation": training.best_metrics,
-        "mlflow_run_id": run.run_id,
-    }
-
-
-def _log_results(
-    result: Result,
-    config: RunConfig,
-    corpus: "Corpus",
-    folder: Path,
-    run: "TrackedRun",
-    command: str,
-) -> None:
-    from nlp_rnn.classifier.flavor import log_classifier
-    from nlp_rnn.tracking.note import RunSummary, run_note
-
-    parameters = {
-        name.removeprefix("parameters/"): round(value)
-        for name, value in result.metrics.items()
-        if name.startswith("parameters/")
-    }
-    run.log_final(result.metrics)
-    run.log_file(folder / RESULT)
-    run.set_note(
-        run_note(
-            RunSummary(
-                title=f"{_short_name(config)}, {config.model.pooling.name} pooling",
-                dataset=corpus.name,
-                digest=corpus.digest,
-                run_id=run.run_id,
-                command=command,
-                metrics=result.metrics,
-                rows={split: len(getattr(corpus, split)) for split in SPLITS},
-                num_labels=len(corpus.labels),
-                parameters=parameters,
-                remarks=corpus.notes,
-            )
-        )
-    )
-    log_classifier(Path(result.classifier), example=corpus.test[:2]["text"])
-
-
-def _short_name(config: RunConfig) -> str:
-    """The model in two words: `gru h128`."""
-    model = config.model
-    if isinstance(model, RecurrentConfig):
-        return f"{model.name} h{model.hidden_size}"
-    return f"{model.name} e{model.embedding_size}"
-
-
 def _make_paths_absolute(config: RunConfig) -> None:
     """So that the saved configuration can be used from anywhere."""
     data = config.data
     if isinstance(data, FilesConfig) and not isinstance(data, HubConfig):
         data.path = str(Path(data.path).expanduser().absolute())
+
+
+def _begin(
+    config: RunConfig, corpus: "Corpus", folder: Path, origin: Origin, run: "TrackedRun"
+) -> None:
+    """Write down what the run was given, before anything can go wrong."""
+    from omegaconf import OmegaConf
+
+    path = folder / CONFIG
+    path.write_text(OmegaConf.to_yaml(OmegaConf.create(plain(config))), encoding="utf-8")
+    run.log_file(path)
+    (folder / CHECKPOINT).mkdir(exist_ok=True)
+    _write_json(folder / CHECKPOINT / ORIGIN, asdict(origin) | {"run_id": run.run_id})
+    log_data(config, corpus, run)
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:
