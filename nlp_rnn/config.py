@@ -160,6 +160,7 @@ class TrainerConfig:
     """How long and on what to train. `max_epochs=null` is chosen from the number of rows."""
 
     batch_size: int = 64
+    accumulation: int = 1
     max_epochs: int | None = None
     max_updates: int | None = None
     max_minutes: float | None = None
@@ -167,9 +168,11 @@ class TrainerConfig:
     monitor: Monitor = Monitor.macro_f1
     label_smoothing: float = 0.1
     average_decay: float = 0.0
+    log_gradient_norm: bool = False
     precision: Precision = Precision.auto
     device: str = "auto"
     threads: int | None = None
+    processes: int = 1
     checkpoint_minutes: float = 10.0
 
 
@@ -229,7 +232,9 @@ NOT_IN_SIGNATURE = (
     "tracking",
     "trainer.device",
     "trainer.threads",
+    "trainer.processes",
     "trainer.checkpoint_minutes",
+    "trainer.log_gradient_norm",
 )
 
 

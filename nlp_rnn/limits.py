@@ -38,11 +38,13 @@ LIMITS: dict[str, tuple[float | None, float | None]] = {
     "optimizer.weight_decay": (0, None),
     "optimizer.warmup_fraction": (0, 1),
     "trainer.batch_size": (1, None),
+    "trainer.accumulation": (1, None),
     "trainer.max_epochs": (1, None),
     "trainer.max_updates": (1, None),
     "trainer.checkpoint_minutes": (0, None),
     "trainer.patience": (1, None),
     "trainer.threads": (1, None),
+    "trainer.processes": (1, 1024),
     "seed": (0, 2**32 - 1),
 }
 FRACTIONS = (
@@ -108,6 +110,7 @@ def _check_together(config: RunConfig) -> None:
         )
     if config.optimizer.schedule is Schedule.constant and config.optimizer.warmup_fraction == 1:
         raise ConfigError("optimizer.warmup_fraction=1 never reaches optimizer.learning_rate.")
+    _check_processes(config)
     if isinstance(config.data, FilesConfig):
         text = config.data.text
         if not (isinstance(text, str) and text) and not (
@@ -117,3 +120,17 @@ def _check_together(config: RunConfig) -> None:
                 f"data.text must be a column or a list of columns, not {text!r}. "
                 "Type data.text=title or 'data.text=[title,body]'."
             )
+
+
+def _check_processes(config: RunConfig) -> None:
+    trainer = config.trainer
+    if trainer.processes > trainer.batch_size:
+        raise ConfigError(
+            f"trainer.processes={trainer.processes} share every batch of trainer.batch_size="
+            f"{trainer.batch_size} texts: some would have nothing to do. Type fewer processes."
+        )
+    if trainer.threads is not None and trainer.threads < trainer.processes:
+        raise ConfigError(
+            f"trainer.threads={trainer.threads} are too few for trainer.processes="
+            f"{trainer.processes}: they share them. Type trainer.threads={trainer.processes}."
+        )

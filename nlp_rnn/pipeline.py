@@ -22,13 +22,14 @@ from nlp_rnn.record import (
     training_metrics,
 )
 from nlp_rnn.screen import announced, print_corpus, print_result
+from nlp_rnn.worker import check_processes, processes_of, tell_workers
 
 if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
     from nlp_rnn.data.tokenization import TokenizedCorpus
     from nlp_rnn.model.network import TextNetwork
     from nlp_rnn.tracking.run import TrackedRun
-    from nlp_rnn.training.trainer import EpochEnd, TrainingResult
+    from nlp_rnn.training.events import EpochEnd, TrainingResult
 
 __all__ = ["Result", "resume", "train"]
 
@@ -72,6 +73,7 @@ def train(config: RunConfig, folder: Path, overrides: list[str]) -> Result:
         NlpRnnError: whatever a user can mend; before training starts nothing is left behind.
     """
     check(config)
+    check_processes(config)
     _make_paths_absolute(config)
     from nlp_rnn.data.corpus import load_corpus
     from nlp_rnn.tracking.store import (
@@ -81,8 +83,10 @@ def train(config: RunConfig, folder: Path, overrides: list[str]) -> Result:
         resolve_uri,
     )
     from nlp_rnn.training.device import choose_device, choose_precision
+    from nlp_rnn.training.processes import Processes, local_count
 
-    choose_precision(config.trainer.precision, choose_device(config.trainer.device))
+    first = Processes(0, config.trainer.processes, 0, local_count(config.trainer.processes))
+    choose_precision(config.trainer.precision, choose_device(config.trainer.device, first))
     uri = resolve_uri(config.tracking.uri, Path.cwd())
     if config.tracking.uri is not None:
         config.tracking.uri = uri  # absolute, as every path in a saved configuration
@@ -119,6 +123,7 @@ def resume(folder: Path) -> Result:
         ) from None
     config = read_config(folder / CONFIG)
     check(config)
+    check_processes(config)
     from nlp_rnn.data.corpus import load_corpus
     from nlp_rnn.tracking.store import prepare_store
 
@@ -189,8 +194,13 @@ def _train_network(
     from nlp_rnn.training.progress import TrainingProgress
     from nlp_rnn.training.trainer import Trainer
 
-    network = make_network(config.model, tokens.vocab_size, len(corpus.labels), config.seed)
-    with TrainingProgress(config.trainer.monitor.name) as progress:
+    labels, checkpoint = len(corpus.labels), folder / CHECKPOINT / TRAINING
+    network = make_network(config.model, tokens.vocab_size, labels, config.seed)
+    with (
+        processes_of(config) as processes,
+        TrainingProgress(config.trainer.monitor.name) as progress,
+    ):
+        tell_workers(config, tokens, labels, checkpoint, processes)
 
         def on_epoch(event: "EpochEnd") -> None:
             progress.on_epoch(event)
@@ -206,7 +216,8 @@ def _train_network(
             seed=config.seed,
             on_update=progress.on_update,
             on_epoch=on_epoch,
-            checkpoint=folder / CHECKPOINT / TRAINING,
+            checkpoint=checkpoint,
+            processes=processes,
         )
         run.set_tags({"device": str(trainer.device), "precision": trainer.precision})
         return network, trainer.fit(tokens.train, tokens.validation)

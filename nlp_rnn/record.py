@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
     from nlp_rnn.model.network import TextNetwork
     from nlp_rnn.tracking.run import TrackedRun
-    from nlp_rnn.training.trainer import TrainingResult
+    from nlp_rnn.training.events import TrainingResult
 
 __all__ = ["log_data", "log_results", "provenance", "run_tags", "short_name", "training_metrics"]
 

@@ -52,6 +52,10 @@ def test_values_of_yaml_and_command_line_arrive() -> None:
         (["data.limit=1"], "data.limit must be at least 2"),
         (["trainer.batch_size=0"], "trainer.batch_size"),
         (["trainer.max_epochs=0"], "trainer.max_epochs"),
+        (["trainer.accumulation=0"], "trainer.accumulation must be at least 1"),
+        (["trainer.processes=0"], "trainer.processes must be"),
+        (["trainer.processes=9", "trainer.batch_size=8"], "Type fewer processes"),
+        (["trainer.processes=3", "trainer.threads=2"], "Type trainer.threads=3"),
         (["seed=-1"], "seed must be"),
         (["data=files", "data.path=x", "data.text=[]"], "data.text must be"),
         (["data=files", "data.path=x", "data.text=3"], "data.text must be"),
@@ -87,6 +91,7 @@ def test_the_signature_is_shared_by_runs_that_differ_in_seed_device_or_tracking(
         compose([]),
         compose(["seed=7"]),
         compose(["trainer.device=cpu", "trainer.threads=1"]),
+        compose(["trainer.processes=2", "trainer.log_gradient_norm=true"]),
         compose(["tracking.uri=sqlite:///x.db", "tracking.run_name=mine"]),
     ]
     assert len({signature(config) for config in same}) == 1

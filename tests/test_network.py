@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from nlp_rnn.composition import conf_dir
 from nlp_rnn.config import (
     AverageConfig,
     Cell,
@@ -10,7 +11,6 @@ from nlp_rnn.config import (
     ModelConfig,
     Pooling,
     RecurrentConfig,
-    conf_dir,
 )
 from nlp_rnn.model.network import Dropouts, TextNetwork, architecture_of, make_network
 from nlp_rnn.training.optim import make_optimizer

@@ -5,7 +5,8 @@ import pytest
 from nlp_rnn.config import OptimizerConfig, Schedule
 from nlp_rnn.model.architecture import Architecture
 from nlp_rnn.model.network import TextNetwork
-from nlp_rnn.training.optim import learning_rate_factor, make_optimizer
+from nlp_rnn.training.optim import make_optimizer
+from nlp_rnn.training.schedule import learning_rate_factor
 
 
 def config(schedule: Schedule, warmup: float = 0.1) -> OptimizerConfig:
