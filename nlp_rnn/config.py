@@ -14,6 +14,8 @@ from typing import Any
 from omegaconf import MISSING
 
 __all__ = [
+    "PLATEAU_FACTOR",
+    "PLATEAU_PATIENCE",
     "AverageConfig",
     "Cell",
     "CountedTokenizerConfig",
@@ -44,7 +46,8 @@ Cell = Enum("Cell", ["lstm", "gru", "rnn", "average"])
 Pooling = Enum("Pooling", ["last", "mean", "max", "max_mean", "attention"])
 RecurrentInit = Enum("RecurrentInit", ["orthogonal", "uniform"])
 TokenizerKind = Enum("TokenizerKind", ["bpe", "wordpiece", "unigram", "word", "char"])
-Schedule = Enum("Schedule", ["constant", "linear", "cosine"])
+Schedule = Enum("Schedule", ["constant", "linear", "cosine", "one_cycle", "plateau"])
+PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.5, 2
 Precision = Enum("Precision", ["auto", "fp32", "bf16"])
 Monitor = Enum("Monitor", ["macro_f1", "accuracy", "loss"])
 
@@ -145,13 +148,19 @@ class GatedConfig(RecurrentConfig):
 
 @dataclass
 class OptimizerConfig:
-    """AdamW, its schedule, and the norm at which gradients are clipped."""
+    """AdamW, its schedule, and the norm at which gradients are clipped.
+
+    `plateau_factor` (null: 0.5) and `plateau_patience` (null: 2 epochs) belong to the schedule
+    `plateau`.
+    """
 
     name: str = MISSING
     learning_rate: float = 4e-3
     weight_decay: float = 0.01
     schedule: Schedule = Schedule.cosine
     warmup_fraction: float = 0.05
+    plateau_factor: float | None = None
+    plateau_patience: int | None = None
     max_gradient_norm: float = 1.0
 
 

@@ -28,7 +28,9 @@ class TrainingState:
     `epoch` is the one that is being trained, from 1; `position` counts its updates that are
     done. `seconds` is wall time of training with validation, `update_seconds` that of the
     updates alone. `loss_sum`, `norm_sum` and `norm_max` are of this epoch's updates so far.
-    `stopped` says why training is over, and is empty while it is not.
+    `reductions` and `epochs_waited` are of the schedule `plateau`: how often it lowered the rate,
+    and epochs without improvement since. `stopped` says why training is over, and is empty while
+    it is not.
     """
 
     epoch: int = 1
@@ -43,6 +45,8 @@ class TrainingState:
     best_epoch: int = 0
     best_value: float = float("-inf")
     best_metrics: dict[str, float] = field(default_factory=dict)
+    reductions: int = 0
+    epochs_waited: int = 0
     stopped: str = ""
 
 

@@ -32,7 +32,7 @@ from nlp_rnn.training.feed import feed
 from nlp_rnn.training.metrics import score
 from nlp_rnn.training.optim import make_optimizer
 from nlp_rnn.training.processes import ALONE, Processes
-from nlp_rnn.training.schedule import default_max_epochs, learning_rate_factor, plan
+from nlp_rnn.training.schedule import default_max_epochs, note_epoch, plan, set_rates
 from nlp_rnn.training.tally import Tally
 
 __all__ = ["EpochEnd", "Trainer", "TrainingResult", "UpdateEnd", "default_max_epochs"]
@@ -144,7 +144,7 @@ class Trainer:
         pinned = self.device.type == "cuda"
         started = time.perf_counter()
         for update in feed(train, updates[state.position :], self.processes, pinned=pinned):
-            self._set_rates()
+            set_rates(self.optimizer, state, self.plan.total_updates, self.optimizer_config)
             loss = self._update(*update.batches, weights=update.weights)
             tally.add(loss, update.texts, self.gradient_norm)
             state.updates += 1
@@ -188,13 +188,6 @@ class Trainer:
             metrics["train/gradient_norm_max"] = state.norm_max
         return metrics | {"train/tokens_per_second": state.tokens / state.update_seconds}
 
-    def _set_rates(self) -> None:
-        factor = learning_rate_factor(
-            self.state.updates, self.plan.total_updates, self.optimizer_config
-        )
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.optimizer_config.learning_rate * factor
-
     def _what_next(self) -> int:
         """What this process's clock says after an update; the first one's is obeyed."""
         minutes = self.config.max_minutes
@@ -220,6 +213,7 @@ class Trainer:
             self.best_weights = {
                 name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()
             }
+        note_epoch(state, best, self.optimizer_config)
         if not state.stopped:
             if state.epoch >= self.plan.max_epochs:
                 state.stopped = "epochs"
