@@ -130,12 +130,18 @@ class AverageConfig(ModelConfig):
 
 @dataclass
 class RecurrentConfig(ModelConfig):
-    """A recurrent encoder without gates; `dropout` acts between layers."""
+    """A recurrent encoder without gates; `dropout` acts between layers.
+
+    `output_dropout` zeroes features of the last layer's states for a whole text, `weight_drop`
+    weights of the recurrent matrices for a whole batch.
+    """
 
     hidden_size: int = 128
     num_layers: int = 1
     bidirectional: bool = True
     dropout: float = 0.0
+    output_dropout: float = 0.0
+    weight_drop: float = 0.0
     recurrent_init: RecurrentInit = RecurrentInit.orthogonal
 
 
@@ -178,6 +184,8 @@ class TrainerConfig:
     label_smoothing: float = 0.1
     average_decay: float = 0.0
     log_gradient_norm: bool = False
+    find_learning_rate: bool = False
+    profile: bool = False
     precision: Precision = Precision.auto
     device: str = "auto"
     threads: int | None = None
@@ -244,6 +252,8 @@ NOT_IN_SIGNATURE = (
     "trainer.processes",
     "trainer.checkpoint_minutes",
     "trainer.log_gradient_norm",
+    "trainer.find_learning_rate",
+    "trainer.profile",
 )
 
 

@@ -51,6 +51,8 @@ LIMITS: dict[str, tuple[float | None, float | None]] = {
 }
 FRACTIONS = (
     "model.dropout",
+    "model.output_dropout",
+    "model.weight_drop",
     "model.word_dropout",
     "model.embedding_dropout",
     "model.head_dropout",

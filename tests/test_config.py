@@ -42,6 +42,8 @@ def test_values_of_yaml_and_command_line_arrive() -> None:
         (["tokenizer=unigram", "tokenizer.kind=bpe"], "type tokenizer=bpe"),
         (["model.hidden_size=0"], "model.hidden_size must be at least 1"),
         (["model.embedding_dropout=1"], "below 1"),
+        (["model.weight_drop=1"], "model.weight_drop must be"),
+        (["model.output_dropout=-1"], "model.output_dropout must be"),
         (["model.word_dropout=-0.1"], "at least 0"),
         (["optimizer.learning_rate=0"], "above 0"),
         (["optimizer.learning_rate=nan"], "above 0"),
@@ -79,6 +81,8 @@ def test_what_has_no_effect_or_no_sense_is_refused(overrides: list[str], words: 
     [
         "model=average model.hidden_size=3",
         "model=rnn model.forget_bias=2",
+        "model=average model.weight_drop=0.5",
+        "model=average model.output_dropout=0.5",
         "tokenizer=unigram tokenizer.min_frequency=3",
         "data=stories data.path=x",
         "data=files data.train_rows=9",
