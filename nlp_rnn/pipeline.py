@@ -15,6 +15,7 @@ from nlp_rnn.errors import ConfigError, DataError, TrackingError
 from nlp_rnn.limits import check
 from nlp_rnn.record import (
     log_data,
+    log_range_test,
     log_results,
     provenance,
     run_tags,
@@ -192,6 +193,7 @@ def _train_network(
 ) -> "tuple[TextNetwork, TrainingResult]":
     from nlp_rnn.model.network import make_network
     from nlp_rnn.training.progress import TrainingProgress
+    from nlp_rnn.training.range_test import try_learning_rates
     from nlp_rnn.training.trainer import Trainer
 
     labels, checkpoint = len(corpus.labels), folder / CHECKPOINT / TRAINING
@@ -220,7 +222,15 @@ def _train_network(
             processes=processes,
         )
         run.set_tags({"device": str(trainer.device), "precision": trainer.precision})
-        return network, trainer.fit(tokens.train, tokens.validation)
+        if config.trainer.find_learning_rate and processes.first and not trainer.state.updates:
+            found = try_learning_rates(trainer, tokens.train)
+            log_range_test(found, folder, run)
+            used = config.optimizer.learning_rate
+            print(f"learning rate {found.suggestion:.1e} suggested, {used:.1e} used", flush=True)
+        training = trainer.fit(tokens.train, tokens.validation)
+        if trainer.profile is not None:
+            run.log_text(trainer.profile.table, "profile.txt")
+        return network, training
 
 
 def _make_paths_absolute(config: RunConfig) -> None:

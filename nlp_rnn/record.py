@@ -11,8 +11,17 @@ if TYPE_CHECKING:
     from nlp_rnn.model.network import TextNetwork
     from nlp_rnn.tracking.run import TrackedRun
     from nlp_rnn.training.events import TrainingResult
+    from nlp_rnn.training.range_test import RangeTest
 
-__all__ = ["log_data", "log_results", "provenance", "run_tags", "short_name", "training_metrics"]
+__all__ = [
+    "log_data",
+    "log_range_test",
+    "log_results",
+    "provenance",
+    "run_tags",
+    "short_name",
+    "training_metrics",
+]
 
 SPLITS = ("train", "validation", "test")
 
@@ -48,6 +57,18 @@ def log_data(config: RunConfig, corpus: "Corpus", run: "TrackedRun") -> None:
             source,
         )
     run.log_text("".join(f"{note}\n" for note in corpus.notes), "data_notes.txt")
+
+
+def log_range_test(found: "RangeTest", folder: Path, run: "TrackedRun") -> None:
+    """Write the losses at rising learning rates as a table and a picture."""
+    from nlp_rnn.tracking.range_plot import write_range_plot, write_range_table
+
+    table, picture = folder / "learning_rates.csv", folder / "learning_rates.png"
+    write_range_table(table, found.rates, found.losses, found.smoothed)
+    write_range_plot(picture, found.rates, found.losses, found.smoothed, found.suggestion)
+    for path in (table, picture):
+        run.log_file(path)
+    run.set_tags({"suggested_learning_rate": f"{found.suggestion:.2g}"})
 
 
 def training_metrics(network: "TextNetwork", training: "TrainingResult") -> dict[str, float]:

@@ -150,6 +150,17 @@ def test_the_gradient_norm_of_an_epoch_is_logged_when_asked_for() -> None:
     assert "train/gradient_norm" not in epochs[-1].metrics
 
 
+@pytest.mark.parametrize("options", [{}, {"max_updates": 2}, {"max_updates": 12}])
+def test_a_profile_tells_where_the_time_of_some_updates_went(options: dict[str, int]) -> None:
+    one = trainer(profile=True, max_epochs=2, threads=2, **options)
+    one.fit(TRAIN, VALIDATION)
+    assert one.profile is not None
+    expected = {2: 1, 12: 9}.get(options.get("max_updates", 0), 20)
+    assert one.profile.table.startswith(f"{expected} updates\n")
+    assert "Optimizer.step#AdamW.step" in one.profile.table
+    assert "Self CPU" in one.profile.table
+
+
 def test_label_smoothing_raises_the_training_loss() -> None:
     losses = []
     for smoothing in (0.0, 0.4):

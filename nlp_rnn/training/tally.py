@@ -30,3 +30,12 @@ class Tally:
         """Write the sums of all processes into `state`; called by every process."""
         state.loss_sum = float(self.processes.total(self._loss.clone()))
         state.norm_sum, state.norm_max = float(self._norm), float(self._largest)
+
+    @staticmethod
+    def metrics(state: TrainingState, texts: int, norms: bool) -> dict[str, float]:
+        """What an epoch of `texts` texts measured, as `state` has it; with `norms`, theirs too."""
+        metrics = {"train/loss": state.loss_sum / texts}
+        if norms:
+            metrics["train/gradient_norm"] = state.norm_sum / state.position
+            metrics["train/gradient_norm_max"] = state.norm_max
+        return metrics | {"train/tokens_per_second": state.tokens / state.update_seconds}

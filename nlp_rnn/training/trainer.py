@@ -32,6 +32,7 @@ from nlp_rnn.training.feed import feed
 from nlp_rnn.training.metrics import score
 from nlp_rnn.training.optim import make_optimizer
 from nlp_rnn.training.processes import ALONE, Processes
+from nlp_rnn.training.profiling import UpdateProfile
 from nlp_rnn.training.schedule import default_max_epochs, note_epoch, plan, set_rates
 from nlp_rnn.training.tally import Tally
 
@@ -83,6 +84,7 @@ class Trainer:
         self.state = TrainingState()
         self.best_weights: dict[str, Tensor] = {}
         self.gradient_norm = torch.zeros((), device=self.device)  # of the last update
+        self.profile: UpdateProfile | None = None
         self._wrapped = processes.wrap(self.network)
         # a run's seed is below 2**32, so no process draws as the first one of another run
         torch.manual_seed(seed + processes.rank * 2**32)
@@ -112,6 +114,8 @@ class Trainer:
         """
         state = self.state
         self.plan = plan(len(train), int(train.lengths.sum()), self.config)
+        if self.config.profile and self.processes.first:
+            self.profile = UpdateProfile(self.device, self.plan.total_updates - state.updates)
         self._last_tick = self._saved = time.perf_counter()
         while not state.stopped:
             metrics = self._train_epoch(train)
@@ -144,6 +148,8 @@ class Trainer:
         pinned = self.device.type == "cuda"
         started = time.perf_counter()
         for update in feed(train, updates[state.position :], self.processes, pinned=pinned):
+            if self.profile is not None:
+                self.profile.before_update()
             set_rates(self.optimizer, state, self.plan.total_updates, self.optimizer_config)
             loss = self._update(*update.batches, weights=update.weights)
             tally.add(loss, update.texts, self.gradient_norm)
@@ -175,18 +181,16 @@ class Trainer:
                 tally.store(state)
                 self._save()
             started = time.perf_counter()
+        if self.profile is not None:
+            self.profile.end()
         tally.store(state)
-        loss_of_a_text = state.loss_sum / read
-        if not np.isfinite(loss_of_a_text):
+        metrics = tally.metrics(state, read, config.log_gradient_norm)
+        if not np.isfinite(metrics["train/loss"]):
             raise TrainingError(
-                f"The training loss is {loss_of_a_text} in epoch {state.epoch}. Type a smaller "
-                f"optimizer.learning_rate than {self.optimizer_config.learning_rate:g}."
+                f"The training loss is {metrics['train/loss']} in epoch {state.epoch}. Type a "
+                f"smaller optimizer.learning_rate than {self.optimizer_config.learning_rate:g}."
             )
-        metrics = {"train/loss": loss_of_a_text}
-        if config.log_gradient_norm:
-            metrics["train/gradient_norm"] = state.norm_sum / state.position
-            metrics["train/gradient_norm_max"] = state.norm_max
-        return metrics | {"train/tokens_per_second": state.tokens / state.update_seconds}
+        return metrics
 
     def _what_next(self) -> int:
         """What this process's clock says after an update; the first one's is obeyed."""
@@ -241,9 +245,7 @@ class Trainer:
                 )
         except OSError as error:
             warnings.warn(
-                f"No checkpoint was written ({error}); training goes on, and the last good one "
-                "is kept.",
-                stacklevel=2,
+                f"No checkpoint was written ({error}); the last good one is kept.", stacklevel=2
             )
         self._saved = time.perf_counter()
 
