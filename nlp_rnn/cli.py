@@ -96,6 +96,12 @@ def _train(words: list[str]) -> int:
     if "-h" in words or "--help" in words:
         print(TRAIN_HELP.format(groups=_groups()), end="")
         return 0
+    if _is_worker():
+        from nlp_rnn.training.processes import torchrun_processes
+        from nlp_rnn.worker import work
+
+        work(torchrun_processes())
+        return 0
     resumed = [word.removeprefix("resume=") for word in words if word.startswith("resume=")]
     if resumed:
         if len(words) > 1:
@@ -113,6 +119,11 @@ def _train(words: list[str]) -> int:
 
     launch(words)
     return 0
+
+
+def _is_worker() -> bool:
+    """Whether torchrun started this process to follow another one, which reads the words."""
+    return "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("RANK", "0") != "0"
 
 
 def _groups() -> str:

@@ -21,7 +21,7 @@ from nlp_rnn.config import (
 )
 from nlp_rnn.errors import ConfigError
 
-__all__ = ["conf_dir", "known_keys", "read_config", "register_schemas"]
+__all__ = ["as_config", "conf_dir", "known_keys", "read_config", "register_schemas"]
 
 SCHEMAS: dict[str, dict[str, type]] = {
     "data": {"stories": StoriesConfig, "files": FilesConfig, "hub": HubConfig},
@@ -75,13 +75,23 @@ def read_config(path: Path) -> RunConfig:
     from omegaconf.errors import OmegaConfBaseException
 
     try:
-        saved: Any = OmegaConf.load(path)
-        nodes = {group: _schema_with(group, set(saved[group])) for group in SCHEMAS}
-        merged = OmegaConf.merge(OmegaConf.structured(RunConfig(**nodes)), saved)
-        config = OmegaConf.to_object(merged)
+        return as_config(OmegaConf.load(path))
     except (OSError, OmegaConfBaseException, KeyError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"{path} is no configuration of this version: {reason}") from error
+
+
+def as_config(saved: Any) -> RunConfig:
+    """The configuration that `nlp_rnn.config.plain` made `saved` of.
+
+    Raises:
+        KeyError, TypeError, ValueError, OmegaConfBaseException: `saved` is of other options.
+    """
+    from omegaconf import OmegaConf
+
+    nodes = {group: _schema_with(group, set(saved[group])) for group in SCHEMAS}
+    merged = OmegaConf.merge(OmegaConf.structured(RunConfig(**nodes)), saved)
+    config = OmegaConf.to_object(merged)
     assert isinstance(config, RunConfig)
     return config
 

@@ -14,6 +14,8 @@ from typing import Any
 from omegaconf import MISSING
 
 __all__ = [
+    "PLATEAU_FACTOR",
+    "PLATEAU_PATIENCE",
     "AverageConfig",
     "Cell",
     "CountedTokenizerConfig",
@@ -44,7 +46,8 @@ Cell = Enum("Cell", ["lstm", "gru", "rnn", "average"])
 Pooling = Enum("Pooling", ["last", "mean", "max", "max_mean", "attention"])
 RecurrentInit = Enum("RecurrentInit", ["orthogonal", "uniform"])
 TokenizerKind = Enum("TokenizerKind", ["bpe", "wordpiece", "unigram", "word", "char"])
-Schedule = Enum("Schedule", ["constant", "linear", "cosine"])
+Schedule = Enum("Schedule", ["constant", "linear", "cosine", "one_cycle", "plateau"])
+PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.5, 2
 Precision = Enum("Precision", ["auto", "fp32", "bf16"])
 Monitor = Enum("Monitor", ["macro_f1", "accuracy", "loss"])
 
@@ -127,12 +130,18 @@ class AverageConfig(ModelConfig):
 
 @dataclass
 class RecurrentConfig(ModelConfig):
-    """A recurrent encoder without gates; `dropout` acts between layers."""
+    """A recurrent encoder without gates; `dropout` acts between layers.
+
+    `output_dropout` zeroes features of the last layer's states for a whole text, `weight_drop`
+    weights of the recurrent matrices for a whole batch.
+    """
 
     hidden_size: int = 128
     num_layers: int = 1
     bidirectional: bool = True
     dropout: float = 0.0
+    output_dropout: float = 0.0
+    weight_drop: float = 0.0
     recurrent_init: RecurrentInit = RecurrentInit.orthogonal
 
 
@@ -145,13 +154,19 @@ class GatedConfig(RecurrentConfig):
 
 @dataclass
 class OptimizerConfig:
-    """AdamW, its schedule, and the norm at which gradients are clipped."""
+    """AdamW, its schedule, and the norm at which gradients are clipped.
+
+    `plateau_factor` (null: 0.5) and `plateau_patience` (null: 2 epochs) belong to the schedule
+    `plateau`.
+    """
 
     name: str = MISSING
     learning_rate: float = 4e-3
     weight_decay: float = 0.01
     schedule: Schedule = Schedule.cosine
     warmup_fraction: float = 0.05
+    plateau_factor: float | None = None
+    plateau_patience: int | None = None
     max_gradient_norm: float = 1.0
 
 
@@ -160,6 +175,7 @@ class TrainerConfig:
     """How long and on what to train. `max_epochs=null` is chosen from the number of rows."""
 
     batch_size: int = 64
+    accumulation: int = 1
     max_epochs: int | None = None
     max_updates: int | None = None
     max_minutes: float | None = None
@@ -167,9 +183,13 @@ class TrainerConfig:
     monitor: Monitor = Monitor.macro_f1
     label_smoothing: float = 0.1
     average_decay: float = 0.0
+    log_gradient_norm: bool = False
+    find_learning_rate: bool = False
+    profile: bool = False
     precision: Precision = Precision.auto
     device: str = "auto"
     threads: int | None = None
+    processes: int = 1
     checkpoint_minutes: float = 10.0
 
 
@@ -229,7 +249,11 @@ NOT_IN_SIGNATURE = (
     "tracking",
     "trainer.device",
     "trainer.threads",
+    "trainer.processes",
     "trainer.checkpoint_minutes",
+    "trainer.log_gradient_norm",
+    "trainer.find_learning_rate",
+    "trainer.profile",
 )
 
 

@@ -93,6 +93,8 @@ def job(composed: DictConfig) -> None:
     hydra_config = HydraConfig.get()
     folder = Path(hydra_config.runtime.output_dir)
     try:
+        if hydra_config.mode is not RunMode.RUN and "TORCHELASTIC_RUN_ID" in os.environ:
+            raise ConfigError("torchrun trains one run. Type trainer.processes=2 for a sweep.")
         from nlp_rnn.pipeline import train
 
         train(_run_config(composed), folder, list(hydra_config.overrides.task))

@@ -4,6 +4,7 @@ Values out of range are refused, and so is an option that could have no effect.
 """
 
 from nlp_rnn.config import (
+    PLATEAU_PATIENCE,
     AverageConfig,
     Cell,
     CountedTokenizerConfig,
@@ -37,22 +38,28 @@ LIMITS: dict[str, tuple[float | None, float | None]] = {
     "model.forget_bias": (-100, 100),
     "optimizer.weight_decay": (0, None),
     "optimizer.warmup_fraction": (0, 1),
+    "optimizer.plateau_patience": (1, None),
     "trainer.batch_size": (1, None),
+    "trainer.accumulation": (1, None),
     "trainer.max_epochs": (1, None),
     "trainer.max_updates": (1, None),
     "trainer.checkpoint_minutes": (0, None),
     "trainer.patience": (1, None),
     "trainer.threads": (1, None),
+    "trainer.processes": (1, 1024),
     "seed": (0, 2**32 - 1),
 }
 FRACTIONS = (
     "model.dropout",
+    "model.output_dropout",
+    "model.weight_drop",
     "model.word_dropout",
     "model.embedding_dropout",
     "model.head_dropout",
     "trainer.label_smoothing",
     "trainer.average_decay",
 )
+BETWEEN = ("data.validation_fraction", "optimizer.plateau_factor")
 POSITIVE = ("optimizer.learning_rate", "optimizer.max_gradient_norm", "trainer.max_minutes")
 
 
@@ -73,11 +80,9 @@ def check(config: RunConfig) -> None:
     for key in POSITIVE:
         if flat[key] is not None and not 0 < flat[key] < float("inf"):
             raise ConfigError(f"{key} must be above 0, not {flat[key]}.")
-    if not 0 < config.data.validation_fraction < 1:
-        raise ConfigError(
-            "data.validation_fraction must lie between 0 and 1, "
-            f"not {config.data.validation_fraction}."
-        )
+    for key in BETWEEN:
+        if flat[key] is not None and not 0 < flat[key] < 1:
+            raise ConfigError(f"{key} must lie between 0 and 1, not {flat[key]}.")
     _check_together(config)
 
 
@@ -106,8 +111,8 @@ def _check_together(config: RunConfig) -> None:
             f"tokenizer.kind={config.tokenizer.kind.name} does not fit tokenizer="
             f"{config.tokenizer.name}: type tokenizer={config.tokenizer.kind.name} instead."
         )
-    if config.optimizer.schedule is Schedule.constant and config.optimizer.warmup_fraction == 1:
-        raise ConfigError("optimizer.warmup_fraction=1 never reaches optimizer.learning_rate.")
+    _check_schedule(config)
+    _check_processes(config)
     if isinstance(config.data, FilesConfig):
         text = config.data.text
         if not (isinstance(text, str) and text) and not (
@@ -117,3 +122,44 @@ def _check_together(config: RunConfig) -> None:
                 f"data.text must be a column or a list of columns, not {text!r}. "
                 "Type data.text=title or 'data.text=[title,body]'."
             )
+
+
+def _check_processes(config: RunConfig) -> None:
+    trainer = config.trainer
+    if trainer.processes > trainer.batch_size:
+        raise ConfigError(
+            f"trainer.processes={trainer.processes} share every batch of trainer.batch_size="
+            f"{trainer.batch_size} texts: some would have nothing to do. Type fewer processes."
+        )
+    if trainer.threads is not None and trainer.threads < trainer.processes:
+        raise ConfigError(
+            f"trainer.threads={trainer.threads} are too few for trainer.processes="
+            f"{trainer.processes}: they share them. Type trainer.threads={trainer.processes}."
+        )
+
+
+def _check_schedule(config: RunConfig) -> None:
+    optimizer = config.optimizer
+    schedule, warmup = optimizer.schedule, optimizer.warmup_fraction
+    if warmup == 1 and schedule in (Schedule.constant, Schedule.plateau):
+        raise ConfigError("optimizer.warmup_fraction=1 never reaches optimizer.learning_rate.")
+    if schedule is Schedule.one_cycle and not 0 < warmup < 1:
+        raise ConfigError(
+            f"optimizer.schedule=one_cycle rises over optimizer.warmup_fraction, which is {warmup} "
+            "and must lie between 0 and 1. Type optimizer.warmup_fraction=0.3."
+        )
+    if schedule is not Schedule.plateau:
+        for key in ("plateau_factor", "plateau_patience"):
+            if getattr(optimizer, key) is not None:
+                raise ConfigError(
+                    f"optimizer.{key} does nothing with optimizer.schedule={schedule.name}. "
+                    "Type optimizer.schedule=plateau."
+                )
+        return
+    patience = optimizer.plateau_patience or PLATEAU_PATIENCE
+    if patience >= config.trainer.patience:
+        raise ConfigError(
+            f"The learning rate falls after optimizer.plateau_patience={patience} epochs "
+            f"without improvement, but trainer.patience={config.trainer.patience} ends the "
+            "training first. Type a larger trainer.patience."
+        )

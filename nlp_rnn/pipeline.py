@@ -10,29 +10,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.composition import read_config
-from nlp_rnn.config import (
-    FilesConfig,
-    HubConfig,
-    RecurrentConfig,
-    RunConfig,
-    flatten,
-    plain,
-    signature,
-)
+from nlp_rnn.config import FilesConfig, HubConfig, RunConfig, flatten, plain
 from nlp_rnn.errors import ConfigError, DataError, TrackingError
 from nlp_rnn.limits import check
+from nlp_rnn.record import (
+    log_data,
+    log_range_test,
+    log_results,
+    provenance,
+    run_tags,
+    short_name,
+    training_metrics,
+)
 from nlp_rnn.screen import announced, print_corpus, print_result
+from nlp_rnn.worker import check_processes, processes_of, tell_workers
 
 if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
     from nlp_rnn.data.tokenization import TokenizedCorpus
     from nlp_rnn.model.network import TextNetwork
     from nlp_rnn.tracking.run import TrackedRun
-    from nlp_rnn.training.trainer import EpochEnd, TrainingResult
+    from nlp_rnn.training.events import EpochEnd, TrainingResult
 
 __all__ = ["Result", "resume", "train"]
 
-SPLITS = ("train", "validation", "test")
 CONFIG = "config.yaml"
 RESULT = "result.json"
 CHECKPOINT = "checkpoint"
@@ -73,6 +74,7 @@ def train(config: RunConfig, folder: Path, overrides: list[str]) -> Result:
         NlpRnnError: whatever a user can mend; before training starts nothing is left behind.
     """
     check(config)
+    check_processes(config)
     _make_paths_absolute(config)
     from nlp_rnn.data.corpus import load_corpus
     from nlp_rnn.tracking.store import (
@@ -82,8 +84,10 @@ def train(config: RunConfig, folder: Path, overrides: list[str]) -> Result:
         resolve_uri,
     )
     from nlp_rnn.training.device import choose_device, choose_precision
+    from nlp_rnn.training.processes import Processes, local_count
 
-    choose_precision(config.trainer.precision, choose_device(config.trainer.device))
+    first = Processes(0, config.trainer.processes, 0, local_count(config.trainer.processes))
+    choose_precision(config.trainer.precision, choose_device(config.trainer.device, first))
     uri = resolve_uri(config.tracking.uri, Path.cwd())
     if config.tracking.uri is not None:
         config.tracking.uri = uri  # absolute, as every path in a saved configuration
@@ -120,6 +124,7 @@ def resume(folder: Path) -> Result:
         ) from None
     config = read_config(folder / CONFIG)
     check(config)
+    check_processes(config)
     from nlp_rnn.data.corpus import load_corpus
     from nlp_rnn.tracking.store import prepare_store
 
@@ -145,15 +150,9 @@ def _run(config: RunConfig, corpus: "Corpus", folder: Path, origin: Origin) -> R
         origin.tracking_uri,
         origin.experiment_id,
         run_id=origin.run_id or None,
-        name=config.tracking.run_name or f"{_short_name(config)} seed{config.seed}",
+        name=config.tracking.run_name or f"{short_name(config)} seed{config.seed}",
         parameters=flatten(config),
-        tags={
-            "group": f"{_short_name(config)} {corpus.name} {signature(config)}",
-            "signature": signature(config),
-            "cell": config.model.cell.name,
-            "data": corpus.name,
-            "run_folder": str(folder),
-        },
+        tags=run_tags(config, corpus, folder),
         system_metrics=config.tracking.system_metrics,
     ) as run:
         print(f"run folder    {folder}", flush=True)
@@ -171,40 +170,18 @@ def _run(config: RunConfig, corpus: "Corpus", folder: Path, origin: Origin) -> R
             state={name: tensor.cpu().numpy() for name, tensor in network.state_dict().items()},
             tokenizer_json=tokens.tokenizer_json,
             labels=corpus.labels,
-            provenance=_provenance(config, corpus, training, run),
+            provenance=provenance(config, corpus, training, run.run_id),
         )
         with announced("Reading the test split"):
             classifier = TextClassifier.load(result.classifier)
-            result.metrics = _training_metrics(network, training)
+            result.metrics = training_metrics(network, training)
             result.metrics |= evaluate(classifier, corpus, folder, run)
         _write_json(folder / RESULT, asdict(result))
         shutil.rmtree(folder / CHECKPOINT)
-        _log_results(result, config, corpus, folder, run, origin.command)
+        run.log_file(folder / RESULT)
+        log_results(result.metrics, Path(result.classifier), config, corpus, run, origin.command)
     print_result(result.run_id, result.classifier, result.metrics)
     return result
-
-
-def _begin(
-    config: RunConfig, corpus: "Corpus", folder: Path, origin: Origin, run: "TrackedRun"
-) -> None:
-    """Write down what the run was given, before anything can go wrong."""
-    from omegaconf import OmegaConf
-
-    path = folder / CONFIG
-    path.write_text(OmegaConf.to_yaml(OmegaConf.create(plain(config))), encoding="utf-8")
-    run.log_file(path)
-    (folder / CHECKPOINT).mkdir(exist_ok=True)
-    _write_json(folder / CHECKPOINT / ORIGIN, asdict(origin) | {"run_id": run.run_id})
-    source = config.data.path if isinstance(config.data, FilesConfig) else ""
-    for split in SPLITS:
-        run.log_dataset(
-            f"{corpus.name} {split}",
-            corpus.digest[:36],
-            "training" if split == "train" else split,
-            {"rows": len(getattr(corpus, split)), "labels": len(corpus.labels)},
-            source,
-        )
-    run.log_text("".join(f"{note}\n" for note in corpus.notes), "data_notes.txt")
 
 
 def _train_network(
@@ -216,10 +193,16 @@ def _train_network(
 ) -> "tuple[TextNetwork, TrainingResult]":
     from nlp_rnn.model.network import make_network
     from nlp_rnn.training.progress import TrainingProgress
+    from nlp_rnn.training.range_test import try_learning_rates
     from nlp_rnn.training.trainer import Trainer
 
-    network = make_network(config.model, tokens.vocab_size, len(corpus.labels), config.seed)
-    with TrainingProgress(config.trainer.monitor.name) as progress:
+    labels, checkpoint = len(corpus.labels), folder / CHECKPOINT / TRAINING
+    network = make_network(config.model, tokens.vocab_size, labels, config.seed)
+    with (
+        processes_of(config) as processes,
+        TrainingProgress(config.trainer.monitor.name) as progress,
+    ):
+        tell_workers(config, tokens, labels, checkpoint, processes)
 
         def on_epoch(event: "EpochEnd") -> None:
             progress.on_epoch(event)
@@ -235,83 +218,19 @@ def _train_network(
             seed=config.seed,
             on_update=progress.on_update,
             on_epoch=on_epoch,
-            checkpoint=folder / CHECKPOINT / TRAINING,
+            checkpoint=checkpoint,
+            processes=processes,
         )
         run.set_tags({"device": str(trainer.device), "precision": trainer.precision})
-        return network, trainer.fit(tokens.train, tokens.validation)
-
-
-def _training_metrics(network: "TextNetwork", training: "TrainingResult") -> dict[str, float]:
-    metrics = {
-        "train/seconds": training.seconds,
-        "train/tokens_per_second": training.tokens_per_second,
-        "train/epochs": float(training.epochs),
-        "train/best_epoch": float(training.best_epoch),
-        "train/updates": float(training.updates),
-    }
-    counts = network.architecture.parameter_counts()
-    return metrics | {f"parameters/{part}": float(count) for part, count in counts.items()}
-
-
-def _provenance(
-    config: RunConfig, corpus: "Corpus", training: "TrainingResult", run: "TrackedRun"
-) -> dict[str, Any]:
-    """Where a saved classifier comes from, for its `config.json`."""
-    return {
-        "data": corpus.name,
-        "data_digest": corpus.digest,
-        "rows": {split: len(getattr(corpus, split)) for split in SPLITS},
-        "seed": config.seed,
-        "signature": signature(config),
-        "best_epoch": training.best_epoch,
-        "validation": training.best_metrics,
-        "mlflow_run_id": run.run_id,
-    }
-
-
-def _log_results(
-    result: Result,
-    config: RunConfig,
-    corpus: "Corpus",
-    folder: Path,
-    run: "TrackedRun",
-    command: str,
-) -> None:
-    from nlp_rnn.classifier.flavor import log_classifier
-    from nlp_rnn.tracking.note import RunSummary, run_note
-
-    parameters = {
-        name.removeprefix("parameters/"): round(value)
-        for name, value in result.metrics.items()
-        if name.startswith("parameters/")
-    }
-    run.log_final(result.metrics)
-    run.log_file(folder / RESULT)
-    run.set_note(
-        run_note(
-            RunSummary(
-                title=f"{_short_name(config)}, {config.model.pooling.name} pooling",
-                dataset=corpus.name,
-                digest=corpus.digest,
-                run_id=run.run_id,
-                command=command,
-                metrics=result.metrics,
-                rows={split: len(getattr(corpus, split)) for split in SPLITS},
-                num_labels=len(corpus.labels),
-                parameters=parameters,
-                remarks=corpus.notes,
-            )
-        )
-    )
-    log_classifier(Path(result.classifier), example=corpus.test[:2]["text"])
-
-
-def _short_name(config: RunConfig) -> str:
-    """The model in two words: `gru h128`."""
-    model = config.model
-    if isinstance(model, RecurrentConfig):
-        return f"{model.name} h{model.hidden_size}"
-    return f"{model.name} e{model.embedding_size}"
+        if config.trainer.find_learning_rate and processes.first and not trainer.state.updates:
+            found = try_learning_rates(trainer, tokens.train)
+            log_range_test(found, folder, run)
+            used = config.optimizer.learning_rate
+            print(f"learning rate {found.suggestion:.1e} suggested, {used:.1e} used", flush=True)
+        training = trainer.fit(tokens.train, tokens.validation)
+        if trainer.profile is not None:
+            run.log_text(trainer.profile.table, "profile.txt")
+        return network, training
 
 
 def _make_paths_absolute(config: RunConfig) -> None:
@@ -319,6 +238,20 @@ def _make_paths_absolute(config: RunConfig) -> None:
     data = config.data
     if isinstance(data, FilesConfig) and not isinstance(data, HubConfig):
         data.path = str(Path(data.path).expanduser().absolute())
+
+
+def _begin(
+    config: RunConfig, corpus: "Corpus", folder: Path, origin: Origin, run: "TrackedRun"
+) -> None:
+    """Write down what the run was given, before anything can go wrong."""
+    from omegaconf import OmegaConf
+
+    path = folder / CONFIG
+    path.write_text(OmegaConf.to_yaml(OmegaConf.create(plain(config))), encoding="utf-8")
+    run.log_file(path)
+    (folder / CHECKPOINT).mkdir(exist_ok=True)
+    _write_json(folder / CHECKPOINT / ORIGIN, asdict(origin) | {"run_id": run.run_id})
+    log_data(config, corpus, run)
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from datasets import Dataset, Features, List, Value
 
-from nlp_rnn.data.batches import TokenizedTexts, epoch_order, length_order
+from nlp_rnn.data.batches import TokenizedTexts, epoch_order, length_order, split_by_tokens
 from nlp_rnn.data.tokenizer import PAD_ID
 
 FEATURES = Features({"input_ids": List(Value("int32")), "label": Value("int64")})
@@ -75,3 +75,26 @@ def test_bucketing_pads_little_and_still_shuffles() -> None:
 def test_answers_are_read_longest_first() -> None:
     order = length_order(np.array([1, 5, 3, 4]), 2)
     assert [batch.tolist() for batch in order] == [[1, 3], [2, 0]]
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 8])
+@pytest.mark.parametrize("count", [1, 2, 5, 64])
+def test_a_batch_is_split_by_tokens(parts: int, count: int) -> None:
+    generator = np.random.default_rng(count)
+    lengths = generator.integers(1, 400, 200)
+    rows = generator.permutation(200)[:count]
+    shares = split_by_tokens(rows, lengths, parts)
+    assert len(shares) == parts
+    assert sorted(np.concatenate(shares)) == sorted(rows)
+    joined = lengths[np.concatenate(shares)]
+    assert (np.diff(joined) >= 0).all()
+    even = lengths[rows].sum() / parts
+    for share in shares:
+        # no share is off by more than its first and last text
+        assert abs(lengths[share].sum() - even) <= lengths[rows].max()
+
+
+def test_a_long_text_weighs_as_much_as_many_short_ones() -> None:
+    lengths = np.array([1, 100, 1, 1, 1, 96])
+    shares = split_by_tokens(np.arange(6), lengths, 2)
+    assert [lengths[share].tolist() for share in shares] == [[1, 1, 1, 1, 96], [100]]

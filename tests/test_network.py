@@ -118,7 +118,7 @@ def test_the_seed_fixes_the_parameters_and_leaves_torchs_generator_alone() -> No
     assert not torch.equal(one.embedding.weight, other.embedding.weight)
 
 
-@pytest.mark.parametrize("kind", ["word", "embedding", "layer", "head"])
+@pytest.mark.parametrize("kind", ["word", "embedding", "layer", "output", "recurrent", "head"])
 def test_each_dropout_acts_in_training_and_not_in_answering(kind: str) -> None:
     model = GatedConfig(name="gru", cell=Cell.gru, hidden_size=5, num_layers=2, embedding_size=6)
     network = TextNetwork(architecture_of(model, VOCABULARY, LABELS), Dropouts(**{kind: 0.5}))
@@ -136,3 +136,38 @@ def test_embedding_dropout_drops_the_same_features_at_every_step() -> None:
     assert (dropped == dropped[:1]).all()
     assert dropped.any()
     assert not dropped.all()
+
+
+def test_output_dropout_drops_the_same_features_at_every_step() -> None:
+    model = GatedConfig(name="lstm", cell=Cell.lstm, hidden_size=5, embedding_size=6)
+    network = TextNetwork(architecture_of(model, VOCABULARY, LABELS), Dropouts(output=0.5))
+    assert network.encoder is not None
+    dropped = network.encode(network.encoder, torch.randn(7, 3, 6), torch.full((3,), 7)) == 0
+    assert dropped.shape == (7, 3, 10)
+    assert (dropped == dropped[:1]).all()
+    assert dropped.any()
+    assert not dropped.all()
+
+
+@pytest.mark.parametrize("cell", [Cell.lstm, Cell.gru])
+def test_weight_drop_zeroes_recurrent_weights_and_trains_the_others(cell: Cell) -> None:
+    model = GatedConfig(
+        name=cell.name,
+        cell=cell,
+        hidden_size=5,
+        num_layers=2,
+        weight_drop=0.5,
+        **SMALL,
+    )
+    network = make_network(model, VOCABULARY, LABELS, seed=1)
+    before = {name: p.detach().clone() for name, p in network.named_parameters()}
+    input_ids, lengths = torch.randint(2, VOCABULARY, (4, 9)), torch.full((4,), 9)
+    network(input_ids, lengths).square().sum().backward()
+    for name, parameter in network.named_parameters():
+        assert torch.equal(parameter, before[name])
+        assert parameter.grad is not None, name
+        share = float((parameter.grad == 0).float().mean())
+        if "weight_hh" in name:
+            assert 0.3 < share < 0.7, name
+        elif "weight_ih" in name:
+            assert share < 0.1, name

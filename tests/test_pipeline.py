@@ -1,9 +1,11 @@
 """The story from end to end: run folder, MLflow run and loaded classifier agree, or fail truly."""
 
 import json
+import random
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import mlflow
@@ -96,6 +98,21 @@ def test_folder_run_and_classifier_agree_on_every_test_prediction(
     answer = model.predict(texts)
     assert isinstance(answer, pd.DataFrame)
     assert list(answer["label"]) == predictions
+
+
+def test_learning_rates_and_profile_are_in_the_run_when_asked_for(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = train("one", "trainer.find_learning_rate=true", "trainer.profile=true")
+    told = capsys.readouterr().out
+    client = MlflowClient(tracking_uri=result["tracking_uri"])
+    artifacts = {file.path for file in client.list_artifacts(result["run_id"])}
+    assert {"learning_rates.csv", "learning_rates.png", "profile.txt"} <= artifacts
+    suggested = client.get_run(result["run_id"]).data.tags["suggested_learning_rate"]
+    assert f"learning rate {float(suggested):.1e} suggested, 4.0e-03 used" in told
+    plain = train("two")
+    for name in ("test/loss", "validation/loss"):
+        assert result["metrics"][name] == plain["metrics"][name]
 
 
 def test_the_same_seed_gives_the_same_metrics_in_another_process(here: Path) -> None:
@@ -219,6 +236,33 @@ def test_a_run_that_was_killed_goes_on_in_the_same_mlflow_run(here: Path) -> Non
     steps = [p.step for p in client.get_metric_history(run.info.run_id, "validation/macro_f1")]
     assert sorted(set(steps)) == list(range(1, int(resumed["metrics"]["train/epochs"]) + 2))
     assert main(["train", "resume=killed"]) == 2
+
+
+def test_a_run_that_is_killed_again_and_again_ends_with_the_same_weights(here: Path) -> None:
+    """kill -9 after random times, every new option on, until the run ends by itself."""
+    words = [*SMALL[3:5], *SMALL[6:], "data.train_rows=2000", "data.test_rows=60"]
+    words += ["data.train_sentences=2", "trainer.max_epochs=5", "trainer.checkpoint_minutes=0"]
+    words += ["trainer.accumulation=2", "optimizer.schedule=plateau", "model.weight_drop=0.2"]
+    words += ["trainer.average_decay=0.9", "model.output_dropout=0.2"]
+    waits = random.Random(4)
+    command = [sys.executable, "-m", "nlp_rnn", "train"]
+    for attempt in range(3):
+        rest = ["resume=killed"] if attempt else [*words, "hydra.run.dir=killed"]
+        with subprocess.Popen([*command, *rest], stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if line.startswith("run folder"):
+                    time.sleep(1 + 2 * waits.random())
+                    process.kill()
+        if (here / "killed" / "result.json").exists():
+            break
+        torn = list((here / "killed").glob("**/*.part"))
+        assert len(torn) <= 1  # of the checkpoint that was being written
+    else:
+        assert main(["train", "resume=killed"]) == 0
+    assert main(["train", *words, "hydra.run.dir=whole"]) == 0
+    one, other = (here / run / "classifier" / "model.safetensors" for run in ("killed", "whole"))
+    assert one.read_bytes() == other.read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ ROOMS = [
     ("training",),
     ("classifier",),
     ("tracking",),
-    ("screen", "evaluation"),
+    ("screen", "evaluation", "record", "worker"),
     ("pipeline",),
     ("launch",),
     ("cli",),

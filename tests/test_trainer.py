@@ -8,12 +8,21 @@ import pytest
 import torch
 from datasets import Dataset, Features, List, Value
 
-from nlp_rnn.config import Cell, GatedConfig, Monitor, OptimizerConfig, Precision, TrainerConfig
+from nlp_rnn.config import (
+    Cell,
+    GatedConfig,
+    Monitor,
+    OptimizerConfig,
+    Precision,
+    Schedule,
+    TrainerConfig,
+)
 from nlp_rnn.data.batches import TokenizedTexts
 from nlp_rnn.errors import ConfigError, TrainingError
 from nlp_rnn.model.network import make_network
 from nlp_rnn.training.device import choose_device, choose_precision
 from nlp_rnn.training.metrics import score
+from nlp_rnn.training.optim import make_optimizer
 from nlp_rnn.training.trainer import EpochEnd, Trainer, UpdateEnd, default_max_epochs
 
 FEATURES = Features({"input_ids": List(Value("int32")), "label": Value("int64")})
@@ -98,6 +107,60 @@ def test_the_monitor_decides_which_epoch_is_best() -> None:
         assert result.best_epoch == 1 + int(np.argmax(values))
 
 
+def test_accumulated_batches_are_one_batch() -> None:
+    """Four batches of 16 are one of 64, the last and smaller ones too, in weights and losses."""
+    plain = dataclasses.replace(MODEL, embedding_dropout=0.0, head_dropout=0.0)
+    rows = [np.arange(start, min(start + 16, 100)) for start in range(0, 100, 16)]
+    weights, losses = [], []
+    for gathered in (True, False):
+        one = trainer(precision=Precision.fp32, batch_size=16)
+        one.network = one._wrapped = make_network(plain, 12, 2, 1)
+        one.optimizer = make_optimizer(one.network, OPTIMIZER)
+        if gathered:
+            batches = [TRAIN.batch(part) for part in rows]
+            losses.append(one._update(*batches, weights=[len(part) / 100 for part in rows]))
+        else:
+            losses.append(one._update(TRAIN.batch(np.arange(100))))
+        weights.append([p.grad.clone() for p in one.network.parameters()])
+    torch.testing.assert_close(*losses)
+    for one_gradient, other in zip(*weights, strict=True):
+        torch.testing.assert_close(one_gradient, other, rtol=1e-4, atol=1e-6)
+
+
+def test_an_epoch_has_as_many_updates_as_accumulation_leaves() -> None:
+    epochs: list[EpochEnd] = []
+    result = trainer(accumulation=4, max_epochs=2, on_epoch=epochs.append).fit(TRAIN, VALIDATION)
+    assert [event.update for event in epochs] == [7, 14]  # 25 batches
+    assert result.tokens == 2 * TRAIN.lengths.sum()
+
+
+def test_the_gradient_norm_of_an_epoch_is_logged_when_asked_for() -> None:
+    epochs: list[EpochEnd] = []
+    norms: list[float] = []
+    one = trainer(
+        log_gradient_norm=True,
+        max_epochs=1,
+        on_epoch=epochs.append,
+        on_update=lambda event: norms.append(float(one.gradient_norm)),
+    )
+    one.fit(TRAIN, VALIDATION)
+    assert epochs[0].metrics["train/gradient_norm"] == pytest.approx(np.mean(norms))
+    assert epochs[0].metrics["train/gradient_norm_max"] == pytest.approx(max(norms))
+    trainer(max_epochs=1, on_epoch=epochs.append).fit(TRAIN, VALIDATION)
+    assert "train/gradient_norm" not in epochs[-1].metrics
+
+
+@pytest.mark.parametrize("options", [{}, {"max_updates": 2}, {"max_updates": 12}])
+def test_a_profile_tells_where_the_time_of_some_updates_went(options: dict[str, int]) -> None:
+    one = trainer(profile=True, max_epochs=2, threads=2, **options)
+    one.fit(TRAIN, VALIDATION)
+    assert one.profile is not None
+    expected = {2: 1, 12: 9}.get(options.get("max_updates", 0), 20)
+    assert one.profile.table.startswith(f"{expected} updates\n")
+    assert "Optimizer.step#AdamW.step" in one.profile.table
+    assert "Self CPU" in one.profile.table
+
+
 def test_label_smoothing_raises_the_training_loss() -> None:
     losses = []
     for smoothing in (0.0, 0.4):
@@ -177,17 +240,33 @@ class Killed(BaseException):
     """Stands for a process that ends at any moment."""
 
 
-@pytest.mark.parametrize("average_decay", [0.0, 0.9])
+PLATEAU = dataclasses.replace(
+    OPTIMIZER, schedule=Schedule.plateau, plateau_patience=1, learning_rate=0.1
+)
+ONE_CYCLE = dataclasses.replace(OPTIMIZER, schedule=Schedule.one_cycle, warmup_fraction=0.3)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {},
+        {"average_decay": 0.9},
+        {"accumulation": 3, "max_epochs": 12, "log_gradient_norm": True},
+        {"optimizer": PLATEAU},
+        {"optimizer": ONE_CYCLE},
+    ],
+    ids=["plain", "average", "accumulation", "plateau", "one_cycle"],
+)
 @pytest.mark.parametrize("moment", [1, 25, 60, 99])
 def test_a_killed_training_goes_on_to_the_same_bits(
-    tmp_path: Path, moment: int, average_decay: float
+    tmp_path: Path, moment: int, extra: dict[str, object]
 ) -> None:
     def history(events: list[EpochEnd]) -> list[dict[str, float]]:
         timed = "train/tokens_per_second"
         return [{k: v for k, v in e.metrics.items() if k != timed} for e in events]
 
     whole: list[EpochEnd] = []
-    unbroken = trainer(on_epoch=whole.append, average_decay=average_decay)
+    unbroken = trainer(on_epoch=whole.append, **extra)
     expected = unbroken.fit(TRAIN, VALIDATION)
 
     def kill(event: UpdateEnd) -> None:
@@ -196,7 +275,7 @@ def test_a_killed_training_goes_on_to_the_same_bits(
 
     path, parts = tmp_path / "checkpoint.safetensors", list[EpochEnd]()
     options = {"on_epoch": parts.append, "checkpoint": path, "checkpoint_minutes": 0.0}
-    options["average_decay"] = average_decay
+    options |= extra
     with pytest.raises(Killed):
         trainer(on_update=kill, **options).fit(TRAIN, VALIDATION)
     torch.rand(3)  # the generator of a new process stands elsewhere

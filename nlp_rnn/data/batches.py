@@ -16,7 +16,7 @@ from nlp_rnn.data.tokenizer import PAD_ID
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = ["Batch", "TokenizedTexts", "epoch_order", "length_order"]
+__all__ = ["Batch", "TokenizedTexts", "epoch_order", "length_order", "split_by_tokens"]
 
 # Texts sorted together, in batches: large enough to pad little, small enough to stay shuffled.
 BATCHES_PER_BUCKET = 50
@@ -108,6 +108,21 @@ def length_order(lengths: NDArray[np.int64], batch_size: int) -> list[NDArray[np
     """
     rows = np.arange(len(lengths))
     return _cut(_sort(rows, lengths)[::-1].copy(), batch_size)
+
+
+def split_by_tokens(
+    rows: NDArray[np.int64], lengths: NDArray[np.int64], parts: int
+) -> list[NDArray[np.int64]]:
+    """A batch's `rows` in `parts` shares of about equally many tokens, like lengths together.
+
+    A share may be empty: one text cannot be cut. Together the shares are the batch.
+    """
+    rows = _sort(rows, lengths)
+    ends = np.cumsum(lengths[rows])
+    # a text belongs to the share that the middle of its tokens falls into
+    middles = ends - lengths[rows] / 2
+    bounds = np.searchsorted(middles, ends[-1] * np.arange(1, parts) / parts)
+    return np.split(rows, bounds)
 
 
 def _sort(rows: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:

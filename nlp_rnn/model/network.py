@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from nlp_rnn.config import GatedConfig, ModelConfig, RecurrentConfig, RecurrentInit
 from nlp_rnn.data.tokenizer import PAD_ID, UNKNOWN_ID
 from nlp_rnn.model.architecture import Architecture
+from nlp_rnn.model.dropout import drop_features, dropped_weights
 from nlp_rnn.model.encoder import RecurrentEncoder, initialize_recurrent
 from nlp_rnn.model.pooling import make_pooling
 
@@ -22,12 +24,16 @@ class Dropouts:
 
     `word`: a token is read as unknown. `embedding`: a feature of the embedding is zeroed for
     a whole text (Gal & Ghahramani 2016, arXiv:1512.05287: the same mask at every step).
-    `layer`: between recurrent layers, torch's `dropout`. `head`: before the last linear layer.
+    `layer`: between recurrent layers, torch's `dropout`. `output`: a feature of the encoder's
+    states is zeroed for a whole text. `recurrent`: a weight of a recurrent matrix is zeroed for a
+    whole batch (weight drop). `head`: before the last linear layer.
     """
 
     word: float = 0.0
     embedding: float = 0.0
     layer: float = 0.0
+    output: float = 0.0
+    recurrent: float = 0.0
     head: float = 0.0
 
 
@@ -54,7 +60,7 @@ class TextNetwork(nn.Module):
         """Logits float32 (B, C) of `input_ids` int64 (B, T) with `lengths` int64 (B,)."""
         steps = self.embed(input_ids.t())  # (T, B, E)
         if self.encoder is not None:
-            steps = self.encoder(steps, lengths)  # (T, B, D)
+            steps = self.encode(self.encoder, steps, lengths)  # (T, B, D)
         pooled = self.pooling(steps, lengths)  # (B, P)
         pooled = nn.functional.dropout(pooled, self.dropouts.head, self.training)
         logits: Tensor = self.head(pooled)
@@ -68,9 +74,22 @@ class TextNetwork(nn.Module):
             tokens = tokens.masked_fill(dropped, UNKNOWN_ID)
         steps: Tensor = self.embedding(tokens)
         if self.training and embedding > 0:
-            keep = steps.new_empty(1, *steps.shape[1:]).bernoulli_(1 - embedding)
-            steps = steps * (keep / (1 - embedding))
+            steps = drop_features(steps, embedding)
         return steps
+
+    def encode(self, encoder: RecurrentEncoder, steps: Tensor, lengths: Tensor) -> Tensor:
+        """States (T, B, D) of `steps` (T, B, E), dropouts applied in training."""
+        output, recurrent = self.dropouts.output, self.dropouts.recurrent
+        if self.training and recurrent > 0:
+            weights = dropped_weights(encoder.rnn, recurrent)
+            states: Tensor = functional_call(
+                encoder,
+                {f"rnn.{name}": weight for name, weight in weights.items()},
+                (steps, lengths),
+            )
+        else:
+            states = encoder(steps, lengths)
+        return drop_features(states, output) if self.training and output > 0 else states
 
 
 def architecture_of(config: ModelConfig, vocab_size: int, num_labels: int) -> Architecture:
@@ -102,6 +121,8 @@ def make_network(config: ModelConfig, vocab_size: int, num_labels: int, seed: in
                 word=config.word_dropout,
                 embedding=config.embedding_dropout,
                 layer=config.dropout if isinstance(config, RecurrentConfig) else 0.0,
+                output=config.output_dropout if isinstance(config, RecurrentConfig) else 0.0,
+                recurrent=config.weight_drop if isinstance(config, RecurrentConfig) else 0.0,
                 head=config.head_dropout,
             ),
         )

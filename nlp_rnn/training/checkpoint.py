@@ -14,19 +14,23 @@ import torch
 from torch import Tensor, nn
 
 from nlp_rnn.errors import TrainingError
+from nlp_rnn.training.processes import Processes
 
-__all__ = ["TrainingState", "load_checkpoint", "save_checkpoint"]
+__all__ = ["TrainingState", "load_checkpoint", "random_states", "save_checkpoint"]
 
-FORMAT = "nlp_rnn checkpoint 1"
+FORMAT = "nlp_rnn checkpoint 2"
 
 
 @dataclass
 class TrainingState:
     """Where a training stands, tensors left out.
 
-    `epoch` is the one that is being trained, from 1; `position` counts its batches that are
+    `epoch` is the one that is being trained, from 1; `position` counts its updates that are
     done. `seconds` is wall time of training with validation, `update_seconds` that of the
-    updates alone. `stopped` says why training is over, and is empty while it is not.
+    updates alone. `loss_sum`, `norm_sum` and `norm_max` are of this epoch's updates so far.
+    `reductions` and `epochs_waited` are of the schedule `plateau`: how often it lowered the rate,
+    and epochs without improvement since. `stopped` says why training is over, and is empty while
+    it is not.
     """
 
     epoch: int = 1
@@ -36,10 +40,22 @@ class TrainingState:
     seconds: float = 0.0
     update_seconds: float = 0.0
     loss_sum: float = 0.0
+    norm_sum: float = 0.0
+    norm_max: float = 0.0
     best_epoch: int = 0
     best_value: float = float("-inf")
     best_metrics: dict[str, float] = field(default_factory=dict)
+    reductions: int = 0
+    epochs_waited: int = 0
     stopped: str = ""
+
+
+def random_states(processes: Processes) -> dict[str, Tensor]:
+    """Where torch's generators stand, those of all processes stacked; called by every one."""
+    states = {"cpu": processes.collect(torch.get_rng_state())}
+    if torch.cuda.is_available():
+        states["cuda"] = processes.collect(torch.cuda.get_rng_state())
+    return states
 
 
 def save_checkpoint(
@@ -49,6 +65,7 @@ def save_checkpoint(
     best_weights: dict[str, Tensor],
     averaged_weights: dict[str, Tensor],
     optimizer: torch.optim.Optimizer,
+    random: dict[str, Tensor],
 ) -> None:
     """Write everything that the rest of the training depends on, or leave `path` as it was.
 
@@ -62,9 +79,7 @@ def save_checkpoint(
     tensors |= {f"average/{name}": tensor for name, tensor in averaged_weights.items()}
     for number, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{number}/{name}": value for name, value in moments.items()}
-    tensors["random/cpu"] = torch.get_rng_state()
-    if torch.cuda.is_available():
-        tensors["random/cuda"] = torch.cuda.get_rng_state()
+    tensors |= {f"random/{name}": states for name, states in random.items()}
     data = save(
         {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
         metadata={"format": FORMAT, "state": json.dumps(asdict(state))},
@@ -82,7 +97,7 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer
+    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, processes: Processes
 ) -> tuple[TrainingState, dict[str, Tensor], dict[str, Tensor]]:
     """Put a checkpoint back into `network`, `optimizer` and torch's generators.
 
@@ -106,9 +121,12 @@ def load_checkpoint(
             number, _, moment = name.partition("/")
             moments.setdefault(int(number), {})[moment] = tensor
         optimizer.load_state_dict(optimizer.state_dict() | {"state": moments})
-        torch.set_rng_state(tensors["random/cpu"])
+        if len(tensors["random/cpu"]) != processes.count:
+            raise ValueError(f"it is of {len(tensors['random/cpu'])} processes")
+        # torch reads a view from the start of its storage
+        torch.set_rng_state(tensors["random/cpu"][processes.rank].clone())
         if "random/cuda" in tensors and torch.cuda.is_available():
-            torch.cuda.set_rng_state(tensors["random/cuda"])
+            torch.cuda.set_rng_state(tensors["random/cuda"][processes.rank].clone())
         state = TrainingState(**json.loads(metadata["state"]))
     except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
         reason = str(error).splitlines()[0]

@@ -10,11 +10,13 @@ import torch
 from nlp_rnn.config import Precision
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.model.lanes import set_lanes
+from nlp_rnn.training.processes import ALONE, Processes
 
 __all__ = [
     "available_cores",
     "choose_device",
     "choose_precision",
+    "cores_of_a_process",
     "keep_freed_memory",
     "share_cores",
 ]
@@ -25,14 +27,23 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def choose_device(name: str) -> torch.device:
-    """`auto` is the first CUDA device, else the CPU.
+def choose_device(name: str, processes: Processes = ALONE) -> torch.device:
+    """`auto` is the first CUDA device, else the CPU; each of several processes has its own GPU.
 
     Raises:
-        ConfigError: no such device here.
+        ConfigError: no such device here, or fewer than there are processes.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if processes.local_count > 1 and name.startswith("cuda"):
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if name != "cuda" or processes.local_count > count:
+            raise ConfigError(
+                f"{processes.local_count} processes on this machine need a CUDA device each; found "
+                f"trainer.device={name} and {count} CUDA devices.\nType trainer.device=cuda and "
+                f"as many processes as devices, or trainer.device=cpu."
+            )
+        name = f"cuda:{processes.local_rank}"
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -75,6 +86,11 @@ def choose_precision(precision: Precision, device: torch.device) -> torch.dtype:
             )
         return torch.bfloat16
     return torch.bfloat16 if native else torch.float32
+
+
+def cores_of_a_process(threads: int | None, processes: Processes) -> int:
+    """Each process's part of `threads`, or of all cores, at least one."""
+    return max(1, (threads or available_cores()) // processes.local_count)
 
 
 def share_cores(threads: int) -> None:

@@ -7,7 +7,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from nlp_rnn.training.trainer import EpochEnd, UpdateEnd
+from nlp_rnn.training.events import EpochEnd, UpdateEnd
 
 __all__ = ["TrainingProgress"]
 

@@ -2,9 +2,8 @@
 
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,80 +15,39 @@ from nlp_rnn.config import Monitor, OptimizerConfig, TrainerConfig
 from nlp_rnn.data.batches import Batch, TokenizedTexts, epoch_order, length_order
 from nlp_rnn.errors import TrainingError
 from nlp_rnn.training.averaging import AveragedWeights
-from nlp_rnn.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
+from nlp_rnn.training.checkpoint import (
+    TrainingState,
+    load_checkpoint,
+    random_states,
+    save_checkpoint,
+)
 from nlp_rnn.training.device import (
-    available_cores,
     choose_device,
     choose_precision,
+    cores_of_a_process,
     share_cores,
 )
+from nlp_rnn.training.events import EpochEnd, TrainingResult, UpdateEnd
+from nlp_rnn.training.feed import feed
 from nlp_rnn.training.metrics import score
-from nlp_rnn.training.optim import learning_rate_factor, make_optimizer
+from nlp_rnn.training.optim import make_optimizer
+from nlp_rnn.training.processes import ALONE, Processes
+from nlp_rnn.training.profiling import UpdateProfile
+from nlp_rnn.training.schedule import default_max_epochs, note_epoch, plan, set_rates
+from nlp_rnn.training.tally import Tally
 
 __all__ = ["EpochEnd", "Trainer", "TrainingResult", "UpdateEnd", "default_max_epochs"]
 
-
-@dataclass(frozen=True)
-class UpdateEnd:
-    """Told after every update, for a progress bar."""
-
-    update: int
-    total_updates: int
-    epoch: int
-    max_epochs: int
-    tokens_per_second: float
-
-
-@dataclass(frozen=True)
-class EpochEnd:
-    """Told after every epoch. `metrics` are `split/metric`; `best` says whether this one is."""
-
-    epoch: int
-    max_epochs: int
-    update: int
-    metrics: dict[str, float]
-    best: bool
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """How a training ended; the network holds the weights of `best_epoch` (1-based).
-
-    `seconds` is the wall time of training with validation, `update_seconds` that of the
-    updates alone, making their batches included; `tokens` counts what the updates read,
-    padding left out. `stopped` says
-    what ended it: `epochs`, `patience`, `updates` or `minutes`.
-    """
-
-    best_epoch: int
-    epochs: int
-    updates: int
-    seconds: float
-    update_seconds: float
-    tokens: int
-    stopped: str
-    best_metrics: dict[str, float]
-
-    @property
-    def tokens_per_second(self) -> float:
-        """Tokens without padding over the time of the updates."""
-        return self.tokens / self.update_seconds
-
-
-# `max_epochs=null`: as many as read this much, whichever comes first, within these bounds.
-TEXTS_TO_READ = 200_000
-TOKENS_TO_READ = 25_000_000
-EPOCHS = (4, 15)
-
-
-def default_max_epochs(rows: int, tokens: int) -> int:
-    """Epochs for a training split of `rows` texts, `tokens` in all, when the config names none."""
-    low, high = EPOCHS
-    return max(low, min(high, TEXTS_TO_READ // rows, TOKENS_TO_READ // tokens))
+# What the first process decides after an update.
+GO_ON, SAVE, STOP = 0, 1, 2
 
 
 class Trainer:
-    """Trains one network on one device; two trainings with one seed give equal weights."""
+    """Trains one network on one device; two trainings with one seed give equal weights.
+
+    With several `processes` each has a trainer of its own, all with the same arguments; their
+    updates are those of one process with the same batches, but for rounding and dropout.
+    """
 
     def __init__(
         self,
@@ -101,16 +59,19 @@ class Trainer:
         on_update: Callable[[UpdateEnd], None] = lambda event: None,
         on_epoch: Callable[[EpochEnd], None] = lambda event: None,
         checkpoint: Path | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         """Prepare to train `network`; with `checkpoint`, go on from that file if it exists.
 
         Raises:
             ConfigError: `config.device` is not here.
-            TrainingError: the checkpoint is damaged.
+            TrainingError: the checkpoint is damaged, or not seen by every process.
         """
-        self.device = choose_device(config.device)
-        share_cores(config.threads or available_cores())
+        self.device = choose_device(config.device, processes)
+        share_cores(cores_of_a_process(config.threads, processes))
         self.dtype = choose_precision(config.precision, self.device)
+        if self.device.index is not None:
+            torch.cuda.set_device(self.device)
         self.network = network.to(self.device)
         self.config = config
         self.optimizer_config = optimizer
@@ -119,18 +80,26 @@ class Trainer:
         self.on_update = on_update
         self.on_epoch = on_epoch
         self.checkpoint = checkpoint
+        self.processes = processes
         self.state = TrainingState()
         self.best_weights: dict[str, Tensor] = {}
-        torch.manual_seed(seed)
+        self.gradient_norm = torch.zeros((), device=self.device)  # of the last update
+        self.profile: UpdateProfile | None = None
+        self._wrapped = processes.wrap(self.network)
+        # a run's seed is below 2**32, so no process draws as the first one of another run
+        torch.manual_seed(seed + processes.rank * 2**32)
         averaged: dict[str, Tensor] = {}
         if checkpoint is not None and checkpoint.is_file():
             self.state, self.best_weights, averaged = load_checkpoint(
-                checkpoint, self.network, self.optimizer
+                checkpoint, self.network, self.optimizer, processes
             )
+        if processes.decide(self.state.updates) != self.state.updates:
+            raise TrainingError(f"{checkpoint} is not the same for every process.")
         self.average: AveragedWeights | None = None
         if config.average_decay > 0:
             self.average = AveragedWeights(self.network, config.average_decay)
             self.average.weights |= averaged
+        self._last_tick = self._saved = time.perf_counter()
 
     @property
     def precision(self) -> str:
@@ -143,21 +112,17 @@ class Trainer:
         Raises:
             TrainingError: the loss is no longer finite.
         """
-        config, state = self.config, self.state
-        self._max_epochs = config.max_epochs or default_max_epochs(
-            len(train), int(train.lengths.sum())
-        )
-        per_epoch = -(-len(train) // config.batch_size)
-        self._total_updates = min(
-            per_epoch * self._max_epochs, config.max_updates or per_epoch * self._max_epochs
-        )
-        self._started = time.perf_counter() - state.seconds
-        self._saved = time.monotonic()
+        state = self.state
+        self.plan = plan(len(train), int(train.lengths.sum()), self.config)
+        if self.config.profile and self.processes.first:
+            self.profile = UpdateProfile(self.device, self.plan.total_updates - state.updates)
+        self._last_tick = self._saved = time.perf_counter()
         while not state.stopped:
-            loss = self._train_epoch(train)
+            metrics = self._train_epoch(train)
             with self.average.in_place() if self.average else nullcontext():
-                self._validate(validation, loss)
-            state.epoch, state.position, state.loss_sum = state.epoch + 1, 0, 0.0
+                self._validate(validation, metrics)
+            state.epoch, state.position = state.epoch + 1, 0
+            state.loss_sum = state.norm_sum = state.norm_max = 0.0
             self._save()
         self.network.load_state_dict(self.best_weights)
         return TrainingResult(
@@ -171,56 +136,77 @@ class Trainer:
             best_metrics=state.best_metrics,
         )
 
-    def _train_epoch(self, train: TokenizedTexts) -> float:
-        """The rest of the epoch, or as much of it as the limits allow; the mean loss of a text."""
+    def _train_epoch(self, train: TokenizedTexts) -> dict[str, float]:
+        """The rest of the epoch, or as much of it as the limits allow; what it measured."""
         self.network.train()
         state, config = self.state, self.config
         order = epoch_order(train.lengths, config.batch_size, self.seed, state.epoch)
-        read = sum(len(rows) for rows in order[: state.position])
-        total = torch.tensor(state.loss_sum, device=self.device)
+        size = config.accumulation
+        updates = [order[start : start + size] for start in range(0, len(order), size)]
+        read = sum(len(rows) for batches in updates[: state.position] for rows in batches)
+        tally = Tally(state, self.device, self.processes)
+        pinned = self.device.type == "cuda"
         started = time.perf_counter()
-        for batch in train.batches(order[state.position :]):
-            factor = learning_rate_factor(state.updates, self._total_updates, self.optimizer_config)
-            for group in self.optimizer.param_groups:
-                group["lr"] = self.optimizer_config.learning_rate * factor
-            total += self._update(batch) * len(batch.rows)
+        for update in feed(train, updates[state.position :], self.processes, pinned=pinned):
+            if self.profile is not None:
+                self.profile.before_update()
+            set_rates(self.optimizer, state, self.plan.total_updates, self.optimizer_config)
+            loss = self._update(*update.batches, weights=update.weights)
+            tally.add(loss, update.texts, self.gradient_norm)
             state.updates += 1
             if self.average is not None:
                 self.average.update(state.updates)
             state.position += 1
-            state.tokens += batch.num_tokens
-            read += len(batch.rows)
-            now = time.perf_counter()
-            state.update_seconds += now - started
-            state.seconds = now - self._started
+            state.tokens += update.tokens
+            read += update.texts
+            state.update_seconds += time.perf_counter() - started
+            self._tick()
             self.on_update(
                 UpdateEnd(
                     state.updates,
-                    self._total_updates,
+                    self.plan.total_updates,
                     state.epoch,
-                    self._max_epochs,
+                    self.plan.max_epochs,
                     state.tokens / state.update_seconds,
                 )
             )
-            if state.updates == self._total_updates and config.max_updates:
+            decision = self.processes.decide(self._what_next())
+            if state.updates == self.plan.total_updates and config.max_updates:
                 state.stopped = "updates"
-            elif config.max_minutes and state.seconds >= 60 * config.max_minutes:
+            elif decision == STOP:
                 state.stopped = "minutes"
             if state.stopped:
                 break
-            if time.monotonic() - self._saved >= 60 * config.checkpoint_minutes:
-                state.loss_sum = float(total)
+            if decision == SAVE:
+                tally.store(state)
                 self._save()
             started = time.perf_counter()
-        loss = float(total) / read
-        if not np.isfinite(loss):
+        if self.profile is not None:
+            self.profile.end()
+        tally.store(state)
+        metrics = tally.metrics(state, read, config.log_gradient_norm)
+        if not np.isfinite(metrics["train/loss"]):
             raise TrainingError(
-                f"The training loss is {loss} in epoch {state.epoch}. Type a smaller "
-                f"optimizer.learning_rate than {self.optimizer_config.learning_rate:g}."
+                f"The training loss is {metrics['train/loss']} in epoch {state.epoch}. Type a "
+                f"smaller optimizer.learning_rate than {self.optimizer_config.learning_rate:g}."
             )
-        return loss
+        return metrics
 
-    def _validate(self, validation: TokenizedTexts, loss: float) -> None:
+    def _what_next(self) -> int:
+        """What this process's clock says after an update; the first one's is obeyed."""
+        minutes = self.config.max_minutes
+        if minutes and self.state.seconds >= 60 * minutes:
+            return STOP
+        due = time.perf_counter() - self._saved >= 60 * self.config.checkpoint_minutes
+        return SAVE if due and self.checkpoint is not None else GO_ON
+
+    def _tick(self) -> None:
+        """Add the time since the last tick to the time of the training."""
+        now = time.perf_counter()
+        self.state.seconds += now - self._last_tick
+        self._last_tick = now
+
+    def _validate(self, validation: TokenizedTexts, measured: dict[str, float]) -> None:
         """Measure, keep the weights if they are the best so far, and see whether to go on."""
         state, monitor = self.state, self.config.monitor
         metrics = score(validation.labels, self.logits(validation))
@@ -231,67 +217,84 @@ class Trainer:
             self.best_weights = {
                 name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()
             }
+        note_epoch(state, best, self.optimizer_config)
         if not state.stopped:
-            if state.epoch >= self._max_epochs:
+            if state.epoch >= self.plan.max_epochs:
                 state.stopped = "epochs"
             elif state.epoch - state.best_epoch >= self.config.patience:
                 state.stopped = "patience"
-        state.seconds = time.perf_counter() - self._started
-        rate = state.tokens / state.update_seconds
-        named = {"train/loss": loss, "train/tokens_per_second": rate}
-        named |= {f"validation/{name}": value for name, value in metrics.items()}
-        self.on_epoch(EpochEnd(state.epoch, self._max_epochs, state.updates, named, best))
+        self._tick()
+        named = measured | {f"validation/{name}": value for name, value in metrics.items()}
+        self.on_epoch(EpochEnd(state.epoch, self.plan.max_epochs, state.updates, named, best))
 
     def _save(self) -> None:
+        """Write a checkpoint; called by every process, written by the first."""
         if self.checkpoint is None:
             return
+        random = random_states(self.processes)
         try:
-            save_checkpoint(
-                self.checkpoint,
-                self.state,
-                self.network,
-                self.best_weights,
-                self.average.weights if self.average else {},
-                self.optimizer,
-            )
+            if self.processes.first:
+                save_checkpoint(
+                    self.checkpoint,
+                    self.state,
+                    self.network,
+                    self.best_weights,
+                    self.average.weights if self.average else {},
+                    self.optimizer,
+                    random,
+                )
         except OSError as error:
             warnings.warn(
-                f"No checkpoint was written ({error}); training goes on, and the last good one "
-                "is kept.",
-                stacklevel=2,
+                f"No checkpoint was written ({error}); the last good one is kept.", stacklevel=2
             )
-        self._saved = time.monotonic()
+        self._saved = time.perf_counter()
 
-    def _update(self, batch: Batch) -> Tensor:
-        """One optimizer step; the batch's mean loss, still on the device."""
-        labels = torch.from_numpy(batch.labels).to(self.device)
-        loss = nn.functional.cross_entropy(
-            self._logits(batch), labels, label_smoothing=self.config.label_smoothing
-        )
+    def _update(self, *batches: Batch, weights: Sequence[float] = (1.0,)) -> Tensor:
+        """One optimizer step over `batches` together; the sum of weight × mean loss, on the device.
+
+        A batch's weight is its share of the texts of all batches of all processes.
+        """
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.optimizer_config.max_gradient_norm)
+        losses = []
+        for number, (batch, weight) in enumerate(zip(batches, weights, strict=True), start=1):
+            with self.processes.synchronized(self._wrapped, now=number == len(batches)):
+                labels = torch.from_numpy(batch.labels).to(self.device, non_blocking=True)
+                loss = nn.functional.cross_entropy(
+                    self._logits(batch, self._wrapped),
+                    labels,
+                    label_smoothing=self.config.label_smoothing,
+                )
+                losses.append(loss.detach() * weight)
+                # the processes' gradients are averaged, but what is wanted is their sum
+                (loss * (weight * self.processes.count)).backward()  # type: ignore[no-untyped-call]
+        self.gradient_norm = nn.utils.clip_grad_norm_(
+            self.network.parameters(), self.optimizer_config.max_gradient_norm
+        )
         self.optimizer.step()
-        return loss.detach()
+        return torch.stack(losses).sum()
 
-    def _logits(self, batch: Batch) -> Tensor:
-        input_ids = torch.from_numpy(batch.input_ids).to(self.device)
-        lengths = torch.from_numpy(batch.lengths).to(self.device)
+    def _logits(self, batch: Batch, network: nn.Module) -> Tensor:
+        input_ids = torch.from_numpy(batch.input_ids).to(self.device, non_blocking=True)
+        lengths = torch.from_numpy(batch.lengths).to(self.device, non_blocking=True)
         with torch.autocast(
             self.device.type, dtype=torch.bfloat16, enabled=self.dtype is torch.bfloat16
         ):
-            logits: Tensor = self.network(input_ids, lengths)
+            logits: Tensor = network(input_ids, lengths)
         return logits
 
     def logits(self, texts: TokenizedTexts) -> NDArray[np.float32]:
-        """Logits (n, C) of every text, in the order of `texts`."""
+        """Logits (n, C) of every text, in the order of `texts`; each process answers a part."""
         self.network.eval()
+        order = length_order(texts.lengths, self.config.batch_size)
+        own = order[self.processes.rank :: self.processes.count]
         rows, logits = [], []
         with torch.inference_mode():
-            for batch in texts.batches(length_order(texts.lengths, self.config.batch_size)):
+            for batch in texts.batches(own or order[-1:]):
                 rows.append(batch.rows)
-                logits.append(self._logits(batch).cpu())
-        answers = torch.cat(logits).numpy()
-        ordered: NDArray[np.float32] = np.empty_like(answers)
-        ordered[np.concatenate(rows)] = answers
-        return ordered
+                logits.append(self._logits(batch, self.network).cpu())
+        answers = torch.cat(logits)
+        ordered = torch.zeros(len(texts), answers.shape[1])
+        if own:
+            ordered[torch.from_numpy(np.concatenate(rows))] = answers
+        found: NDArray[np.float32] = self.processes.total(ordered).numpy()
+        return found

@@ -1,0 +1,136 @@
+"""What a run was given and what came out of it become parameters, tags and results in MLflow."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nlp_rnn.config import FilesConfig, RecurrentConfig, RunConfig, signature
+
+if TYPE_CHECKING:
+    from nlp_rnn.data.corpus import Corpus
+    from nlp_rnn.model.network import TextNetwork
+    from nlp_rnn.tracking.run import TrackedRun
+    from nlp_rnn.training.events import TrainingResult
+    from nlp_rnn.training.range_test import RangeTest
+
+__all__ = [
+    "log_data",
+    "log_range_test",
+    "log_results",
+    "provenance",
+    "run_tags",
+    "short_name",
+    "training_metrics",
+]
+
+SPLITS = ("train", "validation", "test")
+
+
+def short_name(config: RunConfig) -> str:
+    """The model in two words: `gru h128`."""
+    model = config.model
+    if isinstance(model, RecurrentConfig):
+        return f"{model.name} h{model.hidden_size}"
+    return f"{model.name} e{model.embedding_size}"
+
+
+def run_tags(config: RunConfig, corpus: "Corpus", folder: Path) -> dict[str, str]:
+    """What a run should be found by; `group` is everything but the seed."""
+    return {
+        "group": f"{short_name(config)} {corpus.name} {signature(config)}",
+        "signature": signature(config),
+        "cell": config.model.cell.name,
+        "data": corpus.name,
+        "run_folder": str(folder),
+    }
+
+
+def log_data(config: RunConfig, corpus: "Corpus", run: "TrackedRun") -> None:
+    """Record the three splits and what was done to the data."""
+    source = config.data.path if isinstance(config.data, FilesConfig) else ""
+    for split in SPLITS:
+        run.log_dataset(
+            f"{corpus.name} {split}",
+            corpus.digest[:36],
+            "training" if split == "train" else split,
+            {"rows": len(getattr(corpus, split)), "labels": len(corpus.labels)},
+            source,
+        )
+    run.log_text("".join(f"{note}\n" for note in corpus.notes), "data_notes.txt")
+
+
+def log_range_test(found: "RangeTest", folder: Path, run: "TrackedRun") -> None:
+    """Write the losses at rising learning rates as a table and a picture."""
+    from nlp_rnn.tracking.range_plot import write_range_plot, write_range_table
+
+    table, picture = folder / "learning_rates.csv", folder / "learning_rates.png"
+    write_range_table(table, found.rates, found.losses, found.smoothed)
+    write_range_plot(picture, found.rates, found.losses, found.smoothed, found.suggestion)
+    for path in (table, picture):
+        run.log_file(path)
+    run.set_tags({"suggested_learning_rate": f"{found.suggestion:.2g}"})
+
+
+def training_metrics(network: "TextNetwork", training: "TrainingResult") -> dict[str, float]:
+    """`train/…` and `parameters/…` of a finished training."""
+    metrics = {
+        "train/seconds": training.seconds,
+        "train/tokens_per_second": training.tokens_per_second,
+        "train/epochs": float(training.epochs),
+        "train/best_epoch": float(training.best_epoch),
+        "train/updates": float(training.updates),
+    }
+    counts = network.architecture.parameter_counts()
+    return metrics | {f"parameters/{part}": float(count) for part, count in counts.items()}
+
+
+def provenance(
+    config: RunConfig, corpus: "Corpus", training: "TrainingResult", run_id: str
+) -> dict[str, Any]:
+    """Where a saved classifier comes from, for its `config.json`."""
+    return {
+        "data": corpus.name,
+        "data_digest": corpus.digest,
+        "rows": {split: len(getattr(corpus, split)) for split in SPLITS},
+        "seed": config.seed,
+        "signature": signature(config),
+        "best_epoch": training.best_epoch,
+        "validation": training.best_metrics,
+        "mlflow_run_id": run_id,
+    }
+
+
+def log_results(
+    metrics: Mapping[str, float],
+    classifier: Path,
+    config: RunConfig,
+    corpus: "Corpus",
+    run: "TrackedRun",
+    command: str,
+) -> None:
+    """Write the final metrics, the note and the classifier."""
+    from nlp_rnn.classifier.flavor import log_classifier
+    from nlp_rnn.tracking.note import RunSummary, run_note
+
+    run.log_final(metrics)
+    run.set_note(
+        run_note(
+            RunSummary(
+                title=f"{short_name(config)}, {config.model.pooling.name} pooling",
+                dataset=corpus.name,
+                digest=corpus.digest,
+                run_id=run.run_id,
+                command=command,
+                metrics=metrics,
+                rows={split: len(getattr(corpus, split)) for split in SPLITS},
+                num_labels=len(corpus.labels),
+                parameters={
+                    name.removeprefix("parameters/"): round(value)
+                    for name, value in metrics.items()
+                    if name.startswith("parameters/")
+                },
+                remarks=corpus.notes,
+            )
+        )
+    )
+    log_classifier(classifier, example=corpus.test[:2]["text"])

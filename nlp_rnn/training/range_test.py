@@ -1,0 +1,78 @@
+"""A trainer at its start becomes losses at rising learning rates, and a rate to begin with."""
+
+import copy
+import math
+from dataclasses import dataclass
+from itertools import cycle, islice
+
+import torch
+
+from nlp_rnn.data.batches import TokenizedTexts, epoch_order
+from nlp_rnn.errors import TrainingError
+from nlp_rnn.training.processes import ALONE
+from nlp_rnn.training.trainer import Trainer
+
+__all__ = ["RangeTest", "try_learning_rates"]
+
+LOWEST, HIGHEST, UPDATES = 1e-5, 1.0, 100
+MOMENTUM = 0.9  # of the running mean of the loss
+TOO_HIGH = 4.0  # times the lowest loss so far
+
+
+@dataclass(frozen=True)
+class RangeTest:
+    """Learning rates, the loss of each one's batch, its running mean, and the suggestion."""
+
+    rates: list[float]
+    losses: list[float]
+    smoothed: list[float]
+    suggestion: float
+
+
+def try_learning_rates(trainer: Trainer, train: TokenizedTexts) -> RangeTest:
+    """Train over rising rates, then put everything back as it was.
+
+    Smith 2017, arXiv:1506.01186: one update a rate, `UPDATES` rates from `LOWEST` to `HIGHEST`
+    in equal ratios; ends when the loss has risen far above its lowest. What differs: the loss is
+    smoothed and the suggestion is a tenth of the rate with the lowest smoothed loss (Gugger 2018).
+    Weights, optimizer and random generators are restored, so the training that follows is the
+    one without the test.
+
+    Raises:
+        TrainingError: no loss was finite.
+    """
+    network, optimizer = trainer.network, trainer.optimizer
+    weights, moments = copy.deepcopy((network.state_dict(), optimizer.state_dict()))
+    # the first process tests alone, the others wait for its first update
+    before = trainer._wrapped, trainer.processes
+    trainer._wrapped, trainer.processes = network, ALONE
+    order = epoch_order(train.lengths, trainer.config.batch_size, trainer.seed, epoch=0)
+    rates: list[float] = []
+    losses: list[float] = []
+    smoothed: list[float] = []
+    mean = 0.0
+    devices = [trainer.device] if trainer.device.type == "cuda" else []
+    try:
+        network.train()
+        with torch.random.fork_rng(devices=devices):
+            for number, rows in enumerate(islice(cycle(order), UPDATES)):
+                rate = LOWEST * (HIGHEST / LOWEST) ** (number / (UPDATES - 1))
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                loss = float(trainer._update(train.batch(rows)))
+                if not math.isfinite(loss):
+                    break
+                mean = MOMENTUM * mean + (1 - MOMENTUM) * loss
+                rates.append(rate)
+                losses.append(loss)
+                smoothed.append(mean / (1 - MOMENTUM ** (number + 1)))
+                if smoothed[-1] > TOO_HIGH * min(smoothed):
+                    break
+    finally:
+        network.load_state_dict(weights)
+        optimizer.load_state_dict(moments)
+        optimizer.zero_grad(set_to_none=True)
+        trainer._wrapped, trainer.processes = before
+    if not rates:
+        raise TrainingError("The loss is not finite at any learning rate.")
+    return RangeTest(rates, losses, smoothed, rates[smoothed.index(min(smoothed))] / 10)

@@ -1,0 +1,239 @@
+"""One process becomes several that train one network: the others are started, fed and ended.
+
+The first process is the ordinary one, with MLflow, screen and checkpoints. It tells each other
+process the configuration and where the token ids are kept; that one builds the same network,
+trains its share and ends. `trainer.processes` starts them here, `torchrun` on any machines.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from nlp_rnn.composition import as_config
+from nlp_rnn.config import RunConfig, plain
+from nlp_rnn.errors import ConfigError, NlpRnnError, TrainingError
+
+if TYPE_CHECKING:
+    from nlp_rnn.data.tokenization import TokenizedCorpus
+    from nlp_rnn.training.processes import Processes
+
+__all__ = ["check_processes", "main", "processes_of", "tell_workers", "work"]
+
+HOST = "127.0.0.1"
+SECONDS_TO_END = 10.0
+SECONDS_TO_FAIL = 2.0
+
+
+def check_processes(config: RunConfig) -> None:
+    """Under torchrun, write its number of processes into `config`.
+
+    Raises:
+        ConfigError: another number was asked for.
+    """
+    from nlp_rnn.training.processes import launched_by_torchrun, torchrun_processes
+
+    if not launched_by_torchrun():
+        return
+    count = torchrun_processes().count
+    if config.trainer.processes not in (1, count):
+        raise ConfigError(
+            f"torchrun started {count} processes, but trainer.processes="
+            f"{config.trainer.processes}. Leave trainer.processes away, or train without torchrun."
+        )
+    config.trainer.processes = count
+
+
+@contextmanager
+def processes_of(config: RunConfig) -> "Iterator[Processes]":
+    """Inside the block the processes that `config` asks for run, this one as the first.
+
+    Afterwards they are gone, whatever happened.
+
+    Raises:
+        TrainingError: one of them ended before its time.
+    """
+    from nlp_rnn.training.processes import (
+        ALONE,
+        Processes,
+        joined,
+        launched_by_torchrun,
+        torchrun_processes,
+    )
+
+    count = config.trainer.processes
+    if launched_by_torchrun():
+        with joined(torchrun_processes()) as processes:
+            yield processes
+    elif count == 1:
+        yield ALONE
+    else:
+        workers = _Workers(count)
+        try:
+            store = workers.start()
+            with joined(Processes(0, count, 0, count), store) as processes:
+                try:
+                    yield processes
+                except RuntimeError as error:  # torch's, when it can no longer reach one
+                    reason = workers.failure()
+                    if reason is None:
+                        raise
+                    raise TrainingError(reason) from error
+            workers.wait()
+        finally:
+            workers.end()
+
+
+def tell_workers(
+    config: RunConfig,
+    tokens: "TokenizedCorpus",
+    num_labels: int,
+    checkpoint: Path,
+    processes: "Processes",
+) -> None:
+    """Give the other processes what they need to train."""
+    job = {
+        "config": plain(config),
+        "files": {split: str(path) for split, path in tokens.files.items()},
+        "vocab_size": tokens.vocab_size,
+        "num_labels": num_labels,
+        "checkpoint": str(checkpoint),
+    }
+    processes.tell(json.dumps(job))
+
+
+def work(processes: "Processes", store: Any = None) -> None:
+    """The story of every process but the first: learn what to do, train, end.
+
+    Raises:
+        NlpRnnError: what the first process raises too, or what is wrong on this machine only.
+    """
+    from omegaconf import OmegaConf
+
+    from nlp_rnn.data.tokenization import open_tokens
+    from nlp_rnn.model.network import make_network
+    from nlp_rnn.training.processes import joined
+    from nlp_rnn.training.trainer import Trainer
+
+    with joined(processes, store):
+        job = json.loads(processes.tell(""))
+        config = as_config(OmegaConf.create(job["config"]))
+        train, validation = (open_tokens(Path(job["files"][s])) for s in ("train", "validation"))
+        trainer = Trainer(
+            make_network(config.model, job["vocab_size"], job["num_labels"], config.seed),
+            config.trainer,
+            config.optimizer,
+            seed=config.seed,
+            checkpoint=Path(job["checkpoint"]),
+            processes=processes,
+        )
+        trainer.fit(train, validation)
+
+
+class _Workers:
+    """The processes started here; each ends by itself when its standard input is closed."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.errors: list[IO[bytes]] = []
+
+    def start(self) -> Any:
+        """Start them, and give back the TCPStore at which they wait."""
+        from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+        store = TCPStore(HOST, 0, self.count, is_master=True, wait_for_workers=False)
+        for rank in range(1, self.count):
+            self.errors.append(tempfile.TemporaryFile())
+            self.processes.append(
+                subprocess.Popen(
+                    [
+                        sys.executable,
+                        "-m",
+                        "nlp_rnn.worker",
+                        str(store.port),
+                        str(rank),
+                        str(self.count),
+                    ],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=self.errors[-1],
+                    # Ctrl-C is for the first process, which ends the others
+                    start_new_session=True,
+                )
+            )
+        while not store.check([f"ready/{rank}" for rank in range(1, self.count)]):
+            if any(process.poll() is not None for process in self.processes):
+                raise TrainingError(self.failure() or "A process ended before it began.")
+            time.sleep(0.02)
+        return store
+
+    def failure(self) -> str | None:
+        """What is known of a process that ended before its time; None if all run."""
+        deadline = time.monotonic() + SECONDS_TO_FAIL
+        while time.monotonic() < deadline and not any(p.poll() for p in self.processes):
+            time.sleep(0.02)
+        found = []
+        for rank, process in enumerate(self.processes, start=1):
+            if code := process.poll():
+                errors = self.errors[rank - 1]
+                errors.seek(0)
+                lines = errors.read().decode(errors="replace").strip().splitlines()
+                said = lines[-1].removeprefix("nlp-rnn: ") if lines else "it was killed"
+                # one that was killed takes the connections of the others with it
+                found.append((code > 0, f"exit code {code}: {said}", rank))
+        if not found:
+            return None
+        _, words, rank = min(found)
+        return f"Process {rank + 1} of {self.count} ended with {words}"
+
+    def wait(self) -> None:
+        """Let them end by themselves for a while."""
+        for process in self.processes:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(SECONDS_TO_END)
+
+    def end(self) -> None:
+        """Kill those that still run: they write nothing that could be torn."""
+        for process in self.processes:
+            process.kill()
+        for process in self.processes:
+            process.wait()
+            if process.stdin is not None:
+                process.stdin.close()
+        for errors in self.errors:
+            errors.close()
+
+
+def main() -> int:
+    """One process that `_Workers.start` started: `python -m nlp_rnn.worker PORT RANK COUNT`."""
+    port, rank, count = (int(word) for word in sys.argv[1:])
+
+    def end_with_the_first() -> None:
+        os.read(0, 1)  # returns when the first process closes it, or dies
+        os._exit(1)
+
+    threading.Thread(target=end_with_the_first, daemon=True).start()
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+    from nlp_rnn.training.processes import Processes
+
+    store = TCPStore(HOST, port, count, is_master=False)
+    store.set(f"ready/{rank}", "")
+    try:
+        work(Processes(rank, count, rank, count), store)
+    except NlpRnnError as error:
+        print(f"nlp-rnn: {error}".replace("\n", " "), file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""Several processes in the whole story: one run, a true status, and nobody left behind."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from mlflow import MlflowClient
+
+from nlp_rnn.cli import main
+from tests.test_pipeline import SMALL
+
+WORDS = [
+    *[word for word in SMALL if "threads" not in word],
+    "model.embedding_dropout=0",
+    "model.head_dropout=0",
+    "trainer.precision=fp32",
+]
+COMMAND = [sys.executable, "-m", "nlp_rnn", "train", *WORDS]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", *COMMAND[1:]]
+STOPPED = [*COMMAND, "trainer.max_epochs=40", "trainer.patience=99", "trainer.processes=2"]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store_uri: str) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NLP_RNN_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def losses(folder: Path) -> list[float]:
+    result = json.loads((folder / "result.json").read_text())
+    client = MlflowClient(tracking_uri=result["tracking_uri"])
+    experiment = client.get_experiment_by_name("nlp_rnn").experiment_id
+    runs = {run.data.tags["run_folder"]: run for run in client.search_runs([experiment])}
+    run = runs[str(folder)]
+    assert run.info.status == "FINISHED"
+    return [p.value for p in client.get_metric_history(run.info.run_id, "train/loss")]
+
+
+def test_two_processes_give_the_losses_of_one_in_one_run(here: Path) -> None:
+    assert main(["train", *WORDS, "hydra.run.dir=one"]) == 0
+    for command, name in ((COMMAND, "two"), (TORCHRUN, "torchrun")):
+        words = ["trainer.processes=2"] if name == "two" else []
+        done = subprocess.run(
+            [*command, *words, f"hydra.run.dir={name}"], capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("epoch 2/2") == 1
+        assert losses(here / name) == pytest.approx(losses(here / "one"), abs=1e-4)
+    config = (here / "torchrun" / "config.yaml").read_text()
+    assert "processes: 2" in config
+    result = json.loads((here / "one" / "result.json").read_text())
+    client = MlflowClient(tracking_uri=result["tracking_uri"])
+    assert len(client.search_runs([client.get_experiment_by_name("nlp_rnn").experiment_id])) == 3
+
+
+@pytest.mark.parametrize(
+    ("whom", "number", "status"),
+    [
+        ("first", signal.SIGINT, "KILLED"),
+        ("first", signal.SIGKILL, "RUNNING"),  # nobody is left to write more
+        ("second", signal.SIGKILL, "FAILED"),
+    ],
+    ids=["Ctrl-C", "kill -9", "a dying worker"],
+)
+def test_no_process_is_left_behind(
+    here: Path,
+    whom: str,
+    number: int,
+    status: str,
+) -> None:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([*STOPPED, "hydra.run.dir=one"], text=True, **pipes) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        for line in process.stdout:
+            if line.startswith("epoch 1/"):
+                (worker,) = [
+                    child
+                    for child in psutil.Process(process.pid).children()
+                    if "nlp_rnn.worker" in child.cmdline()
+                ]
+                (process if whom == "first" else worker).send_signal(number)
+        told = process.stderr.read()
+    worker.wait(10)
+    origin = json.loads((here / "one" / "checkpoint" / "run.json").read_text())
+    client = MlflowClient(tracking_uri=origin["tracking_uri"])
+    assert client.get_run(origin["run_id"]).info.status == status
+    if status == "FAILED":
+        assert "Process 2 of 2 ended with exit code -9: it was killed" in told
+        assert process.returncode == 1
+        # and it can go on
+        assert main(["train", "resume=one"]) == 0
+
+
+def test_torchrun_must_agree_with_the_words(
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    for name, value in (("RANK", 0), ("WORLD_SIZE", 2), ("LOCAL_RANK", 0), ("LOCAL_WORLD_SIZE", 2)):
+        monkeypatch.setenv(name, str(value))
+    assert main(["train", *WORDS, "trainer.processes=3"]) == 2
+    assert "torchrun started 2 processes" in capsys.readouterr().err
+    assert main(["train", *WORDS, "-m", "seed=1,2"]) == 2
+    assert "torchrun trains one run" in capsys.readouterr().err
