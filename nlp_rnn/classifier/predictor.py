@@ -14,7 +14,11 @@ from numpy.typing import NDArray
 from nlp_rnn.classifier.bundle import Bundle, read_bundle
 from nlp_rnn.classifier.choice import Answer, check_choice, choose
 from nlp_rnn.classifier.runtime import RUNTIMES, start
+from nlp_rnn.classifier.step import StepNetwork
+from nlp_rnn.classifier.stream import Reader, TextStream
+from nlp_rnn.classifier.stream_pool import StreamPool
 from nlp_rnn.classifier.texts import batches, chunks, strings
+from nlp_rnn.classifier.weights import unpack_weights
 from nlp_rnn.data.tokenizer import PAD_ID, encode
 from nlp_rnn.errors import ClassifierError
 
@@ -44,6 +48,8 @@ class TextClassifier:
         self._given_threads = threads
         self._threads = _usable_threads(threads)
         self._run = start(bundle, runtime)
+        # a stream reads in one direction, and needs the parameters
+        self._weights = b"" if bundle.architecture.bidirectional else bundle.weights
 
     @classmethod
     def load(
@@ -146,6 +152,31 @@ class TextClassifier:
         answers = self._answers(texts, windows)
         return (row for part in answers for row in part)
 
+    def stream(self, *, threshold: float | None = None, state: str | None = None) -> TextStream:
+        """Read one text as it comes, with probabilities after every token.
+
+        Args:
+            threshold: stop reading at the token after which a label is as probable.
+            state: what `TextStream.to_json` gave, to go on there.
+
+        Raises:
+            ClassifierError: the network reads from both ends; `threshold` is no probability;
+                `state` is not that of a stream of this classifier.
+        """
+        check_choice(None, threshold, len(self.labels))
+        stream = TextStream(self._reader, threshold)
+        if state is not None:
+            stream.restore(state)
+        return stream
+
+    def stream_pool(self) -> StreamPool:
+        """Read many texts as they come, the tokens of one step together.
+
+        Raises:
+            ClassifierError: the network reads from both ends.
+        """
+        return StreamPool(self._reader)
+
     def score(self, texts: Iterable[str], labels: Iterable[str]) -> float:
         """Accuracy of `predict(texts)` against the true `labels`, between 0 and 1.
 
@@ -208,6 +239,16 @@ class TextClassifier:
         uncut = type(self._tokenizer).from_str(self._tokenizer.to_str())
         uncut.no_truncation()
         return uncut
+
+    @cached_property
+    def _reader(self) -> Reader:
+        if not self._weights:
+            raise ClassifierError(
+                "This classifier reads texts from both ends, so it has no answer before a text "
+                "ends.\nTrain one that has: nlp-rnn train experiment=streaming"
+            )
+        network = StepNetwork(self._architecture, unpack_weights(self._weights))
+        return Reader(network, self._uncut_tokenizer, self.labels, self.config["checksum"])
 
     def _probabilities(self, ids: list[list[int]]) -> NDArray[np.float32]:
         """Softmax (n, C) of the logits of token ids, in their order."""
