@@ -21,6 +21,7 @@ ROOMS = [
     ("screen", "evaluation"),
     ("pipeline",),
     ("launch",),
+    ("commands",),
     ("cli",),
     ("__main__",),
 ]
