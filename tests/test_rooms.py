@@ -18,6 +18,7 @@ ROOMS = [
     ("training",),
     ("classifier",),
     ("tracking",),
+    ("card",),
     ("screen", "evaluation"),
     ("pipeline",),
     ("launch",),
