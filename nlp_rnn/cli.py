@@ -15,6 +15,9 @@ Train LSTM and GRU text classifiers, compare them in MLflow, keep the better one
   nlp-rnn train [group=choice] [key=value] [-m]   train one classifier, or with -m a sweep
   nlp-rnn ui [--port N]                           browse the runs in MLflow
   nlp-rnn predict MODEL [TEXT ... | --input FILE] answer with a saved classifier
+  nlp-rnn evaluate MODEL data=...                 test a saved classifier on labelled texts
+  nlp-rnn bench MODEL                             how fast a saved classifier answers here
+  nlp-rnn register RUN --name NAME                make a run's classifier the champion in MLflow
 
 nlp-rnn COMMAND --help shows an example.  --debug shows the traceback of an error.
 """
@@ -51,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "train": _train,
         "ui": _ui,
         "predict": _predict,
+        "evaluate": _evaluate,
+        "bench": _bench,
+        "register": _register,
     }
     if not words or words[0] in ("-h", "--help", "help"):
         print(HELP, end="")
@@ -132,10 +138,27 @@ def _ui(words: list[str]) -> int:
 
 
 def _predict(words: list[str]) -> int:
-    from nlp_rnn.commands.predict import HELP as PREDICT_HELP
-    from nlp_rnn.commands.predict import predict
+    from nlp_rnn.commands import predict
 
-    return _helped(words, PREDICT_HELP, predict)
+    return _helped(words, predict.HELP, predict.predict)
+
+
+def _evaluate(words: list[str]) -> int:
+    from nlp_rnn.commands import evaluate
+
+    return _helped(words, evaluate.HELP, evaluate.evaluate)
+
+
+def _bench(words: list[str]) -> int:
+    from nlp_rnn.commands import bench
+
+    return _helped(words, bench.HELP, bench.bench)
+
+
+def _register(words: list[str]) -> int:
+    from nlp_rnn.commands import register
+
+    return _helped(words, register.HELP, register.register)
 
 
 def _helped(words: list[str], usage: str, command: Callable[[list[str]], int]) -> int:

@@ -1,0 +1,8 @@
+"""placeholder."""
+
+HELP = ""
+
+
+def bench(words: list[str]) -> int:
+    """Run the command."""
+    return 0
