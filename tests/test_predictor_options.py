@@ -224,7 +224,7 @@ def test_what_is_pickled_is_an_address_and_not_the_weights(
     assert len(data) < 400
     monkeypatch.chdir("/")
     again = pickle.loads(data)
-    assert (again.config, again._threads) == (relative.config, 1)
+    assert (again.config, again._network.threads) == (relative.config, 1)
     save_tiny(folder, seed=1)
     with pytest.raises(ClassifierError, match="holds another classifier"):
         pickle.loads(data)

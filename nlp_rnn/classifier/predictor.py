@@ -2,24 +2,23 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nlp_rnn.classifier.batched import BatchedNetwork, usable_threads
 from nlp_rnn.classifier.bundle import Bundle, read_bundle
 from nlp_rnn.classifier.choice import Answer, check_choice, choose
 from nlp_rnn.classifier.runtime import RUNTIMES, start
 from nlp_rnn.classifier.step import StepNetwork
 from nlp_rnn.classifier.stream import Reader, TextStream
 from nlp_rnn.classifier.stream_pool import StreamPool
-from nlp_rnn.classifier.texts import batches, chunks, strings
+from nlp_rnn.classifier.texts import chunks, strings
 from nlp_rnn.classifier.weights import unpack_weights
-from nlp_rnn.data.tokenizer import PAD_ID, encode
+from nlp_rnn.data.tokenizer import encode
 from nlp_rnn.errors import ClassifierError
 
 __all__ = ["TextClassifier"]
@@ -46,8 +45,7 @@ class TextClassifier:
         self._architecture = bundle.architecture
         self._tokenizer = bundle.tokenizer
         self._given_threads = threads
-        self._threads = _usable_threads(threads)
-        self._run = start(bundle, runtime)
+        self._network = BatchedNetwork(start(bundle, runtime), usable_threads(threads))
         # a stream reads in one direction, and needs the parameters
         self._weights = b"" if bundle.architecture.bidirectional else bundle.weights
 
@@ -204,6 +202,11 @@ class TextClassifier:
             counts.extend(map(len, encode(self._tokenizer, chunk)))
         return np.array(counts, dtype=np.int64)
 
+    def vocabulary(self) -> list[str]:
+        """The tokens in the order of their ids, as the tokenizer writes them."""
+        known: dict[str, int] = self._tokenizer.get_vocab()
+        return sorted(known, key=lambda token: known[token])
+
     def _answers(self, texts: Iterable[str], windows: bool) -> Iterator[NDArray[np.float32]]:
         """Probabilities (n, C) of one chunk of texts after the other."""
         checked = strings(texts, "texts")
@@ -215,23 +218,11 @@ class TextClassifier:
         return (answer(chunk) for chunk in chunks(checked))
 
     def _plain(self, texts: list[str]) -> NDArray[np.float32]:
-        return self._probabilities(encode(self._tokenizer, texts))
+        return self._network.probabilities(encode(self._tokenizer, texts))
 
     def _windowed(self, texts: list[str]) -> NDArray[np.float32]:
-        """Probabilities (n, C), each text read to its end."""
-        size = self.config["max_length"]
-        windows: list[list[int]] = []
-        starts = []
-        for ids in encode(self._uncut_tokenizer, texts):
-            starts.append(len(windows))
-            parts = -(-len(ids) // size)
-            cuts = [len(ids) * part // parts for part in range(parts + 1)]
-            windows += [ids[a:b] for a, b in pairwise(cuts)]
-        lengths = np.array([len(window) for window in windows], dtype=np.float64)
-        weighted = self._probabilities(windows) * lengths[:, None]
-        shares: NDArray[np.float64] = np.add.reduceat(weighted, starts)
-        shares /= np.add.reduceat(lengths, starts)[:, None]
-        return shares.astype(np.float32)
+        ids = encode(self._uncut_tokenizer, texts)
+        return self._network.windowed(ids, self.config["max_length"])
 
     @cached_property
     def _uncut_tokenizer(self) -> Any:
@@ -249,39 +240,6 @@ class TextClassifier:
             )
         network = StepNetwork(self._architecture, unpack_weights(self._weights))
         return Reader(network, self._uncut_tokenizer, self.labels, self.config["checksum"])
-
-    def _probabilities(self, ids: list[list[int]]) -> NDArray[np.float32]:
-        """Softmax (n, C) of the logits of token ids, in their order."""
-        if len(ids) == 1:
-            logits = self._batch(ids)
-        else:
-            logits = np.empty((len(ids), len(self.labels)), np.float32)
-            rows_of = list(batches([len(tokens) for tokens in ids]))
-
-            def answer(rows: NDArray[np.int64]) -> None:
-                logits[rows] = self._batch([ids[row] for row in rows])
-
-            if len(rows_of) == 1 or self._threads == 1:
-                for rows in rows_of:
-                    answer(rows)
-            else:
-                with ThreadPoolExecutor(min(self._threads, len(rows_of))) as pool:
-                    list(pool.map(answer, rows_of))
-        # the largest becomes exp(0) = 1, so that nothing overflows
-        largest = logits.max(axis=1, keepdims=True)
-        weights: NDArray[np.float64] = np.exp(logits - largest, dtype=np.float64)
-        weights /= weights.sum(axis=1, keepdims=True)
-        return weights.astype(np.float32)
-
-    def _batch(self, ids: list[list[int]]) -> NDArray[np.float32]:
-        """Logits (B, C) of one batch of token ids."""
-        if len(ids) == 1:
-            return self._run(np.array(ids, dtype=np.int64), np.array([len(ids[0])]))
-        lengths = np.array([len(tokens) for tokens in ids], dtype=np.int64)
-        input_ids = np.full((len(ids), lengths.max()), PAD_ID, dtype=np.int64)
-        for row, tokens in enumerate(ids):
-            input_ids[row, : len(tokens)] = tokens
-        return self._run(input_ids, lengths)
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         """For another process: where to load it from, and what must be there."""
@@ -302,17 +260,6 @@ class TextClassifier:
             f"{self.num_parameters:,} parameters, {sizes.vocab_size:,} tokens, "
             f"{len(self.labels)} labels ({', '.join(self.labels[:5])}{more})>"
         )
-
-
-def _usable_threads(threads: int | None) -> int:
-    if threads is None:
-        # what this process may use, which in a container or under taskset is less than the machine
-        if hasattr(os, "sched_getaffinity"):
-            return len(os.sched_getaffinity(0))
-        return os.cpu_count() or 1
-    if type(threads) is not int or threads < 1:
-        raise ClassifierError(f"threads is {threads!r}; type a whole number from 1, or None.")
-    return threads
 
 
 def _load_again(location: str, checksum: str, threads: int | None, runtime: str) -> TextClassifier:

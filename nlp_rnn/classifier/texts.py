@@ -1,22 +1,15 @@
-"""Whatever a caller gives as texts becomes checked strings, chunks that fit memory, and batches."""
+"""Whatever a caller gives as texts becomes checked strings, and chunks of them that fit memory."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 
-import numpy as np
-from numpy.typing import NDArray
-
 from nlp_rnn.errors import ClassifierError
 
-__all__ = ["batches", "chunks", "strings"]
+__all__ = ["chunks", "strings"]
 
 # Texts whose token ids are in memory at a time: a chunk ends at this many texts or characters.
 CHUNK_TEXTS = 4096
 CHUNK_CHARACTERS = 8 << 20
-# A batch ends at this many texts or this many token places, padding included. More of either
-# gained no speed (LSTM and GRU, 128 hidden, one core) and costs memory.
-BATCH_TEXTS = 64
-BATCH_TOKENS = 16_384
 
 
 def strings(values: Iterable[str], name: str) -> Iterator[str]:
@@ -78,14 +71,3 @@ def chunks(texts: Iterable[str]) -> Iterator[list[str]]:
             chunk, characters = [], 0
     if chunk:
         yield chunk
-
-
-def batches(lengths: list[int]) -> Iterator[NDArray[np.int64]]:
-    """Rows of texts of similar length, longest first, so that memory is asked for once."""
-    order = np.argsort(np.negative(lengths), kind="stable")
-    start = 0
-    while start < len(order):
-        longest = lengths[order[start]]
-        size = max(1, min(BATCH_TEXTS, BATCH_TOKENS // longest))
-        yield order[start : start + size]
-        start += size
