@@ -9,7 +9,7 @@ from onnx import ModelProto, TensorProto, checker, helper, numpy_helper
 
 from nlp_rnn.model.architecture import GATES, Architecture
 
-__all__ = ["build_graph"]
+__all__ = ["build_graph", "quantize"]
 
 # ONNX Runtime 1.20, the oldest that is allowed, reads opset 21 and IR version 10. These two
 # belong together and are older, so that other runtimes can read the graph too.

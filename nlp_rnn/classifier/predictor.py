@@ -18,6 +18,7 @@ from nlp_rnn.classifier.stream import Reader, TextStream
 from nlp_rnn.classifier.stream_pool import StreamPool
 from nlp_rnn.classifier.texts import chunks, strings
 from nlp_rnn.classifier.weights import unpack_weights
+from nlp_rnn.classifier.word_cache import WordCache
 from nlp_rnn.data.tokenizer import encode
 from nlp_rnn.errors import ClassifierError
 
@@ -44,6 +45,7 @@ class TextClassifier:
         self.location = os.path.abspath(bundle.folder)
         self._architecture = bundle.architecture
         self._tokenizer = bundle.tokenizer
+        self._words = WordCache(bundle.tokenizer)
         self._given_threads = threads
         self._network = BatchedNetwork(start(bundle, runtime), usable_threads(threads))
         # a stream reads in one direction, and needs the parameters
@@ -199,7 +201,7 @@ class TextClassifier:
         """
         counts: list[int] = []
         for chunk in chunks(strings(texts, "texts")):
-            counts.extend(map(len, encode(self._tokenizer, chunk)))
+            counts.extend(map(len, self._words.encode(chunk)))
         return np.array(counts, dtype=np.int64)
 
     def vocabulary(self) -> list[str]:
@@ -218,7 +220,7 @@ class TextClassifier:
         return (answer(chunk) for chunk in chunks(checked))
 
     def _plain(self, texts: list[str]) -> NDArray[np.float32]:
-        return self._network.probabilities(encode(self._tokenizer, texts))
+        return self._network.probabilities(self._words.encode(texts))
 
     def _windowed(self, texts: list[str]) -> NDArray[np.float32]:
         ids = encode(self._uncut_tokenizer, texts)

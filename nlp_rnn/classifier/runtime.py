@@ -55,6 +55,8 @@ def _start_onnx(bundle: Bundle, runtime: str) -> Runtime:
             f"{path} answers {logits.dtype} {logits.shape}, not one number for "
             f"each of {len(bundle.labels)} labels.\nFetch the classifier folder again."
         )
+    # it keeps the whole file for a change of providers, which never comes
+    session._model_bytes = None
     outputs = ["logits"]
 
     def run(input_ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -4,7 +4,7 @@ In numpy, on the parameters of `model.safetensors`: a step takes as long as onnx
 it (128 hidden, one text or hundreds), and the folder needs no second graph.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,11 +81,11 @@ class StepNetwork:
         """Probabilities (n, C) after one more token int64 (n,) each; `state` is changed."""
         return self._softmax(self._step(state, self._embedding[tokens]))
 
-    def read_all(self, state: State, tokens: NDArray[np.int64]) -> Array:
-        """Probabilities (T, C) after each of the tokens int64 (T,) of one stream."""
-        steps = self._embedding[tokens]
-        pooled = [self._step(state, steps[t : t + 1]) for t in range(len(tokens))]
-        return self._softmax(np.concatenate(pooled))
+    def read_all(self, state: State, tokens: Sequence[int]) -> Array:
+        """Probabilities (T, C) after each of the `tokens`, at least one, of one stream."""
+        # slices, which are views; an index would copy
+        pooled = [self._step(state, self._embedding[token : token + 1]) for token in tokens]
+        return self._softmax(pooled[0] if len(pooled) == 1 else np.concatenate(pooled))
 
     def _step(self, state: State, steps: Array) -> Array:
         """One token's embeddings (n, E) become pooled states (n, P)."""
@@ -96,7 +96,7 @@ class StepNetwork:
             case "last":
                 return steps
             case "max":
-                return _running_max(state, steps)
+                return _running_max(state, steps).copy()  # the state itself goes on
             case "mean":
                 return _running_mean(state, steps)
             case "max_mean":
@@ -202,13 +202,15 @@ def _rnn(layer: _Layer, state: State, number: int, steps: Array) -> Array:
 
 
 def _running_max(state: State, steps: Array) -> Array:
-    highest: Array = np.maximum(state["max"], steps)
-    state["max"] = highest
+    highest: Array = state["max"]
+    np.maximum(highest, steps, out=highest)
     return highest
 
 
 def _running_mean(state: State, steps: Array) -> Array:
-    total = state["total"] = state["total"] + steps
-    count = state["count"] = state["count"] + 1
-    mean: Array = (total / count).astype(np.float32)
+    total = state["total"]
+    total += steps
+    count = state["count"]
+    count += 1
+    mean: Array = np.divide(total, count, out=np.empty_like(steps), casting="same_kind")
     return mean

@@ -35,22 +35,23 @@ class Reader:
         )
         return [encoding.ids for encoding in encodings]
 
-    def check_tokens(self, tokens: Sequence[int]) -> NDArray[np.int64]:
-        """`tokens` as int64 (T,), each one that the network knows.
+    def check_tokens(self, tokens: "Sequence[int] | NDArray[Any]") -> list[int]:
+        """`tokens` as a list, each one that the network knows.
 
         Raises:
             ClassifierError: a token that is no id of this classifier's tokenizer.
         """
-        ids = np.asarray(tokens)
         size = self.network.architecture.vocab_size
-        if ids.size == 0 and ids.ndim == 1:
-            return ids.astype(np.int64)
-        if ids.ndim != 1 or ids.dtype.kind not in "iu" or not 0 <= ids.min() <= ids.max() < size:
-            raise ClassifierError(
-                f"{_shortened(tokens)} is no list of token ids; this classifier's are whole "
-                f"numbers from 0 to {size - 1}."
-            )
-        return ids.astype(np.int64)
+        listed: Any = tokens.tolist() if isinstance(tokens, np.ndarray) else tokens
+        # `type`, because True is an int
+        if isinstance(listed, list | tuple) and all(
+            type(token) is int and 0 <= token < size for token in listed
+        ):
+            return list(listed)
+        raise ClassifierError(
+            f"{_shortened(tokens)} is no list of token ids; this classifier's are whole "
+            f"numbers from 0 to {size - 1}."
+        )
 
 
 def check_text(text: Any) -> str:
@@ -126,23 +127,23 @@ class TextStream:
         (ids,) = self._reader.encode([self._words.rest()])
         return self._read(ids or ([] if self.num_tokens else [UNKNOWN_ID]))
 
-    def _read(self, ids: "Sequence[int] | NDArray[np.int64]") -> NDArray[np.float32]:
+    def _read(self, ids: Sequence[int]) -> NDArray[np.float32]:
         network = self._reader.network
         if self._threshold is not None:
             return self._read_until_certain(ids)
         if len(ids) == 0:
             return np.empty((0, len(self._reader.labels)), np.float32)
-        rows = network.read_all(self._state, np.asarray(ids))
+        rows = network.read_all(self._state, ids)
         self.num_tokens += len(ids)
         self.probabilities = rows[-1]
         return rows
 
-    def _read_until_certain(self, ids: "Sequence[int] | NDArray[np.int64]") -> NDArray[np.float32]:
+    def _read_until_certain(self, ids: Sequence[int]) -> NDArray[np.float32]:
         rows = [np.empty((0, len(self._reader.labels)), np.float32)]
         for token in ids:
             if self.decided is not None:
                 break
-            rows.append(self._reader.network.read(self._state, np.array([token])))
+            rows.append(self._reader.network.read_all(self._state, [token]))
             self.num_tokens += 1
             self.probabilities = rows[-1][0]
             if self.probabilities.max() >= self._threshold:

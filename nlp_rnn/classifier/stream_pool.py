@@ -57,7 +57,7 @@ class StreamPool:
             ClassifierError: a token id that this classifier does not have, or text is waiting
                 for the end of its word; nothing was read then.
         """
-        ids = {key: self._reader.check_tokens(some).tolist() for key, some in tokens.items()}
+        ids = {key: self._reader.check_tokens(some) for key, some in tokens.items()}
         for key in ids:
             if key in self._words and self._words[key].pending:
                 raise ClassifierError(
