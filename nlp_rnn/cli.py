@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from nlp_rnn.errors import ConfigError, NlpRnnError
 from nlp_rnn.version import __version__
@@ -15,7 +14,10 @@ Train LSTM and GRU text classifiers, compare them in MLflow, keep the better one
 
   nlp-rnn train [group=choice] [key=value] [-m]   train one classifier, or with -m a sweep
   nlp-rnn ui [--port N]                           browse the runs in MLflow
-  nlp-rnn predict MODEL TEXT [TEXT ...]           answer with a saved classifier
+  nlp-rnn predict MODEL [TEXT ... | --input FILE] answer with a saved classifier
+  nlp-rnn evaluate MODEL data=...                 test a saved classifier on labelled texts
+  nlp-rnn bench MODEL                             how fast a saved classifier answers here
+  nlp-rnn register RUN --name NAME                make a run's classifier the champion in MLflow
 
 nlp-rnn COMMAND --help shows an example.  --debug shows the traceback of an error.
 """
@@ -42,14 +44,6 @@ Open the MLflow UI on the store that `nlp-rnn train` writes to from here.
   nlp-rnn ui --port 5001
 """
 
-PREDICT_HELP = """\
-Answer texts with a saved classifier: a folder, runs:/RUN_ID/classifier or models:/NAME/VERSION.
-
-  nlp-rnn predict outputs/2026-01-31/12-00-00-gru/classifier "What a story."
-
-One line a text: label, probability, text; separated by tabs.
-"""
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 the work failed, 2 wrong words."""
@@ -60,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "train": _train,
         "ui": _ui,
         "predict": _predict,
+        "evaluate": _evaluate,
+        "bench": _bench,
+        "register": _register,
     }
     if not words or words[0] in ("-h", "--help", "help"):
         print(HELP, end="")
@@ -152,22 +149,36 @@ def _ui(words: list[str]) -> int:
 
 
 def _predict(words: list[str]) -> int:
-    if "-h" in words or "--help" in words:
-        print(PREDICT_HELP, end="")
-        return 0
-    if len(words) < 2:
-        raise ConfigError(
-            "predict needs a classifier and a text.\n"
-            'Type nlp-rnn predict FOLDER_OR_URI "text", or nlp-rnn predict --help.'
-        )
-    import nlp_rnn
+    from nlp_rnn.commands import predict
 
-    classifier: Any = nlp_rnn.load(words[0])
-    texts = words[1:]
-    for text, row in zip(texts, classifier.predict_proba(texts), strict=True):
-        best = int(row.argmax())
-        print(f"{classifier.labels[best]}\t{row[best]:.4f}\t{text}")
-    return 0
+    return _helped(words, predict.HELP, predict.predict)
+
+
+def _evaluate(words: list[str]) -> int:
+    from nlp_rnn.commands import evaluate
+
+    return _helped(words, evaluate.HELP, evaluate.evaluate)
+
+
+def _bench(words: list[str]) -> int:
+    from nlp_rnn.commands import bench
+
+    return _helped(words, bench.HELP, bench.bench)
+
+
+def _register(words: list[str]) -> int:
+    from nlp_rnn.commands import register
+
+    return _helped(words, register.HELP, register.register)
+
+
+def _helped(words: list[str], usage: str, command: Callable[[list[str]], int]) -> int:
+    """Run a command, or with `--help` show how it is used."""
+    options = words[: words.index("--")] if "--" in words else words
+    if "-h" in options or "--help" in options:
+        print(usage, end="")
+        return 0
+    return command(words)
 
 
 def _options(words: list[str], defaults: dict[str, str], usage: str) -> dict[str, str]:

@@ -5,7 +5,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nlp_rnn.classifier.manifest import INT8_GRAPH
+
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from nlp_rnn.classifier.predictor import TextClassifier
     from nlp_rnn.data.corpus import Corpus
     from nlp_rnn.tracking.run import TrackedRun
@@ -14,6 +18,8 @@ __all__ = ["evaluate"]
 
 # Test texts that the latency of one answer is measured on.
 LATENCY_TEXTS = 100
+# Test texts that the network in 8 bits answers too.
+INT8_TEXTS = 2000
 
 
 def evaluate(
@@ -21,16 +27,19 @@ def evaluate(
 ) -> dict[str, float]:
     """Metrics of validation and test by the classifier as a user will load it.
 
-    Writes the answers to every text into `folder` and the run, and for the test split the
-    classification report and the confusion matrix. Promise: the metrics are those of the
+    Writes the answers to every text into `folder` and the run, for the test split the
+    classification report and the confusion matrix, and the model card into the classifier's own
+    folder. Promise: the metrics are those of the
     written answers.
     """
+    from nlp_rnn.card import write_card
     from nlp_rnn.classifier.latency import answer_latency
     from nlp_rnn.tracking.artifacts import (
         classification_report_text,
         write_confusion_matrix,
         write_predictions,
     )
+    from nlp_rnn.tracking.machine import machine_tags
     from nlp_rnn.training.metrics import score
 
     metrics: dict[str, float] = {}
@@ -57,4 +66,25 @@ def evaluate(
     picture = folder / "confusion_matrix.png"
     write_confusion_matrix(picture, labels, predictions, corpus.labels)
     run.log_file(picture)
-    return metrics | answer_latency(classifier, texts[:LATENCY_TEXTS])
+    metrics |= _int8_agreement(classifier, texts[:INT8_TEXTS], predictions[:INT8_TEXTS])
+    metrics |= answer_latency(classifier, texts[:LATENCY_TEXTS])
+    write_card(
+        classifier,
+        Path(classifier.location),
+        path,
+        metrics,
+        corpus.notes,
+        machine_tags()["processor"],
+    )
+    return metrics
+
+
+def _int8_agreement(
+    classifier: "TextClassifier", texts: list[str], predictions: "NDArray[np.int64]"
+) -> dict[str, float]:
+    """The share of `texts` that the network in 8 bits gives the same label, where it is kept."""
+    if INT8_GRAPH not in classifier.config["files"]:
+        return {}
+    small = type(classifier).load(classifier.location, runtime="int8")
+    same = small.predict_proba(texts).argmax(1) == predictions
+    return {"int8/agreement": float(same.mean()), "int8/texts": float(len(texts))}

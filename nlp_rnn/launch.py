@@ -15,8 +15,9 @@ from omegaconf.errors import OmegaConfBaseException
 from nlp_rnn.composition import conf_dir, known_keys, register_schemas
 from nlp_rnn.config import RunConfig
 from nlp_rnn.errors import ConfigError
+from nlp_rnn.limits import check
 
-__all__ = ["SweepFolder", "job", "launch"]
+__all__ = ["SweepFolder", "compose", "job", "launch"]
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 
@@ -64,6 +65,25 @@ def launch(words: list[str]) -> None:
             os.environ[FULL_ERROR] = before
     if _failures:
         raise _failures[0]
+
+
+def compose(overrides: list[str]) -> RunConfig:
+    """The configuration that `overrides` make, checked, without running it.
+
+    Raises:
+        ConfigError: wrong words.
+    """
+    import hydra
+    from hydra.errors import HydraException
+
+    register_schemas()
+    try:
+        with hydra.initialize_config_dir(str(conf_dir()), **_version_base(hydra)):
+            config = _run_config(hydra.compose("train", overrides=overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(_shortened(error)) from error
+    check(config)
+    return config
 
 
 class SweepFolder(Callback):

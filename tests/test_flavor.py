@@ -92,10 +92,14 @@ def test_logged_model_holds_the_folder_and_no_pickle(logged: Logged, model_folde
     assert json.loads((model_folder / "input_example.json").read_text()) == TEXTS[:2]
 
 
-def test_signature_names_what_comes_out(model: Any) -> None:
-    outputs = model.metadata.signature.outputs
-    assert outputs.input_names() == ["label", "score"]
-    assert len(model.metadata.signature.inputs) == 1
+def test_signature_names_what_comes_out_and_may_be_asked(model: Any) -> None:
+    signature = model.metadata.signature
+    assert signature.outputs.input_names() == ["label", "score"]
+    assert [(each.name, each.default) for each in signature.params] == [
+        ("top_k", 0),
+        ("probabilities", False),
+    ]
+    assert signature.inputs is None  # with any, mlflow's server could not read csv
 
 
 @pytest.mark.parametrize(
@@ -107,6 +111,9 @@ def test_signature_names_what_comes_out(model: Any) -> None:
         lambda texts: np.array(texts, dtype=object),
         lambda texts: pd.DataFrame({"text": texts}),
         lambda texts: pd.DataFrame({"text": texts, "label": "bad"}),
+        lambda texts: pd.DataFrame({"label": "bad", "text": texts}),
+        lambda texts: np.array(texts)[:, None],
+        tuple,
         lambda texts: {"text": texts},
         lambda texts: {"text": np.array(texts)},
     ],
@@ -131,8 +138,14 @@ def test_answers_join_the_table_that_was_asked(model: Any) -> None:
         ([1, 2], "texts[0] is int 1"),
         ([b"w2"], "texts[0] is bytes"),
         ({"text": ["w2", None]}, "texts[1] is"),
-        ({"review": TEXTS}, "The first column is 'review', not \"text\""),
-        (pd.DataFrame({"label": ["bad"], "text": ["w2"]}), "The first column is 'label'"),
+        ({"review": TEXTS}, 'There is no column "text"; found review'),
+        ({}, 'There is no column "text"; found none'),
+        (pd.DataFrame({"label": ["bad"], "review": ["w2"]}), "found label, review"),
+        (pd.DataFrame([["w2", "w3"]], columns=["text", "text"]), "found text, text"),
+        ("w2", "texts is one str"),
+        ({"text": "w2"}, "texts is one str"),
+        (np.array([["w2", "w3"]]), "texts[0] is list"),
+        (3, "texts is int"),
         (pd.DataFrame({"text": ["w2", None]}), "texts[1] is"),
     ],
 )
@@ -143,6 +156,30 @@ def test_bad_input_is_refused_as_the_callers_fault(model: Any, given: Any, words
         model.predict(given)
     assert words in caught.value.message
     assert caught.value.get_http_status_code() == 400
+
+
+def test_parameters_ask_for_more(logged: Logged, model: Any) -> None:
+    classifier = nlp_rnn.load(logged.folder)
+    table = model.predict(TEXTS, params={"top_k": 2, "probabilities": True})
+    assert table.columns.tolist() == ["label", "score", "labels", "scores", "probabilities"]
+    for (_, row), answer in zip(table.iterrows(), classifier.predict(TEXTS, top_k=2), strict=True):
+        assert list(zip(row.labels, row.scores, strict=True)) == [
+            (label, pytest.approx(share, abs=1e-6)) for label, share in answer
+        ]
+        assert row.label == row.labels[0]
+    shares = [list(row.values()) for row in table.probabilities]
+    np.testing.assert_allclose(shares, classifier.predict_proba(TEXTS), rtol=0, atol=1e-6)
+    assert list(table.probabilities[0]) == classifier.labels
+    assert model.predict(TEXTS, params={"top_k": 0}).columns.tolist() == ["label", "score"]
+
+
+@pytest.mark.parametrize("top_k", [-1, 4])
+def test_a_wrong_top_k_is_the_callers_fault(model: Any, top_k: int) -> None:
+    from mlflow.exceptions import MlflowException
+
+    with pytest.raises(MlflowException, match=f"top_k is {top_k}; this classifier has 3") as found:
+        model.predict(TEXTS, params={"top_k": top_k})
+    assert found.value.get_http_status_code() == 400
 
 
 BARE = """
@@ -261,10 +298,9 @@ def server(model_folder: Path, tmp_path: Path) -> Iterator[str]:
         process.wait(20)
 
 
-def ask(server: str, body: Any) -> tuple[int, Any]:
-    request = urllib.request.Request(
-        server, json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
+def ask(server: str, body: Any, kind: str = "application/json") -> tuple[int, Any]:
+    data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    request = urllib.request.Request(server, data, {"Content-Type": kind})
     try:
         with urllib.request.urlopen(request) as response:
             return response.status, json.load(response)
@@ -273,7 +309,7 @@ def ask(server: str, body: Any) -> tuple[int, Any]:
             return refused.code, json.load(refused)
 
 
-def test_models_serve_answers_json(logged: Logged, server: str) -> None:
+def test_models_serve_answers_json_and_csv(logged: Logged, server: str) -> None:
     for body in (
         {"inputs": TEXTS},
         {"instances": TEXTS},
@@ -285,10 +321,32 @@ def test_models_serve_answers_json(logged: Logged, server: str) -> None:
         assert answers(pd.DataFrame(found["predictions"])) == expected(logged, TEXTS)
     for body, words in (
         ({"inputs": ["w2", None]}, "texts[1] is"),
-        ({"inputs": ["w2", 3]}, "texts[1] is int 3"),
-        ({"dataframe_records": [{"label": "bad", "text": "w2"}]}, "The first column is 'label'"),
+        ({"inputs": [2, 3]}, "texts[0] is int 2"),
+        ({"dataframe_split": {"columns": ["text"], "data": [["w2"], [3]]}}, "texts[1] is int 3"),
+        ({"dataframe_records": [{"label": "bad", "review": "w2"}]}, "found label, review"),
+        ({"inputs": TEXTS, "params": {"top_k": 9}}, "top_k is 9"),
+        ({"inputs": TEXTS, "params": {"top_k": "many"}}, "top_k"),
         ({"texts": TEXTS}, "exactly one of the input fields"),
     ):
         status, found = ask(server, body)
+        assert status == 400
+        assert words in found["message"]
+    # a number among texts is a text by the time that the server passes it on
+    status, found = ask(server, {"inputs": ["w2", 3]})
+    assert answers(pd.DataFrame(found["predictions"])) == expected(logged, ["w2", "3"])
+    status, found = ask(server, {"inputs": TEXTS, "params": {"top_k": 1}})
+    assert status == 200
+    assert found["predictions"][0]["labels"] == [found["predictions"][0]["label"]]
+    # csv, with other columns and with white space that a text may hold
+    table = pd.DataFrame({"id": [1, 2, 3], "text": ["w2 w3", 'w5, "w9"\nw7 w8', "w4"]})
+    status, found = ask(server, table.to_csv(index=False), "text/csv")
+    assert status == 200
+    assert answers(pd.DataFrame(found["predictions"])) == expected(logged, list(table["text"]))
+    for csv, words in (
+        ("text\nw2\nNA\n", "texts[1] is float nan"),  # pandas' idea of a missing text
+        ("text\n1\n2\n", "texts[0] is int 1"),
+        ("id,review\n1,w2\n", "found id, review"),
+    ):
+        status, found = ask(server, csv, "text/csv")
         assert status == 400
         assert words in found["message"]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from nlp_rnn.classifier.onnx_graph import build_graph
+from nlp_rnn.classifier.onnx_graph import build_graph, quantize
 from nlp_rnn.model.architecture import Architecture
 from nlp_rnn.model.network import TextNetwork
 from tests.tiny_classifier import VOCAB_SIZE, random_state, tiny_architecture
@@ -117,6 +117,54 @@ def test_equals_the_network_at_every_length(cell: str) -> None:
         expected = network(torch.from_numpy(ids), torch.from_numpy(lengths)).numpy()
         found = answer(running, ids, lengths)
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("cell", "pooling"), SHAPES)
+@torch.no_grad()
+def test_equals_the_network_at_lengths_to_512_and_batches_to_64(cell: str, pooling: str) -> None:
+    random = np.random.default_rng(0)
+    for layers, both in [(0, False)] if cell == "average" else DEPTHS:
+        architecture = tiny_architecture(cell, pooling, num_layers=layers, bidirectional=both)
+        state = random_state(architecture)
+        network = TextNetwork(architecture).eval()
+        network.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
+        running = session(architecture, state)
+        for batch, longest in ((1, 1), (1, 512), (2, 3), (7, 130), (64, 40), (64, 512)):
+            lengths = [longest, *random.integers(1, longest + 1, batch - 1)]
+            ids, sizes = random_batch(random.permutation(lengths).tolist(), seed=batch)
+            expected = network(torch.from_numpy(ids), torch.from_numpy(sizes)).numpy()
+            np.testing.assert_allclose(answer(running, ids, sizes), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("cell", "pooling"), SHAPES)
+def test_int8_graph_is_that_of_the_rounded_matrices(cell: str, pooling: str) -> None:
+    layers = 0 if cell == "average" else 2
+    architecture = tiny_architecture(cell, pooling, num_layers=layers)
+    state = random_state(architecture)
+    rounded = dict(state)
+    for name, value in state.items():
+        if value.ndim == 2:
+            # one scale a row of what the graph multiplies: attention's is turned round
+            turned = value.T if "projection" in name else value
+            whole, scale = quantize(turned)
+            assert whole.dtype == np.int8
+            assert np.abs(whole * scale - turned).max() <= scale.max() / 2 + 1e-6
+            product = whole.astype(np.float32) * scale
+            rounded[name] = np.ascontiguousarray(product.T if "projection" in name else product)
+    ids, lengths = random_batch([5, 1, 33, 12])
+    graph = build_graph(architecture, state, int8=True)
+    onnx.checker.check_model(graph, full_check=True)
+    small = onnxruntime.InferenceSession(
+        graph.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    expected = answer(session(architecture, rounded), ids, lengths)
+    np.testing.assert_allclose(answer(small, ids, lengths), expected, rtol=0, atol=1e-5)
+
+
+def test_a_row_of_zeros_stays_zero_in_int8() -> None:
+    whole, scale = quantize(np.zeros((2, 3), np.float32))
+    assert not whole.any()
+    assert (scale == 1).all()
 
 
 @pytest.mark.parametrize(("cell", "pooling"), SHAPES)

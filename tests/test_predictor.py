@@ -16,7 +16,8 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from nlp_rnn.classifier import predictor
+from nlp_rnn.classifier import batched
+from nlp_rnn.classifier import texts as given_texts
 from nlp_rnn.classifier.bundle import read_state
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.errors import ClassifierError
@@ -90,8 +91,8 @@ def test_batch_mates_order_and_batch_size_change_nothing(
     backwards = classifier.predict_proba(texts[::-1])[::-1]
     np.testing.assert_allclose(backwards, together, rtol=0, atol=1e-6)
     # many chunks of many batches, some of one text because a text is longer than a batch
-    monkeypatch.setattr(predictor, "_CHUNK_TEXTS", 17)
-    monkeypatch.setattr(predictor, "_BATCH_TOKENS", 30)
+    monkeypatch.setattr(given_texts, "CHUNK_TEXTS", 17)
+    monkeypatch.setattr(batched, "BATCH_TOKENS", 30)
     np.testing.assert_allclose(classifier.predict_proba(texts), together, rtol=0, atol=1e-6)
     assert classifier.token_counts(texts).tolist() == [
         min(max(len(text.split()), 1), 40) for text in texts
@@ -101,7 +102,7 @@ def test_batch_mates_order_and_batch_size_change_nothing(
 def test_batches_hold_every_text_once_within_their_limits() -> None:
     lengths = np.random.default_rng(0).integers(1, 2000, 1000).tolist()
     lengths.append(50_000)
-    batches = list(predictor._batches(lengths))
+    batches = list(batched.batches(lengths))
     assert sorted(np.concatenate(batches)) == list(range(1001))
     assert lengths[batches[0][0]] == 50_000
     for rows in batches:
@@ -123,7 +124,7 @@ def test_default_threads_are_the_cores_this_process_may_use(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 5, 7}, raising=False)
-    assert predictor._usable_threads(None) == 3
+    assert batched.usable_threads(None) == 3
 
 
 def test_one_classifier_serves_many_threads(classifier: TextClassifier) -> None:

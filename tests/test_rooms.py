@@ -18,9 +18,11 @@ ROOMS = [
     ("training",),
     ("classifier",),
     ("tracking",),
+    ("card",),
     ("screen", "evaluation", "record", "worker"),
     ("pipeline",),
     ("launch",),
+    ("commands",),
     ("cli",),
     ("__main__",),
 ]

@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.classifier.manifest import (
     AGAIN,
+    ALWAYS,
+    CARD,
     CONFIG,
     FORMAT,
     FORMAT_VERSION,
     GRAPH,
-    LARGEST,
+    INT8_GRAPH,
     TOKENIZER,
     WEIGHTS,
     checksum,
@@ -42,6 +44,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
 
+# model.int8.onnx is kept when it is smaller than this share of model.onnx.
+WORTH_INT8 = 0.4
+
 __all__ = ["Bundle", "read_bundle", "read_config", "read_state", "save_classifier"]
 
 
@@ -49,7 +54,8 @@ __all__ = ["Bundle", "read_bundle", "read_config", "read_state", "save_classifie
 class Bundle:
     """A classifier folder that was read and found sound.
 
-    `labels` are in the order of the logits; `graph` is the ONNX model, serialized.
+    `labels` are in the order of the logits; `graph` is the ONNX model, serialized, and
+    `weights` the parameters as in `model.safetensors`.
     """
 
     folder: Path
@@ -58,6 +64,7 @@ class Bundle:
     labels: list[str]
     tokenizer: "Tokenizer"
     graph: bytes
+    weights: bytes
 
 
 def save_classifier(
@@ -93,6 +100,9 @@ def save_classifier(
         WEIGHTS: pack_weights(architecture, state),
         GRAPH: build_graph(architecture, state).SerializeToString(deterministic=True),
     }
+    small = build_graph(architecture, state, int8=True).SerializeToString(deterministic=True)
+    if len(small) < WORTH_INT8 * len(files[GRAPH]):
+        files[INT8_GRAPH] = small
     truncation = json.loads(tokenizer_json)["truncation"]
     described = {
         "format": FORMAT,
@@ -124,7 +134,7 @@ def _check_target(folder: Path) -> None:
         raise ClassifierError(f"{folder} is a file.\nGive the classifier a folder of its own.")
     found = sorted(entry.name for entry in folder.iterdir())
     if CONFIG in found and is_classifier(folder):
-        found = [name for name in found if name not in LARGEST]
+        found = [name for name in found if name not in (*ALWAYS, INT8_GRAPH, CARD)]
     if found:
         raise ClassifierError(
             f"{folder} will not be replaced: it holds {some(found)}.\n"
@@ -143,6 +153,8 @@ def _put(folder: Path, files: Mapping[str, bytes]) -> None:
         for name, data in files.items():
             (written / name).write_bytes(data)
         read_bundle(written)
+        if INT8_GRAPH in files:
+            read_bundle(written, "int8")
         if folder.exists():
             os.rename(folder, replaced)
         os.rename(written, folder)
@@ -167,8 +179,12 @@ def _versions() -> dict[str, str]:
     }
 
 
-def read_bundle(folder: Path) -> Bundle:
+def read_bundle(folder: Path, runtime: str = "onnx") -> Bundle:
     """Read a classifier folder and check everything that can be checked without answering.
+
+    Args:
+        folder: the classifier folder.
+        runtime: with `int8` the graph is that of `model.int8.onnx`.
 
     Raises:
         ClassifierError: what `read_config` refuses; a missing, changed or foreign file; a
@@ -177,11 +193,9 @@ def read_bundle(folder: Path) -> Bundle:
     folder = Path(folder)
     config = read_config(folder)
     architecture, labels, max_length = read_description(folder, config)
-    check_weights(read_file(folder, WEIGHTS, config), architecture)
-    graph = read_file(folder, GRAPH, config)
-    # An ONNX graph can name other files to read; such an entry always spells out this key.
-    if b"location" in graph:
-        raise ClassifierError(f"{folder / GRAPH} wants data from outside itself.\n{AGAIN}")
+    weights = read_file(folder, WEIGHTS, config)
+    check_weights(weights, architecture)
+    graph = _graph(folder, INT8_GRAPH if runtime == "int8" else GRAPH, config)
     tokenizer = _tokenizer(folder, read_file(folder, TOKENIZER, config))
     truncation = tokenizer.truncation
     found = (
@@ -194,7 +208,20 @@ def read_bundle(folder: Path) -> Bundle:
             f"reads {architecture.vocab_size} and {max_length}: they come from two trainings.\n"
             f"{AGAIN}"
         )
-    return Bundle(folder, config, architecture, labels, tokenizer, graph)
+    return Bundle(folder, config, architecture, labels, tokenizer, graph, weights)
+
+
+def _graph(folder: Path, name: str, config: Mapping[str, Any]) -> bytes:
+    if name not in config["files"]:
+        raise ClassifierError(
+            f"{folder} holds no {name}: at this size it would have saved too little.\n"
+            'Leave runtime at "onnx".'
+        )
+    graph = read_file(folder, name, config)
+    # An ONNX graph can name other files to read; such an entry always spells out this key.
+    if b"location" in graph:
+        raise ClassifierError(f"{folder / name} wants data from outside itself.\n{AGAIN}")
+    return graph
 
 
 def _tokenizer(folder: Path, data: bytes) -> "Tokenizer":
@@ -212,5 +239,5 @@ def read_state(folder: Path) -> "dict[str, NDArray[np.float32]]":
     Raises:
         ClassifierError: as `read_bundle`.
     """
-    bundle = read_bundle(folder)
-    return unpack_weights(read_file(bundle.folder, WEIGHTS, bundle.config))
+    weights = unpack_weights(read_bundle(folder).weights)
+    return {name: value.copy() for name, value in weights.items()}

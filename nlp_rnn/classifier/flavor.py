@@ -14,7 +14,8 @@ def log_classifier(folder: Path, *, name: str = "classifier", example: Sequence[
     """Log a classifier folder as a pyfunc model of the active MLflow run; return the model's URI.
 
     The model takes a list of str, an array, a series, `{"text": [...]}` or a table with the
-    column `text`, and gives a table with the columns `label` and `score`. It holds the folder,
+    column `text`, and gives a table with the columns `label` and `score`; with the parameters
+    `top_k` and `probabilities` more of them. It holds the folder,
     this package's source and no pickle. `runs:/RUN/NAME` finds it as well as the URI.
 
     Args:
@@ -24,14 +25,17 @@ def log_classifier(folder: Path, *, name: str = "classifier", example: Sequence[
     """
     import mlflow
     from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema
-    from mlflow.types.schema import AnyType
+    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
-    # One column without a name: with a name MLflow would refuse a plain list. Of any type: for a
-    # string column its server turns null into the text "None"; the model itself refuses it.
+    # No inputs: MLflow then passes on what was sent as it is. With a named column it would refuse
+    # a list; with a string column its server would turn null into the text "None"; with a column
+    # of any type its server could not read csv. The model itself checks, and says what is wrong;
+    # only a number in a JSON list of texts has become text before it can see it.
     signature = ModelSignature(
-        inputs=Schema([ColSpec(AnyType())]),
         outputs=Schema([ColSpec("string", "label"), ColSpec("float", "score")]),
+        params=ParamSchema(
+            [ParamSpec("top_k", "long", 0), ParamSpec("probabilities", "boolean", False)]
+        ),
     )
     here = Path(__file__).parent
     model = mlflow.pyfunc.log_model(

@@ -10,9 +10,14 @@ from urllib.parse import unquote, urlsplit
 
 from nlp_rnn.errors import ClassifierError
 
-__all__ = ["local_folder"]
+__all__ = ["is_uri", "local_folder"]
 
 _URI = re.compile("(runs|models|mlflow-artifacts):/")
+
+
+def is_uri(location: str | os.PathLike[str]) -> bool:
+    """Whether `location` is something that MLflow has to fetch."""
+    return bool(_URI.match(os.fspath(location)))
 
 
 @contextmanager
@@ -28,7 +33,7 @@ def local_folder(location: str | os.PathLike[str]) -> Iterator[Path]:
         ClassifierError: MLflow finds nothing there.
     """
     place = os.fspath(location)
-    if not _URI.match(place):
+    if not is_uri(place):
         yield _inside_model(Path(place).expanduser())
         return
     with tempfile.TemporaryDirectory(prefix="nlp_rnn_") as temporary:

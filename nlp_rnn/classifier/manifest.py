@@ -15,10 +15,13 @@ from nlp_rnn.version import __version__
 
 __all__ = [
     "AGAIN",
+    "ALWAYS",
+    "CARD",
     "CONFIG",
     "FORMAT",
     "FORMAT_VERSION",
     "GRAPH",
+    "INT8_GRAPH",
     "LARGEST",
     "TOKENIZER",
     "WEIGHTS",
@@ -37,9 +40,20 @@ CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
 WEIGHTS = "model.safetensors"
 GRAPH = "model.onnx"
+INT8_GRAPH = "model.int8.onnx"
+CARD = "README.md"
 
-LARGEST = {CONFIG: 1 << 24, TOKENIZER: 1 << 28, WEIGHTS: 1 << 31, GRAPH: 1 << 31}
+LARGEST = {
+    CONFIG: 1 << 24,
+    TOKENIZER: 1 << 28,
+    WEIGHTS: 1 << 31,
+    GRAPH: 1 << 31,
+    INT8_GRAPH: 1 << 31,
+}
 """Files of a folder and the most bytes each may have; protobuf, so an ONNX graph, ends at 2 GiB."""
+
+ALWAYS = (CONFIG, TOKENIZER, WEIGHTS, GRAPH)
+"""Files that every classifier folder has; `INT8_GRAPH` is there when it is worth its place."""
 
 AGAIN = "Fetch the classifier folder again from where it was trained."
 
@@ -71,7 +85,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     if config.get("format") != FORMAT:
         raise ClassifierError(
             f"{folder / CONFIG} is not the config of an nlp_rnn classifier: its format is "
-            f"{config.get('format')!r}.\nA classifier folder holds {', '.join(LARGEST)}."
+            f"{config.get('format')!r}.\nA classifier folder holds {', '.join(ALWAYS)}."
         )
     version = config.get("format_version")
     if isinstance(version, int) and version > FORMAT_VERSION:
@@ -137,7 +151,8 @@ def read_description(
         labels = [id2label[str(index)] for index in range(len(id2label))]
         if not all(isinstance(label, str) for label in labels) or len(set(labels)) < len(labels):
             raise ValueError("its labels are not distinct strings")
-        for name in (TOKENIZER, WEIGHTS, GRAPH):
+        optional = [INT8_GRAPH] if INT8_GRAPH in config["files"] else []
+        for name in (TOKENIZER, WEIGHTS, GRAPH, *optional):
             if type(config["files"][name]["bytes"]) is not int:
                 raise TypeError(f"the size of {name} is no number")
         max_length = config["max_length"]

@@ -9,7 +9,7 @@ from onnx import ModelProto, TensorProto, checker, helper, numpy_helper
 
 from nlp_rnn.model.architecture import GATES, Architecture
 
-__all__ = ["build_graph"]
+__all__ = ["build_graph", "quantize"]
 
 # ONNX Runtime 1.20, the oldest that is allowed, reads opset 21 and IR version 10. These two
 # belong together and are older, so that other runtimes can read the graph too.
@@ -28,7 +28,8 @@ _LOWEST = float(np.finfo(np.float32).min)
 class _Graph:
     """Nodes and constants in the order they are added; every value is known by its name."""
 
-    def __init__(self) -> None:
+    def __init__(self, int8: bool) -> None:
+        self.int8 = int8
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
 
@@ -36,6 +37,33 @@ class _Graph:
         array = np.asarray(value, dtype=dtype, order="C")
         self.constants.append(numpy_helper.from_array(array, name))
         return name
+
+    def matrix(self, name: str, value: Any) -> str:
+        """A constant that in an int8 graph is stored in 8 bits, one scale for each row.
+
+        The runtime multiplies it out once, when it loads the graph.
+        """
+        if not self.int8:
+            return self.constant(name, value)
+        whole, scale = quantize(np.asarray(value))
+        parts = [self._as_float(self.constant(f"{name}_int8", whole, np.int8), f"{name}_whole")]
+        parts.append(self.constant(f"{name}_scale", scale))
+        return self.node("Mul", parts, name)
+
+    def rows(self, name: str, value: Any, index: str, output: str) -> str:
+        """Rows of a table, in an int8 graph multiplied out after they were looked up."""
+        if not self.int8:
+            return self.node("Gather", [self.constant(name, value), index], output, axis=0)
+        whole, scale = quantize(np.asarray(value))
+        table = self.constant(f"{name}_int8", whole, np.int8)
+        found = self.node("Gather", [table, index], f"{output}_int8", axis=0)
+        scales = self.constant(f"{name}_scale", scale)
+        found_scales = self.node("Gather", [scales, index], f"{output}_scale", axis=0)
+        found = self._as_float(found, f"{output}_whole")
+        return self.node("Mul", [found, found_scales], output)
+
+    def _as_float(self, value: str, output: str) -> str:
+        return self.node("Cast", [value], output, to=TensorProto.FLOAT)
 
     def node(
         self, kind: str, inputs: Sequence[str], outputs: str | Sequence[str], **attributes: Any
@@ -46,7 +74,16 @@ class _Graph:
         return names[-1]
 
 
-def build_graph(architecture: Architecture, state: Mapping[str, NDArray[np.float32]]) -> ModelProto:
+def quantize(matrix: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """`matrix` (…, columns) as whole numbers from -127 to 127 and a scale (…, 1) for each row."""
+    scale = np.abs(matrix).max(axis=-1, keepdims=True) / 127
+    scale[scale == 0] = 1  # a row of zeros
+    return np.rint(matrix / scale).astype(np.int8), scale.astype(np.float32)
+
+
+def build_graph(
+    architecture: Architecture, state: Mapping[str, NDArray[np.float32]], int8: bool = False
+) -> ModelProto:
     """Build the graph of a network, its parameters inside.
 
     Inputs `input_ids` int64 (batch, time) and `lengths` int64 (batch,), each at least 1;
@@ -57,15 +94,15 @@ def build_graph(architecture: Architecture, state: Mapping[str, NDArray[np.float
     Args:
         architecture: the sizes.
         state: the network's parameters by torch's names, float32.
+        int8: store every matrix in 8 bits; the promise then holds for the rounded matrices.
     """
-    graph = _Graph()
+    graph = _Graph(int8)
     graph.node("Transpose", ["input_ids"], "tokens", perm=[1, 0])  # (T, B)
-    table = graph.constant("embedding", state["embedding.weight"])
-    steps = graph.node("Gather", [table, "tokens"], "embedded", axis=0)  # (T, B, E)
+    steps = graph.rows("embedding", state["embedding.weight"], "tokens", "embedded")  # (T, B, E)
     if architecture.cell != "average":
         steps = _encode(graph, architecture, state, steps)  # (T, B, D), or (B, D) for `last`
     pooled = steps if architecture.pooling == "last" else _pool(graph, architecture, state, steps)
-    weight = graph.constant("head_weight", state["head.weight"])
+    weight = graph.matrix("head_weight", state["head.weight"])
     bias = graph.constant("head_bias", state["head.bias"])
     graph.node("Gemm", [pooled, weight, bias], "logits", transB=1)
 
@@ -114,8 +151,8 @@ def _encode(graph: _Graph, architecture: Architecture, state: Mapping[str, Any],
         suffixes = [f"l{layer}", f"l{layer}_reverse"][:directions]
         inputs = [
             steps,
-            graph.constant(f"layer{layer}_W", [gates(f"weight_ih_{s}") for s in suffixes]),
-            graph.constant(f"layer{layer}_R", [gates(f"weight_hh_{s}") for s in suffixes]),
+            graph.matrix(f"layer{layer}_W", [gates(f"weight_ih_{s}") for s in suffixes]),
+            graph.matrix(f"layer{layer}_R", [gates(f"weight_hh_{s}") for s in suffixes]),
             graph.constant(
                 f"layer{layer}_B",
                 [np.concatenate([gates(f"bias_ih_{s}"), gates(f"bias_hh_{s}")]) for s in suffixes],
@@ -155,7 +192,7 @@ def _pool(graph: _Graph, architecture: Architecture, state: Mapping[str, Any], s
     own = graph.node("Where", [within_states, steps, graph.constant("zero", 0.0)], "own_states")
     if architecture.pooling == "attention":
         projection = np.asarray(state["pooling.projection.weight"]).T
-        weight = graph.constant("attention_weight", projection)
+        weight = graph.matrix("attention_weight", projection)
         bias = graph.constant("attention_bias", state["pooling.projection.bias"])
         query = graph.constant("attention_query", state["pooling.query"])
         lowest = graph.constant("lowest", _LOWEST)

@@ -1,81 +1,181 @@
-"""Texts become labels and probabilities: a saved classifier, answering on onnxruntime alone."""
+"""Texts become labels and probabilities: a saved classifier, answering without torch."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from collections.abc import Set as AbstractSet
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nlp_rnn.classifier.batched import BatchedNetwork, usable_threads
 from nlp_rnn.classifier.bundle import Bundle, read_bundle
-from nlp_rnn.classifier.manifest import GRAPH
-from nlp_rnn.data.tokenizer import PAD_ID, encode
+from nlp_rnn.classifier.choice import Answer, check_choice, choose
+from nlp_rnn.classifier.runtime import RUNTIMES, start
+from nlp_rnn.classifier.step import StepNetwork
+from nlp_rnn.classifier.stream import Reader, TextStream
+from nlp_rnn.classifier.stream_pool import StreamPool
+from nlp_rnn.classifier.texts import chunks, strings
+from nlp_rnn.classifier.weights import unpack_weights
+from nlp_rnn.classifier.word_cache import WordCache
+from nlp_rnn.data.tokenizer import encode
 from nlp_rnn.errors import ClassifierError
 
 __all__ = ["TextClassifier"]
-
-# Texts whose token ids are in memory at a time.
-_CHUNK_TEXTS = 8192
-# A batch ends at this many texts or this many token places, padding included. More of either
-# gained no speed (LSTM and GRU, 128 hidden, one core) and costs memory.
-_BATCH_TEXTS = 64
-_BATCH_TOKENS = 16_384
 
 
 class TextClassifier:
     """A saved classifier with scikit-learn's manners; safe to share between threads.
 
+    Texts are any iterable of `str`, read a few thousand at a time. A classifier can be pickled
+    to another process: what travels is where its folder is and the checksum of its config.
+
     Promise: a text's probabilities do not depend on the texts beside it, on their order or on
     `threads`, beyond floating-point rounding.
     """
 
-    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
-        """Make a classifier of what `read_bundle` gave; `load` does both."""
+    def __init__(self, bundle: Bundle, threads: int | None = None, runtime: str = "onnx") -> None:
+        """Make a classifier of what `read_bundle` gave for `runtime`; `load` does both."""
         self.config: dict[str, Any] = bundle.config
         self.labels: list[str] = bundle.labels
         self.classes_: NDArray[np.str_] = np.array(bundle.labels, dtype=np.str_)
         self.num_parameters: int = bundle.architecture.parameter_counts()["total"]
+        self.runtime = runtime
+        self.location = os.path.abspath(bundle.folder)
         self._architecture = bundle.architecture
         self._tokenizer = bundle.tokenizer
-        self._threads = _usable_threads(threads)
-        self._session = _start(bundle)
+        self._words = WordCache(bundle.tokenizer)
+        self._given_threads = threads
+        self._network = BatchedNetwork(start(bundle, runtime), usable_threads(threads))
+        # a stream reads in one direction, and needs the parameters
+        self._weights = b"" if bundle.architecture.bidirectional else bundle.weights
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str], threads: int | None = None) -> "TextClassifier":
+    def load(
+        cls,
+        folder: str | os.PathLike[str],
+        threads: int | None = None,
+        runtime: str = "onnx",
+    ) -> "TextClassifier":
         """Load a classifier folder; `nlp_rnn.load` also takes MLflow URIs.
 
         Args:
             folder: holds config.json, tokenizer.json, model.safetensors and model.onnx.
             threads: batches that are answered at the same time; None means one a core. One
                 batch, and so one text, is always answered on one thread, which is fastest.
+            runtime: `onnx`; `int8`, the same network with its weights in 8 bits, where the
+                folder holds it; `torch`, which needs the whole of nlp_rnn.
 
         Raises:
-            ClassifierError: the folder holds no classifier, or a changed or newer one.
+            ClassifierError: the folder holds no classifier, or a changed or newer one, or the
+                runtime is not to be had.
         """
-        return cls(read_bundle(Path(folder)), threads)
+        if runtime not in RUNTIMES:
+            raise ClassifierError(f"runtime is {runtime!r}; there are {', '.join(RUNTIMES)}.")
+        return cls(read_bundle(Path(folder), runtime), threads, runtime)
 
-    def predict(self, texts: Iterable[str]) -> list[str]:
+    @overload
+    def predict(self, texts: Iterable[str], *, windows: bool = ...) -> list[str]: ...
+    @overload
+    def predict(
+        self, texts: Iterable[str], *, threshold: float, windows: bool = ...
+    ) -> list[str | None]: ...
+    @overload
+    def predict(
+        self,
+        texts: Iterable[str],
+        *,
+        top_k: int,
+        threshold: float | None = ...,
+        windows: bool = ...,
+    ) -> list[list[tuple[str, float]]]: ...
+
+    def predict(
+        self,
+        texts: Iterable[str],
+        *,
+        top_k: int | None = None,
+        threshold: float | None = None,
+        windows: bool = False,
+    ) -> list[Any]:
         """The most probable label of each text.
 
-        Raises:
-            ClassifierError: `texts` is one text, or one of them is no `str`.
-        """
-        return [self.labels[index] for index in self.predict_proba(texts).argmax(axis=1)]
+        Args:
+            texts: any iterable of `str`.
+            top_k: answer each text with its `top_k` most probable labels instead, as a list of
+                (label, probability), the most probable first.
+            threshold: a label less probable than this is none: the answer is None, or with
+                `top_k` the label is left out.
+            windows: as for `predict_proba`.
 
-    def predict_proba(self, texts: Iterable[str]) -> NDArray[np.float32]:
+        Raises:
+            ClassifierError: `texts` is one text, or one of them is no `str`; `top_k`,
+                `threshold` or `windows` could have no effect.
+        """
+        return list(self.predict_iter(texts, top_k=top_k, threshold=threshold, windows=windows))
+
+    def predict_iter(
+        self,
+        texts: Iterable[str],
+        *,
+        top_k: int | None = None,
+        threshold: float | None = None,
+        windows: bool = False,
+    ) -> Iterator[Answer]:
+        """As `predict`, an answer at a time: for more texts than fit into memory."""
+        check_choice(top_k, threshold, len(self.labels))
+        rows = self.predict_proba_iter(texts, windows=windows)
+        return (choose(row, self.labels, top_k, threshold) for row in rows)
+
+    def predict_proba(self, texts: Iterable[str], *, windows: bool = False) -> NDArray[np.float32]:
         """Probabilities float32 (n, C) of n texts; columns as in `classes_`, each row sums to 1.
+
+        Args:
+            texts: any iterable of `str`.
+            windows: read a text that is longer than `max_length` whole, in windows of at most
+                `max_length` tokens whose sizes differ by at most one, and give the mean of
+                their probabilities weighted by tokens. False reads its beginning.
 
         Raises:
             ClassifierError: as `predict`.
         """
-        logits = self._logits(_strings(texts, "texts"))
-        # the largest becomes exp(0) = 1, so that nothing overflows
-        weights = np.exp(logits - logits.max(axis=1, keepdims=True), dtype=np.float64)
-        shares: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
-        return shares.astype(np.float32)
+        parts = list(self._answers(texts, windows))
+        if len(parts) == 1:
+            return parts[0]
+        return np.concatenate([np.empty((0, len(self.labels)), np.float32), *parts])
+
+    def predict_proba_iter(
+        self, texts: Iterable[str], *, windows: bool = False
+    ) -> Iterator[NDArray[np.float32]]:
+        """As `predict_proba`, a row (C,) at a time: for more texts than fit into memory."""
+        answers = self._answers(texts, windows)
+        return (row for part in answers for row in part)
+
+    def stream(self, *, threshold: float | None = None, state: str | None = None) -> TextStream:
+        """Read one text as it comes, with probabilities after every token.
+
+        Args:
+            threshold: stop reading at the token after which a label is as probable.
+            state: what `TextStream.to_json` gave, to go on there.
+
+        Raises:
+            ClassifierError: the network reads from both ends; `threshold` is no probability;
+                `state` is not that of a stream of this classifier.
+        """
+        check_choice(None, threshold, len(self.labels))
+        stream = TextStream(self._reader, threshold)
+        if state is not None:
+            stream.restore(state)
+        return stream
+
+    def stream_pool(self) -> StreamPool:
+        """Read many texts as they come, the tokens of one step together.
+
+        Raises:
+            ClassifierError: the network reads from both ends.
+        """
+        return StreamPool(self._reader)
 
     def score(self, texts: Iterable[str], labels: Iterable[str]) -> float:
         """Accuracy of `predict(texts)` against the true `labels`, between 0 and 1.
@@ -83,13 +183,14 @@ class TextClassifier:
         Raises:
             ClassifierError: as `predict`; no text; not one label a text.
         """
-        texts, truth = _strings(texts, "texts"), _strings(labels, "labels")
-        if not texts or len(texts) != len(truth):
+        truth = list(strings(labels, "labels"))
+        predicted = self.predict(texts)
+        if not predicted or len(predicted) != len(truth):
             raise ClassifierError(
-                f"score needs one label a text and at least one text; found {len(texts)} texts "
-                f"and {len(truth)} labels."
+                f"score needs one label a text and at least one text; found {len(predicted)} "
+                f"texts and {len(truth)} labels."
             )
-        right = [a == b for a, b in zip(self.predict(texts), truth, strict=True)]
+        right = [a == b for a, b in zip(predicted, truth, strict=True)]
         return sum(right) / len(right)
 
     def token_counts(self, texts: Iterable[str]) -> NDArray[np.int64]:
@@ -98,42 +199,54 @@ class TextClassifier:
         Raises:
             ClassifierError: as `predict`.
         """
-        checked = _strings(texts, "texts")
         counts: list[int] = []
-        for start in range(0, len(checked), _CHUNK_TEXTS):
-            ids = encode(self._tokenizer, checked[start : start + _CHUNK_TEXTS])
-            counts.extend(map(len, ids))
+        for chunk in chunks(strings(texts, "texts")):
+            counts.extend(map(len, self._words.encode(chunk)))
         return np.array(counts, dtype=np.int64)
 
-    def _logits(self, texts: list[str]) -> NDArray[np.float32]:
-        """Logits (n, C) in the order of `texts`."""
-        logits = np.empty((len(texts), len(self.labels)), np.float32)
-        for start in range(0, len(texts), _CHUNK_TEXTS):
-            ids = encode(self._tokenizer, texts[start : start + _CHUNK_TEXTS])
-            batches = list(_batches([len(tokens) for tokens in ids]))
+    def vocabulary(self) -> list[str]:
+        """The tokens in the order of their ids, as the tokenizer writes them."""
+        known: dict[str, int] = self._tokenizer.get_vocab()
+        return sorted(known, key=lambda token: known[token])
 
-            def answer(
-                rows: NDArray[np.int64], ids: list[list[int]] = ids, start: int = start
-            ) -> None:
-                logits[start + rows] = self._run([ids[row] for row in rows])
+    def _answers(self, texts: Iterable[str], windows: bool) -> Iterator[NDArray[np.float32]]:
+        """Probabilities (n, C) of one chunk of texts after the other."""
+        checked = strings(texts, "texts")
+        answer = self._windowed if windows else self._plain
+        if windows and self.config["max_length"] is None:
+            raise ClassifierError(
+                "This classifier reads texts of any length whole; windows=True would do nothing."
+            )
+        return (answer(chunk) for chunk in chunks(checked))
 
-            if len(batches) == 1 or self._threads == 1:
-                for rows in batches:
-                    answer(rows)
-            else:
-                with ThreadPoolExecutor(min(self._threads, len(batches))) as pool:
-                    list(pool.map(answer, batches))
-        return logits
+    def _plain(self, texts: list[str]) -> NDArray[np.float32]:
+        return self._network.probabilities(self._words.encode(texts))
 
-    def _run(self, ids: list[list[int]]) -> NDArray[np.float32]:
-        """Logits (B, C) of one batch of token ids."""
-        lengths = np.array([len(tokens) for tokens in ids], dtype=np.int64)
-        input_ids = np.full((len(ids), lengths.max()), PAD_ID, dtype=np.int64)
-        for row, tokens in enumerate(ids):
-            input_ids[row, : len(tokens)] = tokens
-        logits: NDArray[np.float32]
-        (logits,) = self._session.run(["logits"], {"input_ids": input_ids, "lengths": lengths})
-        return logits
+    def _windowed(self, texts: list[str]) -> NDArray[np.float32]:
+        ids = encode(self._uncut_tokenizer, texts)
+        return self._network.windowed(ids, self.config["max_length"])
+
+    @cached_property
+    def _uncut_tokenizer(self) -> Any:
+        # a copy: cutting is a state of the tokenizer, which other threads are using
+        uncut = type(self._tokenizer).from_str(self._tokenizer.to_str())
+        uncut.no_truncation()
+        return uncut
+
+    @cached_property
+    def _reader(self) -> Reader:
+        if not self._weights:
+            raise ClassifierError(
+                "This classifier reads texts from both ends, so it has no answer before a text "
+                "ends.\nTrain one that has: nlp-rnn train experiment=streaming"
+            )
+        network = StepNetwork(self._architecture, unpack_weights(self._weights))
+        return Reader(network, self._uncut_tokenizer, self.labels, self.config["checksum"])
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        """For another process: where to load it from, and what must be there."""
+        known = (self.location, self.config["checksum"], self._given_threads, self.runtime)
+        return _load_again, known
 
     def __repr__(self) -> str:
         sizes = self._architecture
@@ -151,91 +264,14 @@ class TextClassifier:
         )
 
 
-def _usable_threads(threads: int | None) -> int:
-    if threads is None:
-        # what this process may use, which in a container or under taskset is less than the machine
-        if hasattr(os, "sched_getaffinity"):
-            return len(os.sched_getaffinity(0))
-        return os.cpu_count() or 1
-    if type(threads) is not int or threads < 1:
-        raise ClassifierError(f"threads is {threads!r}; type a whole number from 1, or None.")
-    return threads
+def _load_again(location: str, checksum: str, threads: int | None, runtime: str) -> TextClassifier:
+    """The classifier that another process pickled."""
+    import nlp_rnn
 
-
-def _start(bundle: Bundle) -> Any:
-    """An onnxruntime session on the graph, tried once on the highest token id."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    # Threads inside one batch made every size slower than one; batches run side by side instead.
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what fails is raised, not printed
-    last = np.array([[bundle.architecture.vocab_size - 1]], dtype=np.int64)
-    try:
-        session = onnxruntime.InferenceSession(
-            bundle.graph, options, providers=["CPUExecutionProvider"]
+    classifier = nlp_rnn.load(location, threads, runtime)
+    if classifier.config["checksum"] != checksum:
+        raise ClassifierError(
+            f"{location} holds another classifier than the one that was pickled.\n"
+            "Load it where it is used: nlp_rnn.load(location)."
         )
-        inputs = {"input_ids": last, "lengths": np.array([1], dtype=np.int64)}
-        (logits,) = session.run(["logits"], inputs)
-    except Exception as error:  # onnxruntime's errors have no common class
-        reason = " ".join(str(error).split())[:160]
-        raise ClassifierError(
-            f"onnxruntime {onnxruntime.__version__} cannot run {bundle.folder / GRAPH}: {reason}\n"
-            "Install the newest onnxruntime, or fetch the classifier folder again."
-        ) from error
-    if logits.shape != (1, len(bundle.labels)) or logits.dtype != np.float32:
-        raise ClassifierError(
-            f"{bundle.folder / GRAPH} answers {logits.dtype} {logits.shape}, not one number for "
-            f"each of {len(bundle.labels)} labels.\nFetch the classifier folder again."
-        )
-    return session
-
-
-def _batches(lengths: list[int]) -> Iterator[NDArray[np.int64]]:
-    """Rows of texts of similar length, longest first, so that memory is asked for once."""
-    order = np.argsort(np.negative(lengths), kind="stable")
-    start = 0
-    while start < len(order):
-        longest = lengths[order[start]]
-        size = max(1, min(_BATCH_TEXTS, _BATCH_TOKENS // longest))
-        yield order[start : start + size]
-        start += size
-
-
-def _strings(values: Iterable[str], name: str) -> list[str]:
-    """`values` as a list, after checking that they are a sequence of `str`."""
-    if isinstance(values, str | bytes):
-        raise ClassifierError(
-            f"{name} is one {type(values).__name__}, not a list of str.\n"
-            "Put a single one into a list: [text]."
-        )
-    if hasattr(values, "columns"):
-        raise ClassifierError(
-            f"{name} is a table with the columns {', '.join(map(str, values.columns))}.\n"
-            'Give one of them: predict(table["text"]).'
-        )
-    if isinstance(values, Mapping | AbstractSet):
-        raise ClassifierError(
-            f"{name} is {type(values).__name__}, not a list of str.\n"
-            "Give a list; its order is the order of the answers."
-        )
-    try:
-        strings = list(values)
-    except TypeError:
-        raise ClassifierError(
-            f"{name} is {type(values).__name__}, not a list of str.\n"
-            "Put a text into a list: [text]."
-        ) from None
-    for position, value in enumerate(strings):
-        if not isinstance(value, str):
-            raise ClassifierError(
-                f"{name}[{position}] is {type(value).__name__} {_shortened(value)}, not a str.\n"
-                "Drop it, or turn it into text first."
-            )
-    return strings
-
-
-def _shortened(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:40] + "…"
+    return classifier

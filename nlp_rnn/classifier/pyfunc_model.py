@@ -4,8 +4,10 @@ This is the code file of the logged model (MLflow's "models from code"): MLflow 
 model is loaded, with the classifier folder as the artifact `classifier`.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
@@ -19,7 +21,11 @@ __all__ = ["ClassifierModel"]
 
 
 class ClassifierModel(PythonModel):  # type: ignore[misc]
-    """Answers with one row a text: `label` and `score`, the probability of that label."""
+    """Answers with one row a text: `label` and `score`, the probability of that label.
+
+    With the parameter `top_k` also `labels` and `scores`, lists of the most probable; with
+    `probabilities` also a column of that name, the probability of every label.
+    """
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the classifier folder."""
@@ -28,43 +34,73 @@ class ClassifierModel(PythonModel):  # type: ignore[misc]
     def predict(
         self,
         context: PythonModelContext,
+        # a list, an array, a series or a dict too: with another hint MLflow would check it
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
-        """Answer the texts in the one column that the signature lets through.
+        """Answer the texts in whatever MLflow passes on.
 
         Raises:
             MlflowException: of the kind that a server answers with status 400.
         """
         try:
-            texts = _texts(model_input)
-            probabilities = self.classifier.predict_proba(texts)
+            return self._answer(model_input, params or {})
         except ClassifierError as error:
             raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from error
-        best = probabilities.argmax(axis=1)
-        return pd.DataFrame(
-            {
-                "label": [self.classifier.labels[index] for index in best],
-                "score": probabilities.max(axis=1),
-            },
-            # a table's rows keep their names, so that the answers can be joined to it
-            index=model_input.index if len(model_input) == len(texts) else None,
-        )
+
+    def _answer(self, model_input: Any, params: dict[str, Any]) -> pd.DataFrame:
+        texts, index = _texts(model_input)
+        labels = self.classifier.labels
+        top_k = _top_k(params.get("top_k", 0), len(labels))
+        probabilities = self.classifier.predict_proba(texts)
+        order = np.argsort(-probabilities, axis=1, kind="stable")
+        best = order[:, 0]
+        answers: dict[str, Any] = {
+            "label": [labels[place] for place in best],
+            "score": probabilities.max(axis=1),
+        }
+        if top_k:
+            most = order[:, :top_k]
+            answers["labels"] = [[labels[place] for place in row] for row in most]
+            answers["scores"] = np.take_along_axis(probabilities, most, axis=1).tolist()
+        if params.get("probabilities", False):
+            answers["probabilities"] = [
+                dict(zip(labels, row, strict=True)) for row in probabilities.tolist()
+            ]
+        # a table's rows keep their names, so that the answers can be joined to it
+        return pd.DataFrame(answers, index=index)
 
 
-def _texts(model_input: pd.DataFrame) -> list[Any]:
-    """The texts in a table that MLflow made of a list, a dict, an array, a series or a table."""
-    column = model_input.columns[0]
-    # MLflow keeps the first column of a table, whatever it is; a list has the column 0.
-    if isinstance(column, str) and column != "text":
+def _top_k(value: Any, num_labels: int) -> int:
+    if not isinstance(value, int | np.integer) or not 0 <= value <= num_labels:
         raise ClassifierError(
-            f'The first column is {column!r}, not "text".\n'
-            'Give a list of str, or a table whose first column is "text".'
+            f"top_k is {value!r}; this classifier has {num_labels} labels, so send a whole number "
+            f"from 1 to {num_labels}, or 0 for none."
         )
-    texts: list[Any] = model_input[column].tolist()
-    if len(texts) == 1 and isinstance(texts[0], list):  # {"text": [...]}, as MLflow passes it on
-        return texts[0]
-    return texts
+    return int(value)
+
+
+def _texts(given: Any) -> tuple[Any, Any]:
+    """The texts in what was sent, unchecked, and the names of their rows if they have some."""
+    if isinstance(given, pd.Series):
+        return given.tolist(), given.index
+    if isinstance(given, np.ndarray):
+        # a column of a table is a matrix that is one wide
+        return (given[:, 0] if given.ndim == 2 and given.shape[1] == 1 else given).tolist(), None
+    if not isinstance(given, pd.DataFrame | Mapping):
+        return given, None
+    columns = [str(column) for column in given]
+    index = given.index if isinstance(given, pd.DataFrame) else None
+    name: Any = "text"
+    if list(given) == [0]:  # a list that MLflow made a table of
+        name = 0
+    elif columns.count("text") != 1:
+        raise ClassifierError(
+            f'There is no column "text"; found {", ".join(columns[:20]) or "none"}.\n'
+            'Send a list of str, or a table with the column "text".'
+        )
+    texts = given[name]
+    return (texts.tolist() if hasattr(texts, "tolist") else texts), index
 
 
 set_model(ClassifierModel())

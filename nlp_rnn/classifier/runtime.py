@@ -1,0 +1,92 @@
+"""The parts of a classifier folder become a function from token ids to logits: a runtime."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlp_rnn.classifier.bundle import Bundle
+from nlp_rnn.classifier.manifest import GRAPH, INT8_GRAPH
+from nlp_rnn.classifier.weights import unpack_weights
+from nlp_rnn.errors import ClassifierError
+
+__all__ = ["RUNTIMES", "Runtime", "start"]
+
+Runtime = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
+"""Token ids int64 (B, T) and lengths int64 (B,) become logits float32 (B, C); thread-safe."""
+
+RUNTIMES = ("onnx", "int8", "torch")
+
+
+def start(bundle: Bundle, runtime: str) -> Runtime:
+    """The network of `bundle` in the runtime that it was read for, tried on the highest token id.
+
+    Raises:
+        ClassifierError: the runtime is not installed, or cannot run what the folder holds.
+    """
+    return _start_torch(bundle) if runtime == "torch" else _start_onnx(bundle, runtime)
+
+
+def _start_onnx(bundle: Bundle, runtime: str) -> Runtime:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    # Threads inside one batch made every size slower than one; batches run side by side instead.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what fails is raised, not printed
+    path = bundle.folder / (INT8_GRAPH if runtime == "int8" else GRAPH)
+    last = np.array([[bundle.architecture.vocab_size - 1]], dtype=np.int64)
+    try:
+        session: Any = onnxruntime.InferenceSession(
+            bundle.graph, options, providers=["CPUExecutionProvider"]
+        )
+        inputs = {"input_ids": last, "lengths": np.array([1], dtype=np.int64)}
+        (logits,) = session.run(["logits"], inputs)
+    except Exception as error:  # onnxruntime's errors have no common class
+        reason = " ".join(str(error).split())[:160]
+        raise ClassifierError(
+            f"onnxruntime {onnxruntime.__version__} cannot run {path}: {reason}\n"
+            "Install the newest onnxruntime, or fetch the classifier folder again."
+        ) from error
+    if logits.shape != (1, len(bundle.labels)) or logits.dtype != np.float32:
+        raise ClassifierError(
+            f"{path} answers {logits.dtype} {logits.shape}, not one number for "
+            f"each of {len(bundle.labels)} labels.\nFetch the classifier folder again."
+        )
+    # it keeps the whole file for a change of providers, which never comes
+    session._model_bytes = None
+    outputs = ["logits"]
+
+    def run(input_ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
+        answer: NDArray[np.float32]
+        (answer,) = session.run(outputs, {"input_ids": input_ids, "lengths": lengths})
+        return answer
+
+    return run
+
+
+def _start_torch(bundle: Bundle) -> Runtime:
+    try:
+        import torch
+
+        from nlp_rnn.model.network import TextNetwork
+    except ImportError as error:
+        raise ClassifierError(
+            f'runtime="torch" needs the whole of nlp_rnn, and {error.name} is not installed.\n'
+            'Type pip install nlp_rnn, or leave runtime at "onnx".'
+        ) from error
+    network = TextNetwork(bundle.architecture).eval()
+    network.load_state_dict(
+        {name: torch.tensor(value) for name, value in unpack_weights(bundle.weights).items()}
+    )
+
+    def run(input_ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            answer: NDArray[np.float32] = network(
+                torch.from_numpy(input_ids), torch.from_numpy(lengths)
+            ).numpy()
+        return answer
+
+    return run

@@ -1,0 +1,52 @@
+"""The curve tells what a stream with each threshold does, and the threshold is chosen from it."""
+
+from pathlib import Path
+
+import pytest
+
+from nlp_rnn.classifier.earliness import EarlyExit, choose_threshold, early_exits
+from nlp_rnn.classifier.predictor import TextClassifier
+from nlp_rnn.errors import ClassifierError
+from tests.tiny_classifier import save_tiny, tiny_texts
+
+
+def test_every_point_is_what_streams_with_that_threshold_do(tmp_path: Path) -> None:
+    classifier = TextClassifier.load(save_tiny(tmp_path / "c", bidirectional=False))
+    texts = [text for text in tiny_texts(40) if len(text.split()) <= 40]  # not cut
+    labels = classifier.predict(texts)
+    thresholds = (0.4, 0.6, 0.8, 1.0)
+    curve = early_exits(classifier, texts, labels, thresholds)
+    assert [point.threshold for point in curve] == list(thresholds)
+    for point in curve:
+        right, read = 0, 0.0
+        for text, label in zip(texts, labels, strict=True):
+            stream = classifier.stream(threshold=point.threshold)
+            stream.read(text)
+            stream.finish()
+            right += stream.label == label
+            read += stream.num_tokens / max(len(text.split()), 1)
+        assert point.accuracy == pytest.approx(right / len(texts))
+        assert point.tokens_read == pytest.approx(read / len(texts))
+    assert curve[0].tokens_read < 1
+    assert (curve[-1].accuracy, curve[-1].tokens_read) == (1.0, 1.0)
+    assert [p.tokens_read for p in curve] == sorted(p.tokens_read for p in curve)
+
+
+def test_the_threshold_reads_least_for_what_it_may_lose() -> None:
+    curve = [EarlyExit(0.5, 0.8, 0.3), EarlyExit(0.8, 0.89, 0.5), EarlyExit(0.9, 0.9, 0.7)]
+    assert choose_threshold(curve) == 0.8
+    assert choose_threshold(curve, loss=0) == 0.9
+    assert choose_threshold(curve, loss=0.1) == 0.5
+    with pytest.raises(ClassifierError, match="at least one"):
+        choose_threshold([])
+
+
+def test_what_has_no_curve(tmp_path: Path) -> None:
+    one = TextClassifier.load(save_tiny(tmp_path / "one", bidirectional=False))
+    both = TextClassifier.load(save_tiny(tmp_path / "both"))
+    with pytest.raises(ClassifierError, match="1 texts and 0 labels"):
+        early_exits(one, ["w2"], [])
+    with pytest.raises(ClassifierError, match="0 texts"):
+        early_exits(one, [], [])
+    with pytest.raises(ClassifierError, match="experiment=streaming"):
+        early_exits(both, ["w2"], ["bad"])

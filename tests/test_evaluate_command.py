@@ -1,0 +1,128 @@
+"""A saved classifier is tested on any labelled data, and says so as text and as JSON."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import nlp_rnn
+from nlp_rnn.cli import main
+from nlp_rnn.tracking.artifacts import read_predictions
+from tests.tiny_classifier import save_tiny, tiny_texts
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NLP_RNN_CACHE", str(tmp_path / "cache"))
+    save_tiny(tmp_path / "classifier")
+    return tmp_path
+
+
+def labelled(path: Path, number: int, seed: int = 0, wrong: int = 0) -> list[str]:
+    """A csv file with the labels that the classifier gives, but for the first `wrong`."""
+    texts = [text or "w2" for text in tiny_texts(number, seed)]
+    labels = nlp_rnn.load("classifier").predict(texts)
+    others = {"bad": "fair", "fair": "good", "good": "bad"}
+    labels[:wrong] = [others[label] for label in labels[:wrong]]
+    pd.DataFrame({"review": texts, "stars": labels}).to_csv(path, index=False)
+    return labels
+
+
+WORDS = ["data=files", "data.text=review", "data.label=stars"]
+
+
+def scores(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    capsys.readouterr()
+    assert main(["evaluate", "classifier", *WORDS, *words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_every_row_of_a_file_is_tested(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labelled(here / "more.csv", 90, wrong=9)
+    found = scores(capsys, "data.path=more.csv", "--output", "scores.json")
+    assert (found["texts"], found["split"]) == (90, "all")
+    assert found["accuracy"] == pytest.approx(0.9)
+    low, high = found["accuracy_interval_95"]
+    assert low < 0.9 < high
+    assert json.loads((here / "scores.json").read_text()) == found
+    assert main(["evaluate", "classifier", *WORDS, "data.path=more.csv"]) == 0
+    told = capsys.readouterr().out
+    assert "more, all: 90 texts\naccuracy 0.9000" in told
+    assert "precision" in told
+
+
+def test_the_test_split_is_tested_where_there_is_one(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "data").mkdir()
+    labelled(here / "data" / "train.csv", 60)
+    labels = labelled(here / "data" / "test.csv", 40, seed=1, wrong=10)
+    found = scores(capsys, "data.path=data", "--predictions", "answers.parquet")
+    assert (found["texts"], found["split"], found["accuracy"]) == (40, "test", 0.75)
+    answers = read_predictions(here / "answers.parquet")
+    assert [answers.label_names[each] for each in answers.labels] == labels
+    assert float((answers.labels == answers.predictions).mean()) == 0.75
+    assert scores(capsys, "data.path=data", "--split", "train")["accuracy"] == 1.0
+    assert scores(capsys, "data.path=data", "--split", "all")["texts"] == 100
+    windows = scores(capsys, "data.path=data", "--windows")
+    assert windows["texts"] == 40
+    torch = scores(capsys, "data.path=data", "--runtime", "torch", "--threads", "1")
+    assert torch["accuracy"] == 0.75
+
+
+def test_labels_are_matched_by_name(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    texts = [text or "w2" for text in tiny_texts(40)]
+    said = nlp_rnn.load("classifier").predict(texts)
+    two = pd.DataFrame({"review": texts, "stars": said})
+    two = two[two.stars != said[0]]
+    assert 1 < two.stars.nunique() + 1
+    two.to_csv("two.csv", index=False)
+    assert scores(capsys, "data.path=two.csv")["accuracy"] == 1.0
+    strange = pd.DataFrame({"review": texts, "stars": ["bad", "strange"] * 20})
+    strange.to_csv("strange.csv", index=False)
+    assert main(["evaluate", "classifier", *WORDS, "data.path=strange.csv"]) == 1
+    told = capsys.readouterr().err
+    assert "does not know: strange.\nIt knows: bad, fair, good." in told
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "evaluate needs a classifier and data"),
+        (["classifier"], "evaluate needs a classifier and data"),
+        (["classifier", "more.csv"], "evaluate needs a classifier and data"),
+        (["classifier", "data=files", "data.path=nowhere.csv"], "no file or folder"),
+        (["classifier", "data=files", "model=lstm"], "model=lstm was not understood here"),
+        (["classifier", "data=filse"], "There is no data=filse; there are"),
+        (["classifier", "data=files", "data.limit=5"], "here it would do nothing"),
+        (["classifier", "data=files", "data.pth=x"], "There is no key data.pth"),
+        (["classifier", "data=files"], "data.path must be given"),
+        (["classifier", "data=stories", "--split", "dev"], "--split is 'dev'"),
+        (["nowhere", "data=stories"], "nowhere is not there"),
+    ],
+)
+def test_wrong_words(
+    here: Path, capsys: pytest.CaptureFixture[str], words: list[str], told: str
+) -> None:
+    assert main(["evaluate", *words]) in (1, 2)
+    error = capsys.readouterr().err
+    assert told in error
+    assert len(error.splitlines()) <= 2
+    assert sorted(os.listdir(here)) == ["classifier"]
+
+
+def test_rows_and_scores_are_those_of_the_classifier(here: Path) -> None:
+    labelled(here / "more.csv", 50, wrong=5)
+    words = [*WORDS, "data.path=more.csv", "--predictions", "p.parquet"]
+    assert main(["evaluate", "classifier", *words]) == 0
+    answers = read_predictions(here / "p.parquet")
+    table = pd.read_csv("more.csv", keep_default_na=False)
+    texts = [table.review[row] for row in answers.rows]
+    np.testing.assert_allclose(
+        answers.probabilities, nlp_rnn.load("classifier").predict_proba(texts), atol=1e-6
+    )

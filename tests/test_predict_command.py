@@ -1,0 +1,439 @@
+"""Tables in files and pipes come back with answers beside their rows, interrupted or not."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+import nlp_rnn
+from nlp_rnn.classifier.predictor import TextClassifier
+from nlp_rnn.cli import main
+from nlp_rnn.commands import tables
+from tests.tiny_classifier import save_tiny, tiny_texts
+
+TEXTS = ["w2 w3", 'w5, "w9"\nw7', "", "\tw4 \x85w6", "w8 😀", "\r\n w9"]
+ROWS = [{"id": number, "text": text, "who": f"é{number}"} for number, text in enumerate(TEXTS)]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    return str(save_tiny(tmp_path / "classifier"))
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    kind = path.suffix[1:]
+    if kind == "parquet":
+        parquet.write_table(pa.Table.from_pylist(rows), path)
+    elif kind == "jsonl":
+        lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+        path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="")
+    elif kind == "txt":
+        path.write_text("".join(f"{row['text']}\n" for row in rows), encoding="utf-8")
+    else:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]), delimiter=tables.DELIMITERS[kind])
+            writer.writeheader()
+            writer.writerows(rows)
+    return path
+
+
+def read(path: Path | io.BytesIO, kind: str = "") -> list[dict[str, Any]]:
+    kind = kind or path.suffix[1:]  # type: ignore[union-attr]
+    data = path.getvalue() if isinstance(path, io.BytesIO) else path.read_bytes()
+    if kind == "parquet":
+        return parquet.read_table(pa.BufferReader(data)).to_pylist()
+    if kind == "jsonl":
+        return [json.loads(line) for line in data.decode().split("\n")[:-1]]
+    reader = csv.DictReader(
+        io.StringIO(data.decode(), newline=""), delimiter=tables.DELIMITERS[kind]
+    )
+    return list(reader)
+
+
+def expected(folder: str, texts: list[str]) -> list[tuple[str, float]]:
+    classifier = nlp_rnn.load(folder)
+    rows = classifier.predict_proba(texts)
+    return [
+        (label, pytest.approx(float(row.max()), abs=1e-5))
+        for label, row in zip(classifier.predict(texts), rows, strict=True)
+    ]
+
+
+def found(rows: list[dict[str, Any]]) -> list[tuple[str, float]]:
+    return [(row["label"], float(row["score"])) for row in rows]
+
+
+@pytest.mark.parametrize("source", ["csv", "tsv", "jsonl", "parquet"])
+@pytest.mark.parametrize("target", ["csv", "tsv", "jsonl", "parquet"])
+def test_every_kind_becomes_every_other(
+    folder: str, tmp_path: Path, source: str, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "CHUNK_ROWS", 4)
+    given = write(tmp_path / f"in.{source}", ROWS)
+    out = tmp_path / f"out.{target}"
+    assert main(["predict", folder, "--input", str(given), "--output", str(out)]) == 0
+    rows = read(out)
+    assert found(rows) == expected(folder, TEXTS)
+    assert [list(row) for row in rows] == [["id", "text", "who", "label", "score"]] * len(ROWS)
+    # what csv has no types for is text, everything else is what it was
+    typed = source in ("jsonl", "parquet") and target in ("jsonl", "parquet")
+    for row, before in zip(rows, ROWS, strict=True):
+        assert {name: row[name] for name in before} == (
+            before if typed else {name: str(value) for name, value in before.items()}
+        )
+    assert sorted(os.listdir(tmp_path)) == sorted(["classifier", given.name, out.name])
+
+
+def test_probabilities_of_every_class(folder: str, tmp_path: Path) -> None:
+    given = write(tmp_path / "in.csv", ROWS)
+    words = ["predict", folder, "--input", str(given), "--proba"]
+    for kind in ("csv", "parquet"):
+        assert main([*words, "--output", f"out.{kind}"]) == 0
+        rows = read(tmp_path / f"out.{kind}")
+        shares = [[float(r[f"probability_{c}"]) for c in ("bad", "fair", "good")] for r in rows]
+        np.testing.assert_allclose(shares, nlp_rnn.load(folder).predict_proba(TEXTS), atol=1e-5)
+        assert [float(row["score"]) for row in rows] == [max(row) for row in shares]
+
+
+def test_texts_that_are_typed(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", folder, "w2 w3", "", "--", "--proba"]) == 0
+    lines = capsys.readouterr().out.split("\n")
+    for line, text, (label, score) in zip(
+        lines, ["w2 w3", "", "--proba"], expected(folder, ["w2 w3", "", "--proba"]), strict=False
+    ):
+        assert line.split("\t")[0::2] == [label, text]
+        assert float(line.split("\t")[1]) == pytest.approx(score.expected, abs=1e-4)
+    assert main(["predict", folder, "w2", "--threshold", "1"]) == 0
+    assert capsys.readouterr().out.startswith("\t0.")
+    assert main(["predict", folder, "w2", "--output", "one.jsonl", "--proba"]) == 0
+    (row,) = read(Path("one.jsonl"))
+    assert list(row)[:3] == ["text", "label", "score"]
+
+
+def run(words: list[str], given: bytes) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", "nlp_rnn", "predict", *words], input=given, capture_output=True
+    )
+
+
+def test_pipes(folder: str, tmp_path: Path) -> None:
+    done = run([folder], b"w2 w3\r\n\nw9")
+    assert (done.returncode, done.stderr) == (0, b"")
+    lines = [line.split("\t") for line in done.stdout.decode().split("\n")[:-1]]
+    assert [line[2] for line in lines] == ["w2 w3", "", "w9"]
+    assert [line[0] for line in lines] == [e[0] for e in expected(folder, ["w2 w3", "", "w9"])]
+    for kind in ("csv", "jsonl"):
+        given = write(tmp_path / f"in.{kind}", ROWS)
+        done = run([folder, "--input", "-", "--format", kind, "--proba"], given.read_bytes())
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert found(read(io.BytesIO(done.stdout), kind)) == expected(folder, TEXTS)
+    done = run([folder, "--input", str(write(tmp_path / "in.parquet", ROWS))], b"")
+    assert found(read(io.BytesIO(done.stdout), "jsonl")) == expected(folder, TEXTS)
+    done = run([folder, "--output", "out.csv"], b"w2\nw3\n")
+    assert done.returncode == 0
+    assert b"2 rows in out.csv" in done.stderr
+    assert found(read(tmp_path / "out.csv")) == expected(folder, ["w2", "w3"])
+
+
+def test_who_stops_reading_ends_it_quietly(folder: str, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("w2 w3\n" * 50_000)
+    program = f"{sys.executable} -m nlp_rnn predict {folder} --input in.txt | head -1"
+    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True)
+    assert done.stdout.endswith("w2 w3\n")
+    assert done.stderr == ""
+
+
+# Going on after an interruption
+
+
+@pytest.mark.parametrize("source", ["csv", "jsonl", "parquet", "txt"])
+@pytest.mark.parametrize("target", ["csv", "jsonl", "parquet"])
+def test_an_interrupted_output_is_gone_on_with(
+    folder: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    source: str,
+    target: str,
+) -> None:
+    monkeypatch.setattr(tables, "CHUNK_ROWS", 10)
+    rows = [{"n": i, "text": text} for i, text in enumerate(tiny_texts(57))]
+    given = write(tmp_path / f"in.{source}", rows)
+    words = ["predict", folder, "--input", str(given), "--proba"]
+    assert main([*words, "--output", f"whole.{target}"]) == 0
+    out = tmp_path / f"out.{target}"
+    out.write_text("what was there before")
+    answered: list[int] = []
+    answer = TextClassifier.predict_proba
+
+    def fails_at_the_fourth(self: TextClassifier, texts: Any, **options: Any) -> Any:
+        if len(answered) == 3:
+            raise KeyboardInterrupt
+        answered.append(len(texts))
+        return answer(self, texts, **options)
+
+    monkeypatch.setattr(TextClassifier, "predict_proba", fails_at_the_fourth)
+    assert main([*words, "--output", str(out)]) == 130
+    assert out.read_text() == "what was there before"
+    part = tmp_path / f"out.{target}.part"
+    with part.open("ab") as file:
+        file.write(b"half a li")  # as kill -9 may leave it
+    answered[:] = [0]
+    monkeypatch.setattr(TextClassifier, "predict_proba", fails_at_the_fourth)
+    assert main([*words, "--output", str(out)]) == 130  # two chunks more
+    answered[:] = [0, 0]
+    capsys.readouterr()
+    assert main([*words, "--output", str(out)]) == 0
+    assert "going on after 50 rows" in capsys.readouterr().err
+    assert answered == [0, 0, 7]
+    assert read(out) == read(tmp_path / f"whole.{target}")
+    if target != "parquet":
+        assert out.read_bytes() == (tmp_path / f"whole.{target}").read_bytes()
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"classifier", given.name, out.name, f"whole.{target}"}
+
+
+@pytest.mark.parametrize("changed", ["input", "options", "classifier", "note", "part"])
+def test_what_was_made_from_something_else_begins_again(
+    folder: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    changed: str,
+) -> None:
+    monkeypatch.setattr(tables, "CHUNK_ROWS", 2)
+    given = write(tmp_path / "in.csv", ROWS)
+    words = ["predict", folder, "--input", str(given), "--output", "out.csv"]
+    answer = TextClassifier.predict_proba
+    calls: list[int] = []
+
+    def fails_at_the_third(self: TextClassifier, texts: Any, **options: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return answer(self, texts, **options)
+
+    monkeypatch.setattr(TextClassifier, "predict_proba", fails_at_the_third)
+    assert main(words) == 130
+    match changed:
+        case "input":
+            write(given, [{"text": text} for text in TEXTS])
+        case "options":
+            words.append("--proba")
+        case "classifier":
+            save_tiny(Path(folder), seed=1)
+        case "note":
+            (tmp_path / "out.csv.part.json").write_text('{"rows": 4')
+        case "part":
+            (tmp_path / "out.csv.part").write_bytes(b"")
+    assert main(words) == 0
+    assert "going on" not in capsys.readouterr().err
+    assert found(read(tmp_path / "out.csv")) == expected(folder, TEXTS)
+
+
+def test_a_pipe_cannot_be_gone_on_with_and_leaves_nothing(folder: str, tmp_path: Path) -> None:
+    done = run([folder, "--output", "out.csv", "--format", "jsonl"], b'{"text": "w2"}\n{"te\n')
+    assert done.returncode == 1
+    assert b"line 2 is broken JSON" in done.stderr
+    assert os.listdir(tmp_path) == ["classifier"]
+
+
+# Inputs of every sort
+
+
+def test_rows_without_a_text_get_no_label(
+    folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"text": "w2"}, {"text": None}, {"text": "w3"}]
+    for kind in ("jsonl", "parquet"):
+        given = write(tmp_path / f"in.{kind}", rows)
+        assert main(["predict", folder, "--input", str(given), "--output", f"out.{kind}"]) == 0
+        assert "1 rows without a text got no label" in capsys.readouterr().err
+        answers = read(tmp_path / f"out.{kind}")
+        assert answers[1] == {"text": None, "label": None, "score": None}
+        assert found([answers[0], answers[2]]) == expected(folder, ["w2", "w3"])
+
+
+def test_columns_of_the_same_name_stay(folder: str, tmp_path: Path) -> None:
+    given = write(tmp_path / "in.csv", [{"text": "w2", "label": "true one"}])
+    assert main(["predict", folder, "--input", str(given), "--output", "out.csv"]) == 0
+    (row,) = read(tmp_path / "out.csv")
+    assert list(row) == ["text", "label", "predicted_label", "predicted_score"]
+    assert row["label"] == "true one"
+    assert main(["predict", folder, "--input", "out.csv", "--output", "again.csv"]) == 1
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet", "txt"])
+def test_a_table_without_rows(folder: str, tmp_path: Path, kind: str) -> None:
+    given = tmp_path / f"in.{kind}"
+    if kind == "parquet":
+        parquet.write_table(pa.table({"n": pa.array([], pa.int8()), "text": [""][:0]}), given)
+    else:
+        given.write_text("n,text\n" if kind == "csv" else "")
+    for target in ("csv", "jsonl", "parquet"):
+        assert main(["predict", folder, "--input", str(given), "--output", f"o.{target}"]) == 0
+        assert read(tmp_path / f"o.{target}") == []
+    names = parquet.read_schema(tmp_path / "o.parquet").names
+    columns = {"csv": ["n", "text"], "parquet": ["n", "text"], "txt": ["text"], "jsonl": []}
+    assert names == [*columns[kind], "label", "score"]
+
+
+def test_the_only_column_or_a_named_one_holds_the_texts(folder: str, tmp_path: Path) -> None:
+    write(tmp_path / "one.csv", [{"review": "w2 w3"}])
+    write(tmp_path / "two.csv", [{"id": 1, "review": "w2 w3"}])
+    assert main(["predict", folder, "--input", "one.csv", "--output", "o.csv"]) == 0
+    assert found(read(tmp_path / "o.csv")) == expected(folder, ["w2 w3"])
+    words = ["predict", folder, "--input", "two.csv", "--output", "o.csv"]
+    assert main(words) == 1
+    assert main([*words, "--text", "review"]) == 0
+    assert found(read(tmp_path / "o.csv")) == expected(folder, ["w2 w3"])
+
+
+def test_long_texts_bom_and_windows_line_ends(folder: str, tmp_path: Path) -> None:
+    long = "w2 " * 100_000
+    data = f'\ufefftext,n\r\n"{long}",1\r\n\r\nw3,2\r\n'
+    (tmp_path / "in.csv").write_bytes(data.encode())
+    assert main(["predict", folder, "--input", "in.csv", "--output", "o.csv"]) == 0
+    rows = read(tmp_path / "o.csv")
+    assert found(rows) == expected(folder, [long, "w3"])
+    assert main(["predict", folder, "--input", "in.csv", "--output", "o.csv", "--windows"]) == 0
+    (whole, _) = nlp_rnn.load(folder).predict_proba([long, "w3"], windows=True)
+    assert float(read(tmp_path / "o.csv")[0]["score"]) == pytest.approx(whole.max(), abs=1e-5)
+
+
+def test_types_of_parquet_are_kept(folder: str, tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "kind": pa.array(["a", "b"]).dictionary_encode(),
+            "when": pa.array([0, 1], pa.timestamp("us", tz="UTC")),
+            "text": pa.array(["w2", "w3"], pa.large_string()),
+            "parts": [[1.5], None],
+        }
+    )
+    parquet.write_table(table, tmp_path / "in.parquet")
+    for kind in ("parquet", "csv", "jsonl"):
+        assert main(["predict", folder, "--input", "in.parquet", "--output", f"o.{kind}"]) == 0
+    schema = parquet.read_schema(tmp_path / "o.parquet")
+    assert schema.types[:4] == [pa.string(), pa.timestamp("us", tz="UTC"), *table.schema.types[2:]]
+    assert read(tmp_path / "o.csv")[0]["parts"] == "[1.5]"
+    assert read(tmp_path / "o.jsonl")[0]["when"].startswith("1970-01-01")
+
+
+BAD: list[tuple[str, bytes, str]] = [
+    ("in.csv", b"", "is empty"),
+    ("in.csv", b"id,body\n1,w2\n", "has no column 'text'; it has: id, body"),
+    ("in.csv", b"text,text\nw2,w3\n", "several columns named 'text'"),
+    ("in.csv", b"text,n\nw2\n", "line 2: 1 fields, the header has 2"),
+    ("in.csv", b'text,n\n"w2" w3,1\n', "is broken at line 2"),
+    ("in.csv", b'text,n\n"w2,1\n', "is broken at line"),
+    ("in.csv", b"text\nw2\xff\n", "line 2, byte 3 of it is 0xFF"),
+    ("in.jsonl", b'{"text": "w2"}\n[1]\n', "line 2 is no JSON object"),
+    ("in.jsonl", b'{"text": "w2"}\n{"text": 5}\n', "row 2: 'text' is int"),
+    ("in.jsonl", b'{"body": "w2"}\n', "row 1 has no 'text'; it has: body"),
+    ("in.jsonl", b"[" * 100_000, "line 1 is broken JSON"),
+    ("in.parquet", b"PAR1 no parquet", "cannot be read as parquet"),
+    ("in.xlsx", b"PK", "is of no kind that can be read"),
+]
+
+
+@pytest.mark.parametrize(("name", "data", "words"), BAD)
+def test_bad_tables_are_refused_and_leave_nothing(
+    folder: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    data: bytes,
+    words: str,
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    assert main(["predict", folder, "--input", name, "--output", "out.jsonl"]) in (1, 2)
+    told = capsys.readouterr().err
+    assert words in told
+    assert len(told.splitlines()) <= 2
+    left = set(os.listdir(tmp_path)) - {"out.jsonl.part", "out.jsonl.part.json"}
+    assert left == {"classifier", name}
+    assert not (tmp_path / "out.jsonl.part").exists() or "row 2" in told or "line 2" in told
+
+
+def test_rows_that_are_not_alike_fit_jsonl_only(
+    folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows: list[dict[str, Any]] = [{"text": "w2"}, {"text": "w3", "more": 1}]
+    given = str(write(tmp_path / "in.jsonl", rows))
+    for kind in ("csv", "parquet"):
+        assert main(["predict", folder, "--input", given, "--output", f"out.{kind}"]) == 1
+        assert "A row has 'more', which the first has not" in capsys.readouterr().err
+    assert main(["predict", folder, "--input", given, "--output", "out.jsonl"]) == 0
+    assert [row.get("more") for row in read(tmp_path / "out.jsonl")] == [None, 1]
+    write(tmp_path / "in.jsonl", [{"text": "w2"}, {"text": "w3", "label": 1}])
+    assert main(["predict", folder, "--input", given, "--output", "out.jsonl"]) == 1
+    write(tmp_path / "in.jsonl", [{"text": "w2", "n": 1}, {"text": "w3", "n": "one"}])
+    assert main(["predict", folder, "--input", given, "--output", "out.parquet"]) == 1
+    assert "does not fit into a parquet column" in capsys.readouterr().err
+
+
+WRONG: list[tuple[list[str], str]] = [
+    (["w2", "--input", "in.csv"], "--input does nothing where texts are typed"),
+    (["w2", "--text", "a"], "--text does nothing where texts are typed"),
+    (["--prob"], "predict has no option --prob; it has --format"),
+    (["--input"], "--input needs a value"),
+    (["--input", "a", "--input", "b"], "--input is given twice"),
+    (["--threshold", "2", "w2"], "--threshold must be a number from 0 to 1"),
+    (["--threads", "1.5", "w2"], "--threads must be a whole number"),
+    (["--input", "in.csv", "--output", "in.csv"], "is the input too"),
+    (["--input", "in.csv", "--output", "out.txt"], "no place for labels"),
+    (["--input", "in.csv", "--output", "out"], "of no kind"),
+    (["--input", "in.csv", "--format", "xml"], "--format is 'xml'"),
+    (["--input", "lines.txt", "--text", "a"], "--text does nothing where a line is a text"),
+    (["--runtime", "jax", "w2"], "runtime is 'jax'"),
+    (["--input", "nowhere.csv"], "is not there"),
+    (["--input", "in.csv", "--output", "nowhere/out.csv"], "cannot be written"),
+]
+
+
+@pytest.mark.parametrize(("words", "told"), WRONG, ids=lambda value: str(value)[:30])
+def test_wrong_words(
+    folder: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    told: str,
+) -> None:
+    (tmp_path / "lines.txt").write_text("w2\n")
+    write(tmp_path / "in.csv", ROWS)
+    assert main(["predict", folder, *words]) in (1, 2)
+    error = capsys.readouterr().err
+    assert told in error
+    assert len(error.splitlines()) <= 2
+    assert sorted(os.listdir(tmp_path)) == ["classifier", "in.csv", "lines.txt"]
+
+
+def test_memory_does_not_grow_with_the_file(folder: str, tmp_path: Path) -> None:
+    program = (
+        "import resource, sys\n"
+        "from nlp_rnn.cli import main\n"
+        "main(['predict', sys.argv[1], '--input', sys.argv[2], '--output', 'out.jsonl'])\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    )
+    megabytes = []
+    for rows in (10_000, 60_000):
+        given = tmp_path / f"{rows}.csv"
+        given.write_text("text,n\n" + "w2 w3 w4 w5 w6 w7 w8 w9,1\n" * rows)
+        done = subprocess.run(
+            [sys.executable, "-c", program, folder, str(given)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        megabytes.append(int(done.stdout))
+    assert megabytes[1] < megabytes[0] + 15

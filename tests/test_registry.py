@@ -1,0 +1,201 @@
+"""The alias of a registered model moves to a run that is not worse on the same test texts."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+
+import nlp_rnn
+from nlp_rnn.classifier.flavor import log_classifier
+from nlp_rnn.cli import main
+from nlp_rnn.errors import ClassifierError
+from nlp_rnn.tracking.artifacts import write_predictions
+from nlp_rnn.tracking.run import tracked_run
+from nlp_rnn.tracking.store import obtain_experiment
+from tests.tiny_classifier import save_tiny
+
+LABELS = np.arange(60) % 3
+
+
+class Store:
+    """A store with runs that were right on so many of sixty texts."""
+
+    def __init__(self, folder: Path, uri: str) -> None:
+        self.folder, self.uri = folder, uri
+        self.client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        self.experiment = obtain_experiment(uri, "test")
+        self.count = 0
+
+    def run(self, right: int, digest: str = "d1", rows: int = 60, seed: int = 0) -> str:
+        self.count += 1
+        folder = save_tiny(self.folder / f"classifier{self.count}", seed=seed)
+        said = LABELS.copy()
+        said[right:] = (said[right:] + 1) % 3
+        probabilities = np.full((60, 3), 0.1)
+        probabilities[np.arange(60), said] = 0.8
+        path = self.folder / "test_predictions.parquet"
+        write_predictions(
+            path,
+            range(rows),
+            LABELS[:rows],
+            probabilities[:rows],
+            [3] * rows,
+            ["bad", "fair", "good"],
+        )
+        with tracked_run(
+            self.uri, self.experiment, name="r", parameters={}, tags={"data": "tiny"},
+            system_metrics=False,
+        ) as run:  # fmt: skip
+            run.log_dataset("tiny test", digest, "test", {})
+            run.log_file(path, "predictions")
+            run.log_final({"test/accuracy": right / 60, "test/macro_f1": right / 60})
+            log_classifier(folder, example=["w2"])
+        return run.run_id
+
+    def champion(self, name: str = "reviews", alias: str = "champion") -> Any:
+        return self.client.get_model_version_by_alias(name, alias)
+
+
+@pytest.fixture
+def store(tmp_path: Path, store_uri: str, monkeypatch: pytest.MonkeyPatch) -> Store:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store_uri)
+    monkeypatch.chdir(tmp_path)
+    return Store(tmp_path, store_uri)
+
+
+def register(run: str, *words: str) -> int:
+    return main(["register", run, "--name", "reviews", *words])
+
+
+def test_a_better_run_takes_the_alias_and_a_worse_one_does_not(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, worse, better, equal = (store.run(right) for right in (50, 49, 51, 51))
+    capsys.readouterr()
+    assert register(first) == 0
+    assert "champion of reviews is now version 1\n" in capsys.readouterr().out
+    assert store.champion().run_id == first
+    assert store.champion().tags["test_accuracy"] == "0.8333"
+    capsys.readouterr()
+    assert register(worse) == 1
+    told = capsys.readouterr().err
+    assert "worse than the champion of reviews, version 1: test macro_f1 0.8166" in told
+    assert "on the same 60 texts" in told
+    assert "only the champion on 1" in told
+    assert len(told.splitlines()) == 2
+    assert store.champion().run_id == first
+    assert len(store.client.search_model_versions("name='reviews'")) == 1
+    assert register(better) == 0
+    assert "0.8500 against 0.8333 of version 1" in capsys.readouterr().out
+    assert store.champion().run_id == better
+    assert register(equal, "--metric", "accuracy") == 0
+    assert store.champion().run_id == equal
+    assert register(worse, "--force") == 0
+    assert store.champion().run_id == worse
+    # a run is registered once, however often it is asked for
+    assert register(worse) == register(worse, "--alias", "old") == 0
+    assert len(store.client.search_model_versions("name='reviews'")) == 4
+    assert store.champion(alias="old").run_id == worse
+
+
+def test_the_champion_loads_by_its_alias(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [store.run(50, seed=seed) for seed in (0, 1)]
+    for number, run in enumerate(runs, 1):
+        assert register(run) == 0
+        told = capsys.readouterr().out
+        assert 'nlp_rnn.load("models:/reviews@champion")' in told
+        expected = nlp_rnn.load(store.folder / f"classifier{number}")
+        for location in ("models:/reviews@champion", f"models:/reviews/{number}"):
+            found = nlp_rnn.load(location)
+            assert found.config == expected.config
+        assert main(["predict", "models:/reviews@champion", "w2 w3"]) == 0
+        assert capsys.readouterr().out.startswith(expected.predict(["w2 w3"])[0])
+
+
+def test_a_classifier_from_a_uri_goes_to_other_processes(store: Store) -> None:
+    import pickle
+
+    register(store.run(50))
+    classifier = nlp_rnn.load("models:/reviews@champion")
+    again = pickle.loads(pickle.dumps(classifier))
+    assert again.config == classifier.config
+    register(store.run(50, seed=1))
+    with pytest.raises(ClassifierError, match="holds another classifier"):
+        pickle.loads(pickle.dumps(classifier))
+
+
+@pytest.mark.parametrize("other", [{"digest": "d2"}, {"rows": 59}])
+def test_other_test_texts_cannot_be_compared(
+    store: Store, capsys: pytest.CaptureFixture[str], other: dict[str, Any]
+) -> None:
+    first, second = store.run(50), store.run(55, **other)
+    assert register(first) == 0
+    assert register(second) == 1
+    told = capsys.readouterr().err
+    assert "not the same texts, so they cannot be compared" in told
+    assert "--force" in told
+    assert store.champion().run_id == first
+    assert register(second, "--force") == 0
+    assert store.champion().run_id == second
+
+
+def test_a_run_folder_will_do(
+    store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = store.run(50)
+    (store.folder / "run").mkdir()
+    result = store.folder / "run" / "result.json"
+    result.write_text(json.dumps({"run_id": run, "tracking_uri": store.uri}))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert register("run") == 0
+    assert store.champion().run_id == run
+    result.write_text("{")
+    assert register("run") == 2
+    result.unlink()
+    assert register("run") == 2
+    assert "no run folder" in capsys.readouterr().err
+
+
+def test_what_cannot_be_registered(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    failed = store.run(50)
+    store.client.set_terminated(failed, "FAILED")
+    with tracked_run(
+        store.uri, store.experiment, name="r", parameters={}, tags={}, system_metrics=False
+    ) as bare:
+        pass
+    capsys.readouterr()
+    for words, told in (
+        ([failed, "--name", "reviews"], "is FAILED, not FINISHED"),
+        (["0" * 32, "--name", "reviews"], "MLflow at"),
+        ([bare.run_id, "--name", "reviews"], "logged no model called classifier"),
+        ([bare.run_id], "--name NAME"),
+        ([bare.run_id, "--name", ""], "--name NAME"),
+        ([], "--name NAME"),
+        ([bare.run_id, bare.run_id, "--name", "x"], "needs one run"),
+        ([bare.run_id, "--name", "x", "--metric", "loss"], "--metric is 'loss'"),
+    ):
+        assert main(["register", *words]) in (1, 2), words
+        error = capsys.readouterr().err
+        assert told in error
+        assert len(error.splitlines()) <= 2
+    assert store.client.search_model_versions("name='reviews'") == []
+    good = store.run(50)
+    assert register(good) == 0
+    with tracked_run(
+        store.uri, store.experiment, name="r", parameters={}, tags={}, system_metrics=False
+    ) as untested:
+        log_classifier(store.folder / "classifier1", example=["w2"])
+    assert register(untested.run_id) == 1
+    assert "kept no answers to its test split" in capsys.readouterr().err
+
+
+def test_without_a_store_it_says_where_to_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert register("0" * 32) == 1
+    assert "MLFLOW_TRACKING_URI=" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

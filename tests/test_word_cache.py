@@ -1,0 +1,83 @@
+"""Words from memory have the tokens that the tokenizer gives, for whatever text."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import AddedToken, Tokenizer, normalizers, pre_tokenizers, processors
+
+from nlp_rnn.classifier import word_cache
+from nlp_rnn.classifier.word_cache import WordCache
+from nlp_rnn.data.tokenizer import encode
+from tests.test_stream import ALPHABET, KINDS, tokenizers
+from tests.tiny_classifier import tiny_tokenizer_json
+
+__all__ = ["tokenizers"]  # the fixture
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("longest", [None, 1, 5])
+@settings(deadline=None, max_examples=100)
+@given(texts=st.lists(st.text(ALPHABET, max_size=40), max_size=4))
+def test_tokens_are_those_of_the_tokenizer(
+    tokenizers: dict[str, Any], kind: str, longest: int | None, texts: list[str]
+) -> None:
+    tokenizer = Tokenizer.from_str(tokenizers[kind].to_str())
+    if longest is not None:
+        tokenizer.enable_truncation(longest)
+    cache = WordCache(tokenizer)
+    assert cache._by_words == (kind != "char")
+    for _ in range(2):  # unknown words, then known ones
+        assert cache.encode(texts) == encode(tokenizer, texts)
+
+
+def test_no_more_is_kept_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(word_cache, "WORDS", 5)
+    tokenizer = Tokenizer.from_str(tiny_tokenizer_json())
+    cache = WordCache(tokenizer)
+    texts = [f"w{2 + number} {'x' * 40} w{3 + number}" for number in range(20)]
+    assert cache.encode(texts) == encode(tokenizer, texts)
+    assert len(cache._known) == 5
+    assert "x" * 40 not in cache._known
+
+
+def test_words_without_a_token_do_not_shorten_a_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer = Tokenizer.from_str(tiny_tokenizer_json())
+    tokenizer.enable_truncation(3)
+    cache = WordCache(tokenizer)
+    cache._known["empty"] = []  # none of the tokenizers gives none, but one might
+    seen: list[str] = []
+    monkeypatch.setattr(word_cache, "encode", lambda _, texts: seen.extend(texts) or [[2, 3]])
+    assert cache.encode(["empty w2 empty w3 w4", "empty", "w2 w3 w4 w5"]) == [
+        [2, 3],
+        [1],
+        [2, 3, 4],
+    ]
+    assert seen == ["empty w2 empty w3 w4"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda made: setattr(made, "pre_tokenizer", pre_tokenizers.Metaspace()),
+        lambda made: setattr(made, "pre_tokenizer", pre_tokenizers.ByteLevel()),
+        lambda made: setattr(made, "normalizer", normalizers.Strip()),
+        lambda made: setattr(made, "normalizer", normalizers.Replace(" ", "w2")),
+        lambda made: setattr(
+            made,
+            "post_processor",
+            processors.TemplateProcessing("[X] $0", special_tokens=[("[X]", 2)]),
+        ),
+        lambda made: made.enable_truncation(3, direction="left"),
+        lambda made: made.add_tokens([AddedToken("w2 w3")]),
+        lambda made: made.add_tokens([AddedToken("w2", lstrip=True)]),
+    ],
+)
+def test_tokenizers_that_look_across_white_space_are_left_to_it(change: Any) -> None:
+    tokenizer = Tokenizer.from_str(tiny_tokenizer_json())
+    change(tokenizer)
+    cache = WordCache(tokenizer)
+    assert not cache._by_words
+    texts = [" w2 w3  w4 w5", "w3"]
+    assert cache.encode(texts) == encode(tokenizer, texts)
