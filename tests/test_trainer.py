@@ -251,7 +251,7 @@ ONE_CYCLE = dataclasses.replace(OPTIMIZER, schedule=Schedule.one_cycle, warmup_f
     [
         {},
         {"average_decay": 0.9},
-        {"accumulation": 3, "max_epochs": 12, "log_gradient_norm": True},
+        {"accumulation": 3, "max_epochs": 12, "patience": 12, "log_gradient_norm": True},
         {"optimizer": PLATEAU},
         {"optimizer": ONE_CYCLE},
     ],

@@ -11,6 +11,10 @@ import pytest
 from mlflow import MlflowClient
 
 from nlp_rnn.cli import main
+from nlp_rnn.data.tokenization import open_tokens
+from nlp_rnn.errors import DataError, TrainingError
+from nlp_rnn.worker import processes_of
+from tests.composing import compose
 from tests.test_pipeline import SMALL
 
 WORDS = [
@@ -95,6 +99,19 @@ def test_no_process_is_left_behind(
         assert process.returncode == 1
         # and it can go on
         assert main(["train", "resume=one"]) == 0
+
+
+def test_a_cache_that_is_not_shared_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="NLP_RNN_CACHE") as error:
+        open_tokens(tmp_path / "elsewhere.arrow")
+    assert len(str(error.value).splitlines()) == 2
+
+
+def test_a_process_that_cannot_begin_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    config = compose(["trainer.processes=2"])
+    with pytest.raises(TrainingError, match="Process 2 of 2 ended with exit code 1"):
+        processes_of(config).__enter__()
 
 
 def test_torchrun_must_agree_with_the_words(

@@ -1,0 +1,64 @@
+"""What an update reads: this process's share, weighted, in order, ready before it is needed."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from nlp_rnn.training.feed import feed
+from nlp_rnn.training.processes import ALONE, Processes
+from tests.test_trainer import TRAIN
+
+UPDATES = [[np.arange(16), np.arange(16, 21)], [np.array([30])]]
+
+
+def test_alone_an_update_reads_its_batches_whole() -> None:
+    updates = list(feed(TRAIN, UPDATES, ALONE, pinned=False))
+    assert [update.texts for update in updates] == [21, 1]
+    assert updates[0].tokens == TRAIN.lengths[:21].sum()
+    assert updates[0].weights == [16 / 21, 5 / 21]
+    np.testing.assert_array_equal(updates[0].batches[1].rows, np.arange(16, 21))
+
+
+def test_shares_are_the_batch_and_a_share_without_text_weighs_nothing() -> None:
+    shares = [list(feed(TRAIN, UPDATES, Processes(r, 3, r, 3), pinned=False)) for r in range(3)]
+    for number, rows in enumerate(UPDATES):
+        assert sum(sum(share[number].weights) for share in shares) == pytest.approx(1)
+        assert {share[number].texts for share in shares} == {sum(map(len, rows))}
+    read = [share[0].batches[0].rows for share in shares]
+    assert sorted(np.concatenate(read)) == list(range(16))
+    assert sorted(share[1].weights[0] for share in shares) == [0, 0, 1]
+    assert all(len(share[1].batches[0].rows) == 1 for share in shares)
+
+
+def test_batches_are_made_ahead_in_a_thread_that_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def batch(rows: np.ndarray) -> object:
+        made.append((int(rows[0]), threading.current_thread().name.split("_")[0]))
+        return TRAIN.__class__.batch(TRAIN, rows)
+
+    monkeypatch.setattr(TRAIN, "batch", batch, raising=False)
+    updates = feed(TRAIN, [[np.array([row])] for row in range(9)], ALONE, pinned=False)
+    assert [int(next(updates).batches[0].rows[0]) for _ in range(2)] == [0, 1]
+    updates.close()  # as when a limit ends the epoch: waits for the thread
+    assert 2 < len(made) < 9
+    assert made == [(row, "batches") for row in range(len(made))]
+    assert not any(thread.name.startswith("batches") for thread in threading.enumerate())
+
+
+def test_for_a_gpu_batches_are_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    pinned = []
+
+    def pin_memory(tensor: torch.Tensor) -> torch.Tensor:
+        pinned.append(tuple(tensor.shape))
+        return tensor.clone()
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin_memory)
+    (update,) = feed(TRAIN, UPDATES[1:], ALONE, pinned=True)
+    length = int(TRAIN.lengths[30])
+    assert pinned == [(1, length), (1,), (1,)]
+    np.testing.assert_array_equal(
+        update.batches[0].input_ids, TRAIN.batch(np.array([30])).input_ids
+    )
