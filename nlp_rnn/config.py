@@ -18,6 +18,7 @@ __all__ = [
     "Cell",
     "CountedTokenizerConfig",
     "DataConfig",
+    "FileFormat",
     "FilesConfig",
     "GatedConfig",
     "HubConfig",
@@ -31,6 +32,7 @@ __all__ = [
     "RunConfig",
     "Schedule",
     "StoriesConfig",
+    "TableConfig",
     "TokenizerConfig",
     "TokenizerKind",
     "TrackingConfig",
@@ -40,6 +42,9 @@ __all__ = [
     "signature",
 ]
 
+FileFormat = Enum(
+    "FileFormat", ["parquet", "csv", "tsv", "json", "jsonl", "arrow", "lines", "fasttext"]
+)
 Cell = Enum("Cell", ["lstm", "gru", "rnn", "average"])
 Pooling = Enum("Pooling", ["last", "mean", "max", "max_mean", "attention"])
 RecurrentInit = Enum("RecurrentInit", ["orthogonal", "uniform"])
@@ -70,23 +75,39 @@ class StoriesConfig(DataConfig):
 
 
 @dataclass
-class FilesConfig(DataConfig):
-    """A file, a folder of splits, or a dataset saved with `save_to_disk`."""
+class TableConfig(DataConfig):
+    """Rows with named columns; `text` is one or a list, `label_names` a list or a mapping."""
 
     path: str = MISSING
     text: Any = "text"
     label: str = "label"
+    label_names: Any = None
 
 
 @dataclass
-class HubConfig(FilesConfig):
+class FilesConfig(TableConfig):
+    """A file, a folder of splits, or a dataset saved with `save_to_disk`.
+
+    `format=null` goes by the names of the files; the other options are about text files.
+    """
+
+    format: FileFormat | None = None
+    header: bool = True
+    columns: list[str] | None = None
+    delimiter: str | None = None
+    quoting: bool = True
+    encoding: str = "utf-8"
+
+
+@dataclass
+class HubConfig(TableConfig):
     """A dataset of the Hugging Face hub; `path` is its name there."""
 
     subset: str | None = None
     revision: str | None = None
     train_split: str = "train"
     validation_split: str | None = None
-    test_split: str = "test"
+    test_split: str | None = "test"
 
 
 @dataclass
@@ -214,13 +235,13 @@ def flatten(config: Any) -> dict[str, Any]:
     flat: dict[str, Any] = {}
 
     def visit(prefix: str, value: Any) -> None:
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                visit(f"{prefix}.{key}" if prefix else key, inner)
+        if dataclasses.is_dataclass(value):
+            for f in dataclasses.fields(value):
+                visit(f"{prefix}.{f.name}" if prefix else f.name, getattr(value, f.name))
         else:
-            flat[prefix] = value
+            flat[prefix] = plain(value)  # a mapping of a user's own words stays one value
 
-    visit("", plain(config))
+    visit("", config)
     return flat
 
 

@@ -7,7 +7,6 @@ from nlp_rnn.config import (
     AverageConfig,
     Cell,
     CountedTokenizerConfig,
-    FilesConfig,
     GatedConfig,
     Pooling,
     RecurrentConfig,
@@ -16,6 +15,7 @@ from nlp_rnn.config import (
     TokenizerKind,
     flatten,
 )
+from nlp_rnn.data_limits import check_data
 from nlp_rnn.errors import ConfigError
 
 __all__ = ["check"]
@@ -108,12 +108,4 @@ def _check_together(config: RunConfig) -> None:
         )
     if config.optimizer.schedule is Schedule.constant and config.optimizer.warmup_fraction == 1:
         raise ConfigError("optimizer.warmup_fraction=1 never reaches optimizer.learning_rate.")
-    if isinstance(config.data, FilesConfig):
-        text = config.data.text
-        if not (isinstance(text, str) and text) and not (
-            isinstance(text, list) and text and all(isinstance(t, str) and t for t in text)
-        ):
-            raise ConfigError(
-                f"data.text must be a column or a list of columns, not {text!r}. "
-                "Type data.text=title or 'data.text=[title,body]'."
-            )
+    check_data(config.data)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from nlp_rnn.composition import read_config
 from nlp_rnn.config import (
     FilesConfig,
-    HubConfig,
     RecurrentConfig,
     RunConfig,
+    TableConfig,
     flatten,
     plain,
     signature,
@@ -195,7 +195,7 @@ def _begin(
     run.log_file(path)
     (folder / CHECKPOINT).mkdir(exist_ok=True)
     _write_json(folder / CHECKPOINT / ORIGIN, asdict(origin) | {"run_id": run.run_id})
-    source = config.data.path if isinstance(config.data, FilesConfig) else ""
+    source = config.data.path if isinstance(config.data, TableConfig) else ""
     for split in SPLITS:
         run.log_dataset(
             f"{corpus.name} {split}",
@@ -317,7 +317,7 @@ def _short_name(config: RunConfig) -> str:
 def _make_paths_absolute(config: RunConfig) -> None:
     """So that the saved configuration can be used from anywhere."""
     data = config.data
-    if isinstance(data, FilesConfig) and not isinstance(data, HubConfig):
+    if isinstance(data, FilesConfig):
         data.path = str(Path(data.path).expanduser().absolute())
 
 

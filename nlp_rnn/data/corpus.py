@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.config import DataConfig
-from nlp_rnn.data.files import SPLITS, listed, write_arrow
+from nlp_rnn.data.arrow_cache import write_arrow
+from nlp_rnn.data.columns import listed
+from nlp_rnn.data.files import SPLITS
 from nlp_rnn.data.labels import SplitLabels, order_labels, read_labels
 from nlp_rnn.data.sampling import allocate, sample
 from nlp_rnn.data.sources import Source, read_source
@@ -120,7 +122,7 @@ def _clean(source: Source, notes: list[str]) -> tuple[dict[str, _Rows], tuple[st
         if not len(dataset):
             raise DataError(f"{where} has no rows.{_without(split)}")
         names = found["train"].class_names if found else None
-        found[split] = read_labels(dataset, source.label, where, names)
+        found[split] = read_labels(dataset, source.label, where, names, source.label_names)
         texts[split] = _as_text(dataset, source.text, where)
         no_text, num_blank = _missing_texts(texts[split])
         no_label = found[split].ids < 0
