@@ -60,6 +60,7 @@ class DataConfig:
 
     name: str = MISSING
     limit: int | None = None
+    fraction: float | None = None
     validation_fraction: float = 0.1
     seed: int = 0
 
@@ -82,6 +83,7 @@ class TableConfig(DataConfig):
     text: Any = "text"
     label: str = "label"
     label_names: Any = None
+    drop_leaks: bool = False
 
 
 @dataclass

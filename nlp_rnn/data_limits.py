@@ -14,6 +14,14 @@ DELIMITERS = ("tab", "\\t", "space", "comma", "semicolon")
 
 def check_data(data: DataConfig) -> None:
     """Raise `ConfigError` for an option that has no sense or could have no effect."""
+    if data.fraction is not None:
+        if data.limit is not None:
+            raise ConfigError(
+                f"data.limit={data.limit} and data.fraction={data.fraction} both say how many "
+                "training rows to keep. Give one of them."
+            )
+        if not 0 < data.fraction <= 1:
+            raise ConfigError(f"data.fraction must be above 0, at most 1, not {data.fraction}.")
     if isinstance(data, TableConfig):
         without_header = isinstance(data, FilesConfig) and not data.header
         _check_text(data.text, without_header)

@@ -204,7 +204,9 @@ def _begin(
             {"rows": len(getattr(corpus, split)), "labels": len(corpus.labels)},
             source,
         )
-    run.log_text("".join(f"{note}\n" for note in corpus.notes), "data_notes.txt")
+    notes = (*corpus.notes, *corpus.quality.lines)
+    run.log_text("".join(f"{note}\n" for note in notes), "data_notes.txt")
+    run.log_final(corpus.quality.figures)
 
 
 def _train_network(

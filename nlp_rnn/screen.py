@@ -17,7 +17,7 @@ def print_corpus(corpus: "Corpus") -> None:
         f"{len(getattr(corpus, split)):,} {split}" for split in ("train", "validation", "test")
     )
     print(f"{corpus.name}: {sizes} texts, {len(corpus.labels)} labels", flush=True)
-    for note in corpus.notes:
+    for note in (*corpus.notes, *corpus.quality.lines):
         print(f"  {note}", flush=True)
 
 

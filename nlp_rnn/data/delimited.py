@@ -1,6 +1,5 @@
 """A csv or tsv file becomes rows, strictly: no cell is moved, guessed or lost in silence."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,6 @@ from nlp_rnn.data.file_form import FileForm, delimiter_character
 from nlp_rnn.errors import DataError
 
 if TYPE_CHECKING:
-    import pyarrow
     from datasets import Dataset
 
 __all__ = ["number_column", "read_delimited"]
@@ -57,20 +55,17 @@ def read_delimited(
             quoted_strings_can_be_null=False,
         )
         schema = pyarrow.schema([(name, pyarrow.string()) for name in wanted])
-        swallowed = [0]
         batches = csv.open_csv(plain, read, parse, convert)
-        if form.quoting:
-            batches = _watched(batches, delimiter, len(names), swallowed)
         options = (kind, form.header, form.columns, form.delimiter, form.quoting, form.encoding)
         dataset = write_arrow(("csv", *file_key(path), *options, *wanted), schema, batches)
     except pyarrow.ArrowInvalid as error:
         if fault := bad_encoding(plain, path):
             raise DataError(fault) from error
         raise DataError(_broken(path, error, form)) from error
-    if swallowed[0]:
-        cells = "cell holds" if swallowed[0] == 1 else "cells hold"
+    if form.quoting and (swallowed := _swallowed(dataset, delimiter, len(names))):
+        cells = "cell holds" if swallowed == 1 else "cells hold"
         notes.append(
-            f"{path.name}: {swallowed[0]:,} {cells} what looks like whole rows, as after an "
+            f"{path.name}: {swallowed:,} {cells} what looks like whole rows, as after an "
             "unpaired quote; if its quotes mean nothing type data.quoting=false"
         )
     return dataset
@@ -87,18 +82,17 @@ def _given_names(path: Path, number: int, form: FileForm) -> list[str]:
     return list(form.columns)
 
 
-def _watched(
-    batches: "Iterator[pyarrow.RecordBatch]", delimiter: str, width: int, swallowed: list[int]
-) -> "Iterator[pyarrow.RecordBatch]":
-    """Pass batches on, counting cells with a line in them that would be a row of its own."""
+def _swallowed(dataset: "Dataset", delimiter: str, width: int) -> int:
+    """Count cells with a line in them that would be a row of its own."""
     import pyarrow.compute as pc
 
-    for batch in batches:
-        for column in batch.columns:
+    number = 0
+    for table in dataset.with_format("arrow").iter(1000):
+        for column in table.columns:
             for cell in column.filter(pc.match_substring(column, "\n")).to_pylist():
                 lines = cell.split("\n")[1:-1]
-                swallowed[0] += any(line.count(delimiter) == width - 1 for line in lines)
-        yield batch
+                number += any(line.count(delimiter) == width - 1 for line in lines)
+    return number
 
 
 def _broken(path: Path, error: Exception, form: FileForm) -> str:

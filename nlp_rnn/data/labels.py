@@ -25,6 +25,15 @@ class SplitLabels:
     ids: "numpy.ndarray[Any, Any]"
     class_names: tuple[str, ...] | None
 
+    def word_ids(self) -> "numpy.ndarray[Any, Any]":
+        """A number for each row that is the same for the same name in every split, uint64."""
+        import numpy
+        from pandas.util import hash_array
+
+        words = numpy.array([*self.names, ""], dtype=object)  # the last is that of id -1
+        numbers: numpy.ndarray[Any, Any] = hash_array(words, categorize=False)[self.ids]
+        return numbers
+
 
 def read_labels(
     dataset: "Dataset",
