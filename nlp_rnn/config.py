@@ -21,6 +21,7 @@ __all__ = [
     "FileFormat",
     "FilesConfig",
     "GatedConfig",
+    "GivenTokenizerConfig",
     "HubConfig",
     "ModelConfig",
     "Monitor",
@@ -36,7 +37,10 @@ __all__ = [
     "TokenizerConfig",
     "TokenizerKind",
     "TrackingConfig",
+    "TrainedTokenizerConfig",
     "TrainerConfig",
+    "Truncation",
+    "UnicodeForm",
     "flatten",
     "plain",
     "signature",
@@ -48,7 +52,11 @@ FileFormat = Enum(
 Cell = Enum("Cell", ["lstm", "gru", "rnn", "average"])
 Pooling = Enum("Pooling", ["last", "mean", "max", "max_mean", "attention"])
 RecurrentInit = Enum("RecurrentInit", ["orthogonal", "uniform"])
-TokenizerKind = Enum("TokenizerKind", ["bpe", "wordpiece", "unigram", "word", "char"])
+TokenizerKind = Enum(
+    "TokenizerKind", ["bpe", "byte_bpe", "wordpiece", "unigram", "word", "char", "given"]
+)
+Truncation = Enum("Truncation", ["head", "tail", "head_tail"])
+UnicodeForm = Enum("UnicodeForm", ["none", "nfc", "nfd", "nfkc", "nfkd"])
 Schedule = Enum("Schedule", ["constant", "linear", "cosine"])
 Precision = Enum("Precision", ["auto", "fp32", "bf16"])
 Monitor = Enum("Monitor", ["macro_f1", "accuracy", "loss"])
@@ -114,17 +122,35 @@ class HubConfig(TableConfig):
 
 @dataclass
 class TokenizerConfig:
-    """How texts become tokens; trained on the training split only."""
+    """What every tokenizer has: `max_length` tokens of a text are kept, and which."""
 
     name: str = MISSING
     kind: TokenizerKind = TokenizerKind.bpe
-    vocab_size: int = 8000
     max_length: int = 400
-    lowercase: bool = True
+    truncation: Truncation = Truncation.head
 
 
 @dataclass
-class CountedTokenizerConfig(TokenizerConfig):
+class GivenTokenizerConfig(TokenizerConfig):
+    """A tokenizer that is there: `path` is a tokenizer.json, or a name on the hub."""
+
+    path: str = MISSING
+    revision: str | None = None
+
+
+@dataclass
+class TrainedTokenizerConfig(TokenizerConfig):
+    """How texts become tokens; trained on the training split only."""
+
+    vocab_size: int = 8000
+    lowercase: bool = True
+    unicode: UnicodeForm = UnicodeForm.nfkc
+    strip_accents: bool = False
+    split_digits: bool = False
+
+
+@dataclass
+class CountedTokenizerConfig(TrainedTokenizerConfig):
     """A tokenizer that keeps only what occurs often enough: all kinds but unigram."""
 
     min_frequency: int = 2

@@ -1,12 +1,22 @@
-"""The options about data are checked for what types cannot say."""
+"""The options about data and tokenizers are checked for what types cannot say."""
 
 import codecs
 from typing import Any
 
-from nlp_rnn.config import DataConfig, FilesConfig, TableConfig
+from nlp_rnn.config import (
+    CountedTokenizerConfig,
+    DataConfig,
+    FilesConfig,
+    GivenTokenizerConfig,
+    TableConfig,
+    TokenizerConfig,
+    TokenizerKind,
+    TrainedTokenizerConfig,
+    Truncation,
+)
 from nlp_rnn.errors import ConfigError
 
-__all__ = ["check_data"]
+__all__ = ["check_data", "check_tokenizer"]
 
 DELIMITERS = ("tab", "\\t", "space", "comma", "semicolon")
 """Words for delimiters that a command line garbles."""
@@ -92,3 +102,33 @@ def _check_form(data: FilesConfig) -> None:
             f"data.encoding={data.encoding} is no text encoding that Python knows. "
             "Type utf-8, cp1252, latin-1, utf-16, gb18030, shift_jis …"
         ) from error
+
+
+def check_tokenizer(tokenizer: TokenizerConfig) -> None:
+    """Raise `ConfigError` for a kind of another choice, and for what it could not heed."""
+    kind = tokenizer.kind
+    schema: type[TokenizerConfig] = CountedTokenizerConfig
+    if kind is TokenizerKind.unigram:
+        schema = TrainedTokenizerConfig
+    elif kind is TokenizerKind.given:
+        schema = GivenTokenizerConfig
+    if type(tokenizer) is not schema:
+        raise ConfigError(
+            f"tokenizer.kind={kind.name} does not fit tokenizer={tokenizer.name}: "
+            f"type tokenizer={kind.name} instead."
+        )
+    if tokenizer.truncation is Truncation.head_tail and tokenizer.max_length < 2:
+        raise ConfigError(
+            "tokenizer.truncation=head_tail keeps two ends. Type tokenizer.max_length=2 or more."
+        )
+    if isinstance(tokenizer, TrainedTokenizerConfig):
+        if kind is TokenizerKind.byte_bpe and tokenizer.vocab_size < 258:
+            raise ConfigError(
+                "tokenizer.vocab_size must be at least 258 for tokenizer=byte_bpe, one for each "
+                f"byte and two more, not {tokenizer.vocab_size}."
+            )
+        if kind is TokenizerKind.char and tokenizer.split_digits:
+            raise ConfigError(
+                "tokenizer.split_digits=true does nothing for tokenizer=char, which splits every "
+                "character. Leave it out."
+            )

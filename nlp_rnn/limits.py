@@ -6,16 +6,14 @@ Values out of range are refused, and so is an option that could have no effect.
 from nlp_rnn.config import (
     AverageConfig,
     Cell,
-    CountedTokenizerConfig,
     GatedConfig,
     Pooling,
     RecurrentConfig,
     RunConfig,
     Schedule,
-    TokenizerKind,
     flatten,
 )
-from nlp_rnn.data_limits import check_data
+from nlp_rnn.data_limits import check_data, check_tokenizer
 from nlp_rnn.errors import ConfigError
 
 __all__ = ["check"]
@@ -100,12 +98,7 @@ def _check_together(config: RunConfig) -> None:
             f"model.cell={model.cell.name} does not fit model={model.name}: "
             f"type model={model.cell.name} instead of model.cell."
         )
-    counted = isinstance(config.tokenizer, CountedTokenizerConfig)
-    if counted == (config.tokenizer.kind is TokenizerKind.unigram):
-        raise ConfigError(
-            f"tokenizer.kind={config.tokenizer.kind.name} does not fit tokenizer="
-            f"{config.tokenizer.name}: type tokenizer={config.tokenizer.kind.name} instead."
-        )
+    check_tokenizer(config.tokenizer)
     if config.optimizer.schedule is Schedule.constant and config.optimizer.warmup_fraction == 1:
         raise ConfigError("optimizer.warmup_fraction=1 never reaches optimizer.learning_rate.")
     check_data(config.data)

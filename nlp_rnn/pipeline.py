@@ -9,9 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.composition import read_config
+from nlp_rnn.composition import make_paths_absolute, read_config
 from nlp_rnn.config import (
-    FilesConfig,
     RecurrentConfig,
     RunConfig,
     TableConfig,
@@ -21,7 +20,7 @@ from nlp_rnn.config import (
 )
 from nlp_rnn.errors import ConfigError, DataError, TrackingError
 from nlp_rnn.limits import check
-from nlp_rnn.screen import announced, print_corpus, print_result
+from nlp_rnn.screen import announced, print_corpus, print_lines, print_result
 
 if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
@@ -73,7 +72,7 @@ def train(config: RunConfig, folder: Path, overrides: list[str]) -> Result:
         NlpRnnError: whatever a user can mend; before training starts nothing is left behind.
     """
     check(config)
-    _make_paths_absolute(config)
+    make_paths_absolute(config)
     from nlp_rnn.data.corpus import load_corpus
     from nlp_rnn.tracking.store import (
         experiment_name,
@@ -161,6 +160,11 @@ def _run(config: RunConfig, corpus: "Corpus", folder: Path, origin: Origin) -> R
             _begin(config, corpus, folder, origin, run)
         with announced(f"Tokenizing with {config.tokenizer.name}"):
             tokens = tokenize_corpus(corpus, config.tokenizer)
+        print_lines(tokens.quality.lines)
+        if not origin.run_id:
+            notes = (*corpus.notes, *corpus.quality.lines, *tokens.quality.lines)
+            run.log_text("".join(f"{note}\n" for note in notes), "data_notes.txt")
+            run.log_final(corpus.quality.figures | tokens.quality.figures)
         network, training = _train_network(config, corpus, tokens, folder, run)
         result = Result(
             run.run_id, origin.experiment_id, origin.tracking_uri, str(folder / "classifier")
@@ -204,9 +208,6 @@ def _begin(
             {"rows": len(getattr(corpus, split)), "labels": len(corpus.labels)},
             source,
         )
-    notes = (*corpus.notes, *corpus.quality.lines)
-    run.log_text("".join(f"{note}\n" for note in notes), "data_notes.txt")
-    run.log_final(corpus.quality.figures)
 
 
 def _train_network(
@@ -314,13 +315,6 @@ def _short_name(config: RunConfig) -> str:
     if isinstance(model, RecurrentConfig):
         return f"{model.name} h{model.hidden_size}"
     return f"{model.name} e{model.embedding_size}"
-
-
-def _make_paths_absolute(config: RunConfig) -> None:
-    """So that the saved configuration can be used from anywhere."""
-    data = config.data
-    if isinstance(data, FilesConfig):
-        data.path = str(Path(data.path).expanduser().absolute())
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pyarrow
     from datasets import Dataset
 
-__all__ = ["cached_file", "file_key", "write_arrow"]
+__all__ = ["cached_file", "file_key", "write_arrow", "write_arrow_file"]
 
 
 def write_arrow(
@@ -22,6 +22,13 @@ def write_arrow(
 
     What the cache has under `key` already is not written again.
     """
+    return write_arrow_file(_place(key, ".arrow"), schema, batches)
+
+
+def write_arrow_file(
+    path: Path, schema: "pyarrow.Schema", batches: "Iterable[pyarrow.RecordBatch]"
+) -> "Dataset":
+    """As `write_arrow`, in the file `path`."""
     import datasets
     import pyarrow
 
@@ -30,19 +37,26 @@ def write_arrow(
             for batch in batches:
                 writer.write_batch(batch)
 
-    return datasets.Dataset.from_file(str(cached_file(key, ".arrow", write)))
+    return datasets.Dataset.from_file(str(_made(path, write)))
 
 
 def cached_file(key: Iterable[object], suffix: str, write: Callable[[Path], None]) -> Path:
     """The file kept in the cache under `key`; if there is none, `write` makes it, whole or not."""
+    return _made(_place(key, suffix), write)
+
+
+def _place(key: Iterable[object], suffix: str) -> Path:
     import datasets
 
     folder = Path(datasets.config.HF_DATASETS_CACHE).expanduser() / "nlp_rnn"
-    name = hashlib.sha256(json.dumps(list(key)).encode()).hexdigest()[:32]
-    path = folder / f"{name}{suffix}"
+    return folder / (hashlib.sha256(json.dumps(list(key)).encode()).hexdigest()[:32] + suffix)
+
+
+def _made(path: Path, write: Callable[[Path], None]) -> Path:
+    """`path`, written by `write` if it is not there yet: whole or not at all."""
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=folder, suffix=".part")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
         os.close(descriptor)
         try:
             write(Path(temporary))
