@@ -10,22 +10,34 @@ from nlp_rnn.config import (
     CountedTokenizerConfig,
     FilesConfig,
     GatedConfig,
+    GivenTokenizerConfig,
     HubConfig,
     OptimizerConfig,
     RecurrentConfig,
     RunConfig,
     StoriesConfig,
-    TokenizerConfig,
     TrackingConfig,
+    TrainedTokenizerConfig,
     TrainerConfig,
 )
 from nlp_rnn.errors import ConfigError
 
-__all__ = ["as_config", "conf_dir", "known_keys", "read_config", "register_schemas"]
+__all__ = [
+    "as_config",
+    "conf_dir",
+    "known_keys",
+    "make_paths_absolute",
+    "read_config",
+    "register_schemas",
+]
 
 SCHEMAS: dict[str, dict[str, type]] = {
     "data": {"stories": StoriesConfig, "files": FilesConfig, "hub": HubConfig},
-    "tokenizer": {"counted": CountedTokenizerConfig, "unigram": TokenizerConfig},
+    "tokenizer": {
+        "counted": CountedTokenizerConfig,
+        "unigram": TrainedTokenizerConfig,
+        "given": GivenTokenizerConfig,
+    },
     "model": {"gated": GatedConfig, "recurrent": RecurrentConfig, "average": AverageConfig},
     "optimizer": {"adamw": OptimizerConfig},
     "trainer": {"trainer": TrainerConfig},
@@ -63,6 +75,15 @@ def conf_dir() -> Path:
         if (folder / "train.yaml").is_file():
             return folder
     raise ConfigError(f"No conf/train.yaml beside {package}; reinstall nlp_rnn.")
+
+
+def make_paths_absolute(config: RunConfig) -> None:
+    """So that the saved configuration can be used from anywhere."""
+    data, tokenizer = config.data, config.tokenizer
+    if isinstance(data, FilesConfig):
+        data.path = str(Path(data.path).expanduser().absolute())
+    if isinstance(tokenizer, GivenTokenizerConfig) and Path(tokenizer.path).expanduser().exists():
+        tokenizer.path = str(Path(tokenizer.path).expanduser().absolute())
 
 
 def read_config(path: Path) -> RunConfig:

@@ -20,8 +20,10 @@ __all__ = [
     "Cell",
     "CountedTokenizerConfig",
     "DataConfig",
+    "FileFormat",
     "FilesConfig",
     "GatedConfig",
+    "GivenTokenizerConfig",
     "HubConfig",
     "ModelConfig",
     "Monitor",
@@ -33,19 +35,30 @@ __all__ = [
     "RunConfig",
     "Schedule",
     "StoriesConfig",
+    "TableConfig",
     "TokenizerConfig",
     "TokenizerKind",
     "TrackingConfig",
+    "TrainedTokenizerConfig",
     "TrainerConfig",
+    "Truncation",
+    "UnicodeForm",
     "flatten",
     "plain",
     "signature",
 ]
 
+FileFormat = Enum(
+    "FileFormat", ["parquet", "csv", "tsv", "json", "jsonl", "arrow", "lines", "fasttext"]
+)
 Cell = Enum("Cell", ["lstm", "gru", "rnn", "average"])
 Pooling = Enum("Pooling", ["last", "mean", "max", "max_mean", "attention"])
 RecurrentInit = Enum("RecurrentInit", ["orthogonal", "uniform"])
-TokenizerKind = Enum("TokenizerKind", ["bpe", "wordpiece", "unigram", "word", "char"])
+TokenizerKind = Enum(
+    "TokenizerKind", ["bpe", "byte_bpe", "wordpiece", "unigram", "word", "char", "given"]
+)
+Truncation = Enum("Truncation", ["head", "tail", "head_tail"])
+UnicodeForm = Enum("UnicodeForm", ["none", "nfc", "nfd", "nfkc", "nfkd"])
 Schedule = Enum("Schedule", ["constant", "linear", "cosine", "one_cycle", "plateau"])
 PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.5, 2
 Precision = Enum("Precision", ["auto", "fp32", "bf16"])
@@ -58,6 +71,7 @@ class DataConfig:
 
     name: str = MISSING
     limit: int | None = None
+    fraction: float | None = None
     validation_fraction: float = 0.1
     seed: int = 0
 
@@ -73,38 +87,73 @@ class StoriesConfig(DataConfig):
 
 
 @dataclass
-class FilesConfig(DataConfig):
-    """A file, a folder of splits, or a dataset saved with `save_to_disk`."""
+class TableConfig(DataConfig):
+    """Rows with named columns; `text` is one or a list, `label_names` a list or a mapping."""
 
     path: str = MISSING
     text: Any = "text"
     label: str = "label"
+    label_names: Any = None
+    drop_leaks: bool = False
 
 
 @dataclass
-class HubConfig(FilesConfig):
+class FilesConfig(TableConfig):
+    """A file, a folder of splits, or a dataset saved with `save_to_disk`.
+
+    `format=null` goes by the names of the files; the other options are about text files.
+    """
+
+    format: FileFormat | None = None
+    header: bool = True
+    columns: list[str] | None = None
+    delimiter: str | None = None
+    quoting: bool = True
+    encoding: str = "utf-8"
+
+
+@dataclass
+class HubConfig(TableConfig):
     """A dataset of the Hugging Face hub; `path` is its name there."""
 
     subset: str | None = None
     revision: str | None = None
     train_split: str = "train"
     validation_split: str | None = None
-    test_split: str = "test"
+    test_split: str | None = "test"
 
 
 @dataclass
 class TokenizerConfig:
-    """How texts become tokens; trained on the training split only."""
+    """What every tokenizer has: `max_length` tokens of a text are kept, and which."""
 
     name: str = MISSING
     kind: TokenizerKind = TokenizerKind.bpe
-    vocab_size: int = 8000
     max_length: int = 400
-    lowercase: bool = True
+    truncation: Truncation = Truncation.head
 
 
 @dataclass
-class CountedTokenizerConfig(TokenizerConfig):
+class GivenTokenizerConfig(TokenizerConfig):
+    """A tokenizer that is there: `path` is a tokenizer.json, or a name on the hub."""
+
+    path: str = MISSING
+    revision: str | None = None
+
+
+@dataclass
+class TrainedTokenizerConfig(TokenizerConfig):
+    """How texts become tokens; trained on the training split only."""
+
+    vocab_size: int = 8000
+    lowercase: bool = True
+    unicode: UnicodeForm = UnicodeForm.nfkc
+    strip_accents: bool = False
+    split_digits: bool = False
+
+
+@dataclass
+class CountedTokenizerConfig(TrainedTokenizerConfig):
     """A tokenizer that keeps only what occurs often enough: all kinds but unigram."""
 
     min_frequency: int = 2
@@ -234,13 +283,13 @@ def flatten(config: Any) -> dict[str, Any]:
     flat: dict[str, Any] = {}
 
     def visit(prefix: str, value: Any) -> None:
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                visit(f"{prefix}.{key}" if prefix else key, inner)
+        if dataclasses.is_dataclass(value):
+            for f in dataclasses.fields(value):
+                visit(f"{prefix}.{f.name}" if prefix else f.name, getattr(value, f.name))
         else:
-            flat[prefix] = value
+            flat[prefix] = plain(value)  # a mapping of a user's own words stays one value
 
-    visit("", plain(config))
+    visit("", config)
     return flat
 
 

@@ -7,16 +7,14 @@ from nlp_rnn.config import (
     PLATEAU_PATIENCE,
     AverageConfig,
     Cell,
-    CountedTokenizerConfig,
-    FilesConfig,
     GatedConfig,
     Pooling,
     RecurrentConfig,
     RunConfig,
     Schedule,
-    TokenizerKind,
     flatten,
 )
+from nlp_rnn.data_limits import check_data, check_tokenizer
 from nlp_rnn.errors import ConfigError
 
 __all__ = ["check"]
@@ -105,23 +103,10 @@ def _check_together(config: RunConfig) -> None:
             f"model.cell={model.cell.name} does not fit model={model.name}: "
             f"type model={model.cell.name} instead of model.cell."
         )
-    counted = isinstance(config.tokenizer, CountedTokenizerConfig)
-    if counted == (config.tokenizer.kind is TokenizerKind.unigram):
-        raise ConfigError(
-            f"tokenizer.kind={config.tokenizer.kind.name} does not fit tokenizer="
-            f"{config.tokenizer.name}: type tokenizer={config.tokenizer.kind.name} instead."
-        )
+    check_tokenizer(config.tokenizer)
     _check_schedule(config)
     _check_processes(config)
-    if isinstance(config.data, FilesConfig):
-        text = config.data.text
-        if not (isinstance(text, str) and text) and not (
-            isinstance(text, list) and text and all(isinstance(t, str) and t for t in text)
-        ):
-            raise ConfigError(
-                f"data.text must be a column or a list of columns, not {text!r}. "
-                "Type data.text=title or 'data.text=[title,body]'."
-            )
+    check_data(config.data)
 
 
 def _check_processes(config: RunConfig) -> None:

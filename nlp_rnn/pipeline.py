@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.composition import read_config
-from nlp_rnn.config import FilesConfig, HubConfig, RunConfig, flatten, plain
+from nlp_rnn.composition import make_paths_absolute, read_config
+from nlp_rnn.config import RunConfig, flatten, plain
 from nlp_rnn.errors import ConfigError, DataError, TrackingError
 from nlp_rnn.limits import check
 from nlp_rnn.record import (
@@ -22,7 +22,7 @@ from nlp_rnn.record import (
     short_name,
     training_metrics,
 )
-from nlp_rnn.screen import announced, print_corpus, print_result
+from nlp_rnn.screen import announced, print_corpus, print_lines, print_result
 from nlp_rnn.worker import check_processes, processes_of, tell_workers
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def train(config: RunConfig, folder: Path, overrides: list[str]) -> Result:
     """
     check(config)
     check_processes(config)
-    _make_paths_absolute(config)
+    make_paths_absolute(config)
     from nlp_rnn.data.corpus import load_corpus
     from nlp_rnn.tracking.store import (
         experiment_name,
@@ -160,6 +160,11 @@ def _run(config: RunConfig, corpus: "Corpus", folder: Path, origin: Origin) -> R
             _begin(config, corpus, folder, origin, run)
         with announced(f"Tokenizing with {config.tokenizer.name}"):
             tokens = tokenize_corpus(corpus, config.tokenizer)
+        print_lines(tokens.quality.lines)
+        if not origin.run_id:
+            notes = (*corpus.notes, *corpus.quality.lines, *tokens.quality.lines)
+            run.log_text("".join(f"{note}\n" for note in notes), "data_notes.txt")
+            run.log_final(corpus.quality.figures | tokens.quality.figures)
         network, training = _train_network(config, corpus, tokens, folder, run)
         result = Result(
             run.run_id, origin.experiment_id, origin.tracking_uri, str(folder / "classifier")
@@ -231,13 +236,6 @@ def _train_network(
         if trainer.profile is not None:
             run.log_text(trainer.profile.table, "profile.txt")
         return network, training
-
-
-def _make_paths_absolute(config: RunConfig) -> None:
-    """So that the saved configuration can be used from anywhere."""
-    data = config.data
-    if isinstance(data, FilesConfig) and not isinstance(data, HubConfig):
-        data.path = str(Path(data.path).expanduser().absolute())
 
 
 def _begin(

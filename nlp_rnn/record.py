@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.config import FilesConfig, RecurrentConfig, RunConfig, signature
+from nlp_rnn.config import RecurrentConfig, RunConfig, TableConfig, signature
 
 if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
@@ -46,8 +46,8 @@ def run_tags(config: RunConfig, corpus: "Corpus", folder: Path) -> dict[str, str
 
 
 def log_data(config: RunConfig, corpus: "Corpus", run: "TrackedRun") -> None:
-    """Record the three splits and what was done to the data."""
-    source = config.data.path if isinstance(config.data, FilesConfig) else ""
+    """Record the three splits."""
+    source = config.data.path if isinstance(config.data, TableConfig) else ""
     for split in SPLITS:
         run.log_dataset(
             f"{corpus.name} {split}",
@@ -56,7 +56,6 @@ def log_data(config: RunConfig, corpus: "Corpus", run: "TrackedRun") -> None:
             {"rows": len(getattr(corpus, split)), "labels": len(corpus.labels)},
             source,
         )
-    run.log_text("".join(f"{note}\n" for note in corpus.notes), "data_notes.txt")
 
 
 def log_range_test(found: "RangeTest", folder: Path, run: "TrackedRun") -> None:

@@ -1,14 +1,14 @@
 """What a run has to say becomes a few lines on the screen."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
 
-__all__ = ["announced", "print_corpus", "print_result"]
+__all__ = ["announced", "print_corpus", "print_lines", "print_result"]
 
 
 def print_corpus(corpus: "Corpus") -> None:
@@ -17,8 +17,13 @@ def print_corpus(corpus: "Corpus") -> None:
         f"{len(getattr(corpus, split)):,} {split}" for split in ("train", "validation", "test")
     )
     print(f"{corpus.name}: {sizes} texts, {len(corpus.labels)} labels", flush=True)
-    for note in corpus.notes:
-        print(f"  {note}", flush=True)
+    print_lines((*corpus.notes, *corpus.quality.lines))
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Say some more about what was said last."""
+    for line in lines:
+        print(f"  {line}", flush=True)
 
 
 def print_result(run_id: str, classifier: str, metrics: Mapping[str, float]) -> None:

@@ -13,7 +13,11 @@ from nlp_rnn.limits import check
 from tests.composing import compose
 
 FILES = sorted(path for path in conf_dir().rglob("*.yaml") if path.parent != conf_dir())
-REQUIRED = {"files": ["data.path=somewhere"], "hub": ["data.path=somebody/something"]}
+REQUIRED = {
+    "files": ["data.path=somewhere"],
+    "hub": ["data.path=somebody/something"],
+    "given": ["tokenizer.path=somebody/something"],
+}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}={path.stem}")

@@ -5,7 +5,8 @@ import datasets
 import pandas as pd
 import pytest
 
-from nlp_rnn.data.files import read_path, write_arrow
+from nlp_rnn.data.arrow_cache import write_arrow
+from nlp_rnn.data.files import read_path
 from nlp_rnn.errors import DataError
 
 ROWS = {"text": ["good film", "bad film", "fine"], "label": ["pos", "neg", "pos"]}

@@ -173,3 +173,39 @@ def test_offline_is_left_as_it_was_found(monkeypatch):
         raise KeyError
     assert datasets.config.HF_HUB_OFFLINE
     assert not huggingface_hub.constants.HF_HUB_OFFLINE
+
+
+def test_a_set_without_a_test_split_says_so_itself(hub):
+    hub(lambda *_, **__: splits("train"))
+    assert first_texts(read_hub(config(test_split=None), [])) == {"train": "train"}
+
+
+@pytest.mark.parametrize(
+    ("name", "columns", "given"),
+    [
+        ("clinc_oos", {"text": "string", "intent": "int64"}, ("train", "validation", "test")),
+        (
+            "dbpedia_14",
+            {"title": "string", "content": "string", "label": "int64"},
+            ("train", "test"),
+        ),
+        ("yelp_polarity", {"text": "string", "label": "int64"}, ("train", "test")),
+        ("sms_spam", {"sms": "string", "label": "int64"}, ("train",)),
+    ],
+)
+def test_presets_fit_the_columns_and_splits_of_their_sets(hub, name, columns, given):
+    from nlp_rnn.data.sources import read_source
+    from tests.composing import compose
+
+    values = {"string": ["a", "b"], "int64": [0, 1]}
+    rows = datasets.Dataset.from_dict({name: values[kind] for name, kind in columns.items()})
+    calls = []
+
+    def load(*words: object, **_: object):
+        calls.append(words)
+        return datasets.DatasetDict(dict.fromkeys(given, rows))
+
+    hub(load)
+    source = read_source(compose([f"data={name}"]).data)
+    assert tuple(source.splits) == given
+    assert str(calls[0][0]).count("/") == 1

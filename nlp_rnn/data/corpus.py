@@ -8,16 +8,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.config import DataConfig
-from nlp_rnn.data.files import SPLITS, listed, write_arrow
+from nlp_rnn.config import DataConfig, TableConfig
+from nlp_rnn.data.files import SPLITS
 from nlp_rnn.data.labels import SplitLabels, order_labels, read_labels
+from nlp_rnn.data.quality import Quality, describe_split, drop_leaks, leaks, overlap
 from nlp_rnn.data.sampling import allocate, sample
 from nlp_rnn.data.sources import Source, read_source
+from nlp_rnn.data.texts import TextHashes, as_text, hash_texts, missing_texts
 from nlp_rnn.errors import DataError
 
 if TYPE_CHECKING:
     import numpy
-    import pyarrow
     from datasets import Dataset
 
 __all__ = ["Corpus", "load_corpus", "quiet_datasets"]
@@ -34,7 +35,7 @@ class Corpus:
     and `row` (int64, the index of the row in the split it was read from). `labels` has every label
     of any split; those that train lacks come last. `digest` is a hash of the texts, the label ids
     and the label names of the three splits: the same data has the same digest wherever it lies.
-    `notes` has one line for everything that was done to the data.
+    `notes` has one line for everything that was done to the data, `quality` what was seen in it.
     """
 
     name: str
@@ -44,29 +45,38 @@ class Corpus:
     labels: tuple[str, ...]
     digest: str
     notes: tuple[str, ...]
+    quality: Quality
 
 
 def load_corpus(config: DataConfig) -> Corpus:
     """Read, clean, limit and split the data that `config` points at.
 
-    A missing test split is cut from train first, then `limit` is applied to train, then a missing
-    validation split is cut from what is left; every cut is stratified, seeded by `config.seed`
-    and leaves each class at least one training row. Raises `DataError`.
+    A missing test split is cut from train first, then `limit` or `fraction` is applied to train,
+    then a missing validation split is cut from what is left; every cut is stratified, seeded by
+    `config.seed` and leaves each class at least one training row. Raises `DataError`.
     """
     with quiet_datasets():
         source = read_source(config)
         notes = list(source.notes)
-        splits, labels = _clean(source, notes)
+        dropping = isinstance(config, TableConfig) and config.drop_leaks
+        quality = Quality()
+        splits, labels = _clean(source, notes, quality, dropping)
+        given = set(splits)
         if "test" not in splits:
             splits["train"], splits["test"] = _cut(
                 splits["train"], "test", _TEST_FRACTION, config.seed, notes
             )
-        if config.limit is not None and config.limit < len(splits["train"].rows):
-            splits["train"] = _limit(splits["train"], config.limit, config.seed, notes)
+        splits["train"] = _limit(splits["train"], config, notes)
         if "validation" not in splits:
             splits["train"], splits["validation"] = _cut(
                 splits["train"], "validation", config.validation_fraction, config.seed, notes
             )
+        for split in SPLITS[1:]:
+            if split not in given:
+                others = SPLITS[:1] if split == "test" else ("train", "test")
+                splits[split] = _without_leaks(splits, split, others, quality, dropping, notes)
+        for split in SPLITS:
+            describe_split(split, splits[split].chosen_ids, labels, quality)
         return Corpus(
             name=source.name,
             train=_dataset(splits["train"]),
@@ -75,6 +85,7 @@ def load_corpus(config: DataConfig) -> Corpus:
             labels=labels,
             digest=_digest([splits[split] for split in SPLITS], labels),
             notes=tuple(notes),
+            quality=quality,
         )
 
 
@@ -104,12 +115,21 @@ class _Rows:
     """
 
     texts: "Dataset"
+    hashes: TextHashes
     ids: "numpy.ndarray[Any, Any]"
     rows: "numpy.ndarray[Any, Any]"
 
+    @property
+    def chosen_ids(self) -> "numpy.ndarray[Any, Any]":
+        """The labels of the rows that were chosen."""
+        chosen: numpy.ndarray[Any, Any] = self.ids[self.rows]
+        return chosen
 
-def _clean(source: Source, notes: list[str]) -> tuple[dict[str, _Rows], tuple[str, ...]]:
-    """Leave out rows without text or label, and number the labels."""
+
+def _clean(
+    source: Source, notes: list[str], quality: Quality, dropping: bool
+) -> tuple[dict[str, _Rows], tuple[str, ...]]:
+    """Leave out rows without text or label, and by option leaks; number the labels."""
     import numpy
 
     texts: dict[str, Dataset] = {}
@@ -120,9 +140,9 @@ def _clean(source: Source, notes: list[str]) -> tuple[dict[str, _Rows], tuple[st
         if not len(dataset):
             raise DataError(f"{where} has no rows.{_without(split)}")
         names = found["train"].class_names if found else None
-        found[split] = read_labels(dataset, source.label, where, names)
-        texts[split] = _as_text(dataset, source.text, where)
-        no_text, num_blank = _missing_texts(texts[split])
+        found[split] = read_labels(dataset, source.label, where, names, source.label_names)
+        texts[split] = as_text(dataset, source.text, where)
+        no_text, num_blank = missing_texts(texts[split])
         no_label = found[split].ids < 0
         kept[split] = numpy.flatnonzero(~(no_text | no_label))
         if not len(kept[split]):
@@ -137,6 +157,10 @@ def _clean(source: Source, notes: list[str]) -> tuple[dict[str, _Rows], tuple[st
         ):
             if rows:
                 notes.append(f"{split}: {rows:,} {'row' if rows == 1 else 'rows'} {what}")
+    hashes = {split: hash_texts(dataset) for split, dataset in texts.items()}
+    leaks(hashes, kept, {split: labels.word_ids() for split, labels in found.items()}, quality)
+    if dropping:
+        drop_leaks(hashes, kept, notes)
     counts = {split: _count(found[split], rows) for split, rows in kept.items()}
     labels = order_labels(found, counts, notes)
     place = {name: index for index, name in enumerate(labels)}
@@ -144,7 +168,7 @@ def _clean(source: Source, notes: list[str]) -> tuple[dict[str, _Rows], tuple[st
     for split, dataset in texts.items():
         # the last place is that of id -1, a row without a label
         ids = numpy.array([*(place.get(name, -1) for name in found[split].names), -1], numpy.int64)
-        splits[split] = _Rows(dataset, ids[found[split].ids], kept[split])
+        splits[split] = _Rows(dataset, hashes[split], ids[found[split].ids], kept[split])
     return splits, labels
 
 
@@ -157,56 +181,6 @@ def _count(labels: SplitLabels, rows: "numpy.ndarray[Any, Any]") -> dict[str, in
 
     counts = numpy.bincount(labels.ids[rows], minlength=len(labels.names))
     return {name: int(n) for name, n in zip(labels.names, counts, strict=True) if n}
-
-
-def _as_text(dataset: "Dataset", columns: Sequence[str], where: str) -> "Dataset":
-    """Return the texts as the one column `text` (string), rewritten only if they must be."""
-    import pyarrow
-    import pyarrow.compute as pc
-
-    for name in columns:
-        kind = getattr(dataset.features[name], "dtype", type(dataset.features[name]).__name__)
-        if kind not in ("string", "large_string", "string_view", "null"):
-            raise DataError(
-                f"{where} has in its column {name!r} values of the kind {kind}, not texts; "
-                f"it has: {listed(dataset.column_names)}.\nType data.text=COLUMN"
-            )
-    kinds = [dataset.features[name].dtype for name in columns]
-    if kinds == ["string"]:
-        only = dataset.select_columns([columns[0]])
-        return only if columns[0] == "text" else only.rename_column(columns[0], "text")
-
-    def joined(table: "pyarrow.Table") -> "pyarrow.RecordBatch":
-        parts = [table.column(name).combine_chunks().cast(pyarrow.string()) for name in columns]
-        nothing = pc.is_null(parts[0])
-        for part in parts[1:]:
-            nothing = pc.and_(nothing, pc.is_null(part))
-        # pyarrow 25 leaves a row out when there is nothing to join in it
-        parts[0] = pc.if_else(nothing, "", parts[0])
-        text = pc.binary_join_element_wise(*parts, " ", null_handling="skip")
-        text = pc.if_else(nothing, pyarrow.scalar(None, pyarrow.string()), text)
-        return pyarrow.RecordBatch.from_arrays([text], names=["text"])
-
-    batches = dataset.with_format("arrow").iter(_BATCH)
-    return write_arrow(
-        ("text", dataset._fingerprint, *columns),
-        pyarrow.schema([("text", pyarrow.string())]),
-        (joined(table) for table in batches),
-    )
-
-
-def _missing_texts(texts: "Dataset") -> tuple["numpy.ndarray[Any, Any]", int]:
-    """Return which texts are null (a mask over the rows) and how many are empty or blank."""
-    import numpy
-    import pyarrow.compute as pc
-
-    nulls = []
-    num_blank = 0
-    for table in texts.with_format("arrow").iter(_BATCH):
-        column = table.column("text")
-        nulls.append(column.is_null().to_numpy())
-        num_blank += pc.sum(pc.equal(pc.utf8_trim_whitespace(column), "")).as_py() or 0
-    return numpy.concatenate(nulls), num_blank
 
 
 def _cut(
@@ -234,21 +208,66 @@ def _cut(
     return replace(train, rows=train.rows[~mask]), replace(train, rows=train.rows[mask])
 
 
-def _limit(train: _Rows, limit: int, seed: int, notes: list[str]) -> _Rows:
-    """Keep a stratified sample of `limit` rows, at least one of each class."""
+def _limit(train: _Rows, config: DataConfig, notes: list[str]) -> _Rows:
+    """Keep a stratified sample of `limit` rows or of a `fraction`, at least one of each class."""
     import numpy
 
-    ids = train.ids[train.rows]
+    ids = train.chosen_ids
     counts = numpy.bincount(ids)
     least = numpy.minimum(counts, 1)
+    if config.fraction is not None:
+        limit = max(round(config.fraction * len(ids)), int(least.sum()))
+    elif config.limit is not None:
+        limit = config.limit
+    else:
+        return train
+    if limit >= len(ids):
+        return train
     if limit < least.sum():
         raise DataError(
             f"data.limit={limit} is less than one row for each of the {least.sum()} classes.\n"
             f"Type data.limit={2 * least.sum()} or more."
         )
-    notes.append(f"train: limited to {limit:,} of {len(ids):,} rows (stratified, data.seed={seed})")
-    mask = sample(ids, allocate(counts, limit, least, counts), (seed, SPLITS.index("train")))
+    notes.append(
+        f"train: limited to {limit:,} of {len(ids):,} rows (stratified, data.seed={config.seed})"
+    )
+    shares = allocate(counts, limit, least, counts)
+    mask = sample(ids, shares, (config.seed, SPLITS.index("train")))
     return replace(train, rows=train.rows[mask])
+
+
+def _without_leaks(
+    splits: dict[str, _Rows],
+    split: str,
+    others: Sequence[str],
+    quality: Quality,
+    dropping: bool,
+    notes: list[str],
+) -> _Rows:
+    """Count, and by option leave out, texts of a cut split that stand in another one too.
+
+    They are left out of the cut, not of train, so that every class keeps its training rows.
+    """
+    import numpy
+
+    mine = splits[split]
+    shared = numpy.zeros(len(mine.rows), bool)
+    for other in others:
+        theirs = splits[other]
+        exact, normal = overlap(mine.hashes, mine.rows, theirs.hashes, theirs.rows)
+        quality.add_leak(split, other, int(exact.sum()), int(normal.sum()), len(exact))
+        shared |= normal
+    if not dropping or not shared.any():
+        return mine
+    if shared.all():
+        raise DataError(
+            f"Every text of the {split} split that was cut also stands in {' or '.join(others)}: "
+            "data.drop_leaks=true would leave none.\nBring other rows."
+        )
+    notes.append(
+        f"{split}: {int(shared.sum()):,} texts that stand in {' or '.join(others)} dropped"
+    )
+    return replace(mine, rows=mine.rows[~shared])
 
 
 def _dataset(split: _Rows) -> "Dataset":

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.config import HubConfig
-from nlp_rnn.data.files import SPLITS, first_line, listed
+from nlp_rnn.data.columns import listed
+from nlp_rnn.data.files import SPLITS, first_line
 from nlp_rnn.errors import DataError
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = ["offline", "read_hub"]
+__all__ = ["hub_answers", "offline", "read_hub"]
 
 _PATIENCE = 2.0  # seconds; the libraries' own retries take 24
 
@@ -49,7 +50,7 @@ def read_hub(config: HubConfig, notes: list[str]) -> "dict[str, Dataset]":
         raise DataError(
             f"{config.path} is on this machine. Type data=files data.path={config.path}"
         )
-    reached = _hub_answers()
+    reached = hub_answers()
     try:
         with contextlib.nullcontext() if reached else offline():
             found = datasets.load_dataset(config.path, config.subset, revision=config.revision)
@@ -61,7 +62,7 @@ def read_hub(config: HubConfig, notes: list[str]) -> "dict[str, Dataset]":
     return _choose_splits(found, config)
 
 
-def _hub_answers() -> bool:
+def hub_answers() -> bool:
     """Knock once at the hub's door; behind a proxy only the proxy could tell, so believe it."""
     import datasets
 

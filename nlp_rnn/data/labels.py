@@ -25,15 +25,30 @@ class SplitLabels:
     ids: "numpy.ndarray[Any, Any]"
     class_names: tuple[str, ...] | None
 
+    def word_ids(self) -> "numpy.ndarray[Any, Any]":
+        """A number for each row that is the same for the same name in every split, uint64."""
+        import numpy
+        from pandas.util import hash_array
+
+        words = numpy.array([*self.names, ""], dtype=object)  # the last is that of id -1
+        numbers: numpy.ndarray[Any, Any] = hash_array(words, categorize=False)[self.ids]
+        return numbers
+
 
 def read_labels(
-    dataset: "Dataset", column: str, where: str, class_names: tuple[str, ...] | None = None
+    dataset: "Dataset",
+    column: str,
+    where: str,
+    class_names: tuple[str, ...] | None = None,
+    renamed: Mapping[str, str] | None = None,
 ) -> SplitLabels:
     """Read integers, strings, booleans, whole floats or a `ClassLabel`.
 
     Numbers are named by their digits, or by `class_names` (those of train) if given; null, NaN
-    and the empty string are no label. `where` begins the sentence of a `DataError`, which is
-    raised for negative numbers (the hub's -1 means no label), fractions and anything else.
+    and the empty string are no label. `renamed` (`data.label_names`) gives names to labels as they
+    were found, numbers or words; one name for two labels makes one class of them. `where` begins
+    the sentence of a `DataError`, which is raised for negative numbers (the hub's -1 means no
+    label), fractions and anything else.
     """
     import pyarrow
     import pyarrow.compute as pc
@@ -62,11 +77,40 @@ def read_labels(
         found = [value if isinstance(value, bool) else int(value) for value in found]
     own_names = tuple(feature.names) if hasattr(feature, "names") else None
     names = own_names or (class_names if pyarrow.types.is_integer(kind) else None)
+    if renamed is not None:
+        return _renamed([str(value) for value in found], names, ids, renamed, where)
     if names is None:
         return SplitLabels(tuple(str(value) for value in found), ids, None)
     if found and max(found) >= len(names):
         raise DataError(f"{where} has the label {max(found)}, but only {len(names)} label names.")
     return SplitLabels(tuple(names[value] for value in found), ids, own_names)
+
+
+def _renamed(
+    found: list[str],
+    names: tuple[str, ...] | None,
+    ids: "numpy.ndarray[Any, Any]",
+    renamed: Mapping[str, str],
+    where: str,
+) -> SplitLabels:
+    """Give the labels their new names, by number or, in a `ClassLabel`, by their old name."""
+    import numpy
+
+    new = []
+    for label in found:
+        word = renamed.get(label)
+        if word is None and names is not None and int(label) < len(names):
+            word = renamed.get(names[int(label)])
+        if word is None:
+            raise DataError(
+                f"{where} has the label {label!r}, to which data.label_names gives no name; it has "
+                f"names for: {', '.join(list(renamed)[:20])}.\nName every label: "
+                f"'data.label_names={{{label}:NAME,…}}', or a list for labels from 0."
+            )
+        new.append(word)
+    order = tuple(dict.fromkeys(renamed.values()))
+    place = numpy.array([*(order.index(word) for word in new), -1], numpy.int64)
+    return SplitLabels(order, place[ids], order)
 
 
 def order_labels(

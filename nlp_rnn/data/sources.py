@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlp_rnn.config import DataConfig, FilesConfig, HubConfig, StoriesConfig
-from nlp_rnn.data.files import read_path, require_columns
+from nlp_rnn.config import DataConfig, FilesConfig, HubConfig, StoriesConfig, TableConfig
+from nlp_rnn.data.columns import select_columns
+from nlp_rnn.data.file_form import FileForm
+from nlp_rnn.data.files import read_path
 from nlp_rnn.data.hub import offline, read_hub
 from nlp_rnn.data.stories import make_stories
 from nlp_rnn.errors import DataError
@@ -22,7 +24,8 @@ __all__ = ["Source", "read_source"]
 class Source:
     """The splits that were found (`train` always, `validation`, `test`) and the columns to use.
 
-    `text` are the columns that make up a text; `notes` say what the reading had to decide.
+    `text` are the columns that make up a text; `label_names` are names for labels as they were
+    found, and `notes` say what the reading had to decide.
     """
 
     name: str
@@ -30,6 +33,7 @@ class Source:
     text: tuple[str, ...]
     label: str
     notes: tuple[str, ...] = ()
+    label_names: dict[str, str] | None = None
 
 
 def read_source(config: DataConfig) -> Source:
@@ -39,24 +43,41 @@ def read_source(config: DataConfig) -> Source:
     """
     if isinstance(config, StoriesConfig):
         return _read_stories(config)
-    if not isinstance(config, FilesConfig):
+    if not isinstance(config, TableConfig):
         raise DataError(f"data={config.name} cannot be read. Type data=stories, files or hub.")
-    text = (config.text,) if isinstance(config.text, str) else tuple(config.text)
+    # without a header, columns are named by their numbers
+    text = tuple(map(str, config.text if isinstance(config.text, list) else [config.text]))
     wanted = tuple(dict.fromkeys((*text, config.label)))
     notes: list[str] = []
     if isinstance(config, HubConfig):
         name = config.path
         splits = read_hub(config, notes)
     else:
+        assert isinstance(config, FilesConfig)
         path = Path(config.path).expanduser()
         name = path.stem if path.is_file() else path.absolute().name
         with offline():
-            splits = read_path(path, text, config.label, notes)
+            splits = read_path(path, text, config.label, notes, _form(config))
     for split, dataset in splits.items():
         where = f"The {split} split of {config.path}"
-        require_columns(dataset.column_names, wanted, where)
-        _check_encoding(dataset, wanted, where)
-    return Source(name, splits, text, config.label, tuple(notes))
+        splits[split] = select_columns(dataset, wanted, where)
+        _check_encoding(splits[split], wanted, where)
+    names = config.label_names
+    if isinstance(names, list):
+        names = dict(enumerate(names))
+    label_names = {str(label): str(word) for label, word in names.items()} if names else None
+    return Source(name, splits, text, config.label, tuple(notes), label_names)
+
+
+def _form(config: FilesConfig) -> FileForm:
+    return FileForm(
+        format=config.format.name if config.format else None,
+        header=config.header,
+        columns=tuple(config.columns) if config.columns else None,
+        delimiter=config.delimiter,
+        quoting=config.quoting,
+        encoding=config.encoding,
+    )
 
 
 def _check_encoding(dataset: "Dataset", columns: Sequence[str], where: str) -> None:

@@ -1,23 +1,35 @@
 """A corpus becomes tokenized splits, kept in the cache as memory-mapped Arrow by content."""
 
 import hashlib
+import itertools
 import json
 import os
 import platform
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from nlp_rnn.config import TokenizerConfig
+from nlp_rnn.data.arrow_cache import write_arrow_file
 from nlp_rnn.data.batches import TokenizedTexts
 from nlp_rnn.data.corpus import Corpus, quiet_datasets
-from nlp_rnn.data.tokenizer import content_hash, encode, keep_tokenizer
+from nlp_rnn.data.quality import Quality
+from nlp_rnn.data.tokenizer import UNKNOWN_ID, content_hash, encode_counted, keep_tokenizer
 from nlp_rnn.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow
+    from datasets import Dataset
 
 __all__ = ["TokenizedCorpus", "cache_dir", "open_tokens", "tokenize_corpus"]
 
 # Part of the key of kept token ids: raise it when `encode` would give other ids.
-ENCODING_VERSION = 1
+ENCODING_VERSION = 2
+
+_BATCH = 1000  # texts tokenized together
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,7 @@ class TokenizedCorpus:
     files: dict[str, Path]
     tokenizer_json: str
     vocab_size: int
+    quality: Quality
 
 
 def cache_dir() -> Path:
@@ -46,6 +59,8 @@ def cache_dir() -> Path:
 
 def tokenize_corpus(corpus: Corpus, config: TokenizerConfig) -> TokenizedCorpus:
     """Train or find the tokenizer, and tokenize train and validation or find them tokenized."""
+    import pyarrow.compute as pc
+
     cache = cache_dir()
     texts = (
         text for batch in corpus.train.select_columns("text").iter(1000) for text in batch["text"]
@@ -53,39 +68,96 @@ def tokenize_corpus(corpus: Corpus, config: TokenizerConfig) -> TokenizedCorpus:
     tokenizer = keep_tokenizer(texts, config, corpus.digest, cache)
     identity = content_hash(tokenizer)
 
-    def ids(batch: dict[str, list[Any]]) -> dict[str, list[list[int]]]:
-        return {"input_ids": encode(tokenizer, batch["text"])}
+    def rows(dataset: "Dataset") -> "Iterator[pyarrow.RecordBatch]":
+        for table in dataset.with_format("arrow").iter(_BATCH):
+            texts = table.column("text").combine_chunks()
+            ids, counts = encode_counted(tokenizer, texts.to_pylist())
+            yield _record_batch(ids, counts, table.column("label"), pc.utf8_length(texts))
 
     files: dict[str, Path] = {}
 
-    def tokenized(split: str) -> TokenizedTexts:
-        from datasets import Features, List, Value
-
+    def tokenized(split: str) -> "Dataset":
         key = hashlib.sha256(
             json.dumps([ENCODING_VERSION, corpus.digest, split, identity]).encode()
         ).hexdigest()[:16]
-        folder = cache / "tokens"
-        folder.mkdir(parents=True, exist_ok=True)
-        files[split] = folder / f"{key}.arrow"
-        dataset = getattr(corpus, split)
+        files[split] = cache / "tokens" / f"{key}.arrow"
         with quiet_datasets():
-            return TokenizedTexts(
-                dataset.map(
-                    ids,
-                    batched=True,
-                    remove_columns=[name for name in dataset.column_names if name != "label"],
-                    features=Features({"label": Value("int64"), "input_ids": List(Value("int32"))}),
-                    cache_file_name=str(files[split]),
-                    new_fingerprint=key,
-                )
-            )
+            return write_arrow_file(files[split], _schema(), rows(getattr(corpus, split)))
 
+    train, validation = tokenized("train"), tokenized("validation")
+    quality = Quality()
+    max_length = config.max_length
+    for split, dataset in (("train", train), ("validation", validation)):
+        _describe(split, dataset, max_length, quality)
     return TokenizedCorpus(
-        train=tokenized("train"),
-        validation=tokenized("validation"),
+        train=TokenizedTexts(train),
+        validation=TokenizedTexts(validation),
         files=files,
         tokenizer_json=tokenizer.to_str(),
         vocab_size=tokenizer.get_vocab_size(),
+        quality=quality,
+    )
+
+
+def _schema() -> "pyarrow.Schema":
+    """Token ids and label of a text; its tokens before the cut, unknown ones after, characters."""
+    import pyarrow
+
+    numbers = ("num_tokens", "num_unknown", "num_characters")
+    return pyarrow.schema(
+        [
+            ("label", pyarrow.int64()),
+            ("input_ids", pyarrow.list_(pyarrow.int32())),
+            *((name, pyarrow.int32()) for name in numbers),
+        ]
+    )
+
+
+def _record_batch(
+    ids: list[list[int]], counts: list[int], labels: Any, characters: Any
+) -> "pyarrow.RecordBatch":
+    import pyarrow
+
+    flat = np.fromiter(itertools.chain.from_iterable(ids), np.int32)
+    offsets = np.zeros(len(ids) + 1, np.int32)
+    np.cumsum([len(tokens) for tokens in ids], out=offsets[1:])
+    unknown = np.add.reduceat(flat == UNKNOWN_ID, offsets[:-1], dtype=np.int32)
+    num_tokens = np.array(counts, np.int32)
+    unknown[num_tokens == 0] = 0  # the token of an empty text is no word that was not known
+    columns = [
+        labels.combine_chunks(),
+        pyarrow.ListArray.from_arrays(offsets, flat),
+        *(pyarrow.array(numbers) for numbers in (num_tokens, unknown)),
+        characters,
+    ]
+    return pyarrow.RecordBatch.from_arrays(columns, schema=_schema())
+
+
+def _describe(split: str, dataset: "Dataset", max_length: int, quality: Quality) -> None:
+    """Note lengths, what the cut takes, characters per token and unknown tokens."""
+    tokens, unknown, characters = (
+        dataset.data.column(name).to_numpy()
+        for name in ("num_tokens", "num_unknown", "num_characters")
+    )
+    median, p95, longest = (int(q) for q in np.quantile(tokens, (0.5, 0.95, 1.0)))
+    kept = np.minimum(tokens, max_length)
+    figures = {
+        "tokens_median": median,
+        "tokens_p95": p95,
+        "tokens_max": longest,
+        "texts_cut": float((tokens > max_length).mean()),
+        "tokens_cut": 1 - float(kept.sum()) / max(int(tokens.sum()), 1),
+        "characters_per_token": float(characters.sum()) / max(int(tokens.sum()), 1),
+        "unknown_tokens": float(unknown.sum()) / max(int(kept.sum()), 1),
+    }
+    quality.figures.update({f"data/{split}_{name}": value for name, value in figures.items()})
+    quality.lines.append(
+        f"{split}: {median:,} tokens a text (median), {p95:,} (95 %), {longest:,} at most; "
+        f"tokenizer.max_length={max_length} cuts {figures['texts_cut']:.1%} of the texts"
+    )
+    quality.lines.append(
+        f"{split}: {figures['characters_per_token']:.2f} characters a token, "
+        f"{figures['unknown_tokens']:.2%} of the tokens unknown"
     )
 
 

@@ -9,6 +9,7 @@ its content. Imports nothing that a saved classifier can do without.
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,9 +19,18 @@ from nlp_rnn.errors import DataError
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from nlp_rnn.config import TokenizerConfig
+    from nlp_rnn.config import TokenizerConfig, TrainedTokenizerConfig
 
-__all__ = ["PAD_ID", "UNKNOWN_ID", "content_hash", "encode", "keep_tokenizer", "train_tokenizer"]
+__all__ = [
+    "PAD_ID",
+    "UNKNOWN_ID",
+    "content_hash",
+    "encode",
+    "encode_counted",
+    "keep_tokenizer",
+    "set_truncation",
+    "train_tokenizer",
+]
 
 PAD = "[PAD]"
 UNKNOWN = "[UNK]"
@@ -28,21 +38,25 @@ PAD_ID = 0
 UNKNOWN_ID = 1
 
 # Part of the key of a kept tokenizer: raise it when the code below would train another one.
-TRAINING_VERSION = 2
+TRAINING_VERSION = 3
+
+_ENDLESS = re.compile(r"\S{1000}(?=\S)")
 
 
-def train_tokenizer(texts: Iterable[str], config: "TokenizerConfig") -> "Tokenizer":
+def train_tokenizer(texts: Iterable[str], config: "TrainedTokenizerConfig") -> "Tokenizer":
     """Train on `texts` (the training split, nothing else).
 
-    Byte-pair encoding: Sennrich et al. 2016, arXiv:1508.07909. WordPiece: Schuster & Nakajima
-    2012. Unigram: Kudo 2018, arXiv:1804.10959. All see words as the Unicode-aware split into
-    runs of letters and runs of punctuation, after NFKC and, by option, lower-casing.
+    Byte-pair encoding: Sennrich et al. 2016, arXiv:1508.07909; over bytes, with the space before a
+    word as part of it: Radford et al. 2019. WordPiece: Schuster & Nakajima 2012. Unigram: Kudo
+    2018, arXiv:1804.10959. All but byte_bpe see words as the Unicode-aware split into runs of
+    letters and runs of punctuation, and each Chinese character as a word; before that the
+    normalization of the options applies.
 
     Raises:
         DataError: `vocab_size` is smaller than the characters the texts need, or no text
             has a token.
     """
-    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
     from nlp_rnn.config import CountedTokenizerConfig, TokenizerKind
 
@@ -59,37 +73,88 @@ def train_tokenizer(texts: Iterable[str], config: "TokenizerConfig") -> "Tokeniz
             # a piece within a word is another token than the same letters at its beginning
             tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN, continuing_subword_prefix="##"))
             trainer = trainers.BpeTrainer(continuing_subword_prefix="##", **common)
+        case TokenizerKind.byte_bpe:
+            tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
+            common["initial_alphabet"] = pre_tokenizers.ByteLevel.alphabet()
+            trainer = trainers.BpeTrainer(**common)
         case TokenizerKind.wordpiece:
             tokenizer = Tokenizer(models.WordPiece(unk_token=UNKNOWN))
             trainer = trainers.WordPieceTrainer(**common)
         case TokenizerKind.unigram:
             tokenizer = Tokenizer(models.Unigram())
             trainer = trainers.UnigramTrainer(unk_token=UNKNOWN, **common)
-        case TokenizerKind.word | TokenizerKind.char:
+        case _:
             tokenizer = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
             trainer = trainers.WordLevelTrainer(**common)
-    steps: list[Any] = [normalizers.NFKC()]
-    if config.lowercase:
-        steps.append(normalizers.Lowercase())
-    tokenizer.normalizer = normalizers.Sequence(steps)
-    if config.kind is TokenizerKind.char:
-        # every character is a token, a run of white space is one
-        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"\s+|\S"), "isolated")
-    else:
-        tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    _set_steps(tokenizer, config)
     try:
-        tokenizer.train_from_iterator((encodable(text) for text in texts), trainer)
+        tokenizer.train_from_iterator((_trainable(text) for text in texts), trainer)
     except Exception as error:  # the library raises bare Exception
         raise DataError(
             f"The {config.kind.name} tokenizer could not be trained: {error}. "
             "Type tokenizer=word, or another tokenizer.vocab_size."
         ) from error
     _check_vocabulary(tokenizer, config)
-    tokenizer.enable_truncation(max_length=config.max_length)
+    set_truncation(tokenizer, config)
     return tokenizer
 
 
-def _check_vocabulary(tokenizer: "Tokenizer", config: "TokenizerConfig") -> None:
+def _set_steps(tokenizer: "Tokenizer", config: "TrainedTokenizerConfig") -> None:
+    """Set what happens to a text before its words are looked up."""
+    from tokenizers import Regex, normalizers, pre_tokenizers
+
+    from nlp_rnn.config import TokenizerKind, UnicodeForm
+
+    steps: list[Any] = []
+    if config.unicode is not UnicodeForm.none:
+        steps.append(getattr(normalizers, config.unicode.name.upper())())
+    if config.strip_accents:
+        steps += [normalizers.NFD(), normalizers.StripAccents()]
+    if config.kind not in (TokenizerKind.char, TokenizerKind.byte_bpe):
+        # blanks around Chinese characters, nothing else: without spaces, a text was one word
+        steps.append(
+            normalizers.BertNormalizer(
+                clean_text=False, handle_chinese_chars=True, strip_accents=False, lowercase=False
+            )
+        )
+    if config.lowercase:
+        steps.append(normalizers.Lowercase())
+    tokenizer.normalizer = normalizers.Sequence(steps)
+    before: list[Any] = []
+    if config.split_digits:
+        before.append(pre_tokenizers.Digits(individual_digits=True))
+    if config.kind is TokenizerKind.char:
+        # every character is a token, a run of white space is one
+        before.append(pre_tokenizers.Split(Regex(r"\s+|\S"), "isolated"))
+    elif config.kind is TokenizerKind.byte_bpe:
+        before.append(pre_tokenizers.ByteLevel(add_prefix_space=not config.split_digits))
+    else:
+        before.insert(0, pre_tokenizers.Whitespace())
+    tokenizer.pre_tokenizer = before[0] if len(before) == 1 else pre_tokenizers.Sequence(before)
+
+
+def _trainable(text: str) -> str:
+    """`text` with blanks in words of over 1,000 characters, on which BPE trains for hours."""
+    text = encodable(text)
+    return _ENDLESS.sub(r"\g<0> ", text) if len(text) >= 1000 else text
+
+
+def set_truncation(tokenizer: "Tokenizer", config: "TokenizerConfig") -> None:
+    """Write into the tokenizer's JSON how long texts are cut; `encode` reads it from there.
+
+    The library itself cannot keep both ends. For head and tail the stride, which elsewhere is the
+    overlap of windows over a text, says how many of the `max_length` tokens are the text's last.
+    """
+    from nlp_rnn.config import Truncation
+
+    tokenizer.enable_truncation(
+        max_length=config.max_length,
+        direction="left" if config.truncation is Truncation.tail else "right",
+        stride=config.max_length // 2 if config.truncation is Truncation.head_tail else 0,
+    )
+
+
+def _check_vocabulary(tokenizer: "Tokenizer", config: "TrainedTokenizerConfig") -> None:
     size = tokenizer.get_vocab_size()
     if tokenizer.token_to_id(PAD) != PAD_ID or tokenizer.token_to_id(UNKNOWN) != UNKNOWN_ID:
         raise DataError(f"tokenizer.kind={config.kind.name} did not keep {PAD} and {UNKNOWN}.")
@@ -107,8 +172,14 @@ def keep_tokenizer(
     from filelock import FileLock
     from tokenizers import Tokenizer, __version__
 
-    from nlp_rnn.config import plain
+    from nlp_rnn.config import GivenTokenizerConfig, TrainedTokenizerConfig, plain
 
+    source = ""
+    if isinstance(config, GivenTokenizerConfig):
+        from nlp_rnn.data.given_tokenizer import given_tokenizer, read_given
+
+        source = read_given(config)
+        data_digest = hashlib.sha256(source.encode()).hexdigest()  # no data shapes it
     shaping = [TRAINING_VERSION, __version__, data_digest, plain(config)]
     key = hashlib.sha256(json.dumps(shaping).encode()).hexdigest()[:16]
     path = cache / "tokenizers" / f"{key}.json"
@@ -117,7 +188,12 @@ def keep_tokenizer(
     with FileLock(path.with_suffix(".lock")):
         if path.is_file():
             return Tokenizer.from_file(str(path))
-        tokenizer = train_tokenizer(texts, config)
+        if isinstance(config, GivenTokenizerConfig):
+            tokenizer = Tokenizer.from_str(given_tokenizer(source, PAD, UNKNOWN))
+            set_truncation(tokenizer, config)
+        else:
+            assert isinstance(config, TrainedTokenizerConfig)
+            tokenizer = train_tokenizer(texts, config)
         temporary = path.with_suffix(".part")
         temporary.write_text(tokenizer.to_str(), encoding="utf-8")
         os.replace(temporary, path)
@@ -139,8 +215,32 @@ def encodable(text: str) -> str:
 
 
 def encode(tokenizer: "Tokenizer", texts: Sequence[str]) -> list[list[int]]:
-    """Token ids of each text, cut at the tokenizer's `max_length`; `[UNKNOWN_ID]` when empty."""
+    """Token ids of each text, cut as the tokenizer's JSON says; `[UNKNOWN_ID]` when empty."""
+    return encode_counted(tokenizer, texts)[0]
+
+
+def encode_counted(
+    tokenizer: "Tokenizer", texts: Sequence[str]
+) -> tuple[list[list[int]], list[int]]:
+    """`encode`, and the tokens that each text would have uncut, 0 when it has none."""
+    truncation = tokenizer.truncation
+    most, tail = (truncation["max_length"], truncation["stride"]) if truncation else (0, 0)
     encodings = tokenizer.encode_batch_fast(
         [encodable(text) for text in texts], add_special_tokens=False
     )
-    return [encoding.ids or [UNKNOWN_ID] for encoding in encodings]
+    ids: list[list[int]] = []
+    counts: list[int] = []
+    for encoding in encodings:
+        tokens = encoding.ids
+        count = len(tokens)
+        # only a text of full length can have been cut
+        if count == most and (windows := encoding.overflowing):
+            if tail:
+                # windows overlap by `tail`; the last one ends with the text
+                tokens = tokens[: most - tail] + windows[-1].ids[-tail:]
+                count = (most - tail) * len(windows) + len(windows[-1].ids)
+            else:
+                count += sum(len(window.ids) for window in windows)
+        ids.append(tokens or [UNKNOWN_ID])
+        counts.append(count)
+    return ids, counts

@@ -1,0 +1,134 @@
+"""The options about data and tokenizers are checked for what types cannot say."""
+
+import codecs
+from typing import Any
+
+from nlp_rnn.config import (
+    CountedTokenizerConfig,
+    DataConfig,
+    FilesConfig,
+    GivenTokenizerConfig,
+    TableConfig,
+    TokenizerConfig,
+    TokenizerKind,
+    TrainedTokenizerConfig,
+    Truncation,
+)
+from nlp_rnn.errors import ConfigError
+
+__all__ = ["check_data", "check_tokenizer"]
+
+DELIMITERS = ("tab", "\\t", "space", "comma", "semicolon")
+"""Words for delimiters that a command line garbles."""
+
+
+def check_data(data: DataConfig) -> None:
+    """Raise `ConfigError` for an option that has no sense or could have no effect."""
+    if data.fraction is not None:
+        if data.limit is not None:
+            raise ConfigError(
+                f"data.limit={data.limit} and data.fraction={data.fraction} both say how many "
+                "training rows to keep. Give one of them."
+            )
+        if not 0 < data.fraction <= 1:
+            raise ConfigError(f"data.fraction must be above 0, at most 1, not {data.fraction}.")
+    if isinstance(data, TableConfig):
+        without_header = isinstance(data, FilesConfig) and not data.header
+        _check_text(data.text, without_header)
+        _check_label_names(data.label_names)
+    if isinstance(data, FilesConfig):
+        _check_form(data)
+
+
+def _check_text(text: Any, without_header: bool) -> None:
+    kinds = (str, int) if without_header else (str,)
+    names = text if isinstance(text, list) else [text]
+    if not names or not all(
+        isinstance(name, kinds) and not isinstance(name, bool) and name for name in names
+    ):
+        raise ConfigError(
+            f"data.text must be a column or a list of columns, not {text!r}. "
+            "Type data.text=title or 'data.text=[title,body]'"
+            + (", or their numbers, from 1." if without_header else ".")
+        )
+    if len(set(map(str, names))) < len(names):
+        raise ConfigError(f"data.text names a column twice: {', '.join(map(str, names))}.")
+
+
+def _check_label_names(names: Any) -> None:
+    if names is None:
+        return
+    words = list(names.values()) if isinstance(names, dict) else names
+    if (
+        not isinstance(words, list)
+        or not words
+        or not all(
+            isinstance(word, str | int) and not isinstance(word, bool) and str(word)
+            for word in words
+        )
+    ):
+        raise ConfigError(
+            f"data.label_names must be the names of the labels 0, 1, … or a name for each label, "
+            f"not {names!r}.\nType 'data.label_names=[bad,good]' or "
+            "'data.label_names={1:bad,2:good}'"
+        )
+    if isinstance(names, list) and len(set(map(str, words))) < len(words):
+        raise ConfigError(
+            "data.label_names as a list has a name twice. To make one class of two labels type "
+            "'data.label_names={1:bad,2:bad,3:good}'"
+        )
+
+
+def _check_form(data: FilesConfig) -> None:
+    if data.columns is not None and data.header:
+        raise ConfigError(
+            "data.columns names the columns of a file without a header: with data.header=true the "
+            "file does. Type data.header=false or leave data.columns out."
+        )
+    if data.columns is not None and len(set(data.columns)) < max(1, len(data.columns)):
+        raise ConfigError(f"data.columns must name each column once, not {data.columns}.")
+    word = data.delimiter
+    if word is not None and word not in DELIMITERS and not (len(word) == 1 and word.isascii()):
+        raise ConfigError(
+            f"data.delimiter must be one ASCII character or {', '.join(DELIMITERS)}, not {word!r}."
+        )
+    if word in ('"', "\n", "\r"):
+        raise ConfigError(f"data.delimiter cannot be {word!r}: it has a meaning of its own.")
+    try:
+        codecs.lookup(data.encoding)
+        "".encode(data.encoding)  # refuses what turns no text into bytes, such as hex
+    except (LookupError, ValueError) as error:
+        raise ConfigError(
+            f"data.encoding={data.encoding} is no text encoding that Python knows. "
+            "Type utf-8, cp1252, latin-1, utf-16, gb18030, shift_jis …"
+        ) from error
+
+
+def check_tokenizer(tokenizer: TokenizerConfig) -> None:
+    """Raise `ConfigError` for a kind of another choice, and for what it could not heed."""
+    kind = tokenizer.kind
+    schema: type[TokenizerConfig] = CountedTokenizerConfig
+    if kind is TokenizerKind.unigram:
+        schema = TrainedTokenizerConfig
+    elif kind is TokenizerKind.given:
+        schema = GivenTokenizerConfig
+    if type(tokenizer) is not schema:
+        raise ConfigError(
+            f"tokenizer.kind={kind.name} does not fit tokenizer={tokenizer.name}: "
+            f"type tokenizer={kind.name} instead."
+        )
+    if tokenizer.truncation is Truncation.head_tail and tokenizer.max_length < 2:
+        raise ConfigError(
+            "tokenizer.truncation=head_tail keeps two ends. Type tokenizer.max_length=2 or more."
+        )
+    if isinstance(tokenizer, TrainedTokenizerConfig):
+        if kind is TokenizerKind.byte_bpe and tokenizer.vocab_size < 258:
+            raise ConfigError(
+                "tokenizer.vocab_size must be at least 258 for tokenizer=byte_bpe, one for each "
+                f"byte and two more, not {tokenizer.vocab_size}."
+            )
+        if kind is TokenizerKind.char and tokenizer.split_digits:
+            raise ConfigError(
+                "tokenizer.split_digits=true does nothing for tokenizer=char, which splits every "
+                "character. Leave it out."
+            )
