@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.classifier.words import WordBuffer
-from nlp_rnn.config import CountedTokenizerConfig, TokenizerConfig, TokenizerKind
+from nlp_rnn.config import CountedTokenizerConfig, TokenizerKind, TrainedTokenizerConfig
 from nlp_rnn.data.tokenizer import encode, train_tokenizer
 from nlp_rnn.errors import ClassifierError
 from tests.tiny_classifier import save_tiny, tiny_texts
@@ -296,7 +296,7 @@ def tokenizers() -> dict[str, Any]:
     corpus = ["The story, of a fox: it's ΣΑΣ and “quoted”!\n", "a b c  d\té ﬁ ½ 你好 世界"] * 20
     found = {}
     for kind in KINDS:
-        made = TokenizerConfig if kind == "unigram" else CountedTokenizerConfig
+        made = TrainedTokenizerConfig if kind == "unigram" else CountedTokenizerConfig
         config = made(name=kind, kind=TokenizerKind[kind], vocab_size=90, max_length=10**6)
         tokenizer = train_tokenizer(corpus, config)
         tokenizer.no_truncation()

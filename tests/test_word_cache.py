@@ -9,7 +9,8 @@ from tokenizers import AddedToken, Tokenizer, normalizers, pre_tokenizers, proce
 
 from nlp_rnn.classifier import word_cache
 from nlp_rnn.classifier.word_cache import WordCache
-from nlp_rnn.data.tokenizer import encode
+from nlp_rnn.config import CountedTokenizerConfig, TokenizerKind, Truncation
+from nlp_rnn.data.tokenizer import encode, train_tokenizer
 from tests.test_stream import ALPHABET, KINDS, tokenizers
 from tests.tiny_classifier import tiny_tokenizer_json
 
@@ -81,3 +82,24 @@ def test_tokenizers_that_look_across_white_space_are_left_to_it(change: Any) -> 
     assert not cache._by_words
     texts = [" w2 w3  w4 w5", "w3"]
     assert cache.encode(texts) == encode(tokenizer, texts)
+
+
+@pytest.mark.parametrize("truncation", list(Truncation))
+@pytest.mark.parametrize("kind", ["bpe", "byte_bpe"])
+def test_both_ends_of_a_text_are_read_where_the_options_say_so(
+    kind: str, truncation: Truncation
+) -> None:
+    texts = ["one 22 three, four 5five six", "你好 世界 a b c d e"]
+    config = CountedTokenizerConfig(
+        name=kind,
+        kind=TokenizerKind[kind],
+        vocab_size=300,
+        max_length=4,
+        truncation=truncation,
+        split_digits=True,
+    )
+    tokenizer = train_tokenizer(texts * 3, config)
+    cache = WordCache(tokenizer)
+    assert cache._by_words == (kind == "bpe" and truncation is Truncation.head)
+    assert cache.encode(texts) == encode(tokenizer, texts)
+    assert {len(ids) for ids in cache.encode(texts)} == {4}

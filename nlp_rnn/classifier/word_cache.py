@@ -19,9 +19,11 @@ WORD_LENGTH = 32
 # Texts whose unknown words are looked up together.
 BLOCK = 256
 
-# Pre-tokenizers that cut at white space, and normalizers that do not look across it.
+# Pre-tokenizers that cut at white space, or further what was cut there, and normalizers that do
+# not look across it.
 _CUTTING = ("Whitespace", "WhitespaceSplit", "BertPreTokenizer")
-_LOCAL = ("NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents")
+_FURTHER = ("Digits", "Punctuation")
+_LOCAL = ("NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "BertNormalizer")
 
 # White space for Python's split, but not for the tokenizers.
 _SEPARATORS = "\x1c\x1d\x1e\x1f"
@@ -90,11 +92,15 @@ def _cuts_at_white_space(described: dict[str, Any]) -> bool:
     normalizer = described["normalizer"] or {"type": "Sequence", "normalizers": []}
     steps = normalizer["normalizers"] if normalizer["type"] == "Sequence" else [normalizer]
     cutter = described["pre_tokenizer"] or {"type": None}
-    truncation = described["truncation"] or {"direction": "Right"}
+    cutters = cutter["pretokenizers"] if cutter["type"] == "Sequence" else [cutter]
+    truncation = described["truncation"] or {"direction": "Right", "stride": 0}
     return (
-        cutter["type"] in _CUTTING
+        bool(cutters)
+        and cutters[0]["type"] in _CUTTING
+        and all(cutter["type"] in _FURTHER for cutter in cutters[1:])
         and all(step["type"] in _LOCAL for step in steps)
         and truncation["direction"] == "Right"
+        and truncation["stride"] == 0  # the text's end is read too
         and described["post_processor"] is None
         and not any(
             added["lstrip"] or added["rstrip"] or added["content"].split() != [added["content"]]

@@ -49,7 +49,11 @@ def prepare(
     # read again as `nlp-rnn train` will, which then finds this tokenizer in the cache
     corpus = load_corpus(FilesConfig(name="files", path=str(files)))
     config = CountedTokenizerConfig(
-        "bpe", TokenizerKind.bpe, vocab_size, max_length, min_frequency=MIN_FREQUENCY
+        name="bpe",
+        kind=TokenizerKind.bpe,
+        vocab_size=vocab_size,
+        max_length=max_length,
+        min_frequency=MIN_FREQUENCY,
     )
     tokenizer = keep_tokenizer(corpus.train["text"], config, corpus.digest, work / "cache")
     counts = {}
