@@ -107,3 +107,18 @@ def test_processes_that_start_together_get_the_same_tokenizer(tmp_path: Path) ->
 def test_texts_without_a_frequent_token_are_refused() -> None:
     with pytest.raises(DataError, match="min_frequency=1"):
         train_tokenizer(["one two three"], config("word", min_frequency=2))
+
+
+@pytest.mark.parametrize("kind", ["bpe", "byte_bpe", "word", "char"])
+def test_trained_again_it_is_the_same(kind: str) -> None:
+    texts = [
+        f"{text} {number * 7919} x{number * 104729:b}" for number in range(40) for text in TEXTS
+    ]
+    options = {"min_frequency": 2, "vocab_size": 400}
+    hashes = {content_hash(train_tokenizer(texts, config(kind, **options))) for _ in range(4)}
+    assert len(hashes) == 1
+
+
+def test_bpe_tells_the_beginning_of_a_word_from_its_middle() -> None:
+    tokens = train_tokenizer(["to the store, (to) store"] * 9, config("bpe")).encode("(toto").tokens
+    assert tokens == ["(", "▁to", "to"]

@@ -9,7 +9,14 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from nlp_rnn.data.tokenizer import UNKNOWN_ID, encodable, encode
+from nlp_rnn.data.tokenizer import (
+    MARK,
+    MARKED_WORD,
+    UNKNOWN_ID,
+    WORD_START,
+    encodable,
+    encode,
+)
 
 __all__ = ["WordCache"]
 
@@ -89,6 +96,8 @@ class WordCache:
 
 def _cuts_at_white_space(described: dict[str, Any]) -> bool:
     """Whether the tokens of a text are, by the tokenizer's JSON, those of its words."""
+    # as `train_tokenizer` sets for BPE: a mark before each word, and a cut that white space ends
+    marking = {"type": "Replace", "pattern": {"Regex": WORD_START}, "content": MARK}
     normalizer = described["normalizer"] or {"type": "Sequence", "normalizers": []}
     steps = normalizer["normalizers"] if normalizer["type"] == "Sequence" else [normalizer]
     cutter = described["pre_tokenizer"] or {"type": None}
@@ -96,9 +105,9 @@ def _cuts_at_white_space(described: dict[str, Any]) -> bool:
     truncation = described["truncation"] or {"direction": "Right", "stride": 0}
     return (
         bool(cutters)
-        and cutters[0]["type"] in _CUTTING
+        and (cutters[0]["type"] in _CUTTING or cutters[0].get("pattern") == {"Regex": MARKED_WORD})
         and all(cutter["type"] in _FURTHER for cutter in cutters[1:])
-        and all(step["type"] in _LOCAL for step in steps)
+        and all(step["type"] in _LOCAL or step == marking for step in steps)
         and truncation["direction"] == "Right"
         and truncation["stride"] == 0  # the text's end is read too
         and described["post_processor"] is None

@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     from nlp_rnn.config import TokenizerConfig, TrainedTokenizerConfig
 
 __all__ = [
+    "MARK",
+    "MARKED_WORD",
     "PAD_ID",
     "UNKNOWN_ID",
+    "WORD_START",
     "content_hash",
     "encode",
     "encode_counted",
@@ -37,8 +40,15 @@ UNKNOWN = "[UNK]"
 PAD_ID = 0
 UNKNOWN_ID = 1
 
+# BPE reads a mark before each word, so that a piece within a word is another token than the same
+# letters at its beginning. The library's own way, a prefix for pieces within words, makes another
+# tokenizer at each training.
+MARK = "▁"
+WORD_START = r"(?<!\w)(?=\w)"
+MARKED_WORD = rf"{MARK}?\w+|[^\w\s{MARK}]+"
+
 # Part of the key of a kept tokenizer: raise it when the code below would train another one.
-TRAINING_VERSION = 3
+TRAINING_VERSION = 4
 
 _ENDLESS = re.compile(r"\S{1000}(?=\S)")
 
@@ -70,9 +80,8 @@ def train_tokenizer(texts: Iterable[str], config: "TrainedTokenizerConfig") -> "
     trainer: Any
     match config.kind:
         case TokenizerKind.bpe:
-            # a piece within a word is another token than the same letters at its beginning
-            tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN, continuing_subword_prefix="##"))
-            trainer = trainers.BpeTrainer(continuing_subword_prefix="##", **common)
+            tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
+            trainer = trainers.BpeTrainer(**common)
         case TokenizerKind.byte_bpe:
             tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
             common["initial_alphabet"] = pre_tokenizers.ByteLevel.alphabet()
@@ -119,6 +128,8 @@ def _set_steps(tokenizer: "Tokenizer", config: "TrainedTokenizerConfig") -> None
         )
     if config.lowercase:
         steps.append(normalizers.Lowercase())
+    if config.kind is TokenizerKind.bpe:
+        steps.append(normalizers.Replace(Regex(WORD_START), MARK))
     tokenizer.normalizer = normalizers.Sequence(steps)
     before: list[Any] = []
     if config.split_digits:
@@ -128,6 +139,8 @@ def _set_steps(tokenizer: "Tokenizer", config: "TrainedTokenizerConfig") -> None
         before.append(pre_tokenizers.Split(Regex(r"\s+|\S"), "isolated"))
     elif config.kind is TokenizerKind.byte_bpe:
         before.append(pre_tokenizers.ByteLevel(add_prefix_space=not config.split_digits))
+    elif config.kind is TokenizerKind.bpe:
+        before.insert(0, pre_tokenizers.Split(Regex(MARKED_WORD), "removed", invert=True))
     else:
         before.insert(0, pre_tokenizers.Whitespace())
     tokenizer.pre_tokenizer = before[0] if len(before) == 1 else pre_tokenizers.Sequence(before)
