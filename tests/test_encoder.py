@@ -1,5 +1,9 @@
 """The encoder against a written-out loop of gates, and its promise about padding and company."""
 
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -238,6 +242,25 @@ def test_the_written_out_gru_gives_the_same_bits_in_python_and_outside(
     assert isinstance(gru._LOOPS[0], torch.jit.ScriptFunction)
     for one, two in zip(*results, strict=True):
         assert torch.equal(one, two)
+
+
+def test_two_directions_at_once_make_the_loops_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`ast.parse` in two threads at once fails now and then in Python 3.11."""
+    monkeypatch.setattr(gru, "_LOOPS", [])
+    inside, most, calls = 0, 0, 0
+
+    def script(function: Callable[..., None]) -> Callable[..., None]:
+        nonlocal inside, most, calls
+        inside, calls = inside + 1, calls + 1
+        most = max(most, inside)
+        time.sleep(0.05)
+        inside -= 1
+        return function
+
+    monkeypatch.setattr(torch.jit, "script", script)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: gru._loops(), range(4)))
+    assert (calls, most) == (2, 1)
 
 
 def test_a_slow_state_is_not_rounded_away_in_bf16() -> None:

@@ -7,6 +7,7 @@ they are in the cache: the input's share of the gates, the derivatives of the ga
 products that make gradients of weights. Results equal torch's within rounding.
 """
 
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -256,6 +257,7 @@ def _backward(
 
 
 _LOOPS: list[Callable[..., None]] = []
+_MAKING_LOOPS = threading.Lock()
 
 
 def _loops() -> list[Callable[..., None]]:
@@ -265,14 +267,18 @@ def _loops() -> list[Callable[..., None]]:
     for each other (on two cores 1.2 to 1.6 times faster than in Python). torch calls it
     deprecated and offers nothing in its place that needs no compiler; without it the same
     operations run in the same order, to the same bits.
+
+    One thread makes them: in Python 3.11 `ast.parse` in two threads at once can fail
+    (python/cpython#106905).
     """
-    if not _LOOPS:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            loops: list[Callable[..., None]]
-            try:
-                loops = [torch.jit.script(_forward), torch.jit.script(_backward)]
-            except (AttributeError, RuntimeError):
-                loops = [_forward, _backward]
-        _LOOPS[:] = loops
+    with _MAKING_LOOPS:
+        if not _LOOPS:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                loops: list[Callable[..., None]]
+                try:
+                    loops = [torch.jit.script(_forward), torch.jit.script(_backward)]
+                except (AttributeError, RuntimeError):
+                    loops = [_forward, _backward]
+            _LOOPS[:] = loops
     return _LOOPS
