@@ -7,18 +7,20 @@ from typing import Any
 
 from nlp_rnn.config import (
     AverageConfig,
-    CountedTokenizerConfig,
-    FilesConfig,
     GatedConfig,
-    GivenTokenizerConfig,
-    HubConfig,
     OptimizerConfig,
     RecurrentConfig,
     RunConfig,
-    StoriesConfig,
     TrackingConfig,
-    TrainedTokenizerConfig,
     TrainerConfig,
+)
+from nlp_rnn.data_config import (
+    CountedTokenizerConfig,
+    FilesConfig,
+    GivenTokenizerConfig,
+    HubConfig,
+    StoriesConfig,
+    TrainedTokenizerConfig,
 )
 from nlp_rnn.errors import ConfigError
 
@@ -103,7 +105,7 @@ def read_config(path: Path) -> RunConfig:
 
 
 def as_config(saved: Any) -> RunConfig:
-    """The configuration that `nlp_rnn.config.plain` made `saved` of.
+    """The configuration that `nlp_rnn.signature.plain` made `saved` of.
 
     Raises:
         KeyError, TypeError, ValueError, OmegaConfBaseException: `saved` is of other options.

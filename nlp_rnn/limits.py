@@ -12,10 +12,10 @@ from nlp_rnn.config import (
     RecurrentConfig,
     RunConfig,
     Schedule,
-    flatten,
 )
 from nlp_rnn.data_limits import check_data, check_tokenizer
 from nlp_rnn.errors import ConfigError
+from nlp_rnn.signature import flatten
 
 __all__ = ["check"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.composition import make_paths_absolute, read_config
-from nlp_rnn.config import RunConfig, flatten, plain
+from nlp_rnn.config import RunConfig
 from nlp_rnn.errors import ConfigError, DataError, TrackingError
 from nlp_rnn.limits import check
 from nlp_rnn.record import (
@@ -23,6 +23,7 @@ from nlp_rnn.record import (
     training_metrics,
 )
 from nlp_rnn.screen import announced, print_corpus, print_lines, print_result
+from nlp_rnn.signature import flatten, plain
 from nlp_rnn.worker import check_processes, processes_of, tell_workers
 
 if TYPE_CHECKING:

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.config import RecurrentConfig, RunConfig, TableConfig, signature
+from nlp_rnn.config import RecurrentConfig, RunConfig
+from nlp_rnn.data_config import TableConfig
+from nlp_rnn.signature import signature
 
 if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus

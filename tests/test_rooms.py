@@ -12,7 +12,16 @@ import nlp_rnn
 PACKAGE = Path(nlp_rnn.__file__).parent
 # A file imports only from rooms above its own in this list, or from its own.
 ROOMS = [
-    ("version", "errors", "config", "composition", "data_limits", "limits"),
+    (
+        "version",
+        "errors",
+        "data_config",
+        "config",
+        "signature",
+        "composition",
+        "data_limits",
+        "limits",
+    ),
     ("data",),
     ("model",),
     ("training",),

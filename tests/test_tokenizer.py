@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from nlp_rnn.config import CountedTokenizerConfig, TokenizerKind, TrainedTokenizerConfig
 from nlp_rnn.data.tokenizer import (
     PAD_ID,
     UNKNOWN_ID,
@@ -17,6 +16,7 @@ from nlp_rnn.data.tokenizer import (
     keep_tokenizer,
     train_tokenizer,
 )
+from nlp_rnn.data_config import CountedTokenizerConfig, TokenizerKind, TrainedTokenizerConfig
 from nlp_rnn.errors import DataError
 
 TEXTS = [

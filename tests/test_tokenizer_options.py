@@ -8,13 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
-from nlp_rnn.config import (
-    CountedTokenizerConfig,
-    GivenTokenizerConfig,
-    TokenizerKind,
-    Truncation,
-    UnicodeForm,
-)
 from nlp_rnn.data.tokenizer import (
     PAD_ID,
     UNKNOWN_ID,
@@ -23,6 +16,13 @@ from nlp_rnn.data.tokenizer import (
     keep_tokenizer,
     set_truncation,
     train_tokenizer,
+)
+from nlp_rnn.data_config import (
+    CountedTokenizerConfig,
+    GivenTokenizerConfig,
+    TokenizerKind,
+    Truncation,
+    UnicodeForm,
 )
 from nlp_rnn.errors import ConfigError, DataError
 from nlp_rnn.limits import check

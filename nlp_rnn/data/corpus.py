@@ -8,13 +8,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.config import DataConfig, TableConfig
 from nlp_rnn.data.files import SPLITS
 from nlp_rnn.data.labels import SplitLabels, order_labels, read_labels
 from nlp_rnn.data.quality import Quality, describe_split, drop_leaks, leaks, overlap
 from nlp_rnn.data.sampling import allocate, sample
 from nlp_rnn.data.sources import Source, read_source
 from nlp_rnn.data.texts import TextHashes, as_text, hash_texts, missing_texts
+from nlp_rnn.data_config import DataConfig, TableConfig
 from nlp_rnn.errors import DataError
 
 if TYPE_CHECKING:

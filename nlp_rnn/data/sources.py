@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlp_rnn.config import DataConfig, FilesConfig, HubConfig, StoriesConfig, TableConfig
 from nlp_rnn.data.columns import select_columns
 from nlp_rnn.data.file_form import FileForm
 from nlp_rnn.data.files import read_path
 from nlp_rnn.data.hub import offline, read_hub
 from nlp_rnn.data.stories import make_stories
+from nlp_rnn.data_config import DataConfig, FilesConfig, HubConfig, StoriesConfig, TableConfig
 from nlp_rnn.errors import DataError
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nlp_rnn.config import TokenizerConfig
 from nlp_rnn.data.arrow_cache import write_arrow_file
 from nlp_rnn.data.batches import TokenizedTexts
 from nlp_rnn.data.corpus import Corpus, quiet_datasets
 from nlp_rnn.data.quality import Quality
 from nlp_rnn.data.tokenizer import UNKNOWN_ID, content_hash, encode_counted, keep_tokenizer
+from nlp_rnn.data_config import TokenizerConfig
 from nlp_rnn.errors import DataError
 
 if TYPE_CHECKING:

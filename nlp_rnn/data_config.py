@@ -1,0 +1,126 @@
+"""The shape of data and tokenizers: what YAML and the command line may say of them."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from omegaconf import MISSING
+
+__all__ = [
+    "CountedTokenizerConfig",
+    "DataConfig",
+    "FileFormat",
+    "FilesConfig",
+    "GivenTokenizerConfig",
+    "HubConfig",
+    "StoriesConfig",
+    "TableConfig",
+    "TokenizerConfig",
+    "TokenizerKind",
+    "TrainedTokenizerConfig",
+    "Truncation",
+    "UnicodeForm",
+]
+
+FileFormat = Enum(
+    "FileFormat", ["parquet", "csv", "tsv", "json", "jsonl", "arrow", "lines", "fasttext"]
+)
+TokenizerKind = Enum(
+    "TokenizerKind", ["bpe", "byte_bpe", "wordpiece", "unigram", "word", "char", "given"]
+)
+Truncation = Enum("Truncation", ["head", "tail", "head_tail"])
+UnicodeForm = Enum("UnicodeForm", ["none", "nfc", "nfd", "nfkc", "nfkd"])
+
+
+@dataclass
+class DataConfig:
+    """What every source of data has. The run's own seed never changes a split."""
+
+    name: str = MISSING
+    limit: int | None = None
+    fraction: float | None = None
+    validation_fraction: float = 0.1
+    seed: int = 0
+
+
+@dataclass
+class StoriesConfig(DataConfig):
+    """The built-in corpus; lengths are distracting sentences in a story, at most."""
+
+    train_rows: int = 4000
+    test_rows: int = 1000
+    train_sentences: int = 8
+    test_sentences: int = 8
+
+
+@dataclass
+class TableConfig(DataConfig):
+    """Rows with named columns; `text` is one or a list, `label_names` a list or a mapping."""
+
+    path: str = MISSING
+    text: Any = "text"
+    label: str = "label"
+    label_names: Any = None
+    drop_leaks: bool = False
+
+
+@dataclass
+class FilesConfig(TableConfig):
+    """A file, a folder of splits, or a dataset saved with `save_to_disk`.
+
+    `format=null` goes by the names of the files; the other options are about text files.
+    """
+
+    format: FileFormat | None = None
+    header: bool = True
+    columns: list[str] | None = None
+    delimiter: str | None = None
+    quoting: bool = True
+    encoding: str = "utf-8"
+
+
+@dataclass
+class HubConfig(TableConfig):
+    """A dataset of the Hugging Face hub; `path` is its name there."""
+
+    subset: str | None = None
+    revision: str | None = None
+    train_split: str = "train"
+    validation_split: str | None = None
+    test_split: str | None = "test"
+
+
+@dataclass
+class TokenizerConfig:
+    """What every tokenizer has: `max_length` tokens of a text are kept, and which."""
+
+    name: str = MISSING
+    kind: TokenizerKind = TokenizerKind.bpe
+    max_length: int = 400
+    truncation: Truncation = Truncation.head
+
+
+@dataclass
+class GivenTokenizerConfig(TokenizerConfig):
+    """A tokenizer that is there: `path` is a tokenizer.json, or a name on the hub."""
+
+    path: str = MISSING
+    revision: str | None = None
+
+
+@dataclass
+class TrainedTokenizerConfig(TokenizerConfig):
+    """How texts become tokens; trained on the training split only."""
+
+    vocab_size: int = 8000
+    lowercase: bool = True
+    unicode: UnicodeForm = UnicodeForm.nfkc
+    strip_accents: bool = False
+    split_digits: bool = False
+
+
+@dataclass
+class CountedTokenizerConfig(TrainedTokenizerConfig):
+    """A tokenizer that keeps only what occurs often enough: all kinds but unigram."""
+
+    min_frequency: int = 2

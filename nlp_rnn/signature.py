@@ -1,0 +1,62 @@
+"""A configuration becomes plain values, dotted keys and the short hash of what shapes a result."""
+
+import dataclasses
+import hashlib
+import json
+from enum import Enum
+from typing import Any
+
+from nlp_rnn.config import RunConfig
+
+__all__ = ["flatten", "plain", "signature"]
+
+
+def plain(config: Any) -> Any:
+    """A config as dicts, lists and scalars; enums become their names."""
+    if dataclasses.is_dataclass(config) and not isinstance(config, type):
+        return {f.name: plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
+    if isinstance(config, Enum):
+        return config.name
+    if isinstance(config, dict):
+        return {key: plain(value) for key, value in config.items()}
+    if isinstance(config, list | tuple):
+        return [plain(value) for value in config]
+    return config
+
+
+def flatten(config: Any) -> dict[str, Any]:
+    """A config as dotted keys: `model.hidden_size`, `seed`."""
+    flat: dict[str, Any] = {}
+
+    def visit(prefix: str, value: Any) -> None:
+        if dataclasses.is_dataclass(value):
+            for f in dataclasses.fields(value):
+                visit(f"{prefix}.{f.name}" if prefix else f.name, getattr(value, f.name))
+        else:
+            flat[prefix] = plain(value)  # a mapping of a user's own words stays one value
+
+    visit("", config)
+    return flat
+
+
+NOT_IN_SIGNATURE = (
+    "seed",
+    "tracking",
+    "trainer.device",
+    "trainer.threads",
+    "trainer.processes",
+    "trainer.checkpoint_minutes",
+    "trainer.log_gradient_norm",
+    "trainer.find_learning_rate",
+    "trainer.profile",
+)
+
+
+def signature(config: RunConfig) -> str:
+    """Eight characters that two runs share exactly when only seed, device or tracking differ."""
+    shaping = {
+        key: value
+        for key, value in sorted(flatten(config).items())
+        if not any(key == name or key.startswith(name + ".") for name in NOT_IN_SIGNATURE)
+    }
+    return hashlib.sha256(json.dumps(shaping).encode()).hexdigest()[:8]
