@@ -1,10 +1,11 @@
 """A loaded classifier and a corpus become final metrics, and the files that explain them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from nlp_rnn.classifier.latency import Answering, answer_latency
 from nlp_rnn.classifier.manifest import INT8_GRAPH
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
     from nlp_rnn.tracking.run import TrackedRun
 
-__all__ = ["evaluate"]
+__all__ = ["LATENCY_TEXTS", "Answerer", "answer_splits", "evaluate"]
 
 # Test texts that the latency of one answer is measured on.
 LATENCY_TEXTS = 100
@@ -22,24 +23,53 @@ LATENCY_TEXTS = 100
 INT8_TEXTS = 2000
 
 
+class Answerer(Answering, Protocol):
+    """What `answer_splits` needs of a classifier: a `TextClassifier` or a control has it."""
+
+    def token_counts(self, texts: list[str]) -> "NDArray[np.int64]":
+        """Tokens of each text, int64 (n,)."""
+        ...
+
+
 def evaluate(
     classifier: "TextClassifier", corpus: "Corpus", folder: Path, run: "TrackedRun"
 ) -> dict[str, float]:
     """Metrics of validation and test by the classifier as a user will load it.
 
-    Writes the answers to every text into `folder` and the run, for the test split the
-    classification report and the confusion matrix, and the model card into the classifier's own
-    folder. Promise: the metrics are those of the
-    written answers.
+    Beside what `answer_splits` writes, the model card goes into the classifier's own folder.
     """
     from nlp_rnn.card import write_card
-    from nlp_rnn.classifier.latency import answer_latency
+    from nlp_rnn.tracking.machine import machine_tags
+
+    metrics, predictions = answer_splits(classifier, corpus, folder, run)
+    texts = list(corpus.test[:INT8_TEXTS]["text"])
+    metrics |= _int8_agreement(classifier, texts, predictions[:INT8_TEXTS])
+    metrics |= answer_latency(classifier, texts[:LATENCY_TEXTS])
+    write_card(
+        classifier,
+        Path(classifier.location),
+        folder / "test_predictions.parquet",
+        metrics,
+        corpus.notes,
+        machine_tags()["processor"],
+    )
+    return metrics
+
+
+def answer_splits(
+    classifier: Answerer, corpus: "Corpus", folder: Path, run: "TrackedRun"
+) -> "tuple[dict[str, float], NDArray[np.int64]]":
+    """Metrics of validation and test, and the label ids that were given to the test texts.
+
+    Writes the answers to every text into `folder` and the run, and for the test split the
+    classification report and the confusion matrix. Promise: the metrics are those of the written
+    answers.
+    """
     from nlp_rnn.tracking.artifacts import (
         classification_report_text,
         write_confusion_matrix,
         write_predictions,
     )
-    from nlp_rnn.tracking.machine import machine_tags
     from nlp_rnn.training.metrics import score
 
     metrics: dict[str, float] = {}
@@ -66,17 +96,7 @@ def evaluate(
     picture = folder / "confusion_matrix.png"
     write_confusion_matrix(picture, labels, predictions, corpus.labels)
     run.log_file(picture)
-    metrics |= _int8_agreement(classifier, texts[:INT8_TEXTS], predictions[:INT8_TEXTS])
-    metrics |= answer_latency(classifier, texts[:LATENCY_TEXTS])
-    write_card(
-        classifier,
-        Path(classifier.location),
-        path,
-        metrics,
-        corpus.notes,
-        machine_tags()["processor"],
-    )
-    return metrics
+    return metrics, predictions
 
 
 def _int8_agreement(

@@ -250,7 +250,7 @@ def _begin(
     run.log_file(path)
     (folder / CHECKPOINT).mkdir(exist_ok=True)
     _write_json(folder / CHECKPOINT / ORIGIN, asdict(origin) | {"run_id": run.run_id})
-    log_data(config, corpus, run)
+    log_data(config.data, corpus, run)
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:

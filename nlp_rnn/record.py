@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.config import RecurrentConfig, RunConfig
-from nlp_rnn.data_config import TableConfig
+from nlp_rnn.data_config import DataConfig, TableConfig
 from nlp_rnn.signature import signature
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ def run_tags(config: RunConfig, corpus: "Corpus", folder: Path) -> dict[str, str
     }
 
 
-def log_data(config: RunConfig, corpus: "Corpus", run: "TrackedRun") -> None:
+def log_data(data: DataConfig, corpus: "Corpus", run: "TrackedRun") -> None:
     """Record the three splits."""
-    source = config.data.path if isinstance(config.data, TableConfig) else ""
+    source = data.path if isinstance(data, TableConfig) else ""
     for split in SPLITS:
         run.log_dataset(
             f"{corpus.name} {split}",

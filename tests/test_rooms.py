@@ -30,6 +30,7 @@ ROOMS = [
     ("card",),
     ("screen", "evaluation", "record", "worker"),
     ("pipeline",),
+    ("controls",),
     ("launch",),
     ("commands",),
     ("cli",),

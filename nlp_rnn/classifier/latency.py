@@ -6,13 +6,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.errors import ClassifierError
 
 __all__ = [
+    "Answering",
     "answer_latency",
     "cold_start",
     "latency_by_length",
@@ -27,8 +30,21 @@ WARM_UP_CALLS = 20
 WORDS = 500
 
 
+class Answering(Protocol):
+    """Whatever answers texts as a `TextClassifier` does."""
+
+    @property
+    def runtime(self) -> str:
+        """What computes the answers."""
+        ...
+
+    def predict_proba(self, texts: list[str]) -> NDArray[np.float32]:
+        """Probabilities float32 (n, C)."""
+        ...
+
+
 def answer_latency(
-    classifier: TextClassifier, texts: Sequence[str], calls: int = 300
+    classifier: Answering, texts: Sequence[str], calls: int = 300
 ) -> dict[str, float]:
     """Milliseconds from one text to its probabilities, tokenization included.
 
