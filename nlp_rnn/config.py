@@ -62,7 +62,8 @@ class RecurrentConfig(ModelConfig):
     """A recurrent encoder without gates; `dropout` acts between layers.
 
     `output_dropout` zeroes features of the last layer's states for a whole text, `weight_drop`
-    weights of the recurrent matrices for a whole batch.
+    weights of the recurrent matrices for a whole batch. `match` names another cell, whose size
+    `hidden_size` then is: the run replaces it by the size with as many recurrent parameters.
     """
 
     hidden_size: int = 128
@@ -72,6 +73,7 @@ class RecurrentConfig(ModelConfig):
     output_dropout: float = 0.0
     weight_drop: float = 0.0
     recurrent_init: RecurrentInit = RecurrentInit.orthogonal
+    match: str | None = None
 
 
 @dataclass

@@ -13,6 +13,7 @@ from nlp_rnn.composition import make_paths_absolute, read_config
 from nlp_rnn.config import RunConfig
 from nlp_rnn.errors import ConfigError, DataError, TrackingError
 from nlp_rnn.limits import check
+from nlp_rnn.matching import resolve_match
 from nlp_rnn.record import (
     log_data,
     log_range_test,
@@ -75,6 +76,7 @@ def train(config: RunConfig, folder: Path, overrides: list[str]) -> Result:
         NlpRnnError: whatever a user can mend; before training starts nothing is left behind.
     """
     check(config)
+    resolve_match(config)
     check_processes(config)
     make_paths_absolute(config)
     from nlp_rnn.data.corpus import load_corpus

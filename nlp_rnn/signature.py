@@ -42,6 +42,7 @@ def flatten(config: Any) -> dict[str, Any]:
 NOT_IN_SIGNATURE = (
     "seed",
     "tracking",
+    "model.match",
     "trainer.device",
     "trainer.threads",
     "trainer.processes",

@@ -28,7 +28,7 @@ ROOMS = [
     ("classifier",),
     ("tracking",),
     ("card",),
-    ("screen", "evaluation", "record", "worker"),
+    ("screen", "evaluation", "matching", "record", "worker"),
     ("pipeline",),
     ("controls",),
     ("launch",),
