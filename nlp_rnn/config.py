@@ -26,6 +26,7 @@ __all__ = [
     "RecurrentInit",
     "RunConfig",
     "Schedule",
+    "Speed",
     "TrackingConfig",
     "TrainerConfig",
 ]
@@ -36,6 +37,7 @@ RecurrentInit = Enum("RecurrentInit", ["orthogonal", "uniform"])
 Schedule = Enum("Schedule", ["constant", "linear", "cosine", "one_cycle", "plateau"])
 PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.5, 2
 Precision = Enum("Precision", ["auto", "fp32", "bf16"])
+Speed = Enum("Speed", ["none", "quick", "full"])
 Monitor = Enum("Monitor", ["macro_f1", "accuracy", "loss"])
 
 
@@ -126,12 +128,16 @@ class TrainerConfig:
 
 @dataclass
 class TrackingConfig:
-    """Where the run is written in MLflow; null means the environment's, else the default."""
+    """Where the run is written in MLflow; null means the environment's, else the default.
+
+    `speed` is how long the finished classifier is timed: `quick` (3 seconds) or `full` (minutes).
+    """
 
     uri: str | None = None
     experiment: str | None = None
     run_name: str | None = None
     system_metrics: bool = True
+    speed: Speed = Speed.quick
 
 
 @dataclass

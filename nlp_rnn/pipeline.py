@@ -18,6 +18,7 @@ from nlp_rnn.record import (
     log_data,
     log_range_test,
     log_results,
+    log_speed,
     provenance,
     run_tags,
     short_name,
@@ -184,6 +185,7 @@ def _run(config: RunConfig, corpus: "Corpus", folder: Path, origin: Origin) -> R
             classifier = TextClassifier.load(result.classifier)
             result.metrics = training_metrics(network, training)
             result.metrics |= evaluate(classifier, corpus, folder, run)
+        result.metrics |= log_speed(config.tracking.speed, Path(result.classifier), run)
         _write_json(folder / RESULT, asdict(result))
         shutil.rmtree(folder / CHECKPOINT)
         run.log_file(folder / RESULT)

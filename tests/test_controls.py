@@ -133,7 +133,15 @@ def test_a_sweep_gets_all_three_below_its_parent(here: Path, store_uri: str) -> 
     client = MlflowClient(tracking_uri=store_uri)
     parent = client.create_run(experiment).info.run_id
     small = ["model=lstm", "model.pooling=last", "model.embedding_size=8", "trainer.max_epochs=1"]
-    config = compose([*DATA, *small, "trainer.threads=1", "tracking.system_metrics=false"])
+    config = compose(
+        [
+            *DATA,
+            *small,
+            "trainer.threads=1",
+            "tracking.system_metrics=false",
+            "tracking.speed=none",
+        ]
+    )
     made = ensure_controls(config, store_uri, experiment, parent)
     assert list(made) == ["majority", "linear", "average"]
     for name, control in made.items():

@@ -51,7 +51,11 @@ def test_every_command_runs(page: Path, here: Path) -> None:
         assert words[0] in ("nlp-rnn",), command
         if words[:2] == ["nlp-rnn", "train"] and "--cfg" not in words:
             # the stories take half a minute; fewer rows and epochs show as much
-            words += ["trainer.max_epochs=1", "tracking.system_metrics=false"]
+            words += [
+                "trainer.max_epochs=1",
+                "tracking.system_metrics=false",
+                "tracking.speed=none",
+            ]
             if not any(word.startswith(("data=", "experiment=")) for word in words):
                 words += ["data.train_rows=100", "data.test_rows=20"]
         done = subprocess.run(words, capture_output=True, text=True)

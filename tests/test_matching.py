@@ -94,7 +94,12 @@ def test_a_run_trains_says_and_saves_the_size_that_was_found(
     monkeypatch.setenv("NLP_RNN_CACHE", str(tmp_path / "cache"))
     words = ["model.match=lstm", "model.hidden_size=16", "model.embedding_size=8"]
     words += ["data.train_rows=60", "data.test_rows=20", "trainer.max_epochs=1"]
-    words += ["trainer.threads=1", "tracking.system_metrics=false", "hydra.run.dir=one"]
+    words += [
+        "trainer.threads=1",
+        "tracking.system_metrics=false",
+        "tracking.speed=none",
+        "hydra.run.dir=one",
+    ]
     assert main(["train", *words]) == 0
     result = json.loads((tmp_path / "one" / "result.json").read_text())
     run = MlflowClient(tracking_uri=store_uri).get_run(result["run_id"])
