@@ -65,7 +65,8 @@ class RecurrentConfig(ModelConfig):
 
     `output_dropout` zeroes features of the last layer's states for a whole text, `weight_drop`
     weights of the recurrent matrices for a whole batch. `match` names another cell, whose size
-    `hidden_size` then is: the run replaces it by the size with as many recurrent parameters.
+    `hidden_size` then is: the run replaces it by the size with as many recurrent parameters, or
+    with `latency:CELL` by the one that answers as fast.
     """
 
     hidden_size: int = 128

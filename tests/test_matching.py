@@ -2,10 +2,12 @@
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from nlp_rnn.classifier import latency_match
 from nlp_rnn.cli import main
 from nlp_rnn.composition import read_config
 from nlp_rnn.errors import ConfigError, DataError
@@ -57,8 +59,11 @@ def test_no_size_comes_nearer() -> None:
     ("words", "told"),
     [
         (["model.match=lstmm"], "model.match=lstmm is no cell"),
-        (["model.match=average"], "average has no recurrent parameters"),
+        (["model.match=average"], "average has no recurrence to match"),
         (["model.match=lstm:0"], "is no cell"),
+        (["model.match=latency:lstm:128"], "is no cell"),
+        (["model.match=latency:average"], "average has no recurrence to match"),
+        (["model.match=latency:lstm:9:140"], "model.match=latency:lstm model.hidden_size=9."),
         (["model.match=lstm", "model.hidden_size=8", "model.embedding_size=8"], "larger model."),
         (["model.match=lstm:128"], "Type model.match=lstm model.hidden_size=128."),
     ],
@@ -68,6 +73,44 @@ def test_what_cannot_be_matched_is_refused(words: list[str], told: str) -> None:
         resolve_match(compose(words))
     assert told in str(error.value)
     assert len(str(error.value).splitlines()) <= 2
+
+
+def test_an_equal_latency_is_measured_once_and_written_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NLP_RNN_CACHE", str(tmp_path))
+    measured: list[str] = []
+
+    def ratio(first: Architecture, second: Architecture) -> float:
+        measured.append(first.cell)
+        return first.hidden_size / (1.09 * second.hidden_size)
+
+    monkeypatch.setattr(latency_match, "_answer", lambda architecture: architecture)
+    monkeypatch.setattr(latency_match, "_ratio", ratio)
+    counts = []
+    for word in ("latency", "latency:lstm"):
+        config = compose(["model.hidden_size=100", f"model.match={word}"])
+        resolve_match(config)
+        assert (config.model.hidden_size, config.model.match) == (108, "latency:lstm:100:108")
+        counts.append(len(measured))
+    assert counts[0] == counts[1] > 0  # the second time it was known
+    resolve_match(config)
+    assert config.model.hidden_size == 108
+    own = compose(["model=lstm", "model.match=latency"])
+    resolve_match(own)
+    assert own.model.hidden_size == 128
+    monkeypatch.setattr(latency_match, "_ratio", lambda first, second: 3.0)
+    with pytest.raises(ConfigError, match="3.00 times as long"):
+        resolve_match(compose(["model=rnn", "model.match=latency"]))
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_measured_latency_grows_with_the_size() -> None:
+    sizes = Architecture("gru", 50, 2, 16, 32, 1, False, "last")
+    assert latency_match.relative_latency(replace(sizes, hidden_size=256), sizes) > 2
+    size, ratio = latency_match.equally_fast_size(sizes, "lstm")
+    assert 8 <= size <= 128
+    assert 0.7 < ratio < 1.3  # other processes may be running
 
 
 def test_a_control_has_nothing_to_match(capsys: pytest.CaptureFixture[str]) -> None:
