@@ -27,6 +27,7 @@ ROOMS = [
     ("training",),
     ("classifier",),
     ("tracking",),
+    ("comparison",),
     ("card",),
     ("screen", "evaluation", "record", "worker"),
     ("pipeline",),
