@@ -131,8 +131,8 @@ def telling_rows(
 ) -> list[Disagreement]:
     """Find the texts that the two groups differ on most: half for each side, where there are such.
 
-    A text counts when more seeds of one group than of the other are right (as shares); the most
-    telling are those with the largest gap in the mean probability of the true label.
+    A text counts when most seeds of one group give its label and most of the other's do not; the
+    most telling are those with the largest gap in the mean probability of the true label.
     """
     labels, rows, lengths = first[0].labels, first[0].rows, first[0].lengths
     each = np.arange(len(labels))
@@ -150,10 +150,9 @@ def telling_rows(
     first_sure, first_hits, first_answer = measured(first)
     second_sure, second_hits, second_answer = measured(second)
     gap = first_sure - second_sure
-    ahead = first_hits / len(first) - second_hits / len(second)
-    differ = first_answer != second_answer
-    for_first = np.flatnonzero(differ & (ahead > 0) & (gap > 0))
-    for_second = np.flatnonzero(differ & (ahead < 0) & (gap < 0))
+    first_reads, second_reads = first_answer == labels, second_answer == labels
+    for_first = np.flatnonzero(first_reads & ~second_reads & (gap > 0))
+    for_second = np.flatnonzero(second_reads & ~first_reads & (gap < 0))
     for_first = for_first[np.argsort(-gap[for_first], kind="stable")]
     for_second = for_second[np.argsort(gap[for_second], kind="stable")]
     half = most // 2

@@ -44,7 +44,7 @@ class Missing:
 
 @dataclass(frozen=True)
 class Items:
-    """Points with a heading each; the third string, the evidence, may be empty."""
+    """Points, each a heading, words and evidence, of which heading and evidence may be empty."""
 
     items: Sequence[tuple[str, str, str]]
     block: str = "items"
@@ -162,7 +162,12 @@ def _markdown(block: Block) -> Iterator[str]:
         yield f"*{_plain(block.text)}*"
     elif isinstance(block, Items):
         yield "\n".join(
-            f"- **{_plain(head)}** {_plain(text)}{' ' + _plain(evidence) if evidence else ''}"
+            "- "
+            + " ".join(
+                part
+                for part in (f"**{_plain(head)}**" if head else "", _plain(text), _plain(evidence))
+                if part
+            )
             for head, text, evidence in block.items
         )
     elif isinstance(block, Table):

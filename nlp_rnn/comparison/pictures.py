@@ -22,8 +22,8 @@ DASHES = ("-", "--", "-.", ":")
 CONTROL = "#6B6B6B"
 INK, PALE = "#222222", "#C8C8C8"
 
-WIDTH = 5.0
-"""Inches. A page shows a picture at 350 to 560 px, so a letter of 10 points is 10 px or more."""
+WIDTH = 4.7
+"""Inches. A page shows a picture at 350 to 500 px, so a letter of 10 points is 10 px or more."""
 
 # Without these, the SVG would name addresses, though nothing is ever fetched from them.
 NAMESPACES = re.compile(r'\s+(?:xmlns(?::\w+)?|version)="[^"]*"')
@@ -78,9 +78,9 @@ def new_figure(height: float) -> "Figure":
 def axes_of(figure: "Figure", across: str, up: str = "") -> "Axes":
     """Return the one pair of axes of a figure, with what it shows and in which unit."""
     axes = figure.add_subplot()
-    axes.set_xlabel(across, fontsize=10, color=INK)
-    axes.set_ylabel(up, fontsize=10, color=INK)
-    axes.tick_params(labelsize=9.5, colors=INK)
+    axes.set_xlabel(across, fontsize=10.5, color=INK)
+    axes.set_ylabel(up, fontsize=10.5, color=INK)
+    axes.tick_params(labelsize=10, colors=INK)
     axes.grid(True, color="#E6E6E6", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from nlp_rnn.comparison.behaviour import LengthBand, Reliability
+    from nlp_rnn.comparison.evidence import Interval
 
 __all__ = [
     "Cost",
     "Curve",
-    "Spread",
     "confusion_figure",
     "cost_figure",
     "curve_figure",
@@ -27,15 +27,6 @@ __all__ = [
     "reliability_figure",
     "seed_figure",
 ]
-
-
-@dataclass(frozen=True)
-class Spread:
-    """A number with its 95 % interval."""
-
-    mean: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -63,20 +54,24 @@ class Curve:
 
 def seed_figure(
     scores: Mapping[str, Mapping[int, float]],
-    spreads: Mapping[str, Spread],
+    spreads: Mapping[str, "Interval"],
     styles: Mapping[str, Style],
     unit: str,
+    controls: frozenset[str],
 ) -> "Figure":
     """A row for each group: a dot for each seed, the mean and its interval, seeds joined.
 
-    `scores` maps group and seed to percent; `unit` names the axis.
+    `scores` maps group and seed to percent; `unit` names the axis; `controls` are drawn in grey.
     """
     figure = new_figure(0.9 + 0.72 * len(scores))
     axes = axes_of(figure, unit)
     names = list(scores)
     for place, name in enumerate(names):
         height, style = -place, styles[name]
+        colour = CONTROL if name in controls else style.colour
         below = scores[names[place + 1]] if place + 1 < len(names) else {}
+        if {name, *names[place + 1 : place + 2]} & controls:
+            below = {}
         for seed, value in scores[name].items():
             if seed in below:
                 axes.plot([value, below[seed]], [height, height - 1], color=PALE, lw=0.9, zorder=1)
@@ -85,7 +80,7 @@ def seed_figure(
             values,
             [height] * len(values),
             style.marker,
-            color=style.colour,
+            color=colour,
             ms=6.5,
             alpha=0.75,
             mec="white",
@@ -98,7 +93,12 @@ def seed_figure(
             axes.plot([spread.low, spread.high], [at, at], color=INK, lw=1.6, zorder=2)
             axes.plot([spread.mean], [at], "|", color=INK, ms=10, mew=2, zorder=4)
         count = f"{len(values)} seed{'s' if len(values) != 1 else ''}"
-        _name_row(axes, height, f"{_short(name)}  ({count})", style.colour)
+        _name_row(
+            axes,
+            height,
+            f"{_short(name)}  ({count})" if name not in controls else _short(name),
+            colour,
+        )
     axes.set_ylim(0.72 - len(names), 0.62)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
@@ -106,17 +106,13 @@ def seed_figure(
     return figure
 
 
-def difference_figure(
-    differences: Mapping[str, Spread], ropes: Mapping[str, float], unit: str
-) -> "Figure":
+def difference_figure(differences: Mapping[str, "Interval"], rope: float, unit: str) -> "Figure":
     """A row for each pair: the paired difference with its interval, over the ROPE's band.
 
-    `differences` and `ropes` (a half width) are in points and share their keys, sentences such
-    as `A − B`.
+    `differences`, by words such as `A − B`, and `rope`, the half width, are in points.
     """
     figure = new_figure(1.0 + 0.62 * len(differences))
     axes = axes_of(figure, unit)
-    rope = max(ropes.values(), default=0.0)
     axes.axvspan(-rope, rope, color="#DCEBF5", zorder=0, lw=0)
     axes.axvline(0, color="#8A8A8A", lw=1, zorder=1)
     for place, (name, spread) in enumerate(differences.items()):
@@ -155,7 +151,7 @@ def length_figure(
         )  # fmt: skip
     first = next(iter(bands.values()), [])
     axes.set_xticks(
-        range(len(first)), [f"{_range(band)}\nn={band.texts:,}" for band in first], fontsize=8.5
+        range(len(first)), [f"{_range(band)}\nn={band.texts:,}" for band in first], fontsize=9
     )
     _legend(axes)
     return figure
@@ -165,6 +161,8 @@ def cost_figure(
     costs: Mapping[str, Cost], styles: Mapping[str, Style], across: str, up: str
 ) -> "Figure":
     """Quality over cost: each seed small, each group's mean large, the best trade-offs joined."""
+    from matplotlib.ticker import EngFormatter
+
     figure = new_figure(3.3)
     axes = axes_of(figure, across, up)
     means = {name: (float(np.mean(c.cost)), float(np.mean(c.score))) for name, c in costs.items()}
@@ -181,6 +179,7 @@ def cost_figure(
     every = np.concatenate([cost.cost for cost in costs.values()])
     if every.min() > 0 and every.max() / every.min() > 8:
         axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(EngFormatter(places=None, sep=""))
     axes.margins(0.12)
     _legend(axes)
     return figure
@@ -290,7 +289,7 @@ def _name_row(axes: "Axes", height: float, words: str, colour: str) -> None:
         height + 0.24,
         words,
         transform=axes.get_yaxis_transform(),
-        fontsize=10,
+        fontsize=10.5,
         color=colour,
         parse_math=False,
         va="bottom",
@@ -299,7 +298,7 @@ def _name_row(axes: "Axes", height: float, words: str, colour: str) -> None:
 
 def _legend(axes: "Axes") -> None:
     legend = axes.legend(
-        frameon=False, fontsize=9.5, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2,
+        frameon=False, fontsize=10, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2,
         borderaxespad=0.2, columnspacing=1.2, handlelength=1.8,
     )  # fmt: skip
     for text in legend.get_texts():
