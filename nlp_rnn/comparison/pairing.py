@@ -70,11 +70,8 @@ def usable(runs: Iterable[Run], metric: str) -> tuple[list[Run], list[str]]:
         elif value is None:
             out[f"has no test/{metric}|have no test/{metric}"].append(run.name)
         elif not abs(value) < float("inf"):  # NaN too
-            reason = (
-                "has diverged: its test/{0} is no number, and without it its group looks better"
-            )
-            several = "have diverged: their test/{0} is no number, and without them their groups look better"
-            out[f"{reason}|{several}".format(metric)].append(run.name)
+            reason = f"a test/{metric} that is no number; without it its group looks better"
+            out[f"has {reason}|have {reason}"].append(run.name)
         elif run.kind != "control" and not any(k.startswith("validation/") for k in run.metrics):
             reason = "no metric of a validation split, so it may have been chosen on the test"
             out[f"has {reason}|have {reason}"].append(run.name)

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 __all__ = [
     "aso",
+    "clears",
     "cliffs_delta",
     "cohens_dz",
-    "enough_seeds",
     "holm",
     "mcnemar",
     "median_p",
@@ -135,34 +135,30 @@ def standard_error(seed_sd: float, seeds: int, text_variance: float) -> float:
     return float(np.sqrt(seed_sd**2 / seeds + text_variance))
 
 
-def enough_seeds(
-    seed_sd: float, text_variance: float, margin: float, confidence: float, power: float
-) -> int | None:
-    """The least number of seeds whose interval leaves `margin` points on its side, or None.
+def clears(
+    seed_sd: float,
+    seeds: int,
+    text_variance: float,
+    margin: float,
+    confidence: float,
+    power: float,
+) -> bool:
+    """Whether the interval of a mean clears a bound `margin` points away, with that `power`.
 
-    An interval of the mean ± t·se clears a bound `margin` away with probability `power` when
-    (t_{(1+confidence)/2} + t_power) · se ≤ margin, t with n − 1 degrees of freedom for the
-    seeds. None: the texts alone (`text_variance`, points²) are too few, or over 10,000 seeds.
+    It does when (t_{(1 + confidence) / 2} + t_power) · se ≤ margin; t has n − 1 degrees of freedom
+    for the seeds' part, and the texts' part (`text_variance`, points²) counts as known.
     """
     from scipy.stats import t
 
-    def clears(seeds: int) -> bool:
-        seed_part = seed_sd**2 / seeds
-        total = seed_part + text_variance
-        if total == 0:
-            return margin > 0
-        # many texts are as good as known: only the seeds' degrees of freedom count
-        freedom = (seeds - 1) * (total / seed_part) ** 2 if seed_part else 1e9
-        factor = float(t.ppf((1 + confidence) / 2, freedom) + t.ppf(power, freedom))
-        return bool(factor * np.sqrt(total) <= margin)
-
-    if not clears(MOST):
-        return None
-    low, high = 1, MOST
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if clears(middle) else (middle, high)
-    return high
+    if seeds < 2:
+        return False
+    seed_part = seed_sd**2 / seeds
+    total = seed_part + text_variance
+    if total == 0:
+        return margin > 0
+    freedom = (seeds - 1) * (total / seed_part) ** 2 if seed_part else 1e9
+    factor = float(t.ppf((1 + confidence) / 2, freedom) + t.ppf(power, freedom))
+    return bool(factor * np.sqrt(total) <= margin)
 
 
 def seeds_for_equivalence(seed_sd: float, rope: float, power: float = 0.8) -> int:
