@@ -19,9 +19,9 @@ from nlp_rnn.comparison.statistics import (
     aso,
     cliffs_delta,
     cohens_dz,
+    detectable,
     mcnemar,
     median_p,
-    standard_error,
     wilcoxon,
 )
 from nlp_rnn.errors import ComparisonError
@@ -118,7 +118,6 @@ class ScoreSheet:
         by_text = [mcnemar(int(w), int(x))["mid_p"] for w, x in zip(wins, losses, strict=True)]
         sd = float(by_seed.std(ddof=1)) if len(seeds) > 1 else float("nan")
         texts_part = text_influence(replicates)
-        error = standard_error(0.0 if np.isnan(sd) else sd, len(seeds), texts_part)
         p_values = {"bootstrap": p, "mcnemar": median_p(by_text), "wilcoxon": wilcoxon(by_seed)}
         found = Difference(
             first=pair.first,
@@ -135,8 +134,7 @@ class ScoreSheet:
             aso=aso(self.scores[a], self.scores[b], rules.seed),
             wins=int(wins.sum()),
             losses=int(losses.sum()),
-            # 80 % power at 5 %: the two normal quantiles
-            detectable=2.8016 * error,
+            detectable=detectable(sd, len(seeds), texts_part, rules.confidence, rules.power),
             outcome=Outcome.undecided,
             outcomes={},
             needs=None,

@@ -10,11 +10,11 @@ __all__ = [
     "clears",
     "cliffs_delta",
     "cohens_dz",
+    "detectable",
     "holm",
     "mcnemar",
     "median_p",
     "seeds_for_equivalence",
-    "standard_error",
     "wilcoxon",
 ]
 
@@ -130,9 +130,23 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     return adjusted
 
 
-def standard_error(seed_sd: float, seeds: int, text_variance: float) -> float:
-    """Of a mean difference: sd over seeds, their number, and the texts' part of the variance."""
-    return float(np.sqrt(seed_sd**2 / seeds + text_variance))
+def detectable(
+    seed_sd: float, seeds: int, text_variance: float, confidence: float, power: float
+) -> float:
+    """The smallest mean difference, points, whose interval leaves 0 out with that `power`.
+
+    (t_{(1 + confidence) / 2} + t_power) · √(sd² / n + text_variance); t has n − 1 degrees of freedom
+    for the seeds' part, and the texts' part (points²) counts as known. NaN for one seed.
+    """
+    from scipy.stats import t
+
+    if seeds < 2:
+        return float("nan")
+    seed_part = seed_sd**2 / seeds
+    total = seed_part + text_variance
+    freedom = (seeds - 1) * (total / seed_part) ** 2 if seed_part else 1e9
+    factor = float(t.ppf((1 + confidence) / 2, freedom) + t.ppf(power, freedom))
+    return factor * float(np.sqrt(total))
 
 
 def clears(
@@ -143,22 +157,8 @@ def clears(
     confidence: float,
     power: float,
 ) -> bool:
-    """Whether the interval of a mean clears a bound `margin` points away, with that `power`.
-
-    It does when (t_{(1 + confidence) / 2} + t_power) · se ≤ margin; t has n − 1 degrees of freedom
-    for the seeds' part, and the texts' part (`text_variance`, points²) counts as known.
-    """
-    from scipy.stats import t
-
-    if seeds < 2:
-        return False
-    seed_part = seed_sd**2 / seeds
-    total = seed_part + text_variance
-    if total == 0:
-        return margin > 0
-    freedom = (seeds - 1) * (total / seed_part) ** 2 if seed_part else 1e9
-    factor = float(t.ppf((1 + confidence) / 2, freedom) + t.ppf(power, freedom))
-    return bool(factor * np.sqrt(total) <= margin)
+    """Whether the interval of a mean clears a bound `margin` points away, with that `power`."""
+    return margin > 0 and detectable(seed_sd, seeds, text_variance, confidence, power) <= margin
 
 
 def seeds_for_equivalence(seed_sd: float, rope: float, power: float = 0.8) -> int:

@@ -189,11 +189,16 @@ def _missing(found: Difference, rules: Rules) -> str:
 def undecided(found: Sequence[Difference], rules: Rules) -> tuple[str, ...]:
     """For every undecided pair what it would take, and what the test can show at all."""
     return tuple(
-        f"{each.first} against {each.second}: {_missing(each, rules)} "
-        f"These seeds and texts show differences from {each.detectable:.1f} points up."
+        f"{each.first} against {each.second}: {_missing(each, rules)}{_shown(each)}"
         for each in found
         if each.outcome is Outcome.undecided
     )
+
+
+def _shown(found: Difference) -> str:
+    if found.detectable != found.detectable:
+        return ""
+    return f" These seeds and texts show differences from {found.detectable:.1f} points up."
 
 
 def flips(found: Sequence[Difference], level: dict[str, str], rules: Rules) -> tuple[str, ...]:
