@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 __all__ = [
     "aso",
+    "clears",
     "cliffs_delta",
     "cohens_dz",
-    "enough_seeds",
+    "detectable",
     "holm",
     "mcnemar",
     "median_p",
     "seeds_for_equivalence",
-    "standard_error",
     "wilcoxon",
 ]
 
@@ -130,39 +130,35 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     return adjusted
 
 
-def standard_error(seed_sd: float, seeds: int, text_variance: float) -> float:
-    """Of a mean difference: sd over seeds, their number, and the texts' part of the variance."""
-    return float(np.sqrt(seed_sd**2 / seeds + text_variance))
+def detectable(
+    seed_sd: float, seeds: int, text_variance: float, confidence: float, power: float
+) -> float:
+    """The smallest mean difference, points, whose interval leaves 0 out with that `power`.
 
-
-def enough_seeds(
-    seed_sd: float, text_variance: float, margin: float, confidence: float, power: float
-) -> int | None:
-    """The least number of seeds whose interval leaves `margin` points on its side, or None.
-
-    An interval of the mean ± t·se clears a bound `margin` away with probability `power` when
-    (t_{(1+confidence)/2} + t_power) · se ≤ margin, t with n − 1 degrees of freedom for the
-    seeds. None: the texts alone (`text_variance`, points²) are too few, or over 10,000 seeds.
+    (t_{(1 + confidence) / 2} + t_power) · √(sd² / n + text_variance); t has n − 1 degrees of freedom
+    for the seeds' part, and the texts' part (points²) counts as known. NaN for one seed.
     """
     from scipy.stats import t
 
-    def clears(seeds: int) -> bool:
-        seed_part = seed_sd**2 / seeds
-        total = seed_part + text_variance
-        if total == 0:
-            return margin > 0
-        # many texts are as good as known: only the seeds' degrees of freedom count
-        freedom = (seeds - 1) * (total / seed_part) ** 2 if seed_part else 1e9
-        factor = float(t.ppf((1 + confidence) / 2, freedom) + t.ppf(power, freedom))
-        return bool(factor * np.sqrt(total) <= margin)
+    if seeds < 2:
+        return float("nan")
+    seed_part = seed_sd**2 / seeds
+    total = seed_part + text_variance
+    freedom = (seeds - 1) * (total / seed_part) ** 2 if seed_part else 1e9
+    factor = float(t.ppf((1 + confidence) / 2, freedom) + t.ppf(power, freedom))
+    return factor * float(np.sqrt(total))
 
-    if not clears(MOST):
-        return None
-    low, high = 1, MOST
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if clears(middle) else (middle, high)
-    return high
+
+def clears(
+    seed_sd: float,
+    seeds: int,
+    text_variance: float,
+    margin: float,
+    confidence: float,
+    power: float,
+) -> bool:
+    """Whether the interval of a mean clears a bound `margin` points away, with that `power`."""
+    return margin > 0 and detectable(seed_sd, seeds, text_variance, confidence, power) <= margin
 
 
 def seeds_for_equivalence(seed_sd: float, rope: float, power: float = 0.8) -> int:
