@@ -179,7 +179,8 @@ def cost_figure(
     every = np.concatenate([cost.cost for cost in costs.values()])
     if every.min() > 0 and every.max() / every.min() > 8:
         axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(EngFormatter(places=None, sep=""))
+    if every.max() >= 10_000:
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.margins(0.12)
     _legend(axes)
     return figure

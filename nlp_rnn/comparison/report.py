@@ -11,7 +11,6 @@ from nlp_rnn.comparison.evidence import Comparison
 from nlp_rnn.comparison.material import Material, TrainingCurve
 from nlp_rnn.comparison.page import Page, Section, render_html, render_markdown
 from nlp_rnn.comparison.sections import (
-    difference_section,
     measured_section,
     recommendation_section,
     seed_section,
@@ -26,6 +25,7 @@ from nlp_rnn.comparison.sections_behaviour import (
     length_section,
 )
 from nlp_rnn.comparison.sections_cost import cost_section, curve_section
+from nlp_rnn.comparison.sections_difference import difference_section
 from nlp_rnn.errors import DataError
 
 if TYPE_CHECKING:

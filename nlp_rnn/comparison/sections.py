@@ -2,12 +2,12 @@
 
 import math
 
-from nlp_rnn.comparison.evidence import Comparison, Difference, Group
-from nlp_rnn.comparison.material import Material, percent, points
+from nlp_rnn.comparison.evidence import Group
+from nlp_rnn.comparison.material import Material, percent
 from nlp_rnn.comparison.page import Block, Figures, Items, Missing, Section, Table, Words
+from nlp_rnn.comparison.sections_difference import why_no_difference
 
 __all__ = [
-    "difference_section",
     "measured_section",
     "recommendation_section",
     "seed_section",
@@ -15,15 +15,6 @@ __all__ = [
     "undecided_section",
     "verdict_section",
 ]
-
-TESTS = {
-    "bootstrap": "paired bootstrap",
-    "mcnemar": "McNemar (texts)",
-    "wilcoxon": "Wilcoxon (seeds)",
-}
-
-MOST_ACROSS = 2
-"""Pairs that stand as columns beside each other; more of them are rows."""
 
 # Heads of the table, the metric of a run behind each, and how a mean of it is written.
 COLUMNS = (
@@ -165,48 +156,6 @@ def seed_section(material: Material) -> Section:
     return Section("seeds", title, [Figures([(picture, caption)])])
 
 
-def difference_section(material: Material) -> Section:
-    """The paired differences over the region of practical equivalence, and their tests."""
-    comparison = material.comparison
-    blocks: list[Block] = []
-    if comparison.differences:
-        from nlp_rnn.comparison.plots import difference_figure
-
-        figure = difference_figure(
-            {f"{each.first} − {each.second}": each.interval for each in comparison.differences},
-            comparison.rules.rope,
-            f"difference in test {material.score_name} (points)",
-        )
-        caption = (
-            f"Paired by seed and by text, n = {comparison.differences[0].texts:,} texts × "
-            f"{_shared(comparison)} shared seeds. The diamond is the mean, the line its 95 % "
-            f"interval. The blue band is the ROPE, ±{comparison.rules.rope:g} points: differences "
-            "too small to matter. Right of the band the first is better, left of it the second, "
-            "inside it they are equivalent; across its edge it is undecided."
-        )
-        title = "Paired differences and the region of practical equivalence"
-        picture = material.picture(figure, "difference", title)
-        blocks += [Figures([(picture, caption)]), _tests(comparison)]
-        blocks += [
-            Words(f"{each.first} − {each.second}: {remark}")
-            for each in comparison.differences
-            for remark in each.remarks
-        ]
-        material.tables["differences"] = [_row(each) for each in comparison.differences]
-    else:
-        blocks.append(Missing(_why_no_difference(comparison)))
-    if comparison.refusals:
-        blocks.append(
-            Items(
-                [
-                    (f"{each.first} and {each.second} are not compared.", each.reason, "")
-                    for each in comparison.refusals
-                ]
-            )
-        )
-    return Section("difference", "The paired difference", blocks)
-
-
 def undecided_section(material: Material) -> Section:
     """What the runs could not answer and what would."""
     comparison = material.comparison
@@ -216,7 +165,7 @@ def undecided_section(material: Material) -> Section:
         else Missing(
             "Nothing that was asked is left open."
             if comparison.differences
-            else _why_no_difference(comparison)
+            else why_no_difference(comparison)
         )
     ]
     if comparison.differences:
@@ -266,71 +215,6 @@ def measured_section(material: Material) -> Section:
     return Section("measured", "How it was measured", blocks)
 
 
-def _tests(comparison: Comparison) -> Table:
-    used = [name for name in TESTS if any(name in each.adjusted for each in comparison.differences)]
-    rows = []
-    for each in comparison.differences:
-        rows.append(
-            [
-                f"{each.first} − {each.second}",
-                each.outcome.value,
-                points(each.interval.mean),
-                f"{points(each.interval.low)} to {points(each.interval.high)}",
-                *(_p(each.adjusted.get(name, math.nan)) for name in used),
-                points(each.effect),
-                points(each.cliff),
-                percent(each.aso, 2),
-                f"{each.wins:,} / {each.losses:,}",
-                ", ".join(each.matching) or "–",
-            ]
-        )
-    heads = ["pair", "outcome", "points", "95 % interval", *(f"p, {TESTS[name]}" for name in used)]
-    heads += ["Cohen’s d_z", "Cliff’s δ", "ASO ε", "texts × seeds only one has right", "matched by"]
-    if len(rows) <= MOST_ACROSS:  # few pairs are read from top to bottom
-        heads, *rows = ([str(cell) for cell in row] for row in zip(heads, *rows, strict=True))
-    return Table(
-        heads,
-        rows,
-        "p after Holm’s correction over all pairs of this page; the outcome follows the interval, "
-        "not p. d_z: the mean difference over its spread from seed to seed. δ: how much more often "
-        "a seed of the first beats one of the second than the reverse. ASO ε below 0.5: the first "
-        "is almost stochastically larger. Matched by: in what the two are the same.",
-    )
-
-
-def _row(each: Difference) -> dict[str, object]:
-    return {
-        "first": each.first,
-        "second": each.second,
-        "metric": each.metric,
-        "mean": each.interval.mean,
-        "low": each.interval.low,
-        "high": each.interval.high,
-        "texts": each.texts,
-        "outcome": each.outcome.value,
-        "effect": each.effect,
-        "cliff": each.cliff,
-        "aso": each.aso,
-        "wins": each.wins,
-        "losses": each.losses,
-        "detectable": each.detectable,
-        **{f"p_{name}": value for name, value in each.p_values.items()},
-        **{f"adjusted_{name}": value for name, value in each.adjusted.items()},
-    }
-
-
-def _why_no_difference(comparison: Comparison) -> str:
-    if comparison.refusals:
-        return "No two groups can be compared fairly; the reasons are given beside each pair."
-    if len(comparison.groups) < 2:
-        found = comparison.groups[0].name if comparison.groups else "none"
-        return (
-            f"A difference needs two groups of runs; found: {found}. "
-            f"Train another value of {comparison.rules.by} with the same seeds."
-        )
-    return "No pair of groups shares a seed, so no difference is paired. Train the same seeds."
-
-
 def _near(groups: list[Group], candidates: list[Group]) -> list[Group]:
     """The candidates, and the controls that do not squeeze them into a corner of the scale."""
     scores = [score for group in candidates for score in group.scores.values()]
@@ -341,11 +225,6 @@ def _near(groups: list[Group], candidates: list[Group]) -> list[Group]:
         for group in groups
         if not group.control or low - reach <= group.score.mean <= high + reach
     ]
-
-
-def _shared(comparison: Comparison) -> str:
-    counts = sorted({len(each.by_seed) for each in comparison.differences})
-    return " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
 
 
 def _mean(group: Group, metric: str, form: str) -> str:
@@ -360,9 +239,3 @@ def _seeds(group: Group) -> str:
 
 def _range(low: float, high: float) -> str:
     return f"{low:.1f} to {high:.1f}" if math.isfinite(low) and math.isfinite(high) else "–"
-
-
-def _p(value: float) -> str:
-    if not math.isfinite(value):
-        return "–"
-    return f"{value:.3f}" if value >= 0.001 else "< 0.001"
