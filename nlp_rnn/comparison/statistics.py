@@ -135,8 +135,8 @@ def detectable(
 ) -> float:
     """The smallest mean difference, points, whose interval leaves 0 out with that `power`.
 
-    (t_{(1 + confidence) / 2} + t_power) · √(sd² / n + text_variance); t has n − 1 degrees of freedom
-    for the seeds' part, and the texts' part (points²) counts as known. NaN for one seed.
+    (t_{(1 + confidence) / 2} + t_power) · √(sd² / n + text_variance); t has n − 1 degrees of
+    freedom for the seeds' part, and the texts' part (points²) counts as known. NaN for one seed.
     """
     from scipy.stats import t
 
