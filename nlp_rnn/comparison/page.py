@@ -137,6 +137,8 @@ def render_html(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    # a number and its sign stay on one line
+    environment.filters["together"] = lambda text: text.replace(" %", NO_BREAK_SPACE + "%")
     style = (HERE / "report.css").read_text(encoding="utf-8")
     return environment.get_template("report.html.jinja").render(
         page=page, style=Markup(style), markup=Markup

@@ -13,7 +13,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["CONTROL", "Picture", "Style", "axes_of", "new_figure", "save_picture", "styles_of"]
+__all__ = [
+    "CONTROL",
+    "INK",
+    "PALE",
+    "Picture",
+    "Style",
+    "axes_of",
+    "legend_above",
+    "new_figure",
+    "save_picture",
+    "shortened",
+    "styles_of",
+]
 
 # Okabe & Ito 2008: told apart by people with every kind of colour blindness.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#8A6D00", "#000000")
@@ -86,6 +98,22 @@ def axes_of(figure: "Figure", across: str, up: str = "") -> "Axes":
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color("#8A8A8A")
     return axes
+
+
+def legend_above(axes: "Axes") -> None:
+    """Name the lines above the axes, where they hide nothing; names are no formulas."""
+    legend = axes.legend(
+        frameon=False, fontsize=10, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2,
+        borderaxespad=0.2, columnspacing=1.2, handlelength=1.8,
+    )  # fmt: skip
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+
+
+def shortened(name: str, most: int = 30) -> str:
+    """A name in one line of at most `most` characters."""
+    words = " ".join(name.split())
+    return words if len(words) <= most else words[: most - 1] + "…"
 
 
 def save_picture(figure: "Figure", folder: Path, name: str, title: str) -> Picture:

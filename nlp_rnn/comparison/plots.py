@@ -7,24 +7,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.comparison.pictures import CONTROL, INK, PALE, Style, axes_of, new_figure
+from nlp_rnn.comparison.pictures import (
+    CONTROL,
+    INK,
+    PALE,
+    Style,
+    axes_of,
+    legend_above,
+    new_figure,
+    shortened,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from nlp_rnn.comparison.behaviour import LengthBand, Reliability
     from nlp_rnn.comparison.evidence import Interval
 
 __all__ = [
     "Cost",
     "Curve",
-    "confusion_figure",
     "cost_figure",
     "curve_figure",
     "difference_figure",
-    "length_figure",
-    "reliability_figure",
     "seed_figure",
 ]
 
@@ -96,7 +101,7 @@ def seed_figure(
         _name_row(
             axes,
             height,
-            f"{_short(name)}  ({count})" if name not in controls else _short(name),
+            f"{shortened(name)}  ({count})" if name not in controls else shortened(name),
             colour,
         )
     axes.set_ylim(0.72 - len(names), 0.62)
@@ -118,7 +123,7 @@ def difference_figure(differences: Mapping[str, "Interval"], rope: float, unit: 
     for place, (name, spread) in enumerate(differences.items()):
         axes.plot([spread.low, spread.high], [-place, -place], color=INK, lw=2.2, zorder=3)
         axes.plot([spread.mean], [-place], "D", color=INK, ms=7, mec="white", mew=0.8, zorder=4)
-        said = f"{_short(name, 44)}: {spread.mean:+.2f} [{spread.low:+.2f}, {spread.high:+.2f}]"
+        said = f"{shortened(name, 44)}: {spread.mean:+.2f} [{spread.low:+.2f}, {spread.high:+.2f}]"
         _name_row(axes, -place, said, INK)
     edge = 1.15 * max(
         [2 * rope, *(max(abs(each.low), abs(each.high)) for each in differences.values())]
@@ -131,37 +136,11 @@ def difference_figure(differences: Mapping[str, "Interval"], rope: float, unit: 
     return figure
 
 
-def length_figure(
-    bands: Mapping[str, Sequence["LengthBand"]], styles: Mapping[str, Style], unit: str
-) -> "Figure":
-    """The share right of each group over the length of a text; n of each band under the axis."""
-    figure = new_figure(3.3)
-    axes = axes_of(figure, "tokens of a text, and number of test texts", unit)
-    wide = 0.16 if len(bands) > 1 else 0.0
-    for place, (name, row) in enumerate(bands.items()):
-        style = styles[name]
-        at = np.arange(len(row)) + (place - (len(bands) - 1) / 2) * wide
-        middle = np.array([100 * band.share for band in row])
-        low = np.array([100 * band.low for band in row])
-        high = np.array([100 * band.high for band in row])
-        axes.vlines(at, low, high, color=style.colour, lw=1.4, alpha=0.6)
-        axes.plot(
-            at, middle, style.dash, marker=style.marker, color=style.colour, lw=1.5, ms=5.5,
-            label=_short(name),
-        )  # fmt: skip
-    first = next(iter(bands.values()), [])
-    axes.set_xticks(
-        range(len(first)), [f"{_range(band)}\nn={band.texts:,}" for band in first], fontsize=9
-    )
-    _legend(axes)
-    return figure
-
-
 def cost_figure(
     costs: Mapping[str, Cost], styles: Mapping[str, Style], across: str, up: str
 ) -> "Figure":
     """Quality over cost: each seed small, each group's mean large, the best trade-offs joined."""
-    from matplotlib.ticker import EngFormatter
+    from matplotlib.ticker import EngFormatter, MaxNLocator
 
     figure = new_figure(3.3)
     axes = axes_of(figure, across, up)
@@ -172,7 +151,15 @@ def cost_figure(
         axes.plot(cost.cost, cost.score, marker, color=colour, ms=4, alpha=0.45, mew=0)
         x, y = means[name]
         axes.plot(
-            [x], [y], marker, color=colour, ms=9, mec="white", mew=0.9, label=_short(name), zorder=4
+            [x],
+            [y],
+            marker,
+            color=colour,
+            ms=9,
+            mec="white",
+            mew=0.9,
+            label=shortened(name),
+            zorder=4,
         )
     front = _front(list(means.values()))
     axes.plot(*zip(*front, strict=True), color=PALE, lw=1.4, zorder=1, drawstyle="steps-post")
@@ -181,8 +168,10 @@ def cost_figure(
         axes.set_xscale("log")
     if every.max() >= 10_000:
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    if axes.get_xscale() == "linear":
+        axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.margins(0.12)
-    _legend(axes)
+    legend_above(axes)
     return figure
 
 
@@ -195,7 +184,7 @@ def curve_figure(
     for name, runs in curves.items():
         style = styles[name]
         for place, curve in enumerate(runs):
-            label = f"{_short(name)} ({len(runs)})" if place == 0 else None
+            label = f"{shortened(name)} ({len(runs)})" if place == 0 else None
             axes.plot(
                 curve.at, curve.score, style.dash, color=style.colour, lw=1.3, alpha=0.75,
                 label=label,
@@ -207,71 +196,7 @@ def curve_figure(
                     mec="white", mew=0.6,
                 )  # fmt: skip
     axes.set_xlim(left=0)
-    _legend(axes)
-    return figure
-
-
-def reliability_figure(found: Mapping[str, "Reliability"], styles: Mapping[str, Style]) -> "Figure":
-    """How often a label was right over how probable it was said to be, in bins of 10 points."""
-    figure = new_figure(3.6)
-    axes = axes_of(figure, "probability given to the label (%)", "share of those right (%)")
-    axes.plot([0, 100], [0, 100], color="#8A8A8A", lw=1, ls=":", label="perfectly calibrated")
-    for name, each in found.items():
-        some = each.counts > 0
-        sizes = 14 + 130 * each.counts[some] / max(each.counts.sum(), 1)
-        style = styles[name]
-        x, y = 100 * each.confidence[some], 100 * each.right[some]
-        axes.plot(x, y, style.dash, color=style.colour, lw=1.3)
-        axes.scatter(
-            x, y, s=sizes, marker=style.marker, color=style.colour, alpha=0.85, lw=0,
-            label=_short(name),
-        )  # fmt: skip
-    axes.set_xlim(0, 103)
-    axes.set_ylim(0, 103)
-    _legend(axes)
-    return figure
-
-
-def confusion_figure(
-    difference: NDArray[np.float64], names: Sequence[str], first: str, second: str
-) -> "Figure":
-    """Share of each true class (row) that `first` gives a label (column) more than `second`.
-
-    `difference` (C, C) is in points of the row.
-    """
-    from matplotlib.colors import Normalize
-
-    size = len(names)
-    figure = new_figure(min(5.2, 1.9 + 0.42 * size) if size <= 12 else 4.8)
-    axes = figure.add_subplot()
-    edge = max(float(np.abs(difference).max()), 1e-9)
-    image = axes.imshow(difference, cmap="PuOr_r", norm=Normalize(-edge, edge), aspect="auto")
-    if size <= 12:
-        shown = [_short(name, 14) for name in names]
-        axes.set_xticks(range(size), shown, fontsize=9, rotation=90 if size > 4 else 0)
-        axes.set_yticks(range(size), shown, fontsize=9)
-        for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
-            label.set_parse_math(False)
-        for (row, column), value in np.ndenumerate(difference):
-            if abs(value) >= 0.05:
-                axes.text(
-                    column,
-                    row,
-                    f"{value:+.1f}",
-                    ha="center",
-                    va="center",
-                    fontsize=9,
-                    color="white" if abs(value) > 0.65 * edge else INK,
-                )
-    else:
-        axes.set_xticks([])
-        axes.set_yticks([])
-    axes.set_xlabel("label given", fontsize=10)
-    axes.set_ylabel("true label", fontsize=10)
-    scale = figure.colorbar(image, shrink=0.8)
-    scale.ax.tick_params(labelsize=9)
-    scale.set_label("points of the true label", fontsize=9)
-    scale.ax.set_title(f"{_short(first, 10)}\nmore", fontsize=8.5)
+    legend_above(axes)
     return figure
 
 
@@ -295,23 +220,3 @@ def _name_row(axes: "Axes", height: float, words: str, colour: str) -> None:
         parse_math=False,
         va="bottom",
     )
-
-
-def _legend(axes: "Axes") -> None:
-    legend = axes.legend(
-        frameon=False, fontsize=10, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2,
-        borderaxespad=0.2, columnspacing=1.2, handlelength=1.8,
-    )  # fmt: skip
-    for text in legend.get_texts():
-        text.set_parse_math(False)
-
-
-def _range(band: "LengthBand") -> str:
-    return f"{band.shortest}" if band.shortest == band.longest else (
-        f"{band.shortest}–{band.longest}"
-    )  # fmt: skip
-
-
-def _short(name: str, most: int = 30) -> str:
-    words = " ".join(name.split())
-    return words if len(words) <= most else words[: most - 1] + "…"

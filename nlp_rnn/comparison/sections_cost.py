@@ -33,14 +33,20 @@ def cost_section(material: Material) -> Section:
         figures.append(
             (
                 found,
-                f"Test {material.score_name} over {across}; n = runs: {seeds}. Large marks are "
-                "means; up and to the left is better, and what the line passes is beaten in both "
-                "by none. Grey: controls.",
+                f"Test {material.score_name} over {across}; runs: {seeds}; "
+                f"n = {material.num_texts:,} test texts.",
             )
         )
     blocks: list[Block] = []
     if figures:
-        blocks.append(Figures(figures))
+        blocks += [
+            Words(
+                "Up and to the left is better. Small marks are runs, large ones the means of their "
+                "groups; the line joins groups that none beats in both, and there is no line where "
+                "one group is best in both. Controls are grey."
+            ),
+            Figures(figures),
+        ]
     if not comparison.same_machine:
         blocks.append(
             Words(
