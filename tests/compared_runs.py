@@ -22,27 +22,24 @@ NAMES = ("no", "yes")
 
 def answers(
     texts: int,
-    cell_accuracy: float,
+    accuracy: float,
     seeds: int,
     random: np.random.Generator,
     seed_sd: float = 0.003,
-    disagreement: float = 0.06,
     difficulty: np.ndarray | None = None,
 ) -> np.ndarray:
     """Which texts each seed has right, bool (seeds, texts).
 
-    A text is right when its difficulty plus noise of the seed stays below a bound; both are
-    normal, so that runs mostly fail on the same texts, and `disagreement` is how often two seeds
-    of the same cell are not both right or both wrong.
+    A text is right when its difficulty and some chance together stay below a bound, so that runs
+    mostly fail on the same texts; two of them differ on about one in ten.
     """
     from scipy.stats import norm
 
     if difficulty is None:
         difficulty = random.normal(size=texts)
-    noise = random.normal(size=(seeds, texts))
-    correlation = np.cos(np.pi * disagreement) if cell_accuracy == 0.5 else 1 - 6 * disagreement**2
-    level = cell_accuracy + seed_sd * random.normal(size=(seeds, 1))
-    hardness = np.sqrt(correlation) * difficulty + np.sqrt(1 - correlation) * noise
+    chance = random.normal(size=(seeds, texts))
+    level = accuracy + seed_sd * random.normal(size=(seeds, 1))
+    hardness = np.sqrt(0.85) * difficulty + np.sqrt(0.15) * chance
     return np.asarray(hardness < norm.ppf(np.clip(level, 0.01, 0.99)))
 
 
