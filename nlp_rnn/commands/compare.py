@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,12 +29,23 @@ Compare runs that differ in one thing, with the certainty that their seeds and t
   --rope POINTS      what counts as no difference, default 0.5 percentage points
   --latency MS       recommend nothing that takes longer for one text (95 %)
   --memory MB        recommend nothing that takes more
+  --output FOLDER    write a page (report.html), its summary, pictures and tables there;
+                     the page shows twenty of the test texts
   --json             print the numbers as JSON and nothing else
 
 It takes at least two groups of runs on the same data and seeds; five seeds are a good beginning.
 """
 
-OPTIONS = ("--sweep", "--experiment", "--by", "--metric", "--rope", "--latency", "--memory")
+OPTIONS = (
+    "--sweep",
+    "--experiment",
+    "--by",
+    "--metric",
+    "--rope",
+    "--latency",
+    "--memory",
+    "--output",
+)
 
 
 def compare(words: list[str]) -> int:
@@ -76,11 +89,28 @@ def compare(words: list[str]) -> int:
         some = f"; there are {', '.join(keys[:8])}, …" if keys else ""
         raise ConfigError(f"No run has the key {rules.by!r} (--by){some}.")
     found = compare_runs(runs, rules, uri)
+    pages = _write_reports(found, uri, given.options.get("--output"))
     if "--json" in given.flags:
         print(json.dumps([_plain(each) for each in found], indent=2))
         return 0
     print("\n\n".join(table(each) for each in found))
+    for page in pages:
+        print(f"\nreport        {page}")
     return 0
+
+
+def _write_reports(found: Sequence["Comparison"], uri: str, output: str | None) -> list[Path]:
+    """Write a report into the folder, or one into a folder of its own for each data set."""
+    if output is None:
+        return []
+    from nlp_rnn.comparison.report import report_runs
+
+    folder = Path(output).absolute()
+    if len(found) == 1:
+        return [report_runs(found[0], uri, folder).page]
+    folders = [re.sub(r"[^\w.-]+", "_", f"{each.data}-{each.digest[:6]}") for each in found]
+    pairs = zip(found, folders, strict=True)
+    return [report_runs(each, uri, folder / name).page for each, name in pairs]
 
 
 def table(found: "Comparison") -> str:

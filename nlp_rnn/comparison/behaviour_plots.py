@@ -62,12 +62,10 @@ def reliability_figure(found: Mapping[str, Reliability], styles: Mapping[str, St
     return figure
 
 
-def confusion_figure(
-    difference: NDArray[np.float64], names: Sequence[str], first: str, second: str
-) -> "Figure":
-    """Share of each true class (row) that `first` gives a label (column) more than `second`.
+def confusion_figure(difference: NDArray[np.float64], names: Sequence[str]) -> "Figure":
+    """Share of each true class (row) that one group gives a label (column) more than another.
 
-    `difference` (C, C) is in points of the row.
+    `difference` (C, C) is in points of the row; what is above 0 is orange.
     """
     from matplotlib.colors import Normalize
 
@@ -108,7 +106,6 @@ def confusion_figure(
     scale = figure.colorbar(image, shrink=0.8)
     scale.ax.tick_params(labelsize=9)
     scale.set_label("points of the true label", fontsize=9)
-    scale.ax.set_title(f"{shortened(first, 10)}\nmore", fontsize=8.5)
     return figure
 
 

@@ -101,13 +101,26 @@ def axes_of(figure: "Figure", across: str, up: str = "") -> "Axes":
 
 
 def legend_above(axes: "Axes") -> None:
-    """Name the lines above the axes, where they hide nothing; names are no formulas."""
+    """Name the lines above the axes, where they hide nothing; the figure grows by the names."""
+    handles, names = axes.get_legend_handles_labels()
+    columns = 2 if max(map(len, names), default=0) <= 20 else 1
     legend = axes.legend(
-        frameon=False, fontsize=10, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=2,
-        borderaxespad=0.2, columnspacing=1.2, handlelength=1.8,
-    )  # fmt: skip
+        handles,
+        names,
+        frameon=False,
+        fontsize=10,
+        loc="lower left",
+        bbox_to_anchor=(0, 1.0),
+        ncols=columns,
+        borderaxespad=0.2,
+        columnspacing=1.2,
+        handlelength=1.8,
+    )
     for text in legend.get_texts():
-        text.set_parse_math(False)
+        text.set_parse_math(False)  # a $ in a name starts no formula
+    figure = axes.get_figure(root=True)
+    if figure is not None:
+        figure.set_figheight(figure.get_figheight() + 0.18 * (len(names) // columns - 1))
 
 
 def shortened(name: str, most: int = 30) -> str:

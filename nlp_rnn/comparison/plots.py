@@ -34,6 +34,10 @@ __all__ = [
 ]
 
 
+LETTERS = 52
+"""That fit into a row of a picture."""
+
+
 @dataclass(frozen=True)
 class Cost:
     """Where a group stands between cost and quality.
@@ -123,7 +127,11 @@ def difference_figure(differences: Mapping[str, "Interval"], rope: float, unit: 
     for place, (name, spread) in enumerate(differences.items()):
         axes.plot([spread.low, spread.high], [-place, -place], color=INK, lw=2.2, zorder=3)
         axes.plot([spread.mean], [-place], "D", color=INK, ms=7, mec="white", mew=0.8, zorder=4)
-        said = f"{shortened(name, 44)}: {spread.mean:+.2f} [{spread.low:+.2f}, {spread.high:+.2f}]"
+        mean, low, high = (f"{each:+.2f}" for each in (spread.mean, spread.low, spread.high))
+        numbers = f"{mean} [{low}, {high}]".replace("-", "−")
+        said = f"{name}: {numbers}"
+        if len(said) > LETTERS:  # the numbers stand in the table as well
+            said = shortened(name, LETTERS)
         _name_row(axes, -place, said, INK)
     edge = 1.15 * max(
         [2 * rope, *(max(abs(each.low), abs(each.high)) for each in differences.values())]
@@ -219,4 +227,5 @@ def _name_row(axes: "Axes", height: float, words: str, colour: str) -> None:
         color=colour,
         parse_math=False,
         va="bottom",
+        in_layout=False,  # a long name is cut at the edge, it does not squeeze the axes
     )

@@ -31,7 +31,7 @@ from nlp_rnn.errors import DataError
 if TYPE_CHECKING:
     from nlp_rnn.tracking.run import TrackedRun
 
-__all__ = ["ARTIFACTS", "Report", "log_report", "write_report"]
+__all__ = ["ARTIFACTS", "Report", "log_report", "report_runs", "write_report"]
 
 ARTIFACTS = "comparison"
 """Where a report lies among the artifacts of a run."""
@@ -89,6 +89,22 @@ def write_report(
         raise DataError(f"{folder} cannot be written: {error.strerror}.") from error
 
 
+def report_runs(comparison: Comparison, uri: str, folder: Path) -> Report:
+    """Write the report of `comparison`, with what its runs in the store at `uri` still hold.
+
+    The test texts are read again where the data is on this machine and unchanged.
+
+    Raises:
+        DataError: the folder cannot be written.
+        TrackingError: MLflow does not answer.
+    """
+    from nlp_rnn.comparison.readings import read_curves, read_texts
+
+    texts, no_texts = read_texts(comparison, uri)
+    curves = read_curves(comparison, uri)
+    return write_report(comparison, folder, curves=curves, texts=texts, no_texts=no_texts)
+
+
 def log_report(run: "TrackedRun", report: Report) -> None:
     """Log the files of a report to a run, under `comparison/`, and its summary as the run's note.
 
@@ -128,11 +144,11 @@ def _write(
 
 def _page(material: Material, more: Sequence[Section]) -> Page:
     comparison = material.comparison
-    names = [group.name for group in comparison.groups]
-    versus = " or ".join(names) if 0 < len(names) <= 3 else f"{len(names)} groups"
+    levels = list(dict.fromkeys(group.level for group in comparison.groups if group.level))
+    versus = " or ".join(filter(None, (", ".join(levels[:-1]), *levels[-1:])))
     runs = sum(len(group.runs) for group in comparison.groups)
     return Page(
-        f"{versus}? {comparison.data}",
+        f"{versus or comparison.rules.by}? {comparison.data}",
         f"{runs} {'run' if runs == 1 else 'runs'} compared by {comparison.rules.by} on "
         f"{material.num_texts:,} test texts, test {material.score_name} in percent.",
         [

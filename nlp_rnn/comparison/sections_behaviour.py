@@ -108,8 +108,8 @@ def calibration_section(material: Material) -> Section:
     seeds = ", ".join(f"{name} × {count}" for name, count in answers.items())
     caption = (
         f"n = {material.num_texts:,} test texts for each seed ({seeds}). On the dotted line "
-        "probabilities can be taken at their word; below it the group is too sure of itself. "
-        "Larger marks are more answers."
+        "probabilities can be taken at their word; below it the group is too sure of itself, "
+        "above it not sure enough. Larger marks are more answers."
     )
     figure = reliability_figure(found, material.styles)
     picture = material.picture(figure, "calibration", "Share right over the probability given")
@@ -181,7 +181,7 @@ def confusion_section(material: Material) -> Section:
     )
     if absent:
         caption += f" No test text has the label {', '.join(map(repr, absent[:5]))}."
-    figure = confusion_figure(seen, names, pair.first, pair.second)
+    figure = confusion_figure(seen, names)
     picture = material.picture(figure, "confusion", f"Confusion, {pair.first} minus {pair.second}")
     blocks: list[Block] = [Figures([(picture, caption)])]
     apart = seen.copy()

@@ -92,7 +92,7 @@ def _tests(comparison: Comparison) -> Table:
             ]
         )
     heads = ["pair", "outcome", "points", "95 % interval", *(f"p, {TESTS[name]}" for name in used)]
-    heads += ["Cohen’s d_z", "Cliff’s δ", "ASO ε", "texts × seeds only one has right", "matched by"]
+    heads += ["Cohen’s d_z", "Cliff’s δ", "ASO ε", "only one right, texts × seeds", "matched by"]
     if len(rows) <= MOST_ACROSS:  # few pairs are read from top to bottom
         heads, *rows = ([str(cell) for cell in row] for row in zip(heads, *rows, strict=True))
     return Table(
