@@ -3,6 +3,7 @@
 import sqlite3
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,24 +53,9 @@ def fill(uri: str, runs: int, more: int = 0) -> None:
                 like.predictions.lengths,
                 like.predictions.label_names,
             )
-        rows["runs"].append(
-            (
-                run_id,
-                f"{cell} seed{seed}",
-                "LOCAL",
-                "",
-                "",
-                "me",
-                "FINISHED",
-                number,
-                number + 1,
-                None,
-                "",
-                "active",
-                place.as_uri(),
-                int(experiment),
-            )
-        )
+        ended: tuple[object, ...] = (None, "", "active", place.as_uri(), int(experiment))
+        begun = (run_id, f"{cell} seed{seed}", "LOCAL", "", "", "me", "FINISHED", number, number)
+        rows["runs"].append((*begun, *ended))
         config = {**like.config, "seed": str(seed)} | {f"more.key{i}": "1" for i in range(more)}
         metrics = {**like.metrics} | {f"more/metric{i}": 1.0 for i in range(more)}
         tags = {**like.tags, "group": like.group, "host": "here", "sweep": "s1" if seed < 3 else ""}
@@ -168,8 +154,6 @@ def test_unrelated_runs_are_counted_and_left_alone() -> None:
     strangers = [
         made("", i, None, run_id=f"s{i}", signature="", tags={"signature": ""}) for i in range(500)
     ]
-    from dataclasses import replace
-
     strangers = [replace(each, signature="", digest="") for each in strangers]
     others = [made("gru", i, None, signature=f"x{i}", digest=f"d{i + 2}") for i in range(500)]
     (found,) = compare_runs([*two_cells(texts=200), *strangers, *others], Rules(resamples=200))

@@ -52,6 +52,7 @@ def test_every_command_runs(page: Path, here: Path) -> None:
         if words[:2] == ["nlp-rnn", "train"] and "--cfg" not in words:
             # the stories take half a minute; fewer rows and epochs show as much
             words += ["trainer.max_epochs=1", "tracking.system_metrics=false"]
+            words = ["seed=1" if word.startswith("seed=1,") else word for word in words]
             if not any(word.startswith(("data=", "experiment=")) for word in words):
                 words += ["data.train_rows=100", "data.test_rows=20"]
         done = subprocess.run(words, capture_output=True, text=True)
