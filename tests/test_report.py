@@ -18,7 +18,7 @@ from nlp_rnn.comparison.behaviour import (
 )
 from nlp_rnn.comparison.evidence import Comparison
 from nlp_rnn.comparison.page import Missing, Page, Section, Words, render_html, render_markdown
-from nlp_rnn.comparison.report import log_report, write_report
+from nlp_rnn.comparison.report import Report, log_report, write_report
 from nlp_rnn.errors import DataError
 from nlp_rnn.tracking.artifacts import Predictions
 from tests.made_comparison import (
@@ -228,7 +228,8 @@ def test_what_runs_do_not_hold_is_named_and_not_left_blank(tmp_path: Path) -> No
 
 
 def test_a_table_without_controls_is_not_printed(tmp_path: Path) -> None:
-    comparison = replace(made_comparison(seeds=2, texts=50), controls=())
+    few = without_metrics(without_metrics(made_comparison(seeds=2, texts=50), "l"), "train/")
+    comparison = replace(without_metrics(few, "parameters/"), controls=())
     page = seen(tmp_path, comparison)
     assert "No table is shown" in page.sections["table"]
     assert "Only the rows are shown" in page.sections["disagreement"]
@@ -258,7 +259,7 @@ def test_a_folder_is_changed_by_a_whole_report_or_not_at_all(tmp_path: Path) -> 
         write_report(comparison, tmp_path / "report.html" / "below")
 
 
-def test_the_report_is_logged_under_comparison(whole: Path, tmp_path: Path) -> None:
+def test_the_report_is_logged_under_comparison(whole: Path) -> None:
     class Run:
         def __init__(self) -> None:
             self.files: list[str] = []
@@ -270,13 +271,18 @@ def test_the_report_is_logged_under_comparison(whole: Path, tmp_path: Path) -> N
         def set_note(self, markdown: str) -> None:
             self.note = markdown
 
-    report = write_report(made_comparison(groups=1, seeds=1, texts=20), tmp_path)
+    report = Report(
+        whole / "report.html",
+        whole / "summary.md",
+        tuple((whole / "pictures").iterdir()),
+        tuple((whole / "data").iterdir()),
+    )
     run = Run()
     log_report(run, report)  # type: ignore[arg-type]
     assert "comparison/report.html" in run.files
     assert "comparison/pictures/seeds.png" in run.files
     assert "comparison/data/runs.parquet" in run.files
-    assert run.note.startswith("**lstm? questions**")
+    assert run.note.startswith("**lstm or gru? questions**")
 
 
 def test_markdown_means_what_it_says() -> None:
