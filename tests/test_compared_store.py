@@ -160,3 +160,26 @@ def test_unrelated_runs_are_counted_and_left_alone() -> None:
     assert len(found.groups) == 2
     assert any("500 runs were not made by nlp-rnn train" in note for note in found.notes)
     assert any("500 runs read 500 other versions of data" in note for note in found.notes)
+
+
+def test_a_thousand_groups_of_a_search_are_paired_at_once() -> None:
+    """Each with the one that has its learning rate, and not with the 499 others."""
+    from nlp_rnn.comparison.evidence import Rules
+    from nlp_rnn.comparison.pairing import plan
+
+    runs = [
+        made(cell, 1, None, signature=f"{cell}{i}", config={"optimizer.learning_rate": str(i)})
+        for cell in ("gru", "lstm")
+        for i in range(500)
+    ]
+    start = time.perf_counter()
+    found = plan(runs, Rules())
+    assert time.perf_counter() - start < 3
+    assert len(found.pairs) == 500
+    assert found.refusals == ()
+    for pair in found.pairs:
+        rates = [
+            found.groups[name][0].config["optimizer.learning_rate"]
+            for name in (pair.first, pair.second)
+        ]
+        assert rates[0] == rates[1]

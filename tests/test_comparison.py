@@ -186,6 +186,14 @@ def test_controls_come_first_and_gate_what_is_recommended() -> None:
     )
 
 
+def test_a_run_of_the_majority_class_stands_for_the_counted_one() -> None:
+    constant = np.arange(100) % 2 == 0
+    given = run("majority", None, constant, kind="control", signature="", group="majority")
+    found = compared([*two_cells(texts=100), given])
+    assert [group.name for group in found.controls] == ["majority"]
+    assert found.controls[0].scores == {0: 50.0}
+
+
 def test_limits_of_time_and_memory_gate_too() -> None:
     runs = two_cells(texts=5000, lstm=0.85)
     uses = {e.use: e for e in compared(runs, replace(RULES, latency_limit=1.5)).recommendations}

@@ -1,7 +1,7 @@
 """Runs of MLflow become comparisons, one for each data set: read, pair, measure, decide."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,11 +14,12 @@ from nlp_rnn.comparison.measure import (
     same_texts,
     score_sheet,
 )
-from nlp_rnn.comparison.pairing import Plan, plan, usable
+from nlp_rnn.comparison.pairing import Plan, is_control, plan, usable
 from nlp_rnn.comparison.recommendation import LONG_SHARE, recommend
 from nlp_rnn.comparison.runs import with_predictions
 from nlp_rnn.comparison.verdict import decided, flips, undecided, verdict
 from nlp_rnn.errors import ComparisonError
+from nlp_rnn.tracking.artifacts import Predictions
 
 __all__ = ["compare_runs"]
 
@@ -129,13 +130,7 @@ def _ready(
             sheet.group(name, _level(runs[0], rules), False, runs)
             for name, runs in sorted(groups.items())
         ],
-        [
-            majority(reference.labels, reference.label_names, rules),
-            *sorted(
-                (sheet.group(name, "", True, runs) for name, runs in controls.items()),
-                key=lambda group: (group.runs[0].cell == "average", group.name),
-            ),
-        ],
+        _controls(sheet, controls, reference),
     )
     found.notes, found.refusals = notes, refusals
 
@@ -152,6 +147,17 @@ def _ready(
         names = ", ".join(sorted(reference.label_names[each] for each in absent)[:5])
         found.notes.append(f"Not in the test, so nothing is known of them: {names}.")
     return found
+
+
+def _controls(
+    sheet: ScoreSheet, controls: Mapping[str, Sequence[Run]], reference: Predictions
+) -> list[Group]:
+    """Majority class first, counted from the labels where no run of it is there; average last."""
+    groups = [sheet.group(name, "", True, runs) for name, runs in sorted(controls.items())]
+    if not any(group.runs[0].cell == "majority" for group in groups):
+        groups.insert(0, majority(reference.labels, reference.label_names, sheet.rules))
+    order = {"majority": 0, "average": 2}
+    return sorted(groups, key=lambda g: order.get(g.runs[0].cell, 1) if g.runs else 0)
 
 
 def _level(run: Run, rules: Rules) -> str:
@@ -177,7 +183,7 @@ def _comparison(
             "cannot be compared, quality can."
         )
     known = {group.runs[0].cell or group.name for group in part.controls if group.runs}
-    if not any(name != "average" for name in known):
+    if not known - {"average", "majority"}:
         said.append("No linear control was trained on this data; its row is missing.")
     if "average" not in known:
         said.append("No average control: nlp-rnn train model=average with the same data.")
@@ -256,7 +262,7 @@ def _nothing(
     kept: Sequence[Run], notes: Sequence[str], refusals: Sequence[Refusal], rules: Rules
 ) -> str:
     """Why there is no pair, and what to type, in two lines."""
-    candidates = [run for run in kept if run.kind != "control" and run.cell != "average"]
+    candidates = [run for run in kept if not is_control(run)]
     if refusals:
         first = refusals[0]
         more = f" ({len(refusals) - 1} more pairs likewise)" if len(refusals) > 1 else ""

@@ -8,7 +8,7 @@ from itertools import combinations
 from nlp_rnn.comparison.evidence import Refusal, Rules, Run
 from nlp_rnn.signature import NOT_IN_SIGNATURE
 
-__all__ = ["LATENCY", "Pair", "Plan", "mean_metric", "plan", "usable"]
+__all__ = ["LATENCY", "Pair", "Plan", "is_control", "mean_metric", "plan", "usable"]
 
 LATENCY = ("latency/onnx_batch1_p95_ms", "latency/onnx_batch1_p50_ms")
 """The runtime that is deployed, one text."""
@@ -26,6 +26,9 @@ HELD_EQUAL = (
 )
 # Where the data lies does not matter: its digest is compared. A size may differ: it is matched.
 FREE = ("data.path", "data.name", "model.name", "model.cell", "model.hidden_size", "model.match")
+
+MOST_ALONE = 20
+"""Groups without any like them that are told of."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,11 @@ def _left_out(names: Sequence[str], reason: str) -> str:
     return f"{len(names):,} runs {several}, and are left out: {some}."
 
 
+def is_control(run: Run) -> bool:
+    """Whether a run is a yardstick: tagged so, or the network without recurrence."""
+    return run.kind == "control" or run.cell == "average"
+
+
 def plan(runs: Sequence[Run], rules: Rules) -> Plan:
     """Sort the usable runs of one data set into groups, and the groups into pairs.
 
@@ -95,20 +103,29 @@ def plan(runs: Sequence[Run], rules: Rules) -> Plan:
     compared, which then must be matched.
     """
     notes: list[str] = []
-    control = [run for run in runs if run.kind == "control" or run.cell == "average"]
-    candidates = [run for run in runs if run not in control]
-    groups = _named(_by_signature(candidates, notes))
-    controls = _named(_by_signature(control, notes))
+    groups = _named(_by_signature([run for run in runs if not is_control(run)], notes))
+    controls = _named(_by_signature([run for run in runs if is_control(run)], notes))
     pairs: list[Pair] = []
     refusals: list[Refusal] = []
-    for (a, first), (b, second) in combinations(sorted(groups.items()), 2):
-        if _level(first[0], rules.by) == _level(second[0], rules.by):
-            continue
-        found = _pair(a, first, b, second, rules)
+
+    def judge(a: str, b: str) -> None:
+        found = _pair(a, groups[a], b, groups[b], rules)
         if isinstance(found, Pair):
             pairs.append(found)
         else:
             refusals.append(found)
+
+    for names in _alike(groups, rules).values():
+        for a, b in combinations(sorted(names), 2):
+            if _level(groups[a][0], rules.by) != _level(groups[b][0], rules.by):
+                judge(a, b)
+    judged = {name for pair in pairs for name in (pair.first, pair.second)}
+    judged |= {name for each in refusals for name in (each.first, each.second)}
+    # a group that is like no other is refused once, beside the one it is most like
+    for name in sorted(set(groups) - judged)[:MOST_ALONE]:
+        if nearest := _nearest(name, groups, rules):
+            judge(*sorted((name, nearest)))
+    refusals = list(dict.fromkeys(refusals))
     paired = {name for pair in pairs for name in (pair.first, pair.second)}
     alone = sorted(set(groups) - paired)
     if alone and pairs:
@@ -116,6 +133,28 @@ def plan(runs: Sequence[Run], rules: Rules) -> Plan:
         notes.append(f"Without a partner that differs in {rules.by} alone: {some}.")
     kept = {name: found for name, found in groups.items() if name in paired or not pairs}
     return Plan(kept, controls, tuple(pairs), tuple(refusals), tuple(notes))
+
+
+def _alike(groups: Mapping[str, tuple[Run, ...]], rules: Rules) -> dict[object, list[str]]:
+    """Names of groups that share all that must be equal, as far as all of them have it."""
+    configs = [runs[0].config for runs in groups.values()]
+    keys = sorted(set.intersection(*map(set, configs))) if configs else []
+    held = [key for key in keys if not (key == rules.by or key in FREE or _outside(key))]
+    alike: dict[object, list[str]] = defaultdict(list)
+    for name, runs in groups.items():
+        alike[tuple(runs[0].config[key] for key in held)].append(name)
+    return alike
+
+
+def _nearest(name: str, groups: Mapping[str, tuple[Run, ...]], rules: Rules) -> str | None:
+    """The group of another level whose configuration differs in the fewest keys."""
+    own = groups[name][0]
+    others = [
+        (sum(each[0].config.get(key) != value for key, value in own.config.items()), other)
+        for other, each in groups.items()
+        if _level(each[0], rules.by) != _level(own, rules.by)
+    ]
+    return min(others)[1] if others else None
 
 
 def _level(run: Run, by: str) -> str:
