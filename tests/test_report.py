@@ -93,6 +93,7 @@ def test_the_sections_stand_in_their_order_and_none_is_blank(whole: Path) -> Non
         assert len(words.split()) > 15, name
     assert "Undecided: lstm h128 is 1.20 points ahead" in page.sections["verdict"]
     assert "With a ROPE of ±0.25 points" in page.sections["verdict"]
+    assert "No pair here has the same parameters or latency" in page.sections["verdict"]
     assert "81.3" in page.sections["recommendation"]
     rows = page.sections["table"]
     assert rows.index("majority class") < rows.index("linear") < rows.index("lstm h128")

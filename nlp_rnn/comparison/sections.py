@@ -16,6 +16,9 @@ __all__ = [
     "verdict_section",
 ]
 
+MATCHINGS = ("size", "parameters", "latency")
+"""In what two cells can be the same, one at a time."""
+
 # Heads of the table, the metric of a run behind each, and how a mean of it is written.
 COLUMNS = (
     ("embedding parameters", "parameters/embedding", "{:,.0f}"),
@@ -33,14 +36,18 @@ def verdict_section(material: Material) -> Section:
     comparison = material.comparison
     blocks: list[Block] = [Words(comparison.verdict, "verdict")]
     if comparison.flips:
-        blocks.append(
-            Items([("It turns on the threshold.", flip, "") for flip in comparison.flips])
-        )
+        blocks.append(Items([("This turns it.", flip, "") for flip in comparison.flips]))
     elif comparison.differences:
         ropes = ", ".join(f"±{rope:g}" for rope in comparison.rules.ropes)
+        blocks.append(Words(f"The outcome is the same for a ROPE of {ropes} points."))
+    ways = {way for each in comparison.differences for way in each.matching}
+    absent = [way for way in MATCHINGS if way not in ways]
+    if ways & set(MATCHINGS) and absent:
+        there = " and ".join(f"the same {way}" for way in MATCHINGS if way in ways)
         blocks.append(
             Words(
-                f"The same verdict holds for each way of matching and for a ROPE of {ropes} points."
+                f"Compared were groups of {there}. No pair here has the same {' or '.join(absent)}: "
+                "nothing is said about that way of matching."
             )
         )
     return Section("verdict", "Verdict", blocks)
