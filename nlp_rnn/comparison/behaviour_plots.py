@@ -21,7 +21,7 @@ def length_figure(
     """The share right of each group over the length of a text; n of each band under the axis."""
     figure = new_figure(3.3)
     axes = axes_of(figure, "tokens of a text, and number of test texts", unit)
-    wide = 0.16 if len(bands) > 1 else 0.0
+    wide = min(0.16, 0.7 / len(bands))
     for place, (name, row) in enumerate(bands.items()):
         style = styles[name]
         at = np.arange(len(row)) + (place - (len(bands) - 1) / 2) * wide

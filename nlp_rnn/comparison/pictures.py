@@ -70,7 +70,7 @@ def styles_of(names: Sequence[str]) -> dict[str, Style]:
     return {
         name: Style(
             COLOURS[place % len(COLOURS)],
-            MARKERS[place % len(MARKERS)],
+            MARKERS[(place + place // len(COLOURS)) % len(MARKERS)],
             DASHES[place % len(DASHES)],
         )
         for place, name in enumerate(names)

@@ -129,7 +129,7 @@ def difference_figure(differences: Mapping[str, "Interval"], rope: float, unit: 
         axes.plot([spread.mean], [-place], "D", color=INK, ms=7, mec="white", mew=0.8, zorder=4)
         mean, low, high = (f"{each:+.2f}" for each in (spread.mean, spread.low, spread.high))
         numbers = f"{mean} [{low}, {high}]".replace("-", "−")
-        said = f"{name}: {numbers}"
+        said = f"{name}: {numbers if np.isfinite(spread.mean) else 'unknown'}"
         if len(said) > LETTERS:  # the numbers stand in the table as well
             said = shortened(name, LETTERS)
         _name_row(axes, -place, said, INK)

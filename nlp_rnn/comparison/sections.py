@@ -19,6 +19,9 @@ __all__ = [
 MATCHINGS = ("size", "parameters", "latency")
 """In what two cells can be the same, one at a time."""
 
+MOST_NAMED = 6
+"""Pairs that a sentence names; of more it names the first and the last."""
+
 # Heads of the table, the metric of a run behind each, and how a mean of it is written.
 COLUMNS = (
     ("embedding parameters", "parameters/embedding", "{:,.0f}"),
@@ -46,8 +49,8 @@ def verdict_section(material: Material) -> Section:
         there = " and ".join(f"the same {way}" for way in MATCHINGS if way in ways)
         blocks.append(
             Words(
-                f"Compared were groups of {there}. No pair here has the same {' or '.join(absent)}: "
-                "nothing is said about that way of matching."
+                f"Compared were groups of {there}. No pair here has the same "
+                f"{' or '.join(absent)}: nothing is said about that way of matching."
             )
         )
     return Section("verdict", "Verdict", blocks)
@@ -176,9 +179,10 @@ def undecided_section(material: Material) -> Section:
         )
     ]
     if comparison.differences:
-        least = ", ".join(
-            f"{each.first} − {each.second} {percent(each.detectable, 2)} points"
-            for each in comparison.differences
+        pairs = sorted(comparison.differences, key=lambda each: each.detectable)
+        some = pairs if len(pairs) <= MOST_NAMED else [pairs[0], pairs[-1]]
+        least = (", ", " to ")[len(pairs) > MOST_NAMED].join(
+            f"{each.first} − {each.second} {percent(each.detectable, 2)} points" for each in some
         )
         blocks.append(
             Words(
