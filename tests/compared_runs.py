@@ -1,10 +1,12 @@
 """Runs with made-up answers, as they would be read from MLflow."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from nlp_rnn.comparison.evidence import Run
+from nlp_rnn.comparison.compare import compare_runs
+from nlp_rnn.comparison.evidence import Comparison, Rules, Run
 from nlp_rnn.tracking.artifacts import Predictions
 
 CONFIG = {
@@ -18,6 +20,7 @@ CONFIG = {
     "trainer.device": "auto",
 }
 NAMES = ("no", "yes")
+RULES = Rules(resamples=300)
 
 
 def answers(
@@ -108,4 +111,18 @@ def two_cells(
     for cell, accuracy in (("gru", gru), ("lstm", lstm)):
         right = answers(texts, accuracy, seeds, random, difficulty=difficulty)
         found += [run(cell, place + 1, each) for place, each in enumerate(right)]
+    return found
+
+
+def changed(runs: list[Run], cell: str, **config: str) -> list[Run]:
+    """The runs with other values in the configuration of one cell; `__` stands for a dot."""
+    dotted = {key.replace("__", "."): value for key, value in config.items()}
+    return [
+        replace(each, config={**each.config, **dotted}) if each.cell == cell else each
+        for each in runs
+    ]
+
+
+def compared(runs: list[Run], rules: Rules = RULES) -> Comparison:
+    (found,) = compare_runs(runs, rules)
     return found

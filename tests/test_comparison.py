@@ -2,32 +2,18 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from nlp_rnn.commands.compare import table
 from nlp_rnn.comparison.compare import compare_runs
-from nlp_rnn.comparison.evidence import Comparison, Interval, Outcome, Rules, Run
-from nlp_rnn.comparison.verdict import outcome
+from nlp_rnn.comparison.evidence import Interval, Outcome
+from nlp_rnn.comparison.runs import with_predictions
 from nlp_rnn.errors import ComparisonError
-from tests.compared_runs import predictions, run, two_cells
-
-RULES = Rules(resamples=300)
-
-
-def changed(runs: list[Run], cell: str, **config: str) -> list[Run]:
-    """The runs with other values in the configuration of one cell; `__` stands for a dot."""
-    dotted = {key.replace("__", "."): value for key, value in config.items()}
-    return [
-        replace(each, config={**each.config, **dotted}) if each.cell == cell else each
-        for each in runs
-    ]
-
-
-def compared(runs: list[Run], rules: Rules = RULES) -> Comparison:
-    (found,) = compare_runs(runs, rules)
-    return found
+from nlp_rnn.tracking.artifacts import write_predictions
+from tests.compared_runs import RULES, changed, compared, predictions, run, two_cells
 
 
 @pytest.mark.parametrize(
@@ -194,99 +180,6 @@ def test_a_run_of_the_majority_class_stands_for_the_counted_one() -> None:
     assert found.controls[0].scores == {0: 50.0}
 
 
-def test_limits_of_time_and_memory_gate_too() -> None:
-    runs = two_cells(texts=5000, lstm=0.85)
-    uses = {e.use: e for e in compared(runs, replace(RULES, latency_limit=1.5)).recommendations}
-    assert uses["most accurate"].choice == "gru h128"  # the better LSTM takes 2 ms
-    found = compared(runs, replace(RULES, memory_limit=0.01))
-    assert all(each.choice is None for each in found.recommendations)
-
-
-def test_recommendations_quote_their_numbers() -> None:
-    found = compared(two_cells(texts=5000, gru=0.85, lstm=0.80))
-    uses = {each.use: each for each in found.recommendations}
-    assert list(uses) == [
-        "most accurate",
-        "real-time answers",
-        "long texts",
-        "few labels",
-        "small memory",
-    ]
-    assert "5,000 texts × 5 seeds: first better" in uses["most accurate"].evidence
-    assert "On the longest 25%" in uses["long texts"].evidence
-    assert uses["few labels"].choice is None
-    assert "1 ms p95 a text on onnxruntime" in uses["real-time answers"].evidence
-
-
-def test_few_labels_speak_for_the_whole_data() -> None:
-    few = [
-        replace(each, digest="d0", run_id=f"{each.run_id}-few")
-        for cell in ("gru", "lstm")
-        for each in changed(two_cells(texts=5000, gru=0.7, lstm=0.6), cell, data__fraction="0.1")
-        if each.cell == cell
-    ]
-    found = compare_runs([*two_cells(texts=1000), *few], RULES)
-    for each in found:
-        (said,) = (r for r in each.recommendations if r.use == "few labels")
-        assert said.choice == "gru h128"
-        assert "data.fraction=0.1" in said.evidence
-
-
-@pytest.mark.parametrize(
-    ("interval", "seeds", "p", "expected"),
-    [
-        ((0.6, 1.4), 5, 0.01, Outcome.first),
-        ((-1.4, -0.6), 5, 0.01, Outcome.second),
-        ((-0.4, 0.5), 5, 0.6, Outcome.equivalent),
-        ((0.1, 0.4), 5, 0.01, Outcome.equivalent),  # surely not 0, and surely too small to matter
-        ((0.4, 1.4), 5, 0.01, Outcome.undecided),
-        ((-3.0, 3.0), 5, 0.9, Outcome.undecided),
-        ((0.6, 1.4), 2, 0.01, Outcome.undecided),
-        ((0.6, 1.4), 5, 0.06, Outcome.undecided),  # not after Holm
-        ((math.nan, math.nan), 5, math.nan, Outcome.undecided),
-    ],
-)
-def test_the_rule(interval: tuple[float, float], seeds: int, p: float, expected: Outcome) -> None:
-    low, high = interval
-    assert outcome(Interval((low + high) / 2, low, high), 0.5, seeds, p, RULES) is expected
-
-
-def test_a_verdict_that_turns_with_the_rope_or_the_matching_says_so() -> None:
-    same = two_cells(texts=5000, gru=0.83, lstm=0.80)
-    narrow = compared(same, replace(RULES, ropes=(0.5, 1.0, 9.0)))
-    assert any("turns with the ROPE" in each and "±9 practically" in each for each in narrow.flips)
-    matched = [
-        replace(
-            each,
-            run_id=f"{each.run_id}-large",
-            signature="large",
-            group="gru h155 texts large",
-            config={**each.config, "model.hidden_size": "155"},
-            metrics={**each.metrics, "parameters/recurrent": 4000.0},
-            predictions=next(
-                other.predictions
-                for other in same
-                if other.cell == "lstm" and other.seed == each.seed
-            ),
-        )
-        for each in same
-        if each.cell == "gru"
-    ]
-    found = compared([*same, *matched])
-    assert {each.matching for each in found.differences} == {("size",), ("parameters",)}
-    assert any("gru against lstm turns with the matching" in each for each in found.flips)
-
-
-def test_holm_runs_over_all_pairs_of_all_data() -> None:
-    runs = two_cells(texts=500, gru=0.83)
-    other = [replace(each, digest="d9", run_id=f"{each.run_id}-9") for each in runs]
-    alone = compared(runs).differences[0]
-    both = [each.differences[0] for each in compare_runs([*runs, *other], RULES)]
-    for each in both:
-        assert each.p_values["mcnemar"] == alone.p_values["mcnemar"]
-        assert each.adjusted["mcnemar"] == pytest.approx(2 * alone.p_values["mcnemar"])
-
-
 def test_the_same_runs_give_the_same_words_in_any_order() -> None:
     runs = two_cells(texts=500)
     assert table(compared(runs)) == table(compared(runs[::-1]))
@@ -303,3 +196,35 @@ def test_the_table_says_all_of_it() -> None:
         "after Holm",
     ):
         assert words in told
+
+
+def test_answers_on_a_server_are_fetched(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    answers = predictions(np.ones(10, dtype=bool))
+
+    def download(self: object, run_id: str, path: str, folder: str) -> str:
+        assert path == "predictions/test_predictions.parquet"
+        if run_id == "lost":
+            raise MlflowException("no such artifact")
+        file = Path(folder) / "answers.parquet"
+        write_predictions(
+            file,
+            answers.rows,
+            answers.labels,
+            answers.probabilities,
+            answers.lengths,
+            answers.label_names,
+        )
+        return str(file)
+
+    monkeypatch.setattr(MlflowClient, "download_artifacts", download)
+    there = run("gru", 1, None, artifacts="mlflow-artifacts:/1/there/artifacts")
+    lost = run("gru", 2, None, run_id="lost", artifacts="mlflow-artifacts:/1/lost/artifacts")
+    gone = run("gru", 3, None, artifacts=(tmp_path / "gone").as_uri())
+    read = with_predictions(f"sqlite:///{tmp_path}/unused.db", [there, lost, gone])
+    assert read[0].predictions is not None
+    np.testing.assert_array_equal(read[0].predictions.rows, answers.rows)
+    assert read[1].predictions is None
+    assert read[2].predictions is None

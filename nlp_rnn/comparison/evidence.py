@@ -150,11 +150,14 @@ class Needs:
         seeds: in all, with the present texts; None if no number would do.
         texts: in all, with the present seeds; None if no number would do.
         both: seeds and texts together where neither does alone; None where not needed.
+        if_equal: seeds and texts that would show the two to be equivalent if they are in truth
+            equal; known where nothing else would decide, and None if no number would.
     """
 
     seeds: int | None
     texts: int | None
     both: tuple[int, int] | None = None
+    if_equal: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -181,6 +184,8 @@ class Difference:
         outcomes: for each of `Rules.ropes`.
         needs: where undecided what would decide, else None.
         remarks: what a reader must know of this pair.
+        detectable_by_texts: the smallest difference these texts would show with any number of
+            seeds, points.
     """
 
     first: str
@@ -202,6 +207,7 @@ class Difference:
     outcomes: Mapping[float, Outcome]
     needs: Needs | None
     remarks: tuple[str, ...] = ()
+    detectable_by_texts: float = float("nan")
 
 
 @dataclass(frozen=True)

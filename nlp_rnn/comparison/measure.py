@@ -139,6 +139,7 @@ class ScoreSheet:
             outcomes={},
             needs=None,
             remarks=pair.remarks,
+            detectable_by_texts=detectable(0.0, texts, texts_part, rules.confidence, rules.power),
         )
         return Measured(found, sd, texts_part)
 

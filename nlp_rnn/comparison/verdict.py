@@ -74,23 +74,34 @@ def needs(measured: Measured, rules: Rules) -> Needs | None:
     # within the region two bounds must be cleared, so half of what may go wrong for each
     power = rules.power if size > rules.rope else (1 + rules.power) / 2
     if margin < 1e-9:
-        return Needs(None, None)
+        return Needs(None, None, None, _together(measured, rules.rope, rules))
 
     def enough(n: int, part: float) -> bool:
         variance = measured.text_variance * part
         return clears(sd, n, variance, margin, rules.confidence, power)
 
-    least = max(seeds + 1 if seeds >= rules.least_seeds else rules.least_seeds, 2)
+    least = max(seeds + 1, rules.least_seeds)
     more_seeds = _least(lambda n: enough(n, 1.0), least, MOST_SEEDS)
     more_texts = None
     if seeds >= rules.least_seeds:
         more_texts = _least(lambda n: enough(seeds, texts / n), texts + 1, MOST_TEXTS)
     if more_seeds is not None or more_texts is not None:
         return Needs(more_seeds, more_texts)
-    times = _least(
-        lambda k: enough(seeds * k, 1 / k), 2, min(MOST_SEEDS // seeds, MOST_TEXTS // texts)
-    )
-    return Needs(None, None, None if times is None else (seeds * times, texts * times))
+    both = _together(measured, margin, rules)
+    equal = None if both else _together(measured, rules.rope, rules)
+    return Needs(None, None, both, equal)
+
+
+def _together(measured: Measured, margin: float, rules: Rules) -> tuple[int, int] | None:
+    """As many times the seeds and the texts as clear `margin`; on two sides, which is stricter."""
+    seeds, texts = len(measured.difference.by_seed), measured.difference.texts
+
+    def enough(k: int) -> bool:
+        variance, power = measured.text_variance / k, (1 + rules.power) / 2
+        return clears(measured.seed_sd, seeds * k, variance, margin, rules.confidence, power)
+
+    times = _least(enough, 2, min(MOST_SEEDS // seeds, MOST_TEXTS // texts))
+    return None if times is None else (seeds * times, texts * times)
 
 
 def _least(enough: Callable[[int], bool], low: int, high: int) -> int | None:
@@ -180,10 +191,13 @@ def _missing(found: Difference, rules: Rules) -> str:
             f"If the difference is what it seems, neither more seeds nor more texts alone would "
             f"decide; {need.both[0]} seeds with {need.both[1]:,} test texts would, {share}."
         )
-    return (
-        f"The difference seems to lie so close to ±{rules.rope:g} that no number of seeds and "
-        "texts would decide; choose another ROPE before more runs, not after."
-    )
+    close = f"The difference seems to lie too close to ±{rules.rope:g} for any number to decide"
+    if need.if_equal is not None:
+        return (
+            f"{close}; if the two are in truth equal, {need.if_equal[0]} seeds with "
+            f"{need.if_equal[1]:,} test texts would show it, {share}."
+        )
+    return f"{close}; take another ROPE, before more runs and not after them."
 
 
 def undecided(found: Sequence[Difference], rules: Rules) -> tuple[str, ...]:
@@ -198,7 +212,10 @@ def undecided(found: Sequence[Difference], rules: Rules) -> tuple[str, ...]:
 def _shown(found: Difference) -> str:
     if found.detectable != found.detectable:
         return ""
-    return f" These seeds and texts show differences from {found.detectable:.1f} points up."
+    return (
+        f" These seeds and texts show differences from {found.detectable:.1f} points up; with any "
+        f"number of seeds these texts would from {found.detectable_by_texts:.1f}."
+    )
 
 
 def flips(found: Sequence[Difference], level: dict[str, str], rules: Rules) -> tuple[str, ...]:
