@@ -27,6 +27,7 @@ ROOMS = [
     ("training",),
     ("classifier",),
     ("tracking",),
+    ("comparison",),
     ("card",),
     ("screen", "evaluation", "matching", "record", "worker"),
     ("pipeline",),
