@@ -41,11 +41,13 @@ Monitor = Enum("Monitor", ["macro_f1", "accuracy", "loss"])
 
 @dataclass
 class ModelConfig:
-    """What every network has."""
+    """What every network has; `vectors` is a file of word vectors for the embedding."""
 
     name: str = MISSING
     cell: Cell = MISSING
     embedding_size: int = 128
+    vectors: str | None = None
+    freeze_vectors: bool = False
     pooling: Pooling = Pooling.max_mean
     word_dropout: float = 0.0
     embedding_dropout: float = 0.5

@@ -91,6 +91,11 @@ def _check_together(config: RunConfig) -> None:
             f"model.dropout={model.dropout} acts between layers, but model.num_layers=1: it would "
             "do nothing. Type model.num_layers=2, or model.head_dropout=… to drop elsewhere."
         )
+    if model.freeze_vectors and model.vectors is None:
+        raise ConfigError(
+            "model.freeze_vectors=true does nothing without model.vectors. "
+            "Type model.vectors=FILE, or leave it out."
+        )
     if isinstance(model, AverageConfig) and model.pooling is Pooling.last:
         raise ConfigError(
             "model.pooling=last reads one embedding only when there is no recurrence. "

@@ -12,6 +12,7 @@ from nlp_rnn.model.architecture import Architecture
 from nlp_rnn.model.dropout import drop_features, dropped_weights
 from nlp_rnn.model.encoder import RecurrentEncoder, initialize_recurrent
 from nlp_rnn.model.pooling import make_pooling
+from nlp_rnn.model.vectors import prepare_freezing
 
 __all__ = ["Dropouts", "TextNetwork", "architecture_of", "make_network"]
 
@@ -135,4 +136,6 @@ def make_network(config: ModelConfig, vocab_size: int, num_labels: int, seed: in
                 orthogonal=config.recurrent_init is RecurrentInit.orthogonal,
                 forget_bias=config.forget_bias if isinstance(config, GatedConfig) else None,
             )
+    if config.freeze_vectors:
+        prepare_freezing(network.embedding)
     return network
