@@ -275,6 +275,7 @@ def test_a_run_reads_vectors_and_goes_by_their_content(tmp_path, monkeypatch, st
     from safetensors.numpy import load_file
 
     weights = load_file(Path(result["classifier"]) / "model.safetensors")
+    assert weights["embedding.weight"][UNKNOWN_ID].any()  # though all vectors are one
     np.testing.assert_array_equal(weights["embedding.weight"][row], np.full(8, 0.25, np.float32))
     # the signature is that of the content, wherever the file lies
     assert run.data.tags["signature"] == signature(config)

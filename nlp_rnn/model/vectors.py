@@ -42,8 +42,8 @@ def set_vectors(
         weight = embedding.weight
         rest = ~known
         rest[PAD_ID] = False
-        if rest.any():
-            spread = float(matrix[covered].std())
+        spread = float(matrix[covered].std())
+        if rest.any() and spread > 0:
             weight[rest] *= spread / weight[rest].std()
         weight[known] = torch.from_numpy(matrix[covered])
     if HELD in dict(embedding.named_buffers()):
