@@ -113,6 +113,7 @@ class TrainerConfig:
     patience: int = 6
     monitor: Monitor = Monitor.macro_f1
     label_smoothing: float = 0.1
+    prefixes: bool = False
     average_decay: float = 0.0
     log_gradient_norm: bool = False
     find_learning_rate: bool = False

@@ -108,6 +108,11 @@ def _check_together(config: RunConfig) -> None:
             f"model.cell={model.cell.name} does not fit model={model.name}: "
             f"type model={model.cell.name} instead of model.cell."
         )
+    if config.trainer.prefixes and isinstance(model, RecurrentConfig) and model.bidirectional:
+        raise ConfigError(
+            "trainer.prefixes=true is for networks that answer while they read, but "
+            "model.bidirectional=true: it reads from the end too. Type model.bidirectional=false."
+        )
     check_tokenizer(config.tokenizer)
     _check_schedule(config)
     _check_processes(config)

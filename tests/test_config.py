@@ -60,6 +60,7 @@ def test_values_of_yaml_and_command_line_arrive() -> None:
         (["optimizer.plateau_patience=3"], "Type optimizer.schedule=plateau"),
         (["optimizer.schedule=plateau", "optimizer.plateau_factor=1"], "between 0 and 1"),
         (["optimizer.schedule=plateau", "trainer.patience=2"], "a larger trainer.patience"),
+        (["trainer.prefixes=true"], "Type model.bidirectional=false"),
         (["data.validation_fraction=0"], "between 0 and 1"),
         (["data.limit=1"], "data.limit must be at least 2"),
         (["trainer.batch_size=0"], "trainer.batch_size"),

@@ -57,12 +57,19 @@ class TextNetwork(nn.Module):
         self.pooling = make_pooling(architecture)
         self.head = nn.Linear(architecture.pooled_size, architecture.num_labels)
 
-    def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
-        """Logits float32 (B, C) of `input_ids` int64 (B, T) with `lengths` int64 (B,)."""
+    def forward(self, input_ids: Tensor, lengths: Tensor, prefixes: Tensor | None = None) -> Tensor:
+        """Logits float32 (B, C) of `input_ids` int64 (B, T) with `lengths` int64 (B,).
+
+        With `prefixes` int64 (B,), each in 1..length, (2B, C): those of the texts, then those of
+        each text's first so many tokens, from the same states. Not for a bidirectional network,
+        whose states know the rest of the text.
+        """
         steps = self.embed(input_ids.t())  # (T, B, E)
         if self.encoder is not None:
             steps = self.encode(self.encoder, steps, lengths)  # (T, B, D)
         pooled = self.pooling(steps, lengths)  # (B, P)
+        if prefixes is not None:
+            pooled = torch.cat([pooled, self.pooling(steps, prefixes)])  # (2B, P)
         pooled = nn.functional.dropout(pooled, self.dropouts.head, self.training)
         logits: Tensor = self.head(pooled)
         return logits.float()
