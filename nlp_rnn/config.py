@@ -63,14 +63,16 @@ class AverageConfig(ModelConfig):
 class RecurrentConfig(ModelConfig):
     """A recurrent encoder without gates; `dropout` acts between layers.
 
-    `output_dropout` zeroes features of the last layer's states for a whole text, `weight_drop`
-    weights of the recurrent matrices for a whole batch.
+    `variational_dropout` does too, on the same features at every step of a text. `output_dropout`
+    zeroes features of the last layer's states for a whole text, `weight_drop` weights of the
+    recurrent matrices for a whole batch.
     """
 
     hidden_size: int = 128
     num_layers: int = 1
     bidirectional: bool = True
     dropout: float = 0.0
+    variational_dropout: float = 0.0
     output_dropout: float = 0.0
     weight_drop: float = 0.0
     recurrent_init: RecurrentInit = RecurrentInit.orthogonal

@@ -1,6 +1,6 @@
 """Token ids become logits: embedding → encoder → pooling → linear."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +25,8 @@ class Dropouts:
 
     `word`: a token is read as unknown. `embedding`: a feature of the embedding is zeroed for
     a whole text (Gal & Ghahramani 2016, arXiv:1512.05287: the same mask at every step).
-    `layer`: between recurrent layers, torch's `dropout`. `output`: a feature of the encoder's
+    `layer`: between recurrent layers, torch's `dropout`. `variational`: there too, a feature of the
+    states for a whole text. `output`: a feature of the encoder's
     states is zeroed for a whole text. `recurrent`: a weight of a recurrent matrix is zeroed for a
     whole batch (weight drop). `head`: before the last linear layer.
     """
@@ -33,6 +34,7 @@ class Dropouts:
     word: float = 0.0
     embedding: float = 0.0
     layer: float = 0.0
+    variational: float = 0.0
     output: float = 0.0
     recurrent: float = 0.0
     head: float = 0.0
@@ -52,7 +54,7 @@ class TextNetwork(nn.Module):
         self.encoder = (
             None
             if architecture.cell == "average"
-            else RecurrentEncoder(architecture, self.dropouts.layer)
+            else RecurrentEncoder(architecture, self.dropouts.layer, self.dropouts.variational)
         )
         self.pooling = make_pooling(architecture)
         self.head = nn.Linear(architecture.pooled_size, architecture.num_labels)
@@ -125,14 +127,7 @@ def make_network(config: ModelConfig, vocab_size: int, num_labels: int, seed: in
         torch.manual_seed(seed)
         network = TextNetwork(
             architecture_of(config, vocab_size, num_labels),
-            Dropouts(
-                word=config.word_dropout,
-                embedding=config.embedding_dropout,
-                layer=config.dropout if isinstance(config, RecurrentConfig) else 0.0,
-                output=config.output_dropout if isinstance(config, RecurrentConfig) else 0.0,
-                recurrent=config.weight_drop if isinstance(config, RecurrentConfig) else 0.0,
-                head=config.head_dropout,
-            ),
+            _dropouts(config),
         )
         nn.init.normal_(network.embedding.weight, std=EMBEDDING_SD)
         with torch.no_grad():
@@ -146,3 +141,16 @@ def make_network(config: ModelConfig, vocab_size: int, num_labels: int, seed: in
     if config.freeze_vectors:
         prepare_freezing(network.embedding)
     return network
+
+
+def _dropouts(config: ModelConfig) -> Dropouts:
+    dropouts = Dropouts(config.word_dropout, config.embedding_dropout, head=config.head_dropout)
+    if not isinstance(config, RecurrentConfig):
+        return dropouts
+    return replace(
+        dropouts,
+        layer=config.dropout,
+        variational=config.variational_dropout,
+        output=config.output_dropout,
+        recurrent=config.weight_drop,
+    )
