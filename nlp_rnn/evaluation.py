@@ -21,6 +21,8 @@ __all__ = ["LATENCY_TEXTS", "Answerer", "answer_splits", "evaluate"]
 LATENCY_TEXTS = 100
 # Test texts that the network in 8 bits answers too.
 INT8_TEXTS = 2000
+# Validation texts, and about how many tokens of them, that are read token by token.
+EARLINESS_TEXTS, EARLINESS_TOKENS = 1000, 50_000
 
 
 class Answerer(Answering, Protocol):
@@ -90,6 +92,8 @@ def answer_splits(
             label_names=corpus.labels,
         )
         run.log_file(path, "predictions")
+        if split == "validation" and not classifier.config["architecture"]["bidirectional"]:
+            metrics |= _earliness(classifier, texts, labels, folder, run)
     predictions = probabilities.argmax(1)
     report = classification_report_text(labels, predictions, corpus.labels)
     run.log_text(report, "classification_report.txt")
@@ -97,6 +101,49 @@ def answer_splits(
     write_confusion_matrix(picture, labels, predictions, corpus.labels)
     run.log_file(picture)
     return metrics, predictions
+
+
+def _earliness(
+    classifier: "TextClassifier",
+    texts: list[str],
+    labels: "NDArray[np.int64]",
+    folder: Path,
+    run: "TrackedRun",
+) -> dict[str, float]:
+    """How right the answers are before a text ends: curves and a picture in the run."""
+    from nlp_rnn.classifier.earliness import choose_threshold, earliness
+    from nlp_rnn.tracking.earliness_plot import write_earliness_plot
+
+    # evenly from all of them: data is often sorted by label
+    tokens = classifier.token_counts(texts)
+    count = min(len(texts), EARLINESS_TEXTS, 1 + int(EARLINESS_TOKENS / tokens.mean()))
+    rows = np.linspace(0, len(texts) - 1, count).astype(int)
+    names = [classifier.labels[label] for label in labels[rows]]
+    found = earliness(classifier, [texts[row] for row in rows], names)
+    for score in found.prefixes:
+        curve = {
+            "prefix/accuracy": score.accuracy,
+            "prefix/loss": score.loss,
+            "prefix/calibration_error": score.calibration_error,
+        }
+        run.log_metrics(curve, step=round(100 * score.share))
+    threshold = choose_threshold(found.exits)
+    chosen = next(point for point in found.exits if point.threshold == threshold)
+    picture = folder / "earliness.png"
+    write_earliness_plot(
+        picture,
+        [(s.share, s.accuracy, s.confidence) for s in found.prefixes],
+        [(point.threshold, point.tokens_read, point.accuracy) for point in found.exits],
+        threshold,
+    )
+    run.log_file(picture)
+    return {
+        "prefix/mean_accuracy": float(np.mean([s.accuracy for s in found.prefixes])),
+        "prefix/mean_loss": float(np.mean([s.loss for s in found.prefixes])),
+        "early_exit/threshold": threshold,
+        "early_exit/tokens_read": chosen.tokens_read,
+        "early_exit/accuracy": chosen.accuracy,
+    }
 
 
 def _int8_agreement(

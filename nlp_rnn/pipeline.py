@@ -81,6 +81,7 @@ def train(config: RunConfig, folder: Path, overrides: list[str]) -> Result:
     check_processes(config)
     make_paths_absolute(config)
     from nlp_rnn.data.corpus import load_corpus
+    from nlp_rnn.data.vector_files import find_vectors
     from nlp_rnn.tracking.store import (
         experiment_name,
         obtain_experiment,
@@ -95,6 +96,8 @@ def train(config: RunConfig, folder: Path, overrides: list[str]) -> Result:
     uri = resolve_uri(config.tracking.uri, Path.cwd())
     if config.tracking.uri is not None:
         config.tracking.uri = uri  # absolute, as every path in a saved configuration
+    if config.model.vectors is not None:
+        find_vectors(Path(config.model.vectors), config.model.embedding_size)
     with announced(f"Reading {config.data.name}"):
         corpus = load_corpus(config.data)
     print_corpus(corpus)
@@ -147,6 +150,7 @@ def _run(config: RunConfig, corpus: "Corpus", folder: Path, origin: Origin) -> R
     from nlp_rnn.classifier.bundle import save_classifier
     from nlp_rnn.classifier.predictor import TextClassifier
     from nlp_rnn.data.tokenization import tokenize_corpus
+    from nlp_rnn.data.vectors import with_vectors
     from nlp_rnn.evaluation import evaluate
     from nlp_rnn.tracking.run import tracked_run
 
@@ -164,6 +168,8 @@ def _run(config: RunConfig, corpus: "Corpus", folder: Path, origin: Origin) -> R
             _begin(config, corpus, folder, origin, run)
         with announced(f"Tokenizing with {config.tokenizer.name}"):
             tokens = tokenize_corpus(corpus, config.tokenizer)
+        if config.model.vectors is not None:
+            tokens = with_vectors(tokens, Path(config.model.vectors), config.model.embedding_size)
         print_lines(tokens.quality.lines)
         if not origin.run_id:
             notes = (*corpus.notes, *corpus.quality.lines, *tokens.quality.lines)
@@ -202,12 +208,15 @@ def _train_network(
     run: "TrackedRun",
 ) -> "tuple[TextNetwork, TrainingResult]":
     from nlp_rnn.model.network import make_network
+    from nlp_rnn.model.vectors import set_vectors
     from nlp_rnn.training.progress import TrainingProgress
     from nlp_rnn.training.range_test import try_learning_rates
     from nlp_rnn.training.trainer import Trainer
 
     labels, checkpoint = len(corpus.labels), folder / CHECKPOINT / TRAINING
     network = make_network(config.model, tokens.vocab_size, labels, config.seed)
+    if tokens.vectors is not None:
+        set_vectors(network.embedding, tokens.vectors.matrix, tokens.vectors.covered)
     with (
         processes_of(config) as processes,
         TrainingProgress(config.trainer.monitor.name) as progress,

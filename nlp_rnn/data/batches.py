@@ -67,6 +67,13 @@ class TokenizedTexts:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def token_counts(self, vocab_size: int) -> NDArray[np.int64]:
+        """How often each token id occurs, int64 (`vocab_size`,)."""
+        counts = np.zeros(vocab_size, np.int64)
+        for values in self._values:
+            counts += np.bincount(values, minlength=vocab_size)
+        return counts
+
     def batch(self, rows: NDArray[np.int64]) -> Batch:
         """The texts at `rows`, padded to the longest of them."""
         lengths = self.lengths[rows]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nlp_rnn.data.arrow_cache import write_arrow_file
 from nlp_rnn.data.batches import TokenizedTexts
@@ -24,12 +25,20 @@ if TYPE_CHECKING:
     import pyarrow
     from datasets import Dataset
 
-__all__ = ["TokenizedCorpus", "cache_dir", "open_tokens", "tokenize_corpus"]
+__all__ = ["TokenVectors", "TokenizedCorpus", "cache_dir", "open_tokens", "tokenize_corpus"]
 
 # Part of the key of kept token ids: raise it when `encode` would give other ids.
 ENCODING_VERSION = 2
 
 _BATCH = 1000  # texts tokenized together
+
+
+@dataclass(frozen=True)
+class TokenVectors:
+    """Word vectors float32 (V, E) of a vocabulary, 0 where `covered` bool (V,) is False."""
+
+    matrix: NDArray[np.float32]
+    covered: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,7 @@ class TokenizedCorpus:
     tokenizer_json: str
     vocab_size: int
     quality: Quality
+    vectors: TokenVectors | None = None
 
 
 def cache_dir() -> Path:
