@@ -45,6 +45,8 @@ def evaluate(
 
     metrics, predictions = answer_splits(classifier, corpus, folder, run)
     texts = list(corpus.test[:INT8_TEXTS]["text"])
+    if not classifier.config["architecture"]["bidirectional"]:
+        metrics |= _earliness(classifier, corpus, folder, run)
     metrics |= _int8_agreement(classifier, texts, predictions[:INT8_TEXTS])
     metrics |= answer_latency(classifier, texts[:LATENCY_TEXTS])
     write_card(
@@ -92,8 +94,6 @@ def answer_splits(
             label_names=corpus.labels,
         )
         run.log_file(path, "predictions")
-        if split == "validation" and not classifier.config["architecture"]["bidirectional"]:
-            metrics |= _earliness(classifier, texts, labels, folder, run)
     predictions = probabilities.argmax(1)
     report = classification_report_text(labels, predictions, corpus.labels)
     run.log_text(report, "classification_report.txt")
@@ -104,16 +104,14 @@ def answer_splits(
 
 
 def _earliness(
-    classifier: "TextClassifier",
-    texts: list[str],
-    labels: "NDArray[np.int64]",
-    folder: Path,
-    run: "TrackedRun",
+    classifier: "TextClassifier", corpus: "Corpus", folder: Path, run: "TrackedRun"
 ) -> dict[str, float]:
-    """How right the answers are before a text ends: curves and a picture in the run."""
+    """How right the answers to validation texts are before a text ends: curves and a picture in the run."""
     from nlp_rnn.classifier.earliness import choose_threshold, earliness
     from nlp_rnn.tracking.earliness_plot import write_earliness_plot
 
+    texts = list(corpus.validation["text"])
+    labels = np.asarray(corpus.validation["label"], dtype=np.int64)
     # evenly from all of them: data is often sorted by label
     tokens = classifier.token_counts(texts)
     count = min(len(texts), EARLINESS_TEXTS, 1 + int(EARLINESS_TOKENS / tokens.mean()))
