@@ -106,7 +106,7 @@ def answer_splits(
 def _earliness(
     classifier: "TextClassifier", corpus: "Corpus", folder: Path, run: "TrackedRun"
 ) -> dict[str, float]:
-    """How right the answers to validation texts are before a text ends: curves and a picture in the run."""
+    """How right the answers to validation texts are before a text ends; curves in the run."""
     from nlp_rnn.classifier.earliness import choose_threshold, earliness
     from nlp_rnn.tracking.earliness_plot import write_earliness_plot
 
