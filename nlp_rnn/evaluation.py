@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nlp_rnn.classifier.manifest import INT8_GRAPH
+from nlp_rnn.data.mapped import texts_of
 
 if TYPE_CHECKING:
+    from datasets import Dataset
     from numpy.typing import NDArray
 
     from nlp_rnn.classifier.predictor import TextClassifier
@@ -47,8 +49,9 @@ def evaluate(
     metrics: dict[str, float] = {}
     for split in ("validation", "test"):
         dataset = getattr(corpus, split)
-        texts, labels = list(dataset["text"]), np.asarray(dataset["label"], dtype=np.int64)
-        probabilities = classifier.predict_proba(texts)
+        labels = np.asarray(dataset["label"], dtype=np.int64)
+        probabilities = classifier.predict_proba(texts_of(dataset))
+        lengths = classifier.token_counts(texts_of(dataset))
         # a probability that float32 rounds to 0 would cost an infinite loss
         logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
         metrics |= {f"{split}/{name}": value for name, value in score(labels, logits).items()}
@@ -58,20 +61,21 @@ def evaluate(
             rows=np.asarray(dataset["row"], dtype=np.int64),
             labels=labels,
             probabilities=probabilities,
-            lengths=classifier.token_counts(texts),
+            lengths=lengths,
             label_names=corpus.labels,
         )
         run.log_file(path, "predictions")
         if split == "validation" and not classifier.config["architecture"]["bidirectional"]:
-            metrics |= _earliness(classifier, texts, labels, folder, run)
+            metrics |= _earliness(classifier, dataset, lengths, folder, run)
     predictions = probabilities.argmax(1)
     report = classification_report_text(labels, predictions, corpus.labels)
     run.log_text(report, "classification_report.txt")
     picture = folder / "confusion_matrix.png"
     write_confusion_matrix(picture, labels, predictions, corpus.labels)
     run.log_file(picture)
-    metrics |= _int8_agreement(classifier, texts[:INT8_TEXTS], predictions[:INT8_TEXTS])
-    metrics |= answer_latency(classifier, texts[:LATENCY_TEXTS])
+    some = dataset[:INT8_TEXTS]["text"]
+    metrics |= _int8_agreement(classifier, some, predictions[:INT8_TEXTS])
+    metrics |= answer_latency(classifier, some[:LATENCY_TEXTS])
     write_card(
         classifier,
         Path(classifier.location),
@@ -85,8 +89,8 @@ def evaluate(
 
 def _earliness(
     classifier: "TextClassifier",
-    texts: list[str],
-    labels: "NDArray[np.int64]",
+    dataset: "Dataset",
+    lengths: "NDArray[np.int64]",
     folder: Path,
     run: "TrackedRun",
 ) -> dict[str, float]:
@@ -95,11 +99,9 @@ def _earliness(
     from nlp_rnn.tracking.earliness_plot import write_earliness_plot
 
     # evenly from all of them: data is often sorted by label
-    tokens = classifier.token_counts(texts)
-    count = min(len(texts), EARLINESS_TEXTS, 1 + int(EARLINESS_TOKENS / tokens.mean()))
-    rows = np.linspace(0, len(texts) - 1, count).astype(int)
-    names = [classifier.labels[label] for label in labels[rows]]
-    found = earliness(classifier, [texts[row] for row in rows], names)
+    count = min(len(lengths), EARLINESS_TEXTS, 1 + int(EARLINESS_TOKENS / lengths.mean()))
+    some = dataset[np.linspace(0, len(lengths) - 1, count).astype(int)]
+    found = earliness(classifier, some["text"], [classifier.labels[i] for i in some["label"]])
     for score in found.prefixes:
         curve = {
             "prefix/accuracy": score.accuracy,
