@@ -61,6 +61,7 @@ def evaluate(
         )
         run.log_file(path, "predictions")
     predictions = probabilities.argmax(1)
+    metrics |= part_accuracies(corpus, predictions)
     report = classification_report_text(labels, predictions, corpus.labels)
     run.log_text(report, "classification_report.txt")
     picture = folder / "confusion_matrix.png"
@@ -77,6 +78,19 @@ def evaluate(
         machine_tags()["processor"],
     )
     return metrics
+
+
+def part_accuracies(corpus: "Corpus", predictions: "NDArray[np.int64]") -> dict[str, float]:
+    """Balanced accuracy of each part of the test split that has a name: `test/accuracy_2x`."""
+    from nlp_rnn.training.metrics import balanced_accuracy, confusion_matrix
+
+    rows, labels = (np.asarray(corpus.test[name], dtype=np.int64) for name in ("row", "label"))
+    found = {}
+    for name, part in corpus.parts.items():
+        own = (rows >= part.start) & (rows < part.stop)
+        confusion = confusion_matrix(labels[own], predictions[own], len(corpus.labels))
+        found[f"test/accuracy_{name}"] = balanced_accuracy(confusion)
+    return found
 
 
 def _int8_agreement(
