@@ -1,5 +1,6 @@
 """A loaded classifier and a corpus become final metrics, and the files that explain them."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -30,7 +31,7 @@ EARLINESS_TEXTS, EARLINESS_TOKENS = 1000, 50_000
 class Answerer(Answering, Protocol):
     """What `answer_splits` needs of a classifier: a `TextClassifier` or a control has it."""
 
-    def token_counts(self, texts: list[str]) -> "NDArray[np.int64]":
+    def token_counts(self, texts: Iterable[str]) -> "NDArray[np.int64]":
         """Tokens of each text, int64 (n,)."""
         ...
 
@@ -98,6 +99,7 @@ def answer_splits(
         )
         run.log_file(path, "predictions")
     predictions = probabilities.argmax(1)
+    metrics |= part_accuracies(corpus, predictions)
     report = classification_report_text(labels, predictions, corpus.labels)
     run.log_text(report, "classification_report.txt")
     picture = folder / "confusion_matrix.png"
@@ -142,6 +144,19 @@ def _earliness(
         "early_exit/tokens_read": chosen.tokens_read,
         "early_exit/accuracy": chosen.accuracy,
     }
+
+
+def part_accuracies(corpus: "Corpus", predictions: "NDArray[np.int64]") -> dict[str, float]:
+    """Balanced accuracy of each part of the test split that has a name: `test/accuracy_2x`."""
+    from nlp_rnn.training.metrics import balanced_accuracy, confusion_matrix
+
+    rows, labels = (np.asarray(corpus.test[name], dtype=np.int64) for name in ("row", "label"))
+    found = {}
+    for name, part in corpus.parts.items():
+        own = (rows >= part.start) & (rows < part.stop)
+        confusion = confusion_matrix(labels[own], predictions[own], len(corpus.labels))
+        found[f"test/accuracy_{name}"] = balanced_accuracy(confusion)
+    return found
 
 
 def _int8_agreement(

@@ -2,8 +2,8 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.data.digest import corpus_digest
@@ -36,6 +36,7 @@ class Corpus:
     of any split; those that train lacks come last. `digest` is a hash of the texts, the label ids
     and the label names of the three splits: the same data has the same digest wherever it lies.
     `notes` has one line for everything that was done to the data, `quality` what was seen in it.
+    `parts` names rows of the test split that get a score of their own.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Corpus:
     digest: str
     notes: tuple[str, ...]
     quality: Quality
+    parts: Mapping[str, range] = field(default_factory=dict)
 
 
 def load_corpus(config: DataConfig) -> Corpus:
@@ -86,6 +88,7 @@ def load_corpus(config: DataConfig) -> Corpus:
             digest=corpus_digest([splits[split].parts() for split in SPLITS], labels),
             notes=tuple(notes),
             quality=quality,
+            parts=source.parts,
         )
 
 
