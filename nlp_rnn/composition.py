@@ -19,6 +19,7 @@ from nlp_rnn.data_config import (
     FilesConfig,
     GivenTokenizerConfig,
     HubConfig,
+    ProbeConfig,
     StoriesConfig,
     TrainedTokenizerConfig,
 )
@@ -34,7 +35,12 @@ __all__ = [
 ]
 
 SCHEMAS: dict[str, dict[str, type]] = {
-    "data": {"stories": StoriesConfig, "files": FilesConfig, "hub": HubConfig},
+    "data": {
+        "stories": StoriesConfig,
+        "probe": ProbeConfig,
+        "files": FilesConfig,
+        "hub": HubConfig,
+    },
     "tokenizer": {
         "counted": CountedTokenizerConfig,
         "unigram": TrainedTokenizerConfig,

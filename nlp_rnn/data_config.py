@@ -7,12 +7,16 @@ from typing import Any
 from omegaconf import MISSING
 
 __all__ = [
+    "PROBE_FACTORS",
+    "PROBE_LENGTHS",
     "CountedTokenizerConfig",
     "DataConfig",
     "FileFormat",
     "FilesConfig",
     "GivenTokenizerConfig",
     "HubConfig",
+    "ProbeConfig",
+    "ProbeName",
     "StoriesConfig",
     "TableConfig",
     "TokenizerConfig",
@@ -24,6 +28,36 @@ __all__ = [
 
 FileFormat = Enum(
     "FileFormat", ["parquet", "csv", "tsv", "json", "jsonl", "arrow", "lines", "fasttext"]
+)
+PROBE_LENGTHS = {
+    "counting": 32,
+    "counting3": 48,
+    "dyck1": 32,
+    "dyck2": 32,
+    "majority": 32,
+    "recall": 400,
+    "pairs": 32,
+    "agreement": 33,
+    "permutation": 24,
+}
+"""Tokens of the longest training text of a probe, unless `data.length` says otherwise."""
+
+PROBE_FACTORS = (1, 2, 4, 8)
+"""Test texts of a probe are up to so many times as long as its longest training text."""
+
+ProbeName = Enum(
+    "ProbeName",
+    [
+        "counting",
+        "counting3",
+        "dyck1",
+        "dyck2",
+        "majority",
+        "recall",
+        "pairs",
+        "agreement",
+        "permutation",
+    ],
 )
 TokenizerKind = Enum(
     "TokenizerKind", ["bpe", "byte_bpe", "wordpiece", "unigram", "word", "char", "given"]
@@ -51,6 +85,19 @@ class StoriesConfig(DataConfig):
     test_rows: int = 1000
     train_sentences: int = 8
     test_sentences: int = 8
+
+
+@dataclass
+class ProbeConfig(DataConfig):
+    """A built-in test of memory; `length` is the longest training text (null: the probe's own).
+
+    `test_rows` are those of each of the four lengths.
+    """
+
+    probe: ProbeName = MISSING
+    length: int | None = None
+    train_rows: int = 2000
+    test_rows: int = 300
 
 
 @dataclass

@@ -4,10 +4,13 @@ import codecs
 from typing import Any
 
 from nlp_rnn.data_config import (
+    PROBE_FACTORS,
+    PROBE_LENGTHS,
     CountedTokenizerConfig,
     DataConfig,
     FilesConfig,
     GivenTokenizerConfig,
+    ProbeConfig,
     TableConfig,
     TokenizerConfig,
     TokenizerKind,
@@ -16,7 +19,7 @@ from nlp_rnn.data_config import (
 )
 from nlp_rnn.errors import ConfigError
 
-__all__ = ["check_data", "check_tokenizer"]
+__all__ = ["check_data", "check_probe", "check_tokenizer"]
 
 DELIMITERS = ("tab", "\\t", "space", "comma", "semicolon")
 """Words for delimiters that a command line garbles."""
@@ -38,6 +41,18 @@ def check_data(data: DataConfig) -> None:
         _check_label_names(data.label_names)
     if isinstance(data, FilesConfig):
         _check_form(data)
+
+
+def check_probe(data: DataConfig, tokenizer: TokenizerConfig) -> None:
+    """Raise `ConfigError` where a probe's longest test texts would be cut."""
+    if isinstance(data, ProbeConfig):
+        longest = max(PROBE_FACTORS) * (data.length or PROBE_LENGTHS[data.probe.name])
+        if tokenizer.max_length < longest:
+            raise ConfigError(
+                f"tokenizer.max_length={tokenizer.max_length} would cut test texts of "
+                f"data.probe={data.probe.name}, which have up to {longest} tokens. "
+                f"Type tokenizer.max_length={longest}."
+            )
 
 
 def _check_text(text: Any, without_header: bool) -> None:

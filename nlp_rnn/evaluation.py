@@ -1,5 +1,6 @@
 """A loaded classifier and a corpus become final metrics, and the files that explain them."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -7,8 +8,10 @@ import numpy as np
 
 from nlp_rnn.classifier.latency import Answering, answer_latency
 from nlp_rnn.classifier.manifest import INT8_GRAPH
+from nlp_rnn.data.mapped import texts_of
 
 if TYPE_CHECKING:
+    from datasets import Dataset
     from numpy.typing import NDArray
 
     from nlp_rnn.classifier.predictor import TextClassifier
@@ -28,7 +31,7 @@ EARLINESS_TEXTS, EARLINESS_TOKENS = 1000, 50_000
 class Answerer(Answering, Protocol):
     """What `answer_splits` needs of a classifier: a `TextClassifier` or a control has it."""
 
-    def token_counts(self, texts: list[str]) -> "NDArray[np.int64]":
+    def token_counts(self, texts: Iterable[str]) -> "NDArray[np.int64]":
         """Tokens of each text, int64 (n,)."""
         ...
 
@@ -46,7 +49,7 @@ def evaluate(
     metrics, predictions = answer_splits(classifier, corpus, folder, run)
     texts = list(corpus.test[:INT8_TEXTS]["text"])
     if not classifier.config["architecture"]["bidirectional"]:
-        metrics |= _earliness(classifier, corpus, folder, run)
+        metrics |= _earliness(classifier, corpus.validation, folder, run)
     metrics |= _int8_agreement(classifier, texts, predictions[:INT8_TEXTS])
     metrics |= answer_latency(classifier, texts[:LATENCY_TEXTS])
     write_card(
@@ -79,8 +82,9 @@ def answer_splits(
     metrics: dict[str, float] = {}
     for split in ("validation", "test"):
         dataset = getattr(corpus, split)
-        texts, labels = list(dataset["text"]), np.asarray(dataset["label"], dtype=np.int64)
-        probabilities = classifier.predict_proba(texts)
+        labels = np.asarray(dataset["label"], dtype=np.int64)
+        probabilities = classifier.predict_proba(texts_of(dataset))
+        lengths = classifier.token_counts(texts_of(dataset))
         # a probability that float32 rounds to 0 would cost an infinite loss
         logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
         metrics |= {f"{split}/{name}": value for name, value in score(labels, logits).items()}
@@ -90,11 +94,12 @@ def answer_splits(
             rows=np.asarray(dataset["row"], dtype=np.int64),
             labels=labels,
             probabilities=probabilities,
-            lengths=classifier.token_counts(texts),
+            lengths=lengths,
             label_names=corpus.labels,
         )
         run.log_file(path, "predictions")
     predictions = probabilities.argmax(1)
+    metrics |= part_accuracies(corpus, predictions)
     report = classification_report_text(labels, predictions, corpus.labels)
     run.log_text(report, "classification_report.txt")
     picture = folder / "confusion_matrix.png"
@@ -104,20 +109,17 @@ def answer_splits(
 
 
 def _earliness(
-    classifier: "TextClassifier", corpus: "Corpus", folder: Path, run: "TrackedRun"
+    classifier: "TextClassifier", dataset: "Dataset", folder: Path, run: "TrackedRun"
 ) -> dict[str, float]:
     """How right the answers to validation texts are before a text ends; curves in the run."""
     from nlp_rnn.classifier.earliness import choose_threshold, earliness
     from nlp_rnn.tracking.earliness_plot import write_earliness_plot
 
-    texts = list(corpus.validation["text"])
-    labels = np.asarray(corpus.validation["label"], dtype=np.int64)
+    lengths = classifier.token_counts(texts_of(dataset))
     # evenly from all of them: data is often sorted by label
-    tokens = classifier.token_counts(texts)
-    count = min(len(texts), EARLINESS_TEXTS, 1 + int(EARLINESS_TOKENS / tokens.mean()))
-    rows = np.linspace(0, len(texts) - 1, count).astype(int)
-    names = [classifier.labels[label] for label in labels[rows]]
-    found = earliness(classifier, [texts[row] for row in rows], names)
+    count = min(len(lengths), EARLINESS_TEXTS, 1 + int(EARLINESS_TOKENS / lengths.mean()))
+    some = dataset[np.linspace(0, len(lengths) - 1, count).astype(int)]
+    found = earliness(classifier, some["text"], [classifier.labels[i] for i in some["label"]])
     for score in found.prefixes:
         curve = {
             "prefix/accuracy": score.accuracy,
@@ -142,6 +144,19 @@ def _earliness(
         "early_exit/tokens_read": chosen.tokens_read,
         "early_exit/accuracy": chosen.accuracy,
     }
+
+
+def part_accuracies(corpus: "Corpus", predictions: "NDArray[np.int64]") -> dict[str, float]:
+    """Balanced accuracy of each part of the test split that has a name: `test/accuracy_2x`."""
+    from nlp_rnn.training.metrics import balanced_accuracy, confusion_matrix
+
+    rows, labels = (np.asarray(corpus.test[name], dtype=np.int64) for name in ("row", "label"))
+    found = {}
+    for name, part in corpus.parts.items():
+        own = (rows >= part.start) & (rows < part.stop)
+        confusion = confusion_matrix(labels[own], predictions[own], len(corpus.labels))
+        found[f"test/accuracy_{name}"] = balanced_accuracy(confusion)
+    return found
 
 
 def _int8_agreement(

@@ -186,6 +186,8 @@ def _shortened(error: Exception) -> str:
         return f"There is no {group}={choice}; there are {', '.join(choices)}.{hint}"
     if found := re.match(r"Error merging override (.+)", first):
         return f"{found[1]}: {cause[0] if cause else 'does not fit'}."
+    if found := re.match(r"In '([^']+)':.*\nKey .*\n *full_key: (\S+)", str(error)):
+        return f"In {found[1]}: {_unknown_key(found[2])}"
     if found := re.search(r"missing mandatory value: (\w+)", first):
         key = re.search(r"full_key: (\S+)", str(error))
         name = key[1] if key else found[1]

@@ -13,7 +13,7 @@ from nlp_rnn.config import (
     RunConfig,
     Schedule,
 )
-from nlp_rnn.data_limits import check_data, check_tokenizer
+from nlp_rnn.data_limits import check_data, check_probe, check_tokenizer
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.signature import flatten
 
@@ -27,6 +27,7 @@ LIMITS: dict[str, tuple[float | None, float | None]] = {
     "data.test_rows": (2, None),
     "data.train_sentences": (0, None),
     "data.test_sentences": (0, None),
+    "data.length": (1, 100_000),
     "tokenizer.vocab_size": (8, 1_000_000),
     "tokenizer.min_frequency": (1, None),
     "tokenizer.max_length": (1, None),
@@ -115,6 +116,7 @@ def _check_together(config: RunConfig) -> None:
     _check_schedule(config)
     _check_processes(config)
     check_data(config.data)
+    check_probe(config.data, config.tokenizer)
 
 
 def _check_between_layers(model: RecurrentConfig) -> None:

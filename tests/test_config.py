@@ -16,6 +16,7 @@ FILES = sorted(path for path in conf_dir().rglob("*.yaml") if path.parent != con
 REQUIRED = {
     "files": ["data.path=somewhere"],
     "hub": ["data.path=somebody/something"],
+    "probe": ["data.probe=dyck1", "tokenizer.max_length=400"],
     "given": ["tokenizer.path=somebody/something"],
 }
 
@@ -25,7 +26,7 @@ def test_every_yaml_composes_and_is_allowed(path: Path) -> None:
     config = compose([f"{path.parent.name}={path.stem}", *REQUIRED.get(path.stem, [])])
     check(config)
     assert path.read_text(encoding="utf-8").count("\n") <= 40
-    if path.parent.name not in ("experiment", "trainer", "tracking"):
+    if path.parent.name not in ("experiment", "probe", "trainer", "tracking"):
         assert getattr(config, path.parent.name).name == path.stem
 
 

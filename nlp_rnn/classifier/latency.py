@@ -5,7 +5,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -38,7 +38,7 @@ class Answering(Protocol):
         """What computes the answers."""
         ...
 
-    def predict_proba(self, texts: list[str]) -> NDArray[np.float32]:
+    def predict_proba(self, texts: Iterable[str]) -> NDArray[np.float32]:
         """Probabilities float32 (n, C)."""
         ...
 

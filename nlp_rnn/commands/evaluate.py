@@ -122,7 +122,8 @@ def _data_config(overrides: list[str]) -> "DataConfig":
             raise ConfigError(f"{key} shapes what is trained on; here it would do nothing.")
     from nlp_rnn.launch import compose
 
-    return compose(overrides).data
+    # the classifier cuts as it was trained to, whatever a tokenizer here would do
+    return compose([*overrides, "tokenizer.max_length=1000000"]).data
 
 
 def _default_split(data: "DataConfig") -> str:

@@ -3,7 +3,7 @@
 import re
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,11 +45,11 @@ class Control:
     tokens: Callable[[str], int]
     runtime: str = "sklearn"
 
-    def predict_proba(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def predict_proba(self, texts: Iterable[str]) -> NDArray[np.float32]:
         """Probabilities float32 (n, C) of n texts."""
         return self.answer(list(texts)).astype(np.float32)
 
-    def token_counts(self, texts: Sequence[str]) -> NDArray[np.int64]:
+    def token_counts(self, texts: Iterable[str]) -> NDArray[np.int64]:
         """Words and signs of each text, or characters where it has no spaces; at least 1."""
         return np.array([max(1, self.tokens(text)) for text in texts], dtype=np.int64)
 

@@ -1,7 +1,8 @@
-"""A data configuration becomes the rows of its splits as they were found: files, hub or stories."""
+"""A data configuration becomes the rows of its splits: files, hub, or made here."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,18 @@ from nlp_rnn.data.columns import select_columns
 from nlp_rnn.data.file_form import FileForm
 from nlp_rnn.data.files import read_path
 from nlp_rnn.data.hub import offline, read_hub
+from nlp_rnn.data.mapped import AT_ONCE, forget_pages, mapped_files
+from nlp_rnn.data.probes import PROBES, make_probe, test_parts
 from nlp_rnn.data.stories import make_stories
-from nlp_rnn.data_config import DataConfig, FilesConfig, HubConfig, StoriesConfig, TableConfig
+from nlp_rnn.data_config import (
+    PROBE_LENGTHS,
+    DataConfig,
+    FilesConfig,
+    HubConfig,
+    ProbeConfig,
+    StoriesConfig,
+    TableConfig,
+)
 from nlp_rnn.errors import DataError
 
 if TYPE_CHECKING:
@@ -25,7 +36,8 @@ class Source:
     """The splits that were found (`train` always, `validation`, `test`) and the columns to use.
 
     `text` are the columns that make up a text; `label_names` are names for labels as they were
-    found, and `notes` say what the reading had to decide.
+    found, and `notes` say what the reading had to decide. `parts` are the rows of the test split
+    that are worth a score of their own.
     """
 
     name: str
@@ -34,6 +46,7 @@ class Source:
     label: str
     notes: tuple[str, ...] = ()
     label_names: dict[str, str] | None = None
+    parts: Mapping[str, range] = field(default_factory=dict)
 
 
 def read_source(config: DataConfig) -> Source:
@@ -43,6 +56,8 @@ def read_source(config: DataConfig) -> Source:
     """
     if isinstance(config, StoriesConfig):
         return _read_stories(config)
+    if isinstance(config, ProbeConfig):
+        return _read_probe(config)
     if not isinstance(config, TableConfig):
         raise DataError(f"data={config.name} cannot be read. Type data=stories, files or hub.")
     # without a header, columns are named by their numbers
@@ -84,9 +99,13 @@ def _check_encoding(dataset: "Dataset", columns: Sequence[str], where: str) -> N
     """Refuse strings that are not UTF-8: parquet and Arrow's reader of JSON let them through."""
     import pyarrow
 
+    files, read = mapped_files(dataset), 0
     for name in columns:
         first = 1
         for chunk in dataset.data.column(name).chunks:
+            if (read := read + chunk.nbytes) >= AT_ONCE:
+                forget_pages(files)
+                read = 0
             try:
                 chunk.validate(full=True)
             except pyarrow.ArrowInvalid as error:
@@ -119,3 +138,44 @@ def _read_stories(config: StoriesConfig) -> Source:
         for split, (texts, labels) in {"train": train, "test": test}.items()
     }
     return Source(config.name, splits, ("text",), "label")
+
+
+def _read_probe(config: ProbeConfig) -> Source:
+    from datasets import Dataset
+
+    name = config.probe.name
+    probe, length = PROBES[name], config.length or PROBE_LENGTHS[name]
+    if length < probe.shortest:
+        raise DataError(
+            f"data.length={length} is too short for the probe {name}.\n"
+            f"Type data.length={probe.shortest} or more."
+        )
+    parts = test_parts(probe, length)
+    train = make_probe(
+        probe, config.train_rows, *parts["1x"], chance=random.Random(2 * config.seed)
+    )
+    chance = random.Random(2 * config.seed + 1)
+    texts: list[str] = []
+    labels: list[str] = []
+    for shortest, longest in parts.values():
+        more_texts, more_labels = make_probe(probe, config.test_rows, shortest, longest, chance)
+        texts += more_texts
+        labels += more_labels
+    rows = config.test_rows
+    return Source(
+        name,
+        {
+            "train": Dataset.from_dict({"text": train[0], "label": train[1]}),
+            "test": Dataset.from_dict({"text": texts, "label": labels}),
+        },
+        ("text",),
+        "label",
+        notes=(
+            f"asks: {probe.question}",
+            f"a second direction gives away {probe.second_direction}",
+            f"trained at up to {length} tokens, tested at up to {', '.join(parts)} as many",
+        ),
+        parts={
+            part: range(number * rows, (number + 1) * rows) for number, part in enumerate(parts)
+        },
+    )

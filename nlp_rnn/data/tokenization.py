@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from nlp_rnn.data.arrow_cache import write_arrow_file
 from nlp_rnn.data.batches import TokenizedTexts
 from nlp_rnn.data.corpus import Corpus, quiet_datasets
+from nlp_rnn.data.mapped import arrow_batches, texts_of
 from nlp_rnn.data.quality import Quality
 from nlp_rnn.data.tokenizer import UNKNOWN_ID, content_hash, encode_counted, keep_tokenizer
 from nlp_rnn.data_config import TokenizerConfig
@@ -29,8 +30,6 @@ __all__ = ["TokenVectors", "TokenizedCorpus", "cache_dir", "open_tokens", "token
 
 # Part of the key of kept token ids: raise it when `encode` would give other ids.
 ENCODING_VERSION = 2
-
-_BATCH = 1000  # texts tokenized together
 
 
 @dataclass(frozen=True)
@@ -72,14 +71,11 @@ def tokenize_corpus(corpus: Corpus, config: TokenizerConfig) -> TokenizedCorpus:
     import pyarrow.compute as pc
 
     cache = cache_dir()
-    texts = (
-        text for batch in corpus.train.select_columns("text").iter(1000) for text in batch["text"]
-    )
-    tokenizer = keep_tokenizer(texts, config, corpus.digest, cache)
+    tokenizer = keep_tokenizer(texts_of(corpus.train), config, corpus.digest, cache)
     identity = content_hash(tokenizer)
 
     def rows(dataset: "Dataset") -> "Iterator[pyarrow.RecordBatch]":
-        for table in dataset.with_format("arrow").iter(_BATCH):
+        for table in arrow_batches(dataset):
             texts = table.column("text").combine_chunks()
             ids, counts = encode_counted(tokenizer, texts.to_pylist())
             yield _record_batch(ids, counts, table.column("label"), pc.utf8_length(texts))

@@ -3,7 +3,14 @@
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["accuracy", "confusion_matrix", "cross_entropy", "macro_f1", "score"]
+__all__ = [
+    "accuracy",
+    "balanced_accuracy",
+    "confusion_matrix",
+    "cross_entropy",
+    "macro_f1",
+    "score",
+]
 
 
 def confusion_matrix(
@@ -17,6 +24,13 @@ def confusion_matrix(
 def accuracy(confusion: NDArray[np.int64]) -> float:
     """Share of texts predicted right."""
     return float(np.trace(confusion) / confusion.sum())
+
+
+def balanced_accuracy(confusion: NDArray[np.int64]) -> float:
+    """Mean over the labels that occur of the share of their texts predicted right."""
+    of_label = confusion.sum(1)
+    present = of_label > 0
+    return float(np.mean(np.diag(confusion)[present] / of_label[present]))
 
 
 def macro_f1(confusion: NDArray[np.int64]) -> float:
