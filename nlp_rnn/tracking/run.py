@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.errors import TrackingError
 from nlp_rnn.tracking.interruption import Terminated, interruptions
+from nlp_rnn.tracking.liveness import process_tags
 from nlp_rnn.tracking.machine import machine_tags
 from nlp_rnn.tracking.outbox import Outbox
 from nlp_rnn.tracking.store import quiet_mlflow, tracking_errors
@@ -186,6 +187,7 @@ class TrackedRun:
                     step()
             except TrackingError as lost:
                 logger.warning("The run %s could not be closed properly: %s", self.run_id, lost)
+        error.add_note(f"MLflow run {self.run_id}")
         self.closed = True
 
     def _send_metrics(self, metrics: "Sequence[Metric]") -> None:
@@ -252,7 +254,7 @@ def tracked_run(
                     parent_run_id=parent_run_id,
                     tags={
                         key: _shortened(value, TAG_LENGTH)
-                        for key, value in (machine_tags() | dict(tags)).items()
+                        for key, value in (machine_tags() | process_tags() | dict(tags)).items()
                     },
                     log_system_metrics=system_metrics,
                 )
