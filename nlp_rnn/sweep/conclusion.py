@@ -18,7 +18,7 @@ from nlp_rnn.tracking.store import experiment_name
 if TYPE_CHECKING:
     from nlp_rnn.tracking.run import TrackedRun
 
-__all__ = ["conclude"]
+__all__ = ["conclude", "note"]
 
 COLUMNS = (
     ("accuracy %", "test/accuracy", 100, ".2f"),
@@ -50,7 +50,7 @@ def conclude(
     """
     finished = [child for child in children.values() if child.status == "FINISHED"]
     if not finished:
-        run.set_note(_note(grid, run.run_id, children, "No job finished."))
+        run.set_note(note(grid, run.run_id, children))
         return
     best = _best(finished, grid.told.trainer.monitor)
     if best is not None:
@@ -65,7 +65,7 @@ def conclude(
             body += f"\n\n**Not compared**: {' '.join(str(error).split())}"
         else:
             body = "\n\n".join(compared) or body
-    run.set_note(_note(grid, run.run_id, children, body))
+    run.set_note(note(grid, run.run_id, children, body))
 
 
 def _compare(
@@ -192,7 +192,8 @@ def _row(cells: Sequence[str]) -> str:
     return "| " + f"{SPACE} | ".join(cells) + f"{SPACE} |"
 
 
-def _note(grid: Grid, run_id: str, children: Mapping[str, Child], body: str) -> str:
+def note(grid: Grid, run_id: str, children: Mapping[str, Child], body: str = "") -> str:
+    """What MLflow shows of a sweep: how far it came, `body` or a table, what to type next."""
     wanted = [children.get(job.key) for job in grid.jobs]
     done = sum(child is not None and child.status == "FINISHED" for child in wanted)
     failures = [
@@ -201,7 +202,8 @@ def _note(grid: Grid, run_id: str, children: Mapping[str, Child], body: str) -> 
         if child is None or child.status != "FINISHED"
     ]
     head = f"**{done} of {len(grid.jobs)} jobs finished**: `{swept_words(grid.space)}`"
-    parts = [head, body]
+    finished = [child for child in children.values() if child.status == "FINISHED"]
+    parts = [head, body or (_table(finished) if finished else "No job finished.")]
     if failures:
         parts += ["**Not finished**", "\n".join(failures)]
     again = f"nlp-rnn train -m resume={run_id[:8]}"

@@ -31,11 +31,13 @@ def print_forecast(grid: Grid, uri: str) -> None:
         print(f"{number:>4}  {job.name:<32}  {told}".rstrip())
     at_once = f", {grid.told.sweep.jobs} at a time" if grid.told.sweep.jobs > 1 else ""
     print(f"{len(grid.jobs)} jobs{at_once}: {swept_words(grid.space)}")
-    timed = [seconds for seconds in times if seconds is not None]
+    pairs = zip(grid.jobs, times, strict=True)
+    timed = [seconds for job, seconds in pairs if seconds is not None and not job.problem]
     if not timed:
         print("No earlier run of these models on this data tells how long they will take.")
         return
-    total = statistics.fmean(timed) * len(times) / grid.told.sweep.jobs
+    runnable = sum(not job.problem for job in grid.jobs)
+    total = statistics.fmean(timed) * runnable / grid.told.sweep.jobs
     print(f"about {duration(total)} in all, by earlier runs; the comparison comes on top")
 
 
@@ -69,8 +71,6 @@ def _durations(uri: str) -> Mapping[tuple[str, ...], list[float]]:
 
 
 def _estimate(job: Job, known: Mapping[tuple[str, ...], list[float]]) -> float | None:
-    if job.problem:
-        return 0.0
     config = job.config
     for key in ((signature(config),), (config.data.name, config.model.cell.name)):
         if key in known:

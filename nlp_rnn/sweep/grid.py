@@ -189,10 +189,10 @@ def _choices(overrides: Sequence[Any]) -> dict[str, tuple[bool, tuple[str, ...]]
         if not override.is_sweep_override():
             found[key] = (False, (override.get_value_element_as_str(),))
         elif override.is_discrete_sweep():
-            found[key] = (True, tuple(override.sweep_string_iterator()))
+            found[key] = (True, tuple(dict.fromkeys(override.sweep_string_iterator())))
         else:
             raise ConfigError(
-                f"{key}={override.get_value_element_as_str()} names no values to try one by one.\n"
+                f"{override.input_line} names no values to try one by one.\n"
                 f"Type them, as in {key}=1,2,3, or search with sweep=search."
             )
     return found

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf, open_dict
 from nlp_rnn.errors import SweepError, TrackingError
 from nlp_rnn.launch import remove_empty
 from nlp_rnn.sweep.children import Child, Children, Parent, find_parent
-from nlp_rnn.sweep.conclusion import conclude
+from nlp_rnn.sweep.conclusion import conclude, note
 from nlp_rnn.sweep.forecast import print_forecast
 from nlp_rnn.sweep.grid import Grid, Job, opened, swept_words
 from nlp_rnn.sweep.job import STOPPED, job
@@ -107,6 +107,7 @@ def _run(
             _launch_all(grid, uri, folder, run, children)
         except BaseException as error:
             _close_after(error, children)
+            _say_how_to_go_on(grid, run, children)
             raise
         finally:
             remove_empty(folder)
@@ -191,6 +192,14 @@ def _close_after(error: BaseException, children: Children) -> None:
         children.close("KILLED" if killed else "FAILED", reason if killed else str(error))
     except TrackingError:
         return  # whoever goes on with the sweep closes them
+
+
+def _say_how_to_go_on(grid: Grid, run: "TrackedRun", children: Children) -> None:
+    print(f"Go on with it: nlp-rnn train -m resume={run.run_id[:8]}", flush=True)
+    try:
+        run.set_note(note(grid, run.run_id, children.read()))
+    except TrackingError:
+        return  # the note of its beginning stays
 
 
 def _raise_failures(grid: Grid, children: dict[str, Child], sweep_id: str) -> None:
