@@ -116,6 +116,7 @@ class TrackedRun:
             source: the path it was read from; empty for data that was generated.
         """
         from mlflow.entities import Dataset, DatasetInput, InputTag
+        from mlflow.exceptions import MlflowException
 
         origin: dict[str, Any] = {"uri": source} if source else {"tags": {}}
         dataset = Dataset(
@@ -125,9 +126,15 @@ class TrackedRun:
             source=json.dumps(origin),
             profile=json.dumps(profile),
         )
-        tags = [InputTag("mlflow.data.context", context)]
+        inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])]
         with tracking_errors(self._uri):
-            self._client.log_inputs(self.run_id, datasets=[DatasetInput(dataset, tags)])
+            try:
+                self._client.log_inputs(self.run_id, datasets=inputs)
+            except MlflowException as error:
+                if "IntegrityError" not in str(error):
+                    raise
+                # another run wrote the same data for the first time in this very moment
+                self._client.log_inputs(self.run_id, datasets=inputs)
 
     def log_file(self, path: Path, folder: str | None = None) -> None:
         """Copy a file to the run's artifacts, into `folder` if given."""
