@@ -102,11 +102,14 @@ class ProbeConfig(DataConfig):
 
 @dataclass
 class TableConfig(DataConfig):
-    """Rows with named columns; `text` is one or a list, `label_names` a list or a mapping."""
+    """Rows with named columns; `text` is one or a list, `label_names` a list or a mapping.
+
+    `label` is the column of the labels, or a list with a column of 0 and 1 for each class.
+    """
 
     path: str = MISSING
     text: Any = "text"
-    label: str = "label"
+    label: Any = "label"
     label_names: Any = None
     drop_leaks: bool = False
 
