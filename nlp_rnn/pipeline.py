@@ -81,6 +81,7 @@ def train(config: RunConfig, folder: Path, overrides: list[str]) -> Result:
     check_processes(config)
     make_paths_absolute(config)
     from nlp_rnn.data.corpus import load_corpus
+    from nlp_rnn.data.label_sets import labels_of
     from nlp_rnn.data.vector_files import find_vectors
     from nlp_rnn.tracking.store import (
         experiment_name,
@@ -89,6 +90,7 @@ def train(config: RunConfig, folder: Path, overrides: list[str]) -> Result:
         resolve_uri,
     )
     from nlp_rnn.training.device import choose_device, choose_precision
+    from nlp_rnn.training.objective import settle
     from nlp_rnn.training.processes import Processes, local_count
 
     first = Processes(0, config.trainer.processes, 0, local_count(config.trainer.processes))
@@ -101,6 +103,7 @@ def train(config: RunConfig, folder: Path, overrides: list[str]) -> Result:
     with announced(f"Reading {config.data.name}"):
         corpus = load_corpus(config.data)
     print_corpus(corpus)
+    settle(config.trainer, labels_of(corpus.train), len(corpus.labels))
     prepare_store(uri)
     experiment_id = obtain_experiment(uri, experiment_name(config.tracking.experiment))
     folder.mkdir(parents=True, exist_ok=True)
@@ -185,6 +188,7 @@ def _run(config: RunConfig, corpus: "Corpus", folder: Path, origin: Origin) -> R
             state={name: tensor.cpu().numpy() for name, tensor in network.state_dict().items()},
             tokenizer_json=tokens.tokenizer_json,
             labels=corpus.labels,
+            thresholds=training.thresholds or None,
             provenance=provenance(config, corpus, training, run.run_id),
         )
         with announced("Reading the test split"):

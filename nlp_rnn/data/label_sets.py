@@ -11,7 +11,14 @@ if TYPE_CHECKING:
     import numpy
     from datasets import Dataset
 
-__all__ = ["LabelSets", "has_label_lists", "read_class_columns", "read_label_lists"]
+__all__ = [
+    "LabelSets",
+    "has_label_lists",
+    "label_array",
+    "labels_of",
+    "read_class_columns",
+    "read_label_lists",
+]
 
 
 @dataclass(frozen=True)
@@ -145,3 +152,21 @@ def read_class_columns(
     names = tuple(renamed.get(column, column) if renamed else column for column in columns)
     members[missing] = False
     return LabelSets(names, members, missing, names)
+
+
+def labels_of(dataset: "Dataset") -> "numpy.ndarray[Any, Any]":
+    """The labels of a split of a corpus: int64 (rows,), or bool (rows, labels)."""
+    return label_array(dataset.select_columns(["label"]).with_format("arrow")[:].column("label"))
+
+
+def label_array(column: Any) -> "numpy.ndarray[Any, Any]":
+    """As `labels_of`, of the Arrow values of a column."""
+    import numpy
+    import pyarrow
+
+    if not pyarrow.types.is_fixed_size_list(column.type):
+        ids: numpy.ndarray[Any, Any] = column.to_numpy().astype(numpy.int64)
+        return ids
+    size = column.type.list_size
+    flags = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
+    return numpy.concatenate([numpy.empty(0, bool), *flags]).reshape(-1, size)
