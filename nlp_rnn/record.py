@@ -47,6 +47,7 @@ def run_tags(config: RunConfig, corpus: "Corpus", folder: Path) -> dict[str, str
         "signature": signature(config),
         "cell": config.model.cell.name,
         "data": corpus.name,
+        "task": corpus.task,
         "run_folder": str(folder),
     }
 

@@ -12,6 +12,7 @@ import numpy as np
 from nlp_rnn.config import AverageConfig, Cell, ModelConfig, Pooling, RunConfig
 from nlp_rnn.controls.fitting import CONTROLS, Control, fit_linear, fit_majority
 from nlp_rnn.data_config import DataConfig
+from nlp_rnn.errors import DataError
 from nlp_rnn.signature import flatten, signature
 
 if TYPE_CHECKING:
@@ -183,7 +184,13 @@ def train_control(
 def _read(data: DataConfig) -> "Corpus":
     from nlp_rnn.data.corpus import load_corpus
 
-    return load_corpus(data)
+    corpus = load_corpus(data)
+    if corpus.task == "multi_label":
+        raise DataError(
+            "There are no controls for texts with several labels.\nName a column with one label a "
+            "text, or train model=average, which has no recurrence."
+        )
+    return corpus
 
 
 def _fit(name: str, corpus: "Corpus") -> Control:

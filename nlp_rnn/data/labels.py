@@ -158,17 +158,18 @@ def order_labels(
 
     Within both the order is that of `declared` (a `ClassLabel`, or a column a class), by number if
     all are numbers, else by name. `counts` has the rows of each label of each split. Raises
-    `DataError` for a single class, or, where a row may have `several` or none, for no class at all.
+    `DataError` for a single class; `several` says that a row may have any number of them.
     """
     names = {name for split in counts.values() for name in split}
     order = [*(name for name in declared if name in names), *_sorted(names - {*declared})]
     if unused := [name for name in declared if name not in names]:
         notes.append(f"label names without any row, left out: {', '.join(unused)}")
     seen = [name for name in order if name in counts["train"]]
-    if several and not seen:
+    if several and len(seen) < 2:
+        what = f"a single label, {seen[0]!r}" if seen else "no row with a label"
         raise DataError(
-            "No row of the train split has a label: there is nothing to learn.\n"
-            "Name another column (data.label=COLUMN) or bring rows with labels."
+            f"The train split has {what}: that is not several labels to choose from.\n"
+            "Name another column, or one that has a class for every text: data.label=COLUMN"
         )
     if len(seen) < 2 and not several:
         raise DataError(

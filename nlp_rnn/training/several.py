@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FEW", "choose_thresholds", "score_several", "sigmoid"]
+__all__ = ["FEW", "answer_scores", "choose_thresholds", "score_several", "sigmoid"]
 
 FEW = 20
 """A label on fewer validation texts has no threshold of its own: it would fit their accidents."""
@@ -64,15 +64,20 @@ def score_several(
     of texts whose labels are all right; the loss the mean binary cross-entropy in nats. The first
     two arguments are (n, C).
     """
-    said = probabilities >= thresholds
-    right = (labels & said).sum(axis=0)
-    occurring = labels.sum(axis=0) + said.sum(axis=0)
-    present = occurring > 0
     # a probability that float32 rounds to 0 or 1 would cost an infinite loss
     certain = np.where(labels, probabilities, 1 - probabilities.astype(np.float64))
+    loss = float(-np.log(np.maximum(certain, np.finfo(np.float32).tiny)).mean())
+    return answer_scores(labels, probabilities >= thresholds) | {"loss": loss}
+
+
+def answer_scores(labels: NDArray[np.bool_], answers: NDArray[np.bool_]) -> dict[str, float]:
+    """As `score_several`, without the loss, of answers bool (n, C)."""
+    right = (labels & answers).sum(axis=0)
+    occurring = labels.sum(axis=0) + answers.sum(axis=0)
+    present = occurring > 0
+    f1 = 2 * right[present] / occurring[present]
     return {
         "micro_f1": float(2 * right.sum() / max(int(occurring.sum()), 1)),
-        "macro_f1": float((2 * right[present] / occurring[present]).mean()) if any(present) else 0,
-        "subset_accuracy": float((labels == said).all(axis=1).mean()),
-        "loss": float(-np.log(np.maximum(certain, np.finfo(np.float32).tiny)).mean()),
+        "macro_f1": float(f1.mean()) if len(f1) else 0.0,
+        "subset_accuracy": float((labels == answers).all(axis=1).mean()),
     }
