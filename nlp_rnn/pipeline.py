@@ -90,7 +90,7 @@ def train(config: RunConfig, folder: Path, overrides: list[str]) -> Result:
         resolve_uri,
     )
     from nlp_rnn.training.device import choose_device, choose_precision
-    from nlp_rnn.training.objective import settle
+    from nlp_rnn.training.objective import check_task
     from nlp_rnn.training.processes import Processes, local_count
 
     first = Processes(0, config.trainer.processes, 0, local_count(config.trainer.processes))
@@ -103,7 +103,7 @@ def train(config: RunConfig, folder: Path, overrides: list[str]) -> Result:
     with announced(f"Reading {config.data.name}"):
         corpus = load_corpus(config.data)
     print_corpus(corpus)
-    settle(config.trainer, labels_of(corpus.train), len(corpus.labels))
+    check_task(config.trainer, labels_of(corpus.train), len(corpus.labels))
     prepare_store(uri)
     experiment_id = obtain_experiment(uri, experiment_name(config.tracking.experiment))
     folder.mkdir(parents=True, exist_ok=True)
@@ -213,6 +213,7 @@ def _train_network(
 ) -> "tuple[TextNetwork, TrainingResult]":
     from nlp_rnn.model.network import make_network
     from nlp_rnn.model.vectors import set_vectors
+    from nlp_rnn.training.objective import Objective
     from nlp_rnn.training.progress import TrainingProgress
     from nlp_rnn.training.range_test import try_learning_rates
     from nlp_rnn.training.trainer import Trainer
@@ -223,7 +224,7 @@ def _train_network(
         set_vectors(network.embedding, tokens.vectors.matrix, tokens.vectors.covered)
     with (
         processes_of(config) as processes,
-        TrainingProgress(config.trainer.monitor.name) as progress,
+        TrainingProgress(Objective(config.trainer, tokens.train.labels).monitor) as progress,
     ):
         tell_workers(config, tokens, labels, checkpoint, processes)
 

@@ -16,7 +16,7 @@ from nlp_rnn.errors import ConfigError
 from nlp_rnn.training.metrics import score
 from nlp_rnn.training.several import choose_thresholds, score_several, sigmoid
 
-__all__ = ["Objective", "balanced_weights", "settle"]
+__all__ = ["Objective", "balanced_weights", "check_task"]
 
 LABEL_SMOOTHING = 0.1
 MOST_POSITIVE_WEIGHT = 100.0
@@ -28,11 +28,11 @@ ONLY_SEVERAL = (Monitor.micro_f1, Monitor.subset_accuracy)
 Labels = NDArray[np.int64] | NDArray[np.bool_]
 
 
-def settle(config: TrainerConfig, labels: Labels, num_labels: int) -> None:
-    """Replace what `config` leaves to the task by what it is for these training labels.
+def check_task(config: TrainerConfig, labels: Labels, num_labels: int) -> None:
+    """Refuse what could have no effect, or has no sense, for these training labels.
 
     Raises:
-        ConfigError: what could have no effect, or has no sense, for labels of this kind.
+        ConfigError: an option of `config` is for labels of the other kind, or balances what is.
     """
     several = labels.ndim == 2
     wrong = ONLY_SINGLE if several else ONLY_SEVERAL
@@ -44,8 +44,6 @@ def settle(config: TrainerConfig, labels: Labels, num_labels: int) -> None:
             f"trainer.monitor={config.monitor.name} is not measured where a text has {kind}. "
             f"Type trainer.monitor={better} or loss."
         )
-    objective = Objective(config, labels)
-    config.monitor, config.label_smoothing = Monitor[objective.monitor], objective.smoothing
     if config.class_weight is ClassWeight.balanced:
         weights = balanced_weights(labels, num_labels)
         if np.ptp(weights[weights > 0]) == 0 and (not several or weights[0] == 1):
