@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
     from nlp_rnn.tracking.run import TrackedRun
 
-__all__ = ["ALL_CONTROLS", "ControlRun", "ensure_controls", "find_control", "train_control"]
+__all__ = [
+    "ALL_CONTROLS",
+    "ControlRun",
+    "ensure_controls",
+    "find_control",
+    "read_corpus",
+    "train_control",
+]
 
 ALL_CONTROLS = (*CONTROLS, "average")
 
@@ -69,7 +76,7 @@ def ensure_controls(
         NlpRnnError: the data or the store cannot be read.
     """
     if digest is None:
-        corpus = corpus or _read(config.data)
+        corpus = corpus or read_corpus(config.data)
         digest = corpus.digest
     found: dict[str, ControlRun] = {}
     for name in names:
@@ -77,7 +84,7 @@ def ensure_controls(
         known = signature(own) if name == "average" else control_signature(name, digest)
         control = find_control(uri, experiment_id, name, known, digest)
         if control is None:
-            corpus = corpus or _read(config.data)
+            corpus = corpus or read_corpus(config.data)
             place = (folder or Path("outputs") / "controls" / f"{corpus.name}-{digest[:8]}") / name
             if name == "average":
                 control = _train_average(own, uri, experiment_id, parent, place.absolute())
@@ -181,7 +188,12 @@ def train_control(
     return ControlRun(name, run.run_id, metrics, made=True)
 
 
-def _read(data: DataConfig) -> "Corpus":
+def read_corpus(data: DataConfig) -> "Corpus":
+    """The data that controls are fitted to.
+
+    Raises:
+        DataError: it cannot be read, or a text may have several labels.
+    """
     from nlp_rnn.data.corpus import load_corpus
 
     corpus = load_corpus(data)
