@@ -165,7 +165,7 @@ def read_description(
         max_length = config["max_length"]
         if max_length is not None and type(max_length) is not int:
             raise TypeError(f"max_length is {max_length!r}")
-        thresholds = config["thresholds"] if task == "multi_label" else None
+        thresholds: Any = config["thresholds"] if task == "multi_label" else None
         if task == "multi_label" and (
             len(thresholds) != len(labels)
             or not all(type(value) is float and 0 < value <= 1 for value in thresholds)
