@@ -8,6 +8,7 @@ from nlp_rnn.data_config import (
     PROBE_LENGTHS,
     CountedTokenizerConfig,
     DataConfig,
+    FileFormat,
     FilesConfig,
     GivenTokenizerConfig,
     ProbeConfig,
@@ -41,6 +42,7 @@ def check_data(data: DataConfig) -> None:
         _check_columns("label", data.label, without_header)
         _check_label_names(data.label_names)
         _check_class_columns(data)
+        _check_separator(data)
     if isinstance(data, FilesConfig):
         _check_form(data)
 
@@ -86,6 +88,26 @@ def _check_class_columns(data: TableConfig) -> None:
         raise ConfigError(
             f"data.label has the columns {', '.join(columns)}: data.label_names must give each of "
             f"them a name of its own, not {names!r}."
+        )
+
+
+def _check_separator(data: TableConfig) -> None:
+    word = data.label_separator
+    if word is None:
+        return
+    if isinstance(data.label, list):
+        raise ConfigError(
+            "data.label_separator stands between labels in one column; data.label names a column "
+            "for each class. Leave one of them out."
+        )
+    if not word or (word.strip() != word and word.strip()):
+        raise ConfigError(
+            f"data.label_separator must be what stands between two labels, or one of "
+            f"{', '.join(DELIMITERS)}, not {word!r}. Blanks around a label mean nothing."
+        )
+    if isinstance(data, FilesConfig) and data.format is FileFormat.fasttext and word != "space":
+        raise ConfigError(
+            f"The labels of a fasttext file are words: type data.label_separator=space, not {word}."
         )
 
 

@@ -13,7 +13,7 @@ import pytest
 from nlp_rnn.data.corpus import Corpus, load_corpus
 from nlp_rnn.data.label_sets import labels_of
 from nlp_rnn.data.sampling import Strata
-from nlp_rnn.data_config import FilesConfig
+from nlp_rnn.data_config import FileFormat, FilesConfig
 from nlp_rnn.data_limits import check_data
 from nlp_rnn.errors import ConfigError, DataError
 
@@ -24,6 +24,8 @@ def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPat
 
 
 def files(path: Path, **options: Any) -> FilesConfig:
+    if "format" in options:
+        options["format"] = FileFormat[options["format"]]
     config = FilesConfig(name="files", path=str(path), **options)
     check_data(config)
     return config
@@ -231,3 +233,73 @@ def test_the_same_labels_in_another_order_are_the_same(tmp_path: Path) -> None:
     assert figures["data/texts_with_different_labels"] == 1
     path.write_text("\n".join(map(json.dumps, rows[:2] * 10)))
     assert load_corpus(files(path)).quality.figures["data/texts_with_different_labels"] == 0
+
+
+def joined(path: Path, *cells: str, **options: Any) -> Corpus:
+    """A csv file with these cells ten times over, and a text of its own in each row."""
+    lines = [f'"t {row}",{cell}' for row, cell in enumerate(cells * 10)]
+    path.write_text("\n".join(["text,label", *lines]) + "\n")
+    return load_corpus(files(path, **options))
+
+
+@pytest.mark.parametrize(
+    ("separator", "cells"),
+    [
+        ("comma", ['"a, b c"', '""', "a", "", '" b c,"']),
+        (";", ["a;b c", '""', "a", "", ";b c; "]),
+        ("tab", ["a\tb c", "", "a", "", "b c"]),
+        ("and", ["a and b c", "", "a", "", "b c"]),
+    ],
+)
+def test_words_between_which_something_stands(
+    tmp_path: Path, separator: str, cells: list[str]
+) -> None:
+    corpus = joined(tmp_path / "a.csv", *cells, label_separator=separator)
+    assert corpus.labels == ("a", "b c")
+    counts = Counter(frozenset(some) for some in names_of(corpus, "train"))
+    assert set(counts) == {frozenset("a"), frozenset(["b c"]), frozenset(), frozenset(["a", "b c"])}
+
+
+def test_numbers_between_which_something_stands_are_words(tmp_path: Path) -> None:
+    """Of a split whose rows have one number each, `07` is that of the other one too."""
+    for split, cells in (("train", ['"07,1"', "07", "1"]), ("validation", ["07"]), ("test", ["1"])):
+        lines = [f"{split} {row},{cell}" for row, cell in enumerate(cells)]
+        (tmp_path / f"{split}.csv").write_text("\n".join(["text,label", *lines]))
+    corpus = load_corpus(files(tmp_path, label_separator=","))
+    assert corpus.labels == ("1", "07")
+    assert names_of(corpus, "validation") == [{"07"}]
+    named = load_corpus(files(tmp_path, label_separator=",", label_names={"07": "x", "1": "y"}))
+    assert named.labels == ("x", "y")
+
+
+def test_words_of_fasttext_may_be_several(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("__label__a __label__b one  two\nthree four\n__label__a\n__label__b x\n" * 10)
+    corpus = load_corpus(files(path, format="fasttext", label_separator="space"))
+    pairs = zip(corpus.train["text"], names_of(corpus, "train"), strict=True)
+    assert {(text, tuple(sorted(some))) for text, some in pairs} == {
+        *(("one  two", ("a", "b")), ("three four", ()), ("", ("a",)), ("x", ("b",)))
+    }
+    assert "type data.label_separator=space" in refusal(files(path, format="fasttext"))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"label_separator": ""}, "must be what stands between two labels"),
+        ({"label_separator": " ,"}, "must be what stands between two labels"),
+        ({"label_separator": ",", "label": ["a", "b"]}, "a column for each class"),
+        ({"label_separator": ",", "format": "fasttext"}, "type data.label_separator=space"),
+    ],
+)
+def test_separators_without_sense(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        files(Path("x.csv"), **options)
+
+
+def test_a_separator_that_stands_nowhere_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no text with two labels between which ';' stands"):
+        joined(tmp_path / "a.csv", "a", '"b, a"', label_separator=";")
+    path = write(tmp_path / "lists", train=[["a"], ["b"]])
+    with pytest.raises(DataError, match="not words with data.label_separator between them"):
+        load_corpus(files(path, label_separator=";"))

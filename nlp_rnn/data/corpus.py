@@ -12,6 +12,7 @@ from nlp_rnn.data.label_sets import (
     LabelSets,
     has_label_lists,
     read_class_columns,
+    read_joined_labels,
     read_label_lists,
 )
 from nlp_rnn.data.labels import SplitLabels, order_labels, read_labels
@@ -168,6 +169,17 @@ def _read_labels(
     if isinstance(source.label, tuple):
         return read_class_columns(dataset, source.label, where, renamed)
     names = train.class_names if train else None
+    if source.label_separator is not None:
+        sets = read_joined_labels(
+            dataset, source.label, source.label_separator, where, names, renamed
+        )
+        if train is None and sets.members.sum(axis=1).max() < 2:
+            raise DataError(
+                f"{where} has no text with two labels between which {source.label_separator!r} "
+                f"stands in {source.label!r}.\nName what stands there (data.label_separator), or "
+                "leave it out."
+            )
+        return sets
     lists = has_label_lists(dataset, source.label) if train is None else None
     if lists or isinstance(train, LabelSets):
         return read_label_lists(dataset, source.label, where, names, renamed)

@@ -186,7 +186,7 @@ def _read_file(
         if kind in ("lines", "fasttext"):
             return read_lines(path, plain, kind, wanted, form)
         table = read_delimited(path, plain, kind, wanted, form, notes)
-        for column in label:
+        for column in () if form.several else label:
             table = number_column(table, column)
         return table
     except DataError:

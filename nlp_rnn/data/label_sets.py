@@ -17,6 +17,7 @@ __all__ = [
     "label_array",
     "labels_of",
     "read_class_columns",
+    "read_joined_labels",
     "read_label_lists",
 ]
 
@@ -112,6 +113,50 @@ def read_label_lists(
     members = numpy.zeros((len(sizes), len(found.names)), bool)
     members[owners, found.ids] = True
     return LabelSets(found.names, members, missing, found.class_names)
+
+
+def read_joined_labels(
+    dataset: "Dataset",
+    column: str,
+    separator: str,
+    where: str,
+    class_names: tuple[str, ...] | None = None,
+    renamed: Mapping[str, str] | None = None,
+) -> LabelSets:
+    """Read a column of words like `news, sport`, cut at `separator`; blanks around them go.
+
+    Nothing in a cell, or between two separators, is no label: in csv there is no other way to
+    write that. Raises `DataError` for cells that are neither words nor whole numbers.
+    """
+    import numpy
+    import pyarrow
+    import pyarrow.compute as pc
+
+    values = dataset.select_columns([column]).with_format("arrow")[:].column(column)
+    values, kind = values.combine_chunks(), values.type
+    if pyarrow.types.is_floating(kind) or not (
+        pyarrow.types.is_primitive(kind)
+        or pyarrow.types.is_null(kind)
+        or pyarrow.types.is_string(kind)
+        or pyarrow.types.is_large_string(kind)
+        or pyarrow.types.is_string_view(kind)
+    ):
+        raise DataError(
+            f"{where} has in its column {column!r} values of the kind {kind}, not words with "
+            "data.label_separator between them.\nLeave it out, or name another column."
+        )
+    words = pc.fill_null(values.cast(pyarrow.large_string()), "")
+    parts = pc.split_pattern(words, separator)
+    sizes = pc.list_value_length(parts).to_numpy().astype(numpy.int64)
+    owners = numpy.repeat(numpy.arange(len(sizes)), sizes)
+    flat = pc.utf8_trim_whitespace(pc.list_flatten(parts))
+    said = pc.not_equal(flat, "")
+    labels = pyarrow.chunked_array([flat.filter(said)])
+    owners = owners[said.to_numpy(zero_copy_only=False)]
+    found = read_values(labels, None, column, where, class_names, renamed)
+    members = numpy.zeros((len(sizes), len(found.names)), bool)
+    members[owners, found.ids] = True
+    return LabelSets(found.names, members, numpy.zeros(len(sizes), bool), found.class_names)
 
 
 def read_class_columns(

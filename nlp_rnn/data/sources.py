@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlp_rnn.data.columns import select_columns
-from nlp_rnn.data.file_form import FileForm
+from nlp_rnn.data.file_form import FileForm, delimiter_character
 from nlp_rnn.data.files import read_path
 from nlp_rnn.data.hub import offline, read_hub
 from nlp_rnn.data.mapped import AT_ONCE, forget_pages, mapped_files
@@ -36,9 +36,9 @@ class Source:
     """The splits that were found (`train` always, `validation`, `test`) and the columns to use.
 
     `text` are the columns that make up a text, `label` is the one of the labels, or there is one
-    for each class; `label_names` are names for labels as they were
-    found, and `notes` say what the reading had to decide. `parts` are the rows of the test split
-    that are worth a score of their own.
+    for each class; `label_names` are names for labels as they were found, `label_separator` is
+    what stands between several labels in a cell, and `notes` say what the reading had to decide.
+    `parts` are the rows of the test split that are worth a score of their own.
     """
 
     name: str
@@ -48,6 +48,7 @@ class Source:
     notes: tuple[str, ...] = ()
     label_names: dict[str, str] | None = None
     parts: Mapping[str, range] = field(default_factory=dict)
+    label_separator: str | None = None
 
 
 def read_source(config: DataConfig) -> Source:
@@ -84,7 +85,16 @@ def read_source(config: DataConfig) -> Source:
     if isinstance(names, list):
         names = dict(zip(label, names, strict=True) if several else enumerate(names))
     label_names = {str(label): str(word) for label, word in names.items()} if names else None
-    return Source(name, splits, text, label if several else label[0], tuple(notes), label_names)
+    separator = config.label_separator
+    return Source(
+        name,
+        splits,
+        text,
+        label if several else label[0],
+        tuple(notes),
+        label_names,
+        label_separator=separator and delimiter_character(separator, ""),
+    )
 
 
 def _form(config: FilesConfig) -> FileForm:
@@ -95,6 +105,7 @@ def _form(config: FilesConfig) -> FileForm:
         delimiter=config.delimiter,
         quoting=config.quoting,
         encoding=config.encoding,
+        several=config.label_separator is not None,
     )
 
 
