@@ -158,6 +158,11 @@ def _reading(
             "that long or longer. `windows=True` reads the rest too."
         )
     lines += limits
+    if classifier.config["provenance"].get("class_weight") == "balanced":
+        lines.append(
+            "- Learnt with `trainer.class_weight=balanced`: its probabilities are those of data in "
+            "which all labels are equally frequent, so those of rare labels are too high."
+        )
     lines.append("- The scores hold for texts like the test texts, labelled as they were.")
     if classifier.config["architecture"]["bidirectional"]:
         lines.append("- Reads from both ends, so it answers when a text has ended: no streaming.")

@@ -130,6 +130,7 @@ def provenance(
         "rows": {split: len(getattr(corpus, split)) for split in SPLITS},
         "seed": config.seed,
         "signature": signature(config),
+        "class_weight": config.trainer.class_weight.name,
         "best_epoch": training.best_epoch,
         "validation": training.best_metrics,
         "mlflow_run_id": run_id,
