@@ -6,10 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlp_rnn.classifier.manifest import CARD, GRAPH, INT8_GRAPH, TOKENIZER
+from nlp_rnn.label_card import label_limits, label_scores
 from nlp_rnn.tracking.artifacts import Predictions, read_predictions
+from nlp_rnn.tracking.label_artifacts import read_label_predictions
 from nlp_rnn.tracking.note import wilson_interval
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from nlp_rnn.classifier.predictor import TextClassifier
 
 __all__ = ["write_card"]
@@ -38,13 +43,19 @@ def write_card(
         remarks: sentences on what was done to the data.
         processor: of the machine that the latency was measured on.
     """
-    test = read_predictions(predictions)
+    if classifier.task == "multi_label":
+        several = read_label_predictions(predictions)
+        scores, limits = label_scores(metrics, several, MOST_LABELS), label_limits(several)
+        lengths = several.lengths
+    else:
+        test = read_predictions(predictions)
+        scores, limits, lengths = _scores(metrics, test), _limits(test), test.lengths
     sections = [
         _head(classifier),
         _use(),
         _data(classifier, remarks),
-        _scores(metrics, test),
-        _limits(classifier, metrics, test),
+        scores,
+        _reading(classifier, lengths, limits),
         _speed(folder, metrics, processor),
         _origin(classifier),
     ]
@@ -64,9 +75,10 @@ def _head(classifier: "TextClassifier") -> str:
         network = f"{both} {sizes['cell'].upper()}{layers} with {sizes['hidden_size']} hidden units"
     labels = ", ".join(_code(label) for label in classifier.labels[:10])
     more = f" and {len(classifier.labels) - 10} more" if len(classifier.labels) > 10 else ""
+    any_or_one = "any" if classifier.task == "multi_label" else "one"
     return (
         f"# A text classifier trained on {data}\n\n"
-        f"Gives a text one of {len(classifier.labels)} labels: {labels}{more}.\n\n"
+        f"Gives a text {any_or_one} of {len(classifier.labels)} labels: {labels}{more}.\n\n"
         f"The network is {network}, {sizes['pooling']} pooling, "
         f"{classifier.num_parameters:,} parameters, {sizes['vocab_size']:,} tokens.\n"
     )
@@ -123,25 +135,34 @@ def _scores(metrics: Mapping[str, float], test: Predictions) -> str:
     return text + "\n" + "\n".join(table) + "\n"
 
 
-def _limits(classifier: "TextClassifier", metrics: Mapping[str, float], test: Predictions) -> str:
+def _limits(test: Predictions) -> list[str]:
+    sure = float(test.probabilities.max(axis=1).mean())
+    right = float((test.labels == test.predictions).mean())
+    return [
+        f"- Its probabilities: {sure:.1%} on average for the label it gives, "
+        f"which is right {right:.1%} of the time.",
+        "- Every text gets one of the labels, also one of another kind or language than the data; "
+        "`predict(texts, threshold=…)` leaves out what is less probable.",
+    ]
+
+
+def _reading(
+    classifier: "TextClassifier", lengths: "NDArray[np.int64]", limits: Sequence[str]
+) -> str:
     longest = classifier.config["max_length"]
     lines = []
     if longest is not None:
-        share = float((test.lengths >= longest).mean())
+        share = float((lengths >= longest).mean())
         lines.append(
             f"- Reads the first {longest:,} tokens of a text; {share:.1%} of the test texts were "
             "that long or longer. `windows=True` reads the rest too."
         )
-    sure = float(test.probabilities.max(axis=1).mean())
-    right = float((test.labels == test.predictions).mean())
-    lines.append(
-        f"- Its probabilities: {sure:.1%} on average for the label it gives, "
-        f"which is right {right:.1%} of the time."
-    )
-    lines.append(
-        "- Every text gets one of the labels, also one of another kind or language than the data; "
-        "`predict(texts, threshold=…)` leaves out what is less probable."
-    )
+    lines += limits
+    if classifier.config["provenance"].get("class_weight") == "balanced":
+        lines.append(
+            "- Learnt with `trainer.class_weight=balanced`: its probabilities are those of data in "
+            "which all labels are equally frequent, so those of rare labels are too high."
+        )
     lines.append("- The scores hold for texts like the test texts, labelled as they were.")
     if classifier.config["architecture"]["bidirectional"]:
         lines.append("- Reads from both ends, so it answers when a text has ended: no streaming.")

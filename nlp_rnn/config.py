@@ -16,6 +16,7 @@ __all__ = [
     "PLATEAU_PATIENCE",
     "AverageConfig",
     "Cell",
+    "ClassWeight",
     "GatedConfig",
     "ModelConfig",
     "Monitor",
@@ -38,7 +39,8 @@ Schedule = Enum("Schedule", ["constant", "linear", "cosine", "one_cycle", "plate
 PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.5, 2
 Precision = Enum("Precision", ["auto", "fp32", "bf16"])
 Speed = Enum("Speed", ["none", "quick", "full"])
-Monitor = Enum("Monitor", ["macro_f1", "accuracy", "loss"])
+Monitor = Enum("Monitor", ["auto", "macro_f1", "accuracy", "loss", "micro_f1", "subset_accuracy"])
+ClassWeight = Enum("ClassWeight", ["none", "balanced"])
 
 
 @dataclass
@@ -110,7 +112,11 @@ class OptimizerConfig:
 
 @dataclass
 class TrainerConfig:
-    """How long and on what to train. `max_epochs=null` is chosen from the number of rows."""
+    """How long and on what to train. `max_epochs=null` is chosen from the number of rows.
+
+    `monitor=auto` is macro_f1, or micro_f1 where a text may have several labels;
+    `label_smoothing=null` is 0.1, or there 0. `class_weight=balanced` lets all classes weigh alike.
+    """
 
     batch_size: int = 64
     accumulation: int = 1
@@ -118,8 +124,9 @@ class TrainerConfig:
     max_updates: int | None = None
     max_minutes: float | None = None
     patience: int = 6
-    monitor: Monitor = Monitor.macro_f1
-    label_smoothing: float = 0.1
+    monitor: Monitor = Monitor.auto
+    label_smoothing: float | None = None
+    class_weight: ClassWeight = ClassWeight.none
     prefixes: bool = False
     average_decay: float = 0.0
     log_gradient_norm: bool = False

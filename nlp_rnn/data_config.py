@@ -102,12 +102,17 @@ class ProbeConfig(DataConfig):
 
 @dataclass
 class TableConfig(DataConfig):
-    """Rows with named columns; `text` is one or a list, `label_names` a list or a mapping."""
+    """Rows with named columns; `text` is one or a list, `label_names` a list or a mapping.
+
+    `label` is the column of the labels, or a list with a column of 0 and 1 for each class. With
+    `label_separator` a cell holds any number of labels, and that between them.
+    """
 
     path: str = MISSING
     text: Any = "text"
-    label: str = "label"
+    label: Any = "label"
     label_names: Any = None
+    label_separator: str | None = None
     drop_leaks: bool = False
 
 

@@ -8,6 +8,7 @@ from nlp_rnn.data_config import (
     PROBE_LENGTHS,
     CountedTokenizerConfig,
     DataConfig,
+    FileFormat,
     FilesConfig,
     GivenTokenizerConfig,
     ProbeConfig,
@@ -37,8 +38,11 @@ def check_data(data: DataConfig) -> None:
             raise ConfigError(f"data.fraction must be above 0, at most 1, not {data.fraction}.")
     if isinstance(data, TableConfig):
         without_header = isinstance(data, FilesConfig) and not data.header
-        _check_text(data.text, without_header)
+        _check_columns("text", data.text, without_header)
+        _check_columns("label", data.label, without_header)
         _check_label_names(data.label_names)
+        _check_class_columns(data)
+        _check_separator(data)
     if isinstance(data, FilesConfig):
         _check_form(data)
 
@@ -55,19 +59,56 @@ def check_probe(data: DataConfig, tokenizer: TokenizerConfig) -> None:
             )
 
 
-def _check_text(text: Any, without_header: bool) -> None:
+def _check_columns(key: str, given: Any, without_header: bool) -> None:
     kinds = (str, int) if without_header else (str,)
-    names = text if isinstance(text, list) else [text]
+    names = given if isinstance(given, list) else [given]
     if not names or not all(
         isinstance(name, kinds) and not isinstance(name, bool) and name for name in names
     ):
+        example = "title or 'data.text=[title,body]'"
+        if key == "label":
+            example = "stars or, a column of 0 and 1 for each class, 'data.label=[rude,spam]'"
         raise ConfigError(
-            f"data.text must be a column or a list of columns, not {text!r}. "
-            "Type data.text=title or 'data.text=[title,body]'"
+            f"data.{key} must be a column or a list of columns, not {given!r}. "
+            f"Type data.{key}={example}"
             + (", or their numbers, from 1." if without_header else ".")
         )
     if len(set(map(str, names))) < len(names):
-        raise ConfigError(f"data.text names a column twice: {', '.join(map(str, names))}.")
+        raise ConfigError(f"data.{key} names a column twice: {', '.join(map(str, names))}.")
+
+
+def _check_class_columns(data: TableConfig) -> None:
+    names = data.label_names
+    if not isinstance(data.label, list) or names is None:
+        return
+    columns = [str(column) for column in data.label]
+    named = columns if isinstance(names, list) else [str(column) for column in names]
+    words = names if isinstance(names, list) else list(names.values())
+    if len(words) != len(columns) or set(named) != set(columns) or len(set(words)) < len(words):
+        raise ConfigError(
+            f"data.label has the columns {', '.join(columns)}: data.label_names must give each of "
+            f"them a name of its own, not {names!r}."
+        )
+
+
+def _check_separator(data: TableConfig) -> None:
+    word = data.label_separator
+    if word is None:
+        return
+    if isinstance(data.label, list):
+        raise ConfigError(
+            "data.label_separator stands between labels in one column; data.label names a column "
+            "for each class. Leave one of them out."
+        )
+    if not word or (word.strip() != word and word.strip()):
+        raise ConfigError(
+            f"data.label_separator must be what stands between two labels, or one of "
+            f"{', '.join(DELIMITERS)}, not {word!r}. Blanks around a label mean nothing."
+        )
+    if isinstance(data, FilesConfig) and data.format is FileFormat.fasttext and word != "space":
+        raise ConfigError(
+            f"The labels of a fasttext file are words: type data.label_separator=space, not {word}."
+        )
 
 
 def _check_label_names(names: Any) -> None:

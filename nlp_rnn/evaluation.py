@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -44,11 +44,17 @@ def evaluate(
     Beside what `answer_splits` writes, the model card goes into the classifier's own folder.
     """
     from nlp_rnn.card import write_card
+    from nlp_rnn.label_evaluation import answer_label_splits
     from nlp_rnn.tracking.machine import machine_tags
 
-    metrics, predictions = answer_splits(classifier, corpus, folder, run)
+    predictions: NDArray[Any]
+    if corpus.task == "multi_label":
+        metrics, predictions = answer_label_splits(classifier, corpus, folder, run)
+    else:
+        metrics, predictions = answer_splits(classifier, corpus, folder, run)
     texts = list(corpus.test[:INT8_TEXTS]["text"])
-    if not classifier.config["architecture"]["bidirectional"]:
+    one_direction = not classifier.config["architecture"]["bidirectional"]
+    if one_direction and corpus.task == "single_label":
         metrics |= _earliness(classifier, corpus.validation, folder, run)
     metrics |= _int8_agreement(classifier, texts, predictions[:INT8_TEXTS])
     metrics |= answer_latency(classifier, texts[:LATENCY_TEXTS])
@@ -160,11 +166,15 @@ def part_accuracies(corpus: "Corpus", predictions: "NDArray[np.int64]") -> dict[
 
 
 def _int8_agreement(
-    classifier: "TextClassifier", texts: list[str], predictions: "NDArray[np.int64]"
+    classifier: "TextClassifier", texts: list[str], predictions: "NDArray[Any]"
 ) -> dict[str, float]:
-    """The share of `texts` that the network in 8 bits gives the same label, where it is kept."""
+    """The share of `texts` that the network in 8 bits gives the same labels, where it is kept."""
     if INT8_GRAPH not in classifier.config["files"]:
         return {}
     small = type(classifier).load(classifier.location, runtime="int8")
-    same = small.predict_proba(texts).argmax(1) == predictions
+    probabilities = small.predict_proba(texts)
+    if classifier.thresholds is None:
+        same = probabilities.argmax(1) == predictions
+    else:
+        same = ((probabilities >= classifier.thresholds) == predictions).all(axis=1)
     return {"int8/agreement": float(same.mean()), "int8/texts": float(len(texts))}

@@ -75,7 +75,7 @@ def check(config: RunConfig) -> None:
             bound = f"at least {low}" if high is None else f"between {low} and {high}"
             raise ConfigError(f"{key} must be {bound}, not {value}.")
     for key in FRACTIONS:
-        if key in flat and not 0 <= flat[key] < 1:
+        if flat.get(key) is not None and not 0 <= flat[key] < 1:
             raise ConfigError(f"{key} must be at least 0 and below 1, not {flat[key]}.")
     for key in POSITIVE:
         if flat[key] is not None and not 0 < flat[key] < float("inf"):

@@ -84,6 +84,7 @@ def train(
     check_processes(config)
     make_paths_absolute(config)
     from nlp_rnn.data.corpus import load_corpus
+    from nlp_rnn.data.label_sets import labels_of
     from nlp_rnn.data.vector_files import find_vectors
     from nlp_rnn.tracking.store import (
         experiment_name,
@@ -92,6 +93,7 @@ def train(
         resolve_uri,
     )
     from nlp_rnn.training.device import choose_device, choose_precision
+    from nlp_rnn.training.objective import check_task
     from nlp_rnn.training.processes import Processes, local_count
 
     first = Processes(0, config.trainer.processes, 0, local_count(config.trainer.processes))
@@ -104,6 +106,7 @@ def train(
     with announced(f"Reading {config.data.name}"):
         corpus = load_corpus(config.data)
     print_corpus(corpus)
+    check_task(config.trainer, labels_of(corpus.train), len(corpus.labels))
     prepare_store(uri)
     experiment_id = obtain_experiment(uri, experiment_name(config.tracking.experiment))
     folder.mkdir(parents=True, exist_ok=True)
@@ -201,6 +204,7 @@ def _run(
             state={name: tensor.cpu().numpy() for name, tensor in network.state_dict().items()},
             tokenizer_json=tokens.tokenizer_json,
             labels=corpus.labels,
+            thresholds=training.thresholds or None,
             provenance=provenance(config, corpus, training, run.run_id),
         )
         with announced("Reading the test split"):
@@ -225,6 +229,7 @@ def _train_network(
 ) -> "tuple[TextNetwork, TrainingResult]":
     from nlp_rnn.model.network import make_network
     from nlp_rnn.model.vectors import set_vectors
+    from nlp_rnn.training.objective import Objective
     from nlp_rnn.training.progress import TrainingProgress
     from nlp_rnn.training.range_test import try_learning_rates
     from nlp_rnn.training.trainer import Trainer
@@ -235,7 +240,7 @@ def _train_network(
         set_vectors(network.embedding, tokens.vectors.matrix, tokens.vectors.covered)
     with (
         processes_of(config) as processes,
-        TrainingProgress(config.trainer.monitor.name) as progress,
+        TrainingProgress(Objective(config.trainer, tokens.train.labels).monitor) as progress,
     ):
         tell_workers(config, tokens, labels, checkpoint, processes)
 

@@ -64,6 +64,7 @@ def run_tags(config: RunConfig, corpus: "Corpus", folder: Path) -> dict[str, str
         "signature": signature(config),
         "cell": config.model.cell.name,
         "data": corpus.name,
+        "task": corpus.task,
         "run_folder": str(folder),
     }
 
@@ -146,6 +147,7 @@ def provenance(
         "rows": {split: len(getattr(corpus, split)) for split in SPLITS},
         "seed": config.seed,
         "signature": signature(config),
+        "class_weight": config.trainer.class_weight.name,
         "best_epoch": training.best_epoch,
         "validation": training.best_metrics,
         "mlflow_run_id": run_id,

@@ -204,7 +204,7 @@ def test_no_classifier_folder(tmp_path: Path, folder: Path) -> None:
 
 
 def test_newer_format_says_what_to_install(folder: Path) -> None:
-    rewrite(folder, format_version=2, versions={"nlp_rnn": "3.1.0"}, surprise=[1])
+    rewrite(folder, format_version=3, versions={"nlp_rnn": "3.1.0"}, surprise=[1])
     assert "Install nlp_rnn 3.1.0 or newer" in refusal(folder)
     rewrite(folder, versions=None)
     assert "Install nlp_rnn" in refusal(folder)

@@ -111,6 +111,13 @@ def test_the_python_of_the_card_gives_what_was_logged(tmp_path: Path) -> None:
     np.testing.assert_allclose(found, logged.probabilities, rtol=0, atol=1e-6)
 
 
+def test_balanced_weights_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = "those of rare labels are too high"
+    assert words not in (carded(tmp_path / "one") / "README.md").read_text()
+    monkeypatch.setitem(ORIGIN, "class_weight", "balanced")
+    assert words in (carded(tmp_path / "two") / "README.md").read_text()
+
+
 def test_a_changed_card_changes_nothing(tmp_path: Path) -> None:
     folder = carded(tmp_path / "c")
     expected = nlp_rnn.load(folder).predict_proba(["w2"])

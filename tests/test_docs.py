@@ -35,6 +35,10 @@ def here(tmp_path: Path, store_uri: str, monkeypatch: pytest.MonkeyPatch) -> Pat
     reviews = [("Warm, quick and on time.", 5), ("Cold and late, never again.", 1)]
     frame = pd.DataFrame(reviews * 30, columns=["review", "stars"])
     frame.to_csv("reviews.csv", index=False)
+    talk = [("The team scored.", ["sport"]), ("A bank lost.", ["money"]), ("Rain.", [])]
+    talk.append(("The team bought a bank.", ["sport", "money"]))
+    frame = pd.DataFrame(talk * 20, columns=["text", "tags"])
+    frame.to_json("talk.jsonl", orient="records", lines=True)
     (tmp_path / "mine" / "model").mkdir(parents=True)
     tiny = re.search(r"```yaml\n(.*?)```", (ROOT / "docs" / "training.md").read_text(), re.DOTALL)
     assert tiny is not None

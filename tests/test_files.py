@@ -10,7 +10,7 @@ from nlp_rnn.data.files import read_path
 from nlp_rnn.errors import DataError
 
 ROWS = {"text": ["good film", "bad film", "fine"], "label": ["pos", "neg", "pos"]}
-WANTED = (["text"], "label")
+WANTED = (["text"], ["label"])
 
 
 @pytest.fixture(autouse=True)

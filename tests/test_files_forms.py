@@ -331,6 +331,13 @@ def test_options_without_sense(options):
             2,
         ),
         ("sms_spam_head.tsv", "data.format=lines", 1382, 2),
+        (
+            "goemotions_dev_head.tsv",
+            "data.header=false data.text=1 data.label=2 data.label_separator=comma",
+            1472,
+            28,
+        ),
+        ("nlupp_banking_fold0.json", "data.label=intents", 96, 47),
     ],
 )
 def test_real_awkward_files(name, options, rows, labels):

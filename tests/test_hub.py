@@ -191,13 +191,14 @@ def test_a_set_without_a_test_split_says_so_itself(hub):
         ),
         ("yelp_polarity", {"text": "string", "label": "int64"}, ("train", "test")),
         ("sms_spam", {"sms": "string", "label": "int64"}, ("train",)),
+        ("go_emotions", {"text": "string", "labels": "list"}, ("train", "validation", "test")),
     ],
 )
 def test_presets_fit_the_columns_and_splits_of_their_sets(hub, name, columns, given):
     from nlp_rnn.data.sources import read_source
     from tests.composing import compose
 
-    values = {"string": ["a", "b"], "int64": [0, 1]}
+    values = {"string": ["a", "b"], "int64": [0, 1], "list": [[0, 1], [2]]}
     rows = datasets.Dataset.from_dict({name: values[kind] for name, kind in columns.items()})
     calls = []
 

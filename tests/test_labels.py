@@ -4,7 +4,7 @@ import pyarrow
 import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
 
-from nlp_rnn.data.labels import SplitLabels, order_labels, read_labels
+from nlp_rnn.data.labels import order_labels, read_labels
 from nlp_rnn.errors import DataError
 
 
@@ -73,10 +73,6 @@ def test_what_is_no_label(values, feature, words):
     assert len(str(caught.value).splitlines()) == 2
 
 
-def labels(class_names=None) -> dict[str, SplitLabels]:
-    return {"train": SplitLabels((), pyarrow.array([]), class_names)}
-
-
 @pytest.mark.parametrize(
     ("class_names", "names", "expected"),
     [
@@ -88,14 +84,14 @@ def labels(class_names=None) -> dict[str, SplitLabels]:
 )
 def test_order(class_names, names, expected):
     notes: list[str] = []
-    assert order_labels(labels(class_names), {"train": dict.fromkeys(names, 1)}, notes) == expected
+    assert order_labels(class_names or (), {"train": dict.fromkeys(names, 1)}, notes) == expected
     assert notes == []
 
 
 def test_labels_that_train_lacks_come_last_and_are_told():
     notes: list[str] = []
     counts = {"train": {"b": 2, "d": 1}, "validation": {"c": 3}, "test": {"a": 1, "c": 4, "b": 9}}
-    order = order_labels(labels(("a", "b", "x", "d")), counts, notes)
+    order = order_labels(("a", "b", "x", "d"), counts, notes)
     assert order == ("b", "d", "a", "c")
     assert notes == [
         "label names without any row, left out: x",
@@ -107,4 +103,4 @@ def test_labels_that_train_lacks_come_last_and_are_told():
 
 def test_a_single_class():
     with pytest.raises(DataError, match="single class, 'a'"):
-        order_labels(labels(), {"train": {"a": 5}, "test": {"b": 1}}, [])
+        order_labels((), {"train": {"a": 5}, "test": {"b": 1}}, [])

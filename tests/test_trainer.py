@@ -98,7 +98,7 @@ def test_it_stops_when_validation_no_longer_improves() -> None:
 
 
 def test_the_monitor_decides_which_epoch_is_best() -> None:
-    for monitor in Monitor:
+    for monitor in (Monitor.macro_f1, Monitor.accuracy, Monitor.loss):
         epochs: list[EpochEnd] = []
         one = trainer(on_epoch=epochs.append, monitor=monitor, max_epochs=6, patience=6)
         result = one.fit(TRAIN, VALIDATION)

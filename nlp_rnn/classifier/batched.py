@@ -23,14 +23,17 @@ BATCH_TOKENS = 16_384
 class BatchedNetwork:
     """A runtime that takes any number of texts; safe to share between threads."""
 
-    def __init__(self, run: Runtime, threads: int) -> None:
-        """Answer up to `threads` batches at the same time."""
+    def __init__(self, run: Runtime, threads: int, softmax: bool = True) -> None:
+        """Answer up to `threads` batches at the same time; `run` gives logits if `softmax`."""
         self.threads = threads
+        self._softmax = softmax
         self._run = run
 
     def probabilities(self, ids: list[list[int]]) -> NDArray[np.float32]:
         """Probabilities (n, C) of the token ids of n texts in their order; none is empty."""
-        logits = self._logits(ids)
+        logits = self._answers(ids)
+        if not self._softmax:
+            return logits
         # the largest becomes exp(0) = 1, so that nothing overflows
         largest = logits.max(axis=1, keepdims=True)
         weights: NDArray[np.float64] = np.exp(logits - largest, dtype=np.float64)
@@ -55,7 +58,7 @@ class BatchedNetwork:
         shares /= np.add.reduceat(lengths, starts)[:, None]
         return shares.astype(np.float32)
 
-    def _logits(self, ids: list[list[int]]) -> NDArray[np.float32]:
+    def _answers(self, ids: list[list[int]]) -> NDArray[np.float32]:
         if len(ids) == 1:
             return self._batch(ids)
         order = list(batches([len(tokens) for tokens in ids]))
@@ -71,7 +74,7 @@ class BatchedNetwork:
         return logits
 
     def _batch(self, ids: list[list[int]]) -> NDArray[np.float32]:
-        """Logits (B, C) of one batch of token ids."""
+        """What the runtime answers, (B, C), to one batch of token ids."""
         if len(ids) == 1:
             return self._run(np.array(ids, dtype=np.int64), np.array([len(ids[0])]))
         lengths = np.array([len(tokens) for tokens in ids], dtype=np.int64)

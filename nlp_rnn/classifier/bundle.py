@@ -22,9 +22,9 @@ from nlp_rnn.classifier.manifest import (
     CARD,
     CONFIG,
     FORMAT,
-    FORMAT_VERSION,
     GRAPH,
     INT8_GRAPH,
+    TASKS,
     TOKENIZER,
     WEIGHTS,
     checksum,
@@ -55,7 +55,8 @@ class Bundle:
     """A classifier folder that was read and found sound.
 
     `labels` are in the order of the logits; `graph` is the ONNX model, serialized, and
-    `weights` the parameters as in `model.safetensors`.
+    `weights` the parameters as in `model.safetensors`. With `thresholds`, one a label, a text may
+    have several labels, and the graph gives probabilities.
     """
 
     folder: Path
@@ -65,6 +66,7 @@ class Bundle:
     tokenizer: "Tokenizer"
     graph: bytes
     weights: bytes
+    thresholds: list[float] | None = None
 
 
 def save_classifier(
@@ -75,6 +77,7 @@ def save_classifier(
     tokenizer_json: str,
     labels: Sequence[str],
     provenance: Mapping[str, Any],
+    thresholds: Sequence[float] | None = None,
 ) -> None:
     """Write a classifier folder, whole or not at all; an earlier classifier there is replaced.
 
@@ -85,6 +88,7 @@ def save_classifier(
         tokenizer_json: the tokenizer, truncation included.
         labels: names of the classes in the order of the logits.
         provenance: what it was trained on and how: JSON values, finite numbers.
+        thresholds: where a text may have several labels, the probability from which it has each.
 
     Raises:
         ClassifierError: `folder` holds something else than a classifier, the parameters are not
@@ -95,21 +99,25 @@ def save_classifier(
 
     folder = Path(folder).resolve()
     _check_target(folder)
-    files = {
-        TOKENIZER: tokenizer_json.encode(),
-        WEIGHTS: pack_weights(architecture, state),
-        GRAPH: build_graph(architecture, state).SerializeToString(deterministic=True),
-    }
-    small = build_graph(architecture, state, int8=True).SerializeToString(deterministic=True)
+    several = thresholds is not None
+    task = "multi_label" if several else "single_label"
+    files = {TOKENIZER: tokenizer_json.encode(), WEIGHTS: pack_weights(architecture, state)}
+    graph = build_graph(architecture, state, multi_label=several)
+    files[GRAPH] = graph.SerializeToString(deterministic=True)
+    graph = build_graph(architecture, state, int8=True, multi_label=several)
+    small = graph.SerializeToString(deterministic=True)
     if len(small) < WORTH_INT8 * len(files[GRAPH]):
         files[INT8_GRAPH] = small
     truncation = json.loads(tokenizer_json)["truncation"]
     described = {
         "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "task": "single_label",
+        "format_version": TASKS[task],
+        "task": task,
         "id2label": {str(index): label for index, label in enumerate(labels)},
         "max_length": truncation["max_length"] if truncation else None,
+        **(
+            {"thresholds": [float(value) for value in thresholds]} if thresholds is not None else {}
+        ),
         "architecture": dataclasses.asdict(architecture),
         "files": {
             name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
@@ -192,7 +200,7 @@ def read_bundle(folder: Path, runtime: str = "onnx") -> Bundle:
     """
     folder = Path(folder)
     config = read_config(folder)
-    architecture, labels, max_length = read_description(folder, config)
+    architecture, labels, max_length, thresholds = read_description(folder, config)
     weights = read_file(folder, WEIGHTS, config)
     check_weights(weights, architecture)
     graph = _graph(folder, INT8_GRAPH if runtime == "int8" else GRAPH, config)
@@ -208,7 +216,7 @@ def read_bundle(folder: Path, runtime: str = "onnx") -> Bundle:
             f"reads {architecture.vocab_size} and {max_length}: they come from two trainings.\n"
             f"{AGAIN}"
         )
-    return Bundle(folder, config, architecture, labels, tokenizer, graph, weights)
+    return Bundle(folder, config, architecture, labels, tokenizer, graph, weights, thresholds)
 
 
 def _graph(folder: Path, name: str, config: Mapping[str, Any]) -> bytes:

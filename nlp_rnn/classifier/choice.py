@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from nlp_rnn.errors import ClassifierError
 
-__all__ = ["Answer", "check_choice", "choose"]
+__all__ = ["Answer", "check_choice", "choose", "reached"]
 
-Answer = str | None | list[tuple[str, float]]
+Answer = str | None | list[str] | list[tuple[str, float]]
 
 
 def check_choice(top_k: Any, threshold: Any, num_labels: int) -> None:
@@ -36,8 +36,15 @@ def choose(
     labels: list[str],
     top_k: int | None,
     threshold: float | None,
+    thresholds: NDArray[np.float64] | None = None,
 ) -> Answer:
-    """The answer that `probabilities` (C,) of `labels` give; see `TextClassifier.predict`."""
+    """The answer that `probabilities` (C,) of `labels` give; see `TextClassifier.predict`.
+
+    With `thresholds` (C,) a text may have several labels: those that reach theirs, or `threshold`.
+    """
+    if top_k is None and thresholds is not None:
+        limits = thresholds if threshold is None else threshold
+        return [labels[index] for index in reached(probabilities, limits)]
     if top_k is None:
         best = int(probabilities.argmax())
         certain = threshold is None or probabilities[best] >= threshold
@@ -48,3 +55,11 @@ def choose(
         for index in order
         if threshold is None or probabilities[index] >= threshold
     ]
+
+
+def reached(
+    probabilities: NDArray[np.float32], thresholds: NDArray[np.float64] | float
+) -> NDArray[np.int64]:
+    """The places of `probabilities` (C,) that reach `thresholds`, int64, the highest first."""
+    order: NDArray[np.int64] = np.argsort(-probabilities, kind="stable")
+    return order[(probabilities >= thresholds)[order]]

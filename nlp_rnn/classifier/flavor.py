@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from nlp_rnn.classifier.manifest import read_config
+
 __all__ = ["log_classifier"]
 
 # What answering needs; pandas comes with mlflow.
@@ -14,7 +16,8 @@ def log_classifier(folder: Path, *, name: str = "classifier", example: Sequence[
     """Log a classifier folder as a pyfunc model of the active MLflow run; return the model's URI.
 
     The model takes a list of str, an array, a series, `{"text": [...]}` or a table with the
-    column `text`, and gives a table with the columns `label` and `score`; with the parameters
+    column `text`, and gives a table with the columns `label` and `score`, or, where a text
+    may have several labels, `labels` and `scores`, which are lists; with the parameters
     `top_k` and `probabilities` more of them. It holds the folder,
     this package's source and no pickle. `runs:/RUN/NAME` finds it as well as the URI.
 
@@ -26,13 +29,19 @@ def log_classifier(folder: Path, *, name: str = "classifier", example: Sequence[
     import mlflow
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+    from mlflow.types.schema import Array, DataType
+
+    outputs = [ColSpec("string", "label"), ColSpec("float", "score")]
+    if read_config(folder)["task"] == "multi_label":
+        lists = {"labels": Array(DataType.string), "scores": Array(DataType.double)}
+        outputs = [ColSpec(kind, name) for name, kind in lists.items()]
 
     # No inputs: MLflow then passes on what was sent as it is. With a named column it would refuse
     # a list; with a string column its server would turn null into the text "None"; with a column
     # of any type its server could not read csv. The model itself checks, and says what is wrong;
     # only a number in a JSON list of texts has become text before it can see it.
     signature = ModelSignature(
-        outputs=Schema([ColSpec("string", "label"), ColSpec("float", "score")]),
+        outputs=Schema(outputs),
         params=ParamSchema(
             [ParamSpec("top_k", "long", 0), ParamSpec("probabilities", "boolean", False)]
         ),

@@ -23,6 +23,7 @@ __all__ = [
     "GRAPH",
     "INT8_GRAPH",
     "LARGEST",
+    "TASKS",
     "TOKENIZER",
     "WEIGHTS",
     "checksum",
@@ -34,7 +35,7 @@ __all__ = [
 ]
 
 FORMAT = "nlp_rnn.classifier"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
@@ -42,6 +43,9 @@ WEIGHTS = "model.safetensors"
 GRAPH = "model.onnx"
 INT8_GRAPH = "model.int8.onnx"
 CARD = "README.md"
+
+TASKS = {"single_label": 1, "multi_label": 2}
+"""Tasks, and the first format that has each: a classifier is written in the oldest that has its."""
 
 LARGEST = {
     CONFIG: 1 << 24,
@@ -133,17 +137,20 @@ def is_classifier(folder: Path) -> bool:
 
 def read_description(
     folder: Path, config: Mapping[str, Any]
-) -> tuple[Architecture, list[str], int | None]:
-    """The network's sizes, the labels and `max_length` in `config`, types and ranges checked.
+) -> tuple[Architecture, list[str], int | None, list[float] | None]:
+    """The network's sizes, the labels, `max_length` and thresholds, types and ranges checked.
+
+    There are thresholds, one a label, where the task is `multi_label`.
 
     Raises:
         ClassifierError: `config` is of no network that this version of the format has.
     """
     try:
-        if config["format_version"] != FORMAT_VERSION:
-            raise ValueError(f"format {config['format_version']!r} never was")
-        if config["task"] != "single_label":
-            raise ValueError(f"task is {config['task']!r}")
+        version, task = config["format_version"], config["task"]
+        if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
+            raise ValueError(f"format {version!r} never was")
+        if task not in TASKS or version < TASKS[task]:
+            raise ValueError(f"task is {task!r}")
         architecture = _architecture(config["architecture"])
         id2label = config["id2label"]
         if len(id2label) != architecture.num_labels:
@@ -158,11 +165,17 @@ def read_description(
         max_length = config["max_length"]
         if max_length is not None and type(max_length) is not int:
             raise TypeError(f"max_length is {max_length!r}")
+        thresholds: Any = config["thresholds"] if task == "multi_label" else None
+        if task == "multi_label" and (
+            len(thresholds) != len(labels)
+            or not all(type(value) is float and 0 < value <= 1 for value in thresholds)
+        ):
+            raise ValueError("its thresholds are not a probability for each label")
     except (KeyError, TypeError, ValueError) as error:
         raise ClassifierError(
             f"{folder / CONFIG} does not describe a classifier ({error}).\n{AGAIN}"
         ) from error
-    return architecture, labels, max_length
+    return architecture, labels, max_length, thresholds
 
 
 def _architecture(sizes: Mapping[str, Any]) -> Architecture:

@@ -82,12 +82,16 @@ def quantize(matrix: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.
 
 
 def build_graph(
-    architecture: Architecture, state: Mapping[str, NDArray[np.float32]], int8: bool = False
+    architecture: Architecture,
+    state: Mapping[str, NDArray[np.float32]],
+    int8: bool = False,
+    multi_label: bool = False,
 ) -> ModelProto:
     """Build the graph of a network, its parameters inside.
 
     Inputs `input_ids` int64 (batch, time) and `lengths` int64 (batch,), each at least 1;
-    output `logits` float32 (batch, num_labels). Any token id may stand beyond a text's length.
+    output `logits` float32 (batch, num_labels), or their sigmoid, `probabilities`. Any token
+    id may stand beyond a text's length.
 
     Promise: the logits equal torch's within 1e-5, and what lies beyond a length changes none.
 
@@ -95,6 +99,7 @@ def build_graph(
         architecture: the sizes.
         state: the network's parameters by torch's names, float32.
         int8: store every matrix in 8 bits; the promise then holds for the rounded matrices.
+        multi_label: end in a sigmoid.
     """
     graph = _Graph(int8)
     graph.node("Transpose", ["input_ids"], "tokens", perm=[1, 0])  # (T, B)
@@ -104,7 +109,9 @@ def build_graph(
     pooled = steps if architecture.pooling == "last" else _pool(graph, architecture, state, steps)
     weight = graph.matrix("head_weight", state["head.weight"])
     bias = graph.constant("head_bias", state["head.bias"])
-    graph.node("Gemm", [pooled, weight, bias], "logits", transB=1)
+    output = graph.node("Gemm", [pooled, weight, bias], "logits", transB=1)
+    if multi_label:
+        output = graph.node("Sigmoid", [output], "probabilities")
 
     integer, real = TensorProto.INT64, TensorProto.FLOAT
     model = helper.make_model(
@@ -115,7 +122,7 @@ def build_graph(
                 helper.make_tensor_value_info("input_ids", integer, ["batch", "time"]),
                 helper.make_tensor_value_info("lengths", integer, ["batch"]),
             ],
-            [helper.make_tensor_value_info("logits", real, ["batch", architecture.num_labels])],
+            [helper.make_tensor_value_info(output, real, ["batch", architecture.num_labels])],
             graph.constants,
         ),
         producer_name="nlp_rnn",

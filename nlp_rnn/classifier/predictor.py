@@ -16,7 +16,7 @@ from nlp_rnn.classifier.runtime import RUNTIMES, start
 from nlp_rnn.classifier.step import StepNetwork
 from nlp_rnn.classifier.stream import Reader, TextStream
 from nlp_rnn.classifier.stream_pool import StreamPool
-from nlp_rnn.classifier.texts import chunks, strings
+from nlp_rnn.classifier.texts import chunks, label_lists, strings
 from nlp_rnn.classifier.weights import unpack_weights
 from nlp_rnn.classifier.word_cache import WordCache
 from nlp_rnn.data.tokenizer import encode
@@ -40,6 +40,8 @@ class TextClassifier:
         self.config: dict[str, Any] = bundle.config
         self.labels: list[str] = bundle.labels
         self.classes_: NDArray[np.str_] = np.array(bundle.labels, dtype=np.str_)
+        self.task: str = "single_label" if bundle.thresholds is None else "multi_label"
+        self.thresholds = None if bundle.thresholds is None else np.array(bundle.thresholds)
         self.num_parameters: int = bundle.architecture.parameter_counts()["total"]
         self.runtime = runtime
         self.location = os.path.abspath(bundle.folder)
@@ -47,7 +49,9 @@ class TextClassifier:
         self._tokenizer = bundle.tokenizer
         self._words = WordCache(bundle.tokenizer)
         self._given_threads = threads
-        self._network = BatchedNetwork(start(bundle, runtime), usable_threads(threads))
+        self._network = BatchedNetwork(
+            start(bundle, runtime), usable_threads(threads), softmax=self.thresholds is None
+        )
         # a stream reads in one direction, and needs the parameters
         self._weights = b"" if bundle.architecture.bidirectional else bundle.weights
 
@@ -99,14 +103,16 @@ class TextClassifier:
         threshold: float | None = None,
         windows: bool = False,
     ) -> list[Any]:
-        """The most probable label of each text.
+        """The most probable label of each text; where it may have several, the list of them.
 
         Args:
             texts: any iterable of `str`.
             top_k: answer each text with its `top_k` most probable labels instead, as a list of
                 (label, probability), the most probable first.
             threshold: a label less probable than this is none: the answer is None, or with
-                `top_k` the label is left out.
+                `top_k` the label is left out. Where a text may have several labels, it has those
+                that reach it; without it, those that reach `thresholds`, each its own. The most
+                probable is the first.
             windows: as for `predict_proba`.
 
         Raises:
@@ -126,10 +132,12 @@ class TextClassifier:
         """As `predict`, an answer at a time: for more texts than fit into memory."""
         check_choice(top_k, threshold, len(self.labels))
         rows = self.predict_proba_iter(texts, windows=windows)
-        return (choose(row, self.labels, top_k, threshold) for row in rows)
+        return (choose(row, self.labels, top_k, threshold, self.thresholds) for row in rows)
 
     def predict_proba(self, texts: Iterable[str], *, windows: bool = False) -> NDArray[np.float32]:
-        """Probabilities float32 (n, C) of n texts; columns as in `classes_`, each row sums to 1.
+        """Probabilities float32 (n, C) of n texts; columns as in `classes_`.
+
+        Each row sums to 1, unless a text may have several labels.
 
         Args:
             texts: any iterable of `str`.
@@ -160,10 +168,15 @@ class TextClassifier:
             state: what `TextStream.to_json` gave, to go on there.
 
         Raises:
-            ClassifierError: the network reads from both ends; `threshold` is no probability;
-                `state` is not that of a stream of this classifier.
+            ClassifierError: the network reads from both ends; `threshold` is no probability, or
+                a text may have several labels; `state` is not that of a stream of this classifier.
         """
         check_choice(None, threshold, len(self.labels))
+        if threshold is not None and self.thresholds is not None:
+            raise ClassifierError(
+                "A text may have several labels here, so that one of them does not end the "
+                "reading.\nLeave threshold out, and look at the stream's probabilities."
+            )
         stream = TextStream(self._reader, threshold)
         if state is not None:
             stream.restore(state)
@@ -177,21 +190,27 @@ class TextClassifier:
         """
         return StreamPool(self._reader)
 
-    def score(self, texts: Iterable[str], labels: Iterable[str]) -> float:
+    def score(self, texts: Iterable[str], labels: Iterable[Any]) -> float:
         """Accuracy of `predict(texts)` against the true `labels`, between 0 and 1.
+
+        Where a text may have several labels, each of `labels` is a list of them, and the score is
+        the share of texts whose labels are all right, as in scikit-learn.
 
         Raises:
             ClassifierError: as `predict`; no text; not one label a text.
         """
-        truth = list(strings(labels, "labels"))
-        predicted = self.predict(texts)
+        several = self.thresholds is not None
+        truth: list[Any] = list(label_lists(labels) if several else strings(labels, "labels"))
+        predicted: list[Any] = self.predict(texts)
         if not predicted or len(predicted) != len(truth):
             raise ClassifierError(
                 f"score needs one label a text and at least one text; found {len(predicted)} "
                 f"texts and {len(truth)} labels."
             )
-        right = [a == b for a, b in zip(predicted, truth, strict=True)]
-        return sum(right) / len(right)
+        if several:
+            predicted = [set(some) for some in predicted]
+        right = sum(a == b for a, b in zip(predicted, truth, strict=True))
+        return float(right / len(predicted))
 
     def token_counts(self, texts: Iterable[str]) -> NDArray[np.int64]:
         """Tokens of each text that the network reads, int64 (n,): at least 1, at most max_length.
@@ -240,8 +259,11 @@ class TextClassifier:
                 "This classifier reads texts from both ends, so it has no answer before a text "
                 "ends.\nTrain one that has: nlp-rnn train experiment=streaming"
             )
-        network = StepNetwork(self._architecture, unpack_weights(self._weights))
-        return Reader(network, self._uncut_tokenizer, self.labels, self.config["checksum"])
+        several = self.thresholds is not None
+        network = StepNetwork(self._architecture, unpack_weights(self._weights), several)
+        return Reader(
+            network, self._uncut_tokenizer, self.labels, self.config["checksum"], self.thresholds
+        )
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         """For another process: where to load it from, and what must be there."""
@@ -257,10 +279,11 @@ class TextClassifier:
             layers = f"{sizes.num_layers} × {sizes.hidden_size}"
             network = f"{both}{sizes.cell.upper()} {layers}"
         more = ", …" if len(self.labels) > 5 else ""
+        several = "any of " if self.thresholds is not None else ""
         return (
             f"<TextClassifier: {network}, {sizes.pooling} pooling, "
             f"{self.num_parameters:,} parameters, {sizes.vocab_size:,} tokens, "
-            f"{len(self.labels)} labels ({', '.join(self.labels[:5])}{more})>"
+            f"{several}{len(self.labels)} labels ({', '.join(self.labels[:5])}{more})>"
         )
 
 

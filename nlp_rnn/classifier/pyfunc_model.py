@@ -24,7 +24,8 @@ class ClassifierModel(PythonModel):  # type: ignore[misc]
     """Answers with one row a text: `label` and `score`, the probability of that label.
 
     With the parameter `top_k` also `labels` and `scores`, lists of the most probable; with
-    `probabilities` also a column of that name, the probability of every label.
+    `probabilities` also a column of that name, the probability of every label. Where a text may
+    have several labels, a row has `labels` and `scores` only: those that it has, or `top_k`.
     """
 
     def load_context(self, context: PythonModelContext) -> None:
@@ -54,11 +55,18 @@ class ClassifierModel(PythonModel):  # type: ignore[misc]
         top_k = _top_k(params.get("top_k", 0), len(labels))
         probabilities = self.classifier.predict_proba(texts)
         order = np.argsort(-probabilities, axis=1, kind="stable")
-        best = order[:, 0]
-        answers: dict[str, Any] = {
-            "label": [labels[place] for place in best],
-            "score": probabilities.max(axis=1),
-        }
+        thresholds = self.classifier.thresholds
+        answers: dict[str, Any] = {}
+        if thresholds is None:
+            answers["label"] = [labels[row[0]] for row in order]
+            answers["score"] = probabilities.max(axis=1)
+        elif not top_k:
+            reached = probabilities >= thresholds
+            own = [row[has[row]] for row, has in zip(order, reached, strict=True)]
+            answers["labels"] = [[labels[place] for place in places] for places in own]
+            answers["scores"] = [
+                row[places].tolist() for row, places in zip(probabilities, own, strict=True)
+            ]
         if top_k:
             most = order[:, :top_k]
             answers["labels"] = [[labels[place] for place in row] for row in most]

@@ -1,4 +1,4 @@
-"""The parts of a classifier folder become a function from token ids to logits: a runtime."""
+"""The parts of a classifier folder become a function from token ids to answers: a runtime."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,8 @@ from nlp_rnn.errors import ClassifierError
 __all__ = ["RUNTIMES", "Runtime", "start"]
 
 Runtime = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
-"""Token ids int64 (B, T) and lengths int64 (B,) become logits float32 (B, C); thread-safe."""
+"""Token ids int64 (B, T) and lengths int64 (B,) become float32 (B, C): logits, or, where
+a text may have several labels, probabilities; thread-safe."""
 
 RUNTIMES = ("onnx", "int8", "torch")
 
@@ -37,13 +38,14 @@ def _start_onnx(bundle: Bundle, runtime: str) -> Runtime:
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what fails is raised, not printed
     path = bundle.folder / (INT8_GRAPH if runtime == "int8" else GRAPH)
+    outputs = ["logits" if bundle.thresholds is None else "probabilities"]
     last = np.array([[bundle.architecture.vocab_size - 1]], dtype=np.int64)
     try:
         session: Any = onnxruntime.InferenceSession(
             bundle.graph, options, providers=["CPUExecutionProvider"]
         )
         inputs = {"input_ids": last, "lengths": np.array([1], dtype=np.int64)}
-        (logits,) = session.run(["logits"], inputs)
+        (logits,) = session.run(outputs, inputs)
     except Exception as error:  # onnxruntime's errors have no common class
         reason = " ".join(str(error).split())[:160]
         raise ClassifierError(
@@ -57,7 +59,6 @@ def _start_onnx(bundle: Bundle, runtime: str) -> Runtime:
         )
     # it keeps the whole file for a change of providers, which never comes
     session._model_bytes = None
-    outputs = ["logits"]
 
     def run(input_ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
         answer: NDArray[np.float32]
@@ -84,9 +85,10 @@ def _start_torch(bundle: Bundle) -> Runtime:
 
     def run(input_ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
         with torch.inference_mode():
-            answer: NDArray[np.float32] = network(
-                torch.from_numpy(input_ids), torch.from_numpy(lengths)
-            ).numpy()
+            logits = network(torch.from_numpy(input_ids), torch.from_numpy(lengths))
+            if bundle.thresholds is not None:
+                logits = logits.sigmoid()
+        answer: NDArray[np.float32] = logits.numpy()
         return answer
 
     return run

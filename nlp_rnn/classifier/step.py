@@ -41,8 +41,14 @@ class StepNetwork:
     1e-5, whatever the other streams read.
     """
 
-    def __init__(self, architecture: Architecture, weights: Mapping[str, Array]) -> None:
-        """Take the parameters by torch's names; `architecture` is not bidirectional."""
+    def __init__(
+        self, architecture: Architecture, weights: Mapping[str, Array], multi_label: bool = False
+    ) -> None:
+        """Take the parameters by torch's names; `architecture` is not bidirectional.
+
+        With `multi_label` each label has a probability of its own.
+        """
+        self._multi_label = multi_label
         self.architecture = architecture
         self._embedding = weights["embedding.weight"]
         self._layers = [_layer(architecture, weights, n) for n in range(architecture.num_layers)]
@@ -79,13 +85,13 @@ class StepNetwork:
 
     def read(self, state: State, tokens: NDArray[np.int64]) -> Array:
         """Probabilities (n, C) after one more token int64 (n,) each; `state` is changed."""
-        return self._softmax(self._step(state, self._embedding[tokens]))
+        return self._answer(self._step(state, self._embedding[tokens]))
 
     def read_all(self, state: State, tokens: Sequence[int]) -> Array:
         """Probabilities (T, C) after each of the `tokens`, at least one, of one stream."""
         # slices, which are views; an index would copy
         pooled = [self._step(state, self._embedding[token : token + 1]) for token in tokens]
-        return self._softmax(pooled[0] if len(pooled) == 1 else np.concatenate(pooled))
+        return self._answer(pooled[0] if len(pooled) == 1 else np.concatenate(pooled))
 
     def _step(self, state: State, steps: Array) -> Array:
         """One token's embeddings (n, E) become pooled states (n, P)."""
@@ -121,9 +127,15 @@ class StepNetwork:
         pooled: Array = (state["total"] / state["weight"]).astype(np.float32)
         return pooled
 
-    def _softmax(self, pooled: Array) -> Array:
+    def _answer(self, pooled: Array) -> Array:
         logits: Array = pooled @ self._head
         logits += self._head_bias
+        if self._multi_label:  # a sigmoid is a tanh of a half, and overflows as little
+            logits *= 0.5
+            np.tanh(logits, out=logits)
+            logits *= 0.5
+            logits += 0.5
+            return logits
         logits -= np.maximum.reduce(logits, axis=1, keepdims=True)
         np.exp(logits, out=logits)
         logits /= np.add.reduce(logits, axis=1, keepdims=True)

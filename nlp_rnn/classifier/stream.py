@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nlp_rnn.classifier.choice import choose
 from nlp_rnn.classifier.step import State, StepNetwork
 from nlp_rnn.classifier.words import WordBuffer
 from nlp_rnn.data.tokenizer import UNKNOWN_ID, encodable
@@ -27,6 +28,7 @@ class Reader:
     tokenizer: Any
     labels: list[str]
     checksum: str
+    thresholds: NDArray[np.float64] | None = None
 
     def encode(self, pieces: Sequence[str]) -> list[list[int]]:
         """Token ids of each piece of whole words; none for an empty one."""
@@ -94,11 +96,12 @@ class TextStream:
         self.decided: str | None = None
 
     @property
-    def label(self) -> str | None:
-        """The most probable label so far; None before the first token."""
+    def label(self) -> Any:
+        """What `predict` would answer to what was read; None before the first token."""
         if self.probabilities is None:
             return None
-        return self._reader.labels[int(self.probabilities.argmax())]
+        reader = self._reader
+        return choose(self.probabilities, reader.labels, None, None, reader.thresholds)
 
     def read(self, text: str) -> NDArray[np.float32]:
         """Probabilities (k, C) after each of the k tokens that `text` completed, often 0 or 1.

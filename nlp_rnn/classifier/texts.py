@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 
 from nlp_rnn.errors import ClassifierError
 
-__all__ = ["chunks", "strings"]
+__all__ = ["chunks", "label_lists", "strings"]
 
 # Texts whose token ids are in memory at a time: a chunk ends at this many texts or characters.
 CHUNK_TEXTS = 4096
@@ -52,6 +52,19 @@ def _checked(values: Iterator[str], name: str) -> Iterator[str]:
                 "Drop it, or turn it into text first."
             )
         yield value
+
+
+def label_lists(values: Iterable[Iterable[str]]) -> Iterator[set[str]]:
+    """The labels of each text as a set, each checked to be a `str`.
+
+    Raises:
+        ClassifierError: as `strings`, of `values` or of the labels of one text.
+    """
+    if isinstance(values, str | bytes):
+        raise ClassifierError("labels is one word, not a list of lists of str: [[label], []].")
+    for position, labels in enumerate(values):
+        some = sorted(labels) if isinstance(labels, set | frozenset) else labels
+        yield set(strings(some, f"labels[{position}]"))
 
 
 def _shortened(value: object) -> str:

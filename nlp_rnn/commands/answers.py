@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nlp_rnn.classifier.choice import reached
 from nlp_rnn.commands.tables import DELIMITERS, Chunk
 from nlp_rnn.errors import DataError
 
@@ -22,11 +23,18 @@ __all__ = ["AnswerColumns", "ParquetRows", "TextRows"]
 class AnswerColumns:
     """The answers of a classifier as columns: `label`, `score`, and every class if wanted.
 
-    Where the input has columns of such names, all of them begin with `predicted_` instead.
+    With `thresholds` (C,) a text may have several labels: the columns are `labels` and `scores`,
+    lists of those that reach theirs, or `threshold`. Where the input has columns of such names,
+    all of them begin with `predicted_` instead.
     """
 
     def __init__(
-        self, labels: Sequence[str], proba: bool, threshold: float | None, taken: Sequence[str]
+        self,
+        labels: Sequence[str],
+        proba: bool,
+        threshold: float | None,
+        taken: Sequence[str],
+        thresholds: NDArray[np.float64] | None = None,
     ) -> None:
         """Name the columns.
 
@@ -34,9 +42,12 @@ class AnswerColumns:
             DataError: the input has columns of both spellings.
         """
         self.labels, self.threshold = list(labels), threshold
+        self.several = thresholds is not None
+        self._limits = thresholds if threshold is None else threshold
+        first = ("labels", "scores") if self.several else ("label", "score")
         classes = [f"probability_{label}" for label in labels] if proba else []
         for prefix in ("", "predicted_"):
-            self.names = [f"{prefix}{name}" for name in ("label", "score", *classes)]
+            self.names = [f"{prefix}{name}" for name in (*first, *classes)]
             clash = [name for name in self.names if name in taken]
             if not clash:
                 return
@@ -54,6 +65,12 @@ class AnswerColumns:
         return [none if text is None else self._row(next(rows)) for text in texts]
 
     def _row(self, row: NDArray[np.float32]) -> tuple[Any, ...]:
+        if self._limits is not None and self.several:
+            places = reached(row, self._limits)
+            own = [self.labels[place] for place in places]
+            shares = [round(float(share), 6) for share in row]
+            scores = [shares[place] for place in places]
+            return (own, scores, *(shares if len(self.names) > 2 else ()))
         best = int(row.argmax())
         certain = self.threshold is None or row[best] >= self.threshold
         label = self.labels[best] if certain else None
@@ -85,7 +102,7 @@ class TextRows:
         answers = self._answers.values(chunk.texts, probabilities)
         if self.kind == "txt":
             texts = zip(answers, chunk.texts, strict=True)
-            plain = (f"{label or ''}\t{score:.4f}\t{text}\n" for (label, score, *_), text in texts)
+            plain = (_plain(label, score, text) for (label, score, *_), text in texts)
             return "".join(plain).encode("utf-8", "replace")
         rows: list[dict[str, Any]] = (
             chunk.rows if isinstance(chunk.rows, list) else chunk.rows.to_pylist()
@@ -101,7 +118,7 @@ class TextRows:
             )
         _check_columns(rows, self._columns)
         return self._delimited(
-            [*(_cell(row.get(name)) for name in self._columns), *answer]
+            [*(_cell(row.get(name)) for name in self._columns), *map(_cell, answer)]
             for row, answer in zip(rows, answers, strict=True)
         )
 
@@ -143,6 +160,8 @@ class ParquetRows:
         answers = self._answers.values(chunk.texts, probabilities)
         columns = list(zip(*answers, strict=True)) or [()] * len(self._answers.names)
         kinds = [pyarrow.string(), *[pyarrow.float32()] * (len(columns) - 1)]
+        if self._answers.several:
+            kinds[:2] = map(pyarrow.list_, kinds[:2])
         batch = self._batch(chunk)
         for name, column, kind in zip(self._answers.names, columns, kinds, strict=True):
             batch = batch.append_column(name, pyarrow.array(column, kind))
@@ -176,6 +195,12 @@ class ParquetRows:
                 f"A row does not fit into a parquet column: {str(error).splitlines()[0]}\n"
                 "Write jsonl, whose rows need not be alike."
             ) from error
+
+
+def _plain(label: Any, score: Any, text: str | None) -> str:
+    if isinstance(label, list):
+        return f"{', '.join(label)}\t{', '.join(f'{each:.4f}' for each in score)}\t{text}\n"
+    return f"{label or ''}\t{score:.4f}\t{text}\n"
 
 
 def _check_columns(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:

@@ -38,8 +38,7 @@ def controls(words: list[str]) -> int:
             )
     from nlp_rnn.composition import make_paths_absolute
     from nlp_rnn.controls.fitting import CONTROLS
-    from nlp_rnn.controls.runs import ensure_controls
-    from nlp_rnn.data.corpus import load_corpus
+    from nlp_rnn.controls.runs import ensure_controls, read_corpus
     from nlp_rnn.launch import compose
     from nlp_rnn.tracking.store import (
         experiment_name,
@@ -51,7 +50,7 @@ def controls(words: list[str]) -> int:
     config = compose(words)
     make_paths_absolute(config)
     uri = resolve_uri(config.tracking.uri, Path.cwd())
-    corpus = load_corpus(config.data)  # before a store is made: the data may not be there
+    corpus = read_corpus(config.data)  # before a store is made: the data may not be there
     prepare_store(uri)
     experiment_id = obtain_experiment(uri, experiment_name(config.tracking.experiment))
     made = ensure_controls(config, uri, experiment_id, names=CONTROLS, corpus=corpus)

@@ -65,7 +65,17 @@ def evaluate(words: list[str]) -> int:
 
     split = split or _default_split(data)
     corpus = load_corpus(data)
+    if corpus.task != classifier.task:
+        kinds = {"single_label": "one label", "multi_label": "several labels"}
+        raise ClassifierError(
+            f"The data has {kinds[corpus.task]} a text, the classifier gives "
+            f"{kinds[classifier.task]}.\nName the column of its labels: data.label=COLUMN"
+        )
     texts, labels, rows = _rows(corpus, split)
+    if classifier.task == "multi_label":
+        from nlp_rnn.commands.label_scores import evaluate_labels
+
+        return evaluate_labels(given, classifier, corpus, split, texts, labels, rows)
     truth = _as_the_classifiers(labels, corpus.labels, classifier.labels)
     probabilities = classifier.predict_proba(texts, windows="--windows" in given.flags)
     logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
@@ -134,14 +144,16 @@ def _default_split(data: "DataConfig") -> str:
         return "test" if "test" in read_source(data).splits else "all"
 
 
-def _rows(corpus: "Corpus", split: str) -> "tuple[list[str], NDArray[np.int64], NDArray[np.int64]]":
-    """Texts, label ids of the corpus and row numbers of a split, or of all three."""
+def _rows(corpus: "Corpus", split: str) -> "tuple[list[str], NDArray[Any], NDArray[np.int64]]":
+    """Texts, labels of the corpus and row numbers of a split, or of all three."""
     import numpy as np
+
+    from nlp_rnn.data.label_sets import labels_of
 
     wanted = ("train", "validation", "test") if split == "all" else (split,)
     parts = [getattr(corpus, name) for name in wanted]
     texts = [text for part in parts for text in part["text"]]
-    labels = np.concatenate([np.asarray(part["label"], dtype=np.int64) for part in parts])
+    labels = np.concatenate([labels_of(part) for part in parts])
     rows = np.concatenate([np.asarray(part["row"], dtype=np.int64) for part in parts])
     return texts, labels, rows
 

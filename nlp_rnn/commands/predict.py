@@ -34,13 +34,15 @@ models:/NAME@ALIAS.
   --output FILE      csv, tsv, jsonl or parquet; else what was read goes to standard output with
                      its answers (parquet as jsonl)
   --proba            the probability of every class too
-  --threshold P      leave the label out where its probability is smaller
+  --threshold P      leave the label out where its probability is smaller; where a text may have
+                     several labels, one threshold for all of them instead of each one's own
   --windows          read texts that are longer than max_length to their end, in windows
   --threads N        batches at the same time; default: one a core
   --runtime NAME     onnx (default), int8 or torch
 
-The other columns of the input are kept. A command that was interrupted goes on where it was when
-it is typed again.
+Where a text may have several labels the columns are labels and scores, which are lists: in csv and
+tsv as JSON. The other columns of the input are kept. A command that was interrupted goes on where
+it was when it is typed again.
 """
 
 OPTIONS = ("--input", "--output", "--format", "--text", "--threshold", "--threads", "--runtime")
@@ -92,6 +94,14 @@ def _check(given: Words) -> None:
 def _answer_words(classifier: "TextClassifier", given: Words, threshold: float | None) -> int:
     texts = given.arguments[1:]
     probabilities = classifier.predict_proba(texts, windows="--windows" in given.flags)
+    if classifier.thresholds is not None:
+        from nlp_rnn.classifier.choice import reached
+
+        for text, row in zip(texts, probabilities, strict=True):
+            places = reached(row, classifier.thresholds if threshold is None else threshold)
+            labels = ", ".join(classifier.labels[place] for place in places)
+            print(f"{labels}\t{', '.join(f'{row[place]:.4f}' for place in places)}\t{text}")
+        return 0
     for text, row in zip(texts, probabilities, strict=True):
         best = int(row.argmax())
         certain = threshold is None or row[best] >= threshold
@@ -141,7 +151,13 @@ def _answered(
         beginning = b""
         if rows is None:
             columns = output.note if output and done else chunk.columns
-            answers = AnswerColumns(classifier.labels, "--proba" in given.flags, threshold, columns)
+            answers = AnswerColumns(
+                classifier.labels,
+                "--proba" in given.flags,
+                threshold,
+                columns,
+                classifier.thresholds,
+            )
             rows = (
                 ParquetRows(answers, columns)
                 if kind == "parquet"

@@ -18,7 +18,8 @@ alias is better on the same test texts.
   RUN               the id of a run, or its run folder
   --name NAME       of the registered model; made if it is missing
   --alias ALIAS     default champion
-  --metric METRIC   macro_f1 (default) or accuracy, of the test split
+  --metric METRIC   macro_f1 (default) or accuracy, of the test split; where a text may have
+                    several labels also micro_f1 and subset_accuracy, and no accuracy
   --force           do not compare
 
 Then nlp_rnn.load("models:/NAME@champion") and nlp-rnn predict models:/NAME@champion find it.
@@ -33,7 +34,9 @@ def register(words: list[str]) -> int:
             "register needs one run and --name NAME.\n"
             "Type nlp-rnn register RUN_ID --name NAME, or nlp-rnn register --help."
         )
-    metric = choice(given, "--metric", ("macro_f1", "accuracy"), "macro_f1")
+    metric = choice(
+        given, "--metric", ("macro_f1", "accuracy", "micro_f1", "subset_accuracy"), "macro_f1"
+    )
     name, alias = given.options["--name"], given.options.get("--alias", "champion")
     from nlp_rnn.tracking import registry
 

@@ -96,7 +96,11 @@ def _ready(
         for name, runs in chosen.items():
             answered = []
             for run in read(runs):
-                if run.predictions is None:
+                if run.tags.get("task") == "multi_label":
+                    notes.append(
+                        f"{run.name} of {name} gave several labels a text; it is left out."
+                    )
+                elif run.predictions is None:
                     notes.append(
                         f"{run.name} of {name} has no answers to the test texts, as runs of old "
                         "had none, and is left out."

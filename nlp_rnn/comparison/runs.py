@@ -67,6 +67,11 @@ def read_runs(uri: str, experiment: str | None = None, sweep: str | None = None)
         raise ComparisonError(
             f"There are no runs in {where}.\nTrain some: nlp-rnn train -m model=lstm,gru seed=1,2,3"
         )
+    if all(run.tags.get("task") == "multi_label" for run in rows):
+        raise ComparisonError(
+            "The texts of these runs have several labels each, and such runs are not compared.\n"
+            "Look at test/micro_f1 in MLflow, or name other runs: --experiment NAME"
+        )
     return rows
 
 

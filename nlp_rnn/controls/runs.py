@@ -12,13 +12,21 @@ import numpy as np
 from nlp_rnn.config import AverageConfig, Cell, ModelConfig, Pooling, RunConfig
 from nlp_rnn.controls.fitting import CONTROLS, Control, fit_linear, fit_majority
 from nlp_rnn.data_config import DataConfig
+from nlp_rnn.errors import DataError
 from nlp_rnn.signature import flatten, signature
 
 if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
     from nlp_rnn.tracking.run import TrackedRun
 
-__all__ = ["ALL_CONTROLS", "ControlRun", "ensure_controls", "find_control", "train_control"]
+__all__ = [
+    "ALL_CONTROLS",
+    "ControlRun",
+    "ensure_controls",
+    "find_control",
+    "read_corpus",
+    "train_control",
+]
 
 ALL_CONTROLS = (*CONTROLS, "average")
 
@@ -68,7 +76,7 @@ def ensure_controls(
         NlpRnnError: the data or the store cannot be read.
     """
     if digest is None:
-        corpus = corpus or _read(config.data)
+        corpus = corpus or read_corpus(config.data)
         digest = corpus.digest
     found: dict[str, ControlRun] = {}
     for name in names:
@@ -76,7 +84,7 @@ def ensure_controls(
         known = signature(own) if name == "average" else control_signature(name, digest)
         control = find_control(uri, experiment_id, name, known, digest)
         if control is None:
-            corpus = corpus or _read(config.data)
+            corpus = corpus or read_corpus(config.data)
             place = (folder or Path("outputs") / "controls" / f"{corpus.name}-{digest[:8]}") / name
             if name == "average":
                 control = _train_average(own, uri, experiment_id, parent, place.absolute())
@@ -180,10 +188,21 @@ def train_control(
     return ControlRun(name, run.run_id, metrics, made=True)
 
 
-def _read(data: DataConfig) -> "Corpus":
+def read_corpus(data: DataConfig) -> "Corpus":
+    """The data that controls are fitted to.
+
+    Raises:
+        DataError: it cannot be read, or a text may have several labels.
+    """
     from nlp_rnn.data.corpus import load_corpus
 
-    return load_corpus(data)
+    corpus = load_corpus(data)
+    if corpus.task == "multi_label":
+        raise DataError(
+            "There are no controls for texts with several labels.\nName a column with one label a "
+            "text, or train model=average, which has no recurrence."
+        )
+    return corpus
 
 
 def _fit(name: str, corpus: "Corpus") -> Control:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from nlp_rnn.data.label_sets import label_array
 from nlp_rnn.data.mapped import AT_ONCE, forget_pages, mapped_files
 from nlp_rnn.data.tokenizer import PAD_ID
 
@@ -31,12 +32,13 @@ class Batch:
     """B texts padded to the longest of them.
 
     `input_ids` int64 (B, T), `PAD_ID` after each text; `lengths` int64 (B,), each in 1..T;
-    `labels` int64 (B,); `rows` int64 (B,), positions in the `TokenizedTexts`.
+    `labels` int64 (B,), or bool (B, C) of texts with any number of labels; `rows` int64 (B,),
+    positions in the `TokenizedTexts`.
     """
 
     input_ids: NDArray[np.int64]
     lengths: NDArray[np.int64]
-    labels: NDArray[np.int64]
+    labels: NDArray[np.int64] | NDArray[np.bool_]
     rows: NDArray[np.int64]
 
     @property
@@ -48,8 +50,12 @@ class Batch:
 class TokenizedTexts:
     """One split's token ids, read in place from a memory-mapped Arrow table.
 
-    The table has a list column `input_ids` and an int64 column `label`. Nothing is copied
-    but 28 bytes a text.
+    The table has a list column `input_ids` and a column `label`, int64 or lists of C booleans.
+    Nothing is copied but 28 bytes a text, or 20 + C.
+
+    Attributes:
+        lengths: int64 (n,), tokens.
+        labels: int64 (n,), or bool (n, C).
     """
 
     def __init__(self, dataset: "Dataset") -> None:
@@ -68,7 +74,9 @@ class TokenizedTexts:
         self._starts = np.concatenate(starts)
         self._chunk = np.concatenate(chunk_of_row)
         self.lengths: NDArray[np.int64] = np.concatenate(lengths)
-        self.labels: NDArray[np.int64] = dataset.data.column("label").to_numpy().astype(np.int64)
+        self.labels: NDArray[np.int64] | NDArray[np.bool_] = label_array(
+            dataset.data.column("label")
+        )
 
     def __len__(self) -> int:
         return len(self.lengths)

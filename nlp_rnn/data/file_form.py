@@ -31,6 +31,7 @@ class FileForm:
     """The form of files as options say it; `format` None goes by the name of each file.
 
     `columns` are the names of a csv file without `header`; `delimiter` None is that of the format.
+    `several` says that a line of fastText may have any number of labels.
     """
 
     format: str | None = None
@@ -39,6 +40,7 @@ class FileForm:
     delimiter: str | None = None
     quoting: bool = True
     encoding: str = "utf-8"
+    several: bool = False
 
     @property
     def is_utf8(self) -> bool:

@@ -38,7 +38,11 @@ _ENDINGS = tuple(f".{kind}" for kind in KINDS[:6])
 
 
 def read_path(
-    path: Path, text: Sequence[str], label: str, notes: list[str], form: FileForm = BY_NAME
+    path: Path,
+    text: Sequence[str],
+    label: Sequence[str],
+    notes: list[str],
+    form: FileForm = BY_NAME,
 ) -> "dict[str, Dataset]":
     """Read a file, a folder of splits or what `save_to_disk` left: `train`, and what else is there.
 
@@ -86,7 +90,7 @@ def _refuse_format(form: FileForm, path: Path) -> None:
 
 
 def _read_folder(
-    path: Path, text: Sequence[str], label: str, form: FileForm, notes: list[str]
+    path: Path, text: Sequence[str], label: Sequence[str], form: FileForm, notes: list[str]
 ) -> "dict[str, Dataset]":
     """Read a folder with a file or a folder of class folders for each split."""
     files: dict[str, Path] = {}
@@ -124,7 +128,7 @@ def _read_folder(
     if set(kinds) == {"folder"}:
         _refuse_format(form, path)
     return {
-        split: read_class_folders(entry, [*text, label], form, notes)
+        split: read_class_folders(entry, [*text, *label], form, notes)
         if entry.is_dir()
         else _read_file(entry, text, label, form, notes)
         for split, entry in files.items()
@@ -157,9 +161,9 @@ def _read_saved(path: Path, notes: list[str]) -> "dict[str, Dataset]":
 
 
 def _read_file(
-    path: Path, text: Sequence[str], label: str, form: FileForm, notes: list[str]
+    path: Path, text: Sequence[str], label: Sequence[str], form: FileForm, notes: list[str]
 ) -> "Dataset":
-    wanted = list(dict.fromkeys((*text, label)))
+    wanted = list(dict.fromkeys((*text, *label)))
     kind, compression = kind_of(path, form)
     assert kind is not None
     if path.stat().st_size == 0:
@@ -181,7 +185,10 @@ def _read_file(
             return _read_json(path, plain, wanted)
         if kind in ("lines", "fasttext"):
             return read_lines(path, plain, kind, wanted, form)
-        return number_column(read_delimited(path, plain, kind, wanted, form, notes), label)
+        table = read_delimited(path, plain, kind, wanted, form, notes)
+        for column in () if form.several else label:
+            table = number_column(table, column)
+        return table
     except DataError:
         raise
     except Exception as error:

@@ -1,7 +1,7 @@
 """Label columns of whatever type become label names and ids."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy
     from datasets import Dataset
 
-__all__ = ["SplitLabels", "order_labels", "read_labels"]
+__all__ = ["SplitLabels", "order_labels", "read_labels", "read_values"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,29 @@ class SplitLabels:
     names: tuple[str, ...]
     ids: "numpy.ndarray[Any, Any]"
     class_names: tuple[str, ...] | None
+
+    @property
+    def missing(self) -> "numpy.ndarray[Any, Any]":
+        """The rows without a label, bool (rows,)."""
+        missing: numpy.ndarray[Any, Any] = self.ids < 0
+        return missing
+
+    def counts(self, rows: "numpy.ndarray[Any, Any]") -> dict[str, int]:
+        """How many of `rows` each label has, labels without any left out."""
+        import numpy
+
+        counts = numpy.bincount(self.ids[rows], minlength=len(self.names))
+        return {name: int(n) for name, n in zip(self.names, counts, strict=True) if n}
+
+    def numbered(self, labels: Sequence[str]) -> "numpy.ndarray[Any, Any]":
+        """The place of each row's label in `labels`, int64 (rows,); -1 for none."""
+        import numpy
+
+        place = {name: index for index, name in enumerate(labels)}
+        # the last place is that of id -1, a row without a label
+        ids = numpy.array([*(place.get(name, -1) for name in self.names), -1], numpy.int64)
+        numbered: numpy.ndarray[Any, Any] = ids[self.ids]
+        return numbered
 
     def word_ids(self) -> "numpy.ndarray[Any, Any]":
         """A number for each row that is the same for the same name in every split, uint64."""
@@ -50,11 +73,23 @@ def read_labels(
     the sentence of a `DataError`, which is raised for negative numbers (the hub's -1 means no
     label), fractions and anything else.
     """
+    feature = dataset.features[column]
+    values = dataset.select_columns([column]).with_format("arrow")[:].column(column)
+    return read_values(values, feature, column, where, class_names, renamed)
+
+
+def read_values(
+    values: Any,
+    feature: Any,
+    column: str,
+    where: str,
+    class_names: tuple[str, ...] | None,
+    renamed: Mapping[str, str] | None,
+) -> SplitLabels:
+    """As `read_labels`, of the Arrow values of a column and the feature that describes them."""
     import pyarrow
     import pyarrow.compute as pc
 
-    feature = dataset.features[column]
-    values = dataset.select_columns([column]).with_format("arrow")[:].column(column)
     kind = values.type
     if pyarrow.types.is_floating(kind) or pyarrow.types.is_decimal(kind):
         values = pc.if_else(pc.is_nan(values.cast("float64")), None, values.cast("float64"))
@@ -67,7 +102,7 @@ def read_labels(
     ):
         raise DataError(
             f"{where} has in its column {column!r} {_described(feature)}, not one label a row.\n"
-            "Name a column of words or whole numbers: data.label=COLUMN"
+            "Name a column of words, whole numbers or lists of them: data.label=COLUMN"
         )
     unique = pc.unique(values).drop_null()
     ids = pc.index_in(values, value_set=unique).fill_null(-1).to_numpy().astype("int64")
@@ -114,20 +149,29 @@ def _renamed(
 
 
 def order_labels(
-    found: Mapping[str, SplitLabels], counts: Mapping[str, Mapping[str, int]], notes: list[str]
+    declared: Sequence[str],
+    counts: Mapping[str, Mapping[str, int]],
+    notes: list[str],
+    several: bool = False,
 ) -> tuple[str, ...]:
     """Put all labels that have rows in order: those of train first, then those it lacks.
 
-    Within both the order is that of a `ClassLabel`, by number if all are numbers, else by name.
-    `counts` has the rows of each label of each split. Raises `DataError` for a single class.
+    Within both the order is that of `declared` (a `ClassLabel`, or a column a class), by number if
+    all are numbers, else by name. `counts` has the rows of each label of each split. Raises
+    `DataError` for a single class; `several` says that a row may have any number of them.
     """
     names = {name for split in counts.values() for name in split}
-    declared = found["train"].class_names or ()
     order = [*(name for name in declared if name in names), *_sorted(names - {*declared})]
     if unused := [name for name in declared if name not in names]:
         notes.append(f"label names without any row, left out: {', '.join(unused)}")
     seen = [name for name in order if name in counts["train"]]
-    if len(seen) < 2:
+    if several and len(seen) < 2:
+        what = f"a single label, {seen[0]!r}" if seen else "no row with a label"
+        raise DataError(
+            f"The train split has {what}: that is not several labels to choose from.\n"
+            "Name another column, or one that has a class for every text: data.label=COLUMN"
+        )
+    if len(seen) < 2 and not several:
         raise DataError(
             f"The train split has a single class, {seen[0]!r}: there is nothing to learn.\n"
             "Name another column (data.label=COLUMN) or bring rows of a second class."
@@ -136,8 +180,9 @@ def order_labels(
     for split in counts:
         for name in unseen:
             if rows := counts[split].get(name):
+                wrong = "cannot be found" if several else "count as wrong"
                 notes.append(
-                    f"{split}: label {name!r} is not in train; its rows ({rows:,}) count as wrong"
+                    f"{split}: label {name!r} is not in train; its rows ({rows:,}) {wrong}"
                 )
     return (*seen, *unseen)
 

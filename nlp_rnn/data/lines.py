@@ -30,17 +30,20 @@ def read_lines(path: Path, plain: Path, kind: str, wanted: list[str], form: File
     `lines`: the label goes to the first `form.delimiter` (any white space if there is none), the
     text is the rest; of a label `COARSE:fine`, `coarse_label` is what stands before the first
     colon and `fine_label` what stands after it. `fasttext`: the words that begin with `__label__`
-    come first. A line ends at a line feed and nothing else; blank ones are skipped.
+    come first, and with `form.several` are joined by blanks. A line ends at a line feed and nothing
+    else; blank ones are skipped.
     """
     import pyarrow
 
     require_columns(_COLUMNS[kind], wanted, f"The {kind} file {path}")
     delimiter = delimiter_character(form.delimiter, "") or None
     parse: Callable[[str], _Row] = (
-        _fasttext if kind == "fasttext" else lambda line: _labelled(line, delimiter)
+        (lambda line: _fasttext(line, form.several))
+        if kind == "fasttext"
+        else lambda line: _labelled(line, delimiter)
     )
     schema = pyarrow.schema([(name, pyarrow.string()) for name in wanted])
-    key = (kind, *file_key(path), form.delimiter, form.encoding, *wanted)
+    key = (kind, *file_key(path), form.delimiter, form.encoding, form.several, *wanted)
     return write_arrow(key, schema, _batches(path, plain, parse, schema))
 
 
@@ -93,19 +96,19 @@ def _labelled(line: str, delimiter: str | None) -> _Row:
     }
 
 
-def _fasttext(line: str) -> _Row:
+def _fasttext(line: str, several: bool) -> _Row:
     words = line.split()
     labels = []
     for word in words:
         if not word.startswith(FASTTEXT_PREFIX):
             break
         labels.append(word.removeprefix(FASTTEXT_PREFIX))
-    if len(labels) > 1:
+    if len(labels) > 1 and not several:
         raise ValueError(
             f"has {len(labels)} labels: {', '.join(labels)[:60]}.\n"
-            "One label a text can be learnt; leave one on each line."
+            "Leave one on each line, or if there may be several type data.label_separator=space"
         )
     return {
-        "text": line.split(None, 1)[-1] if labels and len(words) > 1 else ("" if labels else line),
-        "label": labels[0] if labels else None,
+        "text": [*line.split(None, len(labels)), ""][len(labels)] if labels else line,
+        "label": " ".join(labels) if labels or several else None,
     }

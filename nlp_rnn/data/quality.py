@@ -114,10 +114,22 @@ def drop_leaks(
 def describe_split(
     split: str, ids: "numpy.ndarray[Any, Any]", labels: Sequence[str], quality: Quality
 ) -> None:
-    """Note the smallest and largest class of a split, and for train those with a single row."""
+    """Note the smallest and largest class of a split, and for train those with a single row.
+
+    `ids` is int64 (rows,), or bool (rows, labels) where a row may have several labels.
+    """
     import numpy
 
-    counts = numpy.bincount(ids, minlength=len(labels))
+    if ids.ndim == 1:
+        counts = numpy.bincount(ids, minlength=len(labels))
+    else:
+        counts = ids.sum(axis=0)
+        per_text, without = float(ids.sum(axis=1).mean()), int((~ids.any(axis=1)).sum())
+        quality.figures[f"data/{split}_labels_per_text"] = per_text
+        quality.figures[f"data/{split}_without_labels"] = without
+        quality.lines.append(
+            f"{split}: {per_text:.2f} labels a text (mean), {without:,} texts without any"
+        )
     quality.figures[f"data/{split}_rows"] = len(ids)
     quality.figures[f"data/{split}_smallest_class"] = int(counts.min())
     quality.figures[f"data/{split}_largest_class"] = int(counts.max())

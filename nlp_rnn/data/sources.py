@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlp_rnn.data.columns import select_columns
-from nlp_rnn.data.file_form import FileForm
+from nlp_rnn.data.file_form import FileForm, delimiter_character
 from nlp_rnn.data.files import read_path
 from nlp_rnn.data.hub import offline, read_hub
 from nlp_rnn.data.mapped import AT_ONCE, forget_pages, mapped_files
@@ -35,18 +35,20 @@ __all__ = ["Source", "read_source"]
 class Source:
     """The splits that were found (`train` always, `validation`, `test`) and the columns to use.
 
-    `text` are the columns that make up a text; `label_names` are names for labels as they were
-    found, and `notes` say what the reading had to decide. `parts` are the rows of the test split
-    that are worth a score of their own.
+    `text` are the columns that make up a text, `label` is the one of the labels, or there is one
+    for each class; `label_names` are names for labels as they were found, `label_separator` is
+    what stands between several labels in a cell, and `notes` say what the reading had to decide.
+    `parts` are the rows of the test split that are worth a score of their own.
     """
 
     name: str
     splits: "dict[str, Dataset]"
     text: tuple[str, ...]
-    label: str
+    label: str | tuple[str, ...]
     notes: tuple[str, ...] = ()
     label_names: dict[str, str] | None = None
     parts: Mapping[str, range] = field(default_factory=dict)
+    label_separator: str | None = None
 
 
 def read_source(config: DataConfig) -> Source:
@@ -62,7 +64,9 @@ def read_source(config: DataConfig) -> Source:
         raise DataError(f"data={config.name} cannot be read. Type data=stories, files or hub.")
     # without a header, columns are named by their numbers
     text = tuple(map(str, config.text if isinstance(config.text, list) else [config.text]))
-    wanted = tuple(dict.fromkeys((*text, config.label)))
+    several = isinstance(config.label, list)
+    label = tuple(map(str, config.label if several else [config.label]))
+    wanted = tuple(dict.fromkeys((*text, *label)))
     notes: list[str] = []
     if isinstance(config, HubConfig):
         name = config.path
@@ -72,16 +76,25 @@ def read_source(config: DataConfig) -> Source:
         path = Path(config.path).expanduser()
         name = path.stem if path.is_file() else path.absolute().name
         with offline():
-            splits = read_path(path, text, config.label, notes, _form(config))
+            splits = read_path(path, text, label, notes, _form(config))
     for split, dataset in splits.items():
         where = f"The {split} split of {config.path}"
         splits[split] = select_columns(dataset, wanted, where)
         _check_encoding(splits[split], wanted, where)
     names = config.label_names
     if isinstance(names, list):
-        names = dict(enumerate(names))
+        names = dict(zip(label, names, strict=True) if several else enumerate(names))
     label_names = {str(label): str(word) for label, word in names.items()} if names else None
-    return Source(name, splits, text, config.label, tuple(notes), label_names)
+    separator = config.label_separator
+    return Source(
+        name,
+        splits,
+        text,
+        label if several else label[0],
+        tuple(notes),
+        label_names,
+        label_separator=separator and delimiter_character(separator, ""),
+    )
 
 
 def _form(config: FilesConfig) -> FileForm:
@@ -92,6 +105,7 @@ def _form(config: FilesConfig) -> FileForm:
         delimiter=config.delimiter,
         quoting=config.quoting,
         encoding=config.encoding,
+        several=config.label_separator is not None,
     )
 
 

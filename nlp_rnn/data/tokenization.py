@@ -73,12 +73,13 @@ def tokenize_corpus(corpus: Corpus, config: TokenizerConfig) -> TokenizedCorpus:
     cache = cache_dir()
     tokenizer = keep_tokenizer(texts_of(corpus.train), config, corpus.digest, cache)
     identity = content_hash(tokenizer)
+    schema = _schema(corpus.train.features.arrow_schema.field("label").type)
 
     def rows(dataset: "Dataset") -> "Iterator[pyarrow.RecordBatch]":
         for table in arrow_batches(dataset):
             texts = table.column("text").combine_chunks()
             ids, counts = encode_counted(tokenizer, texts.to_pylist())
-            yield _record_batch(ids, counts, table.column("label"), pc.utf8_length(texts))
+            yield _record_batch(schema, ids, counts, table.column("label"), pc.utf8_length(texts))
 
     files: dict[str, Path] = {}
 
@@ -88,7 +89,7 @@ def tokenize_corpus(corpus: Corpus, config: TokenizerConfig) -> TokenizedCorpus:
         ).hexdigest()[:16]
         files[split] = cache / "tokens" / f"{key}.arrow"
         with quiet_datasets():
-            return write_arrow_file(files[split], _schema(), rows(getattr(corpus, split)))
+            return write_arrow_file(files[split], schema, rows(getattr(corpus, split)))
 
     train, validation = tokenized("train"), tokenized("validation")
     quality = Quality()
@@ -105,14 +106,14 @@ def tokenize_corpus(corpus: Corpus, config: TokenizerConfig) -> TokenizedCorpus:
     )
 
 
-def _schema() -> "pyarrow.Schema":
-    """Token ids and label of a text; its tokens before the cut, unknown ones after, characters."""
+def _schema(label: "pyarrow.DataType") -> "pyarrow.Schema":
+    """Token ids and labels of a text; its tokens before the cut, unknown ones after, characters."""
     import pyarrow
 
     numbers = ("num_tokens", "num_unknown", "num_characters")
     return pyarrow.schema(
         [
-            ("label", pyarrow.int64()),
+            ("label", label),
             ("input_ids", pyarrow.list_(pyarrow.int32())),
             *((name, pyarrow.int32()) for name in numbers),
         ]
@@ -120,7 +121,7 @@ def _schema() -> "pyarrow.Schema":
 
 
 def _record_batch(
-    ids: list[list[int]], counts: list[int], labels: Any, characters: Any
+    schema: "pyarrow.Schema", ids: list[list[int]], counts: list[int], labels: Any, characters: Any
 ) -> "pyarrow.RecordBatch":
     import pyarrow
 
@@ -131,12 +132,12 @@ def _record_batch(
     num_tokens = np.array(counts, np.int32)
     unknown[num_tokens == 0] = 0  # the token of an empty text is no word that was not known
     columns = [
-        labels.combine_chunks(),
+        labels.combine_chunks().cast(schema.field("label").type),
         pyarrow.ListArray.from_arrays(offsets, flat),
         *(pyarrow.array(numbers) for numbers in (num_tokens, unknown)),
         characters,
     ]
-    return pyarrow.RecordBatch.from_arrays(columns, schema=_schema())
+    return pyarrow.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def _describe(split: str, dataset: "Dataset", max_length: int, quality: Quality) -> None:

@@ -113,6 +113,10 @@ def read_predictions(path: Path) -> Predictions:
 
     try:
         content = pq.read_table(path)
+        if pa.types.is_list(content.schema.field("label").type):
+            raise TrackingError(
+                f"{path} has texts with several labels, and this is for one label a text."
+            )
         label_names = tuple(json.loads(content.schema.metadata[LABEL_NAMES]))
         position = {name: index for index, name in enumerate(label_names)}
         probabilities = content["probabilities"].combine_chunks().values.to_numpy()

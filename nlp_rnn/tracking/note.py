@@ -45,9 +45,11 @@ class RunSummary:
 def run_note(summary: RunSummary) -> str:
     """Return the note as Markdown: result, model, data, speed, how to load and how to repeat it."""
     metrics = summary.metrics
-    table = [_row("split", "texts", "accuracy", "95% interval", "macro-F1"), "|---" * 5 + "|"]
+    several = "test/micro_f1" in metrics
+    heads = ("accuracy", "95% interval") if not several else ("micro-F1", "all labels right")
+    table = [_row("split", "texts", *heads, "macro-F1"), "|---" * 5 + "|"]
     for split in ("validation", "test"):
-        if f"{split}/accuracy" in metrics:
+        if f"{split}/accuracy" in metrics or several:
             table.append(_split_row(split, summary))
     parts = ", ".join(
         f"{count:,} {part}" for part, count in summary.parameters.items() if part != "total"
@@ -88,6 +90,12 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
 
 def _headline(summary: RunSummary) -> str:
     title = f"**{summary.title}** on **{summary.dataset}**"
+    if "test/micro_f1" in summary.metrics:
+        micro_f1, macro_f1 = summary.metrics["test/micro_f1"], summary.metrics["test/macro_f1"]
+        return (
+            f"{title}: micro-F1 **{micro_f1:.3f}** on {summary.rows['test']:,} test texts, "
+            f"macro-F1 {macro_f1:.3f}."
+        )
     if "test/accuracy" not in summary.metrics:
         return f"{title}: not tested."
     accuracy, macro_f1 = summary.metrics["test/accuracy"], summary.metrics["test/macro_f1"]
@@ -96,6 +104,14 @@ def _headline(summary: RunSummary) -> str:
 
 
 def _split_row(split: str, summary: RunSummary) -> str:
+    if "test/micro_f1" in summary.metrics:
+        micro, subset, macro = (
+            summary.metrics[f"{split}/{name}"]
+            for name in ("micro_f1", "subset_accuracy", "macro_f1")
+        )
+        return _row(
+            split, f"{summary.rows[split]:,}", f"{micro:.4f}", f"{subset:.2%}", f"{macro:.4f}"
+        )
     accuracy = summary.metrics[f"{split}/accuracy"]
     macro_f1 = summary.metrics[f"{split}/macro_f1"]
     rows = summary.rows[split]

@@ -14,15 +14,17 @@ from numpy.typing import NDArray
 
 from nlp_rnn.errors import TrackingError
 from nlp_rnn.tracking.artifacts import Predictions, read_predictions
+from nlp_rnn.tracking.label_artifacts import LabelPredictions, read_label_predictions
 from nlp_rnn.tracking.store import quiet_mlflow, tracking_errors
 from nlp_rnn.training.metrics import accuracy, confusion_matrix, macro_f1
+from nlp_rnn.training.several import answer_scores
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 __all__ = ["METRICS", "Registration", "register"]
 
-METRICS = ("macro_f1", "accuracy")
+METRICS = ("macro_f1", "accuracy", "micro_f1", "subset_accuracy")
 TEST = "predictions/test_predictions.parquet"
 
 
@@ -60,7 +62,8 @@ def register(
         run_id: a run of `nlp-rnn train` that is finished.
         name: of the registered model, which is made if it is missing.
         alias: such as `champion`; moved from the version that has it.
-        metric: `macro_f1` or `accuracy`, of the test split.
+        metric: of the test split: `macro_f1` or `accuracy`; where a text may have several labels
+            `macro_f1`, `micro_f1` or `subset_accuracy`.
         force: do not compare.
 
     Raises:
@@ -157,7 +160,7 @@ def _compare(client: "MlflowClient", run_id: str, champion: Any, metric: str) ->
             f"{digests[1]}: not the same texts, so they cannot be compared.\n"
             "Train both on the same data, or type --force to take it without a comparison."
         )
-    right, held = (each.predictions == each.labels for each in (challenger, holder))
+    right, held = _right(challenger), _right(holder)
     return Contest(
         champion_version=str(champion.version),
         champion_run=champion.run_id,
@@ -169,7 +172,16 @@ def _compare(client: "MlflowClient", run_id: str, champion: Any, metric: str) ->
     )
 
 
-def _answers(client: "MlflowClient", run_id: str) -> Predictions:
+def _right(answers: Predictions | LabelPredictions) -> NDArray[np.bool_]:
+    """Which texts were answered wholly right, bool (n,)."""
+    if isinstance(answers, LabelPredictions):
+        wrong: NDArray[np.bool_] = (answers.predictions != answers.labels).any(axis=1)
+    else:
+        wrong = answers.predictions != answers.labels
+    return ~wrong
+
+
+def _answers(client: "MlflowClient", run_id: str) -> Predictions | LabelPredictions:
     from mlflow.exceptions import MlflowException
 
     with tempfile.TemporaryDirectory(prefix="nlp_rnn_") as folder:
@@ -180,7 +192,8 @@ def _answers(client: "MlflowClient", run_id: str) -> Predictions:
                 f"The run {run_id} kept no answers to its test split ({TEST}).\n"
                 "Train it again, or type --force to take the challenger without a comparison."
             ) from error
-        return read_predictions(Path(path))
+        several = client.get_run(run_id).data.tags.get("task") == "multi_label"
+        return read_label_predictions(Path(path)) if several else read_predictions(Path(path))
 
 
 def _test_digest(client: "MlflowClient", run_id: str) -> str:
@@ -190,7 +203,17 @@ def _test_digest(client: "MlflowClient", run_id: str) -> str:
     return "unknown data"
 
 
-def _score(answers: Predictions, metric: str) -> float:
+def _score(answers: Predictions | LabelPredictions, metric: str) -> float:
+    several = isinstance(answers, LabelPredictions)
+    known = ("macro_f1", *(METRICS[2:] if several else METRICS[1:2]))
+    if metric not in known:
+        kind = "several labels" if several else "one label"
+        raise TrackingError(
+            f"{metric} is not measured where a text has {kind}."
+            f"\nType --metric {' or '.join(known)}."
+        )
+    if isinstance(answers, LabelPredictions):
+        return answer_scores(answers.labels, answers.predictions)[metric]
     counts: NDArray[np.int64] = confusion_matrix(
         answers.labels, answers.predictions, len(answers.label_names)
     )

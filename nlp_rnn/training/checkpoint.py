@@ -27,7 +27,8 @@ class TrainingState:
 
     `epoch` is the one that is being trained, from 1; `position` counts its updates that are
     done. `seconds` is wall time of training with validation, `update_seconds` that of the
-    updates alone. `loss_sum`, `norm_sum` and `norm_max` are of this epoch's updates so far.
+    updates alone. `best_thresholds` are there where a text may have several labels.
+    `loss_sum`, `norm_sum` and `norm_max` are of this epoch's updates so far.
     `reductions` and `epochs_waited` are of the schedule `plateau`: how often it lowered the rate,
     and epochs without improvement since. `stopped` says why training is over, and is empty while
     it is not.
@@ -45,6 +46,7 @@ class TrainingState:
     best_epoch: int = 0
     best_value: float = float("-inf")
     best_metrics: dict[str, float] = field(default_factory=dict)
+    best_thresholds: list[float] = field(default_factory=list)
     reductions: int = 0
     epochs_waited: int = 0
     stopped: str = ""

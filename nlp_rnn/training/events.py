@@ -1,6 +1,6 @@
 """What happens in a training becomes an event that others are told."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 __all__ = ["EpochEnd", "TrainingResult", "UpdateEnd"]
 
@@ -34,7 +34,8 @@ class TrainingResult:
     `seconds` is the wall time of training with validation, `update_seconds` that of the
     updates alone, making their batches included; `tokens` counts what the updates of all
     processes read, padding left out. `stopped` says what ended it: `epochs`, `patience`,
-    `updates` or `minutes`.
+    `updates` or `minutes`. `thresholds`, one a label, are of that epoch too; there are none where
+    a text has one label.
     """
 
     best_epoch: int
@@ -45,6 +46,7 @@ class TrainingResult:
     tokens: int
     stopped: str
     best_metrics: dict[str, float]
+    thresholds: list[float] = field(default_factory=list)
 
     @property
     def tokens_per_second(self) -> float:

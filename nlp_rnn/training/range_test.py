@@ -9,6 +9,7 @@ import torch
 
 from nlp_rnn.data.batches import TokenizedTexts, epoch_order
 from nlp_rnn.errors import TrainingError
+from nlp_rnn.training.objective import Objective
 from nlp_rnn.training.processes import ALONE
 from nlp_rnn.training.trainer import Trainer
 
@@ -46,6 +47,7 @@ def try_learning_rates(trainer: Trainer, train: TokenizedTexts) -> RangeTest:
     # the first process tests alone, the others wait for its first update
     before = trainer._wrapped, trainer.processes
     trainer._wrapped, trainer.processes = network, ALONE
+    trainer.objective = Objective(trainer.config, train.labels)
     order = epoch_order(train.lengths, trainer.config.batch_size, trainer.seed, epoch=0)
     rates: list[float] = []
     losses: list[float] = []

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nlp_rnn.config import Monitor, OptimizerConfig, TrainerConfig
+from nlp_rnn.config import OptimizerConfig, TrainerConfig
 from nlp_rnn.data.batches import Batch, TokenizedTexts, epoch_order, length_order
 from nlp_rnn.errors import TrainingError
 from nlp_rnn.training.averaging import AveragedWeights
@@ -29,7 +29,7 @@ from nlp_rnn.training.device import (
 )
 from nlp_rnn.training.events import EpochEnd, TrainingResult, UpdateEnd
 from nlp_rnn.training.feed import feed
-from nlp_rnn.training.metrics import score
+from nlp_rnn.training.objective import Objective
 from nlp_rnn.training.optim import make_optimizer
 from nlp_rnn.training.prefixes import random_prefixes
 from nlp_rnn.training.processes import ALONE, Processes
@@ -75,6 +75,7 @@ class Trainer:
             torch.cuda.set_device(self.device)
         self.network = network.to(self.device)
         self.config = config
+        self.objective = Objective(config)
         self.optimizer_config = optimizer
         self.optimizer = make_optimizer(self.network, optimizer)
         self.seed = seed
@@ -114,6 +115,7 @@ class Trainer:
             TrainingError: the loss is no longer finite.
         """
         state = self.state
+        self.objective = Objective(self.config, train.labels)
         self.plan = plan(len(train), int(train.lengths.sum()), self.config)
         if self.config.profile and self.processes.first:
             self.profile = UpdateProfile(self.device, self.plan.total_updates - state.updates)
@@ -135,6 +137,7 @@ class Trainer:
             tokens=state.tokens,
             stopped=state.stopped,
             best_metrics=state.best_metrics,
+            thresholds=state.best_thresholds,
         )
 
     def _train_epoch(self, train: TokenizedTexts) -> dict[str, float]:
@@ -209,11 +212,14 @@ class Trainer:
 
     def _validate(self, validation: TokenizedTexts, measured: dict[str, float]) -> None:
         """Measure, keep the weights if they are the best so far, and see whether to go on."""
-        state, monitor = self.state, self.config.monitor
-        metrics = score(validation.labels, self.logits(validation))
-        value = -metrics["loss"] if monitor is Monitor.loss else metrics[monitor.name]
+        state = self.state
+        metrics, thresholds = self.objective.score(validation.labels, self.logits(validation))
+        value = metrics[self.objective.monitor]
+        if self.objective.monitor == "loss":
+            value = -value
         best = value > state.best_value or not self.best_weights
         if best:
+            state.best_thresholds = thresholds
             state.best_value, state.best_epoch, state.best_metrics = value, state.epoch, metrics
             self.best_weights = {
                 name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()
@@ -262,11 +268,8 @@ class Trainer:
                 labels = torch.from_numpy(batch.labels).to(self.device, non_blocking=True)
                 if self.config.prefixes:
                     labels = torch.cat([labels, labels])
-                loss = nn.functional.cross_entropy(
-                    self._logits(batch, self._wrapped, self.config.prefixes),
-                    labels,
-                    label_smoothing=self.config.label_smoothing,
-                )
+                logits = self._logits(batch, self._wrapped, self.config.prefixes)
+                loss = self.objective.loss(logits, labels)
                 losses.append(loss.detach() * weight)
                 # the processes' gradients are averaged, but what is wanted is their sum
                 (loss * (weight * self.processes.count)).backward()  # type: ignore[no-untyped-call]

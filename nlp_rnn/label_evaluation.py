@@ -1,0 +1,58 @@
+"""A loaded classifier and texts with any number of labels become metrics and explaining files."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nlp_rnn.data.label_sets import labels_of
+from nlp_rnn.data.mapped import texts_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from nlp_rnn.classifier.predictor import TextClassifier
+    from nlp_rnn.data.corpus import Corpus
+    from nlp_rnn.tracking.run import TrackedRun
+
+__all__ = ["answer_label_splits"]
+
+
+def answer_label_splits(
+    classifier: "TextClassifier", corpus: "Corpus", folder: Path, run: "TrackedRun"
+) -> "tuple[dict[str, float], NDArray[np.bool_]]":
+    """As `answer_splits`, where a text may have several labels; the answers are bool (n, C).
+
+    In place of the confusion matrix there is a picture of every label's F1, precision and recall.
+    """
+    from nlp_rnn.tracking.artifacts import classification_report_text
+    from nlp_rnn.tracking.label_artifacts import write_label_picture, write_label_predictions
+    from nlp_rnn.training.several import score_several
+
+    thresholds = classifier.thresholds
+    assert thresholds is not None
+    metrics: dict[str, float] = {}
+    for split in ("validation", "test"):
+        dataset = getattr(corpus, split)
+        labels = labels_of(dataset)
+        probabilities = classifier.predict_proba(texts_of(dataset))
+        predictions: NDArray[np.bool_] = probabilities >= thresholds
+        scores = score_several(labels, probabilities, thresholds)
+        metrics |= {f"{split}/{name}": value for name, value in scores.items()}
+        path = folder / f"{split}_predictions.parquet"
+        write_label_predictions(
+            path,
+            rows=np.asarray(dataset["row"], dtype=np.int64),
+            labels=labels,
+            predictions=predictions,
+            probabilities=probabilities,
+            lengths=classifier.token_counts(texts_of(dataset)),
+            label_names=corpus.labels,
+        )
+        run.log_file(path, "predictions")
+    report = classification_report_text(labels, predictions, corpus.labels)
+    run.log_text(report, "classification_report.txt")
+    picture = folder / "label_scores.png"
+    write_label_picture(picture, labels, predictions, corpus.labels)
+    run.log_file(picture)
+    return metrics, predictions

@@ -1,0 +1,331 @@
+"""A classifier of several labels a text: every runtime, every command, a run from end to end."""
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from mlflow import MlflowClient
+from pyarrow import parquet
+
+import nlp_rnn
+from nlp_rnn.classifier.bundle import save_classifier
+from nlp_rnn.classifier.predictor import TextClassifier
+from nlp_rnn.cli import main
+from nlp_rnn.errors import ClassifierError
+from nlp_rnn.model.network import TextNetwork
+from nlp_rnn.tracking.label_artifacts import read_label_predictions
+from nlp_rnn.training.several import answer_scores
+from tests.tiny_classifier import random_state, tiny_architecture, tiny_parts, tiny_texts
+
+THRESHOLDS = [0.45, 0.5, 0.6]
+TEXTS = tiny_texts(80)
+
+
+def saved(folder: Path, seed: int = 0, **changes: Any) -> Path:
+    """A classifier whose logits are spread, so that every label is sometimes answered."""
+    labels = changes.pop("labels", ["bad, or so", "fair", "good"])
+    architecture = tiny_architecture(**changes)
+    state = random_state(architecture, seed)
+    state["head.weight"] *= 4
+    parts = tiny_parts(seed, **changes) | {"state": state, "labels": labels}
+    save_classifier(folder, thresholds=THRESHOLDS, **parts)
+    return folder
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NLP_RNN_CACHE", str(tmp_path / "cache"))
+    saved(tmp_path / "classifier", seed=2)
+    return tmp_path
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn", "average"])
+def test_every_runtime_gives_the_sigmoid_of_the_network(tmp_path: Path, cell: str) -> None:
+    changes: dict[str, Any] = {"cell": cell, "pooling": "mean", "bidirectional": False}
+    folder = saved(tmp_path / "c", **changes)
+    network = TextNetwork(tiny_architecture(**changes)).eval()
+    onnx = nlp_rnn.load(folder)
+    network.load_state_dict(_state(folder))
+    expected = []
+    for text in TEXTS:
+        ids = onnx._words.encode([text])[0]
+        with torch.no_grad():
+            logits = network(torch.tensor([list(ids)]), torch.tensor([len(ids)]))
+        expected.append(torch.sigmoid(logits)[0].numpy())
+    np.testing.assert_allclose(onnx.predict_proba(TEXTS), expected, atol=1e-5)
+    theirs = nlp_rnn.load(folder, runtime="torch")
+    np.testing.assert_allclose(theirs.predict_proba(TEXTS), expected, atol=1e-5)
+    assert theirs.predict(TEXTS) == onnx.predict(TEXTS)
+    short = [text for text in TEXTS if 0 < len(text.split()) <= 40][:20]
+    wanted = onnx.predict_proba(short)
+    for text, row in zip(short, wanted, strict=True):
+        stream = onnx.stream()
+        stream.read(text)
+        stream.finish()
+        np.testing.assert_allclose(stream.probabilities, row, atol=1e-5)
+        assert sorted(stream.label) == sorted(onnx.predict([text])[0])
+    pool = onnx.stream_pool()
+    pool.read(dict(enumerate(short)))
+    for key, row in enumerate(wanted):
+        np.testing.assert_allclose(pool.finish(key)[key], row, atol=1e-5)
+
+
+def _state(folder: Path) -> dict[str, torch.Tensor]:
+    from nlp_rnn.classifier.bundle import read_state
+
+    return {name: torch.from_numpy(array.copy()) for name, array in read_state(folder).items()}
+
+
+def test_answers_are_what_reaches_its_threshold_the_most_probable_first(here: Path) -> None:
+    classifier = nlp_rnn.load("classifier")
+    probabilities = classifier.predict_proba(TEXTS)
+    assert not np.allclose(probabilities.sum(axis=1), 1, atol=0.1)
+    answers = classifier.predict(TEXTS)
+    sizes = {len(some) for some in answers}
+    assert {0, 1, 2} <= sizes
+    for row, some in zip(probabilities, answers, strict=True):
+        own = [classifier.labels.index(label) for label in some]
+        assert set(own) == set(np.flatnonzero(row >= THRESHOLDS))
+        assert sorted(own, key=lambda place: -row[place]) == own
+    strict = classifier.predict(TEXTS, threshold=0.9)
+    assert strict == [
+        [classifier.labels[place] for place in np.argsort(-row) if row[place] >= 0.9]
+        for row in probabilities
+    ]
+    (best,) = classifier.predict(TEXTS[:1], top_k=2)
+    assert best[0][1] == pytest.approx(probabilities[0].max())
+    assert classifier.task == "multi_label"
+    assert "any of 3 labels" in repr(classifier)
+    windows = classifier.predict_proba(TEXTS, windows=True)
+    short = [len(text.split()) <= 40 for text in TEXTS]
+    np.testing.assert_allclose(windows[short], probabilities[short], atol=1e-6)
+    assert ((windows > 0) & (windows < 1)).all()
+
+
+def test_score_is_the_share_of_texts_that_are_all_right(here: Path) -> None:
+    classifier = nlp_rnn.load("classifier")
+    truth: list[Any] = [set(some) for some in classifier.predict(TEXTS)]
+    assert classifier.score(TEXTS, truth) == 1.0
+    truth[0] = {*classifier.labels} if truth[0] != {*classifier.labels} else set()
+    assert classifier.score(TEXTS, [list(some) for some in truth]) == pytest.approx(79 / 80)
+    for wrong, words in ((["good"] * 80, "one str"), ([[1]] * 80, "int"), ("good", "one word")):
+        with pytest.raises(ClassifierError, match=words):
+            classifier.score(TEXTS, wrong)
+
+
+def test_one_label_cannot_end_a_stream(tmp_path: Path) -> None:
+    classifier = nlp_rnn.load(saved(tmp_path / "c", pooling="last", bidirectional=False))
+    with pytest.raises(ClassifierError, match="may have several labels"):
+        classifier.stream(threshold=0.9)
+    stream = classifier.stream()
+    assert stream.label is None
+    stream.read("w2 w3 ")
+    again = classifier.stream(state=stream.to_json())
+    assert again.label == stream.label
+    np.testing.assert_allclose(again.read("w4 "), stream.read("w4 "), atol=1e-6)
+
+
+def test_it_travels_to_another_process(here: Path) -> None:
+    classifier = nlp_rnn.load("classifier")
+    again: TextClassifier = pickle.loads(pickle.dumps(classifier))
+    assert again.predict(TEXTS) == classifier.predict(TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"thresholds": [0.5, 0.5]}, "not a probability for each label"),
+        ({"thresholds": [0.5, 0.5, 1.5]}, "not a probability for each label"),
+        ({"thresholds": [0.5, 0.5, 0]}, "not a probability for each label"),
+        ({"thresholds": None}, "does not describe a classifier"),
+        ({"thresholds": "abc"}, "not a probability for each label"),
+        ({"format_version": 1}, "task is 'multi_label'"),
+        ({"task": "single_label"}, "model.onnx"),
+        ({"task": "ranking"}, "task is 'ranking'"),
+    ],
+)
+def test_a_folder_that_fits_no_task(here: Path, changes: dict[str, Any], words: str) -> None:
+    from nlp_rnn.classifier.manifest import checksum
+
+    path = here / "classifier" / "config.json"
+    config = json.loads(path.read_text()) | changes
+    del config["checksum"]
+    path.write_text(json.dumps(config | {"checksum": checksum(config)}))
+    with pytest.raises(ClassifierError, match=words) as caught:
+        nlp_rnn.load("classifier")
+    assert len(str(caught.value).splitlines()) <= 2
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_predict_writes_lists(here: Path, kind: str) -> None:
+    table = pd.DataFrame({"id": range(80), "text": TEXTS})
+    table.loc[3, "text"] = None
+    table.to_parquet("in.parquet")
+    words = ["predict", "classifier", "--input", "in.parquet", "--output", f"out.{kind}", "--proba"]
+    assert main(words) == 0
+    read = {"csv": pd.read_csv, "parquet": pd.read_parquet}.get(kind)
+    found = read(f"out.{kind}") if read else pd.read_json(f"out.{kind}", lines=True)
+    columns = [f"probability_{label}" for label in ("bad, or so", "fair", "good")]
+    assert found.columns.tolist() == ["id", "text", "labels", "scores", *columns]
+    classifier = nlp_rnn.load("classifier")
+    expected = classifier.predict(TEXTS)
+    for row, some in enumerate(expected):
+        labels = found["labels"][row]
+        if row == 3:  # nothing was asked
+            assert labels is None or labels != labels
+            continue
+        labels = json.loads(labels) if kind == "csv" else list(labels)
+        assert labels == some
+        scores = found["scores"][row]
+        scores = json.loads(scores) if kind == "csv" else list(scores)
+        own = [found[f"probability_{label}"][row] for label in some]
+        assert scores == pytest.approx(own, abs=1e-5)
+
+
+def test_predict_answers_words_with_any_number_of_labels(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    classifier = nlp_rnn.load("classifier")
+    texts = [text for text in TEXTS if text][:10]
+    assert main(["predict", "classifier", *texts]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for line, some, text in zip(lines, classifier.predict(texts), texts, strict=True):
+        labels, scores, echoed = line.split("\t")
+        assert (labels, echoed) == (", ".join(some), text)
+        assert len([score for score in scores.split(", ") if score]) == len(some)
+    assert main(["predict", "classifier", "--threshold", "0.999999", texts[0]]) == 0
+    assert capsys.readouterr().out == f"\t\t{texts[0]}\n"
+
+
+def labelled(path: Path, lists: list[list[str]]) -> Path:
+    rows = [{"text": text, "tags": some} for text, some in zip(TEXTS, lists, strict=False)]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return path
+
+
+def test_evaluate_gives_the_scores_of_the_answers(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    classifier = nlp_rnn.load("classifier")
+    truth = classifier.predict(TEXTS)
+    truth[:8] = [[] if some else ["fair"] for some in truth[:8]]
+    labelled(here / "more.jsonl", truth)
+    words = ["evaluate", "classifier", "data=files", "data.path=more.jsonl", "data.label=tags"]
+    assert main([*words, "--json", "--predictions", "answers.parquet"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["subset_accuracy"] == pytest.approx(0.9)
+    answers = read_label_predictions(here / "answers.parquet")
+    assert answers.label_names == tuple(classifier.labels)
+    expected = answer_scores(answers.labels, answers.predictions)
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    assert [
+        {classifier.labels[place] for place in np.flatnonzero(row)} for row in answers.labels
+    ] == [set(truth[row]) for row in answers.rows]
+    assert main(words) == 0
+    told = capsys.readouterr().out
+    assert "all labels right 0.9000" in told
+    assert "micro avg" in told
+
+
+def test_evaluate_refuses_labels_and_tasks_it_does_not_have(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["evaluate", "classifier", "data=files", "data.label=tags"]
+    labelled(here / "new.jsonl", [["fair"], ["strange"], []] * 10)
+    assert main([*words, "data.path=new.jsonl"]) == 1
+    assert "does not know: strange" in capsys.readouterr().err
+    labelled(here / "one.jsonl", ["fair", "good"] * 10)  # type: ignore[list-item]
+    assert main([*words, "data.path=one.jsonl"]) == 1
+    told = capsys.readouterr().err
+    assert "The data has one label a text, the classifier gives several labels." in told
+    assert len(told.splitlines()) == 2
+
+
+WORDS = {"sports": ["goal", "match", "team"], "money": ["bank", "price", "stock"]}
+
+
+def corpus(path: Path, rows: int) -> Path:
+    """Texts of both topics, of one, or of none, which their words give away."""
+    random = np.random.default_rng(0)
+    lines = []
+    for _ in range(rows):
+        tags = [name for name in WORDS if random.random() < 0.5]
+        words = [str(random.choice(WORDS[name])) for name in tags]
+        words += [str(word) for word in random.choice(["the", "a", "was", "of"], 4)]
+        random.shuffle(words)
+        lines.append(json.dumps({"text": " ".join(words), "tags": tags}))
+    path.write_text("\n".join(lines))
+    return path
+
+
+def test_a_run_from_end_to_end(
+    tmp_path: Path, store_uri: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NLP_RNN_CACHE", str(tmp_path / "cache"))
+    corpus(tmp_path / "talk.jsonl", 400)
+    data = ["data=files", "data.path=talk.jsonl", "data.label=tags"]
+    small = [
+        *("model.embedding_size=8", "model.hidden_size=8", "trainer.threads=1"),
+        *("trainer.max_epochs=6", "tokenizer=word", "tracking.system_metrics=false"),
+        *("tracking.speed=none", "optimizer.learning_rate=0.03", "model.bidirectional=false"),
+        *("model.pooling=max", "trainer.prefixes=true", "hydra.run.dir=run"),
+    ]
+    assert main(["train", *data, *small]) == 0
+    told = capsys.readouterr().out
+    assert "validation micro_f1" in told
+    assert "test micro-F1" in told
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert result["metrics"]["test/micro_f1"] > 0.9
+    classifier = nlp_rnn.load("run/classifier")
+    assert set(classifier.predict(["the goal was of a bank"])[0]) == {"sports", "money"}
+    assert classifier.predict(["the was of a"]) == [[]]
+
+    run = MlflowClient(tracking_uri=store_uri).get_run(result["run_id"])
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["task"] == "multi_label"
+    assert run.data.params["trainer.monitor"] == "auto"
+    assert "test/accuracy" not in run.data.metrics
+    answers = read_label_predictions(tmp_path / "run" / "test_predictions.parquet")
+    scores = answer_scores(answers.labels, answers.predictions)
+    for name, value in scores.items():
+        assert result["metrics"][f"test/{name}"] == pytest.approx(value), name
+    assert (answers.predictions == (answers.probabilities >= classifier.thresholds)).all()
+    assert parquet.read_table(tmp_path / "run" / "test_predictions.parquet").num_rows == 40
+    assert (tmp_path / "run" / "label_scores.png").stat().st_size > 1000
+
+    card = (tmp_path / "run" / "classifier" / "README.md").read_text()
+    for words in ("any of 2 labels", "micro-F1", "| `sports` |", "predict(texts, threshold"):
+        assert words in card, words
+
+    assert main(["compare"]) == 1
+    assert "several labels each, and such runs are not compared" in capsys.readouterr().err
+    assert main(["controls", *data]) == 1
+    assert "no controls for texts with several labels" in capsys.readouterr().err
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store_uri)
+    assert main(["register", "run", "--name", "talk", "--metric", "micro_f1"]) == 0
+    model = nlp_rnn.load("models:/talk@champion")
+    np.testing.assert_array_equal(model.predict_proba(["goal"]), classifier.predict_proba(["goal"]))
+    _served(model, "models:/talk@champion")
+    assert main(["train", *data, *small[:-1], "hydra.run.dir=two", "trainer.max_epochs=1"]) == 0
+    capsys.readouterr()
+    assert main(["register", "two", "--name", "talk", "--metric", "subset_accuracy"]) == 1
+    assert "is worse than the champion" in capsys.readouterr().err
+    assert main(["register", "two", "--name", "talk", "--metric", "accuracy"]) == 1
+    assert "accuracy is not measured where a text has several labels" in capsys.readouterr().err
+
+
+def _served(classifier: TextClassifier, uri: str) -> None:
+    """The MLflow model answers with lists."""
+    from mlflow import pyfunc
+
+    texts = ["the goal was of a bank", "the was of a"]
+    table = pyfunc.load_model(uri).predict(texts)
+    assert table.columns.tolist() == ["labels", "scores"]
+    assert [list(some) for some in table["labels"]] == classifier.predict(texts)

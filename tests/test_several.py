@@ -1,0 +1,265 @@
+"""Several labels a text: metrics as scikit-learn's, thresholds from validation, and the loss."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from datasets import Dataset, Features, List, Value
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, f1_score, log_loss
+from sklearn.utils.class_weight import compute_class_weight
+from torch import nn
+
+from nlp_rnn.config import (
+    Cell,
+    ClassWeight,
+    GatedConfig,
+    Monitor,
+    OptimizerConfig,
+    Precision,
+    TrainerConfig,
+)
+from nlp_rnn.data.batches import TokenizedTexts
+from nlp_rnn.errors import ConfigError
+from nlp_rnn.model.network import make_network
+from nlp_rnn.training.objective import (
+    MOST_POSITIVE_WEIGHT,
+    Objective,
+    balanced_weights,
+    check_task,
+)
+from nlp_rnn.training.several import (
+    FEW,
+    answer_scores,
+    choose_thresholds,
+    score_several,
+    sigmoid,
+)
+from nlp_rnn.training.trainer import Trainer
+
+BALANCED = TrainerConfig(class_weight=ClassWeight.balanced)
+
+
+def made(rows: int, labels: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Labels bool and probabilities float32 that know something of them, both (rows, labels)."""
+    random = np.random.default_rng(seed)
+    truth = random.random((rows, labels)) < np.linspace(0.05, 0.5, labels)
+    logits = random.standard_normal((rows, labels)) + 2 * truth - 1.5
+    return truth, sigmoid(logits.astype(np.float32))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_metrics_are_those_of_scikit_learn(seed: int) -> None:
+    truth, probabilities = made(300, 7, seed)
+    thresholds = np.linspace(0.2, 0.7, 7)
+    found = score_several(truth, probabilities, thresholds)
+    answers = probabilities >= thresholds
+    assert found["micro_f1"] == pytest.approx(f1_score(truth, answers, average="micro"))
+    assert found["macro_f1"] == pytest.approx(f1_score(truth, answers, average="macro"))
+    assert found["subset_accuracy"] == pytest.approx(accuracy_score(truth, answers))
+    losses = [log_loss(truth[:, c], probabilities[:, c].astype(float)) for c in range(7)]
+    assert found["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+def test_labels_that_nobody_has_count_in_no_mean() -> None:
+    truth = np.array([[1, 0, 0], [1, 0, 0]], bool)
+    said = np.array([[1, 0, 0], [0, 0, 0]], bool)
+    assert answer_scores(truth, said) == {
+        "micro_f1": pytest.approx(2 / 3),
+        "macro_f1": pytest.approx(2 / 3),
+        "subset_accuracy": 0.5,
+    }
+    nothing = np.zeros((2, 3), bool)
+    assert answer_scores(nothing, nothing)["macro_f1"] == 0.0
+
+
+def test_certain_and_wrong_is_no_infinite_loss() -> None:
+    truth, sure = np.array([[True, False]]), np.array([[0.0, 1.0]], np.float32)
+    assert np.isfinite(score_several(truth, sure, np.array([0.5, 0.5]))["loss"])
+    assert sigmoid(np.array([-200.0, 0, 200], np.float32)).tolist() == [0.0, 0.5, 1.0]
+
+
+def test_a_threshold_has_the_best_f1_of_all_there_are() -> None:
+    truth, probabilities = made(200, 4, 5)
+    truth[:FEW, 0] = True  # enough of the rarest
+    thresholds = choose_thresholds(truth, probabilities)
+    for label in range(4):
+        own = probabilities[:, label]
+        best = max(f1_score(truth[:, label], own >= limit) for limit in np.unique(own)[::5])
+        assert f1_score(truth[:, label], own >= thresholds[label]) >= best - 1e-9
+
+
+def test_a_rare_label_takes_the_common_threshold() -> None:
+    truth, probabilities = made(400, 3, 6)
+    truth[:, 0], truth[:, 1] = False, False
+    truth[: FEW - 1, 1] = True
+    thresholds = choose_thresholds(truth, probabilities)
+    assert thresholds[0] == thresholds[1] != thresholds[2]
+    flat, limits = truth.ravel(), np.unique(probabilities)[::7]
+    common = f1_score(flat, probabilities.ravel() >= thresholds[0])
+    assert common >= max(f1_score(flat, probabilities.ravel() >= limit) for limit in limits)
+
+
+def test_thresholds_of_nothing_of_ties_and_of_the_certain() -> None:
+    nothing = choose_thresholds(np.zeros((30, 2), bool), np.full((30, 2), 0.3, np.float32))
+    assert nothing.tolist() == [0.5, 0.5]
+    truth = np.arange(40)[:, None] % 2 == 0
+    # all as probable: yes to all of them, or to none
+    assert 0.01 <= choose_thresholds(truth, np.full((40, 1), 0.3, np.float32))[0] <= 0.3
+    sure = np.where(truth, 1.0, 0.0).astype(np.float32)
+    assert choose_thresholds(truth, sure)[0] == pytest.approx(0.5)
+    assert choose_thresholds(~truth & False | True, np.zeros((40, 1), np.float32))[0] == 0.01
+
+
+def test_balanced_weights_are_those_of_scikit_learn() -> None:
+    labels = np.array([0] * 90 + [1] * 9 + [3])
+    expected = compute_class_weight("balanced", classes=np.array([0, 1, 3]), y=labels)
+    found = balanced_weights(labels, 4)
+    np.testing.assert_allclose(found[[0, 1, 3]], expected, rtol=1e-6)
+    assert found[2] == 0  # a class that only the test split has
+
+
+def test_balanced_weights_where_a_text_may_have_several_labels() -> None:
+    labels = np.zeros((1000, 4), bool)
+    labels[:100, 0], labels[:1, 1], labels[:, 2] = True, True, True
+    assert balanced_weights(labels, 4).tolist() == [9.0, MOST_POSITIVE_WEIGHT, 1.0, 1.0]
+
+
+def test_the_weighted_loss_is_that_of_torch() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(6, 3, generator=generator)
+    ids = np.array([0, 0, 0, 0, 1, 2])
+    weights = torch.from_numpy(balanced_weights(ids, 3))
+    each = nn.functional.cross_entropy(
+        logits, torch.from_numpy(ids), weight=weights, reduction="none", label_smoothing=0.1
+    )
+    found = Objective(BALANCED, ids).loss(logits, torch.from_numpy(ids))
+    torch.testing.assert_close(found, each.mean())
+    flags = np.array([[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 0], [0, 0, 1], [0, 0, 0]], bool)
+    positive = torch.tensor([2.0, 2.0, 5.0])
+    expected = nn.BCEWithLogitsLoss(pos_weight=positive)(logits, torch.from_numpy(flags).float())
+    torch.testing.assert_close(
+        Objective(BALANCED, flags).loss(logits, torch.from_numpy(flags)), expected
+    )
+
+
+def test_smoothing_gives_half_to_the_other_answer() -> None:
+    smoothed = Objective(TrainerConfig(label_smoothing=0.2), np.zeros((1, 2), bool))
+    logits, flags = torch.tensor([[0.3, -2.0]]), torch.tensor([[True, False]])
+    expected = nn.BCEWithLogitsLoss()(logits, torch.tensor([[0.9, 0.1]]))
+    torch.testing.assert_close(smoothed.loss(logits, flags), expected)
+    assert Objective(TrainerConfig(), np.zeros((1, 2), bool)).smoothing == 0.0
+    assert Objective(TrainerConfig(), np.zeros(1, int)).smoothing == 0.1
+
+
+SINGLE, SEVERAL = np.array([0, 1, 1]), np.array([[1, 0], [1, 1], [0, 0]], bool)
+
+
+@pytest.mark.parametrize(
+    ("options", "labels", "words"),
+    [
+        ({"monitor": Monitor.accuracy}, SEVERAL, "where a text has several labels"),
+        ({"monitor": Monitor.micro_f1}, SINGLE, "where a text has one label"),
+        ({"monitor": Monitor.subset_accuracy}, SINGLE, "where a text has one label"),
+        ({"class_weight": ClassWeight.balanced}, SINGLE[:2], "as many training rows"),
+        ({"class_weight": ClassWeight.balanced}, SEVERAL[1:], "half of the training texts"),
+    ],
+)
+def test_what_could_have_no_effect(options: dict, labels: np.ndarray, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        check_task(TrainerConfig(**options), labels, 2)
+    check_task(TrainerConfig(), labels, 2)
+
+
+def test_balanced_is_heeded_where_classes_differ() -> None:
+    check_task(BALANCED, SINGLE, 2)
+    check_task(BALANCED, SEVERAL, 2)
+
+
+FEATURES = Features({"input_ids": List(Value("int32")), "label": List(Value("bool"), length=3)})
+
+
+def which_occur(rows: int, seed: int) -> TokenizedTexts:
+    """Label c is there where token 2 + c is, among fillers; the third one is rare."""
+    random = np.random.default_rng(seed)
+    ids, labels = [], []
+    for _ in range(rows):
+        has = random.random(3) < (0.5, 0.3, 0.04)
+        text = random.integers(5, 14, random.integers(5, 12))
+        places = random.choice(len(text), 3, replace=False)
+        text[places[has]] = 2 + np.flatnonzero(has)
+        ids.append(text.tolist())
+        labels.append(has.tolist())
+    return TokenizedTexts(Dataset.from_dict({"input_ids": ids, "label": labels}, features=FEATURES))
+
+
+MODEL = GatedConfig(name="gru", cell=Cell.gru, embedding_size=12, hidden_size=10)
+
+
+def fitted(**options: object) -> tuple:
+    one = Trainer(
+        make_network(MODEL, 14, 3, 1),
+        dataclasses.replace(
+            TrainerConfig(
+                batch_size=32, max_epochs=6, threads=1, device="cpu", precision=Precision.fp32
+            ),
+            **options,
+        ),
+        OptimizerConfig(name="adamw", learning_rate=0.02),
+        seed=1,
+    )
+    return one, one.fit(which_occur(500, 0), which_occur(400, 1))
+
+
+def probabilities_of(trained: Trainer, texts: TokenizedTexts) -> np.ndarray:
+    batch = texts.batch(np.arange(len(texts)))
+    with torch.no_grad():
+        ids, lengths = torch.from_numpy(batch.input_ids), torch.from_numpy(batch.lengths)
+        return torch.sigmoid(trained.network.eval()(ids, lengths)).numpy()
+
+
+def test_a_network_learns_which_labels_a_text_has() -> None:
+    """Always the first label would give a micro-F1 of 0.54; the figures are of the thresholds."""
+    trained, result = fitted()
+    assert result.best_metrics["micro_f1"] > 0.9
+    assert result.best_metrics["subset_accuracy"] > 0.8
+    validation = which_occur(400, 1)
+    probabilities = probabilities_of(trained, validation)
+    again = score_several(validation.labels, probabilities, np.array(result.thresholds))
+    assert again == pytest.approx(result.best_metrics, abs=1e-4)
+    np.testing.assert_allclose(
+        choose_thresholds(validation.labels, probabilities), result.thresholds, atol=1e-5
+    )
+
+
+def test_balanced_weights_make_rare_labels_more_probable() -> None:
+    """Said in the docs: probabilities are no longer frequencies, they lean to what is rare."""
+    texts = which_occur(400, 2)
+    rare = {}
+    for kind in (ClassWeight.none, ClassWeight.balanced):
+        trained, _ = fitted(class_weight=kind, max_epochs=1)
+        rare[kind] = float(probabilities_of(trained, texts)[:, 2].mean())
+    assert rare[ClassWeight.balanced] > 2 * rare[ClassWeight.none]
+
+
+def test_a_single_label_under_balanced_weights_reaches_the_balance_of_scikit_learn() -> None:
+    """A linear layer on two features ends where scikit-learn's weighted regression does."""
+    random = np.random.default_rng(3)
+    labels = (random.random(400) < 0.1).astype(np.int64)
+    features = (random.standard_normal((400, 2)) + labels[:, None]).astype(np.float32)
+    theirs = LogisticRegression(C=np.inf, class_weight="balanced").fit(features, labels)
+    layer = nn.Linear(2, 2)
+    objective = Objective(dataclasses.replace(BALANCED, label_smoothing=0.0), labels)
+    optimizer = torch.optim.LBFGS(layer.parameters(), max_iter=200, line_search_fn="strong_wolfe")
+    given, wanted = torch.from_numpy(features), torch.from_numpy(labels)
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        value = objective.loss(layer(given), wanted)
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    ours = torch.softmax(layer(given), 1).detach().numpy()
+    np.testing.assert_allclose(ours, theirs.predict_proba(features), atol=0.01)
