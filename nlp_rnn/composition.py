@@ -24,7 +24,7 @@ from nlp_rnn.data_config import (
     TrainedTokenizerConfig,
 )
 from nlp_rnn.errors import ConfigError
-from nlp_rnn.sweep_config import CommandConfig, SweepConfig
+from nlp_rnn.sweep_config import CommandConfig, SearchConfig, SweepConfig
 
 __all__ = [
     "as_config",
@@ -68,7 +68,8 @@ def register_schemas() -> None:
 def known_keys() -> dict[str, list[str]]:
     """Every dotted key of any schema, with the choices in `conf/` whose schema has it."""
     keys: dict[str, list[str]] = {"seed": []}
-    keys |= {f"sweep.{f.name}": ["a sweep"] for f in dataclasses.fields(SweepConfig)}
+    for name, schema in (("sweep", SweepConfig), ("search", SearchConfig)):
+        keys |= {f"{name}.{f.name}": ["a sweep"] for f in dataclasses.fields(schema)}
     for group, schemas in SCHEMAS.items():
         for path in sorted((conf_dir() / group).glob("*.yaml")):
             named = re.search(rf"/schema/{group}@_here_: (\w+)", path.read_text(encoding="utf-8"))

@@ -9,6 +9,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "NlpRnnError",
+    "PrunedError",
     "SweepError",
     "TrackingError",
     "TrainingError",
@@ -49,3 +50,7 @@ class ComparisonError(NlpRnnError):
 
 class SweepError(NlpRnnError):
     """A sweep came to its end, but not all its jobs did; a line for each says why."""
+
+
+class PrunedError(NlpRnnError):
+    """A trial of a search fell behind the others and was given up: no failure."""

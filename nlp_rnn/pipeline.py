@@ -30,6 +30,8 @@ from nlp_rnn.signature import flatten, plain
 from nlp_rnn.worker import check_processes, processes_of, tell_workers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from nlp_rnn.data.corpus import Corpus
     from nlp_rnn.data.tokenization import TokenizedCorpus
     from nlp_rnn.model.network import TextNetwork
@@ -117,7 +119,7 @@ def train(
     return _run(config, corpus, folder, origin, member)
 
 
-def resume(folder: Path) -> Result:
+def resume(folder: Path, member: Member | None = None) -> Result:
     """Go on with the run in `folder` that was interrupted, in the same MLflow run.
 
     On one CPU process the weights end bit-identical to those of a run that was never stopped.
@@ -149,7 +151,7 @@ def resume(folder: Path) -> Result:
             "it cannot go on. Start a new one."
         )
     prepare_store(origin.tracking_uri)
-    return _run(config, corpus, folder, origin)
+    return _run(config, corpus, folder, origin, member)
 
 
 def interrupted(folder: Path) -> bool:
@@ -194,7 +196,8 @@ def _run(
             notes = (*corpus.notes, *corpus.quality.lines, *tokens.quality.lines)
             run.log_text("".join(f"{note}\n" for note in notes), "data_notes.txt")
             run.log_final(corpus.quality.figures | tokens.quality.figures)
-        network, training = _train_network(config, corpus, tokens, folder, run)
+        watcher = member.on_epoch if member else None
+        network, training = _train_network(config, corpus, tokens, folder, run, watcher)
         result = Result(
             run.run_id, origin.experiment_id, origin.tracking_uri, str(folder / "classifier")
         )
@@ -226,6 +229,7 @@ def _train_network(
     tokens: "TokenizedCorpus",
     folder: Path,
     run: "TrackedRun",
+    watcher: "Callable[[int, Mapping[str, float]], None] | None" = None,
 ) -> "tuple[TextNetwork, TrainingResult]":
     from nlp_rnn.model.network import make_network
     from nlp_rnn.model.vectors import set_vectors
@@ -250,6 +254,8 @@ def _train_network(
             # before the checkpoint that counts this epoch as done; kept if MLflow is away
             with suppress(TrackingError):
                 run.flush()
+            if watcher is not None:
+                watcher(event.epoch, event.metrics)
 
         trainer = Trainer(
             network,

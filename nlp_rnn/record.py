@@ -1,7 +1,7 @@
 """What a run was given and what came out of it become parameters, tags and results in MLflow."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,11 +45,15 @@ def short_name(config: RunConfig) -> str:
 
 @dataclass(frozen=True)
 class Member:
-    """A run's place in a sweep: the run it lies below, tags to find it by, words for its name."""
+    """A run's place in a sweep: the run it lies below, tags to find it by, words for its name.
+
+    `on_epoch` sees the metrics of every epoch and may give the run up by raising `PrunedError`.
+    """
 
     parent_run_id: str
     tags: Mapping[str, str]
     words: Sequence[str] = ()
+    on_epoch: Callable[[int, Mapping[str, float]], None] | None = None
 
 
 def run_name(config: RunConfig, member: Member | None = None) -> str:

@@ -5,9 +5,10 @@ from enum import Enum
 
 from nlp_rnn.config import RunConfig
 
-__all__ = ["CommandConfig", "OnFailure", "SweepConfig"]
+__all__ = ["CommandConfig", "OnFailure", "Pruner", "SearchConfig", "SweepConfig"]
 
 OnFailure = Enum("OnFailure", ["continue", "stop"])
+Pruner = Enum("Pruner", ["none", "median", "hyperband"])
 
 
 @dataclass
@@ -16,7 +17,7 @@ class SweepConfig:
 
     `jobs` run at a time on this machine and share its cores. `resume` names a sweep that was
     interrupted: its id, or `last`. `compare=false` leaves out the controls and the comparison at
-    the end. `parent` and `swept` are given to every job by its sweep.
+    the end. `parent` and `words` (for its name) are given to every job by its sweep.
     """
 
     jobs: int = 1
@@ -24,7 +25,26 @@ class SweepConfig:
     resume: str | None = None
     compare: bool = True
     parent: str | None = None
-    swept: list[str] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+
+
+@dataclass
+class SearchConfig:
+    """How a sweep searches instead of trying every combination.
+
+    `trials_per_cell` is the budget of every combination of the swept groups (`model=lstm,gru`);
+    the swept keys (`model.head_dropout=interval(0,0.7)`) are what is tuned. The best of each is
+    then trained with `seeds` seeds, 0 for none. `storage` is a database address, default a file
+    in the sweep's folder; `seed` is the search's own. `study` and `trial` are given to every job.
+    """
+
+    trials_per_cell: int | None = None
+    pruner: Pruner = Pruner.median
+    seeds: int = 5
+    storage: str | None = None
+    seed: int = 1
+    study: str | None = None
+    trial: int | None = None
 
 
 @dataclass
@@ -32,3 +52,4 @@ class CommandConfig(RunConfig):
     """The whole configuration of the command; a job of a sweep keeps the part of one run."""
 
     sweep: SweepConfig = field(default_factory=SweepConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)

@@ -13,7 +13,7 @@ import pytest
 from mlflow import MlflowClient
 
 from nlp_rnn.cli import main
-from nlp_rnn.sweep.grid import Job, opened
+from nlp_rnn.sweep.grid import Job, grid, opened
 from nlp_rnn.sweep.watch import duration
 
 SMALL = [
@@ -45,8 +45,8 @@ def store(here: Path, prepared_store: Path) -> MlflowClient:
 
 
 def jobs(*words: str) -> tuple[Job, ...]:
-    with opened(words) as grid:
-        return grid.jobs
+    with opened(words) as command:
+        return grid(command)
 
 
 def runs(client: MlflowClient) -> tuple[Any, dict[str, Any]]:
@@ -99,10 +99,8 @@ def test_a_job_has_the_same_key_whichever_sweep_asks_for_it() -> None:
 
 def test_duplicates_run_once() -> None:
     assert len(jobs("seed=1,1,2")) == 2
-    with opened(["model=gru", "model.cell=gru,gru", "seed=1"]) as grid:
-        assert len(grid.jobs) == 1
-    with opened(["model.forget_bias=1,1.0", "seed=1"]) as grid:
-        assert (len(grid.jobs), grid.duplicates) == (1, 1)
+    assert len(jobs("model=gru", "model.cell=gru,gru", "seed=1")) == 1
+    assert len(jobs("model.forget_bias=1,1.0", "seed=1")) == 1
 
 
 @pytest.mark.parametrize(
@@ -156,11 +154,11 @@ def test_two_jobs_share_the_cores() -> None:
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("one core cannot be shared out")
     cores = len(os.sched_getaffinity(0))
-    with opened(["seed=1,2", "sweep.jobs=2"]) as grid:
-        assert grid.base.hydra.launcher.n_jobs == 2
-        assert [job.config.trainer.threads for job in grid.jobs] == [cores // 2] * 2
-    with opened(["seed=1,2", "sweep.jobs=2", "trainer.threads=1"]) as grid:
-        assert [job.config.trainer.threads for job in grid.jobs] == [1, 1]
+    with opened(["seed=1,2", "sweep.jobs=2"]) as command:
+        assert command.base.hydra.launcher.n_jobs == 2
+        assert [job.config.trainer.threads for job in grid(command)] == [cores // 2] * 2
+    found = jobs("seed=1,2", "sweep.jobs=2", "trainer.threads=1")
+    assert [job.config.trainer.threads for job in found] == [1, 1]
 
 
 def test_a_sweep_is_one_run_with_children_and_a_comparison(

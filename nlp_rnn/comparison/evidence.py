@@ -40,6 +40,8 @@ class Rules:
     Attributes:
         metric: `accuracy` or `macro_f1` of the test split.
         by: dotted configuration key whose values are compared.
+        tuned: keys over which every value of `by` was tuned with the same budget; groups may
+            differ in them.
         rope: half width of the region of practical equivalence, points.
         ropes: the verdict is repeated for these.
         confidence: of every interval.
@@ -55,6 +57,7 @@ class Rules:
 
     metric: str = "accuracy"
     by: str = "model.cell"
+    tuned: tuple[str, ...] = ()
     rope: float = 0.5
     ropes: tuple[float, ...] = (0.25, 0.5, 1.0)
     confidence: float = 0.95

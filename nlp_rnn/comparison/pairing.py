@@ -99,8 +99,8 @@ def is_control(run: Run) -> bool:
 def plan(runs: Sequence[Run], rules: Rules) -> Plan:
     """Sort the usable runs of one data set into groups, and the groups into pairs.
 
-    A pair differs in `rules.by` and in nothing else, but for the hidden size if cells are
-    compared, which then must be matched.
+    A pair differs in `rules.by` and in nothing else, but for what both were tuned over, and for
+    the hidden size if cells are compared, which then must be matched.
     """
     notes: list[str] = []
     groups = _named(_by_signature([run for run in runs if not is_control(run)], notes))
@@ -139,7 +139,8 @@ def _alike(groups: Mapping[str, tuple[Run, ...]], rules: Rules) -> dict[object, 
     """Names of groups that share all that must be equal, as far as all of them have it."""
     configs = [runs[0].config for runs in groups.values()]
     keys = sorted(set.intersection(*map(set, configs))) if configs else []
-    held = [key for key in keys if not (key == rules.by or key in FREE or _outside(key))]
+    free = {rules.by, *FREE, *rules.tuned}
+    held = [key for key in keys if not (key in free or _outside(key))]
     alike: dict[object, list[str]] = defaultdict(list)
     for name, runs in groups.items():
         alike[tuple(runs[0].config[key] for key in held)].append(name)
@@ -227,6 +228,8 @@ def _pair(
     for key in sorted(set(one) | set(other)):
         if key == rules.by or _outside(key) or one.get(key) == other.get(key):
             continue
+        if key in rules.tuned:
+            continue
         if key in FREE:
             if rules.by == "model.cell" or key != "model.hidden_size":
                 continue
@@ -257,7 +260,7 @@ def _pair(
 
 
 def _matching(first: tuple[Run, ...], second: tuple[Run, ...], rules: Rules) -> tuple[str, ...]:
-    found = []
+    found = ["tuning budget"] if rules.tuned else []
     sizes = [runs[0].config.get("model.hidden_size") for runs in (first, second)]
     if sizes[0] == sizes[1]:
         found.append("size")

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nlp_rnn.config import Monitor
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.tracking.liveness import alive, here, stop
 from nlp_rnn.tracking.store import quiet_mlflow, tracking_errors
@@ -11,7 +12,7 @@ from nlp_rnn.tracking.store import quiet_mlflow, tracking_errors
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["Child", "Children", "Parent", "find_parent"]
+__all__ = ["Child", "Children", "Parent", "find_parent", "validation_metric"]
 
 LAST = "last"
 PAGE = 1000
@@ -37,6 +38,11 @@ class Child:
     metrics: Mapping[str, float]
 
     @property
+    def done(self) -> bool:
+        """Whether it ended as it should: trained to its end, or given up by a search."""
+        return self.status == "FINISHED" or "pruned" in self.tags
+
+    @property
     def told(self) -> str:
         """How it went, in a few words."""
         if self.status == "FINISHED":
@@ -46,6 +52,8 @@ class Child:
                 if name in self.metrics
             ]
             return "  ".join(parts) or "finished"
+        if self.done:
+            return self.tags.get("error", "pruned")
         return f"{self.status}: {self.tags.get('error', 'no reason is known')}"
 
 
@@ -120,6 +128,14 @@ class Children:
         from mlflow import MlflowClient
 
         return MlflowClient(tracking_uri=self._uri)
+
+
+def validation_metric(monitor: Monitor, metrics: Mapping[str, float]) -> str:
+    """Which metric `trainer.monitor` means: micro-F1 is measured for several labels a text only."""
+    if monitor is not Monitor.auto:
+        return f"validation/{monitor.name}"
+    several = "validation/micro_f1" in metrics
+    return "validation/micro_f1" if several else "validation/macro_f1"
 
 
 def find_parent(uri: str, experiment_id: str, sweep: str) -> Parent:

@@ -11,8 +11,8 @@ from nlp_rnn.config import Monitor
 from nlp_rnn.errors import NlpRnnError
 from nlp_rnn.screen import announced, output_to
 from nlp_rnn.signature import plain
-from nlp_rnn.sweep.children import Child
-from nlp_rnn.sweep.grid import Grid, swept_words
+from nlp_rnn.sweep.children import Child, validation_metric
+from nlp_rnn.sweep.grid import Command, Job, swept_words
 from nlp_rnn.tracking.store import experiment_name
 
 if TYPE_CHECKING:
@@ -33,15 +33,18 @@ SPACE = "\u00a0" * 3
 
 
 def conclude(
-    grid: Grid,
+    command: Command,
+    jobs: Sequence[Job],
     uri: str,
     experiment_id: str,
     folder: Path,
     run: "TrackedRun",
     children: Mapping[str, Child],
+    tuned: Sequence[Job] = (),
 ) -> None:
     """Write the summary of the finished jobs, the best of them and their comparison to `run`.
 
+    After a search only its `tuned` jobs are compared, each cell's best over the seeds.
     Where there is nothing to compare, or the comparison fails, the note says why: the runs are
     there all the same.
 
@@ -50,34 +53,40 @@ def conclude(
     """
     finished = [child for child in children.values() if child.status == "FINISHED"]
     if not finished:
-        run.set_note(note(grid, run.run_id, children))
+        run.set_note(note(command, jobs, run.run_id, children))
         return
-    best = _best(finished, grid.told.trainer.monitor)
+    best = _best(finished, command.told.trainer.monitor)
     if best is not None:
         run.set_tags({"best_run": best.run_id, "best_run_name": best.name})
         run.log_final(_best_metrics(best))
     body = _table(finished)
-    if grid.told.sweep.compare:
+    if command.told.sweep.compare:
         try:
-            compared = _compare(grid, uri, experiment_id, folder, run, finished)
+            wanted = {job.key for job in tuned or jobs}
+            compared_ones = [child for child in finished if child.key in wanted]
+            compared = _compare(
+                command, tuned or jobs, uri, experiment_id, folder, run, compared_ones, bool(tuned)
+            )
         except NlpRnnError as error:
             print(f"Not compared: {error}")
             body += f"\n\n**Not compared**: {' '.join(str(error).split())}"
         else:
             body = "\n\n".join(compared) or body
-    run.set_note(note(grid, run.run_id, children, body))
+    run.set_note(note(command, jobs, run.run_id, children, body))
 
 
 def _compare(
-    grid: Grid,
+    command: Command,
+    jobs: Sequence[Job],
     uri: str,
     experiment_id: str,
     folder: Path,
     run: "TrackedRun",
     finished: Sequence[Child],
+    tuned: bool,
 ) -> list[str]:
     """The summaries of the comparisons, one for each data set; none if only the seed varies."""
-    by = _compared_key(grid)
+    by = _compared_key(command, jobs)
     if by is None:
         return []
     from nlp_rnn.comparison.compare import compare_runs
@@ -86,13 +95,15 @@ def _compare(
     from nlp_rnn.comparison.runs import read_runs
     from nlp_rnn.comparison.table import table
 
+    keys = tuple(key for key in command.space if "." in key and key != by) if tuned else ()
+    rules = Rules(by=by, tuned=keys)
     ids = {child.run_id for child in finished}
     with announced("Training the controls"):
-        ids |= _controls(grid, uri, experiment_id, folder, run.run_id, finished)
+        ids |= _controls(jobs, uri, experiment_id, folder, run.run_id, finished)
     with announced("Comparing"):
-        experiment = experiment_name(grid.told.tracking.experiment)
+        experiment = experiment_name(command.told.tracking.experiment)
         runs = [each for each in read_runs(uri, experiment) if each.run_id in ids]
-        found = compare_runs(runs, Rules(by=by), uri)
+        found = compare_runs(runs, rules, uri)
     summaries = []
     for each in found:
         place = "comparison" if len(found) == 1 else f"comparison/{each.data}-{each.digest[:6]}"
@@ -104,19 +115,19 @@ def _compare(
     return summaries
 
 
-def _compared_key(grid: Grid) -> str | None:
+def _compared_key(command: Command, jobs: Sequence[Job]) -> str | None:
     """The configuration key whose values the comparison sets against each other."""
-    configs = [job.config for job in grid.jobs]
+    configs = [job.config for job in jobs]
     if len({config.model.cell for config in configs}) > 1:
         return "model.cell"
-    for key in grid.space:
-        if key not in ("seed", "data") and len(grid.space[key]) > 1:
+    for key, values in command.space.items():
+        if key not in ("seed", "data") and len(values) > 1:
             return key if "." in key else f"{key}.name"
     return None
 
 
 def _controls(
-    grid: Grid,
+    jobs: Sequence[Job],
     uri: str,
     experiment_id: str,
     folder: Path,
@@ -126,7 +137,7 @@ def _controls(
     """The runs of the controls on each of the sweep's data sets; a failing one is left out."""
     from nlp_rnn.controls.runs import ALL_CONTROLS, ensure_controls
 
-    configs = {job.key: job.config for job in grid.jobs}
+    configs = {job.key: job.config for job in jobs}
     by_data: dict[str, Child] = {}
     for child in finished:
         if child.key in configs:
@@ -153,10 +164,18 @@ def _controls(
 
 def _best(finished: Sequence[Child], monitor: Monitor) -> Child | None:
     """The child whose validation metric is best, never by the test split."""
-    name = f"validation/{monitor.name}"
-    scored = [child for child in finished if not math.isnan(child.metrics.get(name, math.nan))]
     sign = -1 if monitor is Monitor.loss else 1
-    return max(scored, key=lambda child: sign * child.metrics[name], default=None)
+    scored = {
+        child.run_id: sign * value
+        for child in finished
+        if (value := child.metrics.get(validation_metric(monitor, child.metrics))) is not None
+        and not math.isnan(value)
+    }
+    return max(
+        (child for child in finished if child.run_id in scored),
+        key=lambda child: scored[child.run_id],
+        default=None,
+    )
 
 
 def _best_metrics(best: Child) -> dict[str, float]:
@@ -192,22 +211,30 @@ def _row(cells: Sequence[str]) -> str:
     return "| " + f"{SPACE} | ".join(cells) + f"{SPACE} |"
 
 
-def note(grid: Grid, run_id: str, children: Mapping[str, Child], body: str = "") -> str:
+def note(
+    command: Command,
+    jobs: Sequence[Job],
+    run_id: str,
+    children: Mapping[str, Child],
+    body: str = "",
+) -> str:
     """What MLflow shows of a sweep: how far it came, `body` or a table, what to type next."""
-    wanted = [children.get(job.key) for job in grid.jobs]
-    done = sum(child is not None and child.status == "FINISHED" for child in wanted)
+    pairs = [(job, children.get(job.key)) for job in jobs]
+    done = sum(child is not None and child.done for _, child in pairs)
+    pruned = sum(child is not None and "pruned" in child.tags for _, child in pairs)
     failures = [
         f"- {job.name}: {child.told if child else 'not run'}"
-        for job, child in zip(grid.jobs, wanted, strict=True)
-        if child is None or child.status != "FINISHED"
+        for job, child in pairs
+        if child is None or not child.done
     ]
-    head = f"**{done} of {len(grid.jobs)} jobs finished**: `{swept_words(grid.space)}`"
+    head = f"**{done} of {len(jobs)} jobs finished**: `{swept_words(command.space)}`"
+    if pruned:
+        head += f"; {pruned} of them were pruned"
     finished = [child for child in children.values() if child.status == "FINISHED"]
     parts = [head, body or (_table(finished) if finished else "No job finished.")]
     if failures:
         parts += ["**Not finished**", "\n".join(failures)]
-    again = f"nlp-rnn train -m resume={run_id[:8]}"
     parts.append(f"**Compare again**: `nlp-rnn compare --sweep {run_id[:8]}`")
     if failures:
-        parts.append(f"**Go on**: `{again}`")
+        parts.append(f"**Go on**: `nlp-rnn train -m resume={run_id[:8]}`")
     return "\n\n".join(parts)

@@ -1,13 +1,13 @@
 """The jobs of a sweep become a list with an estimate of the time, without running them."""
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nlp_rnn.errors import TrackingError
 from nlp_rnn.signature import signature
-from nlp_rnn.sweep.grid import Grid, Job, swept_words
+from nlp_rnn.sweep.grid import Command, Job, swept_words
 from nlp_rnn.sweep.watch import duration
 from nlp_rnn.tracking.store import quiet_mlflow, tracking_errors
 
@@ -17,27 +17,27 @@ LOOKED_AT = 1000
 """Of the newest runs in the store."""
 
 
-def print_forecast(grid: Grid, uri: str) -> None:
+def print_forecast(command: Command, jobs: Sequence[Job], uri: str) -> None:
     """Print a line a job, and the time they will take by what earlier runs took.
 
     An earlier run of the same signature tells best, then one of the same cell on the same data;
     where there is neither, no time is named.
     """
     known = _durations(uri)
-    times = [_estimate(job, known) for job in grid.jobs]
-    for number, (job, seconds) in enumerate(zip(grid.jobs, times, strict=True), 1):
+    times = [_estimate(job, known) for job in jobs]
+    for number, (job, seconds) in enumerate(zip(jobs, times, strict=True), 1):
         told = job.problem.splitlines()[0] if job.problem else ""
         told = told or (f"about {duration(seconds)}" if seconds is not None else "")
         print(f"{number:>4}  {job.name:<32}  {told}".rstrip())
-    at_once = f", {grid.told.sweep.jobs} at a time" if grid.told.sweep.jobs > 1 else ""
-    print(f"{len(grid.jobs)} jobs{at_once}: {swept_words(grid.space)}")
-    pairs = zip(grid.jobs, times, strict=True)
+    at_once = f", {command.told.sweep.jobs} at a time" if command.told.sweep.jobs > 1 else ""
+    print(f"{len(jobs)} jobs{at_once}: {swept_words(command.space)}")
+    pairs = zip(jobs, times, strict=True)
     timed = [seconds for job, seconds in pairs if seconds is not None and not job.problem]
     if not timed:
         print("No earlier run of these models on this data tells how long they will take.")
         return
-    runnable = sum(not job.problem for job in grid.jobs)
-    total = statistics.fmean(timed) * runnable / grid.told.sweep.jobs
+    runnable = sum(not job.problem for job in jobs)
+    total = statistics.fmean(timed) * runnable / command.told.sweep.jobs
     print(f"about {duration(total)} in all, by earlier runs; the comparison comes on top")
 
 

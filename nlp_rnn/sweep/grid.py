@@ -5,7 +5,7 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +22,12 @@ from nlp_rnn.record import short_name
 from nlp_rnn.signature import signature
 from nlp_rnn.sweep_config import CommandConfig
 
-__all__ = ["Grid", "Job", "extra_words", "opened", "swept_words"]
+__all__ = ["Command", "Job", "grid", "make_job", "opened", "swept_words"]
 
 # A job's own: what the sweep is told is not what the run is told.
-NOT_A_JOBS = re.compile(r"(sweep|tracking\.run_name)(\.|=|$)")
+NOT_A_JOBS = re.compile(r"(sweep|search|tracking\.run_name)(\.|=|$)")
 # Whoever sweeps over these would tear the sweep apart.
-NEVER_SWEPT = re.compile(r"(sweep|tracking)\b")
+NEVER_SWEPT = re.compile(r"(sweep|search|tracking)\b")
 IN_THE_NAME = ("model", "model.hidden_size", "model.name", "seed")
 
 
@@ -40,7 +40,8 @@ class Job:
         config: what they compose to.
         key: eight characters that say which job of a sweep it is, whoever asks: its signature
             (with `model.match`) and its seed.
-        name: for people, such as `gru h128 seed2`.
+        name: for people, such as `gru h128 dropout=0.2 seed2`.
+        words: of the name, those that the configuration of one run would not give it.
         problem: why it cannot run, which is known before it is tried; else empty.
     """
 
@@ -48,6 +49,7 @@ class Job:
     config: RunConfig
     key: str
     name: str
+    words: tuple[str, ...] = ()
     problem: str = ""
 
     @property
@@ -57,35 +59,51 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Grid:
-    """A sweep before it runs.
+class Command:
+    """The words of a sweep, composed by Hydra.
 
     Attributes:
         told: the configuration of the whole command.
-        space: the swept keys with their values in words, as typed.
-        jobs: in Hydra's order, the last key fastest; without duplicates.
-        duplicates: how many jobs were left out because they are the same as another.
+        choices: every key that was given, whether it is swept, and its value in Hydra's grammar.
         base: Hydra's configuration of the sweep.
         engine: composes for Hydra's launchers, while the context is open.
     """
 
     told: CommandConfig
-    space: Mapping[str, tuple[str, ...]]
-    jobs: tuple[Job, ...]
-    duplicates: int
+    choices: Mapping[str, Any]
     base: DictConfig
     engine: Any
 
+    @property
+    def space(self) -> dict[str, tuple[str, ...]]:
+        """The swept keys with their values, as typed."""
+        return {
+            key: _values(override)
+            for key, override in self.choices.items()
+            if override.is_sweep_override()
+        }
+
+    @property
+    def fixed(self) -> tuple[str, ...]:
+        """What every job is told."""
+        words = [
+            f"{key}={override.get_value_element_as_str()}"
+            for key, override in self.choices.items()
+            if not override.is_sweep_override()
+        ]
+        return tuple(word for word in words if not NOT_A_JOBS.match(word))
+
 
 @contextmanager
-def opened(words: Sequence[str]) -> Iterator[Grid]:
-    """Compose every job of the sweep that `words` ask for; launchers work inside the block.
+def opened(words: Sequence[str]) -> Iterator[Command]:
+    """Compose the sweep that `words` ask for; launchers work inside the block.
 
     Raises:
-        ConfigError: wrong words, or not one job that could run.
+        ConfigError: wrong words.
     """
     import hydra
     from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.types import RunMode
 
     if "TORCHELASTIC_RUN_ID" in os.environ:
@@ -100,13 +118,46 @@ def opened(words: Sequence[str]) -> Iterator[Grid]:
         asked = [*_search_path(flags), *overrides]
         base = engine.compose_config("train", asked, RunMode.MULTIRUN)
         told = run_config(_without_hydra(base))[1]
-        more = _shared_out(told, base, asked)
-        if more:
-            asked += more
-            base = engine.compose_config("train", asked, RunMode.MULTIRUN)
+        if more := _shared_out(told, base, asked):
+            base = engine.compose_config("train", [*asked, *more], RunMode.MULTIRUN)
         with open_dict(base):
             base.hydra.mode = RunMode.MULTIRUN
-        yield _grid(engine, base, told)
+        # a later word replaces an earlier one, and that of a preset
+        parsed = OverridesParser.create(config_loader=engine.config_loader).parse_overrides(
+            [f"{key}={value}" for key, value in (base.hydra.sweeper.params or {}).items()]
+            + list(base.hydra.overrides.task)
+        )
+        command = Command(told, {each.get_key_element(): each for each in parsed}, base, engine)
+        for key in command.space:
+            if NEVER_SWEPT.match(key):
+                raise ConfigError(f"{key} cannot be swept: it says how the sweep itself is run.")
+        yield command
+
+
+def grid(command: Command) -> tuple[Job, ...]:
+    """Every combination, in Hydra's order, the last key fastest; the same job only once.
+
+    Raises:
+        ConfigError: there is no combination, or none that could run.
+    """
+    space = command.space
+    for key, values in space.items():
+        if not values:
+            raise ConfigError(f"The sweep is empty: {key} has no value. Type, say, seed=1,2,3.")
+        if not command.choices[key].is_discrete_sweep():
+            raise ConfigError(
+                f"{key}={values[0]} names no values to try one by one.\n"
+                f"Type them, as in {key}=1,2,3, or search with sweep=search."
+            )
+    jobs: dict[str, Job] = {}
+    for combination in itertools.product(
+        *([f"{key}={value}" for value in values] for key, values in space.items())
+    ):
+        made = make_job(command, (*command.fixed, *combination))
+        jobs.setdefault(made.key, made)
+    if all(made.problem for made in jobs.values()):
+        raise ConfigError(next(iter(jobs.values())).problem)
+    return tuple(jobs.values())
 
 
 def swept_words(space: Mapping[str, Sequence[str]]) -> str:
@@ -148,61 +199,18 @@ def _shared_out(told: CommandConfig, base: DictConfig, asked: Sequence[str]) -> 
     return words
 
 
-def _grid(engine: Any, base: DictConfig, told: CommandConfig) -> Grid:
-    from hydra.core.override_parser.overrides_parser import OverridesParser
+def make_job(
+    command: Command, overrides: tuple[str, ...], words: tuple[str, ...] | None = None
+) -> Job:
+    """Compose and check one job; without `words` its name tells what is swept.
 
-    choices = _choices(
-        OverridesParser.create(config_loader=engine.config_loader).parse_overrides(
-            [f"{key}={value}" for key, value in (base.hydra.sweeper.params or {}).items()]
-            + list(base.hydra.overrides.task)
-        )
-    )
-    space = {key: values for key, (swept, values) in choices.items() if swept}
-    for key in space:
-        if NEVER_SWEPT.match(key):
-            raise ConfigError(f"{key} cannot be swept: it says how the sweep itself is run.")
-    fixed = [f"{key}={values[0]}" for key, (swept, values) in choices.items() if not swept]
-    fixed = [word for word in fixed if not NOT_A_JOBS.match(word)]
-    combinations = list(
-        itertools.product(
-            *([f"{key}={value}" for value in values] for key, values in space.items())
-        )
-    )
-    if not combinations:
-        empty = ", ".join(key for key, values in space.items() if not values)
-        raise ConfigError(f"The sweep is empty: {empty} has no value. Type, say, seed=1,2,3.")
-    jobs: dict[str, Job] = {}
-    for combination in combinations:
-        made = _job(engine, base, (*fixed, *combination), tuple(space))
-        jobs.setdefault(made.key, made)
-    if all(made.problem for made in jobs.values()):
-        raise ConfigError(next(iter(jobs.values())).problem)
-    duplicates = len(combinations) - len(jobs)
-    return Grid(told, space, tuple(jobs.values()), duplicates, base, engine)
-
-
-def _choices(overrides: Sequence[Any]) -> dict[str, tuple[bool, tuple[str, ...]]]:
-    """Every key with whether it is swept, and its values; a later word replaces an earlier."""
-    found: dict[str, tuple[bool, tuple[str, ...]]] = {}
-    for override in overrides:
-        key = override.get_key_element()
-        if not override.is_sweep_override():
-            found[key] = (False, (override.get_value_element_as_str(),))
-        elif override.is_discrete_sweep():
-            found[key] = (True, tuple(dict.fromkeys(override.sweep_string_iterator())))
-        else:
-            raise ConfigError(
-                f"{override.input_line} names no values to try one by one.\n"
-                f"Type them, as in {key}=1,2,3, or search with sweep=search."
-            )
-    return found
-
-
-def _job(engine: Any, base: DictConfig, overrides: tuple[str, ...], swept: Sequence[str]) -> Job:
+    Raises:
+        HydraException, ConfigError: it does not even compose.
+    """
     from hydra.types import RunMode
 
-    composed = engine.compose_config(
-        "train", [*base.hydra.overrides.hydra, *overrides], RunMode.RUN
+    composed = command.engine.compose_config(
+        "train", [*command.base.hydra.overrides.hydra, *overrides], RunMode.RUN
     )
     plain = _without_hydra(composed)
     config, _ = run_config(plain)
@@ -214,22 +222,26 @@ def _job(engine: Any, base: DictConfig, overrides: tuple[str, ...], swept: Seque
     make_paths_absolute(config)
     match = getattr(config.model, "match", None)
     key = hashlib.sha256(json.dumps([signature(config), match, config.seed]).encode())
-    name = " ".join([short_name(config), *extra_words(plain, swept), f"seed{config.seed}"])
-    return Job(overrides, config, key.hexdigest()[:8], name, problem)
+    if words is None:
+        words = tuple(_extra_words(plain, command.space))
+    name = " ".join([short_name(config), *words, f"seed{config.seed}"])
+    return Job(overrides, config, key.hexdigest()[:8], name, words, problem)
 
 
-def extra_words(composed: DictConfig, swept: Sequence[str]) -> list[str]:
-    """What else was swept, for a name: `dropout=0.2`, and a group's choice as it is."""
-    told = []
+def _values(override: Any) -> tuple[str, ...]:
+    """What is swept, one by one where it can be told; each once."""
+    if not override.is_discrete_sweep():
+        return (str(override.input_line).partition("=")[2],)
+    return tuple(dict.fromkeys(override.sweep_string_iterator()))
+
+
+def _extra_words(composed: DictConfig, swept: Iterable[str]) -> Iterator[str]:
+    """What else was swept: `dropout=0.2`, and a group's choice as it is."""
     for key in swept:
-        if key in IN_THE_NAME:
-            continue
-        value = OmegaConf.select(composed, key)
-        if isinstance(value, DictConfig):
-            told.append(str(value.get("name", key)))
-        else:
-            told.append(f"{key.rpartition('.')[2]}={value}")
-    return told
+        if key not in IN_THE_NAME:
+            value = OmegaConf.select(composed, key)
+            group = isinstance(value, DictConfig)
+            yield str(value.get("name", key)) if group else f"{key.rpartition('.')[2]}={value}"
 
 
 def _without_hydra(composed: DictConfig) -> DictConfig:

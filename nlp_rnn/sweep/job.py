@@ -6,12 +6,12 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from nlp_rnn.config import RunConfig
-from nlp_rnn.errors import ConfigError, DataError, TrackingError
+from nlp_rnn.errors import ConfigError, DataError, PrunedError, TrackingError
 from nlp_rnn.hydra_words import run_config
 from nlp_rnn.launch import remove_empty
 from nlp_rnn.record import Member
 from nlp_rnn.screen import output_to
-from nlp_rnn.sweep.grid import extra_words
+from nlp_rnn.sweep.pruning import on_epoch
 from nlp_rnn.sweep_config import OnFailure
 
 __all__ = ["STOPPED", "job"]
@@ -41,12 +41,16 @@ def job(composed: DictConfig) -> None:
     member = Member(
         told.sweep.parent,
         {"kind": "train", "sweep": told.sweep.parent[:8], "job": folder.name[-8:]},
-        extra_words(composed, told.sweep.swept),
+        told.sweep.words,
+        on_epoch(told.search, config.trainer.monitor) if told.search.study else None,
     )
-    words = [word for word in hydra_config.overrides.task if not word.startswith("sweep.")]
+    own = ("sweep.", "search.")
+    words = [word for word in hydra_config.overrides.task if not word.startswith(own)]
     try:
         with output_to(folder / OUTPUT):
             _train(config, folder, words, member)
+    except PrunedError:
+        raise
     except Exception as error:
         if told.sweep.on_failure is OnFailure.stop:
             stopped.touch()
@@ -60,7 +64,7 @@ def _train(config: RunConfig, folder: Path, words: list[str], member: Member) ->
 
     if interrupted(folder):
         try:
-            resume(folder)
+            resume(folder, member)
             return
         except (ConfigError, DataError, TrackingError) as error:
             print(f"It cannot go on where it was interrupted: {error}\nIt starts again.")

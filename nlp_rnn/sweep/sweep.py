@@ -1,20 +1,21 @@
 """The words of a sweep become one run in MLflow with a child for every job."""
 
 import json
+import math
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from omegaconf import OmegaConf, open_dict
 
 from nlp_rnn.errors import SweepError, TrackingError
 from nlp_rnn.launch import remove_empty
 from nlp_rnn.sweep.children import Child, Children, Parent, find_parent
 from nlp_rnn.sweep.conclusion import conclude, note
 from nlp_rnn.sweep.forecast import print_forecast
-from nlp_rnn.sweep.grid import Grid, Job, opened, swept_words
-from nlp_rnn.sweep.job import STOPPED, job
+from nlp_rnn.sweep.grid import Command, Job, grid, opened, swept_words
+from nlp_rnn.sweep.job import STOPPED
+from nlp_rnn.sweep.launcher import Launcher
+from nlp_rnn.sweep.search import Search
 from nlp_rnn.sweep.watch import Progress, Watch
 from nlp_rnn.tracking.store import (
     experiment_name,
@@ -45,45 +46,51 @@ def sweep(words: list[str]) -> None:
     dry = DRY_RUN in words
     typed = [word for word in words if word not in (DRY_RUN, "-m", "--multirun")]
     if len(typed) == 1 and typed[0].startswith(RESUME):
-        with opened(typed) as grid:
-            uri, experiment_id = _store(grid)
+        with opened(typed) as command:
+            uri, experiment_id = _store(command)
             found = find_parent(uri, experiment_id, typed[0].removeprefix(RESUME))
         typed = [*json.loads(found.tags["sweep_words"]), typed[0]]
-    with opened(typed) as grid:
-        if grid.duplicates:
-            plural = "s are" if grid.duplicates > 1 else " is"
-            print(f"{grid.duplicates} job{plural} the same as another and left out.")
+    with opened(typed) as command:
+        search = Search(command) if command.told.search.trials_per_cell is not None else None
+        jobs = search.first_jobs() if search else grid(command)
+        left_out = math.prod(map(len, command.space.values())) - len(jobs)
+        if left_out > 0 and not search:
+            print(f"{left_out} of the combinations are the same as another and left out.")
         if dry:
-            print_forecast(grid, resolve_uri(grid.told.tracking.uri, Path.cwd()))
+            print_forecast(command, jobs, resolve_uri(command.told.tracking.uri, Path.cwd()))
             return
-        uri, experiment_id = _store(grid)
-        resumed = grid.told.sweep.resume
+        uri, experiment_id = _store(command)
+        resumed = command.told.sweep.resume
         parent = find_parent(uri, experiment_id, resumed) if resumed else None
-        _run(grid, uri, experiment_id, typed, parent)
+        _run(command, jobs, search, uri, experiment_id, typed, parent)
 
 
-def _store(grid: Grid) -> tuple[str, str]:
-    uri = resolve_uri(grid.told.tracking.uri, Path.cwd())
+def _store(command: Command) -> tuple[str, str]:
+    uri = resolve_uri(command.told.tracking.uri, Path.cwd())
     prepare_store(uri)
-    return uri, obtain_experiment(uri, experiment_name(grid.told.tracking.experiment))
+    return uri, obtain_experiment(uri, experiment_name(command.told.tracking.experiment))
 
 
 def _run(
-    grid: Grid, uri: str, experiment_id: str, words: Sequence[str], parent: Parent | None
+    command: Command,
+    jobs: Sequence[Job],
+    search: Search | None,
+    uri: str,
+    experiment_id: str,
+    words: Sequence[str],
+    parent: Parent | None,
 ) -> None:
     from nlp_rnn.tracking.run import tracked_run
 
-    folder = Path(parent.tags["run_folder"] if parent else grid.base.hydra.sweep.dir).absolute()
-    with open_dict(grid.base):
-        grid.base.hydra.sweep.dir = str(folder)  # a launcher makes this one, too
-    space = swept_words(grid.space)
+    folder = Path(parent.tags["run_folder"] if parent else command.base.hydra.sweep.dir).absolute()
+    space = swept_words(command.space)
     typed = [word for word in words if not word.startswith(RESUME)]
     with tracked_run(
         uri,
         experiment_id,
         run_id=parent.run_id if parent else None,
-        name=grid.told.tracking.run_name or f"sweep {space}"[:250],
-        parameters={} if parent else {key: ",".join(v) for key, v in grid.space.items()},
+        name=command.told.tracking.run_name or f"sweep {space}"[:250],
+        parameters={} if parent else {key: ",".join(v) for key, v in command.space.items()},
         tags={
             "kind": "sweep",
             "group": f"sweep {space}"[:250],
@@ -93,89 +100,48 @@ def _run(
         },
         system_metrics=False,
     ) as run:
-        sweep_id = run.run_id[:8]
-        run.set_tags({"sweep": sweep_id})
+        run.set_tags({"sweep": run.run_id[:8]})
+        children = Children(uri, experiment_id, run.run_id)
         if parent is None:
             run.set_note(f"**Running**: `{space}`\n\nNothing is known yet.")
-        print(f"sweep         {sweep_id}: {len(grid.jobs)} jobs, {space}")
-        print(f"folder        {folder}\nMLflow        {ui_link(uri, experiment_id, run.run_id)}")
-        children = Children(uri, experiment_id, run.run_id)
-        if parent is not None:
+        else:
             children.close("KILLED", "its sweep was killed")
             (folder / STOPPED).unlink(missing_ok=True)
+        count = search.count if search else len(jobs)
+        print(f"sweep         {run.run_id[:8]}: {count} jobs, {space}")
+        print(f"folder        {folder}\nMLflow        {ui_link(uri, experiment_id, run.run_id)}")
+        tuned: Sequence[Job] = ()
         try:
-            _launch_all(grid, uri, folder, run, children)
+            finished = sum(child.done for child in children.read().values())
+            if finished:
+                print(f"{finished} of {count} jobs are finished already.")
+            launcher = Launcher(command, uri, folder, run.run_id, children)
+            names: dict[str, str] = {}
+            progress = Progress(count, finished)
+            with Watch(children.read, names, progress, lambda said: _tell(run, said)):
+                if search is None:
+                    _launch(launcher, jobs, names, children)
+                else:
+                    jobs, tuned = search.run(launcher, names, progress, children, folder, run)
         except BaseException as error:
             _close_after(error, children)
-            _say_how_to_go_on(grid, run, children)
+            _say_how_to_go_on(command, jobs, run, children)
             raise
         finally:
             remove_empty(folder)
         found = children.read()
-        conclude(grid, uri, experiment_id, folder, run, found)
-        _raise_failures(grid, found, sweep_id)
-
-
-def _launch_all(grid: Grid, uri: str, folder: Path, run: "TrackedRun", children: Children) -> None:
-    """Launch what is not finished yet, again where a worker died before its turn."""
-    finished = {key for key, child in children.read().items() if child.status == "FINISHED"}
-    pending = [each for each in grid.jobs if each.key not in finished]
-    if finished:
-        print(f"{len(grid.jobs) - len(pending)} of {len(grid.jobs)} jobs are finished already.")
-    if not pending:
-        return
-    began = set(children.read()) - {each.key for each in pending}
-    progress = Progress(len(grid.jobs), len(grid.jobs) - len(pending))
-    names = {each.key: each.name for each in pending}
-    folder.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(grid.base, folder / "multirun.yaml")
-    with Watch(children.read, names, progress, lambda words: _tell(run, words)):
-        while pending:
-            before = {key: child.run_id for key, child in children.read().items()}
-            broken = _launch(grid, uri, folder, run.run_id, pending)
-            if broken is None:
-                return
-            children.close("FAILED", f"its process died: {broken}", began | set(names))
-            now = {key: child.run_id for key, child in children.read().items()}
-            left = [each for each in pending if now.get(each.key) == before.get(each.key)]
-            if len(left) == len(pending):
-                raise broken
-            pending = left
+        conclude(command, jobs, uri, experiment_id, folder, run, found, tuned)
+        _raise_failures(jobs, found, run.run_id[:8])
 
 
 def _launch(
-    grid: Grid, uri: str, folder: Path, parent_run_id: str, jobs: Sequence[Job]
-) -> Exception | None:
-    """Give the jobs to Hydra's launcher; what breaks the launcher itself is returned."""
-    from hydra._internal.callbacks import Callbacks
-    from hydra.core.plugins import Plugins
-    from hydra.types import HydraContext
-
-    callbacks = Callbacks(grid.base)
-    context = HydraContext(config_loader=grid.engine.config_loader, callbacks=callbacks)
-    launcher = Plugins.instance().instantiate_launcher(
-        hydra_context=context, task_function=job, config=grid.base
-    )
-    own = [
-        f"hydra.sweep.dir={_quoted(folder)}",
-        f"tracking.uri={_quoted(uri)}",
-        f"sweep.parent={parent_run_id}",
-        f"sweep.swept=[{','.join(grid.space)}]",
-        f"sweep.on_failure={grid.told.sweep.on_failure.name}",
-    ]
-    try:
-        launcher.launch(
-            [[*each.overrides, *own, f"hydra.sweep.subdir={each.folder}"] for each in jobs],
-            initial_job_idx=0,
-        )
-    except Exception as error:
-        return error
-    return None
-
-
-def _quoted(value: object) -> str:
-    """A value as Hydra's grammar takes it, whatever characters it has."""
-    return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"
+    launcher: Launcher, jobs: Sequence[Job], names: dict[str, str], children: Children
+) -> None:
+    """Run what is not finished yet."""
+    known = children.read()
+    pending = [each for each in jobs if not (each.key in known and known[each.key].done)]
+    names |= {each.key: each.name for each in pending}
+    launcher.launch(pending)
 
 
 def _tell(run: "TrackedRun", progress: str) -> None:
@@ -194,25 +160,27 @@ def _close_after(error: BaseException, children: Children) -> None:
         return  # whoever goes on with the sweep closes them
 
 
-def _say_how_to_go_on(grid: Grid, run: "TrackedRun", children: Children) -> None:
+def _say_how_to_go_on(
+    command: Command, jobs: Sequence[Job], run: "TrackedRun", children: Children
+) -> None:
     print(f"Go on with it: nlp-rnn train -m resume={run.run_id[:8]}", flush=True)
     try:
-        run.set_note(note(grid, run.run_id, children.read()))
+        run.set_note(note(command, jobs, run.run_id, children.read()))
     except TrackingError:
         return  # the note of its beginning stays
 
 
-def _raise_failures(grid: Grid, children: dict[str, Child], sweep_id: str) -> None:
+def _raise_failures(jobs: Sequence[Job], children: dict[str, Child], sweep_id: str) -> None:
     lines = []
-    for each in grid.jobs:
+    for each in jobs:
         child = children.get(each.key)
         if child is None:
             lines.append(f"  {each.name}: not run")
-        elif child.status != "FINISHED":
+        elif not child.done:
             lines.append(f"  {each.name}: {child.told}")
     if lines:
         raise SweepError(
-            f"{len(lines)} of {len(grid.jobs)} jobs did not finish:\n"
+            f"{len(lines)} of {len(jobs)} jobs did not finish:\n"
             + "\n".join(lines)
             + f"\nMend it and type: nlp-rnn train -m resume={sweep_id}"
         )

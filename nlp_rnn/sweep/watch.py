@@ -53,11 +53,13 @@ class Watch:
         on_progress: Callable[[str], None],
         out: TextIO | None = None,
     ) -> None:
-        """`names` are those of the jobs to run, by key; `on_progress` gets `done/failed/total`."""
+        """`names` of the jobs that run, by key; `on_progress` gets `done/failed/total`."""
         self._read, self._names, self._progress = read, names, progress
         self._on_progress = on_progress
         self._out = out or sys.stdout
         self._ended: set[str] = set()
+        # of an earlier start: such a run says nothing before it goes on
+        self._old = {(child.run_id, child.seconds) for child in read().values()}
         self._running: list[str] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="sweep-watch", daemon=True)
@@ -92,6 +94,7 @@ class Watch:
             ]
             for key, child in children.items():
                 over = child.status not in ("RUNNING", "SCHEDULED")
+                over = over and (child.run_id, child.seconds) not in self._old
                 if over and key in self._names and key not in self._ended:
                     self._ended.add(key)
                     self._tell(child)
@@ -99,7 +102,7 @@ class Watch:
 
     def _tell(self, child: Child) -> None:
         progress = self._progress
-        if child.status == "FINISHED":
+        if child.done:
             progress.done += 1
         else:
             progress.failed += 1

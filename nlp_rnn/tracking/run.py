@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.errors import TrackingError
+from nlp_rnn.errors import PrunedError, TrackingError
 from nlp_rnn.tracking.interruption import Terminated, interruptions
 from nlp_rnn.tracking.liveness import process_tags
 from nlp_rnn.tracking.machine import machine_tags
@@ -175,16 +175,19 @@ class TrackedRun:
         if isinstance(error, KeyboardInterrupt | Terminated):
             status, reason = "KILLED", f"stopped by {str(error) or 'Ctrl-C'}"
             where = ""
+        elif isinstance(error, PrunedError):
+            status, reason, where = "KILLED", str(error), ""
         else:
             words = " ".join(str(error).split())
             status, reason = "FAILED", _shortened(f"{type(error).__name__}: {words}", 500)
             where = "\n\nThe traceback is in the artifact `traceback.txt`."
+        pruned = {"pruned": "true"} if isinstance(error, PrunedError) else {}
         trace = "".join(traceback.format_exception(error))
         quoted = reason.replace("`", "'")
         note = f"**{status}**: `{quoted}`{where}\n\n{self._note}".strip()
         steps: list[Callable[[], None]] = [
             self._metrics.close,
-            lambda: self.set_tags({"error": reason, "mlflow.note.content": note}),
+            lambda: self.set_tags({"error": reason, "mlflow.note.content": note} | pruned),
             lambda: self.log_text(trace, "traceback.txt") if where else None,
             lambda: self._end(status),
         ]

@@ -1,0 +1,146 @@
+"""A search spends the same budget on every cell and goes on after kill -9."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from nlp_rnn.cli import main
+from nlp_rnn.sweep.grid import opened
+
+optuna = pytest.importorskip("optuna", reason="pip install 'nlp_rnn[optuna]'")
+
+from nlp_rnn.sweep.search import Search  # noqa: E402
+
+SMALL = [
+    "data.train_rows=200",
+    "data.test_rows=60",
+    "data.train_sentences=2",
+    "model.embedding_size=8",
+    "trainer.max_epochs=3",
+    "trainer.threads=1",
+    "tracking.system_metrics=false",
+    "tracking.speed=none",
+]
+SPACE = [
+    "sweep=search",
+    "optimizer.weight_decay=0.01",
+    "model.embedding_dropout=0.1",
+    "model.head_dropout=interval(0.0,0.5)",
+    "model.hidden_size=int(interval(4,9))",
+]
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store_uri: str) -> MlflowClient:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NLP_RNN_CACHE", str(tmp_path / "cache"))
+    return MlflowClient(tracking_uri=store_uri)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("seed=1,2", "A search trains every trial with one seed"),
+        ("search.trials_per_cell=0", "there must be a trial at least"),
+        ("search.seeds=-1", "no fewer seeds than none"),
+        ("model.head_dropout=interval(0.5,0.1)", "is no range to search"),
+        ("optimizer.learning_rate=tag(log,interval(0,1))", "above 0 for log"),
+        ("search.pruner=sharp", "expected one of [none, median, hyperband]"),
+        ("model.num_layers=99", "model.num_layers must be between 1 and 16"),
+    ],
+)
+def test_wrong_words(
+    store: MlflowClient, capsys: pytest.CaptureFixture[str], words: str, expected: str
+) -> None:
+    assert main(["train", *SPACE, *words.split()]) == 2
+    told = capsys.readouterr().err
+    assert expected in told
+    assert len(told.splitlines()) <= 2
+
+
+def test_a_search_needs_something_to_tune() -> None:
+    words = ["model=lstm,gru", "search.trials_per_cell=3"]
+    with (
+        pytest.raises(Exception, match="The search has nothing to tune"),
+        opened(words) as command,
+    ):
+        Search(command)
+
+
+def test_the_budget_is_counted() -> None:
+    with opened([*SPACE, "search.trials_per_cell=7", "search.seeds=2"]) as command:
+        search = Search(command)
+        assert search.count == 2 * (7 + 2)
+        assert [job.config.model.name for job in search.first_jobs()] == ["lstm", "gru"]
+
+
+def test_without_optuna_one_line_says_what_to_type(
+    store: MlflowClient, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    assert main(["train", *SPACE]) == 2
+    assert "pip install 'nlp_rnn[optuna]'" in capsys.readouterr().err
+
+
+def test_a_search_goes_on_after_kill_9(tmp_path: Path, store: MlflowClient) -> None:
+    words = [*SMALL, *SPACE, "search.trials_per_cell=4", "search.seeds=1", "sweep.compare=false"]
+    words += ["hydra.sweep.dir=swept"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nlp_rnn", "train", *words],
+        stdout=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    while process.poll() is None and len(list((tmp_path / "swept").glob("*/result.json"))) < 3:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert main(["train", "-m", "resume=last"]) == 0
+
+    found = store.search_runs(["1"])
+    (parent,) = (run for run in found if run.data.tags["kind"] == "sweep")
+    assert parent.info.status == "FINISHED"
+    trials = [run for run in found if " trial" in run.info.run_name]
+    for cell in ("lstm", "gru"):
+        numbers = {
+            run.info.run_name.split()[2] for run in trials if run.info.run_name.startswith(cell)
+        }
+        assert numbers == {"trial0", "trial1", "trial2", "trial3"}
+    for run in trials:
+        pruned = "pruned" in run.data.tags
+        assert run.info.status == ("KILLED" if pruned else "FINISHED")
+        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    files = {f.path for f in store.list_artifacts(parent.info.run_id, "search")}
+    assert "search/best_by_trials.png" in files
+    note = parent.data.tags["mlflow.note.content"]
+    assert "8 of 8 jobs finished" in note
+
+    study = optuna.load_study(
+        study_name=f"{parent.data.tags['sweep']} model=gru",
+        storage=f"sqlite:///{tmp_path}/swept/search.db",
+    )
+    assert len(study.trials) == 4
+    assert study.trials[0].params["model.head_dropout"] == 0.5  # the configuration as it is
+    best = max(
+        run.data.metrics["validation/macro_f1"]
+        for run in trials
+        if run.data.tags["cell"] == "gru" and run.info.status == "FINISHED"
+    )
+    assert study.best_value == pytest.approx(best)
+
+
+def test_a_trial_that_falls_behind_is_given_up(store: MlflowClient) -> None:
+    words = [*SMALL, "model=gru", "search.trials_per_cell=8", "search.seeds=0"]
+    words += ["optimizer.learning_rate=0.01,1e-9", "trainer.max_epochs=4", "model.hidden_size=16"]
+    assert main(["train", "-m", *words, "sweep.compare=false"]) == 0
+    pruned = store.search_runs(["1"], "tags.pruned = 'true'")
+    for run in pruned:
+        assert run.info.status == "KILLED"
+        assert "is behind (median)" in run.data.tags["error"]
+        assert "test/accuracy" not in run.data.metrics
