@@ -88,6 +88,7 @@ def test_without_optuna_one_line_says_what_to_type(
     assert "pip install 'nlp_rnn[optuna]'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_after_kill_9(tmp_path: Path, store: MlflowClient) -> None:
     words = [*SMALL, *SPACE, "search.trials_per_cell=4", "search.seeds=1", "sweep.compare=false"]
     words += ["hydra.sweep.dir=swept"]
@@ -113,8 +114,8 @@ def test_a_search_goes_on_after_kill_9(tmp_path: Path, store: MlflowClient) -> N
         }
         assert numbers == {"trial0", "trial1", "trial2", "trial3"}
     for run in trials:
-        pruned = "pruned" in run.data.tags
-        assert run.info.status == ("KILLED" if pruned else "FINISHED")
+        given_up = "pruned" in run.data.tags or run.data.tags.get("error") == "its sweep was killed"
+        assert run.info.status == ("KILLED" if given_up else "FINISHED")
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
     files = {f.path for f in store.list_artifacts(parent.info.run_id, "search")}
     assert "search/best_by_trials.png" in files

@@ -123,6 +123,7 @@ class Search:
         from nlp_rnn.sweep.search_plots import write_search_plots
 
         folder.mkdir(parents=True, exist_ok=True)
+        FixedTrial = optuna_library().trial.FixedTrial  # noqa: N806
         storage = self._command.told.search.storage or f"sqlite:///{folder / STORAGE}"
         told = replace(self._command.told.search, storage=storage)
         monitor = self._command.told.trainer.monitor
@@ -131,18 +132,17 @@ class Search:
             for cell in self._cells
         ]
         jobs: dict[str, Job] = {}
-        for cell, study in zip(self._cells, studies, strict=True):
+        for number, study in enumerate(studies):
             if not study.trials:
-                self._try_as_it_is(study, cell)
+                self._try_as_it_is(study, self._cells[number])
+            for trial in study.get_trials(deepcopy=False):
+                if trial.state.is_finished():  # before the search was interrupted
+                    job = self._job(number, trial.number, FixedTrial(trial.params))
+                    jobs[job.key] = job
         while waiting := self._ask(studies):
             asked = []
             for number, trial in waiting:
-                words = [dimension.suggest(trial) for dimension in self._dimensions]
-                job = make_job(
-                    self._command,
-                    (*self._command.fixed, *self._cells[number], *words),
-                    (f"trial{trial.number}",),
-                )
+                job = self._job(number, trial.number, trial)
                 jobs[job.key] = job
                 asked.append((studies[number], trial, job))
             self._launch(asked, launcher, names, children, storage)
@@ -164,6 +164,11 @@ class Search:
         launcher.launch(pending)
         jobs |= {job.key: job for job in tuned if job.key not in jobs}
         return list(jobs.values()), tuned
+
+    def _job(self, cell: int, number: int, trial: Any) -> Job:
+        words = [dimension.suggest(trial) for dimension in self._dimensions]
+        overrides = (*self._command.fixed, *self._cells[cell], *words)
+        return make_job(self._command, overrides, (f"trial{number}",))
 
     def _try_as_it_is(self, study: Any, cell: tuple[str, ...]) -> None:
         job = make_job(self._command, (*self._command.fixed, *cell), ())
