@@ -52,7 +52,7 @@ def write_card(
         scores, limits, lengths = _scores(metrics, test), _limits(test), test.lengths
     sections = [
         _head(classifier),
-        _use(),
+        _use(classifier),
         _data(classifier, remarks),
         scores,
         _reading(classifier, lengths, limits),
@@ -84,15 +84,26 @@ def _head(classifier: "TextClassifier") -> str:
     )
 
 
-def _use() -> str:
+def _use(classifier: "TextClassifier") -> str:
+    separator = classifier.config.get("separator")
+    texts = '"a text", "another"'
+    pair = ""
+    if separator is not None:
+        texts = f'"a text {separator} its partner", "another {separator} partner"'
+        columns = classifier.config["provenance"].get("text_columns", [])
+        named = f" Here they are, in this order: {', '.join(map(_code, columns))}."
+        pair = (
+            f"\nA text is several here, with `{separator}` between blanks where one ends and the "
+            f"next begins.{named if columns else ''}\n"
+        )
     return (
         "## How to load it\n\nIn this folder, or with its path instead of the dot:\n\n"
         "```python\n"
         "import nlp_rnn\n\n"
         'classifier = nlp_rnn.load(".")\n'
-        'print(classifier.predict(["a text", "another"]))\n'
-        'print(classifier.predict_proba(["a text", "another"]))\n'
-        "```\n\n"
+        f"print(classifier.predict([{texts}]))\n"
+        f"print(classifier.predict_proba([{texts}]))\n"
+        f"```\n{pair}\n"
         "It needs numpy, onnxruntime and tokenizers beside nlp_rnn, and no torch.\n"
     )
 

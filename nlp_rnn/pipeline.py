@@ -189,6 +189,7 @@ def _run(config: RunConfig, corpus: "Corpus", folder: Path, origin: Origin) -> R
             tokenizer_json=tokens.tokenizer_json,
             labels=corpus.labels,
             thresholds=training.thresholds or None,
+            separator=corpus.separator,
             provenance=provenance(config, corpus, training, run.run_id),
         )
         with announced("Reading the test split"):
