@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.errors import TrackingError
 from nlp_rnn.tracking.interruption import Terminated, interruptions
+from nlp_rnn.tracking.liveness import process_tags
 from nlp_rnn.tracking.machine import machine_tags
 from nlp_rnn.tracking.outbox import Outbox
 from nlp_rnn.tracking.store import quiet_mlflow, tracking_errors
@@ -115,6 +116,7 @@ class TrackedRun:
             source: the path it was read from; empty for data that was generated.
         """
         from mlflow.entities import Dataset, DatasetInput, InputTag
+        from mlflow.exceptions import MlflowException
 
         origin: dict[str, Any] = {"uri": source} if source else {"tags": {}}
         dataset = Dataset(
@@ -124,9 +126,15 @@ class TrackedRun:
             source=json.dumps(origin),
             profile=json.dumps(profile),
         )
-        tags = [InputTag("mlflow.data.context", context)]
+        inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", context)])]
         with tracking_errors(self._uri):
-            self._client.log_inputs(self.run_id, datasets=[DatasetInput(dataset, tags)])
+            try:
+                self._client.log_inputs(self.run_id, datasets=inputs)
+            except MlflowException as error:
+                if "IntegrityError" not in str(error):
+                    raise
+                # another run wrote the same data for the first time in this very moment
+                self._client.log_inputs(self.run_id, datasets=inputs)
 
     def log_file(self, path: Path, folder: str | None = None) -> None:
         """Copy a file to the run's artifacts, into `folder` if given."""
@@ -186,6 +194,7 @@ class TrackedRun:
                     step()
             except TrackingError as lost:
                 logger.warning("The run %s could not be closed properly: %s", self.run_id, lost)
+        error.add_note(f"MLflow run {self.run_id}")
         self.closed = True
 
     def _send_metrics(self, metrics: "Sequence[Metric]") -> None:
@@ -252,7 +261,7 @@ def tracked_run(
                     parent_run_id=parent_run_id,
                     tags={
                         key: _shortened(value, TAG_LENGTH)
-                        for key, value in (machine_tags() | dict(tags)).items()
+                        for key, value in (machine_tags() | process_tags() | dict(tags)).items()
                     },
                     log_system_metrics=system_metrics,
                 )
