@@ -1,5 +1,6 @@
 """A trained classifier and its figures become the `README.md` of its folder: the model card."""
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -52,10 +53,10 @@ def write_card(
         scores, limits, lengths = _scores(metrics, test), _limits(test), test.lengths
     sections = [
         _head(classifier),
-        _use(),
+        _use(classifier),
         _data(classifier, remarks),
         scores,
-        _reading(classifier, lengths, limits),
+        _reading(classifier, folder, lengths, limits),
         _speed(folder, metrics, processor),
         _origin(classifier),
     ]
@@ -84,15 +85,26 @@ def _head(classifier: "TextClassifier") -> str:
     )
 
 
-def _use() -> str:
+def _use(classifier: "TextClassifier") -> str:
+    separator = classifier.config.get("separator")
+    texts = '"a text", "another"'
+    pair = ""
+    if separator is not None:
+        texts = f'"a text {separator} its partner", "another {separator} partner"'
+        columns = classifier.config["provenance"].get("text_columns", [])
+        named = f" Here they are, in this order: {', '.join(map(_code, columns))}."
+        pair = (
+            f"\nA text is several here, with `{separator}` between blanks where one ends and the "
+            f"next begins.{named if columns else ''}\n"
+        )
     return (
         "## How to load it\n\nIn this folder, or with its path instead of the dot:\n\n"
         "```python\n"
         "import nlp_rnn\n\n"
         'classifier = nlp_rnn.load(".")\n'
-        'print(classifier.predict(["a text", "another"]))\n'
-        'print(classifier.predict_proba(["a text", "another"]))\n'
-        "```\n\n"
+        f"print(classifier.predict([{texts}]))\n"
+        f"print(classifier.predict_proba([{texts}]))\n"
+        f"```\n{pair}\n"
         "It needs numpy, onnxruntime and tokenizers beside nlp_rnn, and no torch.\n"
     )
 
@@ -147,14 +159,14 @@ def _limits(test: Predictions) -> list[str]:
 
 
 def _reading(
-    classifier: "TextClassifier", lengths: "NDArray[np.int64]", limits: Sequence[str]
+    classifier: "TextClassifier", folder: Path, lengths: "NDArray[np.int64]", limits: Sequence[str]
 ) -> str:
     longest = classifier.config["max_length"]
     lines = []
     if longest is not None:
         share = float((lengths >= longest).mean())
         lines.append(
-            f"- Reads the first {longest:,} tokens of a text; {share:.1%} of the test texts were "
+            f"- Reads the {_kept(folder)} tokens of a text; {share:.1%} of the test texts were "
             "that long or longer. `windows=True` reads the rest too."
         )
     lines += limits
@@ -167,6 +179,15 @@ def _reading(
     if classifier.config["architecture"]["bidirectional"]:
         lines.append("- Reads from both ends, so it answers when a text has ended: no streaming.")
     return "## Limits\n\n" + "\n".join(lines) + "\n"
+
+
+def _kept(folder: Path) -> str:
+    """Which tokens of a text that is too long are read, as its tokenizer says."""
+    cut = json.loads((folder / TOKENIZER).read_text(encoding="utf-8"))["truncation"]
+    longest, tail = cut["max_length"], cut["stride"]
+    if tail:
+        return f"first {longest - tail:,} and the last {tail:,}"
+    return f"{'first' if cut['direction'] == 'Right' else 'last'} {longest:,}"
 
 
 def _speed(folder: Path, metrics: Mapping[str, float], processor: str) -> str:

@@ -104,12 +104,14 @@ class ProbeConfig(DataConfig):
 class TableConfig(DataConfig):
     """Rows with named columns; `text` is one or a list, `label_names` a list or a mapping.
 
+    The columns of a list are joined by a blank, or by a token of its own with `separator_token`.
     `label` is the column of the labels, or a list with a column of 0 and 1 for each class. With
     `label_separator` a cell holds any number of labels, and that between them.
     """
 
     path: str = MISSING
     text: Any = "text"
+    separator_token: bool = False
     label: Any = "label"
     label_names: Any = None
     label_separator: str | None = None

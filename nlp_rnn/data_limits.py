@@ -40,6 +40,11 @@ def check_data(data: DataConfig) -> None:
         without_header = isinstance(data, FilesConfig) and not data.header
         _check_columns("text", data.text, without_header)
         _check_columns("label", data.label, without_header)
+        if data.separator_token and not (isinstance(data.text, list) and len(data.text) > 1):
+            raise ConfigError(
+                "data.separator_token=true stands between texts of several columns. "
+                "Type 'data.text=[premise,hypothesis]', or leave it out."
+            )
         _check_label_names(data.label_names)
         _check_class_columns(data)
         _check_separator(data)

@@ -208,6 +208,7 @@ def _run(
             tokenizer_json=tokens.tokenizer_json,
             labels=corpus.labels,
             thresholds=training.thresholds or None,
+            separator=corpus.separator,
             provenance=provenance(config, corpus, training, run.run_id),
         )
         with announced("Reading the test split"):

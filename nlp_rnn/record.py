@@ -151,6 +151,11 @@ def provenance(
         "rows": {split: len(getattr(corpus, split)) for split in SPLITS},
         "seed": config.seed,
         "signature": signature(config),
+        **(
+            {"text_columns": [str(name) for name in config.data.text]}
+            if isinstance(config.data, TableConfig) and config.data.separator_token
+            else {}
+        ),
         "class_weight": config.trainer.class_weight.name,
         "best_epoch": training.best_epoch,
         "validation": training.best_metrics,

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
 import nlp_rnn
 from nlp_rnn.card import write_card
@@ -109,6 +110,23 @@ def test_the_python_of_the_card_gives_what_was_logged(tmp_path: Path) -> None:
     assert eval(labels) == [logged.label_names[each] for each in logged.predictions]
     found = np.array(re.findall(r"[\d.e-]+", rows), dtype=float).reshape(50, 3)
     np.testing.assert_allclose(found, logged.probabilities, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("cut", "words"),
+    [
+        ({"direction": "left"}, "Reads the last 40 tokens"),
+        ({"stride": 15}, "Reads the first 25 and the last 15 tokens"),
+    ],
+)
+def test_the_tokens_that_are_read_are_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: dict[str, Any], words: str
+) -> None:
+    tokenizer = Tokenizer.from_str(tiny_parts()["tokenizer_json"])
+    tokenizer.enable_truncation(40, **cut)
+    parts = tiny_parts() | {"tokenizer_json": tokenizer.to_str()}
+    monkeypatch.setattr("tests.test_card.tiny_parts", lambda **_: dict(parts))
+    assert words in (carded(tmp_path / "c") / "README.md").read_text()
 
 
 def test_balanced_weights_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

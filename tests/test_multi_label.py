@@ -329,3 +329,33 @@ def _served(classifier: TextClassifier, uri: str) -> None:
     table = pyfunc.load_model(uri).predict(texts)
     assert table.columns.tolist() == ["labels", "scores"]
     assert [list(some) for some in table["labels"]] == classifier.predict(texts)
+
+
+@pytest.mark.slow
+def test_a_sweep_ends_with_its_table_and_says_why_nothing_was_compared(
+    tmp_path: Path, store_uri: str, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NLP_RNN_CACHE", str(tmp_path / "cache"))
+    corpus(tmp_path / "talk.jsonl", 200)
+    words = [
+        *("data=files", "data.path=talk.jsonl", "data.label=tags", "model=lstm,gru"),
+        *("model.embedding_size=8", "model.hidden_size=8", "trainer.max_epochs=1"),
+        *("tokenizer=word", "tracking.system_metrics=false", "tracking.speed=none"),
+    ]
+    assert main(["train", "-m", *words]) == 0
+    told = capsys.readouterr().out
+    assert "No controls for talk: There are no controls for texts with several labels." in told
+    assert "Not compared: The texts of these runs have several labels each" in told
+    client = MlflowClient(tracking_uri=store_uri)
+    experiment = client.get_experiment_by_name("nlp_rnn")
+    runs = client.search_runs([experiment.experiment_id])
+    (parent,) = (run for run in runs if run.data.tags["kind"] == "sweep")
+    children = [run for run in runs if run.data.tags["kind"] == "train"]
+    assert parent.info.status == "FINISHED"
+    best = max(children, key=lambda run: run.data.metrics["validation/micro_f1"])
+    assert parent.data.metrics["best_validation_micro_f1"] == pytest.approx(
+        best.data.metrics["validation/micro_f1"]
+    )
+    assert "| micro-F1 %" in parent.data.tags["mlflow.note.content"]
+    assert "| accuracy %" not in parent.data.tags["mlflow.note.content"]

@@ -84,12 +84,14 @@ def test_a_better_run_takes_the_alias_and_a_worse_one_does_not(
     told = capsys.readouterr().err
     assert "worse than the champion of reviews, version 1: test macro_f1 0.8166" in told
     assert "on the same 60 texts" in told
-    assert "only the champion on 1" in told
+    assert "only the champion on 1 (McNemar p 0.5, may be chance). To take" in told
     assert len(told.splitlines()) == 2
     assert store.champion().run_id == first
     assert len(store.client.search_model_versions("name='reviews'")) == 1
     assert register(better) == 0
-    assert "0.8500 against 0.8333 of version 1" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "0.8500 against 0.8333 of version 1" in told
+    assert "60 texts (McNemar p 0.5, may be chance)" in told
     assert store.champion().run_id == better
     assert register(equal, "--metric", "accuracy") == 0
     assert store.champion().run_id == equal
@@ -99,6 +101,15 @@ def test_a_better_run_takes_the_alias_and_a_worse_one_does_not(
     assert register(worse) == register(worse, "--alias", "old") == 0
     assert len(store.client.search_model_versions("name='reviews'")) == 4
     assert store.champion(alias="old").run_id == worse
+
+
+def test_a_difference_that_is_no_chance_is_said(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, bad = store.run(50), store.run(20)
+    assert register(bad) == 0
+    assert register(good) == 0
+    assert "(McNemar p 9.3e-10, more than chance)" in capsys.readouterr().out
 
 
 def test_the_champion_loads_by_its_alias(store: Store, capsys: pytest.CaptureFixture[str]) -> None:

@@ -78,6 +78,7 @@ def save_classifier(
     labels: Sequence[str],
     provenance: Mapping[str, Any],
     thresholds: Sequence[float] | None = None,
+    separator: str | None = None,
 ) -> None:
     """Write a classifier folder, whole or not at all; an earlier classifier there is replaced.
 
@@ -88,6 +89,7 @@ def save_classifier(
         tokenizer_json: the tokenizer, truncation included.
         labels: names of the classes in the order of the logits.
         provenance: what it was trained on and how: JSON values, finite numbers.
+        separator: the token between the parts of a text that is several.
         thresholds: where a text may have several labels, the probability from which it has each.
 
     Raises:
@@ -115,6 +117,7 @@ def save_classifier(
         "task": task,
         "id2label": {str(index): label for index, label in enumerate(labels)},
         "max_length": truncation["max_length"] if truncation else None,
+        **({"separator": separator} if separator is not None else {}),
         **(
             {"thresholds": [float(value) for value in thresholds]} if thresholds is not None else {}
         ),

@@ -165,6 +165,9 @@ def read_description(
         max_length = config["max_length"]
         if max_length is not None and type(max_length) is not int:
             raise TypeError(f"max_length is {max_length!r}")
+        separator = config.get("separator")
+        if separator is not None and not (isinstance(separator, str) and separator.strip()):
+            raise TypeError(f"separator is {separator!r}")
         thresholds: Any = config["thresholds"] if task == "multi_label" else None
         if task == "multi_label" and (
             len(thresholds) != len(labels)

@@ -71,6 +71,17 @@ def evaluate(words: list[str]) -> int:
             f"The data has {kinds[corpus.task]} a text, the classifier gives "
             f"{kinds[classifier.task]}.\nName the column of its labels: data.label=COLUMN"
         )
+    separator = classifier.config.get("separator")
+    if corpus.separator != separator:
+        told = "joined by" if separator else "not joined by"
+        raise ClassifierError(
+            f"The classifier was trained on texts {told} {separator or corpus.separator}.\n"
+            + (
+                "Type data.separator_token=true and the columns: 'data.text=[premise,hypothesis]'"
+                if separator
+                else "Leave data.separator_token out."
+            )
+        )
     texts, labels, rows = _rows(corpus, split)
     if classifier.task == "multi_label":
         from nlp_rnn.commands.label_scores import evaluate_labels

@@ -30,7 +30,8 @@ models:/NAME@ALIAS.
   --input FILE       csv, tsv, jsonl, parquet, or txt with a text a line; - is standard input,
                      which is also read when there is neither TEXT nor --input
   --format KIND      what is read is csv, tsv, jsonl or txt, whatever its name
-  --text COLUMN      the column that holds the texts; by default text, or the only one
+  --text COLUMN      the column that holds the texts; by default text, or the only one. Several are
+                     joined as in training: --text premise,hypothesis
   --output FILE      csv, tsv, jsonl or parquet; else what was read goes to standard output with
                      its answers (parquet as jsonl)
   --proba            the probability of every class too
@@ -112,7 +113,7 @@ def _answer_words(classifier: "TextClassifier", given: Words, threshold: float |
 def _answer_table(classifier: "TextClassifier", given: Words, threshold: float | None) -> int:
     from nlp_rnn.commands.output import Output
 
-    with closing(_open(given)) as table:
+    with closing(_open(given, classifier.config.get("separator"))) as table:
         path = Path(given.options["--output"]) if "--output" in given.options else None
         kind = _output_kind(path, table, "--proba" in given.flags)
         if path is None:
@@ -173,7 +174,7 @@ def _answered(
         yield beginning + rows.lines(chunk, probabilities), chunk
 
 
-def _open(given: Words) -> "Table":
+def _open(given: Words, separator: str | None) -> "Table":
     """The table that is to be read: typed texts, a file, or standard input."""
     from nlp_rnn.commands.tables import Table, TypedTexts, kind_of
 
@@ -189,7 +190,7 @@ def _open(given: Words) -> "Table":
     column = given.options.get("--text")
     if column is not None and kind == "txt":
         raise ConfigError("--text does nothing where a line is a text.\nSay --format KIND too.")
-    return Table(path, kind, column)
+    return Table(path, kind, column, separator)
 
 
 def _output_kind(path: Path | None, table: "Table", proba: bool) -> str:

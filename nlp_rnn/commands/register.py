@@ -38,16 +38,25 @@ def register(words: list[str]) -> int:
         given, "--metric", ("macro_f1", "accuracy", "micro_f1", "subset_accuracy"), "macro_f1"
     )
     name, alias = given.options["--name"], given.options.get("--alias", "champion")
+    from nlp_rnn.comparison.statistics import mcnemar
     from nlp_rnn.tracking import registry
 
     run_id, uri = _run(given.arguments[0])
-    done = registry.register(uri, run_id, name, alias, metric, force="--force" in given.flags)
+    done = registry.register(
+        uri,
+        run_id,
+        name,
+        alias,
+        metric,
+        force="--force" in given.flags,
+        paired_test=lambda challenger, champion: mcnemar(challenger, champion)["mid_p"],
+    )
     told = f"{alias} of {name} is now version {done.version}"
     if done.contest is not None:
         told += (
             f": test {metric} {done.contest.challenger:.4f} against "
             f"{done.contest.champion:.4f} of version {done.contest.champion_version} "
-            f"on the same {done.contest.texts:,} texts"
+            f"on the same {done.contest.texts:,} texts{done.contest.chance}"
         )
     print(f'{told}\nnlp_rnn.load("models:/{name}@{alias}")')
     return 0

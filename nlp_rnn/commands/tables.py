@@ -57,8 +57,13 @@ class Table:
         columns: names of the columns; empty for jsonl, whose rows name their own.
     """
 
-    def __init__(self, path: Path | None, kind: str, column: str | None) -> None:
+    def __init__(
+        self, path: Path | None, kind: str, column: str | None, separator: str | None = None
+    ) -> None:
         """Open `path`, or standard input, as `kind`; `column` holds the texts, or the only one.
+
+        Several columns, with commas between them, are joined as the classifier's data was: by the
+        token `separator`, or by a blank.
 
         Raises:
             DataError: it cannot be opened, or has no such column.
@@ -83,6 +88,7 @@ class Table:
         try:
             self._begin()
             self.column = self._text_column(column)
+            self._separator = separator
         except BaseException:
             self.close()
             raise
@@ -144,10 +150,12 @@ class Table:
             column = "text"
         if column is None and len(self.columns) == 1:
             (column,) = self.columns
-        if column is None or (self.columns and column not in self.columns):
+        wanted = [column or "text"] if column is None or column in self.columns else _parts(column)
+        strange = [name for name in wanted if self.columns and name not in self.columns]
+        if column is None or strange:
             some = ", ".join(self.columns[:20])
             raise DataError(
-                f"{self.name} has no column {column or 'text'!r}; it has: {some}.\n"
+                f"{self.name} has no column {(strange or wanted)[0]!r}; it has: {some}.\n"
                 "Name the column that holds the texts: --text COLUMN"
             )
         several = sorted({name for name in self.columns if self.columns.count(name) > 1})
@@ -158,15 +166,25 @@ class Table:
         return column
 
     def _text(self, row: dict[str, Any], number: int) -> str | None:
-        if self.column not in row:
+        if self.column in row:
+            return self._part(row, self.column, number)
+        parts = [self._part(row, name, number) for name in _parts(self.column)]
+        if all(part is None for part in parts):
+            return None
+        if self._separator is None:
+            return " ".join(part for part in parts if part is not None)
+        return f" {self._separator} ".join(part or "" for part in parts)
+
+    def _part(self, row: dict[str, Any], column: str, number: int) -> str | None:
+        if column not in row:
             raise DataError(
-                f"{self.name}, row {number} has no {self.column!r}; it has: {', '.join(row)}.\n"
+                f"{self.name}, row {number} has no {column!r}; it has: {', '.join(row)}.\n"
                 "Name what holds the texts: --text NAME"
             )
-        text = row[self.column]
+        text = row[column]
         if text is not None and not isinstance(text, str):
             raise DataError(
-                f"{self.name}, row {number}: {self.column!r} is {type(text).__name__}, not a text."
+                f"{self.name}, row {number}: {column!r} is {type(text).__name__}, not a text."
             )
         return text
 
@@ -249,13 +267,14 @@ class Table:
         import pyarrow
 
         number = 0
+        names = [self.column] if self.column in self.columns else _parts(self.column)
         try:
             for batch in self._parquet.iter_batches(batch_size=CHUNK_ROWS):
                 first, number = number, number + batch.num_rows
                 if number <= skip:
                     continue
                 rest = batch.slice(max(0, skip - first))
-                kept = [{self.column: text} for text in rest.column(self.column).to_pylist()]
+                kept = rest.select(names).to_pylist()
                 start = max(first, skip)
                 texts = [self._text(row, start + place) for place, row in enumerate(kept, 1)]
                 yield Chunk(self.columns, texts, rest)
@@ -275,6 +294,11 @@ class TypedTexts(Table):
         self.columns, self.column = ["text"], "text"
         self._file = None
         self._rows = ({"text": text} for text in texts)
+
+
+def _parts(column: str) -> list[str]:
+    """The columns that `--text` names."""
+    return column.split(",")
 
 
 def _without_end(line: str) -> str:

@@ -42,7 +42,8 @@ class Corpus:
     label ids and the label names of the three splits: the same data has the same digest wherever
     it lies.
     `notes` has one line for everything that was done to the data, `quality` what was seen in it.
-    `parts` names rows of the test split that get a score of their own.
+    `parts` names rows of the test split that get a score of their own. `separator` is the token
+    between the parts of a text that was several.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Corpus:
     quality: Quality
     parts: Mapping[str, range] = field(default_factory=dict)
     task: str = "single_label"
+    separator: str | None = None
 
 
 def load_corpus(config: DataConfig) -> Corpus:
@@ -97,6 +99,7 @@ def load_corpus(config: DataConfig) -> Corpus:
             quality=quality,
             parts=source.parts,
             task="single_label" if splits["train"].ids.ndim == 1 else "multi_label",
+            separator=source.separator,
         )
 
 
@@ -132,7 +135,7 @@ def _clean(
         if not len(dataset):
             raise DataError(f"{where} has no rows.{_without(split)}")
         found[split] = _read_labels(source, split, where, found.get("train"))
-        texts[split] = as_text(dataset, source.text, where)
+        texts[split] = as_text(dataset, source.text, where, source.separator)
         hashes[split] = hash_texts(texts[split])
         no_text = hashes[split].missing
         no_label = found[split].missing

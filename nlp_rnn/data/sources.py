@@ -13,6 +13,7 @@ from nlp_rnn.data.hub import offline, read_hub
 from nlp_rnn.data.mapped import AT_ONCE, forget_pages, mapped_files
 from nlp_rnn.data.probes import PROBES, make_probe, test_parts
 from nlp_rnn.data.stories import make_stories
+from nlp_rnn.data.tokenizer import SEPARATOR
 from nlp_rnn.data_config import (
     PROBE_LENGTHS,
     DataConfig,
@@ -35,10 +36,11 @@ __all__ = ["Source", "read_source"]
 class Source:
     """The splits that were found (`train` always, `validation`, `test`) and the columns to use.
 
-    `text` are the columns that make up a text, `label` is the one of the labels, or there is one
-    for each class; `label_names` are names for labels as they were found, `label_separator` is
-    what stands between several labels in a cell, and `notes` say what the reading had to decide.
-    `parts` are the rows of the test split that are worth a score of their own.
+    `text` are the columns that make up a text, joined by the token `separator` if there is one;
+    `label` is the one of the labels, or there is one for each class; `label_separator` is what
+    stands between several labels in a cell, and `label_names` are names for labels as they were
+    found. `notes` say what the reading had to decide. `parts` are the rows of the test split that
+    are worth a score of their own.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Source:
     label_names: dict[str, str] | None = None
     parts: Mapping[str, range] = field(default_factory=dict)
     label_separator: str | None = None
+    separator: str | None = None
 
 
 def read_source(config: DataConfig) -> Source:
@@ -94,6 +97,7 @@ def read_source(config: DataConfig) -> Source:
         tuple(notes),
         label_names,
         label_separator=separator and delimiter_character(separator, ""),
+        separator=SEPARATOR if config.separator_token else None,
     )
 
 

@@ -20,8 +20,14 @@ __all__ = ["TextHashes", "as_text", "hash_texts"]
 HASHING_VERSION = 1
 
 
-def as_text(dataset: "Dataset", columns: Sequence[str], where: str) -> "Dataset":
-    """Return the texts as the one column `text` (string), rewritten only if they must be."""
+def as_text(
+    dataset: "Dataset", columns: Sequence[str], where: str, separator: str | None = None
+) -> "Dataset":
+    """Return the texts as the one column `text` (string), rewritten only if they must be.
+
+    Several columns are joined by a blank, a null one left out; or by `separator` between blanks,
+    which shows which text is which, so that a null one is empty.
+    """
     import pyarrow
     import pyarrow.compute as pc
 
@@ -44,12 +50,16 @@ def as_text(dataset: "Dataset", columns: Sequence[str], where: str) -> "Dataset"
             nothing = pc.and_(nothing, pc.is_null(part))
         # pyarrow 25 leaves a row out when there is nothing to join in it
         parts[0] = pc.if_else(nothing, "", parts[0])
-        text = pc.binary_join_element_wise(*parts, " ", null_handling="skip")
+        if separator is None:
+            text = pc.binary_join_element_wise(*parts, " ", null_handling="skip")
+        else:
+            parts = [pc.fill_null(part, "") for part in parts]
+            text = pc.binary_join_element_wise(*parts, f" {separator} ")
         text = pc.if_else(nothing, pyarrow.scalar(None, pyarrow.string()), text)
         return pyarrow.RecordBatch.from_arrays([text], names=["text"])
 
     return write_arrow(
-        ("text", dataset._fingerprint, *columns),
+        ("text", dataset._fingerprint, *columns, *([separator] if separator else [])),
         pyarrow.schema([("text", pyarrow.string())]),
         (joined(table) for table in arrow_batches(dataset)),
     )

@@ -71,7 +71,9 @@ def tokenize_corpus(corpus: Corpus, config: TokenizerConfig) -> TokenizedCorpus:
     import pyarrow.compute as pc
 
     cache = cache_dir()
-    tokenizer = keep_tokenizer(texts_of(corpus.train), config, corpus.digest, cache)
+    tokenizer = keep_tokenizer(
+        texts_of(corpus.train), config, corpus.digest, cache, corpus.separator
+    )
     identity = content_hash(tokenizer)
     schema = _schema(corpus.train.features.arrow_schema.field("label").type)
 

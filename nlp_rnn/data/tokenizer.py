@@ -25,6 +25,7 @@ __all__ = [
     "MARK",
     "MARKED_WORD",
     "PAD_ID",
+    "SEPARATOR",
     "UNKNOWN_ID",
     "WORD_START",
     "content_hash",
@@ -37,6 +38,7 @@ __all__ = [
 
 PAD = "[PAD]"
 UNKNOWN = "[UNK]"
+SEPARATOR = "[SEP]"
 PAD_ID = 0
 UNKNOWN_ID = 1
 
@@ -53,8 +55,10 @@ TRAINING_VERSION = 4
 _ENDLESS = re.compile(r"\S{1000}(?=\S)")
 
 
-def train_tokenizer(texts: Iterable[str], config: "TrainedTokenizerConfig") -> "Tokenizer":
-    """Train on `texts` (the training split, nothing else).
+def train_tokenizer(
+    texts: Iterable[str], config: "TrainedTokenizerConfig", separator: str | None = None
+) -> "Tokenizer":
+    """Train on `texts` (the training split, nothing else); `separator` in them becomes a token.
 
     Byte-pair encoding: Sennrich et al. 2016, arXiv:1508.07909; over bytes, with the space before a
     word as part of it: Radford et al. 2019. WordPiece: Schuster & Nakajima 2012. Unigram: Kudo
@@ -71,7 +75,7 @@ def train_tokenizer(texts: Iterable[str], config: "TrainedTokenizerConfig") -> "
     from nlp_rnn.data_config import CountedTokenizerConfig, TokenizerKind
 
     common: dict[str, Any] = {
-        "special_tokens": [PAD, UNKNOWN],
+        "special_tokens": [PAD, UNKNOWN, *([separator] if separator else [])],
         "show_progress": False,
         "vocab_size": config.vocab_size,
     }
@@ -97,13 +101,13 @@ def train_tokenizer(texts: Iterable[str], config: "TrainedTokenizerConfig") -> "
             trainer = trainers.WordLevelTrainer(**common)
     _set_steps(tokenizer, config)
     try:
-        tokenizer.train_from_iterator((_trainable(text) for text in texts), trainer)
+        tokenizer.train_from_iterator((_trainable(text, separator) for text in texts), trainer)
     except Exception as error:  # the library raises bare Exception
         raise DataError(
             f"The {config.kind.name} tokenizer could not be trained: {error}. "
             "Type tokenizer=word, or another tokenizer.vocab_size."
         ) from error
-    _check_vocabulary(tokenizer, config)
+    _check_vocabulary(tokenizer, config, len(common["special_tokens"]))
     set_truncation(tokenizer, config)
     return tokenizer
 
@@ -146,9 +150,14 @@ def _set_steps(tokenizer: "Tokenizer", config: "TrainedTokenizerConfig") -> None
     tokenizer.pre_tokenizer = before[0] if len(before) == 1 else pre_tokenizers.Sequence(before)
 
 
-def _trainable(text: str) -> str:
-    """`text` with blanks in words of over 1,000 characters, on which BPE trains for hours."""
+def _trainable(text: str, separator: str | None) -> str:
+    """`text` with blanks in words of over 1,000 characters, on which BPE trains for hours.
+
+    And one in place of each separator, which the library would learn letter by letter.
+    """
     text = encodable(text)
+    if separator is not None:
+        text = text.replace(separator, " ")
     return _ENDLESS.sub(r"\g<0> ", text) if len(text) >= 1000 else text
 
 
@@ -167,11 +176,13 @@ def set_truncation(tokenizer: "Tokenizer", config: "TokenizerConfig") -> None:
     )
 
 
-def _check_vocabulary(tokenizer: "Tokenizer", config: "TrainedTokenizerConfig") -> None:
+def _check_vocabulary(
+    tokenizer: "Tokenizer", config: "TrainedTokenizerConfig", special: int
+) -> None:
     size = tokenizer.get_vocab_size()
     if tokenizer.token_to_id(PAD) != PAD_ID or tokenizer.token_to_id(UNKNOWN) != UNKNOWN_ID:
         raise DataError(f"tokenizer.kind={config.kind.name} did not keep {PAD} and {UNKNOWN}.")
-    if size <= 2:
+    if size <= special:
         raise DataError(
             "The training texts hold no token that occurs often enough to be kept. "
             "Type tokenizer.min_frequency=1, or look at the texts."
@@ -179,7 +190,11 @@ def _check_vocabulary(tokenizer: "Tokenizer", config: "TrainedTokenizerConfig") 
 
 
 def keep_tokenizer(
-    texts: Iterable[str], config: "TokenizerConfig", data_digest: str, cache: Path
+    texts: Iterable[str],
+    config: "TokenizerConfig",
+    data_digest: str,
+    cache: Path,
+    separator: str | None = None,
 ) -> "Tokenizer":
     """The tokenizer kept in `cache` for this data and these options; trained first if missing."""
     from filelock import FileLock
@@ -195,6 +210,8 @@ def keep_tokenizer(
         source = read_given(config)
         data_digest = hashlib.sha256(source.encode()).hexdigest()  # no data shapes it
     shaping = [TRAINING_VERSION, __version__, data_digest, plain(config)]
+    if separator is not None:
+        shaping.append(separator)
     key = hashlib.sha256(json.dumps(shaping).encode()).hexdigest()[:16]
     path = cache / "tokenizers" / f"{key}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -204,10 +221,12 @@ def keep_tokenizer(
             return Tokenizer.from_file(str(path))
         if isinstance(config, GivenTokenizerConfig):
             tokenizer = Tokenizer.from_str(given_tokenizer(source, PAD, UNKNOWN))
+            if separator is not None:
+                tokenizer.add_special_tokens([separator])
             set_truncation(tokenizer, config)
         else:
             assert isinstance(config, TrainedTokenizerConfig)
-            tokenizer = train_tokenizer(texts, config)
+            tokenizer = train_tokenizer(texts, config, separator)
         temporary = path.with_suffix(".part")
         temporary.write_text(tokenizer.to_str(), encoding="utf-8")
         os.replace(temporary, path)

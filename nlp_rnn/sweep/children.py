@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["Child", "Children", "Parent", "find_parent", "validation_metric"]
 
 LAST = "last"
+SCORES = (
+    ("accuracy", "test/accuracy"),
+    ("micro-F1", "test/micro_f1"),
+    ("macro-F1", "test/macro_f1"),
+)
 PAGE = 1000
 
 
@@ -47,9 +52,7 @@ class Child:
         """How it went, in a few words."""
         if self.status == "FINISHED":
             parts = [
-                f"{word} {self.metrics[name]:.4f}"
-                for word, name in (("accuracy", "test/accuracy"), ("macro-F1", "test/macro_f1"))
-                if name in self.metrics
+                f"{word} {self.metrics[name]:.4f}" for word, name in SCORES if name in self.metrics
             ]
             return "  ".join(parts) or "finished"
         if self.done:

@@ -22,6 +22,7 @@ __all__ = ["conclude", "note"]
 
 COLUMNS = (
     ("accuracy %", "test/accuracy", 100, ".2f"),
+    ("micro-F1 %", "test/micro_f1", 100, ".2f"),
     ("macro-F1 %", "test/macro_f1", 100, ".2f"),
     ("parameters", "parameters/total", 1, ",.0f"),
     ("training s", "train/seconds", 1, ",.0f"),
@@ -187,7 +188,7 @@ def _best_metrics(best: Child) -> dict[str, float]:
 
 
 def _table(finished: Sequence[Child]) -> str:
-    """Means over the seeds as a Markdown table, best accuracy first."""
+    """Means over the seeds as a Markdown table, best accuracy or micro-F1 first."""
     groups: dict[str, list[Child]] = defaultdict(list)
     for child in finished:
         groups[child.name.rpartition(" seed")[0] or child.name].append(child)
@@ -196,11 +197,14 @@ def _table(finished: Sequence[Child]) -> str:
         values = [child.metrics[name] for child in children if name in child.metrics]
         return statistics.fmean(values) if values else math.nan
 
-    heads = ["", "seeds", *(head for head, *_ in COLUMNS)]
+    kinds = COLUMNS[:2]
+    used = [column for column in kinds if any(column[1] in child.metrics for child in finished)]
+    columns = (*(used or kinds[:1]), *COLUMNS[2:])
+    heads = ["", "seeds", *(head for head, *_ in columns)]
     rows = [_row(heads), "|---" * len(heads) + "|"]
-    for name, children in sorted(groups.items(), key=lambda item: -mean(item[1], "test/accuracy")):
+    for name, children in sorted(groups.items(), key=lambda item: -mean(item[1], columns[0][1])):
         cells = [name, str(len(children))]
-        for _, metric, scale, form in COLUMNS:
+        for _, metric, scale, form in columns:
             value = mean(children, metric) * scale
             cells.append("–" if math.isnan(value) else format(value, form))
         rows.append(_row(cells))

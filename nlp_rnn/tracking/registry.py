@@ -5,7 +5,8 @@ texts, and refused when it is worse.
 """
 
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["METRICS", "Registration", "register"]
 
 METRICS = ("macro_f1", "accuracy", "micro_f1", "subset_accuracy")
+LEVEL = 0.05
 TEST = "predictions/test_predictions.parquet"
 
 
@@ -32,7 +34,8 @@ TEST = "predictions/test_predictions.parquet"
 class Contest:
     """Challenger against champion on the n texts of one test split.
 
-    `only_challenger` and `only_champion` count the texts that only one of them had right.
+    `only_challenger` and `only_champion` count the texts that only one of them had right;
+    `p_value` is that of a paired test of these two, where one was given.
     """
 
     champion_version: str
@@ -42,6 +45,15 @@ class Contest:
     texts: int
     only_challenger: int
     only_champion: int
+    p_value: float | None = None
+
+    @property
+    def chance(self) -> str:
+        """What the paired test says, as the end of a sentence."""
+        if self.p_value is None:
+            return ""
+        verdict = "more than chance" if self.p_value < LEVEL else "may be chance"
+        return f" (McNemar p {self.p_value:.2g}, {verdict})"
 
 
 @dataclass(frozen=True)
@@ -53,7 +65,13 @@ class Registration:
 
 
 def register(
-    uri: str, run_id: str, name: str, alias: str, metric: str = "macro_f1", force: bool = False
+    uri: str,
+    run_id: str,
+    name: str,
+    alias: str,
+    metric: str = "macro_f1",
+    force: bool = False,
+    paired_test: Callable[[int, int], float] | None = None,
 ) -> Registration:
     """Register the classifier of a run and give it the alias.
 
@@ -65,6 +83,8 @@ def register(
         metric: of the test split: `macro_f1` or `accuracy`; where a text may have several labels
             `macro_f1`, `micro_f1` or `subset_accuracy`.
         force: do not compare.
+        paired_test: the p-value of so many texts that only the challenger, and only the champion,
+            had right; told, and decides nothing: a challenger that is not better is refused.
 
     Raises:
         TrackingError: there is no such finished run or it has no classifier; the challenger is
@@ -86,6 +106,9 @@ def register(
         contest = None
         if champion is not None and champion.run_id != run_id and not force:
             contest = _compare(client, run_id, champion, metric)
+            if paired_test is not None:
+                p_value = paired_test(contest.only_challenger, contest.only_champion)
+                contest = replace(contest, p_value=p_value)
             if contest.challenger < contest.champion:
                 raise TrackingError(_worse(contest, name, alias, metric))
         version = _version_of(client, name, run_id)
@@ -225,5 +248,6 @@ def _worse(contest: Contest, name: str, alias: str, metric: str) -> str:
         f"The run is worse than the {alias} of {name}, version {contest.champion_version}: "
         f"test {metric} {contest.challenger:.4f} against {contest.champion:.4f} on the same "
         f"{contest.texts:,} texts.\nOnly it is right on {contest.only_challenger}, only the "
-        f"{alias} on {contest.only_champion}. To take it all the same, type --force."
+        f"{alias} on {contest.only_champion}{contest.chance}. To take it all the same, type "
+        "--force."
     )
