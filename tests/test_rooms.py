@@ -27,6 +27,7 @@ ROOMS = [
     ("training",),
     ("classifier",),
     ("tracking",),
+    ("inspection",),
     ("card",),
     ("screen", "evaluation", "record", "worker"),
     ("pipeline",),
