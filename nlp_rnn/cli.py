@@ -13,10 +13,12 @@ HELP = """\
 Train LSTM and GRU text classifiers, compare them in MLflow, keep the better one.
 
   nlp-rnn train [group=choice] [key=value] [-m]   train one classifier, or with -m a sweep
+  nlp-rnn compare [--sweep ID]                    which is better, and how sure that is
   nlp-rnn ui [--port N]                           browse the runs in MLflow
   nlp-rnn predict MODEL [TEXT ... | --input FILE] answer with a saved classifier
   nlp-rnn evaluate MODEL data=...                 test a saved classifier on labelled texts
   nlp-rnn inspect MODEL TEXT                      see what it read: tokens, gates, memory
+  nlp-rnn controls data=...                       majority class and linear SVM on the same data
   nlp-rnn bench MODEL                             how fast a saved classifier answers here
   nlp-rnn register RUN --name NAME                make a run's classifier the champion in MLflow
 
@@ -53,10 +55,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = [word for word in words if word != "--debug"]
     commands: dict[str, Callable[[list[str]], int]] = {
         "train": _train,
+        "compare": _compare,
         "ui": _ui,
         "predict": _predict,
         "evaluate": _evaluate,
         "inspect": _inspect,
+        "controls": _controls,
         "bench": _bench,
         "register": _register,
     }
@@ -150,6 +154,12 @@ def _ui(words: list[str]) -> int:
     return serve(resolve_uri(None, Path.cwd()), experiment_name(None), int(options["--port"]))
 
 
+def _compare(words: list[str]) -> int:
+    from nlp_rnn.commands import compare
+
+    return _helped(words, compare.HELP, compare.compare)
+
+
 def _predict(words: list[str]) -> int:
     from nlp_rnn.commands import predict
 
@@ -166,6 +176,12 @@ def _inspect(words: list[str]) -> int:
     from nlp_rnn.commands import inspect
 
     return _helped(words, inspect.HELP, inspect.inspect)
+
+
+def _controls(words: list[str]) -> int:
+    from nlp_rnn.commands import controls
+
+    return _helped(words, controls.HELP, controls.controls)
 
 
 def _bench(words: list[str]) -> int:

@@ -88,6 +88,8 @@ def conf_dir() -> Path:
 def make_paths_absolute(config: RunConfig) -> None:
     """So that the saved configuration can be used from anywhere."""
     data, tokenizer = config.data, config.tokenizer
+    if config.model.vectors is not None:
+        config.model.vectors = str(Path(config.model.vectors).expanduser().absolute())
     if isinstance(data, FilesConfig):
         data.path = str(Path(data.path).expanduser().absolute())
     if isinstance(tokenizer, GivenTokenizerConfig) and Path(tokenizer.path).expanduser().exists():

@@ -26,6 +26,7 @@ __all__ = [
     "RecurrentInit",
     "RunConfig",
     "Schedule",
+    "Speed",
     "TrackingConfig",
     "TrainerConfig",
 ]
@@ -36,16 +37,19 @@ RecurrentInit = Enum("RecurrentInit", ["orthogonal", "uniform"])
 Schedule = Enum("Schedule", ["constant", "linear", "cosine", "one_cycle", "plateau"])
 PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.5, 2
 Precision = Enum("Precision", ["auto", "fp32", "bf16"])
+Speed = Enum("Speed", ["none", "quick", "full"])
 Monitor = Enum("Monitor", ["macro_f1", "accuracy", "loss"])
 
 
 @dataclass
 class ModelConfig:
-    """What every network has."""
+    """What every network has; `vectors` is a file of word vectors for the embedding."""
 
     name: str = MISSING
     cell: Cell = MISSING
     embedding_size: int = 128
+    vectors: str | None = None
+    freeze_vectors: bool = False
     pooling: Pooling = Pooling.max_mean
     word_dropout: float = 0.0
     embedding_dropout: float = 0.5
@@ -61,17 +65,22 @@ class AverageConfig(ModelConfig):
 class RecurrentConfig(ModelConfig):
     """A recurrent encoder without gates; `dropout` acts between layers.
 
-    `output_dropout` zeroes features of the last layer's states for a whole text, `weight_drop`
-    weights of the recurrent matrices for a whole batch.
+    `variational_dropout` does too, on the same features at every step of a text. `output_dropout`
+    zeroes features of the last layer's states for a whole text, `weight_drop` weights of the
+    recurrent matrices for a whole batch. `match` names another cell, whose size `hidden_size`
+    then is: the run replaces it by the size with as many recurrent parameters, or with
+    `latency:CELL` by the one that answers as fast.
     """
 
     hidden_size: int = 128
     num_layers: int = 1
     bidirectional: bool = True
     dropout: float = 0.0
+    variational_dropout: float = 0.0
     output_dropout: float = 0.0
     weight_drop: float = 0.0
     recurrent_init: RecurrentInit = RecurrentInit.orthogonal
+    match: str | None = None
 
 
 @dataclass
@@ -111,6 +120,7 @@ class TrainerConfig:
     patience: int = 6
     monitor: Monitor = Monitor.macro_f1
     label_smoothing: float = 0.1
+    prefixes: bool = False
     average_decay: float = 0.0
     log_gradient_norm: bool = False
     find_learning_rate: bool = False
@@ -124,12 +134,16 @@ class TrainerConfig:
 
 @dataclass
 class TrackingConfig:
-    """Where the run is written in MLflow; null means the environment's, else the default."""
+    """Where the run is written in MLflow; null means the environment's, else the default.
+
+    `speed` is how long the finished classifier is timed: `quick` (3 seconds) or `full` (minutes).
+    """
 
     uri: str | None = None
     experiment: str | None = None
     run_name: str | None = None
     system_metrics: bool = True
+    speed: Speed = Speed.quick
 
 
 @dataclass

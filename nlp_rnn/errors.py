@@ -5,6 +5,7 @@ The words say what was wrong, what was found instead and what to type.
 
 __all__ = [
     "ClassifierError",
+    "ComparisonError",
     "ConfigError",
     "DataError",
     "NlpRnnError",
@@ -39,3 +40,7 @@ class TrackingError(NlpRnnError):
 
 class TrainingError(NlpRnnError):
     """Training cannot go on: the loss is no longer a number, or the device is not there."""
+
+
+class ComparisonError(NlpRnnError):
+    """There are no runs that can be compared."""

@@ -1,25 +1,39 @@
 """A loaded classifier and a corpus become final metrics, and the files that explain them."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from nlp_rnn.classifier.latency import Answering, answer_latency
 from nlp_rnn.classifier.manifest import INT8_GRAPH
+from nlp_rnn.data.mapped import texts_of
 
 if TYPE_CHECKING:
+    from datasets import Dataset
     from numpy.typing import NDArray
 
     from nlp_rnn.classifier.predictor import TextClassifier
     from nlp_rnn.data.corpus import Corpus
     from nlp_rnn.tracking.run import TrackedRun
 
-__all__ = ["evaluate"]
+__all__ = ["LATENCY_TEXTS", "Answerer", "answer_splits", "evaluate"]
 
 # Test texts that the latency of one answer is measured on.
 LATENCY_TEXTS = 100
 # Test texts that the network in 8 bits answers too.
 INT8_TEXTS = 2000
+# Validation texts, and about how many tokens of them, that are read token by token.
+EARLINESS_TEXTS, EARLINESS_TOKENS = 1000, 50_000
+
+
+class Answerer(Answering, Protocol):
+    """What `answer_splits` needs of a classifier: a `TextClassifier` or a control has it."""
+
+    def token_counts(self, texts: Iterable[str]) -> "NDArray[np.int64]":
+        """Tokens of each text, int64 (n,)."""
+        ...
 
 
 def evaluate(
@@ -27,26 +41,50 @@ def evaluate(
 ) -> dict[str, float]:
     """Metrics of validation and test by the classifier as a user will load it.
 
-    Writes the answers to every text into `folder` and the run, for the test split the
-    classification report and the confusion matrix, and the model card into the classifier's own
-    folder. Promise: the metrics are those of the
-    written answers.
+    Beside what `answer_splits` writes, the model card goes into the classifier's own folder.
     """
     from nlp_rnn.card import write_card
-    from nlp_rnn.classifier.latency import answer_latency
+    from nlp_rnn.tracking.machine import machine_tags
+
+    metrics, predictions = answer_splits(classifier, corpus, folder, run)
+    texts = list(corpus.test[:INT8_TEXTS]["text"])
+    if not classifier.config["architecture"]["bidirectional"]:
+        metrics |= _earliness(classifier, corpus.validation, folder, run)
+    metrics |= _int8_agreement(classifier, texts, predictions[:INT8_TEXTS])
+    metrics |= answer_latency(classifier, texts[:LATENCY_TEXTS])
+    write_card(
+        classifier,
+        Path(classifier.location),
+        folder / "test_predictions.parquet",
+        metrics,
+        corpus.notes,
+        machine_tags()["processor"],
+    )
+    return metrics
+
+
+def answer_splits(
+    classifier: Answerer, corpus: "Corpus", folder: Path, run: "TrackedRun"
+) -> "tuple[dict[str, float], NDArray[np.int64]]":
+    """Metrics of validation and test, and the label ids that were given to the test texts.
+
+    Writes the answers to every text into `folder` and the run, and for the test split the
+    classification report and the confusion matrix. Promise: the metrics are those of the written
+    answers.
+    """
     from nlp_rnn.tracking.artifacts import (
         classification_report_text,
         write_confusion_matrix,
         write_predictions,
     )
-    from nlp_rnn.tracking.machine import machine_tags
     from nlp_rnn.training.metrics import score
 
     metrics: dict[str, float] = {}
     for split in ("validation", "test"):
         dataset = getattr(corpus, split)
-        texts, labels = list(dataset["text"]), np.asarray(dataset["label"], dtype=np.int64)
-        probabilities = classifier.predict_proba(texts)
+        labels = np.asarray(dataset["label"], dtype=np.int64)
+        probabilities = classifier.predict_proba(texts_of(dataset))
+        lengths = classifier.token_counts(texts_of(dataset))
         # a probability that float32 rounds to 0 would cost an infinite loss
         logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
         metrics |= {f"{split}/{name}": value for name, value in score(labels, logits).items()}
@@ -56,7 +94,7 @@ def evaluate(
             rows=np.asarray(dataset["row"], dtype=np.int64),
             labels=labels,
             probabilities=probabilities,
-            lengths=classifier.token_counts(texts),
+            lengths=lengths,
             label_names=corpus.labels,
         )
         run.log_file(path, "predictions")
@@ -67,17 +105,45 @@ def evaluate(
     picture = folder / "confusion_matrix.png"
     write_confusion_matrix(picture, labels, predictions, corpus.labels)
     run.log_file(picture)
-    metrics |= _int8_agreement(classifier, texts[:INT8_TEXTS], predictions[:INT8_TEXTS])
-    metrics |= answer_latency(classifier, texts[:LATENCY_TEXTS])
-    write_card(
-        classifier,
-        Path(classifier.location),
-        path,
-        metrics,
-        corpus.notes,
-        machine_tags()["processor"],
+    return metrics, predictions
+
+
+def _earliness(
+    classifier: "TextClassifier", dataset: "Dataset", folder: Path, run: "TrackedRun"
+) -> dict[str, float]:
+    """How right the answers to validation texts are before a text ends; curves in the run."""
+    from nlp_rnn.classifier.earliness import choose_threshold, earliness
+    from nlp_rnn.tracking.earliness_plot import write_earliness_plot
+
+    lengths = classifier.token_counts(texts_of(dataset))
+    # evenly from all of them: data is often sorted by label
+    count = min(len(lengths), EARLINESS_TEXTS, 1 + int(EARLINESS_TOKENS / lengths.mean()))
+    some = dataset[np.linspace(0, len(lengths) - 1, count).astype(int)]
+    found = earliness(classifier, some["text"], [classifier.labels[i] for i in some["label"]])
+    for score in found.prefixes:
+        curve = {
+            "prefix/accuracy": score.accuracy,
+            "prefix/loss": score.loss,
+            "prefix/calibration_error": score.calibration_error,
+        }
+        run.log_metrics(curve, step=round(100 * score.share))
+    threshold = choose_threshold(found.exits)
+    chosen = next(point for point in found.exits if point.threshold == threshold)
+    picture = folder / "earliness.png"
+    write_earliness_plot(
+        picture,
+        [(s.share, s.accuracy, s.confidence) for s in found.prefixes],
+        [(point.threshold, point.tokens_read, point.accuracy) for point in found.exits],
+        threshold,
     )
-    return metrics
+    run.log_file(picture)
+    return {
+        "prefix/mean_accuracy": float(np.mean([s.accuracy for s in found.prefixes])),
+        "prefix/mean_loss": float(np.mean([s.loss for s in found.prefixes])),
+        "early_exit/threshold": threshold,
+        "early_exit/tokens_read": chosen.tokens_read,
+        "early_exit/accuracy": chosen.accuracy,
+    }
 
 
 def part_accuracies(corpus: "Corpus", predictions: "NDArray[np.int64]") -> dict[str, float]:

@@ -20,6 +20,7 @@ from nlp_rnn.limits import check
 __all__ = ["SweepFolder", "compose", "job", "launch"]
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
+CONTROLS = ("majority", "linear")
 
 # Hydra's flags that make sense here; those of the second line are followed by a value.
 FLAGS = ("-m", "--multirun", "--resolve", "--hydra-help", "--info", "-i", "--version")
@@ -179,7 +180,10 @@ def _shortened(error: Exception) -> str:
     if found := re.search(r"Could not find '([^']+)/([^'/]+)'", first):
         group, choice = found[1], found[2]
         choices = sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
-        return f"There is no {group}={choice}; there are {', '.join(choices)}."
+        hint = ""
+        if group == "model" and choice in CONTROLS:
+            hint = f"\nThe control {choice} is no network: type nlp-rnn controls data=…"
+        return f"There is no {group}={choice}; there are {', '.join(choices)}.{hint}"
     if found := re.match(r"Error merging override (.+)", first):
         return f"{found[1]}: {cause[0] if cause else 'does not fit'}."
     if found := re.match(r"In '([^']+)':.*\nKey .*\n *full_key: (\S+)", str(error)):

@@ -50,6 +50,7 @@ LIMITS: dict[str, tuple[float | None, float | None]] = {
 }
 FRACTIONS = (
     "model.dropout",
+    "model.variational_dropout",
     "model.output_dropout",
     "model.weight_drop",
     "model.word_dropout",
@@ -87,10 +88,12 @@ def check(config: RunConfig) -> None:
 
 def _check_together(config: RunConfig) -> None:
     model = config.model
-    if isinstance(model, RecurrentConfig) and model.dropout > 0 and model.num_layers == 1:
+    if isinstance(model, RecurrentConfig):
+        _check_between_layers(model)
+    if model.freeze_vectors and model.vectors is None:
         raise ConfigError(
-            f"model.dropout={model.dropout} acts between layers, but model.num_layers=1: it would "
-            "do nothing. Type model.num_layers=2, or model.head_dropout=… to drop elsewhere."
+            "model.freeze_vectors=true does nothing without model.vectors. "
+            "Type model.vectors=FILE, or leave it out."
         )
     if isinstance(model, AverageConfig) and model.pooling is Pooling.last:
         raise ConfigError(
@@ -104,11 +107,30 @@ def _check_together(config: RunConfig) -> None:
             f"model.cell={model.cell.name} does not fit model={model.name}: "
             f"type model={model.cell.name} instead of model.cell."
         )
+    if config.trainer.prefixes and isinstance(model, RecurrentConfig) and model.bidirectional:
+        raise ConfigError(
+            "trainer.prefixes=true is for networks that answer while they read, but "
+            "model.bidirectional=true: it reads from the end too. Type model.bidirectional=false."
+        )
     check_tokenizer(config.tokenizer)
     _check_schedule(config)
     _check_processes(config)
     check_data(config.data)
     check_probe(config.data, config.tokenizer)
+
+
+def _check_between_layers(model: RecurrentConfig) -> None:
+    between = [key for key in ("dropout", "variational_dropout") if getattr(model, key) > 0]
+    if between and model.num_layers == 1:
+        raise ConfigError(
+            f"model.{between[0]}={getattr(model, between[0])} acts between layers, but "
+            "model.num_layers=1: it would do nothing. Type model.num_layers=2, or "
+            "model.head_dropout=… to drop elsewhere."
+        )
+    if len(between) == 2:
+        raise ConfigError(
+            "model.dropout and model.variational_dropout both act between layers: give one of them."
+        )
 
 
 def _check_processes(config: RunConfig) -> None:

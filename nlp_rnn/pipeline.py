@@ -13,10 +13,12 @@ from nlp_rnn.composition import make_paths_absolute, read_config
 from nlp_rnn.config import RunConfig
 from nlp_rnn.errors import ConfigError, DataError, TrackingError
 from nlp_rnn.limits import check
+from nlp_rnn.matching import resolve_match
 from nlp_rnn.record import (
     log_data,
     log_range_test,
     log_results,
+    log_speed,
     provenance,
     run_tags,
     short_name,
@@ -75,9 +77,11 @@ def train(config: RunConfig, folder: Path, overrides: list[str]) -> Result:
         NlpRnnError: whatever a user can mend; before training starts nothing is left behind.
     """
     check(config)
+    resolve_match(config)
     check_processes(config)
     make_paths_absolute(config)
     from nlp_rnn.data.corpus import load_corpus
+    from nlp_rnn.data.vector_files import find_vectors
     from nlp_rnn.tracking.store import (
         experiment_name,
         obtain_experiment,
@@ -92,6 +96,8 @@ def train(config: RunConfig, folder: Path, overrides: list[str]) -> Result:
     uri = resolve_uri(config.tracking.uri, Path.cwd())
     if config.tracking.uri is not None:
         config.tracking.uri = uri  # absolute, as every path in a saved configuration
+    if config.model.vectors is not None:
+        find_vectors(Path(config.model.vectors), config.model.embedding_size)
     with announced(f"Reading {config.data.name}"):
         corpus = load_corpus(config.data)
     print_corpus(corpus)
@@ -144,6 +150,7 @@ def _run(config: RunConfig, corpus: "Corpus", folder: Path, origin: Origin) -> R
     from nlp_rnn.classifier.bundle import save_classifier
     from nlp_rnn.classifier.predictor import TextClassifier
     from nlp_rnn.data.tokenization import tokenize_corpus
+    from nlp_rnn.data.vectors import with_vectors
     from nlp_rnn.evaluation import evaluate
     from nlp_rnn.tracking.run import tracked_run
 
@@ -161,6 +168,8 @@ def _run(config: RunConfig, corpus: "Corpus", folder: Path, origin: Origin) -> R
             _begin(config, corpus, folder, origin, run)
         with announced(f"Tokenizing with {config.tokenizer.name}"):
             tokens = tokenize_corpus(corpus, config.tokenizer)
+        if config.model.vectors is not None:
+            tokens = with_vectors(tokens, Path(config.model.vectors), config.model.embedding_size)
         print_lines(tokens.quality.lines)
         if not origin.run_id:
             notes = (*corpus.notes, *corpus.quality.lines, *tokens.quality.lines)
@@ -182,6 +191,7 @@ def _run(config: RunConfig, corpus: "Corpus", folder: Path, origin: Origin) -> R
             classifier = TextClassifier.load(result.classifier)
             result.metrics = training_metrics(network, training)
             result.metrics |= evaluate(classifier, corpus, folder, run)
+        result.metrics |= log_speed(config.tracking.speed, Path(result.classifier), run)
         _write_json(folder / RESULT, asdict(result))
         shutil.rmtree(folder / CHECKPOINT)
         run.log_file(folder / RESULT)
@@ -198,12 +208,15 @@ def _train_network(
     run: "TrackedRun",
 ) -> "tuple[TextNetwork, TrainingResult]":
     from nlp_rnn.model.network import make_network
+    from nlp_rnn.model.vectors import set_vectors
     from nlp_rnn.training.progress import TrainingProgress
     from nlp_rnn.training.range_test import try_learning_rates
     from nlp_rnn.training.trainer import Trainer
 
     labels, checkpoint = len(corpus.labels), folder / CHECKPOINT / TRAINING
     network = make_network(config.model, tokens.vocab_size, labels, config.seed)
+    if tokens.vectors is not None:
+        set_vectors(network.embedding, tokens.vectors.matrix, tokens.vectors.covered)
     with (
         processes_of(config) as processes,
         TrainingProgress(config.trainer.monitor.name) as progress,
@@ -250,7 +263,7 @@ def _begin(
     run.log_file(path)
     (folder / CHECKPOINT).mkdir(exist_ok=True)
     _write_json(folder / CHECKPOINT / ORIGIN, asdict(origin) | {"run_id": run.run_id})
-    log_data(config, corpus, run)
+    log_data(config.data, corpus, run)
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:

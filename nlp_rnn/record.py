@@ -1,11 +1,14 @@
 """What a run was given and what came out of it become parameters, tags and results in MLflow."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.config import RecurrentConfig, RunConfig
-from nlp_rnn.data_config import TableConfig
+from nlp_rnn.config import RecurrentConfig, RunConfig, Speed
+from nlp_rnn.data_config import DataConfig, TableConfig
+from nlp_rnn.errors import ClassifierError
+from nlp_rnn.screen import announced, print_lines
 from nlp_rnn.signature import signature
 
 if TYPE_CHECKING:
@@ -19,6 +22,7 @@ __all__ = [
     "log_data",
     "log_range_test",
     "log_results",
+    "log_speed",
     "provenance",
     "run_tags",
     "short_name",
@@ -47,9 +51,9 @@ def run_tags(config: RunConfig, corpus: "Corpus", folder: Path) -> dict[str, str
     }
 
 
-def log_data(config: RunConfig, corpus: "Corpus", run: "TrackedRun") -> None:
+def log_data(data: DataConfig, corpus: "Corpus", run: "TrackedRun") -> None:
     """Record the three splits."""
-    source = config.data.path if isinstance(config.data, TableConfig) else ""
+    source = data.path if isinstance(data, TableConfig) else ""
     for split in SPLITS:
         run.log_dataset(
             f"{corpus.name} {split}",
@@ -70,6 +74,36 @@ def log_range_test(found: "RangeTest", folder: Path, run: "TrackedRun") -> None:
     for path in (table, picture):
         run.log_file(path)
     run.set_tags({"suggested_learning_rate": f"{found.suggestion:.2g}"})
+
+
+def log_speed(level: Speed, classifier: Path, run: "TrackedRun") -> dict[str, float]:
+    """Time the classifier in a fresh process; its figures and what they depend on go to the run.
+
+    A classifier that cannot be timed is as good as any other: the run says why, and goes on.
+    """
+    if level is Speed.none:
+        return {}
+    from nlp_rnn.classifier.speed import measure_speed
+    from nlp_rnn.tracking.machine import machine_tags
+
+    try:
+        with announced("Measuring the speed"):
+            figures = measure_speed(classifier, level.name)
+    except ClassifierError as error:
+        print_lines([str(error)])
+        run.set_tags({"speed": f"not measured: {error}"})
+        return {}
+    conditions = figures["conditions"]
+    run.log_text(json.dumps(figures | {"machine": machine_tags()}, indent=2) + "\n", "speed.json")
+    run.set_tags(
+        {
+            "speed": f"{level.name}, 1 thread, load {conditions['load_average']}",
+            "torch_kernel": conditions["torch_kernel"],
+            "onnxruntime": conditions["onnxruntime"],
+        }
+    )
+    metrics: dict[str, float] = figures["metrics"]
+    return metrics
 
 
 def training_metrics(network: "TextNetwork", training: "TrainingResult") -> dict[str, float]:

@@ -4,6 +4,8 @@ import dataclasses
 import hashlib
 import json
 from enum import Enum
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from nlp_rnn.config import RunConfig
@@ -42,6 +44,7 @@ def flatten(config: Any) -> dict[str, Any]:
 NOT_IN_SIGNATURE = (
     "seed",
     "tracking",
+    "model.match",
     "trainer.device",
     "trainer.threads",
     "trainer.processes",
@@ -59,4 +62,15 @@ def signature(config: RunConfig) -> str:
         for key, value in sorted(flatten(config).items())
         if not any(key == name or key.startswith(name + ".") for name in NOT_IN_SIGNATURE)
     }
+    if (vectors := config.model.vectors) is not None and Path(vectors).is_file():
+        stat = Path(vectors).stat()
+        # wherever it lies
+        shaping["model.vectors"] = _content(vectors, stat.st_size, stat.st_mtime_ns)
     return hashlib.sha256(json.dumps(shaping).encode()).hexdigest()[:8]
+
+
+@lru_cache
+def _content(path: str, size: int, time: int) -> str:
+    """SHA-256 of a file; its size and time say that it is still the one that was hashed."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

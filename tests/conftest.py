@@ -1,6 +1,7 @@
 """What several test modules share: an MLflow store made once, and an environment without MLflow."""
 
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "ignore:.*Any type hint is inferred as AnyType",
     ):
         config.addinivalue_line("filterwarnings", warning)
+    # A background job of a shell, and nohup, ignore these, and so would the processes we start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)

@@ -40,6 +40,12 @@ def test_values_of_yaml_and_command_line_arrive() -> None:
     ("overrides", "words"),
     [
         (["model.dropout=0.3"], "num_layers=1"),
+        (["model.variational_dropout=0.3"], "model.variational_dropout=0.3 acts between layers"),
+        (["model.variational_dropout=1"], "below 1"),
+        (
+            ["model.num_layers=2", "model.dropout=0.1", "model.variational_dropout=0.1"],
+            "give one of them",
+        ),
         (["model=average", "model.pooling=last"], "model.pooling=mean"),
         (["model.cell=rnn"], "type model=rnn"),
         (["model=rnn", "model.cell=lstm"], "type model=lstm"),
@@ -61,6 +67,7 @@ def test_values_of_yaml_and_command_line_arrive() -> None:
         (["optimizer.plateau_patience=3"], "Type optimizer.schedule=plateau"),
         (["optimizer.schedule=plateau", "optimizer.plateau_factor=1"], "between 0 and 1"),
         (["optimizer.schedule=plateau", "trainer.patience=2"], "a larger trainer.patience"),
+        (["trainer.prefixes=true"], "Type model.bidirectional=false"),
         (["data.validation_fraction=0"], "between 0 and 1"),
         (["data.limit=1"], "data.limit must be at least 2"),
         (["trainer.batch_size=0"], "trainer.batch_size"),
@@ -87,6 +94,7 @@ def test_what_has_no_effect_or_no_sense_is_refused(overrides: list[str], words: 
         "model=average model.hidden_size=3",
         "model=rnn model.forget_bias=2",
         "model=average model.weight_drop=0.5",
+        "model=average model.variational_dropout=0.5",
         "model=average model.output_dropout=0.5",
         "tokenizer=unigram tokenizer.min_frequency=3",
         "data=stories data.path=x",

@@ -68,10 +68,30 @@ def test_three_splits_pass_untouched(tmp_path):
         }
 
 
-def test_nothing_is_rewritten_when_nothing_changes(tmp_path):
+def test_no_text_is_copied_when_nothing_changes_and_a_second_run_reads_none(tmp_path, monkeypatch):
     config = write(tmp_path, train=rows(40))
-    load_corpus(config)
-    assert not (Path(datasets.config.HF_DATASETS_CACHE) / "nlp_rnn").exists()
+    first = load_corpus(config)
+    kept = sorted((Path(datasets.config.HF_DATASETS_CACHE) / "nlp_rnn").iterdir())
+    assert [path.suffix for path in sorted(kept, key=lambda path: path.suffix)] == [
+        ".arrow",
+        ".digest",
+    ]
+    (hashes,) = (path for path in kept if path.suffix == ".arrow")
+    assert datasets.Dataset.from_file(str(hashes)).column_names == [
+        "exact",
+        "normal",
+        "missing",
+        "blank",
+    ]
+
+    def read(dataset):
+        raise AssertionError("texts are read again")
+
+    for module in ("texts", "digest"):
+        monkeypatch.setattr(f"nlp_rnn.data.{module}.arrow_batches", read)
+    again = load_corpus(config)
+    assert again.digest == first.digest
+    assert again.quality == first.quality
 
 
 def test_a_missing_validation_split_is_cut_stratified(tmp_path):

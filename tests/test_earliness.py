@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from nlp_rnn.classifier.earliness import EarlyExit, choose_threshold, early_exits
+from nlp_rnn.classifier.earliness import EarlyExit, choose_threshold, earliness, early_exits
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.errors import ClassifierError
 from tests.tiny_classifier import save_tiny, tiny_texts
@@ -32,6 +33,32 @@ def test_every_point_is_what_streams_with_that_threshold_do(tmp_path: Path) -> N
     assert [p.tokens_read for p in curve] == sorted(p.tokens_read for p in curve)
 
 
+def test_prefix_scores_are_those_of_the_answers_to_the_beginnings(tmp_path: Path) -> None:
+    classifier = TextClassifier.load(save_tiny(tmp_path / "c", bidirectional=False))
+    texts = [text for text in tiny_texts(40) if 0 < len(text.split()) <= 40]
+    labels = [classifier.labels[number % 3] for number in range(len(texts))]
+    shares = (0.25, 0.5, 1.0)
+    found = earliness(classifier, texts, labels, shares=shares)
+    assert found.exits == early_exits(classifier, texts, labels)
+    truth = np.arange(len(texts)) % 3
+    for score, share in zip(found.prefixes, shares, strict=True):
+        cut = [" ".join(t.split()[: -(-len(t.split()) * int(100 * share) // 100)]) for t in texts]
+        shown = classifier.predict_proba(cut)
+        assert score.share == share
+        assert score.accuracy == pytest.approx((shown.argmax(1) == truth).mean())
+        assert score.loss == pytest.approx(
+            -np.log(shown[np.arange(len(cut)), truth]).mean(), rel=1e-4
+        )
+        assert score.confidence == pytest.approx(shown.max(1).mean(), rel=1e-4)
+        sure, right = shown.max(1), shown.argmax(1) == truth
+        error = 0.0
+        for low in range(10):
+            inside = (sure >= low / 10) & (sure < low / 10 + 0.1)
+            if inside.any():
+                error += inside.mean() * abs(sure[inside].mean() - right[inside].mean())
+        assert score.calibration_error == pytest.approx(error, rel=1e-3)
+
+
 def test_the_threshold_reads_least_for_what_it_may_lose() -> None:
     curve = [EarlyExit(0.5, 0.8, 0.3), EarlyExit(0.8, 0.89, 0.5), EarlyExit(0.9, 0.9, 0.7)]
     assert choose_threshold(curve) == 0.8
@@ -48,5 +75,7 @@ def test_what_has_no_curve(tmp_path: Path) -> None:
         early_exits(one, ["w2"], [])
     with pytest.raises(ClassifierError, match="0 texts"):
         early_exits(one, [], [])
+    with pytest.raises(ClassifierError, match="no label 'nice'"):
+        early_exits(one, ["w2"], ["nice"])
     with pytest.raises(ClassifierError, match="experiment=streaming"):
         early_exits(both, ["w2"], ["bad"])

@@ -111,7 +111,9 @@ def test_the_seed_fixes_the_parameters_and_leaves_torchs_generator_alone() -> No
     assert not torch.equal(one.embedding.weight, other.embedding.weight)
 
 
-@pytest.mark.parametrize("kind", ["word", "embedding", "layer", "output", "recurrent", "head"])
+@pytest.mark.parametrize(
+    "kind", ["word", "embedding", "layer", "variational", "output", "recurrent", "head"]
+)
 def test_each_dropout_acts_in_training_and_not_in_answering(kind: str) -> None:
     model = GatedConfig(name="gru", cell=Cell.gru, hidden_size=5, num_layers=2, embedding_size=6)
     network = TextNetwork(architecture_of(model, VOCABULARY, LABELS), Dropouts(**{kind: 0.5}))
@@ -140,6 +142,39 @@ def test_output_dropout_drops_the_same_features_at_every_step() -> None:
     assert (dropped == dropped[:1]).all()
     assert dropped.any()
     assert not dropped.all()
+
+
+@pytest.mark.parametrize("bidirectional", [True, False])
+def test_variational_dropout_drops_the_same_features_between_layers_at_every_step(
+    monkeypatch: pytest.MonkeyPatch, bidirectional: bool
+) -> None:
+    model = GatedConfig(
+        name="lstm",
+        cell=Cell.lstm,
+        num_layers=3,
+        bidirectional=bidirectional,
+        variational_dropout=0.5,
+        hidden_size=5,
+        **SMALL,
+    )
+    network = make_network(model, VOCABULARY, LABELS, seed=1)
+    assert network.encoder is not None
+    read: list[torch.Tensor] = []
+    directions = network.encoder._directions
+
+    def listening(inputs: list[torch.Tensor], suffixes: list[str]) -> list[torch.Tensor]:
+        read.append(inputs[0])
+        return directions(inputs, suffixes)
+
+    monkeypatch.setattr(network.encoder, "_directions", listening)
+    network.encoder(torch.randn(7, 3, 6), torch.full((3,), 7))
+    assert not (read[0] == 0).any()
+    for steps in read[1:]:
+        dropped = steps == 0
+        assert (dropped == dropped[:1]).all()
+        assert dropped.any()
+        assert not dropped.all()
+    assert not torch.equal(read[1] == 0, read[2] == 0)
 
 
 @pytest.mark.parametrize("cell", [Cell.lstm, Cell.gru])

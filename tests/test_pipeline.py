@@ -32,6 +32,7 @@ SMALL = [
     "trainer.max_epochs=2",
     "trainer.threads=1",
     "tracking.system_metrics=false",
+    "tracking.speed=none",
 ]
 
 

@@ -3,17 +3,27 @@
 For the threshold of `TextClassifier.stream`: choose it on validation texts, never on test texts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.errors import ClassifierError
 
-__all__ = ["EarlyExit", "choose_threshold", "early_exits"]
+__all__ = [
+    "Earliness",
+    "EarlyExit",
+    "PrefixScore",
+    "choose_threshold",
+    "earliness",
+    "early_exits",
+]
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.99, 0.995, 0.999, 1.0)
+SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+BINS = 10  # of the calibration error
 
 
 @dataclass(frozen=True)
@@ -29,6 +39,30 @@ class EarlyExit:
     tokens_read: float
 
 
+@dataclass(frozen=True)
+class PrefixScore:
+    """What the answers are worth after `share` of each text's tokens, rounded up.
+
+    `accuracy`; `loss`, mean negative log-likelihood in nats; `confidence`, the mean probability of
+    the label that is answered; `calibration_error`, how far it is from the share of right answers
+    among answers as probable (Guo et al. 2017, arXiv:1706.04599: ten bins, weighted by texts).
+    """
+
+    share: float
+    accuracy: float
+    loss: float
+    confidence: float
+    calibration_error: float
+
+
+@dataclass(frozen=True)
+class Earliness:
+    """How answers get better while texts are read: after shares of them, and at thresholds."""
+
+    prefixes: list[PrefixScore]
+    exits: list[EarlyExit]
+
+
 def early_exits(
     classifier: TextClassifier,
     texts: Sequence[str],
@@ -42,6 +76,21 @@ def early_exits(
     Raises:
         ClassifierError: the network reads from both ends; no text; not one label a text.
     """
+    return earliness(classifier, texts, labels, thresholds).exits
+
+
+def earliness(
+    classifier: TextClassifier,
+    texts: Sequence[str],
+    labels: Sequence[str],
+    thresholds: Sequence[float] = THRESHOLDS,
+    shares: Sequence[float] = SHARES,
+) -> Earliness:
+    """`early_exits`, and scores after each of `shares` of the tokens, in one reading.
+
+    Raises:
+        ClassifierError: as `early_exits`; a label that the classifier does not have.
+    """
     if not texts or len(texts) != len(labels):
         raise ClassifierError(
             f"An early exit needs one label a text and at least one text; found {len(texts)} "
@@ -49,19 +98,52 @@ def early_exits(
         )
     limits = np.array(thresholds)
     right, read = np.zeros(len(limits)), np.zeros(len(limits))
-    stream = classifier.stream()
-    for text, label in zip(texts, labels, strict=True):
-        stream.reset()
-        rows = np.concatenate([stream.read(text), stream.finish()])  # (T, C)
+    at_shares = np.empty((len(texts), len(shares), len(classifier.labels)), np.float32)
+    truth = np.empty(len(texts), np.int64)
+    for number, (label, rows) in enumerate(_readings(classifier, texts, labels)):
+        truth[number] = label
+        at_shares[number] = rows[np.ceil(np.multiply(shares, len(rows)) - 1e-9).astype(int) - 1]
         reached = rows.max(axis=1)[:, None] >= limits  # (T, thresholds)
         stop = np.where(reached.any(axis=0), reached.argmax(axis=0), len(rows) - 1)
-        said = rows.argmax(axis=1)[stop]
-        right += [classifier.labels[place] == label for place in said]
+        right += rows.argmax(axis=1)[stop] == label
         read += (stop + 1) / len(rows)
-    return [
+    exits = [
         EarlyExit(float(limit), float(hits / len(texts)), float(share / len(texts)))
         for limit, hits, share in zip(limits, right, read, strict=True)
     ]
+    prefixes = [_scored(share, at_shares[:, k], truth) for k, share in enumerate(shares)]
+    return Earliness(prefixes, exits)
+
+
+def _readings(
+    classifier: TextClassifier, texts: Sequence[str], labels: Sequence[str]
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Of each text the place of its label, and the probabilities (T, C) after each token."""
+    stream = classifier.stream()
+    place = {label: number for number, label in enumerate(classifier.labels)}
+    for text, label in zip(texts, labels, strict=True):
+        if label not in place:
+            known = ", ".join(classifier.labels[:20])
+            raise ClassifierError(f"The classifier has no label {label!r}; it has {known}.")
+        stream.reset()
+        yield place[label], np.concatenate([stream.read(text), stream.finish()])
+
+
+def _scored(
+    share: float, probabilities: NDArray[np.float32], truth: NDArray[np.int64]
+) -> PrefixScore:
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == truth
+    own = probabilities[np.arange(len(truth)), truth]
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    gaps = [abs(float((confidence - right)[bins == b].sum())) for b in range(BINS)]
+    return PrefixScore(
+        share=share,
+        accuracy=float(right.mean()),
+        loss=float(-np.log(np.maximum(own, np.finfo(np.float32).tiny)).mean()),
+        confidence=float(confidence.mean()),
+        calibration_error=sum(gaps) / len(truth),
+    )
 
 
 def choose_threshold(curve: Sequence[EarlyExit], loss: float = 0.01) -> float:

@@ -5,14 +5,17 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.errors import ClassifierError
 
 __all__ = [
+    "Answering",
     "answer_latency",
     "cold_start",
     "latency_by_length",
@@ -27,8 +30,21 @@ WARM_UP_CALLS = 20
 WORDS = 500
 
 
+class Answering(Protocol):
+    """Whatever answers texts as a `TextClassifier` does."""
+
+    @property
+    def runtime(self) -> str:
+        """What computes the answers."""
+        ...
+
+    def predict_proba(self, texts: Iterable[str]) -> NDArray[np.float32]:
+        """Probabilities float32 (n, C)."""
+        ...
+
+
 def answer_latency(
-    classifier: TextClassifier, texts: Sequence[str], calls: int = 300
+    classifier: Answering, texts: Sequence[str], calls: int = 300
 ) -> dict[str, float]:
     """Milliseconds from one text to its probabilities, tokenization included.
 
@@ -50,8 +66,10 @@ def texts_of_length(
 ) -> list[str]:
     """`count` texts of exactly `length` tokens, of random words of the classifier's vocabulary.
 
+    Where words do not stay one token each, as with characters, a text is a run of them, cut.
+
     Raises:
-        ClassifierError: texts are cut before they are so long, or no words stay one token.
+        ClassifierError: texts are cut before they are so long, or none of that length was found.
     """
     longest = classifier.config["max_length"]
     if longest is not None and length > longest:
@@ -64,11 +82,27 @@ def texts_of_length(
     alone = [word for word, tokens in zip(some, counts, strict=True) if tokens == three]
     texts = [" ".join(random.choice(alone[:WORDS], length)) for _ in range(count if alone else 0)]
     if not texts or set(classifier.token_counts(texts).tolist()) != {length}:
-        raise ClassifierError(
-            "This classifier's tokenizer keeps no word as one token, so no text of a given "
-            "length can be made."
-        )
+        pieces = [piece for word in some if (piece := word.strip("▁Ġ#")) and "[" not in piece]
+        texts = [_cut_text(classifier, length, pieces, random) for _ in range(count)]
     return texts
+
+
+def _cut_text(
+    classifier: TextClassifier, length: int, pieces: list[str], random: np.random.Generator
+) -> str:
+    """The beginning of a run of random `pieces` that has `length` tokens."""
+    run = "".join(random.choice(pieces, 4 * length + 8)) if pieces else ""
+    low, high = 0, len(run)
+    while high - low > 1:
+        middle = (low + high) // 2
+        enough = classifier.token_counts([run[:middle]])[0] >= length
+        low, high = (low, middle) if enough else (middle, high)
+    # a longer text may have fewer tokens, so the place that was found is only near
+    near = [run[:end] for end in range(max(0, high - 20), high + 20)]
+    counts = classifier.token_counts(near).tolist()
+    if length not in counts:
+        raise ClassifierError(f"No text of {length} tokens was found for this tokenizer.")
+    return str(near[counts.index(length)])
 
 
 def latency_by_length(

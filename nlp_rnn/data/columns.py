@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.data.arrow_cache import write_arrow
+from nlp_rnn.data.mapped import arrow_batches
 from nlp_rnn.errors import DataError
 
 if TYPE_CHECKING:
@@ -11,8 +12,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 __all__ = ["listed", "require_columns", "select_columns", "top_columns"]
-
-_BATCH = 1000  # rows rewritten together
 
 
 def require_columns(found: Sequence[str], wanted: Sequence[str], where: str) -> None:
@@ -52,7 +51,7 @@ def select_columns(dataset: "Dataset", wanted: Sequence[str], where: str) -> "Da
         return dataset
     features = {name: _feature(dataset, name, where) for name in wanted}
     schema = Features(features).arrow_schema
-    batches = (_taken(table, wanted, schema) for table in dataset.with_format("arrow").iter(_BATCH))
+    batches = (_taken(table, wanted, schema) for table in arrow_batches(dataset))
     return write_arrow(("columns", dataset._fingerprint, *wanted), schema, batches)
 
 

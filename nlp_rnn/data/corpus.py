@@ -1,19 +1,18 @@
 """The rows of a source become a corpus: three clean splits of texts and label ids."""
 
 import contextlib
-import hashlib
-import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from nlp_rnn.data.digest import corpus_digest
 from nlp_rnn.data.files import SPLITS
 from nlp_rnn.data.labels import SplitLabels, order_labels, read_labels
 from nlp_rnn.data.quality import Quality, describe_split, drop_leaks, leaks, overlap
 from nlp_rnn.data.sampling import allocate, sample
 from nlp_rnn.data.sources import Source, read_source
-from nlp_rnn.data.texts import TextHashes, as_text, hash_texts, missing_texts
+from nlp_rnn.data.texts import TextHashes, as_text, hash_texts
 from nlp_rnn.data_config import DataConfig, TableConfig
 from nlp_rnn.errors import DataError
 
@@ -21,10 +20,11 @@ if TYPE_CHECKING:
     import numpy
     from datasets import Dataset
 
+    from nlp_rnn.data.digest import Part
+
 __all__ = ["Corpus", "load_corpus", "quiet_datasets"]
 
 _TEST_FRACTION = 0.1  # of the rows, when the source has no test split
-_BATCH = 1000  # rows looked at together
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def load_corpus(config: DataConfig) -> Corpus:
             validation=_dataset(splits["validation"]),
             test=_dataset(splits["test"]),
             labels=labels,
-            digest=_digest([splits[split] for split in SPLITS], labels),
+            digest=corpus_digest([splits[split].parts() for split in SPLITS], labels),
             notes=tuple(notes),
             quality=quality,
             parts=source.parts,
@@ -122,6 +122,10 @@ class _Rows:
     ids: "numpy.ndarray[Any, Any]"
     rows: "numpy.ndarray[Any, Any]"
 
+    def parts(self) -> "Part":
+        """What the digest is made of."""
+        return self.texts, self.rows, self.chosen_ids
+
     @property
     def chosen_ids(self) -> "numpy.ndarray[Any, Any]":
         """The labels of the rows that were chosen."""
@@ -136,6 +140,7 @@ def _clean(
     import numpy
 
     texts: dict[str, Dataset] = {}
+    hashes: dict[str, TextHashes] = {}
     found: dict[str, SplitLabels] = {}
     kept: dict[str, numpy.ndarray[Any, Any]] = {}
     for split, dataset in source.splits.items():
@@ -145,7 +150,8 @@ def _clean(
         names = found["train"].class_names if found else None
         found[split] = read_labels(dataset, source.label, where, names, source.label_names)
         texts[split] = as_text(dataset, source.text, where)
-        no_text, num_blank = missing_texts(texts[split])
+        hashes[split] = hash_texts(texts[split])
+        no_text = hashes[split].missing
         no_label = found[split].ids < 0
         kept[split] = numpy.flatnonzero(~(no_text | no_label))
         if not len(kept[split]):
@@ -156,11 +162,10 @@ def _clean(
         for rows, what in (
             (int(no_text.sum()), "without a text (null) dropped"),
             (int((no_label & ~no_text).sum()), "without a label (null) dropped"),
-            (num_blank, "with an empty text kept"),
+            (hashes[split].num_blank, "with an empty text kept"),
         ):
             if rows:
                 notes.append(f"{split}: {rows:,} {'row' if rows == 1 else 'rows'} {what}")
-    hashes = {split: hash_texts(dataset) for split, dataset in texts.items()}
     leaks(hashes, kept, {split: labels.word_ids() for split, labels in found.items()}, quality)
     if dropping:
         drop_leaks(hashes, kept, notes)
@@ -280,27 +285,3 @@ def _dataset(split: _Rows) -> "Dataset":
     dataset = split.texts.add_column("label", split.ids)
     dataset = dataset.add_column("row", numpy.arange(len(dataset), dtype=numpy.int64))
     return dataset if len(split.rows) == len(dataset) else dataset.select(split.rows)
-
-
-def _digest(splits: Sequence[_Rows], labels: Sequence[str]) -> str:
-    """Hash texts, label ids and label names, streaming; how they are stored does not matter."""
-    import pyarrow
-    import pyarrow.compute as pc
-
-    digest = hashlib.blake2b(json.dumps(list(labels)).encode(), digest_size=16)
-    for split in splits:
-        # lengths beside the bytes: "ab", "c" is not "a", "bc"
-        contents, lengths = hashlib.blake2b(), hashlib.blake2b()
-        start = 0
-        for table in split.texts.with_format("arrow").iter(_BATCH):
-            texts = table.column("text").combine_chunks()
-            first, last = split.rows.searchsorted((start, start + len(texts)))
-            if last - first < len(texts):
-                texts = texts.take(pyarrow.array(split.rows[first:last] - start))
-            start += table.num_rows
-            lengths.update(pc.binary_length(texts).to_numpy().astype("<i8"))
-            joined = pc.binary_join(pyarrow.ListArray.from_arrays([0, len(texts)], texts), "")
-            contents.update(joined[0].as_buffer())
-        for part in (contents.digest(), lengths.digest(), split.ids[split.rows].astype("<i8")):
-            digest.update(hashlib.blake2b(part).digest())
-    return digest.hexdigest()

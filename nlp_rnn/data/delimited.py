@@ -7,6 +7,7 @@ from nlp_rnn.data.arrow_cache import file_key, write_arrow
 from nlp_rnn.data.columns import require_columns
 from nlp_rnn.data.decoding import bad_encoding
 from nlp_rnn.data.file_form import FileForm, delimiter_character
+from nlp_rnn.data.mapped import arrow_batches
 from nlp_rnn.errors import DataError
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def _swallowed(dataset: "Dataset", delimiter: str, width: int) -> int:
     import pyarrow.compute as pc
 
     number = 0
-    for table in dataset.with_format("arrow").iter(1000):
+    for table in arrow_batches(dataset):
         for column in table.columns:
             for cell in column.filter(pc.match_substring(column, "\n")).to_pylist():
                 lines = cell.split("\n")[1:-1]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.data.columns import listed
-from nlp_rnn.data.files import SPLITS, first_line
+from nlp_rnn.data.files import SPLITS
 from nlp_rnn.data_config import HubConfig
 from nlp_rnn.errors import DataError
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["hub_answers", "offline", "read_hub"]
 
-_PATIENCE = 2.0  # seconds; the libraries' own retries take 24
+_PATIENCE = 1.5  # seconds; the libraries' own retries take 24
 
 
 @contextlib.contextmanager
@@ -96,8 +96,11 @@ def _explain(error: Exception, config: HubConfig, reached: bool) -> str:
             "With a copy on this machine type data=files data.path=FOLDER"
         )
     if isinstance(error, datasets.exceptions.DatasetNotFoundError):
+        told = str(error).splitlines()[0]  # not its cause, which tells of status 404
+        if told.startswith("Revision"):
+            return f"{told}\nType data.revision=NAME: a branch, a tag or a commit of the set."
         return (
-            f"{first_line(error)}\n"
+            f"{told}\n"
             "Look the name up on the hub (OWNER/NAME); for a gated set run `hf auth login` first."
         )
     # which subsets there are stands in the second line

@@ -10,6 +10,7 @@ from nlp_rnn.data.columns import select_columns
 from nlp_rnn.data.file_form import FileForm
 from nlp_rnn.data.files import read_path
 from nlp_rnn.data.hub import offline, read_hub
+from nlp_rnn.data.mapped import AT_ONCE, forget_pages, mapped_files
 from nlp_rnn.data.probes import PROBES, make_probe, test_parts
 from nlp_rnn.data.stories import make_stories
 from nlp_rnn.data_config import (
@@ -98,9 +99,13 @@ def _check_encoding(dataset: "Dataset", columns: Sequence[str], where: str) -> N
     """Refuse strings that are not UTF-8: parquet and Arrow's reader of JSON let them through."""
     import pyarrow
 
+    files, read = mapped_files(dataset), 0
     for name in columns:
         first = 1
         for chunk in dataset.data.column(name).chunks:
+            if (read := read + chunk.nbytes) >= AT_ONCE:
+                forget_pages(files)
+                read = 0
             try:
                 chunk.validate(full=True)
             except pyarrow.ArrowInvalid as error:

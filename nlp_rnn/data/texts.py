@@ -1,11 +1,12 @@
 """The text columns of a split become one column of texts, and each text two hashes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.data.arrow_cache import write_arrow
 from nlp_rnn.data.columns import listed
+from nlp_rnn.data.mapped import arrow_batches
 from nlp_rnn.errors import DataError
 
 if TYPE_CHECKING:
@@ -13,9 +14,10 @@ if TYPE_CHECKING:
     import pyarrow
     from datasets import Dataset
 
-__all__ = ["TextHashes", "as_text", "hash_texts", "missing_texts"]
+__all__ = ["TextHashes", "as_text", "hash_texts"]
 
-_BATCH = 1000  # rows looked at together
+# Part of the key of kept hashes: raise it when the code below would give others.
+HASHING_VERSION = 1
 
 
 def as_text(dataset: "Dataset", columns: Sequence[str], where: str) -> "Dataset":
@@ -46,26 +48,11 @@ def as_text(dataset: "Dataset", columns: Sequence[str], where: str) -> "Dataset"
         text = pc.if_else(nothing, pyarrow.scalar(None, pyarrow.string()), text)
         return pyarrow.RecordBatch.from_arrays([text], names=["text"])
 
-    batches = dataset.with_format("arrow").iter(_BATCH)
     return write_arrow(
         ("text", dataset._fingerprint, *columns),
         pyarrow.schema([("text", pyarrow.string())]),
-        (joined(table) for table in batches),
+        (joined(table) for table in arrow_batches(dataset)),
     )
-
-
-def missing_texts(texts: "Dataset") -> tuple["numpy.ndarray[Any, Any]", int]:
-    """Return which texts are null (a mask over the rows) and how many are empty or blank."""
-    import numpy
-    import pyarrow.compute as pc
-
-    nulls = []
-    num_blank = 0
-    for table in texts.with_format("arrow").iter(_BATCH):
-        column = table.column("text")
-        nulls.append(column.is_null().to_numpy())
-        num_blank += pc.sum(pc.equal(pc.utf8_trim_whitespace(column), "")).as_py() or 0
-    return numpy.concatenate(nulls), num_blank
 
 
 @dataclass(frozen=True)
@@ -74,29 +61,57 @@ class TextHashes:
 
     `normal` is that of the text after NFKC and lower-casing, with every run of white space as one
     blank and none at its ends. Two different texts of 3,000,000 share a hash with a probability
-    of 2e-7.
+    of 2e-7. `missing`, bool (rows,), are the texts that are null, and hashed as empty ones;
+    `num_blank` counts the others that are empty or blank.
     """
 
     exact: "numpy.ndarray[Any, Any]"
     normal: "numpy.ndarray[Any, Any]"
+    missing: "numpy.ndarray[Any, Any]"
+    num_blank: int
 
 
 def hash_texts(texts: "Dataset") -> TextHashes:
-    """Hash the column `text`; a null as the empty text."""
-    import numpy
+    """Hash the column `text`; of a file once only, what was found is kept in the cache."""
+    import pyarrow
+
+    schema = pyarrow.schema(
+        [
+            ("exact", pyarrow.uint64()),
+            ("normal", pyarrow.uint64()),
+            ("missing", pyarrow.bool_()),
+            ("blank", pyarrow.bool_()),
+        ]
+    )
+    if texts.cache_files:
+        key = ("hashes", HASHING_VERSION, texts._fingerprint)
+        found = write_arrow(key, schema, _hashed(texts, schema)).data
+    else:
+        found = pyarrow.Table.from_batches(_hashed(texts, schema), schema)
+    exact, normal, missing, blank = (found.column(name).to_numpy() for name in schema.names)
+    return TextHashes(exact, normal, missing, int(blank.sum()))
+
+
+def _hashed(texts: "Dataset", schema: "pyarrow.Schema") -> "Iterator[pyarrow.RecordBatch]":
+    import pyarrow
     import pyarrow.compute as pc
     from pandas.util import hash_array
 
-    exact = numpy.empty(len(texts), numpy.uint64)
-    normal = numpy.empty(len(texts), numpy.uint64)
-    start = 0
-    for table in texts.with_format("arrow").iter(_BATCH):
-        column = pc.fill_null(table.column("text").combine_chunks(), "")
+    for table in arrow_batches(texts):
+        given = table.column("text").combine_chunks()
+        column = pc.fill_null(given, "")
         lowered = pc.utf8_lower(pc.utf8_normalize(column, form="NFKC"))
         words = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(lowered))
-        end = start + len(column)
-        for hashes, some in ((exact, column), (normal, pc.binary_join(words, " "))):
-            values = some.to_numpy(zero_copy_only=False)
-            hashes[start:end] = hash_array(values, categorize=False)
-        start = end
-    return TextHashes(exact, normal)
+        hashes = [
+            hash_array(some.to_numpy(zero_copy_only=False), categorize=False)
+            for some in (column, pc.binary_join(words, " "))
+        ]
+        empty = pc.equal(pc.utf8_trim_whitespace(column), "")
+        yield pyarrow.RecordBatch.from_arrays(
+            [
+                *(pyarrow.array(some) for some in hashes),
+                given.is_null(),
+                pc.and_not(empty, given.is_null()),
+            ],
+            schema=schema,
+        )

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nlp_rnn.data.arrow_cache import write_arrow_file
 from nlp_rnn.data.batches import TokenizedTexts
 from nlp_rnn.data.corpus import Corpus, quiet_datasets
+from nlp_rnn.data.mapped import arrow_batches, texts_of
 from nlp_rnn.data.quality import Quality
 from nlp_rnn.data.tokenizer import UNKNOWN_ID, content_hash, encode_counted, keep_tokenizer
 from nlp_rnn.data_config import TokenizerConfig
@@ -24,12 +26,18 @@ if TYPE_CHECKING:
     import pyarrow
     from datasets import Dataset
 
-__all__ = ["TokenizedCorpus", "cache_dir", "open_tokens", "tokenize_corpus"]
+__all__ = ["TokenVectors", "TokenizedCorpus", "cache_dir", "open_tokens", "tokenize_corpus"]
 
 # Part of the key of kept token ids: raise it when `encode` would give other ids.
 ENCODING_VERSION = 2
 
-_BATCH = 1000  # texts tokenized together
+
+@dataclass(frozen=True)
+class TokenVectors:
+    """Word vectors float32 (V, E) of a vocabulary, 0 where `covered` bool (V,) is False."""
+
+    matrix: NDArray[np.float32]
+    covered: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,7 @@ class TokenizedCorpus:
     tokenizer_json: str
     vocab_size: int
     quality: Quality
+    vectors: TokenVectors | None = None
 
 
 def cache_dir() -> Path:
@@ -62,14 +71,11 @@ def tokenize_corpus(corpus: Corpus, config: TokenizerConfig) -> TokenizedCorpus:
     import pyarrow.compute as pc
 
     cache = cache_dir()
-    texts = (
-        text for batch in corpus.train.select_columns("text").iter(1000) for text in batch["text"]
-    )
-    tokenizer = keep_tokenizer(texts, config, corpus.digest, cache)
+    tokenizer = keep_tokenizer(texts_of(corpus.train), config, corpus.digest, cache)
     identity = content_hash(tokenizer)
 
     def rows(dataset: "Dataset") -> "Iterator[pyarrow.RecordBatch]":
-        for table in dataset.with_format("arrow").iter(_BATCH):
+        for table in arrow_batches(dataset):
             texts = table.column("text").combine_chunks()
             ids, counts = encode_counted(tokenizer, texts.to_pylist())
             yield _record_batch(ids, counts, table.column("label"), pc.utf8_length(texts))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nlp_rnn.model.architecture import Architecture
+from nlp_rnn.model.dropout import drop_features
 from nlp_rnn.model.gru import gru_states
 from nlp_rnn.model.lanes import run_in_lanes
 from nlp_rnn.model.reversal import reversal_index, reverse_texts
@@ -35,11 +36,14 @@ class RecurrentEncoder(nn.Module):
     comes last. Parameters carry torch's own names, `rnn.weight_ih_l0` … `_reverse`.
     """
 
-    def __init__(self, architecture: Architecture, dropout: float = 0.0) -> None:
+    def __init__(
+        self, architecture: Architecture, dropout: float = 0.0, variational: float = 0.0
+    ) -> None:
         super().__init__()
         layer, self._run = _LAYERS[architecture.cell]
         self._gated_cell = architecture.cell == "lstm"
         self.dropout = dropout
+        self.variational = variational
         # A container of parameters; `forward` calls each direction by itself.
         self.rnn = layer(
             architecture.embedding_size,
@@ -58,6 +62,8 @@ class RecurrentEncoder(nn.Module):
         for layer in range(self.rnn.num_layers):
             if layer > 0 and self.dropout > 0:
                 steps = nn.functional.dropout(steps, self.dropout, self.training)
+            if layer > 0 and self.variational > 0 and self.training:
+                steps = drop_features(steps, self.variational)
             if index is None:
                 (steps,) = self._directions([steps], [f"l{layer}"])  # (T, B, H)
             else:

@@ -1,6 +1,6 @@
 """Token ids become logits: embedding → encoder → pooling → linear."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from nlp_rnn.model.architecture import Architecture
 from nlp_rnn.model.dropout import drop_features, dropped_weights
 from nlp_rnn.model.encoder import RecurrentEncoder, initialize_recurrent
 from nlp_rnn.model.pooling import make_pooling
+from nlp_rnn.model.vectors import prepare_freezing
 
 __all__ = ["Dropouts", "TextNetwork", "architecture_of", "make_network"]
 
@@ -24,7 +25,8 @@ class Dropouts:
 
     `word`: a token is read as unknown. `embedding`: a feature of the embedding is zeroed for
     a whole text (Gal & Ghahramani 2016, arXiv:1512.05287: the same mask at every step).
-    `layer`: between recurrent layers, torch's `dropout`. `output`: a feature of the encoder's
+    `layer`: between recurrent layers, torch's `dropout`. `variational`: there too, a feature of the
+    states for a whole text. `output`: a feature of the encoder's
     states is zeroed for a whole text. `recurrent`: a weight of a recurrent matrix is zeroed for a
     whole batch (weight drop). `head`: before the last linear layer.
     """
@@ -32,6 +34,7 @@ class Dropouts:
     word: float = 0.0
     embedding: float = 0.0
     layer: float = 0.0
+    variational: float = 0.0
     output: float = 0.0
     recurrent: float = 0.0
     head: float = 0.0
@@ -51,17 +54,24 @@ class TextNetwork(nn.Module):
         self.encoder = (
             None
             if architecture.cell == "average"
-            else RecurrentEncoder(architecture, self.dropouts.layer)
+            else RecurrentEncoder(architecture, self.dropouts.layer, self.dropouts.variational)
         )
         self.pooling = make_pooling(architecture)
         self.head = nn.Linear(architecture.pooled_size, architecture.num_labels)
 
-    def forward(self, input_ids: Tensor, lengths: Tensor) -> Tensor:
-        """Logits float32 (B, C) of `input_ids` int64 (B, T) with `lengths` int64 (B,)."""
+    def forward(self, input_ids: Tensor, lengths: Tensor, prefixes: Tensor | None = None) -> Tensor:
+        """Logits float32 (B, C) of `input_ids` int64 (B, T) with `lengths` int64 (B,).
+
+        With `prefixes` int64 (B,), each in 1..length, (2B, C): those of the texts, then those of
+        each text's first so many tokens, from the same states. Not for a bidirectional network,
+        whose states know the rest of the text.
+        """
         steps = self.embed(input_ids.t())  # (T, B, E)
         if self.encoder is not None:
             steps = self.encode(self.encoder, steps, lengths)  # (T, B, D)
         pooled = self.pooling(steps, lengths)  # (B, P)
+        if prefixes is not None:
+            pooled = torch.cat([pooled, self.pooling(steps, prefixes)])  # (2B, P)
         pooled = nn.functional.dropout(pooled, self.dropouts.head, self.training)
         logits: Tensor = self.head(pooled)
         return logits.float()
@@ -117,14 +127,7 @@ def make_network(config: ModelConfig, vocab_size: int, num_labels: int, seed: in
         torch.manual_seed(seed)
         network = TextNetwork(
             architecture_of(config, vocab_size, num_labels),
-            Dropouts(
-                word=config.word_dropout,
-                embedding=config.embedding_dropout,
-                layer=config.dropout if isinstance(config, RecurrentConfig) else 0.0,
-                output=config.output_dropout if isinstance(config, RecurrentConfig) else 0.0,
-                recurrent=config.weight_drop if isinstance(config, RecurrentConfig) else 0.0,
-                head=config.head_dropout,
-            ),
+            _dropouts(config),
         )
         nn.init.normal_(network.embedding.weight, std=EMBEDDING_SD)
         with torch.no_grad():
@@ -135,4 +138,19 @@ def make_network(config: ModelConfig, vocab_size: int, num_labels: int, seed: in
                 orthogonal=config.recurrent_init is RecurrentInit.orthogonal,
                 forget_bias=config.forget_bias if isinstance(config, GatedConfig) else None,
             )
+    if config.freeze_vectors:
+        prepare_freezing(network.embedding)
     return network
+
+
+def _dropouts(config: ModelConfig) -> Dropouts:
+    dropouts = Dropouts(config.word_dropout, config.embedding_dropout, head=config.head_dropout)
+    if not isinstance(config, RecurrentConfig):
+        return dropouts
+    return replace(
+        dropouts,
+        layer=config.dropout,
+        variational=config.variational_dropout,
+        output=config.output_dropout,
+        recurrent=config.weight_drop,
+    )

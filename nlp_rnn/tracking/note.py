@@ -120,6 +120,6 @@ def _speed(metrics: Mapping[str, float]) -> str:
     told += [
         f"{name.removeprefix('latency/')} {value:,.2f}"
         for name, value in metrics.items()
-        if name.startswith("latency/")
+        if name.startswith("latency/") and "_batch1_p" in name
     ]
     return "; ".join(told) or "not measured"

@@ -31,6 +31,7 @@ from nlp_rnn.training.events import EpochEnd, TrainingResult, UpdateEnd
 from nlp_rnn.training.feed import feed
 from nlp_rnn.training.metrics import score
 from nlp_rnn.training.optim import make_optimizer
+from nlp_rnn.training.prefixes import random_prefixes
 from nlp_rnn.training.processes import ALONE, Processes
 from nlp_rnn.training.profiling import UpdateProfile
 from nlp_rnn.training.schedule import default_max_epochs, note_epoch, plan, set_rates
@@ -259,8 +260,10 @@ class Trainer:
         for number, (batch, weight) in enumerate(zip(batches, weights, strict=True), start=1):
             with self.processes.synchronized(self._wrapped, now=number == len(batches)):
                 labels = torch.from_numpy(batch.labels).to(self.device, non_blocking=True)
+                if self.config.prefixes:
+                    labels = torch.cat([labels, labels])
                 loss = nn.functional.cross_entropy(
-                    self._logits(batch, self._wrapped),
+                    self._logits(batch, self._wrapped, self.config.prefixes),
                     labels,
                     label_smoothing=self.config.label_smoothing,
                 )
@@ -273,13 +276,15 @@ class Trainer:
         self.optimizer.step()
         return torch.stack(losses).sum()
 
-    def _logits(self, batch: Batch, network: nn.Module) -> Tensor:
+    def _logits(self, batch: Batch, network: nn.Module, prefixes: bool = False) -> Tensor:
+        """Logits of a batch, and with `prefixes` of a random beginning of each text after them."""
         input_ids = torch.from_numpy(batch.input_ids).to(self.device, non_blocking=True)
         lengths = torch.from_numpy(batch.lengths).to(self.device, non_blocking=True)
         with torch.autocast(
             self.device.type, dtype=torch.bfloat16, enabled=self.dtype is torch.bfloat16
         ):
-            logits: Tensor = network(input_ids, lengths)
+            parts = random_prefixes(lengths) if prefixes else None
+            logits: Tensor = network(input_ids, lengths, parts)
         return logits
 
     def logits(self, texts: TokenizedTexts) -> NDArray[np.float32]:

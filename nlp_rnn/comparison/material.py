@@ -1,0 +1,151 @@
+"""A comparison and what its runs left behind become what the sections of a report are made from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nlp_rnn.comparison.evidence import Comparison, Difference, Group
+from nlp_rnn.comparison.pictures import Picture, Style, save_picture, styles_of
+from nlp_rnn.tracking.artifacts import Predictions
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from nlp_rnn.comparison.plots import Curve
+
+__all__ = ["Material", "TrainingCurve", "percent", "points", "shown_text"]
+
+MOST_CHARACTERS = 600
+"""Of a text that the page shows."""
+
+
+@dataclass(frozen=True)
+class TrainingCurve:
+    """How the validation score of one run rose, an entry for each epoch.
+
+    `updates` since the start, `seconds` of training with validation, `scores` in percent.
+    """
+
+    updates: tuple[float, ...]
+    seconds: tuple[float, ...]
+    scores: tuple[float, ...]
+
+
+@dataclass
+class Material:
+    """What sections read, and where they leave their pictures and the data behind them.
+
+    Attributes:
+        comparison: what is reported.
+        folder: where pictures go; it exists.
+        curves: by run id; a run without one is missing.
+        texts: the test texts by their row; None where the data could not be read again.
+        no_texts: why not.
+        tables: by name, rows of columns, to become parquet.
+        pictures: those made so far.
+    """
+
+    comparison: Comparison
+    folder: Path
+    curves: Mapping[str, TrainingCurve]
+    texts: Mapping[int, str] | None
+    no_texts: str
+    tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    pictures: list[Picture] = field(default_factory=list)
+
+    @cached_property
+    def styles(self) -> dict[str, Style]:
+        """A style for each group, candidates first."""
+        comparison = self.comparison
+        return styles_of([group.name for group in (*comparison.groups, *comparison.controls)])
+
+    @property
+    def score_name(self) -> str:
+        """The metric in words, without its unit."""
+        metric = self.comparison.rules.metric
+        return {"accuracy": "accuracy", "macro_f1": "macro-F1"}.get(metric, metric)
+
+    @property
+    def num_texts(self) -> int:
+        """Texts of the test split; 0 where no run has its predictions."""
+        for group in (*self.comparison.groups, *self.comparison.controls):
+            for run in group.runs:
+                if run.predictions is not None:
+                    return len(run.predictions.rows)
+        return max((each.texts for each in self.comparison.differences), default=0)
+
+    @cached_property
+    def predictions(self) -> dict[str, list[Predictions]]:
+        """The answers of each candidate's seeds to the same texts; groups without are missing."""
+        found: dict[str, list[Predictions]] = {}
+        rows = None
+        for group in self.comparison.groups:
+            for run in group.runs:
+                answers = run.predictions
+                if answers is None or not len(answers.rows):
+                    continue
+                rows = answers.rows if rows is None else rows
+                if np.array_equal(answers.rows, rows):
+                    found.setdefault(group.name, []).append(answers)
+        return found
+
+    def pair(self) -> Difference | None:
+        """The pair that texts and confusions are shown for: the one whose groups score highest."""
+        scores = {group.name: group.score.mean for group in self.comparison.groups}
+        pairs = [
+            each
+            for each in self.comparison.differences
+            if each.first in self.predictions and each.second in self.predictions
+        ]
+        return max(
+            pairs,
+            key=lambda pair: scores.get(pair.first, 0) + scores.get(pair.second, 0),
+            default=None,
+        )
+
+    def picture(self, figure: "Figure", name: str, title: str) -> Picture:
+        """Keep a figure as `name.png` and return it for the page."""
+        picture = save_picture(figure, self.folder, name, title)
+        self.pictures.append(picture)
+        return picture
+
+    def drawn_curves(self, against: str) -> "dict[str, Sequence[Curve]]":
+        """The curves of each candidate against `updates` or `seconds`, where it has some."""
+        from nlp_rnn.comparison.plots import Curve
+
+        found: dict[str, Sequence[Curve]] = {}
+        for group in self.comparison.groups:
+            curves = [self.curves[run.run_id] for run in group.runs if run.run_id in self.curves]
+            if curves:
+                found[group.name] = [
+                    Curve(np.array(getattr(each, against)), np.array(each.scores))
+                    for each in curves
+                ]
+        return found
+
+    def groups_with(self, metric: str) -> list[Group]:
+        """Candidates and controls whose every run has a number for `metric`."""
+        every = (*self.comparison.groups, *self.comparison.controls)
+        return [group for group in every if np.isfinite(group.means.get(metric, np.nan))]
+
+
+def percent(value: float, digits: int = 1) -> str:
+    """A score for people; a dash where there is none."""
+    return f"{value:.{digits}f}" if np.isfinite(value) else "–"
+
+
+def points(value: float) -> str:
+    """A difference for people, with its sign."""
+    return f"{value:+.2f}".replace("-", "−") if np.isfinite(value) else "–"
+
+
+def shown_text(text: str) -> str:
+    """A text as a page can show it: no control characters, and not more than fits."""
+    clean = "".join(each if each.isprintable() or each == "\n" else " " for each in text).strip()
+    if len(clean) > MOST_CHARACTERS:
+        return f"{clean[:MOST_CHARACTERS]}… ({len(clean):,} characters)"
+    return clean or "(an empty text)"

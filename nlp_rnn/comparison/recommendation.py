@@ -1,0 +1,248 @@
+"""Groups, their differences and their costs become what to take for each use, with the reason.
+
+Gates first: a group below the best control by more than the ROPE, or beyond the limits asked for,
+is not recommended. Then quality, and among equals what the use asks for.
+"""
+
+from collections.abc import Callable, Sequence
+
+from nlp_rnn.comparison.evidence import Difference, Group, Outcome, Recommendation, Rules
+from nlp_rnn.comparison.pairing import LATENCY
+
+__all__ = ["LONG_SHARE", "recommend"]
+
+LONG_SHARE = 0.25
+"""Of the texts, the longest, on which `long texts` is decided."""
+
+MEMORY = ("memory/onnx_mb", "memory/mb")
+COSTS = (
+    (LATENCY[0], "ms p95 a text"),
+    (LATENCY[1], "ms p50 a text"),
+    ("train/seconds", "s of training"),
+    ("parameters/total", "parameters"),
+)
+"""What decides between equals, in this order; the last one does not depend on the machine."""
+
+TIE = 0.05
+"""Costs that differ by less, relative, are no difference."""
+
+
+def recommend(
+    groups: Sequence[Group],
+    controls: Sequence[Group],
+    differences: Sequence[Difference],
+    long: Sequence[Difference],
+    rules: Rules,
+    same_machine: bool,
+) -> tuple[Recommendation, ...]:
+    """One recommendation for each use, in the order of the uses.
+
+    `long` are the differences on the longest quarter of the texts; empty if it is too small.
+    """
+    best = max(controls, key=lambda c: c.score.mean)
+    reasons = {group.name: _fails(group, best, rules, same_machine) for group in groups}
+    left = [group for group in groups if not reasons[group.name]]
+    uses: list[tuple[str, Callable[[], Recommendation]]] = [
+        ("most accurate", lambda: _by_quality("most accurate", left, differences, same_machine)),
+        ("real-time answers", lambda: _real_time(left, differences, same_machine)),
+        ("long texts", lambda: _long(left, long, same_machine)),
+        ("few labels", lambda: _few(left, differences, same_machine)),
+        ("small memory", lambda: _small(left, differences)),
+    ]
+    if not left:
+        evidence = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+        reason = f"No group passes: {best.name} scores {best.score.mean:.1f}; take that, or tune."
+        return tuple(Recommendation(use, None, reason, evidence) for use, _ in uses)
+    return tuple(make() for _, make in uses)
+
+
+def _fails(group: Group, best: Group, rules: Rules, same_machine: bool) -> str:
+    if group.score.mean < best.score.mean - rules.rope:
+        return (
+            f"{group.score.mean:.1f} is below {best.name} with {best.score.mean:.1f} "
+            f"by more than {rules.rope:g}"
+        )
+    if rules.latency_limit is not None:
+        latency = _cost(group, *LATENCY)
+        if latency is None or latency > rules.latency_limit:
+            known = "unknown" if latency is None else f"{latency:.2f} ms"
+            return f"its latency is {known}, the limit {rules.latency_limit:g} ms"
+    if rules.memory_limit is not None:
+        memory = _megabytes(group)
+        if memory is None or memory > rules.memory_limit:
+            known = "unknown" if memory is None else f"{memory:.1f} MB"
+            return f"its memory is {known}, the limit {rules.memory_limit:g} MB"
+    return ""
+
+
+def _cost(group: Group, *names: str) -> float | None:
+    return next((group.means[name] for name in names if name in group.means), None)
+
+
+def _megabytes(group: Group) -> float | None:
+    """Measured, else of the weights alone, four bytes each."""
+    measured = _cost(group, *MEMORY)
+    if measured is not None:
+        return measured
+    parameters = _cost(group, "parameters/total")
+    return None if parameters is None else 4 * parameters / 1e6
+
+
+def _unbeaten(groups: Sequence[Group], differences: Sequence[Difference]) -> list[Group]:
+    """Groups that no other is better than."""
+    names = {group.name for group in groups}
+    beaten = set()
+    for each in differences:
+        if each.first in names and each.second in names:
+            if each.outcome is Outcome.first:
+                beaten.add(each.second)
+            if each.outcome is Outcome.second:
+                beaten.add(each.first)
+    return [group for group in groups if group.name not in beaten]
+
+
+def _open(groups: Sequence[Group], differences: Sequence[Difference]) -> list[str]:
+    """Pairs of these groups of which nothing is known: undecided, or never compared."""
+    known = {
+        frozenset((each.first, each.second))
+        for each in differences
+        if each.outcome is not Outcome.undecided
+    }
+    names = [group.name for group in groups]
+    return [
+        f"{a} against {b}"
+        for i, a in enumerate(names)
+        for b in names[i + 1 :]
+        if frozenset((a, b)) not in known
+    ]
+
+
+def _scores(groups: Sequence[Group]) -> str:
+    return "; ".join(
+        f"{g.name} {g.score.mean:.1f} [{g.score.low:.1f}, {g.score.high:.1f}]" for g in groups
+    )
+
+
+def _by_quality(
+    use: str, groups: Sequence[Group], differences: Sequence[Difference], same_machine: bool
+) -> Recommendation:
+    left = _unbeaten(groups, differences)
+    evidence = _pairs_said(differences) or _scores(groups)
+    if len(left) == 1:
+        (only,) = left
+        against = [each for each in differences if only.name in (each.first, each.second)]
+        if any(each.outcome in (Outcome.first, Outcome.second) for each in against):
+            return Recommendation(
+                use, only.name, "Better than what it was compared with.", evidence
+            )
+        reason = "The only one that passes the gates."
+        return Recommendation(use, only.name, reason, _scores(groups))
+    unknown = _open(left, differences)
+    if unknown:
+        some = ", ".join(unknown[:3]) + (", …" if len(unknown) > 3 else "")
+        return Recommendation(use, None, f"Undecided: {some}.", evidence)
+    costs = COSTS if same_machine else COSTS[-1:]
+    for name, unit in costs:
+        cheapest = _cheapest(left, lambda group, name=name: _cost(group, name))  # type: ignore[misc]
+        if cheapest is not None:
+            told = "; ".join(f"{g.name} {g.means[name]:,.4g} {unit}" for g in left)
+            reason = f"Practically equivalent, and cheaper: {unit}."
+            return Recommendation(use, cheapest.name, reason, f"{evidence}. {told}")
+    return Recommendation(use, None, "Practically equivalent, and as costly: take any.", evidence)
+
+
+def _cheapest(groups: Sequence[Group], cost: Callable[[Group], float | None]) -> Group | None:
+    """The group that costs less than all others by more than a tie; None where there is none."""
+    costs = [(cost(group), group) for group in groups]
+    known = sorted(((c, g) for c, g in costs if c is not None), key=lambda pair: pair[0])
+    if len(known) < len(groups) or not known:
+        return None
+    if len(known) > 1 and known[0][0] >= (1 - TIE) * known[1][0]:
+        return None
+    return known[0][1]
+
+
+def _pairs_said(differences: Sequence[Difference]) -> str:
+    return "; ".join(
+        f"{d.first} − {d.second} {d.interval.mean:+.2f} "
+        f"[{d.interval.low:+.2f}, {d.interval.high:+.2f}], n = {d.texts:,} texts × "
+        f"{len(d.by_seed)} seeds: {d.outcome}"
+        for d in differences[:4]
+    )
+
+
+def _by_cost(
+    use: str,
+    groups: Sequence[Group],
+    differences: Sequence[Difference],
+    cost: Callable[[Group], float | None],
+    unit: str,
+) -> Recommendation:
+    """The cheapest of those that nothing is better than."""
+    left = _unbeaten(groups, differences)
+    told = [(group, cost(group)) for group in left]
+    evidence = "; ".join(
+        f"{group.name} {'unknown' if value is None else f'{value:,.4g}'} {unit}, "
+        f"score {group.score.mean:.1f}"
+        for group, value in told
+    )
+    cheapest = _cheapest(left, cost)
+    if cheapest is None:
+        if any(value is None for _, value in told):
+            return Recommendation(use, None, f"Not all were measured: {unit}.", evidence)
+        return Recommendation(
+            use, None, f"They cost the same within {TIE:.0%}: see most accurate.", evidence
+        )
+    reason = f"The least {unit} of those that none is shown to be better than."
+    unknown = [pair for pair in _open(left, differences) if cheapest.name in pair]
+    if unknown:
+        reason += " Whether it is as accurate is undecided."
+    return Recommendation(use, cheapest.name, reason, evidence)
+
+
+def _real_time(
+    groups: Sequence[Group], differences: Sequence[Difference], same_machine: bool
+) -> Recommendation:
+    use = "real-time answers"
+    if not same_machine:
+        reason = "The runs were timed on several machines, so their speeds cannot be compared."
+        return Recommendation(use, None, reason, "Time them on one: nlp-rnn bench MODEL.")
+    name = next((key for key in LATENCY if all(key in g.means for g in groups)), LATENCY[0])
+    unit = "ms p95 a text on onnxruntime" if "p95" in name else "ms p50 a text on onnxruntime"
+    return _by_cost(use, groups, differences, lambda group: _cost(group, name), unit)
+
+
+def _small(groups: Sequence[Group], differences: Sequence[Difference]) -> Recommendation:
+    return _by_cost("small memory", groups, differences, _megabytes, "MB")
+
+
+def _long(
+    groups: Sequence[Group], long: Sequence[Difference], same_machine: bool
+) -> Recommendation:
+    if not long:
+        reason = "Too few test texts to tell long ones apart."
+        return Recommendation("long texts", None, reason, "At least 400 test texts are needed.")
+    found = _by_quality("long texts", groups, long, same_machine)
+    evidence = f"On the longest {LONG_SHARE:.0%} of the test texts: {found.evidence}"
+    return Recommendation(found.use, found.choice, found.reason, evidence)
+
+
+def _few(
+    groups: Sequence[Group], differences: Sequence[Difference], same_machine: bool
+) -> Recommendation:
+    config = groups[0].runs[0].config
+    restricted = [
+        f"{key}={config[key]}"
+        for key in ("data.limit", "data.fraction")
+        if config.get(key, "None") not in ("None", "null", "")
+    ]
+    if not restricted:
+        return Recommendation(
+            "few labels",
+            None,
+            "No evidence: all runs read the whole training split.",
+            "Train the same with data.fraction=0.1 and compare those.",
+        )
+    found = _by_quality("few labels", groups, differences, same_machine)
+    evidence = f"Trained with {', '.join(restricted)}: {found.evidence}"
+    return Recommendation(found.use, found.choice, found.reason, evidence)

@@ -1,0 +1,142 @@
+"""Runs of an MLflow store become a table, one row a run, and each run's answers to the test."""
+
+import math
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from nlp_rnn.comparison.evidence import Run
+from nlp_rnn.errors import ComparisonError, TrackingError
+from nlp_rnn.tracking.artifacts import read_predictions
+from nlp_rnn.tracking.store import quiet_mlflow, tracking_errors
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = ["read_runs", "with_predictions"]
+
+PAGE = 500
+TEST = "predictions/test_predictions.parquet"
+MACHINE = ("host", "processor")
+
+
+def read_runs(uri: str, experiment: str | None = None, sweep: str | None = None) -> list[Run]:
+    """Read all runs of an experiment, or of a sweep, oldest first, without their answers.
+
+    Args:
+        uri: a store that `prepare_store` has seen.
+        experiment: its name.
+        sweep: what its runs are tagged with, or the id of its parent run; with an experiment,
+            only the runs in that.
+
+    The parent runs of sweeps are no rows.
+
+    Raises:
+        ComparisonError: there is no such experiment, no such sweep, or no run in it.
+        TrackingError: MLflow does not answer.
+    """
+    quiet_mlflow()
+    from mlflow import MlflowClient
+
+    with tracking_errors(uri):
+        client = MlflowClient(tracking_uri=uri)
+        known = {each.name: each.experiment_id for each in client.search_experiments()}
+        if experiment is not None and experiment not in known:
+            names = ", ".join(sorted(known)[:10])
+            raise ComparisonError(
+                f"There is no MLflow experiment {experiment!r} here; there are {names}.\n"
+                "Type --experiment NAME, or say where the runs are: MLFLOW_TRACKING_URI=…"
+            )
+        within = list(known.values()) if experiment is None else [known[experiment]]
+        if sweep is None:
+            found = _search(client, within, "")
+        else:
+            name = sweep.replace("'", "''")
+            found = _search(client, within, f"tags.sweep = '{name}'")
+            found += _search(client, within, f"tags.`mlflow.parentRunId` = '{name}'")
+    runs = {each.info.run_id: _run(each) for each in found}
+    rows = sorted(
+        (run for run in runs.values() if run.kind != "sweep"),
+        key=lambda run: (run.started, run.run_id),
+    )
+    if not rows:
+        where = f"the sweep {sweep}" if sweep is not None else f"the experiment {experiment!r}"
+        raise ComparisonError(
+            f"There are no runs in {where}.\nTrain some: nlp-rnn train -m model=lstm,gru seed=1,2,3"
+        )
+    return rows
+
+
+def with_predictions(uri: str, runs: Sequence[Run]) -> list[Run]:
+    """Return the runs, each with its answers to the test split; None where it has none.
+
+    Files beside the store are read where they are, those of a server are fetched one by one.
+    """
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri)
+    return [replace(run, predictions=_predictions(client, run)) for run in runs]
+
+
+def _predictions(client: "MlflowClient", run: Run) -> Any:
+    parts = urlsplit(run.artifacts)
+    try:
+        if parts.scheme in ("", "file"):
+            return read_predictions(Path(unquote(parts.path)) / TEST)
+        from mlflow.exceptions import MlflowException
+        from requests.exceptions import RequestException
+
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                return read_predictions(Path(client.download_artifacts(run.run_id, TEST, folder)))
+            except (MlflowException, RequestException, OSError):
+                return None
+    except TrackingError:  # missing or of an old form: whoever compares says so
+        return None
+
+
+def _search(client: "MlflowClient", experiments: list[str], query: str) -> list[Any]:
+    found: list[Any] = []
+    token = None
+    while True:
+        page = client.search_runs(experiments, query, max_results=PAGE, page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return found
+
+
+def _run(found: Any) -> Run:
+    tags, config = dict(found.data.tags), dict(found.data.params)
+    seed = config.get("seed", "")
+    digests = [
+        each.dataset.digest
+        for each in (found.inputs.dataset_inputs if found.inputs else ())
+        if any(tag.value == "test" for tag in each.tags)
+    ]
+    return Run(
+        run_id=found.info.run_id,
+        name=found.info.run_name or found.info.run_id,
+        experiment_id=found.info.experiment_id,
+        group=tags.get("group", ""),
+        signature=tags.get("signature", ""),
+        cell=tags.get("cell", ""),
+        seed=int(seed) if seed.lstrip("-").isdigit() else None,
+        kind=tags.get("kind", "train"),
+        status=found.info.status,
+        config=config,
+        metrics={name: _number(value) for name, value in found.data.metrics.items()},
+        tags=tags,
+        machine=" ".join(tags[name] for name in MACHINE if name in tags),
+        digest=digests[0] if digests else "",
+        started=found.info.start_time or 0,
+        artifacts=found.info.artifact_uri or "",
+    )
+
+
+def _number(value: float) -> float:
+    """MLflow's databases know no infinity and give the largest float for it."""
+    return value if abs(value) < 1.7e308 else math.copysign(math.inf, value)

@@ -1,0 +1,162 @@
+"""What quality costs, in time, size and training, becomes two sections of a report."""
+
+import math
+
+import numpy as np
+
+from nlp_rnn.comparison.evidence import Group
+from nlp_rnn.comparison.material import Material
+from nlp_rnn.comparison.page import Block, Figures, Missing, Section, Words
+from nlp_rnn.comparison.pictures import Picture
+
+__all__ = ["cost_section", "curve_section"]
+
+# Name of the picture, the metric of a run, the axis, and what is missing without it.
+COSTS = (
+    ("latency", "latency/onnx_batch1_p95_ms", "one answer on onnxruntime, p95 (ms)", "latency"),
+    ("parameters", "parameters/total", "parameters", "the number of parameters"),
+    ("training_time", "train/seconds", "training with validation (s)", "training time"),
+)
+
+
+def cost_section(material: Material) -> Section:
+    """Quality over latency, parameters and training time."""
+    comparison = material.comparison
+    figures, missing = [], []
+    for name, metric, across, words in COSTS:
+        groups = [group for group in material.groups_with(metric) if _costs(group, metric).size]
+        if not any(not group.control for group in groups):
+            missing.append(words)
+            continue
+        found = _cost_picture(material, groups, name, metric, across)
+        seeds = ", ".join(f"{each.name} {_costs(each, metric).size}" for each in groups)
+        figures.append(
+            (
+                found,
+                f"Test {material.score_name} over {across}; runs: {seeds}; "
+                f"n = {material.num_texts:,} test texts.",
+            )
+        )
+    blocks: list[Block] = []
+    if figures:
+        blocks += [
+            Words(
+                "Up and to the left is better. Small marks are runs, large ones the means of their "
+                "groups; the line joins groups that none beats in both, and there is no line where "
+                "one group is best in both. Controls are grey."
+            ),
+            Figures(figures),
+        ]
+    if not comparison.same_machine:
+        blocks.append(
+            Words(
+                "The times come from several machines: do not compare them. The scores and sizes "
+                "are comparable."
+            )
+        )
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        blocks.append(
+            Missing(
+                f"Not drawn, because the runs do not hold it: {' and '.join(missing)} {verb} "
+                "missing. Runs of this version of nlp-rnn measure it after training; nlp-rnn bench "
+                "measures a saved classifier."
+            )
+        )
+    return Section("cost", "What quality costs", blocks)
+
+
+def curve_section(material: Material) -> Section:
+    """How the validation score rose, against updates and against seconds."""
+    title = "Learning curves"
+    updates, seconds = material.drawn_curves("updates"), material.drawn_curves("seconds")
+    if not updates:
+        return Section(
+            "curves",
+            title,
+            [
+                Missing(
+                    f"The runs hold no validation {material.score_name} of their epochs, so how "
+                    "they learnt cannot be drawn. Runs of this version of nlp-rnn log it."
+                )
+            ],
+        )
+    from nlp_rnn.comparison.plots import curve_figure
+
+    up = f"validation {material.score_name} (%)"
+    count = ", ".join(f"{name} {len(curves)}" for name, curves in updates.items())
+    drawn = []
+    for name, curves, across, told in (
+        ("curves_updates", updates, "updates", "updates, so each has read as many texts"),
+        ("curves_seconds", seconds, "seconds of training with validation", "seconds of this "
+         "machine, so a faster cell is further"),
+    ):  # fmt: skip
+        figure = curve_figure(curves, material.styles, across, up)
+        picture = material.picture(figure, name, f"{up} over {across}")
+        drawn.append(
+            (
+                picture,
+                f"Against {told}. A line for each of n = {count} runs, a point for each epoch; "
+                "the mark is its best epoch, whose weights were kept.",
+            )
+        )
+    run_groups = {
+        run.run_id: (group.name, run.seed)
+        for group in material.comparison.groups
+        for run in group.runs
+    }
+    material.tables["curves"] = [
+        {
+            "group": run_groups[run_id][0],
+            "seed": run_groups[run_id][1],
+            "epoch": place + 1,
+            "updates": curve.updates[place],
+            "seconds": curve.seconds[place],
+            "score": curve.scores[place],
+        }
+        for run_id, curve in material.curves.items()
+        if run_id in run_groups
+        for place in range(len(curve.scores))
+    ]
+    blocks: list[Block] = [Figures(drawn)]
+    if not material.comparison.same_machine:
+        blocks.append(Words("The seconds come from several machines: do not compare them."))
+    return Section("curves", title, blocks)
+
+
+def _cost_picture(
+    material: Material, groups: list[Group], name: str, metric: str, across: str
+) -> Picture:
+    from nlp_rnn.comparison.plots import Cost, cost_figure
+
+    costs = {
+        group.name: Cost(_costs(group, metric), _scores(group, metric), group.control)
+        for group in groups
+    }
+    material.tables[f"cost_{name}"] = [
+        {"group": group.name, "control": group.control, "cost": float(x), "score": float(y)}
+        for group in groups
+        for x, y in zip(costs[group.name].cost, costs[group.name].score, strict=True)
+    ]
+    up = f"test {material.score_name} (%)"
+    figure = cost_figure(costs, material.styles, across, up)
+    return material.picture(figure, f"cost_{name}", f"{up} over {across}")
+
+
+def _measured(group: Group, metric: str) -> list[tuple[float, float]]:
+    """Cost and score of the runs that have both."""
+    found = []
+    for run in group.runs:
+        cost = run.metrics.get(metric, math.nan)
+        score = group.scores.get(run.seed if run.seed is not None else 0, math.nan)
+        if math.isfinite(cost) and math.isfinite(score):
+            found.append((cost, score))
+    return found
+
+
+def _costs(group: Group, metric: str) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    return np.array([cost for cost, _ in _measured(group, metric)], dtype=np.float64)
+
+
+def _scores(group: Group, metric: str) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    return np.array([score for _, score in _measured(group, metric)], dtype=np.float64)

@@ -1,0 +1,137 @@
+"""The paired differences of a comparison become a section: picture, tests, what is refused."""
+
+import math
+
+from nlp_rnn.comparison.evidence import Comparison, Difference
+from nlp_rnn.comparison.material import Material, percent, points
+from nlp_rnn.comparison.page import Block, Figures, Items, Missing, Section, Table, Words
+
+__all__ = ["difference_section", "why_no_difference"]
+
+TESTS = {
+    "bootstrap": "paired bootstrap",
+    "mcnemar": "McNemar (texts)",
+    "wilcoxon": "Wilcoxon (seeds)",
+}
+
+MOST_ACROSS = 2
+"""Pairs that stand as columns beside each other; more of them are rows."""
+
+
+def difference_section(material: Material) -> Section:
+    """The paired differences over the region of practical equivalence, and their tests."""
+    comparison = material.comparison
+    blocks: list[Block] = []
+    if comparison.differences:
+        from nlp_rnn.comparison.plots import difference_figure
+
+        figure = difference_figure(
+            {f"{each.first} − {each.second}": each.interval for each in comparison.differences},
+            comparison.rules.rope,
+            f"difference in test {material.score_name} (points)",
+        )
+        caption = (
+            f"Paired by seed and by text, n = {comparison.differences[0].texts:,} texts × "
+            f"{_shared(comparison)} shared seeds. The diamond is the mean, the line its 95 % "
+            f"interval. The blue band is the ROPE, ±{comparison.rules.rope:g} points: differences "
+            "too small to matter. Right of the band the first is better, left of it the second, "
+            "inside it they are equivalent; across its edge it is undecided."
+        )
+        title = "Paired differences and the region of practical equivalence"
+        picture = material.picture(figure, "difference", title)
+        blocks += [Figures([(picture, caption)]), _tests(comparison)]
+        blocks += [
+            Words(f"{each.first} − {each.second}: {remark}")
+            for each in comparison.differences
+            for remark in each.remarks
+        ]
+        material.tables["differences"] = [_row(each) for each in comparison.differences]
+    else:
+        blocks.append(Missing(why_no_difference(comparison)))
+    if comparison.refusals:
+        blocks.append(
+            Items(
+                [
+                    (f"{each.first} and {each.second} are not compared.", each.reason, "")
+                    for each in comparison.refusals
+                ]
+            )
+        )
+    return Section("difference", "The paired difference", blocks)
+
+
+def why_no_difference(comparison: Comparison) -> str:
+    """Why there is no pair, in a sentence, and what would make one."""
+    if comparison.refusals:
+        return "No two groups can be compared fairly; the reasons are given beside each pair."
+    if len(comparison.groups) < 2:
+        found = comparison.groups[0].name if comparison.groups else "none"
+        return (
+            f"A difference needs two groups of runs; found: {found}. "
+            f"Train another value of {comparison.rules.by} with the same seeds."
+        )
+    return "No pair of groups shares a seed, so no difference is paired. Train the same seeds."
+
+
+def _tests(comparison: Comparison) -> Table:
+    used = [name for name in TESTS if any(name in each.adjusted for each in comparison.differences)]
+    rows = []
+    for each in comparison.differences:
+        rows.append(
+            [
+                f"{each.first} − {each.second}",
+                each.outcome.value,
+                points(each.interval.mean),
+                f"{points(each.interval.low)} to {points(each.interval.high)}",
+                *(_p(each.adjusted.get(name, math.nan)) for name in used),
+                points(each.effect),
+                points(each.cliff),
+                percent(each.aso, 2),
+                f"{each.wins:,} / {each.losses:,}",
+                ", ".join(each.matching) or "–",
+            ]
+        )
+    heads = ["pair", "outcome", "points", "95 % interval", *(f"p, {TESTS[name]}" for name in used)]
+    heads += ["Cohen’s d_z", "Cliff’s δ", "ASO ε", "only one right, texts × seeds", "matched by"]
+    if len(rows) <= MOST_ACROSS:  # few pairs are read from top to bottom
+        heads, *rows = ([str(cell) for cell in row] for row in zip(heads, *rows, strict=True))
+    return Table(
+        heads,
+        rows,
+        "p after Holm’s correction over all pairs of this page; the outcome follows the interval, "
+        "not p. d_z: the mean difference over its spread from seed to seed. δ: how much more often "
+        "a seed of the first beats one of the second than the reverse. ASO ε below 0.5: the first "
+        "is almost stochastically larger. Matched by: in what the two are the same.",
+    )
+
+
+def _row(each: Difference) -> dict[str, object]:
+    return {
+        "first": each.first,
+        "second": each.second,
+        "metric": each.metric,
+        "mean": each.interval.mean,
+        "low": each.interval.low,
+        "high": each.interval.high,
+        "texts": each.texts,
+        "outcome": each.outcome.value,
+        "effect": each.effect,
+        "cliff": each.cliff,
+        "aso": each.aso,
+        "wins": each.wins,
+        "losses": each.losses,
+        "detectable": each.detectable,
+        **{f"p_{name}": value for name, value in each.p_values.items()},
+        **{f"adjusted_{name}": value for name, value in each.adjusted.items()},
+    }
+
+
+def _shared(comparison: Comparison) -> str:
+    counts = sorted({len(each.by_seed) for each in comparison.differences})
+    return " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
+
+
+def _p(value: float) -> str:
+    if not math.isfinite(value):
+        return "–"
+    return f"{value:.3f}" if value >= 0.001 else "< 0.001"

@@ -1,0 +1,65 @@
+"""Texts, label ids and label names become the digest of a corpus, made once."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nlp_rnn.data.arrow_cache import cached_file
+from nlp_rnn.data.mapped import arrow_batches
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from numpy import ndarray
+
+    Part = tuple[Dataset, ndarray[Any, Any], ndarray[Any, Any]]
+
+__all__ = ["corpus_digest"]
+
+# Part of the key of kept digests: raise it when `_content_digest` would give others.
+DIGEST_VERSION = 1
+
+
+def corpus_digest(splits: "Sequence[Part]", labels: Sequence[str]) -> str:
+    """The hash of a corpus in 32 hexadecimal digits; how it is stored does not matter.
+
+    Each split is a column `text`, the rows chosen of it (int64, ascending) and their label ids.
+    Texts in files are read once: afterwards what says that nothing changed finds the digest.
+    """
+    if not all(texts.cache_files for texts, _, _ in splits):
+        return _content_digest(splits, labels)
+    choice = hashlib.blake2b()
+    for _, rows, ids in splits:
+        choice.update(rows.data)
+        choice.update(ids.data)
+
+    def write(path: Path) -> None:
+        path.write_text(_content_digest(splits, labels))
+
+    fingerprints = [texts._fingerprint for texts, _, _ in splits]
+    key = ("digest", DIGEST_VERSION, fingerprints, choice.hexdigest(), *labels)
+    return cached_file(key, ".digest", write).read_text()
+
+
+def _content_digest(splits: "Sequence[Part]", labels: Sequence[str]) -> str:
+    import pyarrow
+    import pyarrow.compute as pc
+
+    digest = hashlib.blake2b(json.dumps(list(labels)).encode(), digest_size=16)
+    for split_texts, rows, ids in splits:
+        # lengths beside the bytes: "ab", "c" is not "a", "bc"
+        contents, lengths = hashlib.blake2b(), hashlib.blake2b()
+        start = 0
+        for table in arrow_batches(split_texts):
+            texts = table.column("text").combine_chunks()
+            first, last = rows.searchsorted((start, start + len(texts)))
+            if last - first < len(texts):
+                texts = texts.take(pyarrow.array(rows[first:last] - start))
+            start += table.num_rows
+            lengths.update(pc.binary_length(texts).to_numpy().astype("<i8"))
+            joined = pc.binary_join(pyarrow.ListArray.from_arrays([0, len(texts)], texts), "")
+            contents.update(joined[0].as_buffer())
+        for part in (contents.digest(), lengths.digest(), ids.astype("<i8").data):
+            digest.update(hashlib.blake2b(part).digest())
+    return digest.hexdigest()

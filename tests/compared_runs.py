@@ -1,0 +1,128 @@
+"""Runs with made-up answers, as they would be read from MLflow."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from nlp_rnn.comparison.compare import compare_runs
+from nlp_rnn.comparison.evidence import Comparison, Rules, Run
+from nlp_rnn.tracking.artifacts import Predictions
+
+CONFIG = {
+    "data.name": "texts",
+    "data.seed": "0",
+    "data.fraction": "None",
+    "tokenizer.vocab_size": "8000",
+    "model.hidden_size": "128",
+    "model.bidirectional": "True",
+    "trainer.max_epochs": "10",
+    "trainer.device": "auto",
+}
+NAMES = ("no", "yes")
+RULES = Rules(resamples=300)
+
+
+def answers(
+    texts: int,
+    accuracy: float,
+    seeds: int,
+    random: np.random.Generator,
+    seed_sd: float = 0.003,
+    difficulty: np.ndarray | None = None,
+) -> np.ndarray:
+    """Which texts each seed has right, bool (seeds, texts).
+
+    A text is right when its difficulty and some chance together stay below a bound, so that runs
+    mostly fail on the same texts; two of them differ on about one in ten.
+    """
+    from scipy.stats import norm
+
+    if difficulty is None:
+        difficulty = random.normal(size=texts)
+    chance = random.normal(size=(seeds, texts))
+    level = accuracy + seed_sd * random.normal(size=(seeds, 1))
+    hardness = np.sqrt(0.85) * difficulty + np.sqrt(0.15) * chance
+    return np.asarray(hardness < norm.ppf(np.clip(level, 0.01, 0.99)))
+
+
+def predictions(right: np.ndarray, names: tuple[str, ...] = NAMES) -> Predictions:
+    """Answers of one run, bool (n,), to texts whose label is their place, modulo two."""
+    texts = len(right)
+    labels = np.arange(texts, dtype=np.int64) % 2
+    said = np.where(right, labels, 1 - labels)
+    return Predictions(
+        rows=np.arange(texts, dtype=np.int64),
+        labels=labels,
+        predictions=said,
+        probabilities=np.eye(len(names), dtype=np.float32)[said],
+        lengths=np.arange(texts, dtype=np.int64) % 50 + 1,
+        label_names=names,
+    )
+
+
+def run(
+    cell: str, seed: int | None, right: np.ndarray | None, signature: str = "", **more: Any
+) -> Run:
+    """One run; `more` are fields of `Run`, and `config` and `metrics` add to what is there."""
+    config = CONFIG | {"model.cell": cell, "model.name": cell} | dict(more.pop("config", {}))
+    if seed is not None:
+        config["seed"] = str(seed)
+    metrics = {
+        "validation/accuracy": 0.8,
+        "parameters/recurrent": 4000.0 if cell == "lstm" else 3000.0,
+        "parameters/total": 10_000.0,
+        "latency/onnx_batch1_p95_ms": 2.0 if cell == "lstm" else 1.0,
+        "train/seconds": 60.0,
+    }
+    score = 0.8 if right is None else float(right.mean())
+    metrics |= {"test/accuracy": score, "test/macro_f1": score} | dict(more.pop("metrics", {}))
+    signature = signature or f"{cell:0<8}"
+    tags = {"data": "texts", "cell": cell, "signature": signature} | dict(more.pop("tags", {}))
+    values: dict[str, Any] = {
+        "run_id": f"{cell}-{signature}-{seed}",
+        "name": f"{cell} seed{seed}",
+        "experiment_id": "1",
+        "group": f"{cell} h128 texts {signature}",
+        "signature": signature,
+        "cell": cell,
+        "seed": seed,
+        "kind": "train",
+        "status": "FINISHED",
+        "config": config,
+        "metrics": metrics,
+        "tags": tags,
+        "machine": "here one core",
+        "digest": "d1",
+        "started": seed or 0,
+        "artifacts": "",
+        "predictions": None if right is None else predictions(right),
+    }
+    return Run(**(values | more))
+
+
+def two_cells(
+    texts: int = 1000, seeds: int = 5, gru: float = 0.8, lstm: float = 0.8, seed: int = 0
+) -> list[Run]:
+    """Runs of a GRU and an LSTM on the same texts, with the same seeds."""
+    random = np.random.default_rng(seed)
+    difficulty = random.normal(size=texts)
+    found = []
+    for cell, accuracy in (("gru", gru), ("lstm", lstm)):
+        right = answers(texts, accuracy, seeds, random, difficulty=difficulty)
+        found += [run(cell, place + 1, each) for place, each in enumerate(right)]
+    return found
+
+
+def changed(runs: list[Run], cell: str, **config: str) -> list[Run]:
+    """The runs with other values in the configuration of one cell; `__` stands for a dot."""
+    dotted = {key.replace("__", "."): value for key, value in config.items()}
+    return [
+        replace(each, config={**each.config, **dotted}) if each.cell == cell else each
+        for each in runs
+    ]
+
+
+def compared(runs: list[Run], rules: Rules = RULES) -> Comparison:
+    (found,) = compare_runs(runs, rules)
+    return found

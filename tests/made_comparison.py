@@ -1,0 +1,223 @@
+"""Comparisons of invented runs, for tests of what is made from them."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from nlp_rnn.comparison.evidence import (
+    Comparison,
+    Difference,
+    Group,
+    Interval,
+    Needs,
+    Outcome,
+    Recommendation,
+    Refusal,
+    Rules,
+    Run,
+)
+from nlp_rnn.comparison.material import TrainingCurve
+from nlp_rnn.tracking.artifacts import Predictions
+
+LABELS = ("animal", "city", "person", "number")
+NAMES = ("lstm h128", "gru h128", "rnn h128", "gru h155")
+NAN = float("nan")
+
+
+def made_predictions(
+    seed: int, share: float, texts: int, labels: tuple[str, ...] = LABELS
+) -> Predictions:
+    """Answers of a run that has about `share` right, and more on short texts than on long."""
+    same = np.random.default_rng(0)  # the texts are those of every run
+    truth = same.integers(len(labels), size=texts)
+    lengths = same.integers(3, 60, size=texts)
+    hard = same.normal(size=texts)
+    own = np.random.default_rng(seed)
+    logits = own.normal(size=(texts, len(labels)))
+    logits[np.arange(texts), truth] += 4 * share - 0.7 - hard - lengths / 60
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return Predictions(
+        rows=np.arange(texts) * 2,
+        labels=truth,
+        predictions=probabilities.argmax(axis=1),
+        probabilities=probabilities.astype(np.float32),
+        lengths=lengths,
+        label_names=labels,
+    )
+
+
+def made_run(group: str, seed: int | None, answers: Predictions | None, **changes: Any) -> Run:
+    right = 0.5 if answers is None else float((answers.predictions == answers.labels).mean())
+    number = 10 * len(group) + (seed or 0)
+    values: dict[str, Any] = {
+        "run_id": f"{group}-{seed}".replace(" ", "-"),
+        "name": f"{group} seed{seed}",
+        "experiment_id": "1",
+        "group": group,
+        "signature": "c0ffee00",
+        "cell": group.split()[0],
+        "seed": seed,
+        "kind": "train",
+        "status": "FINISHED",
+        "config": {"model.cell": group.split()[0], "seed": str(seed)},
+        "metrics": {
+            "test/accuracy": right,
+            "test/macro_f1": right - 0.01,
+            "parameters/embedding": 1_024_000.0,
+            "parameters/recurrent": 264_192.0 if group.startswith("lstm") else 198_144.0,
+            "parameters/head": 1_542.0,
+            "parameters/total": 1_289_734.0 if group.startswith("lstm") else 1_223_686.0,
+            "train/seconds": 40.0 + number % 7,
+            "train/tokens_per_second": 51_000.0 + number,
+            "train/epochs": 4.0,
+            "train/updates": 400.0,
+            "latency/onnx_batch1_p50_ms": 0.5 + 0.01 * (number % 11),
+            "latency/onnx_batch1_p95_ms": 0.8 + 0.02 * (number % 11),
+        },
+        "tags": {},
+        "machine": "this one, a Processor 9",
+        "digest": "d1ge57",
+        "started": 0,
+        "artifacts": "",
+        "predictions": answers,
+    }
+    return Run(**(values | changes))
+
+
+def made_group(
+    name: str, share: float, seeds: int, texts: int, labels: tuple[str, ...] = LABELS
+) -> Group:
+    runs = tuple(
+        made_run(name, seed, made_predictions(seed + 100 * len(name), share, texts, labels))
+        for seed in range(1, seeds + 1)
+    )
+    return group_of(name, runs)
+
+
+def group_of(name: str, runs: tuple[Run, ...], control: bool = False) -> Group:
+    scores = {run.seed or 0: 100 * run.metrics["test/accuracy"] for run in runs}
+    values = np.array(list(scores.values()))
+    mean, sd = float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else NAN
+    keys = set.intersection(*(set(run.metrics) for run in runs))
+    return Group(
+        name=name,
+        level="" if control else name.split()[0],
+        control=control,
+        runs=runs,
+        scores=scores,
+        score=Interval(mean, mean - 1.6, mean + 1.6),
+        sd=sd,
+        means={key: float(np.mean([run.metrics[key] for run in runs])) for key in keys},
+    )
+
+
+def made_controls(texts: int) -> tuple[Group, ...]:
+    majority = Group("majority class", "", True, (), {}, Interval(27.0, 23.1, 30.9), NAN, {})
+    run = made_run("linear", None, None, kind="control", metrics={"test/accuracy": 0.61})
+    return majority, group_of("linear (TF-IDF, SVM)", (run,), control=True)
+
+
+def made_difference(first: Group, second: Group, texts: int) -> Difference:
+    by_seed = {seed: first.scores[seed] - second.scores[seed] for seed in first.scores}
+    mean = float(np.mean(list(by_seed.values())))
+    return Difference(
+        first=first.name,
+        second=second.name,
+        metric="accuracy",
+        matching=("size",),
+        interval=Interval(mean, mean - 0.9, mean + 0.9),
+        by_seed=by_seed,
+        texts=texts,
+        p_values={"bootstrap": 0.02, "mcnemar": 0.0004, "wilcoxon": 0.0625},
+        adjusted={"bootstrap": 0.04, "mcnemar": 0.0008, "wilcoxon": NAN},
+        effect=0.9,
+        cliff=0.44,
+        aso=0.31,
+        wins=120,
+        losses=88,
+        detectable=2.2,
+        outcome=Outcome.undecided,
+        outcomes=dict.fromkeys((0.25, 0.5, 1.0), Outcome.undecided),
+        needs=Needs(seeds=12, texts=4_000),
+    )
+
+
+def made_comparison(
+    groups: int = 2, seeds: int = 5, texts: int = 300, labels: tuple[str, ...] = LABELS
+) -> Comparison:
+    """A comparison of `groups` cells; more than one is compared in all pairs but the last's."""
+    shares = (0.78, 0.72, 0.60, 0.75)
+    found = [made_group(NAMES[g], shares[g], seeds, texts, labels) for g in range(groups)]
+    pairs = [(a, b) for place, a in enumerate(found) for b in found[place + 1 :]]
+    refused = [Refusal(a.name, b.name, "other budget: 3 and 4 epochs") for a, b in pairs[5:]]
+    differences = tuple(made_difference(a, b, texts) for a, b in pairs[:5])
+    return Comparison(
+        data="questions",
+        digest="d1ge57",
+        label_names=labels,
+        rules=Rules(),
+        groups=tuple(found),
+        controls=made_controls(texts),
+        differences=differences,
+        refusals=tuple(refused),
+        verdict=(
+            "Undecided: lstm h128 is 1.20 points ahead of gru h128 [+0.30, +2.10] on 300 texts. "
+            "12 seeds or 4,000 texts would decide."
+            if differences
+            else "Only one group of runs was found, so nothing is compared. Train a second one."
+        ),
+        flips=("With a ROPE of ±0.25 points, lstm h128 is better.",) if differences else (),
+        undecided=("lstm h128 − gru h128: 12 seeds, or 4,000 texts.",) if differences else (),
+        recommendations=(
+            Recommendation(
+                "most accurate", "lstm h128", "It is ahead.", "81.3 % against 80.1 %, n = 300."
+            ),
+            Recommendation("real-time answers", None, "Neither is faster.", "0.81 and 0.83 ms."),
+        )
+        if differences
+        else (),
+        notes=("1 run left out: it failed.",),
+        measured=("Latency: one thread, 1,000 calls, onnxruntime.",),
+        same_machine=True,
+    )
+
+
+def made_curves(comparison: Comparison) -> dict[str, TrainingCurve]:
+    found = {}
+    for group in comparison.groups:
+        for run in group.runs:
+            best = group.scores[run.seed or 0]
+            scores = tuple(best - 30 * 0.4**epoch for epoch in range(1, 5))
+            slow = run.metrics["train/seconds"] / 4
+            updates, seconds = (100.0, 200.0, 300.0, 400.0), (slow, 2 * slow, 3 * slow, 4 * slow)
+            found[run.run_id] = TrainingCurve(updates, seconds, scores)
+    return found
+
+
+def made_texts(texts: int = 300) -> dict[int, str]:
+    words = "Which of the rivers that cross the old town was moved when the harbour was built ?"
+    return {2 * row: " ".join(words.split()[row % 5 : 6 + row % 11]) for row in range(texts)}
+
+
+def without_predictions(comparison: Comparison) -> Comparison:
+    groups = tuple(
+        replace(group, runs=tuple(replace(run, predictions=None) for run in group.runs))
+        for group in comparison.groups
+    )
+    return replace(comparison, groups=groups)
+
+
+def without_metrics(comparison: Comparison, prefix: str) -> Comparison:
+    def kept(metrics: Any) -> dict[str, float]:
+        return {key: value for key, value in metrics.items() if not key.startswith(prefix)}
+
+    groups = tuple(
+        replace(
+            group,
+            means=kept(group.means),
+            runs=tuple(replace(run, metrics=kept(run.metrics)) for run in group.runs),
+        )
+        for group in comparison.groups
+    )
+    return replace(comparison, groups=groups)

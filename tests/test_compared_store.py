@@ -1,0 +1,185 @@
+"""Runs are read from an MLflow store: which, how fast, and what of those that are missing."""
+
+import sqlite3
+import time
+import uuid
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nlp_rnn.cli import main
+from nlp_rnn.comparison.runs import read_runs, with_predictions
+from nlp_rnn.errors import ComparisonError
+from nlp_rnn.tracking.artifacts import write_predictions
+from tests.compared_runs import run as made
+from tests.compared_runs import two_cells
+
+
+def file_of(uri: str) -> Path:
+    return Path(uri.removeprefix("sqlite:///"))
+
+
+def fill(uri: str, runs: int, more: int = 0) -> None:
+    """Write `runs` copies of a run of each cell into the store, with seeds from 1, and answers.
+
+    As MLflow would, but within a second; `more` parameters and metrics pad them to the size of
+    true ones.
+    """
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri)
+    root = file_of(uri).parent / "artifacts"
+    experiment = client.create_experiment("nlp_rnn", artifact_location=root.as_uri())
+    answers = two_cells(texts=300, seeds=5)
+    rows: dict[str, list[tuple[object, ...]]] = {
+        name: [] for name in ("runs", "params", "metrics", "latest", "tags", "inputs", "input_tags")
+    }
+    dataset = uuid.uuid4().hex
+    for number in range(runs * 2):
+        cell, seed = ("gru", "lstm")[number % 2], number // 2 + 1
+        like = answers[(number % 2) * 5 + (seed - 1) % 5]
+        run_id = uuid.uuid4().hex
+        place = root / run_id / "artifacts"
+        if seed <= 5:
+            assert like.predictions is not None
+            (place / "predictions").mkdir(parents=True)
+            write_predictions(
+                place / "predictions" / "test_predictions.parquet",
+                like.predictions.rows,
+                like.predictions.labels,
+                like.predictions.probabilities,
+                like.predictions.lengths,
+                like.predictions.label_names,
+            )
+        ended: tuple[object, ...] = (None, "", "active", place.as_uri(), int(experiment))
+        begun = (run_id, f"{cell} seed{seed}", "LOCAL", "", "", "me", "FINISHED", number, number)
+        rows["runs"].append((*begun, *ended))
+        config = {**like.config, "seed": str(seed)} | {f"more.key{i}": "1" for i in range(more)}
+        metrics = {**like.metrics} | {f"more/metric{i}": 1.0 for i in range(more)}
+        tags = {**like.tags, "group": like.group, "host": "here", "sweep": "s1" if seed < 3 else ""}
+        rows["params"] += [(key, value, run_id) for key, value in config.items()]
+        rows["metrics"] += [(k, v, 1, run_id, 0, 0) for k, v in metrics.items()]
+        rows["latest"] += [(k, v, 1, 0, 0, run_id) for k, v in metrics.items()]
+        rows["tags"] += [(key, value, run_id) for key, value in tags.items()]
+        given = uuid.uuid4().hex
+        rows["inputs"].append((given, "DATASET", dataset, "RUN", run_id, 0))
+        rows["input_tags"].append((given, "mlflow.data.context", "test"))
+    columns = {
+        "runs": "runs(run_uuid, name, source_type, source_name, entry_point_name, user_id, status,"
+        " start_time, end_time, deleted_time, source_version, lifecycle_stage, artifact_uri,"
+        " experiment_id)",
+        "params": "params(key, value, run_uuid)",
+        "metrics": "metrics(key, value, timestamp, run_uuid, step, is_nan)",
+        "latest": "latest_metrics(key, value, timestamp, step, is_nan, run_uuid)",
+        "tags": "tags(key, value, run_uuid)",
+        "inputs": "inputs(input_uuid, source_type, source_id, destination_type, destination_id,"
+        " step)",
+        "input_tags": "input_tags(input_uuid, name, value)",
+    }
+    with sqlite3.connect(file_of(uri)) as store:
+        store.execute(
+            "insert into datasets(dataset_uuid, experiment_id, name, digest, dataset_source_type,"
+            " dataset_source) values (?, ?, 'texts test', 'd1', 'code', '{}')",
+            (dataset, int(experiment)),
+        )
+        for name, columns_of in columns.items():
+            marks = ", ".join("?" * len(rows[name][0]))
+            store.executemany(f"insert into {columns_of} values ({marks})", rows[name])
+    store.close()
+
+
+def test_a_store_becomes_a_table_and_a_verdict(
+    store_uri: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill(store_uri, 5)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store_uri)
+    runs = read_runs(store_uri, "nlp_rnn")
+    assert len(runs) == 10
+    assert [each.name for each in runs[:2]] == ["gru seed1", "lstm seed1"]  # oldest first
+    assert runs[0].config["model.cell"] == "gru"
+    assert runs[0].metrics["train/seconds"] == 60
+    assert (runs[0].seed, runs[0].digest, runs[0].machine) == (1, "d1", "here")
+    assert runs[0].predictions is None
+    (answered,) = with_predictions(store_uri, runs[:1])
+    expected = two_cells(texts=300, seeds=5)[0].predictions
+    assert answered.predictions is not None
+    assert expected is not None
+    np.testing.assert_array_equal(answered.predictions.predictions, expected.predictions)
+    assert len(read_runs(store_uri, None, "s1")) == 4
+    with pytest.raises(ComparisonError, match="no runs in the sweep s2"):
+        read_runs(store_uri, "nlp_rnn", "s2")
+    with pytest.raises(ComparisonError, match="no MLflow experiment 'other'"):
+        read_runs(store_uri, "other")
+    assert main(["compare"]) == 0
+    told = capsys.readouterr().out
+    assert "gru h128" in told
+    assert "majority class" in told
+    assert main(["compare", "--sweep", "s1", "--json"]) == 0
+    assert '"outcome": "undecided"' in capsys.readouterr().out
+    assert main(["compare", "--by", "model.cel"]) == 2
+    assert "No run has the key 'model.cel'" in capsys.readouterr().err
+    assert main(["compare", "--metric", "loss"]) == 2
+    assert main(["compare", "--rope", "0"]) == 2
+    assert main(["compare", "gru"]) == 2
+    assert "takes options only" in capsys.readouterr().err
+
+
+def test_no_store_is_told_and_none_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["compare"]) == 1
+    assert "There are no runs at sqlite:///" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_thousand_runs_are_read_in_less_than_ten_seconds(store_uri: str) -> None:
+    fill(store_uri, 500, more=60)
+    start = time.perf_counter()
+    runs = read_runs(store_uri, "nlp_rnn")
+    took = time.perf_counter() - start
+    assert len(runs) == 1000
+    assert len(runs[0].config) > 60
+    assert took < 10, took
+    print(f"{took:.1f} s")
+
+
+def test_unrelated_runs_are_counted_and_left_alone() -> None:
+    from nlp_rnn.comparison.compare import compare_runs
+    from nlp_rnn.comparison.evidence import Rules
+
+    strangers = [
+        made("", i, None, run_id=f"s{i}", signature="", tags={"signature": ""}) for i in range(500)
+    ]
+    strangers = [replace(each, signature="", digest="") for each in strangers]
+    others = [made("gru", i, None, signature=f"x{i}", digest=f"d{i + 2}") for i in range(500)]
+    (found,) = compare_runs([*two_cells(texts=200), *strangers, *others], Rules(resamples=200))
+    assert len(found.groups) == 2
+    assert any("500 runs were not made by nlp-rnn train" in note for note in found.notes)
+    assert any("500 runs read 500 other versions of data" in note for note in found.notes)
+
+
+def test_a_thousand_groups_of_a_search_are_paired_at_once() -> None:
+    """Each with the one that has its learning rate, and not with the 499 others."""
+    from nlp_rnn.comparison.evidence import Rules
+    from nlp_rnn.comparison.pairing import plan
+
+    runs = [
+        made(cell, 1, None, signature=f"{cell}{i}", config={"optimizer.learning_rate": str(i)})
+        for cell in ("gru", "lstm")
+        for i in range(500)
+    ]
+    start = time.perf_counter()
+    found = plan(runs, Rules())
+    assert time.perf_counter() - start < 3
+    assert len(found.pairs) == 500
+    assert found.refusals == ()
+    for pair in found.pairs:
+        rates = [
+            found.groups[name][0].config["optimizer.learning_rate"]
+            for name in (pair.first, pair.second)
+        ]
+        assert rates[0] == rates[1]

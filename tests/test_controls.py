@@ -1,0 +1,199 @@
+"""Controls answer as they should, are runs like others, and are made once for the same splits."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.svm import LinearSVC
+
+from nlp_rnn.cli import main
+from nlp_rnn.controls.fitting import WORD, fit_linear, fit_majority
+from nlp_rnn.controls.runs import ensure_controls
+from nlp_rnn.data.corpus import load_corpus
+from nlp_rnn.errors import DataError
+from nlp_rnn.tracking.artifacts import read_predictions
+from nlp_rnn.tracking.store import obtain_experiment
+from tests.composing import compose
+
+SHARED = Path(__file__).parents[1].parent / "shared" / "data"
+TEXTS = ["good and warm", "very good !", "bad and cold", "so bad ?", "fair", "fair enough"] * 3
+LABELS = np.array([0, 0, 1, 1, 3, 3] * 3)  # label 2 is not in training
+
+
+def test_majority_gives_the_shares_of_training() -> None:
+    labels = np.array([0, 2, 2, 0, 2, 3])
+    control = fit_majority(["a b"] * 6, labels, 5)
+    answers = control.predict_proba(["x", "", "y z"])
+    assert answers.dtype == np.float32
+    np.testing.assert_allclose(answers, [[2 / 6, 0, 3 / 6, 1 / 6, 0]] * 3, rtol=1e-6)
+
+
+def test_linear_is_the_svm_and_its_probabilities_change_no_label() -> None:
+    control = fit_linear(TEXTS, LABELS, 4, (TEXTS[:6], LABELS[:6]))
+    some = [*TEXTS[:6], "good", "cold ?", "", "never seen"]
+    answers = control.predict_proba(some)
+    np.testing.assert_allclose(answers.sum(axis=1), 1, rtol=1e-6)
+    assert (answers[:, 2] == 0).all()
+    features = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=WORD)
+    svm = LinearSVC(random_state=0).fit(features.fit_transform(TEXTS), LABELS)
+    assert answers.argmax(axis=1).tolist() == svm.predict(features.transform(some)).tolist()
+    assert control.num_parameters == svm.coef_.size + 3
+    assert control.token_counts(["so bad ?", "", "don't"]).tolist() == [3, 1, 3]
+
+
+def test_the_factor_of_the_scores_is_the_likeliest_on_validation() -> None:
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 2, 400)
+    noisy = np.where(random.random(400) < 0.3, 1 - labels, labels)
+    texts = [f"w{label} w{random.integers(50)}" for label in noisy]
+    control = fit_linear(texts[:200], labels[:200], 2, (texts[200:], labels[200:]))
+    right = control.predict_proba(texts[200:])[np.arange(200), labels[200:]]
+    assert -np.log(right).mean() == pytest.approx(0.61, abs=0.06)  # of 70 % and 30 %: 0.611
+    without = fit_linear(texts[:200], labels[:200], 2, (["w0"], np.array([5])))
+    assert without.settings["score_factor"] == 1.0
+
+
+def test_texts_without_spaces_are_read_by_characters() -> None:
+    texts = ["这家酒店的房间非常干净而且服务很好", "这本书的内容太差了完全不值得购买阅读"] * 4
+    control = fit_linear(texts, np.array([0, 1] * 4), 2, (texts, np.array([0, 1] * 4)))
+    assert control.settings["grams_of"] == "char"
+    assert control.predict_proba(["房间干净", "书太差"]).argmax(axis=1).tolist() == [0, 1]
+    assert control.token_counts(["太差 了"]).tolist() == [3]
+
+
+def test_texts_of_white_space_are_refused() -> None:
+    with pytest.raises(DataError, match="hold no words"):
+        fit_linear([" ", "\n"], np.array([0, 1]), 2, ([" "], np.array([0])))
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store_uri: str) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NLP_RNN_CACHE", str(tmp_path / "cache"))
+    reviews = [("Warm, quick and on time.", 5), ("Cold and late, never again.", 1)]
+    frame = pd.DataFrame(
+        [(f"{text} {number}", label) for number in range(40) for text, label in reviews],
+        columns=["review", "stars"],
+    )
+    frame.to_csv("reviews.csv", index=False)
+    return tmp_path
+
+
+DATA = ["data=files", "data.path=reviews.csv", "data.text=review", "data.label=stars"]
+
+
+def test_controls_are_runs_with_all_that_a_run_has_and_made_once(
+    here: Path, capsys: pytest.CaptureFixture[str], store_uri: str
+) -> None:
+    assert main(["controls", *DATA]) == 0
+    told = capsys.readouterr().out
+    assert "linear    test accuracy 1.0000" in told
+    assert "was there" not in told
+    client = MlflowClient(tracking_uri=store_uri)
+    experiment = client.get_experiment_by_name("nlp_rnn").experiment_id
+    runs = {run.data.tags["cell"]: run for run in client.search_runs([experiment])}
+    corpus = load_corpus(compose(DATA).data)
+    assert set(runs) == {"majority", "linear"}
+    for name, run in runs.items():
+        assert run.info.status == "FINISHED"
+        assert run.data.tags["kind"] == "control"
+        assert {"signature", "group", "data", "processor", "run_folder"} <= set(run.data.tags)
+        assert run.data.params["model.name"] == name
+        assert run.data.params["data.path"] == str(here / "reviews.csv")
+        assert {d.dataset.digest for d in run.inputs.dataset_inputs} == {corpus.digest[:36]}
+        assert {"validation/macro_f1", "test/loss", "train/seconds"} <= set(run.data.metrics)
+        assert run.data.metrics["latency/sklearn_batch1_p50_ms"] > 0
+        path = client.download_artifacts(run.info.run_id, "predictions", str(here))
+        answers = read_predictions(Path(path) / "test_predictions.parquet")
+        assert answers.rows.tolist() == list(corpus.test["row"])
+        right = (answers.labels == answers.predictions).mean()
+        assert run.data.metrics["test/accuracy"] == pytest.approx(right)
+        result = json.loads((Path(run.data.tags["run_folder"]) / "result.json").read_text())
+        assert result["classifier"] is None
+        assert result["run_id"] == run.info.run_id
+    assert main(["controls", *DATA]) == 0
+    assert capsys.readouterr().out.count("(was there)") == 2
+    # the digest is enough to find them when the data is gone; another split is other data
+    (here / "reviews.csv").rename("moved.csv")
+    known = ensure_controls(
+        compose(DATA), store_uri, experiment, names=["linear"], digest=corpus.digest
+    )
+    assert known["linear"].run_id == runs["linear"].info.run_id
+    moved = ["data=files", "data.path=moved.csv", *DATA[2:], "data.seed=1"]
+    assert main(["controls", *moved]) == 0
+    assert "was there" not in capsys.readouterr().out
+
+
+def test_a_sweep_gets_all_three_below_its_parent(here: Path, store_uri: str) -> None:
+    experiment = obtain_experiment(store_uri, "mine")
+    client = MlflowClient(tracking_uri=store_uri)
+    parent = client.create_run(experiment).info.run_id
+    small = ["model=lstm", "model.pooling=last", "model.embedding_size=8", "trainer.max_epochs=1"]
+    config = compose(
+        [
+            *DATA,
+            *small,
+            "trainer.threads=1",
+            "tracking.system_metrics=false",
+            "tracking.speed=none",
+        ]
+    )
+    made = ensure_controls(config, store_uri, experiment, parent)
+    assert list(made) == ["majority", "linear", "average"]
+    for name, control in made.items():
+        run = client.get_run(control.run_id)
+        assert control.made
+        assert run.info.experiment_id == experiment
+        assert run.data.tags["kind"] == "control"
+        assert run.data.tags["mlflow.parentRunId"] == parent
+        assert run.data.params["model.cell"] == name
+        assert control.metrics["test/accuracy"] == run.data.metrics["test/accuracy"]
+    again = ensure_controls(config, store_uri, experiment, parent)
+    assert {name: control.run_id for name, control in again.items()} == {
+        name: control.run_id for name, control in made.items()
+    }
+    assert not any(control.made for control in again.values())
+    assert config.model.name == "lstm"  # what was given is as it was
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["controls"], "controls needs data"),
+        (["controls", "data=stories", "seed=3"], "seed=3 has no effect on a control"),
+        (["controls", "data=stories", "model=gru"], "model=gru has no effect on a control"),
+        (["controls", "data=nothing"], "There is no data=nothing"),
+        (["controls", "data=files", "data.path=nowhere"], "nowhere"),
+        (["train", "model=linear"], "type nlp-rnn controls data=…"),
+    ],
+)
+def test_wrong_words(
+    here: Path, capsys: pytest.CaptureFixture[str], words: list[str], told: str
+) -> None:
+    assert main(words) in (1, 2)
+    error = capsys.readouterr().err
+    assert told in error
+    assert len(error.splitlines()) <= 2
+    assert not (here / "outputs").exists()
+
+
+def test_no_store_is_made_for_data_that_is_not_there(here: Path) -> None:
+    (here / "mlflow.db").unlink()
+    assert main(["controls", "data=files", "data.path=nowhere"]) == 1
+    assert [path.name for path in here.iterdir()] == ["reviews.csv"]
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data sets are not here")
+@pytest.mark.parametrize(
+    ("name", "least"), [("trec6", 0.88), ("sst2", 0.81), ("tweet_emotion", 0.66)]
+)
+def test_linear_is_as_good_as_it_is_known_to_be(name: str, least: float, here: Path) -> None:
+    assert main(["controls", "data=files", f"data.path={SHARED / name}"]) == 0
+    (result,) = here.glob("outputs/controls/*/linear/result.json")
+    assert json.loads(result.read_text())["metrics"]["test/accuracy"] > least

@@ -1,0 +1,140 @@
+"""The rule of the verdict, what would decide, where it turns, and what to take for each use."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from nlp_rnn.comparison.compare import compare_runs
+from nlp_rnn.comparison.evidence import Interval, Outcome
+from nlp_rnn.comparison.measure import Measured
+from nlp_rnn.comparison.verdict import needs, outcome
+from tests.compared_runs import RULES, changed, compared, two_cells
+
+
+def test_limits_of_time_and_memory_gate_too() -> None:
+    runs = two_cells(texts=5000, lstm=0.85)
+    uses = {e.use: e for e in compared(runs, replace(RULES, latency_limit=1.5)).recommendations}
+    assert uses["most accurate"].choice == "gru h128"  # the better LSTM takes 2 ms
+    found = compared(runs, replace(RULES, memory_limit=0.01))
+    assert all(each.choice is None for each in found.recommendations)
+
+
+def test_recommendations_quote_their_numbers() -> None:
+    found = compared(two_cells(texts=5000, gru=0.85, lstm=0.80))
+    uses = {each.use: each for each in found.recommendations}
+    assert list(uses) == [
+        "most accurate",
+        "real-time answers",
+        "long texts",
+        "few labels",
+        "small memory",
+    ]
+    assert "5,000 texts × 5 seeds: first better" in uses["most accurate"].evidence
+    assert "On the longest 25%" in uses["long texts"].evidence
+    assert uses["few labels"].choice is None
+    assert "1 ms p95 a text on onnxruntime" in uses["real-time answers"].evidence
+
+
+def test_few_labels_speak_for_the_whole_data() -> None:
+    few = [
+        replace(each, digest="d0", run_id=f"{each.run_id}-few")
+        for cell in ("gru", "lstm")
+        for each in changed(two_cells(texts=5000, gru=0.7, lstm=0.6), cell, data__fraction="0.1")
+        if each.cell == cell
+    ]
+    found = compare_runs([*two_cells(texts=1000), *few], RULES)
+    for each in found:
+        (said,) = (r for r in each.recommendations if r.use == "few labels")
+        assert said.choice == "gru h128"
+        assert "data.fraction=0.1" in said.evidence
+
+
+@pytest.mark.parametrize(
+    ("interval", "seeds", "p", "expected"),
+    [
+        ((0.6, 1.4), 5, 0.01, Outcome.first),
+        ((-1.4, -0.6), 5, 0.01, Outcome.second),
+        ((-0.4, 0.5), 5, 0.6, Outcome.equivalent),
+        ((0.1, 0.4), 5, 0.01, Outcome.equivalent),  # surely not 0, and surely too small to matter
+        ((0.4, 1.4), 5, 0.01, Outcome.undecided),
+        ((-3.0, 3.0), 5, 0.9, Outcome.undecided),
+        ((0.6, 1.4), 2, 0.01, Outcome.undecided),
+        ((0.6, 1.4), 5, 0.06, Outcome.undecided),  # not after Holm
+        ((math.nan, math.nan), 5, math.nan, Outcome.undecided),
+    ],
+)
+def test_the_rule(interval: tuple[float, float], seeds: int, p: float, expected: Outcome) -> None:
+    low, high = interval
+    assert outcome(Interval((low + high) / 2, low, high), 0.5, seeds, p, RULES) is expected
+
+
+def test_a_verdict_that_turns_with_the_rope_or_the_matching_says_so() -> None:
+    same = two_cells(texts=5000, gru=0.83, lstm=0.80)
+    narrow = compared(same, replace(RULES, ropes=(0.5, 1.0, 9.0)))
+    assert any("turns with the ROPE" in each and "±9 practically" in each for each in narrow.flips)
+    matched = [
+        replace(
+            each,
+            run_id=f"{each.run_id}-large",
+            signature="large",
+            group="gru h155 texts large",
+            config={**each.config, "model.hidden_size": "155"},
+            metrics={**each.metrics, "parameters/recurrent": 4000.0},
+            predictions=next(
+                other.predictions
+                for other in same
+                if other.cell == "lstm" and other.seed == each.seed
+            ),
+        )
+        for each in same
+        if each.cell == "gru"
+    ]
+    found = compared([*same, *matched])
+    assert {each.matching for each in found.differences} == {("size",), ("parameters",)}
+    assert any("gru against lstm turns with the matching" in each for each in found.flips)
+
+
+def test_holm_runs_over_all_pairs_of_all_data() -> None:
+    runs = two_cells(texts=500, gru=0.83)
+    other = [replace(each, digest="d9", run_id=f"{each.run_id}-9") for each in runs]
+    alone = compared(runs).differences[0]
+    both = [each.differences[0] for each in compare_runs([*runs, *other], RULES)]
+    for each in both:
+        assert each.p_values["mcnemar"] == alone.p_values["mcnemar"]
+        assert each.adjusted["mcnemar"] == pytest.approx(2 * alone.p_values["mcnemar"])
+
+
+def measured(mean: float, seed_sd: float, text_variance: float, seeds: int = 5) -> Measured:
+    (difference,) = compared(two_cells(texts=100, seeds=seeds)).differences
+    return Measured(
+        replace(difference, interval=Interval(mean, mean - 2, mean + 2), texts=1000),
+        seed_sd,
+        text_variance,
+    )
+
+
+def test_more_seeds_or_more_texts_are_named_where_they_would_do() -> None:
+    both_would = needs(measured(1.5, 1.0, 0.05), RULES)
+    assert both_would is not None
+    assert both_would.seeds is not None
+    assert 5 < both_would.seeds < 30
+    seeds_only = needs(measured(2.0, 3.0, 0.0), RULES)
+    assert seeds_only is not None
+    assert seeds_only.seeds is not None
+    assert seeds_only.texts is None  # there is nothing that texts could add
+    texts_only = needs(measured(2.0, 0.1, 1.0), RULES)
+    assert texts_only is not None
+    assert (texts_only.seeds, texts_only.both) == (None, None)
+    assert texts_only.texts is not None
+    # the texts' part must shrink to ((2 − 0.5) / 2.8)², and their number grows as it shrinks
+    assert texts_only.texts == pytest.approx(1000 / (1.5 / 2.8) ** 2, rel=0.05)
+    together = needs(measured(2.0, 4.0, 1.0), RULES)
+    assert together is not None
+    assert together.both is not None
+    assert together.both[0] // 5 == together.both[1] // 1000 > 1
+    edge = needs(measured(0.5, 0.5, 0.1), RULES)
+    assert edge is not None
+    assert (edge.seeds, edge.texts, edge.both) == (None, None, None)
+    assert edge.if_equal is not None
+    assert needs(measured(2.0, math.nan, 1.0, seeds=1), RULES) is None
