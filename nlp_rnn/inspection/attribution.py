@@ -19,7 +19,7 @@ STEPS = 32
 """Points on the way from nothing to the text."""
 
 TOKENS_AT_ONCE = 16_384
-OCCLUSIONS = 400
+OCCLUSIONS = 200
 """Texts of more tokens are occluded in spans, so that no more texts than this are read."""
 
 
