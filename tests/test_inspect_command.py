@@ -38,6 +38,16 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures are empty, for tests of everything else: drawing takes most of a page's time."""
+    from nlp_rnn.inspection import figures
+
+    for name in figures.__all__:
+        if name.startswith("draw_"):
+            monkeypatch.setattr(figures, name, lambda *_: b"\x89PNG")
+
+
 class Page(HTMLParser):
     """Tags, the words of the page, and the words of the boxes that hold the coloured text."""
 
@@ -120,7 +130,7 @@ def test_any_text(here: Path, text: str, words: str) -> None:
         assert made.boxes[0] == text
 
 
-def test_html_in_a_text_is_only_text(here: Path) -> None:
+def test_html_in_a_text_is_only_text(here: Path, undrawn: None) -> None:
     text = "<script>alert(1)</script> <img src=x onerror=alert(2)> &amp; \" ' <b>w3</b>"
     assert main(["inspect", "one", text]) == 0
     made = page()
@@ -177,7 +187,7 @@ def test_two_models_with_different_tokenizers_are_aligned_by_characters(here: Pa
     assert len(titles) == 4 * 3 + 4 * 9
 
 
-def test_both_models_share_one_scale(here: Path) -> None:
+def test_both_models_share_one_scale(here: Path, undrawn: None) -> None:
     """A model whose answer hardly depends on the text is hardly coloured."""
     flat = tiny_parts(seed=5)
     flat["state"]["head.weight"] *= 1e-3
@@ -227,7 +237,7 @@ def test_mean_half_lives_are_those_of_the_gates(here: Path) -> None:
     assert mean_half_lives(load_model("plain"), ["w3"]) == {}
 
 
-def test_rows_of_files_and_data(here: Path) -> None:
+def test_rows_of_files_and_data(here: Path, undrawn: None) -> None:
     frame = pd.DataFrame({"review": ["w3 w4", None, "w9"], "stars": ["good", "bad", "good"]})
     frame.to_csv("r.csv", index=False)
     frame.to_parquet("r.parquet")
@@ -287,7 +297,7 @@ def test_wrong_words(
 
 
 def test_the_page_goes_into_the_run_of_the_model(
-    here: Path, store_uri: str, capsys: pytest.CaptureFixture[str]
+    here: Path, undrawn: None, store_uri: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     client = MlflowClient(tracking_uri=store_uri)
     experiment = client.create_experiment("e", artifact_location=(here / "art").as_uri())
