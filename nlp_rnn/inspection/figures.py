@@ -133,7 +133,10 @@ def draw_attribution(seen: Inspection, by_characters: bool = False, top: float =
     axes.add_collection(_bars(_edges(seen, by_characters), values))
     axes.plot([], [], color=BLUE, lw=5, label="integrated gradients")
     places = _middles(seen, by_characters)
-    axes.plot(places, seen.attribution.occluded[0], ".", color="#1d1d1f", ms=3.5, label="occlusion")
+    size = 3.5 if len(places) <= 100 else 1.5
+    axes.plot(
+        places, seen.attribution.occluded[0], ".", color="#1d1d1f", ms=size, label="occlusion"
+    )
     axes.axhline(0, color=GREY, lw=0.8)
     if top > 0:
         axes.set_ylim(-top, top)
@@ -177,13 +180,13 @@ def draw_half_lives(inspections: Sequence[Inspection]) -> bytes:
     """PNG: which share of the units still holds half of a token after so many more."""
     figure, (axes,) = _figure(2.8)
     highest = 10.0
-    for number, seen in enumerate(inspections):
+    several = len(inspections) > 1
+    for number, (letter, seen) in enumerate(zip("AB", inspections, strict=False)):
         for layer in seen.layers:
             lives = half_lives(layer)
             if lives is None:
                 continue
-            several = len(inspections) > 1
-            name = f"{seen.model.architecture.cell.upper()}, " if several else ""
+            name = f"{letter} {seen.model.architecture.cell.upper()}, " if several else ""
             axes.plot(
                 np.concatenate([[0.1], np.sort(lives)]),
                 1 - np.arange(len(lives) + 1) / len(lives),
@@ -207,7 +210,7 @@ def draw_half_lives(inspections: Sequence[Inspection]) -> bytes:
 def draw_gradient(inspections: Sequence[Inspection], by_characters: bool = False) -> bytes:
     """PNG: how strongly the decision depends on each token, as a share of the strongest."""
     figure, (axes,) = _figure(2.6)
-    for number, seen in enumerate(inspections):
+    for number, (letter, seen) in enumerate(zip("AB", inspections, strict=False)):
         strength = seen.attribution.gradient[0]
         share = np.maximum(strength / max(float(strength.max()), 1e-30), 1e-12)
         axes.plot(
@@ -216,7 +219,7 @@ def draw_gradient(inspections: Sequence[Inspection], by_characters: bool = False
             color=COLOURS[number],
             lw=1.4,
             marker="." if len(share) <= FEW_TOKENS else "",
-            label=seen.model.title,
+            label=f"{letter} {seen.model.title}",
         )
     axes.set_yscale("log")
     _plain_numbers(axes.yaxis)

@@ -134,7 +134,7 @@ def _section(number: int, inspections: Sequence[Inspection]) -> TextSection:
         readings.append(_reading(seen, name, several, scale, 1.05 * highest))
     text = inspections[0].tokens.text
     words = " ".join(text.split())
-    gated = [seen for seen in inspections if any(each.kept is not None for each in seen.layers)]
+    gated = any(layer.kept is not None for seen in inspections for layer in seen.layers)
     return TextSection(
         number,
         words if len(words) <= 60 else f"{words[:59]}…",
@@ -142,7 +142,7 @@ def _section(number: int, inspections: Sequence[Inspection]) -> TextSection:
         readings,
         Picture(
             f"text{number}_half_lives.png",
-            figures.draw_half_lives(gated),
+            figures.draw_half_lives(inspections),
             "Of the units, the share that still holds half of what it held so many tokens ago.",
         )
         if gated
