@@ -21,7 +21,6 @@ from nlp_rnn.errors import ClassifierError
 from nlp_rnn.inspection.inspection import (
     inspect_text,
     load_model,
-    mean_half_lives,
     probabilities_over_time,
 )
 from tests.tiny_classifier import save_tiny, tiny_parts
@@ -217,24 +216,6 @@ def test_probabilities_over_time(here: Path, capsys: pytest.CaptureFixture[str])
     assert "experiment=streaming" in told
     assert len(told.splitlines()) == 2
     assert not (here / "inspection").exists()
-
-
-def test_mean_half_lives_are_those_of_the_gates(here: Path) -> None:
-    parts = tiny_parts(cell="lstm")
-    for name, value in parts["state"].items():
-        if "rnn" in name:
-            value[:] = 0
-    for suffix in ("", "_reverse"):  # forget gates of 1/2 and 0.9 whatever is read
-        bias = 0.0 if suffix else np.log(0.9 / 0.1)
-        parts["state"][f"encoder.rnn.bias_ih_l0{suffix}"][5:10] = bias
-    save_classifier(here / "steady", **parts)
-    found = mean_half_lives(load_model("steady"), ["w3 w4", "w5"])
-    assert found == pytest.approx(
-        {"layer 1, left to right": np.log(0.5) / np.log(0.9), "layer 1, right to left": 1.0},
-        rel=1e-4,
-    )
-    save_tiny(here / "plain", cell="rnn")
-    assert mean_half_lives(load_model("plain"), ["w3"]) == {}
 
 
 def test_rows_of_files_and_data(here: Path, undrawn: None) -> None:

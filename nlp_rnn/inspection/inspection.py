@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,6 @@ from nlp_rnn.classifier.step import StepNetwork
 from nlp_rnn.classifier.weights import unpack_weights
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.inspection.gates import LayerTrace, trace
-from nlp_rnn.inspection.memory import half_lives
 from nlp_rnn.inspection.tokens import TextTokens, read_tokens
 from nlp_rnn.model.architecture import Architecture
 
@@ -31,7 +30,6 @@ __all__ = [
     "Inspection",
     "inspect_text",
     "load_model",
-    "mean_half_lives",
     "probabilities_over_time",
 ]
 
@@ -160,19 +158,3 @@ def probabilities_over_time(model: InspectedModel, ids: NDArray[np.int64]) -> ND
         )
     network = StepNetwork(model.architecture, model.weights)
     return network.read_all(network.start(1), ids.tolist())
-
-
-def mean_half_lives(model: InspectedModel, texts: list[str]) -> dict[str, float]:
-    """By layer and direction, the median half-life of its units in tokens, averaged over `texts`.
-
-    The mean is geometric: half-lives differ by orders of magnitude. Empty for a network without
-    gates that keep.
-    """
-    found: dict[str, list[float]] = {}
-    for text in texts:
-        tokens = read_tokens(model.tokenizer, text)
-        for layer in trace(model.architecture, model.weights, tokens.ids):
-            lives: Any = half_lives(layer)
-            if lives is not None:
-                found.setdefault(layer.name, []).append(float(np.log(np.median(lives))))
-    return {name: float(np.exp(np.mean(values))) for name, values in found.items()}
