@@ -17,6 +17,7 @@ Train LSTM and GRU text classifiers, compare them in MLflow, keep the better one
   nlp-rnn ui [--port N]                           browse the runs in MLflow
   nlp-rnn predict MODEL [TEXT ... | --input FILE] answer with a saved classifier
   nlp-rnn evaluate MODEL data=...                 test a saved classifier on labelled texts
+  nlp-rnn inspect MODEL TEXT                      see what it read: tokens, gates, memory
   nlp-rnn controls data=...                       majority class and linear SVM on the same data
   nlp-rnn bench MODEL                             how fast a saved classifier answers here
   nlp-rnn register RUN --name NAME                make a run's classifier the champion in MLflow
@@ -61,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "ui": _ui,
         "predict": _predict,
         "evaluate": _evaluate,
+        "inspect": _inspect,
         "controls": _controls,
         "bench": _bench,
         "register": _register,
@@ -185,6 +187,12 @@ def _evaluate(words: list[str]) -> int:
     from nlp_rnn.commands import evaluate
 
     return _helped(words, evaluate.HELP, evaluate.evaluate)
+
+
+def _inspect(words: list[str]) -> int:
+    from nlp_rnn.commands import inspect
+
+    return _helped(words, inspect.HELP, inspect.inspect)
 
 
 def _controls(words: list[str]) -> int:

@@ -38,7 +38,7 @@ PROBE_LENGTHS = {
     "recall": 400,
     "pairs": 32,
     "agreement": 33,
-    "permutation": 24,
+    "permutation": 8,
 }
 """Tokens of the longest training text of a probe, unless `data.length` says otherwise."""
 

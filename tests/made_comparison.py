@@ -18,6 +18,7 @@ from nlp_rnn.comparison.evidence import (
     Run,
 )
 from nlp_rnn.comparison.material import TrainingCurve
+from nlp_rnn.inspection.remembering import Remembered
 from nlp_rnn.tracking.artifacts import Predictions
 
 LABELS = ("animal", "city", "person", "number")
@@ -192,6 +193,16 @@ def made_curves(comparison: Comparison) -> dict[str, TrainingCurve]:
             slow = run.metrics["train/seconds"] / 4
             updates, seconds = (100.0, 200.0, 300.0, 400.0), (slow, 2 * slow, 3 * slow, 4 * slow)
             found[run.run_id] = TrainingCurve(updates, seconds, scores)
+    return found
+
+
+def made_remembered(comparison: Comparison) -> dict[str, Remembered]:
+    found = {}
+    for group in comparison.groups:
+        for run in group.runs[:2]:
+            lives = {"layer 1, left to right": 4.0 * (run.seed or 1)}
+            shares = {1: 0.3, 3: 0.45, 10: 0.6}
+            found[run.run_id] = Remembered(lives, shares, shares, 0.8, 120, 20)
     return found
 
 

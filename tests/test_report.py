@@ -25,6 +25,7 @@ from tests.made_comparison import (
     made_comparison,
     made_curves,
     made_predictions,
+    made_remembered,
     made_texts,
     without_metrics,
     without_predictions,
@@ -32,7 +33,7 @@ from tests.made_comparison import (
 
 ORDER = [
     "verdict", "recommendation", "table", "seeds", "difference", "length", "cost", "curves",
-    "calibration", "disagreement", "confusion", "undecided", "measured",
+    "calibration", "disagreement", "confusion", "memory", "undecided", "measured",
 ]  # fmt: skip
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
@@ -82,7 +83,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of two cells with all that a report can hold."""
     folder = tmp_path_factory.mktemp("whole") / "report"
     comparison = made_comparison()
-    write_report(comparison, folder, curves=made_curves(comparison), texts=made_texts())
+    write_report(
+        comparison,
+        folder,
+        curves=made_curves(comparison),
+        texts=made_texts(),
+        remembered=made_remembered(comparison),
+    )
     return folder
 
 
@@ -102,12 +109,14 @@ def test_the_sections_stand_in_their_order_and_none_is_blank(whole: Path) -> Non
     assert "d1ge57" in page.sections["measured"]
     assert "1 run left out" in page.sections["measured"]
     assert page.tags.count("blockquote") == 20
+    assert "lstm h128, layer 1, left to right5.74.0, 8.0" in page.sections["memory"]
+    assert "n = 120 test texts" in page.sections["memory"]
 
 
 def test_no_picture_lacks_its_units_or_its_n(whole: Path) -> None:
     html = (whole / "report.html").read_text(encoding="utf-8")
     pictures = re.findall(r"(<svg.*?</svg>)\s*<figcaption>(.*?)</figcaption>", html, re.DOTALL)
-    assert len(pictures) == 10
+    assert len(pictures) == 12
     for svg, caption in pictures:
         words = " ".join(re.findall(r"<text[^>]*>(.*?)</text>", svg))
         assert re.search(
@@ -138,7 +147,8 @@ def test_pictures_and_tables_lie_beside_the_page(whole: Path) -> None:
     pictures = sorted(path.stem for path in (whole / "pictures").iterdir())
     assert pictures == [
         "calibration", "confusion", "cost_latency", "cost_parameters", "cost_training_time",
-        "curves_seconds", "curves_updates", "difference", "length", "seeds",
+        "curves_seconds", "curves_updates", "difference", "length", "seeds", "shown_first",
+        "shown_last",
     ]  # fmt: skip
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in (whole / "pictures").iterdir())
     runs = pq.read_table(whole / "data" / "runs.parquet").to_pylist()
@@ -237,10 +247,10 @@ def test_a_table_without_controls_is_not_printed(tmp_path: Path) -> None:
 
 
 def test_sections_of_others_come_before_the_open_questions(tmp_path: Path) -> None:
-    more = [Section("memory", "What they remember", [Words("<b>Much</b>")])]
+    more = [Section("more", "What they forget", [Words("<b>Much</b>")])]
     page = seen(tmp_path, made_comparison(groups=1, seeds=1, texts=20), more=more)
-    assert list(page.sections)[-3:] == ["memory", "undecided", "measured"]
-    assert "<b>Much</b>" in page.sections["memory"]
+    assert list(page.sections)[-3:] == ["more", "undecided", "measured"]
+    assert "<b>Much</b>" in page.sections["more"]
     with pytest.raises(ValueError, match="blank"):
         render_html(Page("a", "b", [Section("c", "d", [])]))
 

@@ -28,6 +28,7 @@ ROOMS = [
     ("training",),
     ("classifier",),
     ("tracking",),
+    ("inspection",),
     ("comparison",),
     ("card", "label_card"),
     ("screen", "evaluation", "label_evaluation", "matching", "record", "worker"),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
     from nlp_rnn.data_config import DataConfig
 
-__all__ = ["HELP", "evaluate"]
+__all__ = ["HELP", "data_config", "evaluate"]
 
 HELP = """\
 Test a saved classifier on labelled texts, which are named as for nlp-rnn train.
@@ -48,7 +48,7 @@ def evaluate(words: list[str]) -> int:
         )
     split = choice(given, "--split", SPLITS, "") if "--split" in given.options else None
     threads = number(given, "--threads", 1, 1024, whole=True)
-    data = _data_config(given.arguments[1:])
+    data = data_config(given.arguments[1:])
     import nlp_rnn
 
     classifier = nlp_rnn.load(
@@ -126,7 +126,7 @@ def evaluate(words: list[str]) -> int:
     return 0
 
 
-def _data_config(overrides: list[str]) -> "DataConfig":
+def data_config(overrides: list[str]) -> "DataConfig":
     """The data that `overrides` name, composed as for training.
 
     Raises:
@@ -136,7 +136,7 @@ def _data_config(overrides: list[str]) -> "DataConfig":
         key = word.partition("=")[0].lstrip("+~")
         if key != "data" and not key.startswith("data."):
             raise ConfigError(
-                f"{word} was not understood here: evaluate takes the data and nothing else.\n"
+                f"{word} was not understood here: only the data can be named.\n"
                 "Type data=… and data.…=…; nlp-rnn evaluate --help shows an example."
             )
         if key in TRAINING_ONLY:

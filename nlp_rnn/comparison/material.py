@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from nlp_rnn.comparison.plots import Curve
+    from nlp_rnn.inspection.remembering import Remembered
 
 __all__ = ["Material", "TrainingCurve", "percent", "points", "shown_text"]
 
@@ -45,6 +46,7 @@ class Material:
         curves: by run id; a run without one is missing.
         texts: the test texts by their row; None where the data could not be read again.
         no_texts: why not.
+        remembered: what a run's classifier keeps of the texts, by run id; some may be missing.
         tables: by name, rows of columns, to become parquet.
         pictures: those made so far.
     """
@@ -54,6 +56,7 @@ class Material:
     curves: Mapping[str, TrainingCurve]
     texts: Mapping[int, str] | None
     no_texts: str
+    remembered: Mapping[str, "Remembered"] = field(default_factory=dict)
     tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     pictures: list[Picture] = field(default_factory=list)
 

@@ -2,17 +2,26 @@
 
 import math
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
+from nlp_rnn.classifier.manifest import is_classifier
 from nlp_rnn.comparison.evidence import Comparison, Run
 from nlp_rnn.comparison.material import TrainingCurve
-from nlp_rnn.errors import NlpRnnError
+from nlp_rnn.errors import NlpRnnError, TrackingError
+from nlp_rnn.inspection.remembering import Remembered, remember
 from nlp_rnn.tracking.store import quiet_mlflow, tracking_errors
 
-__all__ = ["read_curves", "read_texts"]
+__all__ = ["read_curves", "read_remembered", "read_texts"]
 
 CONFIG = "config.yaml"
+
+SEEDS = 3
+"""Runs of a group whose classifiers are asked what they remember."""
+
+MOST_TEXTS, MOST_TOKENS = 1000, 100_000
+"""Of the test that they are asked about."""
 
 
 def read_curves(comparison: Comparison, uri: str) -> dict[str, TrainingCurve]:
@@ -91,3 +100,56 @@ def read_texts(comparison: Comparison, uri: str) -> tuple[dict[int, str] | None,
         return None, "the data is no longer what the runs read."
     texts = corpus.test
     return dict(zip(texts["row"], texts["text"], strict=True)), ""
+
+
+def read_remembered(
+    comparison: Comparison, uri: str, texts: Mapping[int, str]
+) -> dict[str, Remembered]:
+    """Ask the classifiers of up to `SEEDS` runs of each candidate what they keep of test texts.
+
+    The same texts for all, evenly from the test. Runs without answers or whose classifier is
+    gone are missing; controls are not asked.
+    """
+    found = {}
+    for group in comparison.groups:
+        for run in group.runs[:SEEDS]:
+            if run.predictions is None or run.cell == "average":
+                continue
+            answers = run.predictions
+            places = [place for place, row in enumerate(answers.rows.tolist()) if row in texts]
+            if not places:
+                continue
+            mean = max(float(answers.lengths.mean()), 1.0)
+            count = min(len(places), MOST_TEXTS, 1 + int(MOST_TOKENS / mean))
+            some = [
+                places[round(at * (len(places) - 1) / max(count - 1, 1))] for at in range(count)
+            ]
+            try:
+                with _classifier(run, uri) as folder:
+                    found[run.run_id] = remember(
+                        folder,
+                        [texts[int(answers.rows[place])] for place in some],
+                        [answers.label_names[answers.labels[place]] for place in some],
+                    )
+            except (NlpRnnError, OSError):
+                continue  # the section names the groups that have nothing
+    return found
+
+
+@contextmanager
+def _classifier(run: Run, uri: str) -> Iterator[Path]:
+    """The classifier of a run: in its folder, or as MLflow has it."""
+    kept = Path(run.tags.get("run_folder", "")) / "classifier"
+    if "run_folder" in run.tags and is_classifier(kept):
+        yield kept
+        return
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    with tempfile.TemporaryDirectory() as folder:
+        place = f"runs:/{run.run_id}/classifier"
+        try:
+            path = download_artifacts(artifact_uri=place, dst_path=folder, tracking_uri=uri)
+        except MlflowException as error:
+            raise TrackingError(f"MLflow has no classifier of {run.name}.") from error
+        yield Path(path)

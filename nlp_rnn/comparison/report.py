@@ -26,9 +26,11 @@ from nlp_rnn.comparison.sections_behaviour import (
 )
 from nlp_rnn.comparison.sections_cost import cost_section, curve_section
 from nlp_rnn.comparison.sections_difference import difference_section
+from nlp_rnn.comparison.sections_memory import memory_section
 from nlp_rnn.errors import DataError
 
 if TYPE_CHECKING:
+    from nlp_rnn.inspection.remembering import Remembered
     from nlp_rnn.tracking.run import TrackedRun
 
 __all__ = ["ARTIFACTS", "Report", "log_report", "report_runs", "write_report"]
@@ -63,6 +65,7 @@ def write_report(
     curves: Mapping[str, TrainingCurve] | None = None,
     texts: Mapping[int, str] | None = None,
     no_texts: str = "the data was not read again.",
+    remembered: Mapping[str, "Remembered"] | None = None,
     more: Sequence[Section] = (),
 ) -> Report:
     """Write the report of `comparison` into `folder`; files of an earlier one are replaced.
@@ -75,7 +78,8 @@ def write_report(
         curves: by run id, as from `read_curves`.
         texts: test texts by row, as from `read_texts`; they are shown, so they leave the data.
         no_texts: why there are none.
-        more: sections that come before the open questions, such as what the cells remember.
+        remembered: by run id, as from `read_remembered`.
+        more: sections that come before the open questions.
 
     Raises:
         DataError: the folder cannot be written.
@@ -83,7 +87,13 @@ def write_report(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".report-", dir=folder) as unfinished:
-            _write(comparison, Path(unfinished), curves or {}, texts, no_texts, more)
+            place = Path(unfinished)
+            for name in ("pictures", "data"):
+                (place / name).mkdir()
+            material = Material(
+                comparison, place / "pictures", curves or {}, texts, no_texts, remembered or {}
+            )
+            _write(material, place, more)
             return _put(Path(unfinished), folder)
     except OSError as error:
         raise DataError(f"{folder} cannot be written: {error.strerror}.") from error
@@ -98,11 +108,14 @@ def report_runs(comparison: Comparison, uri: str, folder: Path) -> Report:
         DataError: the folder cannot be written.
         TrackingError: MLflow does not answer.
     """
-    from nlp_rnn.comparison.readings import read_curves, read_texts
+    from nlp_rnn.comparison.readings import read_curves, read_remembered, read_texts
 
     texts, no_texts = read_texts(comparison, uri)
     curves = read_curves(comparison, uri)
-    return write_report(comparison, folder, curves=curves, texts=texts, no_texts=no_texts)
+    remembered = read_remembered(comparison, uri, texts or {})
+    return write_report(
+        comparison, folder, curves=curves, texts=texts, no_texts=no_texts, remembered=remembered
+    )
 
 
 def log_report(run: "TrackedRun", report: Report, place: str = ARTIFACTS) -> None:
@@ -119,22 +132,11 @@ def log_report(run: "TrackedRun", report: Report, place: str = ARTIFACTS) -> Non
         run.log_file(path, f"{place}/data")
 
 
-def _write(
-    comparison: Comparison,
-    folder: Path,
-    curves: Mapping[str, TrainingCurve],
-    texts: Mapping[int, str] | None,
-    no_texts: str,
-    more: Sequence[Section],
-) -> None:
-    pictures, data = folder / "pictures", folder / "data"
-    pictures.mkdir()
-    data.mkdir()
-    material = Material(comparison, pictures, curves, texts, no_texts)
+def _write(material: Material, folder: Path, more: Sequence[Section]) -> None:
     page = _page(material, more)
-    material.tables["runs"] = _runs(comparison)
+    material.tables["runs"] = _runs(material.comparison)
     for name, rows in material.tables.items():
-        _write_table(data / f"{name}.parquet", rows)
+        _write_table(folder / "data" / f"{name}.parquet", rows)
     (folder / "summary.md").write_bytes(
         render_markdown(page, IN_THE_NOTE).encode("utf-8", "replace")
     )
@@ -162,6 +164,7 @@ def _page(material: Material, more: Sequence[Section]) -> Page:
             calibration_section(material),
             disagreement_section(material),
             confusion_section(material),
+            memory_section(material),
             *more,
             undecided_section(material),
             measured_section(material),

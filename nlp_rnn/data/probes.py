@@ -238,7 +238,7 @@ PROBES: dict[str, Probe] = {
     "recall": Probe(
         _COLOURS,
         _recall,
-        300,
+        5,
         "the colour in the middle, noise before and after it",
         "nothing: the colour is as far from the other end",
     ),

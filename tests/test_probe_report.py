@@ -1,0 +1,102 @@
+"""Runs on probes become a picture, and tables that say where each cell breaks."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from nlp_rnn.comparison.evidence import Run
+from nlp_rnn.comparison.probe_report import write_probe_report
+from nlp_rnn.comparison.probes import probe_curves, seeds_ahead
+from nlp_rnn.errors import ComparisonError, DataError
+from tests.compared_runs import run
+
+
+def probed(cell: str, probe: str, seed: int, *accuracies: float) -> Run:
+    names = [f"test/accuracy_{factor}x" for factor in (1, 2, 4, 8)]
+    return run(
+        cell,
+        seed,
+        None,
+        config={"data.probe": probe},
+        metrics=dict(zip(names, accuracies, strict=True)),
+        digest=f"digest of {probe}",
+    )
+
+
+RUNS = [
+    probed("rnn", "dyck1", 1, 0.85, 0.6, 0.5, 0.5),
+    probed("gru", "dyck1", 1, 1.0, 0.89, 0.8, 0.7),
+    probed("gru", "dyck1", 2, 1.0, 0.9, 0.7, 0.6),
+    probed("lstm", "dyck1", 2, 1.0, 0.95, 0.8, 0.55),
+    probed("lstm", "dyck1", 1, 1.0, 0.97, 0.6, 0.65),
+    probed("lstm", "permutation", 1, 1.0, 0.95, 0.92, 0.91),
+]
+
+
+def test_curves_are_ordered_and_break_where_the_mean_falls_below_ninety() -> None:
+    curves = probe_curves(RUNS)
+    assert [(each.probe, each.cell, each.seeds) for each in curves] == [
+        ("dyck1", "lstm", (1, 2)),
+        ("dyck1", "gru", (1, 2)),
+        ("dyck1", "rnn", (1,)),
+        ("permutation", "lstm", (1,)),
+    ]
+    assert [each.breaks for each in curves] == ["4×", "2×", "not learnt", "beyond 8×"]
+    assert curves[0].means == pytest.approx([100, 96, 70, 60])
+    assert [each.chance for each in curves] == pytest.approx([50, 50, 50, 100 / 6])
+    ahead, shared = seeds_ahead(curves[0], curves[1])
+    assert (ahead.tolist(), shared) == ([0, 2, 1, 0], 2)
+    ahead, shared = seeds_ahead(curves[1], curves[2])
+    assert (ahead.tolist(), shared) == ([1, 1, 1, 1], 1)
+
+
+def test_what_does_not_count_is_left_out() -> None:
+    other = run("lstm", 1, np.ones(4, dtype=bool))
+    failed = replace(RUNS[0], status="FAILED", seed=9)
+    again = replace(RUNS[5], run_id="again", metrics=RUNS[0].metrics)
+    assert len(probe_curves([other, failed])) == 0
+    (curve,) = probe_curves([RUNS[5], again])
+    assert curve.accuracies.tolist() == [[100, 95, 92, 91]]
+
+
+def test_runs_that_differ_in_more_are_refused() -> None:
+    with pytest.raises(ComparisonError, match="gru on the probe dyck1 differ in more than the"):
+        probe_curves([*RUNS, replace(RUNS[1], seed=7, group="another size")])
+    with pytest.raises(ComparisonError, match="dyck1 did not read the same texts"):
+        probe_curves([*RUNS, replace(RUNS[1], seed=7, digest="other texts")])
+
+
+def test_the_report(tmp_path: Path) -> None:
+    report = write_probe_report(RUNS, tmp_path / "probes")
+    files = {path.relative_to(tmp_path / "probes").as_posix() for path in
+             (tmp_path / "probes").rglob("*") if path.is_file()}  # fmt: skip
+    assert files == {"probes.html", "probes.md", "pictures/probes.png", "data/probes.parquet"}
+    assert {report.page, report.summary, *report.pictures, *report.tables} == {
+        tmp_path / "probes" / name for name in files
+    }
+    summary = report.summary.read_text()
+    assert re.search(r"\| dyck1\s+\| 4×\s+\| 2×\s+\| not learnt\s+\| balanced brackets", summary)
+    assert re.search(r"\| permutation\s+\| beyond 8×\s+\| –\s+\| –", summary)
+    assert re.search(r"\| dyck1, lstm over gru\s+\| 0 of 2\s+\| 2 of 2\s+\| 1 of 2", summary)
+    assert "96.0 ± 1.0" in summary
+    page = report.page.read_text()
+    assert "<svg" in page
+    assert "dyck1" in page
+    rows = pq.read_table(report.tables[0]).to_pylist()
+    assert len(rows) == 6 * 4
+    assert rows[1] == {
+        "probe": "dyck1", "cell": "lstm", "seed": 1, "factor": 2, "accuracy": 97.0
+    }  # fmt: skip
+
+
+def test_without_probes_or_a_folder_there_is_no_report(tmp_path: Path) -> None:
+    with pytest.raises(ComparisonError, match="No run on a probe has finished"):
+        write_probe_report([], tmp_path / "probes")
+    assert not (tmp_path / "probes").exists()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match="cannot be written"):
+        write_probe_report(RUNS, tmp_path / "file")

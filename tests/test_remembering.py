@@ -1,0 +1,95 @@
+"""What a classifier keeps of texts: half-lives, and what the first or last tokens are worth."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nlp_rnn
+from nlp_rnn.classifier.bundle import read_bundle, save_classifier
+from nlp_rnn.comparison.readings import read_remembered
+from nlp_rnn.errors import ClassifierError
+from nlp_rnn.inspection.remembering import mean_half_lives, remember
+from tests.made_comparison import group_of, made_comparison, made_predictions, made_run
+from tests.tiny_classifier import save_tiny, tiny_parts, tiny_texts
+
+
+def test_mean_half_lives_are_those_of_the_gates(tmp_path: Path) -> None:
+    parts = tiny_parts(cell="lstm")
+    for name, value in parts["state"].items():
+        if "rnn" in name:
+            value[:] = 0
+    for suffix in ("", "_reverse"):  # forget gates of 1/2 and 0.9 whatever is read
+        bias = 0.0 if suffix else np.log(0.9 / 0.1)
+        parts["state"][f"encoder.rnn.bias_ih_l0{suffix}"][5:10] = bias
+    save_classifier(tmp_path / "steady", **parts)
+    found = mean_half_lives(read_bundle(tmp_path / "steady"), ["w3 w4", "w5"])
+    assert found == pytest.approx(
+        {"layer 1, left to right": np.log(0.5) / np.log(0.9), "layer 1, right to left": 1.0},
+        rel=1e-4,
+    )
+    save_tiny(tmp_path / "plain", cell="rnn")
+    assert mean_half_lives(read_bundle(tmp_path / "plain"), ["w3"]) == {}
+
+
+@pytest.mark.parametrize("bidirectional", [True, False])
+def test_parts_are_answered_as_texts_of_their_own(tmp_path: Path, bidirectional: bool) -> None:
+    folder = save_tiny(tmp_path / "c", bidirectional=bidirectional)
+    texts = [text for text in tiny_texts(60) if len(text.split()) > 12]
+    cut = [" ".join(text.split()[:40]) for text in texts]  # as the tokenizer cuts
+    classifier = nlp_rnn.load(folder)
+    labels = [classifier.labels[i % 3] for i in range(len(texts))]
+
+    def right(parts: list[str]) -> float:
+        return float(np.mean(np.array(classifier.predict(parts)) == np.array(labels)))
+
+    found = remember(folder, texts, labels)
+    assert list(found.first) == list(found.last) == [1, 3, 10, 30]
+    for count in (1, 3, 10, 30):
+        assert found.first[count] == right([" ".join(t.split()[:count]) for t in cut])
+        assert found.last[count] == right([" ".join(t.split()[-count:]) for t in cut])
+    assert found.whole == right(texts)
+    assert len({*found.first.values(), *found.last.values(), found.whole}) > 2
+    assert (found.texts, found.traced) == (len(texts), 20)
+    assert len(found.half_lives) == (2 if bidirectional else 1)
+
+
+def test_one_short_text_and_a_strange_label(tmp_path: Path) -> None:
+    folder = save_tiny(tmp_path / "c", cell="average")
+    found = remember(folder, ["w3"], [nlp_rnn.load(folder).labels[0]])
+    assert (found.first, found.half_lives, found.texts, found.traced) == ({}, {}, 1, 1)
+    with pytest.raises(ClassifierError, match="does not know the label 'strange'"):
+        remember(folder, ["w3"], ["strange"])
+    with pytest.raises(ClassifierError):
+        remember(tmp_path / "nowhere", ["w3"], ["strange"])
+
+
+def test_classifiers_of_runs_are_asked_where_they_are(tmp_path: Path, store_uri: str) -> None:
+    from mlflow import MlflowClient
+
+    names = tuple(tiny_parts()["labels"])
+    save_tiny(tmp_path / "kept" / "classifier")
+    client = MlflowClient(tracking_uri=store_uri)
+    experiment = client.create_experiment("e", artifact_location=(tmp_path / "a").as_uri())
+    logged, gone = (client.create_run(experiment).info.run_id for _ in range(2))
+    client.log_artifacts(logged, str(save_tiny(tmp_path / "other", seed=3)), "classifier")
+    answers = made_predictions(1, 0.8, 50, names)
+    runs = (
+        made_run(
+            "gru h5", 1, answers, run_id="0" * 32, tags={"run_folder": str(tmp_path / "kept")}
+        ),
+        made_run("gru h5", 2, answers, run_id=logged, tags={"run_folder": str(tmp_path / "gone")}),
+        made_run("gru h5", 3, answers, run_id=gone),
+    )
+    comparison = made_comparison(groups=1, seeds=1, texts=20)
+    found = replace(comparison, groups=(group_of("gru h5", runs),))
+    texts = dict(zip(answers.rows.tolist(), tiny_texts(50), strict=True))
+    remembered = read_remembered(found, store_uri, texts)
+    assert list(remembered) == ["0" * 32, logged]
+    expected = remember(
+        tmp_path / "other", list(texts.values()), [names[i] for i in answers.labels]
+    )
+    assert remembered[logged] == expected
+    assert remembered["0" * 32] != expected
+    assert read_remembered(found, store_uri, {}) == {}
