@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlp_rnn.config import Monitor
+from nlp_rnn.data_config import ProbeConfig
 from nlp_rnn.errors import NlpRnnError
 from nlp_rnn.screen import announced, output_to
 from nlp_rnn.signature import plain
@@ -90,6 +91,8 @@ def _compare(
     by = _compared_key(command, jobs)
     if by is None:
         return []
+    if all(isinstance(job.config.data, ProbeConfig) for job in jobs):
+        return _report_probes(command, uri, folder, run, {child.run_id for child in finished}, by)
     from nlp_rnn.comparison.compare import compare_runs
     from nlp_rnn.comparison.evidence import Rules
     from nlp_rnn.comparison.report import log_report, report_runs
@@ -114,6 +117,22 @@ def _compare(
         summaries.append(report.summary.read_text(encoding="utf-8"))
         print(f"\n{table(each)}\n\nreport        {report.page}")
     return summaries
+
+
+def _report_probes(
+    command: Command, uri: str, folder: Path, run: "TrackedRun", ids: set[str], by: str
+) -> list[str]:
+    """Accuracy against length for each cell; a page of its own, for probes need no controls."""
+    from nlp_rnn.comparison.probe_report import write_probe_report
+    from nlp_rnn.comparison.report import log_report
+    from nlp_rnn.comparison.runs import read_runs
+
+    experiment = experiment_name(command.told.tracking.experiment)
+    runs = [each for each in read_runs(uri, experiment) if each.run_id in ids]
+    report = write_probe_report(runs, folder / "comparison", by)
+    log_report(run, report)
+    print(f"report        {report.page}")
+    return [report.summary.read_text(encoding="utf-8")]
 
 
 def _compared_key(command: Command, jobs: Sequence[Job]) -> str | None:

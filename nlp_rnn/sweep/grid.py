@@ -5,7 +5,7 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -223,7 +223,8 @@ def make_job(
     match = getattr(config.model, "match", None)
     key = hashlib.sha256(json.dumps([signature(config), match, config.seed]).encode())
     if words is None:
-        words = tuple(_extra_words(plain, command.space))
+        given = dict(word.split("=", 1) for word in overrides)
+        words = tuple(_extra_words(plain, {key: given.get(key, "") for key in command.space}))
     name = " ".join([short_name(config), *words, f"seed{config.seed}"])
     return Job(overrides, config, key.hexdigest()[:8], name, words, problem)
 
@@ -235,13 +236,16 @@ def _values(override: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(override.sweep_string_iterator()))
 
 
-def _extra_words(composed: DictConfig, swept: Iterable[str]) -> Iterator[str]:
+def _extra_words(composed: DictConfig, swept: Mapping[str, str]) -> Iterator[str]:
     """What else was swept: `dropout=0.2`, and a group's choice as it is."""
-    for key in swept:
-        if key not in IN_THE_NAME:
-            value = OmegaConf.select(composed, key)
-            group = isinstance(value, DictConfig)
-            yield str(value.get("name", key)) if group else f"{key.rpartition('.')[2]}={value}"
+    for key, given in swept.items():
+        if key in IN_THE_NAME:
+            continue
+        value = OmegaConf.select(composed, key)
+        if "." in key:
+            yield f"{key.rpartition('.')[2]}={value}"
+        else:
+            yield str(value.get("name", given)) if isinstance(value, DictConfig) else given
 
 
 def _without_hydra(composed: DictConfig) -> DictConfig:
