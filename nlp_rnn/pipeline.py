@@ -4,14 +4,13 @@ import json
 import os
 import shlex
 import shutil
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.composition import make_paths_absolute, read_config
 from nlp_rnn.config import RunConfig
-from nlp_rnn.errors import ConfigError, DataError, TrackingError
+from nlp_rnn.errors import ConfigError, DataError
 from nlp_rnn.limits import check
 from nlp_rnn.matching import resolve_match
 from nlp_rnn.record import (
@@ -161,6 +160,7 @@ def _run(config: RunConfig, corpus: "Corpus", folder: Path, origin: Origin) -> R
         name=config.tracking.run_name or f"{short_name(config)} seed{config.seed}",
         parameters=flatten(config),
         tags=run_tags(config, corpus, folder),
+        folder=folder,
         system_metrics=config.tracking.system_metrics,
     ) as run:
         print(f"run folder    {folder}", flush=True)
@@ -225,10 +225,8 @@ def _train_network(
 
         def on_epoch(event: "EpochEnd") -> None:
             progress.on_epoch(event)
+            # on disk before the checkpoint that counts this epoch as done
             run.log_metrics(event.metrics, step=event.epoch)
-            # before the checkpoint that counts this epoch as done; kept if MLflow is away
-            with suppress(TrackingError):
-                run.flush()
 
         trainer = Trainer(
             network,

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from nlp_rnn.errors import TrackingError
+from nlp_rnn.tracking.environment import http_limits
 from nlp_rnn.tracking.sqlite_store import prepare_sqlite
 
 __all__ = [
@@ -242,14 +243,8 @@ def _other_version(uri: str) -> str:
 def _reach_server(uri: str) -> None:
     from mlflow import MlflowClient
 
-    limits = {
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(SECONDS_TO_ANSWER),
-    }
-    before = {name: os.environ.get(name) for name in limits}
-    os.environ.update(limits)
     try:
-        with tracking_errors(uri):
+        with http_limits(0, SECONDS_TO_ANSWER), tracking_errors(uri):
             MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
     except TrackingError as error:
         first: BaseException = error
@@ -259,12 +254,6 @@ def _reach_server(uri: str) -> None:
             f"No MLflow server answers at {visible_uri(uri)} ({_short(str(first))}).\n"
             "Start it, or leave out tracking.uri and MLFLOW_TRACKING_URI to use a local file."
         ) from error
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _reach_database(uri: str) -> None:
