@@ -31,8 +31,11 @@ Train one classifier: tokenize, train, test, save, log to MLflow.
   nlp-rnn train                                    the built-in corpus, a GRU
   nlp-rnn train model=lstm model.hidden_size=256
   nlp-rnn train data=files data.path=FOLDER_OR_FILE data.text=COLUMN data.label=COLUMN
-  nlp-rnn train -m model=lstm,gru seed=1,2,3       a sweep: every combination
+  nlp-rnn train -m model=lstm,gru seed=1,2,3       a sweep: every combination, compared at the end
+  nlp-rnn train sweep=cells sweep.jobs=2           a sweep that others use too, two jobs at a time
+  nlp-rnn train -m model=lstm,gru --dry-run        what it would run, and how long
   nlp-rnn train resume=RUN_FOLDER                  go on with a run that was interrupted
+  nlp-rnn train -m resume=SWEEP                    go on with a sweep: its id, or last
 
 Groups and their choices:
 {groups}
@@ -105,6 +108,8 @@ def _train(words: list[str]) -> int:
 
         work(torchrun_processes())
         return 0
+    if any(word in ("-m", "--multirun") or word.startswith("sweep=") for word in words):
+        return _sweep(words)
     resumed = [word.removeprefix("resume=") for word in words if word.startswith("resume=")]
     if resumed:
         if len(words) > 1:
@@ -121,6 +126,18 @@ def _train(words: list[str]) -> int:
     from nlp_rnn.launch import launch
 
     launch(words)
+    return 0
+
+
+def _sweep(words: list[str]) -> int:
+    if any(word.split("=")[0] in ("--cfg", "-c", "--info", "-i", "--hydra-help") for word in words):
+        from nlp_rnn.launch import launch
+
+        launch(words)
+        return 0
+    from nlp_rnn.sweep.sweep import sweep
+
+    sweep(["sweep." + word if word.startswith("resume=") else word for word in words])
     return 0
 
 

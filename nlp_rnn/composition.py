@@ -24,6 +24,7 @@ from nlp_rnn.data_config import (
     TrainedTokenizerConfig,
 )
 from nlp_rnn.errors import ConfigError
+from nlp_rnn.sweep_config import CommandConfig, SweepConfig
 
 __all__ = [
     "as_config",
@@ -58,7 +59,7 @@ def register_schemas() -> None:
     from hydra.core.config_store import ConfigStore
 
     store = ConfigStore.instance()
-    store.store(name="run_schema", node=RunConfig)
+    store.store(name="train_schema", node=CommandConfig)
     for group, schemas in SCHEMAS.items():
         for name, node in schemas.items():
             store.store(group=f"schema/{group}", name=name, node=node)
@@ -67,6 +68,7 @@ def register_schemas() -> None:
 def known_keys() -> dict[str, list[str]]:
     """Every dotted key of any schema, with the choices in `conf/` whose schema has it."""
     keys: dict[str, list[str]] = {"seed": []}
+    keys |= {f"sweep.{f.name}": ["a sweep"] for f in dataclasses.fields(SweepConfig)}
     for group, schemas in SCHEMAS.items():
         for path in sorted((conf_dir() / group).glob("*.yaml")):
             named = re.search(rf"/schema/{group}@_here_: (\w+)", path.read_text(encoding="utf-8"))

@@ -9,6 +9,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "NlpRnnError",
+    "SweepError",
     "TrackingError",
     "TrainingError",
 ]
@@ -44,3 +45,7 @@ class TrainingError(NlpRnnError):
 
 class ComparisonError(NlpRnnError):
     """There are no runs that can be compared."""
+
+
+class SweepError(NlpRnnError):
+    """A sweep came to its end, but not all its jobs did; a line for each says why."""

@@ -14,13 +14,14 @@ from nlp_rnn.errors import ConfigError, DataError
 from nlp_rnn.limits import check
 from nlp_rnn.matching import resolve_match
 from nlp_rnn.record import (
+    Member,
     log_data,
     log_range_test,
     log_results,
     log_speed,
     provenance,
+    run_name,
     run_tags,
-    short_name,
     training_metrics,
 )
 from nlp_rnn.screen import announced, print_corpus, print_lines, print_result
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from nlp_rnn.tracking.run import TrackedRun
     from nlp_rnn.training.events import EpochEnd, TrainingResult
 
-__all__ = ["Result", "resume", "train"]
+__all__ = ["Result", "interrupted", "resume", "train"]
 
 CONFIG = "config.yaml"
 RESULT = "result.json"
@@ -65,7 +66,9 @@ class Origin:
     command: str
 
 
-def train(config: RunConfig, folder: Path, overrides: list[str]) -> Result:
+def train(
+    config: RunConfig, folder: Path, overrides: list[str], member: Member | None = None
+) -> Result:
     """Train one classifier and leave it in `folder`, with its run in MLflow.
 
     `folder` gets `classifier/`, `config.yaml`, `result.json`, the answers to validation and
@@ -106,7 +109,8 @@ def train(config: RunConfig, folder: Path, overrides: list[str]) -> Result:
     (folder / RESULT).unlink(missing_ok=True)
     shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
     command = shlex.join(["nlp-rnn", "train", *overrides])
-    return _run(config, corpus, folder, Origin("", experiment_id, uri, corpus.digest, command))
+    origin = Origin("", experiment_id, uri, corpus.digest, command)
+    return _run(config, corpus, folder, origin, member)
 
 
 def resume(folder: Path) -> Result:
@@ -144,7 +148,18 @@ def resume(folder: Path) -> Result:
     return _run(config, corpus, folder, origin)
 
 
-def _run(config: RunConfig, corpus: "Corpus", folder: Path, origin: Origin) -> Result:
+def interrupted(folder: Path) -> bool:
+    """Whether there is a run in `folder` that `resume` can go on with."""
+    return (folder / CHECKPOINT / ORIGIN).is_file() and not (folder / RESULT).is_file()
+
+
+def _run(
+    config: RunConfig,
+    corpus: "Corpus",
+    folder: Path,
+    origin: Origin,
+    member: Member | None = None,
+) -> Result:
     """The part of the story that MLflow is told."""
     from nlp_rnn.classifier.bundle import save_classifier
     from nlp_rnn.classifier.predictor import TextClassifier
@@ -157,9 +172,10 @@ def _run(config: RunConfig, corpus: "Corpus", folder: Path, origin: Origin) -> R
         origin.tracking_uri,
         origin.experiment_id,
         run_id=origin.run_id or None,
-        name=config.tracking.run_name or f"{short_name(config)} seed{config.seed}",
+        parent_run_id=member.parent_run_id if member else None,
+        name=config.tracking.run_name or run_name(config, member),
         parameters=flatten(config),
-        tags=run_tags(config, corpus, folder),
+        tags=run_tags(config, corpus, folder) | dict(member.tags if member else {}),
         folder=folder,
         system_metrics=config.tracking.system_metrics,
     ) as run:

@@ -1,7 +1,8 @@
 """What a run was given and what came out of it become parameters, tags and results in MLflow."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,13 @@ if TYPE_CHECKING:
     from nlp_rnn.training.range_test import RangeTest
 
 __all__ = [
+    "Member",
     "log_data",
     "log_range_test",
     "log_results",
     "log_speed",
     "provenance",
+    "run_name",
     "run_tags",
     "short_name",
     "training_metrics",
@@ -38,6 +41,20 @@ def short_name(config: RunConfig) -> str:
     if isinstance(model, RecurrentConfig):
         return f"{model.name} h{model.hidden_size}"
     return f"{model.name} e{model.embedding_size}"
+
+
+@dataclass(frozen=True)
+class Member:
+    """A run's place in a sweep: the run it lies below, tags to find it by, words for its name."""
+
+    parent_run_id: str
+    tags: Mapping[str, str]
+    words: Sequence[str] = ()
+
+
+def run_name(config: RunConfig, member: Member | None = None) -> str:
+    """What MLflow calls the run: `gru h128 seed2`, with what else a sweep varies."""
+    return " ".join([short_name(config), *(member.words if member else ()), f"seed{config.seed}"])
 
 
 def run_tags(config: RunConfig, corpus: "Corpus", folder: Path) -> dict[str, str]:

@@ -2,13 +2,14 @@
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
 
-__all__ = ["announced", "print_corpus", "print_lines", "print_result"]
+__all__ = ["announced", "output_to", "print_corpus", "print_lines", "print_result"]
 
 
 def print_corpus(corpus: "Corpus") -> None:
@@ -45,3 +46,11 @@ def announced(what: str) -> Iterator[None]:
     yield
     if sys.stdout.isatty():
         print("\x1b[2K", end="", flush=True)
+
+
+@contextmanager
+def output_to(path: Path) -> Iterator[None]:
+    """Append to a file what the block prints, where others speak too."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8", buffering=1) as file, redirect_stdout(file):
+        yield

@@ -283,7 +283,6 @@ def test_the_report_is_logged_under_comparison(whole: Path) -> None:
     assert "comparison/report.html" in run.files
     assert "comparison/pictures/seeds.png" in run.files
     assert "comparison/data/runs.parquet" in run.files
-    assert run.note.startswith("**lstm or gru? questions**")
 
 
 def test_markdown_means_what_it_says() -> None:

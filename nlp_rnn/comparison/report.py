@@ -105,19 +105,18 @@ def report_runs(comparison: Comparison, uri: str, folder: Path) -> Report:
     return write_report(comparison, folder, curves=curves, texts=texts, no_texts=no_texts)
 
 
-def log_report(run: "TrackedRun", report: Report) -> None:
-    """Log the files of a report to a run, under `comparison/`, and its summary as the run's note.
+def log_report(run: "TrackedRun", report: Report, place: str = ARTIFACTS) -> None:
+    """Log the files of a report to a run, under `place`; `report.summary` suits its note.
 
     Raises:
         TrackingError: MLflow does not take them.
     """
     for path in (report.page, report.summary):
-        run.log_file(path, ARTIFACTS)
+        run.log_file(path, place)
     for path in report.pictures:
-        run.log_file(path, f"{ARTIFACTS}/pictures")
+        run.log_file(path, f"{place}/pictures")
     for path in report.tables:
-        run.log_file(path, f"{ARTIFACTS}/data")
-    run.set_note(report.summary.read_text(encoding="utf-8"))
+        run.log_file(path, f"{place}/data")
 
 
 def _write(

@@ -78,6 +78,7 @@ class Delivery:
 
     def _one(self, entry: Entry) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag
+        from mlflow.exceptions import MlflowException
 
         client, run_id = self._client, self._run_id
         if "params" in entry:
@@ -91,7 +92,13 @@ class Delivery:
         elif "dataset" in entry:
             context = [InputTag("mlflow.data.context", entry["context"])]
             datasets = [DatasetInput(Dataset(**entry["dataset"]), context)]
-            client.log_inputs(run_id, datasets=datasets)
+            try:
+                client.log_inputs(run_id, datasets=datasets)
+            except MlflowException as error:
+                if "IntegrityError" not in str(error):
+                    raise
+                # another run wrote the same data for the first time in this very moment
+                client.log_inputs(run_id, datasets=datasets)
         elif "file" in entry:
             client.log_artifact(run_id, str(self._folder / entry["file"]), entry["to"])
         elif "text" in entry:

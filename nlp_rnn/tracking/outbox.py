@@ -66,6 +66,7 @@ class Journal:
 
         self.folder = folder / UNSENT
         self._run = dict(run)
+        self._made = not folder.exists()
         self._lock = FileLock(self.folder / LOCK, timeout=0, thread_local=False)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -123,6 +124,9 @@ class Journal:
             shutil.rmtree(self.folder, ignore_errors=True)
         self._lock.release()
         (self.folder / LOCK).unlink(missing_ok=True)
+        if self._made:
+            with suppress(OSError):  # nobody else put anything there
+                self.folder.parent.rmdir()
 
     def _keep(self, entries: Sequence[Entry]) -> TextIO:
         temporary, path = self.folder / f"{JOURNAL}.part", self.folder / JOURNAL

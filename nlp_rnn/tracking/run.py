@@ -16,6 +16,7 @@ from typing import Any
 from nlp_rnn.tracking.delivery import Delivery
 from nlp_rnn.tracking.environment import sending, tracking_uri
 from nlp_rnn.tracking.interruption import Terminated, interruptions
+from nlp_rnn.tracking.liveness import process_tags
 from nlp_rnn.tracking.machine import machine_tags
 from nlp_rnn.tracking.outbox import SECONDS_TO_CLOSE, UNSENT, Journal, Outbox
 from nlp_rnn.tracking.store import quiet_mlflow, tracking_errors
@@ -155,6 +156,7 @@ class TrackedRun:
         if where:
             self.log_text("".join(traceback.format_exception(error)), "traceback.txt")
         self._end(status)
+        error.add_note(f"MLflow run {self.run_id}")
 
     def _end(self, status: str) -> None:
         left = self._outbox.close({"status": status, "time": int(time.time() * 1000)})
@@ -229,15 +231,11 @@ def tracked_run(
             with received.hold():
                 if folder is not None:
                     send_left_over(folder)
-                known = machine_tags() | dict(tags)
-                resumed = run_id is not None
-                run_id = _open(uri, experiment_id, run_id, name, parent_run_id, known)
+                run_id = _open(uri, experiment_id, run_id, name, parent_run_id, tags)
                 delivery = Delivery(uri, experiment_id, run_id, folder)
                 of = {"uri": uri, "experiment_id": experiment_id, "run_id": run_id}
                 journal = None if folder is None else Journal(folder, of)
                 run = TrackedRun(run_id, Outbox(delivery, journal), folder)
-            if resumed:
-                run.set_tags(known)
             run.log_parameters(parameters)
             if system_metrics:
                 watching.enter_context(machine_watched(run_id, uri, run.log_metrics))
@@ -263,18 +261,23 @@ def _open(
 ) -> str:
     """Make a run, or go on with `run_id`; return its id."""
     from mlflow import MlflowClient
+    from mlflow.entities import RunTag
     from mlflow.tracking.context.registry import resolve_tags
 
+    known = {
+        key: _shortened(value, TAG_LENGTH)
+        for key, value in (machine_tags() | process_tags() | dict(tags)).items()
+    }
     with tracking_errors(uri):
         client = MlflowClient(tracking_uri=uri)
         if run_id is not None:
+            client.log_batch(run_id, tags=[RunTag(*pair) for pair in known.items()])
             client.update_run(run_id, status="RUNNING")
             return run_id
-        own = {key: _shortened(value, TAG_LENGTH) for key, value in tags.items()}
         if parent_run_id is not None:
             client.get_run(parent_run_id)  # or nobody would notice that there is none
-            own["mlflow.parentRunId"] = parent_run_id
-        made = client.create_run(experiment_id, tags=resolve_tags(own), run_name=name)
+            known["mlflow.parentRunId"] = parent_run_id
+        made = client.create_run(experiment_id, tags=resolve_tags(known), run_name=name)
         return str(made.info.run_id)
 
 

@@ -1,0 +1,89 @@
+"""A comparison becomes text for a terminal: the verdict, the table, and what it rests on."""
+
+import math
+
+from nlp_rnn.comparison.evidence import Comparison, Group
+
+__all__ = ["table"]
+
+
+def table(found: Comparison) -> str:
+    """A comparison as text for a terminal: verdict, table with the controls first, the rest."""
+    rules = found.rules
+    texts = found.differences[0].texts
+    lines = [
+        f"{found.data}: test {rules.metric} in percent, {texts:,} texts",
+        "",
+        found.verdict,
+        "",
+    ]
+    heads = ["", "seeds", "mean", "95 % interval", "sd", "recurrent", "train s", "p95 ms"]
+    rows = [heads] + [_row(group, found.same_machine) for group in (*found.controls, *found.groups)]
+    lines += _aligned(rows)
+    pairs = [
+        ["first − second", "points", "interval", "p boot", "McNemar", "Wilcoxon", "d_z", "ASO"]
+    ]
+    for each in found.differences:
+        seen, p = each.interval, each.adjusted
+        pairs.append(
+            [
+                f"{each.first} − {each.second} (same {', '.join(each.matching)})",
+                f"{seen.mean:+.2f}",
+                f"{seen.low:+.2f} to {seen.high:+.2f}",
+                *(_figure(p[test], ".3f") for test in ("bootstrap", "mcnemar", "wilcoxon")),
+                _figure(each.effect, "+.1f"),
+                _figure(each.aso, ".2f"),
+            ]
+        )
+    lines += ["", *_aligned(pairs)]
+    lines += [f"  {each.first} − {each.second}: {each.outcome}" for each in found.differences[1:]]
+    lines += ["", "Recommended"]
+    for said in found.recommendations:
+        lines += [f"  {said.use}: {said.choice or 'undecided'}. {said.reason}"]
+        lines += [f"      {said.evidence}"]
+    refused = [f"{each.first} and {each.second}: {each.reason}." for each in found.refusals]
+    for title, told in (
+        ("What turns", found.flips),
+        ("Undecided", found.undecided),
+        ("Not compared", tuple(refused[:5])),
+        ("To know", found.notes),
+        ("Measured", found.measured),
+    ):
+        if told:
+            lines += ["", title, *(f"  {each}" for each in told)]
+    if len(refused) > 5:
+        lines.append(f"  … and {len(refused) - 5:,} more pairs not compared")
+    return "\n".join(lines)
+
+
+def _row(group: Group, timed: bool) -> list[str]:
+    means, score = group.means, group.score
+    latency = means.get("latency/onnx_batch1_p95_ms", math.nan) if timed else math.nan
+    seconds = means.get("train/seconds", math.nan) if timed else math.nan
+    return [
+        f"{group.name} (control)" if group.control else group.name,
+        str(len(group.runs)) if group.runs else "–",
+        f"{score.mean:.2f}",
+        f"{score.low:.2f} to {score.high:.2f}",
+        _figure(group.sd, ".2f"),
+        _figure(means.get("parameters/recurrent", math.nan), ",.0f"),
+        _figure(seconds, ",.0f"),
+        _figure(latency, ".2f"),
+    ]
+
+
+def _figure(value: float, form: str) -> str:
+    return "–" if math.isnan(value) else format(value, form)
+
+
+def _aligned(rows: list[list[str]]) -> list[str]:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(
+            [
+                row[0].ljust(widths[0]),
+                *(cell.rjust(wide) for cell, wide in zip(row[1:], widths[1:], strict=True)),
+            ]
+        ).rstrip()
+        for row in rows
+    ]

@@ -1,0 +1,341 @@
+"""A sweep is one run with a child for each job, whatever happens: bad words, failures, kill -9."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from nlp_rnn.cli import main
+from nlp_rnn.sweep.grid import Job, opened
+from nlp_rnn.sweep.watch import duration
+
+SMALL = [
+    "data.train_rows=200",
+    "data.test_rows=60",
+    "data.train_sentences=2",
+    "model.hidden_size=8",
+    "model.embedding_size=8",
+    "trainer.max_epochs=2",
+    "tracking.system_metrics=false",
+    "tracking.speed=none",
+]
+COMMAND = [sys.executable, "-m", "nlp_rnn", "train"]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "a folder's name"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("NLP_RNN_CACHE", str(tmp_path / "cache"))
+    return folder
+
+
+@pytest.fixture
+def store(here: Path, prepared_store: Path) -> MlflowClient:
+    (here / "mlflow.db").write_bytes(prepared_store.read_bytes())
+    return MlflowClient(tracking_uri=f"sqlite:///{here}/mlflow.db")
+
+
+def jobs(*words: str) -> tuple[Job, ...]:
+    with opened(words) as grid:
+        return grid.jobs
+
+
+def runs(client: MlflowClient) -> tuple[Any, dict[str, Any]]:
+    """The sweep's run, and its children by name."""
+    experiment = client.get_experiment_by_name("nlp_rnn")
+    found = client.search_runs([experiment.experiment_id])
+    parents = [run for run in found if run.data.tags["kind"] == "sweep"]
+    assert len(parents) == 1
+    children = [run for run in found if run.data.tags["kind"] == "train"]
+    for child in children:
+        assert child.data.tags["mlflow.parentRunId"] == parents[0].info.run_id
+        assert child.data.tags["sweep"] == parents[0].data.tags["sweep"]
+    by_name = {run.info.run_name: run for run in children}
+    assert len(by_name) == len(children)
+    return parents[0], by_name
+
+
+@pytest.mark.parametrize(
+    ("preset", "count", "names"),
+    [
+        ("cells", 10, ["lstm h128 seed1", "gru h128 seed5"]),
+        ("cells_matched", 10, ["lstm h128 seed1"]),
+        ("sizes", 24, ["gru h32 seed3", "lstm h256 seed1"]),
+        ("labels", 30, ["gru h128 fraction=0.05 seed2"]),
+    ],
+)
+def test_presets(preset: str, count: int, names: list[str]) -> None:
+    found = jobs(f"sweep={preset}")
+    assert len(found) == count == len({job.key for job in found})
+    assert set(names) <= {job.name for job in found}
+
+
+def test_words_replace_those_of_a_preset() -> None:
+    found = jobs("sweep=cells", "seed=7,8", "model.hidden_size=16")
+    assert [job.name for job in found] == [
+        "lstm h16 seed7",
+        "lstm h16 seed8",
+        "gru h16 seed7",
+        "gru h16 seed8",
+    ]
+    assert found[0].overrides == ("model.hidden_size=16", "model=lstm", "seed=7")
+
+
+def test_a_job_has_the_same_key_whichever_sweep_asks_for_it() -> None:
+    first = {job.name: job.key for job in jobs("model=lstm,gru", "seed=1,2", "sweep.jobs=1")}
+    second = {job.name: job.key for job in jobs("seed=2,3", "model=gru", "sweep.on_failure=stop")}
+    assert first["gru h128 seed2"] == second["gru h128 seed2"]
+    assert first["gru h128 seed1"] not in second.values()
+
+
+def test_duplicates_run_once() -> None:
+    assert len(jobs("seed=1,1,2")) == 2
+    with opened(["model=gru", "model.cell=gru,gru", "seed=1"]) as grid:
+        assert len(grid.jobs) == 1
+    with opened(["model.forget_bias=1,1.0", "seed=1"]) as grid:
+        assert (len(grid.jobs), grid.duplicates) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("seed=range(3,3)", "The sweep is empty: seed has no value."),
+        ("tracking.experiment=a,b", "tracking.experiment cannot be swept"),
+        ("sweep.jobs=1,2", "sweep.jobs cannot be swept"),
+        ("sweep.jobs=0", "sweep.jobs=0 would not get a core each"),
+        ("sweep.jobs=1000", "sweep.jobs=1000 would not get a core each"),
+        ("sweep.on_failure=explode", "expected one of [continue, stop]"),
+        ("model.hidden_size=interval(1,5)", "names no values to try one by one"),
+        ("modl=gru,lstm", "There is no key modl."),
+        ("model.dropout=0.1,0.2", "model.dropout=0.1 acts between layers"),
+        ("sweep=everything", "There is no sweep=everything; there are cells,"),
+        ("seed=1,2 hydra/launcher=pbs", "hydra/launcher=pbs"),
+        ("resume=nothing", "There is no sweep 'nothing' in this experiment"),
+        ("seed=1,2 resume=last", "There is no sweep 'last' in this experiment"),
+    ],
+)
+def test_wrong_words_are_told_in_two_lines_and_leave_nothing(
+    here: Path, store: MlflowClient, capsys: pytest.CaptureFixture[str], words: str, expected: str
+) -> None:
+    assert main(["train", "-m", *words.split()]) == 2
+    told = capsys.readouterr().err
+    assert expected in told
+    assert len(told.splitlines()) <= 2
+    assert {path.name for path in here.iterdir()} <= {"mlflow.db", "mlartifacts"}
+
+
+def test_options_of_a_sweep_are_refused_for_one_run(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "sweep.jobs=2"]) == 2
+    assert "add -m" in capsys.readouterr().err
+
+
+def test_a_dry_run_lists_the_jobs_and_leaves_nothing(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "sweep=cells", "model.dropout=0,0.2", "seed=1", "--dry-run"]) == 0
+    told = capsys.readouterr().out
+    assert "gru h128 dropout=0.0 seed1" in told
+    assert "model.dropout=0.2 acts between layers" in told
+    assert "4 jobs: model=lstm,gru model.dropout=0,0.2" in told
+    assert "No earlier run" in told
+    assert not list(here.iterdir())
+
+
+def test_two_jobs_share_the_cores() -> None:
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("one core cannot be shared out")
+    cores = len(os.sched_getaffinity(0))
+    with opened(["seed=1,2", "sweep.jobs=2"]) as grid:
+        assert grid.base.hydra.launcher.n_jobs == 2
+        assert [job.config.trainer.threads for job in grid.jobs] == [cores // 2] * 2
+    with opened(["seed=1,2", "sweep.jobs=2", "trainer.threads=1"]) as grid:
+        assert [job.config.trainer.threads for job in grid.jobs] == [1, 1]
+
+
+def test_a_sweep_is_one_run_with_children_and_a_comparison(
+    here: Path,
+    store: MlflowClient,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MLFLOW_RUN_ID", "left over from an earlier day")
+    words = [*SMALL, "model=lstm,gru", "model.num_layers=1,99", "seed=1,2"]
+    assert main(["train", "-m", *words]) == 1
+    told = capsys.readouterr()
+    assert "4 of 8 jobs did not finish" in told.err
+    assert "  gru h8 num_layers=99 seed2: FAILED: ConfigError" in told.err
+    assert "[8/8]" in told.out
+
+    parent, children = runs(store)
+    assert len(children) == 8
+    assert {run.info.status for name, run in children.items() if "=99" in name} == {"FAILED"}
+    done = {name: run for name, run in children.items() if "=99" not in name}
+    assert {run.info.status for run in done.values()} == {"FINISHED"}
+    assert len({run.data.tags["group"] for run in done.values()}) == 2
+    failed = children["gru h8 num_layers=99 seed1"]
+    assert "between 1 and 16" in failed.data.tags["error"]
+    assert [f.path for f in store.list_artifacts(failed.info.run_id)] == ["traceback.txt"]
+
+    assert parent.info.status == "FAILED"
+    assert parent.data.tags["progress"] == "4/4/8"
+    assert parent.data.params == {
+        "model": "lstm,gru",
+        "model.num_layers": "1,99",
+        "seed": "1,2",
+    }
+    assert parent.data.tags["command"].startswith("nlp-rnn train -m data.train_rows=200")
+    best = store.get_run(parent.data.tags["best_run"])
+    name = "validation/macro_f1"
+    assert best.data.metrics[name] == max(run.data.metrics[name] for run in done.values())
+    assert parent.data.metrics["best_test_accuracy"] == best.data.metrics["test/accuracy"]
+    note = parent.data.tags["mlflow.note.content"]
+    assert "4 of 8 jobs finished" in note
+    assert "gru h8" in note
+    assert f"nlp-rnn train -m resume={parent.data.tags['sweep']}" in note
+    files = {f.path for f in store.list_artifacts(parent.info.run_id, "comparison")}
+    assert {"comparison/report.html", "comparison/summary.md"} <= files
+
+    assert main(["train", "-m", *words, "--dry-run"]) == 0
+    assert "in all, by earlier runs" in capsys.readouterr().out
+
+    # Going on tries what failed again, and nothing that is finished.
+    assert main(["train", "-m", *words, "resume=last", "sweep.compare=false"]) == 1
+    told = capsys.readouterr()
+    assert "4 of 8 jobs are finished already." in told.out
+    again = store.search_runs([parent.info.experiment_id], "tags.kind = 'train'")
+    assert len(again) == 12
+    assert store.get_run(parent.info.run_id).data.tags["progress"] == "4/4/8"
+
+
+def test_the_first_failure_can_stop_a_sweep(here: Path, store: MlflowClient) -> None:
+    words = [*SMALL, "seed=1,2", "model.num_layers=99,1", "sweep.on_failure=stop"]
+    assert main(["train", "-m", *words, "hydra.sweep.dir=swept"]) == 1
+    parent, children = runs(store)
+    assert list(children) == ["gru h8 num_layers=99 seed1"]
+    assert "not run" in parent.data.tags["mlflow.note.content"]
+    assert {path.name for path in (here / "swept").iterdir() if path.is_dir()} == {
+        Path(children["gru h8 num_layers=99 seed1"].data.tags["run_folder"]).name
+    }
+
+
+def start(*words: str) -> "subprocess.Popen[str]":
+    """A sweep in a process group of its own, whose second job has begun when this returns."""
+    long = ["trainer.max_epochs=8", "trainer.patience=8", "data.train_rows=2000"]
+    long += ["trainer.checkpoint_minutes=0", "sweep.compare=false", "hydra.sweep.dir=swept"]
+    process = subprocess.Popen(
+        [*COMMAND, "-m", *SMALL, *long, "seed=1,2,3", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        if list(Path("swept").glob("*/result.json")) and any(
+            "epoch 2" in path.read_text() and not (path.parent / "result.json").exists()
+            for path in Path("swept").glob("*/output.log")
+        ):
+            return process
+        time.sleep(0.02)
+    raise AssertionError(process.communicate()[0])
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        pytest.param(signal.SIGINT, 130, id="ctrl-c"),
+        pytest.param(signal.SIGTERM, 143, id="kill", marks=pytest.mark.slow),
+    ],
+)
+def test_a_sweep_that_is_stopped_leaves_nothing_running(
+    here: Path, store: MlflowClient, number: signal.Signals, code: int
+) -> None:
+    process = start()
+    process.send_signal(number)
+    told, _ = process.communicate(timeout=60)
+    assert process.returncode == code, told
+    parent, children = runs(store)
+    statuses = sorted(run.info.status for run in children.values())
+    assert statuses == ["FINISHED", "KILLED"]
+    assert parent.info.status == "KILLED"
+    assert f"nlp-rnn train -m resume={parent.data.tags['sweep']}" in told
+
+
+def test_a_sweep_goes_on_after_kill_9(here: Path, store: MlflowClient) -> None:
+    process = start()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    parent, children = runs(store)
+    assert parent.info.status == "RUNNING"
+    finished = {name: r.info.run_id for name, r in children.items() if r.info.status == "FINISHED"}
+    interrupted = {name: r.info.run_id for name, r in children.items() if name not in finished}
+    assert len(finished) == len(interrupted) == 1
+
+    assert main(["train", "-m", f"resume={parent.data.tags['sweep']}"]) == 0
+    again, children = runs(store)
+    assert again.info.run_id == parent.info.run_id
+    assert again.info.status == "FINISHED"
+    assert again.data.tags["progress"] == "3/0/3"
+    assert len(children) == 3
+    assert {run.info.status for run in children.values()} == {"FINISHED"}
+    for name, run_id in (finished | interrupted).items():
+        assert children[name].info.run_id == run_id
+    for run in children.values():
+        folder = Path(run.data.tags["run_folder"])
+        assert json.loads((folder / "result.json").read_text())["run_id"] == run.info.run_id
+
+
+@pytest.mark.slow
+def test_two_sweeps_of_the_same_second_are_two(here: Path, store: MlflowClient) -> None:
+    words = [*COMMAND, "-m", *SMALL, "trainer.max_epochs=1", "seed=1", "sweep.compare=false"]
+    both = [subprocess.Popen(words, stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [process.wait(120) for process in both] == [0, 0]
+    found = store.search_runs(["1"])
+    parents = [run for run in found if run.data.tags["kind"] == "sweep"]
+    assert len({run.data.tags["sweep"] for run in parents}) == 2
+    assert len({run.data.tags["run_folder"] for run in found}) == 4
+
+
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+@pytest.mark.slow
+def test_every_launcher_gives_the_same_parent_and_children(
+    here: Path, store: MlflowClient, launcher: str
+) -> None:
+    pytest.importorskip(f"hydra_plugins.hydra_{launcher.split('_')[0]}_launcher")
+    words = [*SMALL, "model=lstm,gru", "seed=1,2", "sweep.compare=false"]
+    assert main(["train", "-m", *words, f"hydra/launcher={launcher}"]) == 0
+    parent, children = runs(store)
+    assert sorted(children) == ["gru h8 seed1", "gru h8 seed2", "lstm h8 seed1", "lstm h8 seed2"]
+    assert {run.info.status for run in children.values()} == {"FINISHED"}
+    assert parent.data.tags["progress"] == "4/0/4"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", [[], ["sweep.jobs=2"]], ids=["one", "two at a time"])
+def test_twenty_sweeps_are_killed_and_go_on(
+    here: Path, store: MlflowClient, launcher: list[str]
+) -> None:
+    for number in range(20):
+        for path in here.glob("*"):
+            if path.name == "swept":
+                subprocess.run(["rm", "-rf", path], check=True)
+        process = start(*launcher, f"tracking.experiment=number{number}")
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        words = ["resume=last", f"tracking.experiment=number{number}"]
+        assert subprocess.run([*COMMAND, "-m", *SMALL, *words]).returncode == 0
+
+
+def test_durations_are_for_people() -> None:
+    assert [duration(s) for s in (0.4, 59, 185, 7800)] == ["0 s", "59 s", "3 min 5 s", "2 h 10 min"]
