@@ -43,6 +43,9 @@ CHECKPOINT = "checkpoint"
 TRAINING = "training.safetensors"
 ORIGIN = "run.json"
 
+PATIENCE_IN_A_SWEEP = 300.0
+"""Seconds that a job waits for a tracking server that is away; nobody may be there to start it."""
+
 
 @dataclass
 class Result:
@@ -103,7 +106,7 @@ def train(
     with announced(f"Reading {config.data.name}"):
         corpus = load_corpus(config.data)
     print_corpus(corpus)
-    prepare_store(uri)
+    prepare_store(uri, patience=PATIENCE_IN_A_SWEEP if member else 0)
     experiment_id = obtain_experiment(uri, experiment_name(config.tracking.experiment))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RESULT).unlink(missing_ok=True)

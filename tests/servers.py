@@ -70,7 +70,7 @@ class MlflowServer:
 @contextmanager
 def postgresql() -> Iterator[str]:
     """A PostgreSQL made for this block alone, as an address of a store; else a reason to skip."""
-    pytest.importorskip("psycopg2", reason="the extra postgresql is not installed")
+    pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
     folders = [*Path("/usr/lib/postgresql").glob("*/bin"), Path("/usr/local/pgsql/bin")]
     found = shutil.which("initdb") or next(
         (str(folder / "initdb") for folder in folders if (folder / "initdb").is_file()), None
