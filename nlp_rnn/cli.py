@@ -21,6 +21,7 @@ Train LSTM and GRU text classifiers, compare them in MLflow, keep the better one
   nlp-rnn controls data=...                       majority class and linear SVM on the same data
   nlp-rnn bench MODEL                             how fast a saved classifier answers here
   nlp-rnn register RUN --name NAME                make a run's classifier the champion in MLflow
+  nlp-rnn sync [FOLDER ...]                       send what MLflow missed while it was away
 
 nlp-rnn COMMAND --help shows an example.  --debug shows the traceback of an error.
 """
@@ -66,6 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "controls": _controls,
         "bench": _bench,
         "register": _register,
+        "sync": _sync,
     }
     if not words or words[0] in ("-h", "--help", "help"):
         print(HELP, end="")
@@ -211,6 +213,12 @@ def _register(words: list[str]) -> int:
     from nlp_rnn.commands import register
 
     return _helped(words, register.HELP, register.register)
+
+
+def _sync(words: list[str]) -> int:
+    from nlp_rnn.commands import sync
+
+    return _helped(words, sync.HELP, sync.sync)
 
 
 def _helped(words: list[str], usage: str, command: Callable[[list[str]], int]) -> int:

@@ -4,14 +4,13 @@ import json
 import os
 import shlex
 import shutil
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.composition import make_paths_absolute, read_config
 from nlp_rnn.config import RunConfig
-from nlp_rnn.errors import ConfigError, DataError, TrackingError
+from nlp_rnn.errors import ConfigError, DataError
 from nlp_rnn.limits import check
 from nlp_rnn.matching import resolve_match
 from nlp_rnn.record import (
@@ -45,6 +44,9 @@ RESULT = "result.json"
 CHECKPOINT = "checkpoint"
 TRAINING = "training.safetensors"
 ORIGIN = "run.json"
+
+PATIENCE_IN_A_SWEEP = 300.0
+"""Seconds that a job waits for a tracking server that is away; nobody may be there to start it."""
 
 
 @dataclass
@@ -109,7 +111,7 @@ def train(
         corpus = load_corpus(config.data)
     print_corpus(corpus)
     check_task(config.trainer, labels_of(corpus.train), len(corpus.labels))
-    prepare_store(uri)
+    prepare_store(uri, patience=PATIENCE_IN_A_SWEEP if member else 0)
     experiment_id = obtain_experiment(uri, experiment_name(config.tracking.experiment))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RESULT).unlink(missing_ok=True)
@@ -182,6 +184,7 @@ def _run(
         name=config.tracking.run_name or run_name(config, member),
         parameters=flatten(config),
         tags=run_tags(config, corpus, folder) | dict(member.tags if member else {}),
+        folder=folder,
         system_metrics=config.tracking.system_metrics,
     ) as run:
         print(f"run folder    {folder}", flush=True)
@@ -251,10 +254,8 @@ def _train_network(
 
         def on_epoch(event: "EpochEnd") -> None:
             progress.on_epoch(event)
+            # on disk before the checkpoint that counts this epoch as done
             run.log_metrics(event.metrics, step=event.epoch)
-            # before the checkpoint that counts this epoch as done; kept if MLflow is away
-            with suppress(TrackingError):
-                run.flush()
             if watcher is not None:
                 watcher(event.epoch, event.metrics)
 

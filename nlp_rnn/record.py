@@ -172,7 +172,6 @@ def log_results(
     command: str,
 ) -> None:
     """Write the final metrics, the note and the classifier."""
-    from nlp_rnn.classifier.flavor import log_classifier
     from nlp_rnn.tracking.note import RunSummary, run_note
 
     run.log_final(metrics)
@@ -196,4 +195,4 @@ def log_results(
             )
         )
     )
-    log_classifier(classifier, example=corpus.test[:2]["text"])
+    run.log_classifier(classifier, corpus.test[:2]["text"])

@@ -50,7 +50,7 @@ def logged(tmp_path_factory: pytest.TempPathFactory, prepared_store: Path) -> Lo
     with tracked_run(
         store, experiment, name="one", parameters={}, tags={}, system_metrics=False
     ) as run:
-        uri = log_classifier(folder, example=TEXTS[:2])
+        uri = log_classifier(folder, run_id=run.run_id, example=TEXTS[:2])
     return Logged(folder, store, uri, run.run_id)
 
 

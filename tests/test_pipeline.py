@@ -19,6 +19,7 @@ from nlp_rnn.cli import main
 from nlp_rnn.composition import read_config
 from nlp_rnn.data.corpus import load_corpus
 from nlp_rnn.data.stories import PLACES
+from nlp_rnn.errors import ClassifierError
 from nlp_rnn.signature import signature
 from nlp_rnn.tracking.artifacts import read_predictions
 from tests.composing import compose
@@ -159,7 +160,7 @@ def test_what_fails_in_training_is_failed_in_mlflow(
     assert not (here / "one" / "classifier").exists()
 
 
-def test_what_fails_after_training_loses_nothing_finished(
+def test_what_mlflow_does_not_take_loses_nothing_finished(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import nlp_rnn.classifier.flavor
@@ -167,15 +168,27 @@ def test_what_fails_after_training_loses_nothing_finished(
     def away(*arguments: object, **options: object) -> None:
         raise OSError("the artifact store is away")
 
-    monkeypatch.setattr(nlp_rnn.classifier.flavor, "log_classifier", away)
-    assert main(["train", *SMALL, "hydra.run.dir=one"]) == 1
-    assert "the artifact store is away" in capsys.readouterr().err
+    with monkeypatch.context() as for_now:
+        for_now.setattr("nlp_rnn.tracking.outbox.SECONDS_TO_CLOSE", 0.1)
+        for_now.setattr(nlp_rnn.classifier.flavor, "log_classifier", away)
+        assert main(["train", *SMALL, "hydra.run.dir=one"]) == 0
     result = json.loads((here / "one" / "result.json").read_text())
     assert nlp_rnn.load(result["classifier"]).predict(["A story."])
     client = MlflowClient(tracking_uri=result["tracking_uri"])
     run = client.get_run(result["run_id"])
-    assert run.info.status == "FAILED"
+    assert run.info.status == "FINISHED"
     assert run.data.metrics["test/accuracy"] == result["metrics"]["test/accuracy"]
+    with pytest.raises(ClassifierError):
+        nlp_rnn.load(f"runs:/{result['run_id']}/classifier")
+
+    capsys.readouterr()
+    assert main(["sync", "one"]) == 0
+    assert capsys.readouterr().out == "one: sent, 2 entries\n"  # the model, and the status again
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", result["tracking_uri"])
+    assert nlp_rnn.load(f"runs:/{result['run_id']}/classifier").predict(["A story."])
+    assert main(["sync", "one"]) == 0
+    assert capsys.readouterr().out == "Nothing is left to send below one.\n"
+    assert len(client.search_logged_models([result["experiment_id"]])) == 1
 
 
 def test_store_and_experiment_of_the_environment_are_respected(

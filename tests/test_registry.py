@@ -9,7 +9,6 @@ import pytest
 from mlflow import MlflowClient
 
 import nlp_rnn
-from nlp_rnn.classifier.flavor import log_classifier
 from nlp_rnn.cli import main
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.tracking.artifacts import write_predictions
@@ -52,7 +51,7 @@ class Store:
             run.log_dataset("tiny test", digest, "test", {})
             run.log_file(path, "predictions")
             run.log_final({"test/accuracy": right / 60, "test/macro_f1": right / 60})
-            log_classifier(folder, example=["w2"])
+            run.log_classifier(folder, ["w2"])
         return run.run_id
 
     def champion(self, name: str = "reviews", alias: str = "champion") -> Any:
@@ -198,7 +197,7 @@ def test_what_cannot_be_registered(store: Store, capsys: pytest.CaptureFixture[s
     with tracked_run(
         store.uri, store.experiment, name="r", parameters={}, tags={}, system_metrics=False
     ) as untested:
-        log_classifier(store.folder / "classifier1", example=["w2"])
+        untested.log_classifier(store.folder / "classifier1", ["w2"])
     assert register(untested.run_id) == 1
     assert "kept no answers to its test split" in capsys.readouterr().err
 

@@ -222,6 +222,21 @@ def test_an_unreachable_server_is_found_out_fast(monkeypatch: pytest.MonkeyPatch
     assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ
 
 
+def test_a_server_that_starts_late_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([False, False, True])
+
+    def reach(uri: str) -> None:
+        if not next(answers):
+            raise TrackingError("away")
+
+    monkeypatch.setattr("nlp_rnn.tracking.store._reach_server", reach)
+    monkeypatch.setattr("nlp_rnn.tracking.store.SECONDS_BETWEEN_TRIES", 0.01)
+    with pytest.raises(TrackingError, match="away"):
+        prepare_store("http://127.0.0.1:9")
+    prepare_store("http://127.0.0.1:9", patience=60)
+    assert list(answers) == []
+
+
 def test_an_unreachable_database_is_refused_without_its_password() -> None:
     with pytest.raises(TrackingError, match="cannot be reached") as refusal:
         prepare_store("postgresql+psycopg2://me:secret@127.0.0.1:9/runs")

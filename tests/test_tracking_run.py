@@ -1,3 +1,4 @@
+import itertools
 import logging
 import math
 import os
@@ -16,7 +17,6 @@ import pytest
 from nlp_rnn.errors import TrackingError
 from nlp_rnn.tracking.interruption import Interruptions, Terminated
 from nlp_rnn.tracking.machine import machine_tags
-from nlp_rnn.tracking.outbox import Outbox
 from nlp_rnn.tracking.run import TrackedRun, tracked_run
 from nlp_rnn.tracking.store import obtain_experiment
 
@@ -29,11 +29,13 @@ def experiment_id(store_uri: str) -> str:
 
 
 @pytest.fixture
-def open_run(store_uri: str, experiment_id: str) -> Open:
-    """`tracked_run` in the test's own store."""
+def open_run(store_uri: str, experiment_id: str, tmp_path: Path) -> Open:
+    """`tracked_run` in the test's own store, in a run folder of its own."""
+    numbers = itertools.count()
 
     def opened(**options: Any) -> Any:
         settings: dict[str, Any] = {"name": "a run", "parameters": {}, "tags": {}}
+        settings["folder"] = tmp_path / f"run{next(numbers)}"
         return tracked_run(
             store_uri, experiment_id, **{**settings, "system_metrics": False, **options}
         )
@@ -66,7 +68,6 @@ def test_a_run_that_ends_well_holds_everything(
     file.write_text("seed: 1\n")
     parameters = {f"key.{number}": number for number in range(150)} | {"model.cell": "gru"}
     with open_run(name="gru seed1", parameters=parameters, tags={"group": "gru"}) as run:
-        assert mlflow.active_run().info.run_id == run.run_id
         assert mlflow.get_tracking_uri() == store_uri
         assert client.get_run(run.run_id).info.status == "RUNNING"
         for epoch in range(1, 4):
@@ -99,7 +100,6 @@ def test_a_run_that_ends_well_holds_everything(
     assert datasets["birds train"].dataset.profile == '{"rows": 7}'
     assert [tag.value for tag in datasets["stories test"].tags] == ["test"]
 
-    assert mlflow.active_run() is None
     assert "MLFLOW_TRACKING_URI" not in os.environ
     assert not mlflow.tracking.is_tracking_uri_set()
     assert {number: signal.getsignal(number) for number in before} == before
@@ -190,18 +190,12 @@ def test_a_run_can_belong_to_a_sweep(open_run: Open, client: Any, experiment_id:
 
 
 def test_a_run_in_a_run_is_ended_alone(open_run: Open, client: Any) -> None:
-    import mlflow
-
     with open_run() as outer:
         with pytest.raises(ValueError, match="inner"), open_run() as inner:
             raise ValueError("inner")
         assert client.get_run(inner.run_id).info.status == "FAILED"
         assert client.get_run(outer.run_id).info.status == "RUNNING"
-        left_open = mlflow.start_run(nested=True)
     assert client.get_run(outer.run_id).info.status == "FINISHED"
-    assert client.get_run(left_open.info.run_id).info.status == "RUNNING"
-    while mlflow.active_run() is not None:
-        mlflow.end_run()
 
 
 def test_a_missing_parent_or_experiment_is_said_in_one_line(open_run: Open, store_uri: str) -> None:
@@ -238,7 +232,7 @@ def test_final_metrics_are_the_latest(open_run: Open, client: Any) -> None:
         for epoch in (1, 2, 3):
             run.log_metrics({"validation/accuracy": epoch / 10}, step=epoch)
         run.log_final({"validation/accuracy": 0.2, "test/accuracy": 0.1})
-        # there already, whatever happens to the process next
+        assert run.flush()
         assert client.get_run(run.run_id).data.metrics["test/accuracy"] == 0.1
     metrics = client.get_run(run.run_id).data.metrics
     assert metrics == {"validation/accuracy": 0.2, "test/accuracy": 0.1}
@@ -279,61 +273,11 @@ def test_the_machine_is_watched_if_wanted(
     assert "system/cpu_utilization_percentage" in client.get_run(run.run_id).data.metrics
 
 
-def refusing(*_: Any, **__: Any) -> None:
-    from mlflow.exceptions import MlflowException
-
-    raise MlflowException("the server is away\nand a long story")
-
-
-def test_a_run_whose_metrics_are_not_taken_is_not_called_finished(
-    open_run: Open, client: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    opened = open_run()
-    run = opened.__enter__()
-    run.log_metrics({"train/loss": 0.5}, step=1)
-    monkeypatch.setattr(run._client, "log_batch", refusing)
-    with pytest.raises(TrackingError, match="the server is away"):
-        opened.__exit__(None, None, None)
-    assert client.get_run(run.run_id).info.status == "FAILED"
-
-
-def test_the_first_error_stays_the_error(
-    open_run: Open, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    with pytest.raises(ValueError, match="bad luck"), open_run() as run:  # noqa: PT012
-        run.log_metrics({"train/loss": 0.5}, step=1)
-        monkeypatch.setattr(run._client, "log_batch", refusing)
-        raise ValueError("bad luck")
-    assert "the server is away" in caplog.text
-
-
 def test_a_closed_run_takes_no_more_metrics(open_run: Open) -> None:
     with open_run() as run:
         pass
     with pytest.raises(RuntimeError, match="closed"):
         run.log_metrics({"train/loss": 0.5}, step=1)
-
-
-def test_the_outbox_sends_everything_in_order_however_often_it_is_refused() -> None:
-    sent: list[int] = []
-    sizes: list[int] = []
-    refusals = iter([True, False, True, True] + [False] * 10)
-
-    def send(batch: Any) -> None:
-        sizes.append(len(batch))
-        if next(refusals):
-            raise ConnectionError("away")
-        sent.extend(batch)
-
-    outbox = Outbox(send)
-    numbers: Any = list(range(2500))
-    outbox.add(numbers)
-    for _ in range(3):
-        with pytest.raises(ConnectionError):
-            outbox.flush()
-    outbox.close()
-    assert sent == numbers
-    assert max(sizes) == 1000
 
 
 def test_a_signal_waits_for_what_must_not_be_torn() -> None:

@@ -12,8 +12,10 @@ __all__ = ["log_classifier"]
 _REQUIREMENTS = ("mlflow", "numpy", "onnxruntime", "tokenizers")
 
 
-def log_classifier(folder: Path, *, name: str = "classifier", example: Sequence[str]) -> str:
-    """Log a classifier folder as a pyfunc model of the active MLflow run; return the model's URI.
+def log_classifier(
+    folder: Path, *, run_id: str, name: str = "classifier", example: Sequence[str]
+) -> str:
+    """Log a classifier folder as a pyfunc model of a run of MLflow; return the model's URI.
 
     The model takes a list of str, an array, a series, `{"text": [...]}` or a table with the
     column `text`, and gives a table with the columns `label` and `score`, or, where a text
@@ -23,11 +25,12 @@ def log_classifier(folder: Path, *, name: str = "classifier", example: Sequence[
 
     Args:
         folder: as `save_classifier` leaves it.
+        run_id: in the store that is MLflow's default at the moment.
         name: of the logged model.
         example: texts that a reader of the model page will see, at least one.
     """
     import mlflow
-    from mlflow.models import ModelSignature
+    from mlflow.models import Model, ModelSignature
     from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
     from mlflow.types.schema import Array, DataType
 
@@ -47,8 +50,19 @@ def log_classifier(folder: Path, *, name: str = "classifier", example: Sequence[
         ),
     )
     here = Path(__file__).parent
-    model = mlflow.pyfunc.log_model(
+    # What `pyfunc.log_model` does, which can only write to the active run of its own thread.
+    client = mlflow.MlflowClient()
+    run = client.get_run(run_id)
+    made = client.create_logged_model(
+        run.info.experiment_id, name, source_run_id=run_id, params=run.data.params
+    )
+    model = Model.log(
+        artifact_path=None,
+        model_id=made.model_id,
         name=name,
+        flavor=mlflow.pyfunc,
+        flavor_name="pyfunc.ModelFromCode",
+        run_id=run_id,
         python_model=str(here / "pyfunc_model.py"),
         artifacts={"classifier": str(folder)},
         code_paths=[str(here.parent)],

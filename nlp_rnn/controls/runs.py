@@ -161,6 +161,7 @@ def train_control(
             "data": corpus.name,
             "run_folder": str(folder),
         },
+        folder=folder,
         parent_run_id=parent,
         system_metrics=False,
     ) as run:

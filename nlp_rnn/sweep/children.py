@@ -1,11 +1,12 @@
 """The runs of a sweep's jobs, as MLflow has them at this moment."""
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.config import Monitor
-from nlp_rnn.errors import ConfigError
+from nlp_rnn.errors import ConfigError, TrackingError
 from nlp_rnn.tracking.liveness import alive, here, stop
 from nlp_rnn.tracking.store import quiet_mlflow, tracking_errors
 
@@ -21,6 +22,7 @@ SCORES = (
     ("macro-F1", "test/macro_f1"),
 )
 PAGE = 1000
+SECONDS_BETWEEN_TRIES = 5.0
 
 
 @dataclass(frozen=True)
@@ -76,12 +78,21 @@ class Children:
         """Nothing is asked yet."""
         self._uri, self._experiment_id, self._parent = uri, experiment_id, parent_run_id
 
-    def read(self) -> dict[str, Child]:
+    def read(self, patience: float = 0) -> dict[str, Child]:
         """The newest run of each job by its key; a finished one before any other.
 
         Raises:
-            TrackingError: MLflow does not answer.
+            TrackingError: MLflow does not answer, not even within `patience` seconds.
         """
+        end = time.monotonic() + patience
+        while time.monotonic() < end:
+            try:
+                return self._read()
+            except TrackingError:
+                time.sleep(min(patience, SECONDS_BETWEEN_TRIES))
+        return self._read()
+
+    def _read(self) -> dict[str, Child]:
         found: dict[str, Child] = {}
         for run in self._runs():
             child = _child(run)

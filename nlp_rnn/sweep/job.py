@@ -95,6 +95,7 @@ def _record(error: Exception, config: RunConfig, member: Member, folder: Path) -
             name=run_name(config, member),
             parameters=flatten(config),
             tags=tags | dict(member.tags),
+            folder=folder,
             parent_run_id=member.parent_run_id,
             system_metrics=False,
         ),

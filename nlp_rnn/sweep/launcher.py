@@ -5,6 +5,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf, open_dict
 
+from nlp_rnn.pipeline import PATIENCE_IN_A_SWEEP
 from nlp_rnn.sweep.children import Children
 from nlp_rnn.sweep.grid import Command, Job
 from nlp_rnn.sweep.job import job
@@ -44,12 +45,16 @@ class Launcher:
         told = {each.key: list(words) for each, words in zip(jobs, extra, strict=True)}
         pending = list(jobs)
         while pending:
-            before = {key: child.run_id for key, child in self._children.read().items()}
+            before = {
+                key: child.run_id for key, child in self._children.read(PATIENCE_IN_A_SWEEP).items()
+            }
             broken = self._launch(pending, told)
             if broken is None:
                 return
             self._children.close("FAILED", f"its process died: {broken}", set(told))
-            now = {key: child.run_id for key, child in self._children.read().items()}
+            now = {
+                key: child.run_id for key, child in self._children.read(PATIENCE_IN_A_SWEEP).items()
+            }
             left = [each for each in pending if now.get(each.key) == before.get(each.key)]
             if len(left) == len(pending):
                 raise broken

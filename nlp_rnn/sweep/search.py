@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.config import Monitor
 from nlp_rnn.errors import ConfigError
+from nlp_rnn.pipeline import PATIENCE_IN_A_SWEEP
 from nlp_rnn.signature import flatten
 from nlp_rnn.sweep.children import Child, Children, validation_metric
 from nlp_rnn.sweep.grid import Command, Job, make_job
@@ -146,7 +147,7 @@ class Search:
                 jobs[job.key] = job
                 asked.append((studies[number], trial, job))
             self._launch(asked, launcher, names, children, storage)
-            known = children.read()
+            known = children.read(PATIENCE_IN_A_SWEEP)
             for study, trial, job in asked:
                 _tell(study, trial, known.get(job.key), monitor)
         tuned = [
@@ -157,7 +158,7 @@ class Search:
         named = dict(zip(self._cells, studies, strict=True))
         for path in write_search_plots(named, folder, monitor.name):
             run.log_file(path, "search")
-        known = children.read()
+        known = children.read(PATIENCE_IN_A_SWEEP)
         pending = [job for job in tuned if not (job.key in known and known[job.key].done)]
         names |= {job.key: job.name for job in pending}
         progress.total -= len(tuned) - len(pending)  # the best trials themselves
@@ -204,7 +205,7 @@ class Search:
         storage: str,
     ) -> None:
         """Run the trials, but for a combination that was tried before."""
-        known = children.read()
+        known = children.read(PATIENCE_IN_A_SWEEP)
         pending: list[Job] = []
         more = []
         for study, trial, job in asked:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from nlp_rnn.errors import SweepError, TrackingError
 from nlp_rnn.launch import remove_empty
+from nlp_rnn.pipeline import PATIENCE_IN_A_SWEEP
 from nlp_rnn.sweep.children import Child, Children, Parent, find_parent
 from nlp_rnn.sweep.conclusion import conclude, note
 from nlp_rnn.sweep.forecast import print_forecast
@@ -98,6 +99,7 @@ def _run(
             "sweep_words": json.dumps(typed),
             "command": shlex.join(["nlp-rnn", "train", "-m", *typed]),
         },
+        folder=folder,
         system_metrics=False,
     ) as run:
         run.set_tags({"sweep": run.run_id[:8]})
@@ -118,7 +120,9 @@ def _run(
             launcher = Launcher(command, uri, folder, run.run_id, children)
             names: dict[str, str] = {}
             progress = Progress(count, finished)
-            with Watch(children.read, names, progress, lambda said: _tell(run, said)):
+            with Watch(
+                children.read, names, progress, lambda said: run.set_tags({"progress": said})
+            ):
                 if search is None:
                     _launch(launcher, jobs, names, children)
                 else:
@@ -129,7 +133,7 @@ def _run(
             raise
         finally:
             remove_empty(folder)
-        found = children.read()
+        found = children.read(PATIENCE_IN_A_SWEEP)
         conclude(command, jobs, uri, experiment_id, folder, run, found, tuned)
         _raise_failures(jobs, found, run.run_id[:8])
 
@@ -142,13 +146,6 @@ def _launch(
     pending = [each for each in jobs if not (each.key in known and known[each.key].done)]
     names |= {each.key: each.name for each in pending}
     launcher.launch(pending)
-
-
-def _tell(run: "TrackedRun", progress: str) -> None:
-    try:
-        run.set_tags({"progress": progress})
-    except TrackingError:
-        return  # the next one may get through
 
 
 def _close_after(error: BaseException, children: Children) -> None:

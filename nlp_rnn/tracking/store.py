@@ -6,12 +6,14 @@ import re
 import shlex
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from nlp_rnn.errors import TrackingError
+from nlp_rnn.tracking.environment import http_limits
 from nlp_rnn.tracking.sqlite_store import prepare_sqlite
 
 __all__ = [
@@ -40,6 +42,8 @@ QUIET = {
 
 SECONDS_TO_ANSWER = 10
 """A server or database that takes longer than this to answer counts as unreachable."""
+
+SECONDS_BETWEEN_TRIES = 2.0
 
 
 def quiet_mlflow() -> None:
@@ -96,12 +100,12 @@ def resolve_uri(uri: str | None, directory: Path) -> str:
     return _sqlite_uri(Path(os.path.normpath(absolute))) + mark + query
 
 
-def prepare_store(uri: str) -> None:
+def prepare_store(uri: str, patience: float = 0) -> None:
     """Make sure that the store at `uri`, as returned by `resolve_uri`, can take runs.
 
     An sqlite file that is missing or empty is created and migrated under a file lock and moved
     into place when complete, so any number of processes may call this at once. A server or a
-    database is asked for an answer, once.
+    database is asked for an answer, once, or until it gives one within `patience` seconds.
 
     Raises:
         TrackingError: it cannot be created, written or reached, is no MLflow store, or belongs
@@ -115,10 +119,15 @@ def prepare_store(uri: str) -> None:
         # Before MLflow looks, for it would migrate some older stores without being asked.
         if not _is_current_schema(version):
             raise TrackingError(_other_version(uri))
-    elif uri.startswith(SERVERS):
-        _reach_server(uri)
-    elif uri.startswith(DATABASES):
-        _reach_database(uri)
+    elif uri.startswith((*SERVERS, *DATABASES)):
+        end = time.monotonic() + patience
+        while True:
+            try:
+                return _reach_server(uri) if uri.startswith(SERVERS) else _reach_database(uri)
+            except TrackingError:
+                if time.monotonic() >= end:
+                    raise
+            time.sleep(min(patience, SECONDS_BETWEEN_TRIES))
 
 
 def experiment_name(name: str | None) -> str:
@@ -242,14 +251,8 @@ def _other_version(uri: str) -> str:
 def _reach_server(uri: str) -> None:
     from mlflow import MlflowClient
 
-    limits = {
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(SECONDS_TO_ANSWER),
-    }
-    before = {name: os.environ.get(name) for name in limits}
-    os.environ.update(limits)
     try:
-        with tracking_errors(uri):
+        with http_limits(0, SECONDS_TO_ANSWER), tracking_errors(uri):
             MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
     except TrackingError as error:
         first: BaseException = error
@@ -259,12 +262,6 @@ def _reach_server(uri: str) -> None:
             f"No MLflow server answers at {visible_uri(uri)} ({_short(str(first))}).\n"
             "Start it, or leave out tracking.uri and MLFLOW_TRACKING_URI to use a local file."
         ) from error
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _reach_database(uri: str) -> None:

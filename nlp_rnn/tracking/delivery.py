@@ -1,0 +1,127 @@
+"""Entries of a run's outbox become calls of MLflow."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from nlp_rnn.tracking.environment import tracking_uri
+from nlp_rnn.tracking.outbox import METRICS_PER_CALL, Entry, Refused
+from nlp_rnn.tracking.store import tracking_errors
+
+__all__ = ["Delivery"]
+
+VALUES_PER_CALL = 100
+
+REFUSALS = {
+    "BAD_REQUEST",
+    "INVALID_PARAMETER_VALUE",
+    "INVALID_STATE",
+    "RESOURCE_ALREADY_EXISTS",
+    "RESOURCE_DOES_NOT_EXIST",
+}
+"""MLflow's codes for what will not get better by waiting."""
+
+
+class Delivery:
+    """Takes the entries of one run to the store it lives in.
+
+    Each kind may be delivered twice, which is what happens to a process that is killed between
+    delivering and forgetting: MLflow keeps one of several equal points, parameters, tags and
+    files, and a model that is there is not logged again.
+    """
+
+    def __init__(self, uri: str, experiment_id: str, run_id: str, folder: Path | None) -> None:
+        """Deliver to the run `run_id`, whose entries name files relative to `folder`."""
+        from mlflow import MlflowClient
+
+        self._uri, self._experiment_id, self._run_id = uri, experiment_id, run_id
+        self._folder = folder or Path()
+        self._client = MlflowClient(tracking_uri=uri)
+
+    def __call__(self, entries: Sequence[Entry]) -> None:
+        """Deliver one entry, or several of metrics.
+
+        Kinds, by their key: `metrics` [[name, value, milliseconds, step], …], `params` {}, `tags`
+        {}, `dataset` {} with `context`, `file` PATH with `to`, `text` with `to`, `model` PATH
+        with `example`, `status` with `time`.
+
+        Raises:
+            Refused: MLflow will never take it.
+            TrackingError: MLflow is away.
+        """
+        from mlflow.exceptions import MlflowException
+        from requests.exceptions import RequestException
+
+        with tracking_errors(self._uri):
+            try:
+                if "metrics" in entries[0]:
+                    self._metrics([point for entry in entries for point in entry["metrics"]])
+                else:
+                    (entry,) = entries
+                    self._one(entry)
+            except MlflowException as error:
+                if error.error_code in REFUSALS:
+                    raise Refused(str(error).partition("\n")[0]) from error
+                raise
+            except RequestException:  # some are ValueErrors, too
+                raise
+            except (FileNotFoundError, LookupError, TypeError, ValueError) as error:
+                raise Refused(f"{type(error).__name__}: {error}") from error
+
+    def _metrics(self, points: Sequence[Any]) -> None:
+        from mlflow.entities import Metric
+
+        for start in range(0, len(points), METRICS_PER_CALL):
+            batch = [Metric(*point) for point in points[start : start + METRICS_PER_CALL]]
+            self._client.log_batch(self._run_id, metrics=batch)
+
+    def _one(self, entry: Entry) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag, Param, RunTag
+        from mlflow.exceptions import MlflowException
+
+        client, run_id = self._client, self._run_id
+        if "params" in entry:
+            params = [Param(*pair) for pair in entry["params"].items()]
+            for start in range(0, len(params), VALUES_PER_CALL):
+                client.log_batch(run_id, params=params[start : start + VALUES_PER_CALL])
+        elif "tags" in entry:
+            tags = [RunTag(*pair) for pair in entry["tags"].items()]
+            for start in range(0, len(tags), VALUES_PER_CALL):
+                client.log_batch(run_id, tags=tags[start : start + VALUES_PER_CALL])
+        elif "dataset" in entry:
+            context = [InputTag("mlflow.data.context", entry["context"])]
+            datasets = [DatasetInput(Dataset(**entry["dataset"]), context)]
+            try:
+                client.log_inputs(run_id, datasets=datasets)
+            except MlflowException as error:
+                if "IntegrityError" not in str(error):
+                    raise
+                # another run wrote the same data for the first time in this very moment
+                client.log_inputs(run_id, datasets=datasets)
+        elif "file" in entry:
+            client.log_artifact(run_id, str(self._folder / entry["file"]), entry["to"])
+        elif "text" in entry:
+            client.log_text(run_id, entry["text"], entry["to"])
+        elif "model" in entry:
+            self._model(self._folder / entry["model"], entry["example"])
+        elif "status" in entry:
+            client.set_terminated(run_id, entry["status"], entry["time"])
+        else:
+            raise ValueError(f"an entry of an unknown kind: {', '.join(entry)}")
+
+    def _model(self, folder: Path, example: Sequence[str]) -> None:
+        from nlp_rnn.classifier import flavor
+
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder} is gone")
+        name = "classifier"
+        query = f"source_run_id = '{self._run_id}' AND name = '{name}'"
+        found = self._client.search_logged_models([self._experiment_id], query)
+        if any(str(model.status) == "READY" for model in found):
+            return
+        for model in found:  # of an attempt that was cut off
+            with suppress(Exception):
+                self._client.delete_logged_model(model.model_id)
+        with tracking_uri(self._uri):
+            flavor.log_classifier(folder, name=name, example=example, run_id=self._run_id)
