@@ -20,7 +20,7 @@ from tests.warm import run
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # What needs minutes, a browser or a server has tests of its own.
-ELSEWHERE = ("scripts/", "nlp-rnn ui", "mlflow models serve", "curl ")
+ELSEWHERE = ("scripts/", "nlp-rnn ui", "mlflow models serve", "curl ", "nlp-rnn train -m resume=")
 
 
 def commands(page: Path) -> list[str]:
