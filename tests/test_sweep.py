@@ -131,6 +131,16 @@ def test_wrong_words_are_told_in_two_lines_and_leave_nothing(
     assert {path.name for path in here.iterdir()} <= {"mlflow.db", "mlartifacts"}
 
 
+def test_a_folder_that_cannot_be_made_is_told_before_anything_begins(
+    here: Path, store: MlflowClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "file").write_text("no folder")
+    assert main(["train", "-m", "seed=1,2", "hydra.sweep.dir=file/swept"]) == 1
+    told = capsys.readouterr().err
+    assert "cannot be made: Not a directory." in told
+    assert len(told.splitlines()) == 2
+
+
 def test_options_of_a_sweep_are_refused_for_one_run(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlp_rnn.errors import SweepError, TrackingError
+from nlp_rnn.errors import DataError, SweepError, TrackingError
 from nlp_rnn.launch import remove_empty
 from nlp_rnn.pipeline import PATIENCE_IN_A_SWEEP
 from nlp_rnn.sweep.children import Child, Children, Parent, find_parent
@@ -84,6 +84,13 @@ def _run(
     from nlp_rnn.tracking.run import tracked_run
 
     folder = Path(parent.tags["run_folder"] if parent else command.base.hydra.sweep.dir).absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"The sweep's folder {folder} cannot be made: {error.strerror}.\n"
+            "Type hydra.sweep.dir=FOLDER for another."
+        ) from error
     space = swept_words(command.space)
     typed = [word for word in words if not word.startswith(RESUME)]
     with tracked_run(
@@ -114,7 +121,11 @@ def _run(
         print(f"folder        {folder}\nMLflow        {ui_link(uri, experiment_id, run.run_id)}")
         tuned: Sequence[Job] = ()
         try:
-            finished = sum(child.done for child in children.read().values())
+            asked = {each.key for each in jobs}
+            finished = sum(
+                child.done and (search is not None or key in asked)
+                for key, child in children.read().items()
+            )
             if finished:
                 print(f"{finished} of {count} jobs are finished already.")
             launcher = Launcher(command, uri, folder, run.run_id, children)
