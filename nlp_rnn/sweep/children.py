@@ -96,6 +96,8 @@ class Children:
         found: dict[str, Child] = {}
         for run in self._runs():
             child = _child(run)
+            if not child.key:
+                continue  # a control, which is no job
             if child.key in found and found[child.key].status == "FINISHED":
                 continue
             found[child.key] = child
