@@ -9,6 +9,7 @@ import numpy as np
 from nlp_rnn.classifier.latency import Answering, answer_latency
 from nlp_rnn.classifier.manifest import INT8_GRAPH
 from nlp_rnn.data.mapped import texts_of
+from nlp_rnn.label_evaluation import answer_label_splits, label_earliness
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -44,7 +45,6 @@ def evaluate(
     Beside what `answer_splits` writes, the model card goes into the classifier's own folder.
     """
     from nlp_rnn.card import write_card
-    from nlp_rnn.label_evaluation import answer_label_splits
     from nlp_rnn.tracking.machine import machine_tags
 
     predictions: NDArray[Any]
@@ -54,8 +54,12 @@ def evaluate(
         metrics, predictions = answer_splits(classifier, corpus, folder, run)
     texts = list(corpus.test[:INT8_TEXTS]["text"])
     one_direction = not classifier.config["architecture"]["bidirectional"]
-    if one_direction and corpus.task == "single_label":
-        metrics |= _earliness(classifier, corpus.validation, folder, run)
+    if one_direction:
+        some = _spread(classifier, corpus.validation)
+        if corpus.task == "multi_label":
+            metrics |= label_earliness(classifier, some, run)
+        else:
+            metrics |= _earliness(classifier, some, folder, run)
     metrics |= _int8_agreement(classifier, texts, predictions[:INT8_TEXTS])
     metrics |= answer_latency(classifier, texts[:LATENCY_TEXTS])
     write_card(
@@ -114,18 +118,23 @@ def answer_splits(
     return metrics, predictions
 
 
+def _spread(classifier: "TextClassifier", dataset: "Dataset") -> "Dataset":
+    """Some texts of a split, few enough to be read token by token."""
+    lengths = classifier.token_counts(texts_of(dataset))
+    # evenly from all of them: data is often sorted by label
+    count = min(len(lengths), EARLINESS_TEXTS, 1 + int(EARLINESS_TOKENS / lengths.mean()))
+    return dataset.select(np.linspace(0, len(lengths) - 1, count).astype(int))
+
+
 def _earliness(
-    classifier: "TextClassifier", dataset: "Dataset", folder: Path, run: "TrackedRun"
+    classifier: "TextClassifier", some: "Dataset", folder: Path, run: "TrackedRun"
 ) -> dict[str, float]:
     """How right the answers to validation texts are before a text ends; curves in the run."""
     from nlp_rnn.classifier.earliness import choose_threshold, earliness
     from nlp_rnn.tracking.earliness_plot import write_earliness_plot
 
-    lengths = classifier.token_counts(texts_of(dataset))
-    # evenly from all of them: data is often sorted by label
-    count = min(len(lengths), EARLINESS_TEXTS, 1 + int(EARLINESS_TOKENS / lengths.mean()))
-    some = dataset[np.linspace(0, len(lengths) - 1, count).astype(int)]
-    found = earliness(classifier, some["text"], [classifier.labels[i] for i in some["label"]])
+    texts, labels = list(some["text"]), [classifier.labels[i] for i in some["label"]]
+    found = earliness(classifier, texts, labels)
     for score in found.prefixes:
         curve = {
             "prefix/accuracy": score.accuracy,

@@ -16,7 +16,7 @@ from nlp_rnn.config import RunConfig
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.sweep_config import CommandConfig
 
-__all__ = ["config_errors", "flags_and_overrides", "run_config", "version_base"]
+__all__ = ["config_errors", "flags_and_overrides", "readable", "run_config", "version_base"]
 
 CONTROLS = ("majority", "linear")
 
@@ -67,7 +67,7 @@ def flags_and_overrides(words: list[str]) -> tuple[list[str], list[str]]:
     while rest:
         word = rest.pop(0)
         if not word.startswith("-"):
-            overrides.append(word)
+            overrides.append(readable(word))
         elif word in FLAGS or word.split("=")[0] in VALUED:
             flags.append(word)
             if word in VALUED and rest:
@@ -78,6 +78,39 @@ def flags_and_overrides(words: list[str]) -> tuple[list[str], list[str]]:
                 "nlp-rnn train --help shows examples."
             )
     return flags, overrides
+
+
+def readable(word: str) -> str:
+    """`KEY=VALUE` with quotes around a value that Hydra's grammar has no place for.
+
+    Such as `data.path=my reviews/café.csv` or `data.delimiter=;`: the shell took the quotes that
+    were typed. A comma in a longer value parts those of a sweep, so that it stays as it is.
+
+    Raises:
+        ConfigError: quotes of the user's own are needed.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    parser = OverridesParser.create()
+    key, sign, value = word.partition("=")
+    escaped = value.replace("'", "\\'")
+    quoted = f"{key}='{escaped}'"
+    try:
+        parser.parse_override(word)
+    except HydraException:
+        if not value or ("," in value and len(value) > 1) or value[0] in "[{'\"":
+            if not sign or not value:
+                raise ConfigError(
+                    f"{word!r} is no KEY=VALUE.\nnlp-rnn train --help shows examples."
+                ) from None
+            raise ConfigError(
+                f"{word} cannot be read: words with other signs than letters, digits and _-/.:\n"
+                f"need quotes of their own within those of the shell, \"{key}='…'\""
+            ) from None
+        parser.parse_override(quoted)
+        return quoted
+    return word
 
 
 def version_base(hydra: Any) -> dict[str, str]:

@@ -9,13 +9,14 @@ from nlp_rnn.data.label_sets import labels_of
 from nlp_rnn.data.mapped import texts_of
 
 if TYPE_CHECKING:
+    from datasets import Dataset
     from numpy.typing import NDArray
 
     from nlp_rnn.classifier.predictor import TextClassifier
     from nlp_rnn.data.corpus import Corpus
     from nlp_rnn.tracking.run import TrackedRun
 
-__all__ = ["answer_label_splits"]
+__all__ = ["answer_label_splits", "label_earliness"]
 
 
 def answer_label_splits(
@@ -56,3 +57,27 @@ def answer_label_splits(
     write_label_picture(picture, labels, predictions, corpus.labels)
     run.log_file(picture)
     return metrics, predictions
+
+
+def label_earliness(
+    classifier: "TextClassifier", some: "Dataset", run: "TrackedRun"
+) -> dict[str, float]:
+    """How good the answers to validation texts are before a text ends; curves in the run.
+
+    At the thresholds of whole texts, with the percentage of the tokens as the step.
+    """
+    from nlp_rnn.classifier.earliness import SHARES, prefix_probabilities
+    from nlp_rnn.training.several import score_several
+
+    thresholds = classifier.thresholds
+    assert thresholds is not None
+    labels = labels_of(some)
+    found = prefix_probabilities(classifier, list(some["text"]))
+    scores = [score_several(labels, found[:, k], thresholds) for k in range(len(SHARES))]
+    for share, score in zip(SHARES, scores, strict=True):
+        curve = {f"prefix/{name}": score[name] for name in ("micro_f1", "macro_f1", "loss")}
+        run.log_metrics(curve, step=round(100 * share))
+    return {
+        f"prefix/mean_{name}": float(np.mean([score[name] for score in scores]))
+        for name in ("micro_f1", "loss")
+    }

@@ -9,7 +9,13 @@ from omegaconf import DictConfig
 from nlp_rnn.composition import conf_dir, register_schemas
 from nlp_rnn.config import RunConfig
 from nlp_rnn.errors import ConfigError
-from nlp_rnn.hydra_words import config_errors, flags_and_overrides, run_config, version_base
+from nlp_rnn.hydra_words import (
+    config_errors,
+    flags_and_overrides,
+    readable,
+    run_config,
+    version_base,
+)
 from nlp_rnn.limits import check
 from nlp_rnn.sweep_config import SweepConfig
 
@@ -57,7 +63,8 @@ def compose(overrides: list[str]) -> RunConfig:
         config_errors(),
         hydra.initialize_config_dir(str(conf_dir()), **version_base(hydra)),
     ):
-        config, _ = run_config(hydra.compose("train", overrides=overrides))
+        words = [readable(word) for word in overrides]
+        config, _ = run_config(hydra.compose("train", overrides=words))
     check(config)
     return config
 

@@ -256,7 +256,8 @@ def test_other_column_names_and_strings(tmp_path):
 
 def test_mixed_values_in_a_column_are_refused(tmp_path):
     content = [{"text": "a", "label": 1}, {"text": "b", "label": "x"}]
-    assert "not one label a row" in refusal(write(tmp_path, train=content))
+    message = refusal(write(tmp_path, train=content))
+    assert 'values of different kinds, 1 (int) and "x" (str), not one label a row' in message
 
 
 def test_a_single_class(tmp_path):

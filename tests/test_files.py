@@ -203,6 +203,12 @@ def test_broken_json_names_the_line(tmp_path, name, content, line):
     assert f"{tmp_path / name} is broken JSON: {line}" in message
 
 
+def test_half_a_surrogate_pair_names_the_line(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "a", "label": 1}\n\n{"text": "\\ud800", "label": 1}\n')
+    assert f"{path} holds half of a surrogate pair in line 3" in refusal(path)
+
+
 def test_json_that_only_arrow_refuses(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "a", "label": 1, "text": "b"}\n')

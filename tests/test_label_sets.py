@@ -144,6 +144,9 @@ def test_a_null_in_a_column_of_a_class_makes_the_row_unknown(tmp_path: Path) -> 
         ({"train": [[["a"]], [["b"]]]}, "not one label a row"),
         ({"train": [[0.5], [1.0]]}, r"not whole numbers, such as 0.5"),
         ({"train": [[-1], [1]]}, "label -1"),
+        ({"train": [["a"], "b"]}, 'different kinds, ["a"] (list) and "b" (str)'),
+        ({"train": ["a", ["b"], 3]}, 'different kinds, "a" (str) and ["b"] (list) and 3 (int)'),
+        ({"train": [["a"], [1]]}, "values of different kinds"),
     ],
 )
 def test_what_is_no_list_of_labels(

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from nlp_rnn.cli import main
+from nlp_rnn.errors import ConfigError
+from nlp_rnn.launch import compose
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("model=gru model.dropout=0.1", "type model.num_layers=2"),
         ("model=rnn model.forget_bias=1", "it belongs to model=gru, model=lstm."),
         ("seed=-1", "seed must be between 0 and 4294967295, not -1."),
-        ("a=[", "no viable alternative"),
+        ("a=[", "a=[ cannot be read"),
         ("seed", "seed"),
         ("trainer.device=tpu", "trainer.device=tpu"),
         ("-m model=gru,lstmm", "There is no model=lstmm"),
@@ -84,3 +86,37 @@ def test_a_missing_file_is_the_works_failure(
     assert "nowhere.csv" in told
     assert len(told.splitlines()) <= 2
     assert not list(here.glob("*"))
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("data.path=my reviews/café.csv", "my reviews/café.csv"),
+        ("data.path=it's ours/ä.csv", "it's ours/ä.csv"),
+        ("data.path=C:\\texte\\é.csv", "C:\\texte\\é.csv"),
+        ("data.path='a=1, {b}.csv'", "a=1, {b}.csv"),
+        ("data.path=плюс/файл.csv", "плюс/файл.csv"),
+    ],
+)
+def test_a_path_may_have_any_letters(word: str, expected: str) -> None:
+    assert compose(["data=files", word]).data.path == expected  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("sign", [";", ",", "|"])
+def test_a_sign_needs_no_quotes_of_its_own(sign: str) -> None:
+    data = compose(["data=files", "data.path=x.csv", f"data.delimiter={sign}"]).data
+    assert data.delimiter == sign  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("data.text=[titre,résumé]", "need quotes of their own within those of the shell"),
+        ("data.path=é,b.csv", "need quotes of their own within those of the shell"),
+        ("data.path", "'data.path' is no KEY=VALUE"),
+    ],
+)
+def test_words_that_cannot_be_read_say_what_to_type(word: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told) as caught:
+        compose(["data=files", word])
+    assert len(str(caught.value).splitlines()) == 2

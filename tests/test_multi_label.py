@@ -14,6 +14,7 @@ from pyarrow import parquet
 
 import nlp_rnn
 from nlp_rnn.classifier.bundle import save_classifier
+from nlp_rnn.classifier.earliness import earliness
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.cli import main
 from nlp_rnn.errors import ClassifierError
@@ -299,6 +300,14 @@ def test_a_run_from_end_to_end(
     assert (answers.predictions == (answers.probabilities >= classifier.thresholds)).all()
     assert parquet.read_table(tmp_path / "run" / "test_predictions.parquet").num_rows == 40
     assert (tmp_path / "run" / "label_scores.png").stat().st_size > 1000
+
+    client = MlflowClient(tracking_uri=store_uri)
+    curve = client.get_metric_history(result["run_id"], "prefix/micro_f1")
+    assert [point.step for point in curve][-1] == 100
+    assert curve[-1].value == pytest.approx(result["metrics"]["validation/micro_f1"], abs=1e-6)
+    assert curve[0].value < curve[-1].value
+    with pytest.raises(ClassifierError, match="does not end the reading"):
+        earliness(classifier, ["goal"], ["sports"])
 
     card = (tmp_path / "run" / "classifier" / "README.md").read_text()
     for words in ("any of 2 labels", "micro-F1", "| `sports` |", "predict(texts, threshold"):

@@ -145,6 +145,31 @@ def test_a_saved_config_trains_again_from_anywhere(here: Path) -> None:
     assert signature(config) == signature(expected)
 
 
+@pytest.mark.slow
+def test_texts_of_every_kind_are_trained_on(here: Path) -> None:
+    """In a path with blanks and letters of no ASCII; nothing is dropped in silence."""
+    texts = [
+        "x" * 1_000_000,
+        "a\x00b",
+        "c\u0085d",
+        "🐉👩\u200d🚀",
+        "שלום עולם",
+        "   ",
+        "",
+        "\u202e x",
+    ]
+    folder = here / "Ordner mit é, und {mehr}"
+    folder.mkdir()
+    rows = [{"text": text, "label": number % 2} for number in range(20) for text in texts]
+    content = "\n".join(map(json.dumps, rows))
+    (folder / "wör ter.jsonl").write_text(content)
+    words = ["data=files", f"data.path='{folder}/wör ter.jsonl'", *SMALL[3:], "tokenizer=char"]
+    assert main(["train", *words, "hydra.run.dir=odd ä"]) == 0
+    result = json.loads((here / "odd ä" / "result.json").read_text())
+    assert len(read_predictions(here / "odd ä" / "test_predictions.parquet").rows) == 16
+    assert len(nlp_rnn.load(result["classifier"]).predict(texts)) == len(texts)
+
+
 def test_what_fails_in_training_is_failed_in_mlflow(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

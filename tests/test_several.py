@@ -1,6 +1,7 @@
 """Several labels a text: metrics as scikit-learn's, thresholds from validation, and the loss."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ from nlp_rnn.training.several import (
     score_several,
     sigmoid,
 )
-from nlp_rnn.training.trainer import Trainer
+from nlp_rnn.training.trainer import EpochEnd, Trainer
 
 BALANCED = TrainerConfig(class_weight=ClassWeight.balanced)
 
@@ -197,7 +198,7 @@ def which_occur(rows: int, seed: int) -> TokenizedTexts:
 MODEL = GatedConfig(name="gru", cell=Cell.gru, embedding_size=12, hidden_size=10)
 
 
-def fitted(**options: object) -> tuple:
+def fitted(given: dict | None = None, **options: object) -> tuple:
     one = Trainer(
         make_network(MODEL, 14, 3, 1),
         dataclasses.replace(
@@ -208,6 +209,7 @@ def fitted(**options: object) -> tuple:
         ),
         OptimizerConfig(name="adamw", learning_rate=0.02),
         seed=1,
+        **(given or {}),
     )
     return one, one.fit(which_occur(500, 0), which_occur(400, 1))
 
@@ -263,3 +265,21 @@ def test_a_single_label_under_balanced_weights_reaches_the_balance_of_scikit_lea
     optimizer.step(loss)
     ours = torch.softmax(layer(given), 1).detach().numpy()
     np.testing.assert_allclose(ours, theirs.predict_proba(features), atol=0.01)
+
+
+def test_a_training_that_was_stopped_goes_on_with_its_thresholds(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+
+    def stop(event: EpochEnd) -> None:
+        if event.epoch == 2:
+            raise KeyboardInterrupt
+
+    short = {"max_epochs": 3, "checkpoint_minutes": 0.0}
+    expected = fitted(**short)[1]
+    with pytest.raises(KeyboardInterrupt):
+        fitted({"checkpoint": path, "on_epoch": stop}, **short)
+    ends: list[EpochEnd] = []
+    _, result = fitted({"checkpoint": path, "on_epoch": ends.append}, **short)
+    assert [end.epoch for end in ends] == [2, 3]
+    assert result.thresholds == expected.thresholds
+    assert result.best_metrics == expected.best_metrics

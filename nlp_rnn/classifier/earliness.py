@@ -19,6 +19,7 @@ __all__ = [
     "choose_threshold",
     "earliness",
     "early_exits",
+    "prefix_probabilities",
 ]
 
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.99, 0.995, 0.999, 1.0)
@@ -74,7 +75,8 @@ def early_exits(
     A text whose probabilities never reach a threshold is read to its end.
 
     Raises:
-        ClassifierError: the network reads from both ends; no text; not one label a text.
+        ClassifierError: the network reads from both ends, or gives a text several labels; no text;
+            not one label a text.
     """
     return earliness(classifier, texts, labels, thresholds).exits
 
@@ -96,13 +98,18 @@ def earliness(
             f"An early exit needs one label a text and at least one text; found {len(texts)} "
             f"texts and {len(labels)} labels."
         )
+    if classifier.thresholds is not None:
+        raise ClassifierError(
+            "A text may have several labels here, so that one of them does not end the reading.\n"
+            "Look at prefix_probabilities(classifier, texts)."
+        )
     limits = np.array(thresholds)
     right, read = np.zeros(len(limits)), np.zeros(len(limits))
     at_shares = np.empty((len(texts), len(shares), len(classifier.labels)), np.float32)
     truth = np.empty(len(texts), np.int64)
     for number, (label, rows) in enumerate(_readings(classifier, texts, labels)):
         truth[number] = label
-        at_shares[number] = rows[np.ceil(np.multiply(shares, len(rows)) - 1e-9).astype(int) - 1]
+        at_shares[number] = rows[_places(shares, len(rows))]
         reached = rows.max(axis=1)[:, None] >= limits  # (T, thresholds)
         stop = np.where(reached.any(axis=0), reached.argmax(axis=0), len(rows) - 1)
         right += rows.argmax(axis=1)[stop] == label
@@ -127,6 +134,28 @@ def _readings(
             raise ClassifierError(f"The classifier has no label {label!r}; it has {known}.")
         stream.reset()
         yield place[label], np.concatenate([stream.read(text), stream.finish()])
+
+
+def prefix_probabilities(
+    classifier: TextClassifier, texts: Sequence[str], shares: Sequence[float] = SHARES
+) -> NDArray[np.float32]:
+    """Probabilities after `shares` of each text's tokens, rounded up: (n, shares, C).
+
+    Raises:
+        ClassifierError: the network reads from both ends.
+    """
+    stream = classifier.stream()
+    found = np.empty((len(texts), len(shares), len(classifier.labels)), np.float32)
+    for number, text in enumerate(texts):
+        stream.reset()
+        rows = np.concatenate([stream.read(text), stream.finish()])
+        found[number] = rows[_places(shares, len(rows))]
+    return found
+
+
+def _places(shares: Sequence[float], length: int) -> NDArray[np.int64]:
+    """The last token of each share of a text of `length` tokens, int64 (shares,)."""
+    return np.ceil(np.multiply(shares, length) - 1e-9).astype(np.int64) - 1
 
 
 def _scored(

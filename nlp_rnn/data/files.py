@@ -249,7 +249,13 @@ def _bad_json(plain: Path, path: Path) -> str | None:
         for number, piece in enumerate([file.read()] if whole else file, 1):
             try:
                 if piece.strip():
-                    json.loads(piece)
+                    json.dumps(json.loads(piece), ensure_ascii=False).encode()
+            except UnicodeEncodeError:
+                part = "" if whole else f" in line {number}"
+                return (
+                    f"{path} holds half of a surrogate pair{part}, such as \\ud800: that is no "
+                    "character.\nTake it out, or write \\ufffd for it."
+                )
             except json.JSONDecodeError as error:
                 line = error.lineno if whole else number
                 return f"{path} is broken JSON: line {line}, column {error.colno}: {error.msg}."

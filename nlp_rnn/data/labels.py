@@ -1,5 +1,6 @@
 """Label columns of whatever type become label names and ids."""
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -101,7 +102,8 @@ def read_values(
         or pyarrow.types.is_null(kind)
     ):
         raise DataError(
-            f"{where} has in its column {column!r} {_described(feature)}, not one label a row.\n"
+            f"{where} has in its column {column!r} {_described(feature, values)}, not one label "
+            "a row.\n"
             "Name a column of words, whole numbers or lists of them: data.label=COLUMN"
         )
     unique = pc.unique(values).drop_null()
@@ -222,5 +224,11 @@ def _is_string(kind: Any) -> bool:
     )
 
 
-def _described(feature: Any) -> str:
+def _described(feature: Any, values: Any) -> str:
+    if type(feature).__name__ == "Json":  # `datasets` keeps what has no one type as JSON
+        first: dict[str, str] = {}
+        for value in values.drop_null().cast("string").to_pylist()[:10_000]:
+            first.setdefault(type(json.loads(value)).__name__, value[:20])
+        found = " and ".join(f"{value} ({kind})" for kind, value in list(first.items())[:3])
+        return f"values of different kinds, {found}"
     return str(getattr(feature, "dtype", "")) or f"values of the kind {type(feature).__name__}"
