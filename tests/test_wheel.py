@@ -20,6 +20,7 @@ def test_a_wheel_works_without_the_checkout(tmp_path: Path) -> None:
     assert {f"nlp_rnn/{name}" for name in configs} <= set(names)
     assert "nlp_rnn/py.typed" in names
     assert {f"nlp_rnn/comparison/report.{end}" for end in ("css", "html.jinja")} <= set(names)
+    assert "nlp_rnn/inspection/page.html.jinja" in names
     assert not [name for name in names if name.startswith(("tests/", "scripts/"))]
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
