@@ -82,7 +82,10 @@ class Journal:
                 f"Another process logs the run in {folder}; it sends everything by itself."
             ) from None
         except OSError as error:
-            raise TrackingError(f"{self.folder} cannot be written ({error.strerror}).") from error
+            raise TrackingError(
+                f"The run folder {folder} cannot be written ({error.strerror}).\n"
+                "Type hydra.run.dir=FOLDER, or for a sweep hydra.sweep.dir=FOLDER."
+            ) from error
 
     @staticmethod
     def read(folder: Path) -> tuple[dict[str, str], list[Entry]]:
