@@ -44,6 +44,11 @@ def launch(words: list[str]) -> None:
                 config_path=str(conf_dir()), config_name="train", **version_base(hydra)
             )
             main(_job)()
+    except OSError as error:  # from making the run folder: what a job raises comes below
+        raise ConfigError(
+            f"The run folder cannot be made: {error.filename}: {error.strerror}.\n"
+            "Type hydra.run.dir=FOLDER, or run in a folder of your own."
+        ) from error
     finally:
         sys.argv = argv
     if _failures:

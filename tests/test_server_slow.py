@@ -230,6 +230,39 @@ def test_eight_processes_write_to_postgresql(tmp_path: Path) -> None:
         write_together(store, tmp_path / "runs")
 
 
+def test_a_sweep_on_a_server_with_postgresql(tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    with postgresql() as store:
+        server = MlflowServer(store, tmp_path)
+        server.start()
+        try:
+            small = [word for word in SMALL if "epochs" not in word and "patience" not in word]
+            words = ["train", "-m", "model=lstm,gru", "seed=1", *small, "trainer.max_epochs=2"]
+            done = subprocess.run(
+                [sys.executable, "-m", "nlp_rnn", *words, f"tracking.uri={server.uri}"],
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+            )
+            assert done.returncode == 0, done.stderr
+            client = MlflowClient(tracking_uri=server.uri)
+            runs = client.search_runs([obtain_experiment(server.uri, "nlp_rnn")])
+            assert {run.info.status for run in runs} == {"FINISHED"}
+            (parent,) = [run for run in runs if run.data.tags["kind"] == "sweep"]
+            assert parent.data.tags["progress"] == "2/0/2"
+            children = [run for run in runs if run.data.tags["kind"] == "train"]
+            assert {run.data.tags["cell"] for run in children} == {"lstm", "gru"}
+            for run in children:
+                assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+                assert run.data.metrics["test/accuracy"] > 0
+                files = [file.path for file in client.list_artifacts(run.info.run_id)]
+                assert "confusion_matrix.png" in files
+                assert len(run.outputs.model_outputs) == 1
+        finally:
+            server.close()
+
+
 def _any_run(uri: str) -> str:
     from mlflow import MlflowClient
 

@@ -19,7 +19,7 @@ from typing import Any, TextIO
 
 from nlp_rnn.errors import TrackingError
 
-__all__ = ["UNSENT", "Entry", "Journal", "Outbox", "Refused"]
+__all__ = ["HEARTBEAT", "UNSENT", "Entry", "Journal", "Outbox", "Refused"]
 
 Entry = dict[str, Any]
 """One thing to tell, as JSON; `delivery.deliver` lists the kinds."""
@@ -41,6 +41,11 @@ SECONDS_TO_CLOSE = 30.0
 """How long the end of a run waits for an MLflow that is away."""
 
 SECONDS_BETWEEN_LAST_TRIES = 1.0
+
+HEARTBEAT = "heartbeat"
+"""The tag that tells when a run was last heard of, in seconds since 1970."""
+
+SECONDS_BETWEEN_BEATS = 300.0
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +82,10 @@ class Journal:
                 f"Another process logs the run in {folder}; it sends everything by itself."
             ) from None
         except OSError as error:
-            raise TrackingError(f"{self.folder} cannot be written ({error.strerror}).") from error
+            raise TrackingError(
+                f"The run folder {folder} cannot be written ({error.strerror}).\n"
+                "Type hydra.run.dir=FOLDER, or for a sweep hydra.sweep.dir=FOLDER."
+            ) from error
 
     @staticmethod
     def read(folder: Path) -> tuple[dict[str, str], list[Entry]]:
@@ -166,6 +174,7 @@ class Outbox:
         self._changing = threading.Lock()
         self._wake = threading.Event()
         self._deadline: float | None = None
+        self._beat = time.monotonic()
         self._thread = threading.Thread(target=self._work, name="MLflow outbox", daemon=True)
         self._thread.start()
 
@@ -220,6 +229,10 @@ class Outbox:
             closing = self._deadline is not None
             self._wake.wait(SECONDS_BETWEEN_LAST_TRIES if closing else SECONDS_BETWEEN_SENDS)
             self._wake.clear()
+            if self._deadline is None and time.monotonic() - self._beat > SECONDS_BETWEEN_BEATS:
+                self._beat = time.monotonic()
+                with self._changing:
+                    self._waiting.append({"tags": {HEARTBEAT: f"{time.time():.0f}"}})
             self._send_waiting()
             if self._deadline is not None:
                 if not self._waiting or time.monotonic() > self._deadline:

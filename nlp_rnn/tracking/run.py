@@ -8,12 +8,13 @@ import shlex
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from nlp_rnn.errors import PrunedError
+from nlp_rnn.errors import PrunedError, TrackingError
+from nlp_rnn.tracking.dead_runs import close_dead_runs
 from nlp_rnn.tracking.delivery import Delivery
 from nlp_rnn.tracking.environment import sending, tracking_uri
 from nlp_rnn.tracking.interruption import Terminated, interruptions
@@ -203,6 +204,8 @@ def tracked_run(
     in any case with every metric that was logged, and the exception goes on. Machine tags are
     added to `tags`. An MLFLOW_RUN_ID in the environment is dropped with a warning.
 
+    Runs of the experiment whose process or machine died are closed first, as KILLED.
+
     An MLflow that goes away after the beginning neither stops nor slows the block: `folder` keeps
     what it misses, and what an earlier process left there is sent first.
 
@@ -235,6 +238,8 @@ def tracked_run(
             with received.hold():
                 if folder is not None:
                     send_left_over(folder)
+                with suppress(TrackingError):
+                    close_dead_runs(uri, experiment_id, resumed=run_id)
                 run_id = _open(uri, experiment_id, run_id, name, parent_run_id, tags)
                 delivery = Delivery(uri, experiment_id, run_id, folder)
                 of = {"uri": uri, "experiment_id": experiment_id, "run_id": run_id}
@@ -275,6 +280,8 @@ def _open(
     with tracking_errors(uri):
         client = MlflowClient(tracking_uri=uri)
         if run_id is not None:
+            if "error" in client.get_run(run_id).data.tags:
+                client.delete_tag(run_id, "error")  # of its interruption
             client.log_batch(run_id, tags=[RunTag(*pair) for pair in known.items()])
             client.update_run(run_id, status="RUNNING")
             return run_id
