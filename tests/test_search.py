@@ -114,7 +114,7 @@ def test_a_search_goes_on_after_kill_9(tmp_path: Path, store: MlflowClient) -> N
         }
         assert numbers == {"trial0", "trial1", "trial2", "trial3"}
     for run in trials:
-        given_up = "pruned" in run.data.tags or run.data.tags.get("error") == "its sweep was killed"
+        given_up = "pruned" in run.data.tags or "error" in run.data.tags
         assert run.info.status == ("KILLED" if given_up else "FINISHED")
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
     files = {f.path for f in store.list_artifacts(parent.info.run_id, "search")}
