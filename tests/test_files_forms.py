@@ -6,6 +6,7 @@ from pathlib import Path
 
 import datasets
 import pyarrow
+import pyarrow.parquet
 import pytest
 
 from nlp_rnn.data.corpus import load_corpus
@@ -103,6 +104,21 @@ def test_packed_files(tmp_path, kind, packing):
     assert f"{path} cannot be unpacked" in refusal(path)
     path.write_bytes(b"not packed at all")
     assert f"{path} cannot be unpacked" in refusal(path)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+def test_packed_tables(tmp_path, kind):
+    table = pyarrow.table({"text": ["café", "b"], "label": [1, 0], "other": [[1], [2]]})
+    plain, path = tmp_path / "plain", tmp_path / f"a.{kind}.gz"
+    if kind == "parquet":
+        pyarrow.parquet.write_table(table, plain)
+    else:
+        with pyarrow.ipc.new_file(plain, table.schema) as file:
+            file.write_table(table)
+    path.write_bytes(gzip.compress(plain.read_bytes()))
+    assert [(row["text"], row["label"]) for row in rows(path)] == [("café", 1), ("b", 0)]
+    path.write_bytes(gzip.compress(b"PAR1 and nothing else"))
+    assert f"{path} cannot be read: " in refusal(path)
 
 
 def test_a_folder_of_packed_splits(tmp_path):

@@ -1,4 +1,4 @@
-"""A text file in any encoding, compressed or not, becomes a plain UTF-8 file."""
+"""A file, compressed or not, and text in any encoding becomes a plain file, text as UTF-8."""
 
 import codecs
 from pathlib import Path

@@ -76,7 +76,7 @@ def _unknown_kind(path: Path) -> str:
             f"{path} is an archive, which is not opened here.\nUnpack it, and give what was in it."
         )
     return (
-        f"{path} is of no kind that can be read ({listed(_ENDINGS)}; text kinds also .gz, .zst).\n"
+        f"{path} is of no kind that can be read ({listed(_ENDINGS)}; each also .gz, .zst).\n"
         f"Name it after what it holds, or type data.format=FORMAT ({listed(KINDS)})."
     )
 
@@ -168,18 +168,16 @@ def _read_file(
     assert kind is not None
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty.")
+    plain = plain_file(path, compression, form)
+    if plain.stat().st_size == 0:
+        raise DataError(f"{path} is empty.")
     if kind in ("parquet", "arrow"):
-        if compression:
-            raise DataError(f"{path} is packed; {kind} is read only as it is.\nUnpack it.")
         try:
-            return _read_parquet(path, wanted) if kind == "parquet" else _read_arrow(path)
+            return _read_parquet(path, plain, wanted) if kind == "parquet" else _read_arrow(plain)
         except DataError:
             raise
         except Exception as error:
             raise DataError(f"{path} cannot be read: {first_line(error)}") from error
-    plain = plain_file(path, compression, form)
-    if plain.stat().st_size == 0:
-        raise DataError(f"{path} is empty.")
     try:
         if kind in ("json", "jsonl"):
             return _read_json(path, plain, wanted)
@@ -197,12 +195,12 @@ def _read_file(
         raise DataError(fault or f"{path} cannot be read: {first_line(error)}") from error
 
 
-def _read_parquet(path: Path, wanted: list[str]) -> "Dataset":
+def _read_parquet(path: Path, plain: Path, wanted: list[str]) -> "Dataset":
     from pyarrow import parquet
 
-    names = parquet.read_schema(path).names
+    names = parquet.read_schema(plain).names
     require_columns(names, wanted, str(path))
-    return _load("parquet", path, path, columns=top_columns(names, wanted))
+    return _load("parquet", path, plain, columns=top_columns(names, wanted))
 
 
 def _read_arrow(path: Path) -> "Dataset":
