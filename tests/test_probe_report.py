@@ -11,8 +11,11 @@ import pytest
 from nlp_rnn.comparison.evidence import Run
 from nlp_rnn.comparison.probe_report import write_probe_report
 from nlp_rnn.comparison.probes import probe_curves, seeds_ahead
+from nlp_rnn.comparison.readings import read_probes
+from nlp_rnn.comparison.report import write_report
 from nlp_rnn.errors import ComparisonError, DataError
 from tests.compared_runs import run
+from tests.made_comparison import group_of, made_comparison, made_run
 
 
 def probed(cell: str, probe: str, seed: int, *accuracies: float) -> Run:
@@ -100,3 +103,47 @@ def test_without_probes_or_a_folder_there_is_no_report(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="cannot be written"):
         write_probe_report(RUNS, tmp_path / "file")
+
+
+def test_a_comparison_tells_of_probes_of_the_same_architecture(
+    tmp_path: Path, store_uri: str
+) -> None:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Param, RunTag
+
+    client = MlflowClient(tracking_uri=store_uri)
+    experiment = client.create_experiment("e")
+    sizes = {"hidden_size": "32", "num_layers": "1", "bidirectional": "False", "pooling": "last"}
+    for seed, size, probe in (
+        (1, "32", "dyck1"),
+        (2, "32", "dyck1"),
+        (3, "64", "dyck1"),
+        (4, "32", None),
+    ):
+        run_id = client.create_run(experiment).info.run_id
+        params = {"model.cell": "lstm", "seed": str(seed)}
+        params |= {f"model.{key}": value for key, value in (sizes | {"hidden_size": size}).items()}
+        params |= {"data.probe": probe} if probe else {}
+        client.log_batch(
+            run_id,
+            [Metric(f"test/accuracy_{f}x", 1 - f / 20, 0, 0) for f in (1, 2, 4, 8)],
+            [Param(key, value) for key, value in params.items()],
+            [RunTag("group", f"lstm h{size} probe")],
+        )
+        client.set_terminated(run_id)
+    config = {"model.cell": "lstm"} | {f"model.{key}": value for key, value in sizes.items()}
+    group = group_of(
+        "lstm h32", (made_run("lstm h32", 1, None, config=config, experiment_id=experiment),)
+    )
+    comparison = replace(made_comparison(groups=1, seeds=1, texts=20), groups=(group,))
+    (curve,) = read_probes(comparison, store_uri)
+    assert (curve.probe, curve.cell, curve.seeds) == ("dyck1", "lstm h32", (1, 2))
+    assert curve.means == pytest.approx([95, 90, 80, 60])
+    page = write_report(comparison, tmp_path / "r", probes=[curve]).page.read_text()
+    memory = page[page.index('id="memory"') :]
+    assert "Where each breaks" in memory
+    assert "95.0 ± 0.0" in memory
+    other = replace(
+        comparison, groups=(group_of("gru", (made_run("gru", 1, None, experiment_id=experiment),)),)
+    )
+    assert read_probes(other, store_uri) == []

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from nlp_rnn.comparison.plots import Curve
+    from nlp_rnn.comparison.probes import ProbeCurve
     from nlp_rnn.inspection.remembering import Remembered
 
 __all__ = ["Material", "TrainingCurve", "percent", "points", "shown_text"]
@@ -47,6 +48,7 @@ class Material:
         texts: the test texts by their row; None where the data could not be read again.
         no_texts: why not.
         remembered: what a run's classifier keeps of the texts, by run id; some may be missing.
+        probes: what the candidates' architectures reached on probes; `cell` is the group.
         tables: by name, rows of columns, to become parquet.
         pictures: those made so far.
     """
@@ -57,6 +59,7 @@ class Material:
     texts: Mapping[int, str] | None
     no_texts: str
     remembered: Mapping[str, "Remembered"] = field(default_factory=dict)
+    probes: Sequence["ProbeCurve"] = ()
     tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     pictures: list[Picture] = field(default_factory=list)
 

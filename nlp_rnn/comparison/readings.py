@@ -4,21 +4,26 @@ import math
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from nlp_rnn.classifier.manifest import is_classifier
 from nlp_rnn.comparison.evidence import Comparison, Run
 from nlp_rnn.comparison.material import TrainingCurve
-from nlp_rnn.errors import NlpRnnError, TrackingError
+from nlp_rnn.comparison.probes import ProbeCurve, probe_curves
+from nlp_rnn.errors import ComparisonError, NlpRnnError, TrackingError
 from nlp_rnn.inspection.remembering import Remembered, remember
 from nlp_rnn.tracking.store import quiet_mlflow, tracking_errors
 
-__all__ = ["read_curves", "read_remembered", "read_texts"]
+__all__ = ["read_curves", "read_probes", "read_remembered", "read_texts"]
 
 CONFIG = "config.yaml"
 
 SEEDS = 3
 """Runs of a group whose classifiers are asked what they remember."""
+
+ARCHITECTURE = ("cell", "hidden_size", "num_layers", "bidirectional", "pooling")
+"""What a run on a probe must share with a group to speak for it."""
 
 MOST_TEXTS, MOST_TOKENS = 1000, 100_000
 """Of the test that they are asked about."""
@@ -134,6 +139,33 @@ def read_remembered(
             except (NlpRnnError, OSError):
                 continue  # the section names the groups that have nothing
     return found
+
+
+def read_probes(comparison: Comparison, uri: str) -> list[ProbeCurve]:
+    """What candidates' architectures reached on probes, if they were run in the same experiment.
+
+    The embedding may be another: a probe has few symbols. Empty where runs cannot be compared.
+
+    Raises:
+        TrackingError: MLflow does not answer.
+    """
+    from nlp_rnn.comparison.runs import read_probe_runs
+
+    def architecture(run: Run) -> tuple[str | None, ...]:
+        return tuple(run.config.get(f"model.{name}") for name in ARCHITECTURE)
+
+    names = {architecture(group.runs[0]): group.name for group in comparison.groups if group.runs}
+    experiments = {run.experiment_id for group in comparison.groups for run in group.runs}
+    runs = [
+        replace(run, config={**run.config, "group": names[architecture(run)]})
+        for experiment in sorted(experiments)
+        for run in read_probe_runs(uri, experiment)
+        if architecture(run) in names
+    ]
+    try:
+        return probe_curves(runs, by="group")
+    except ComparisonError:
+        return []
 
 
 @contextmanager

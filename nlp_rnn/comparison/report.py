@@ -30,6 +30,7 @@ from nlp_rnn.comparison.sections_memory import memory_section
 from nlp_rnn.errors import DataError
 
 if TYPE_CHECKING:
+    from nlp_rnn.comparison.probes import ProbeCurve
     from nlp_rnn.inspection.remembering import Remembered
     from nlp_rnn.tracking.run import TrackedRun
 
@@ -66,6 +67,7 @@ def write_report(
     texts: Mapping[int, str] | None = None,
     no_texts: str = "the data was not read again.",
     remembered: Mapping[str, "Remembered"] | None = None,
+    probes: Sequence["ProbeCurve"] = (),
     more: Sequence[Section] = (),
 ) -> Report:
     """Write the report of `comparison` into `folder`; files of an earlier one are replaced.
@@ -79,6 +81,7 @@ def write_report(
         texts: test texts by row, as from `read_texts`; they are shown, so they leave the data.
         no_texts: why there are none.
         remembered: by run id, as from `read_remembered`.
+        probes: as from `read_probes`.
         more: sections that come before the open questions.
 
     Raises:
@@ -91,7 +94,13 @@ def write_report(
             for name in ("pictures", "data"):
                 (place / name).mkdir()
             material = Material(
-                comparison, place / "pictures", curves or {}, texts, no_texts, remembered or {}
+                comparison,
+                place / "pictures",
+                curves or {},
+                texts,
+                no_texts,
+                remembered or {},
+                probes,
             )
             _write(material, place, more)
             return _put(Path(unfinished), folder)
@@ -108,13 +117,24 @@ def report_runs(comparison: Comparison, uri: str, folder: Path) -> Report:
         DataError: the folder cannot be written.
         TrackingError: MLflow does not answer.
     """
-    from nlp_rnn.comparison.readings import read_curves, read_remembered, read_texts
+    from nlp_rnn.comparison.readings import (
+        read_curves,
+        read_probes,
+        read_remembered,
+        read_texts,
+    )
 
     texts, no_texts = read_texts(comparison, uri)
     curves = read_curves(comparison, uri)
     remembered = read_remembered(comparison, uri, texts or {})
     return write_report(
-        comparison, folder, curves=curves, texts=texts, no_texts=no_texts, remembered=remembered
+        comparison,
+        folder,
+        curves=curves,
+        texts=texts,
+        no_texts=no_texts,
+        remembered=remembered,
+        probes=read_probes(comparison, uri),
     )
 
 

@@ -16,7 +16,7 @@ from nlp_rnn.tracking.store import quiet_mlflow, tracking_errors
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["read_runs", "with_predictions"]
+__all__ = ["read_probe_runs", "read_runs", "with_predictions"]
 
 PAGE = 500
 TEST = "predictions/test_predictions.parquet"
@@ -73,6 +73,20 @@ def read_runs(uri: str, experiment: str | None = None, sweep: str | None = None)
             "Look at test/micro_f1 in MLflow, or name other runs: --experiment NAME"
         )
     return rows
+
+
+def read_probe_runs(uri: str, experiment_id: str) -> list[Run]:
+    """Read the runs on `data=probe` of an experiment, oldest first, without their answers.
+
+    Raises:
+        TrackingError: MLflow does not answer.
+    """
+    from mlflow import MlflowClient
+
+    with tracking_errors(uri):
+        client = MlflowClient(tracking_uri=uri)
+        found = _search(client, [experiment_id], "params.`data.probe` != ''")
+    return sorted((_run(each) for each in found), key=lambda run: (run.started, run.run_id))
 
 
 def with_predictions(uri: str, runs: Sequence[Run]) -> list[Run]:

@@ -8,6 +8,7 @@ import numpy as np
 from nlp_rnn.comparison.material import Material
 from nlp_rnn.comparison.page import Block, Figures, Missing, Section, Table
 from nlp_rnn.comparison.pictures import Style, axes_of, legend_above, new_figure, shortened
+from nlp_rnn.comparison.sections_probes import probe_figure, probe_section
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,7 +47,7 @@ def memory_section(material: Material) -> Section:
             "The classifiers of the runs were not asked about the test texts: that needs both "
             "where this report is made, and neither is asked for on a hub."
         )
-        return Section("memory", title, [Missing(why)])
+        return Section("memory", title, [*_probes(material), Missing(why)])
     texts = min(run.texts for runs in found.values() for run in runs)
     blocks: list[Block] = []
     rows = _half_lives(found)
@@ -72,6 +73,7 @@ def memory_section(material: Material) -> Section:
             )
             pictures.append((picture, caption))
         blocks.append(Figures(pictures))
+    blocks += _probes(material)
     missing = [each.name for each in material.comparison.groups if each.name not in found]
     if missing:
         blocks.append(Missing(f"Without a recurrent classifier to ask: {', '.join(missing)}."))
@@ -96,6 +98,16 @@ def shown_figure(found: Groups, styles: Mapping[str, Style], end: str) -> "Figur
     axes.set_xticks(range(len(counts) + 1), [*map(str, counts), "all"])
     legend_above(axes)
     return figure
+
+
+def _probes(material: Material) -> Sequence[Block]:
+    """What the architectures reached on probes, where those were run."""
+    if not material.probes:
+        return ()
+    picture = material.picture(
+        probe_figure(material.probes), "probes", "Accuracy over length by probe"
+    )
+    return probe_section(material.probes, picture).blocks
 
 
 def _half_lives(found: Groups) -> list[list[str]]:
