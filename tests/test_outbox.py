@@ -2,8 +2,11 @@
 
 import json
 import logging
+import os
 import shutil
+import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -250,6 +253,49 @@ def test_sync_closes_the_run_of_a_process_that_died(
     assert ended.data.metrics == {"train/loss": 0.5}
 
 
+def test_sync_leaves_a_run_that_goes_on_alone(
+    store_uri: str, client: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    experiment = obtain_experiment(store_uri, "tests")
+    with tracked_run(
+        store_uri, experiment, name="r", parameters={}, tags={}, folder=tmp_path / "run",
+        system_metrics=False,
+    ) as run:  # fmt: skip
+        assert main(["sync", str(tmp_path)]) == 0
+        assert "it sends everything by itself" in capsys.readouterr().out
+        # nor does a second training in its folder disturb it
+        with pytest.raises(TrackingError, match="Another process logs the run"):
+            tracked_run(
+                store_uri, experiment, name="second", parameters={}, tags={},
+                folder=tmp_path / "run", system_metrics=False,
+            ).__enter__()  # fmt: skip
+        assert client.get_run(run.run_id).info.status == "RUNNING"
+    found = client.search_runs([experiment])
+    assert [each.info.run_name for each in found if each.info.status == "FINISHED"] == ["r"]
+    assert all(each.info.status != "RUNNING" for each in found)
+
+
+def test_who_is_interrupted_again_waits_no_longer(
+    store_uri: str, gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nlp_rnn.tracking.outbox.SECONDS_TO_CLOSE", 60)
+    experiment = obtain_experiment(store_uri, "tests")
+    opened = tracked_run(
+        store_uri, experiment, name="r", parameters={}, tags={}, folder=tmp_path / "run",
+        system_metrics=False,
+    )  # fmt: skip
+    opened.__enter__()
+    gate.shut = True
+    pid = os.getpid()
+    for seconds in (0.3, 0.6):
+        threading.Timer(seconds, os.kill, (pid, signal.SIGINT)).start()
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        opened.__exit__(None, None, None)
+    assert 0.5 < time.monotonic() - started < 10
+    assert Journal.read(tmp_path / "run")[1][-1]["status"] == "FINISHED"
+
+
 @pytest.fixture
 def silent_server() -> Iterator[str]:
     """A port that takes every connection and never answers."""
@@ -281,6 +327,8 @@ def test_what_sync_cannot_do(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     going_on = Journal(tmp_path / "running", OF)
     with pytest.raises(TrackingError, match="Another process logs the run"):
         Journal(tmp_path / "running", OF)
+    assert main(["sync", str(tmp_path / "running")]) == 1  # the server does not even answer
+    assert "No MLflow server answers" in capsys.readouterr().err
     going_on.close([{"tags": {"a": "1"}}])
     (tmp_path / "damaged" / "unsent").mkdir(parents=True)
     damaged = tmp_path / "damaged" / "unsent" / "journal.jsonl"

@@ -26,6 +26,7 @@ def sync(words: list[str]) -> int:
     for place in places:
         if given.arguments and not place.is_dir():
             raise TrackingError(f"There is no folder {place}.")
+    from nlp_rnn.tracking.outbox import StillLoggedError
     from nlp_rnn.tracking.sync import send_left_over, unsent_folders
 
     failed = found = 0
@@ -33,6 +34,8 @@ def sync(words: list[str]) -> int:
         found += 1
         try:
             count = send_left_over(folder.absolute(), closing=True)
+        except StillLoggedError as error:
+            print(error)
         except TrackingError as error:
             print(f"nlp-rnn: {error}", file=sys.stderr)
             failed += 1

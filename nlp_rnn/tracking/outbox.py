@@ -19,7 +19,7 @@ from typing import Any, TextIO
 
 from nlp_rnn.errors import TrackingError
 
-__all__ = ["HEARTBEAT", "UNSENT", "Entry", "Journal", "Outbox", "Refused"]
+__all__ = ["HEARTBEAT", "UNSENT", "Entry", "Journal", "Outbox", "Refused", "StillLoggedError"]
 
 Entry = dict[str, Any]
 """One thing to tell, as JSON; `delivery.deliver` lists the kinds."""
@@ -54,6 +54,10 @@ class Refused(Exception):  # noqa: N818  (it is an answer, not a failure to get 
     """MLflow answered, and will not take this entry however often it is sent."""
 
 
+class StillLoggedError(TrackingError):
+    """Another process writes the journal, and sends what is in it."""
+
+
 class Journal:
     """The entries of one run that MLflow has not taken, as JSON lines in `FOLDER/unsent`.
 
@@ -65,7 +69,8 @@ class Journal:
         """Begin the journal of a run folder, or with what `read` returned, go on with it.
 
         Raises:
-            TrackingError: it cannot be written, or another process writes it.
+            StillLoggedError: another process writes it.
+            TrackingError: it cannot be written.
         """
         from filelock import FileLock, Timeout
 
@@ -78,7 +83,7 @@ class Journal:
             self._lock.acquire()
             self._file = self._keep(entries)
         except Timeout:
-            raise TrackingError(
+            raise StillLoggedError(
                 f"Another process logs the run in {folder}; it sends everything by itself."
             ) from None
         except OSError as error:
@@ -178,9 +183,14 @@ class Outbox:
         self._thread = threading.Thread(target=self._work, name="MLflow outbox", daemon=True)
         self._thread.start()
 
+    @property
+    def closing(self) -> bool:
+        """Whether it takes no more entries."""
+        return self._deadline is not None
+
     def add(self, entry: Entry, *, soon: bool = True) -> None:
         """Keep an entry and send it at once, or if not `soon`, within `SECONDS_BETWEEN_SENDS`."""
-        if self._deadline is not None:
+        if self.closing:
             raise RuntimeError("the run is closed and takes no more metrics")
         with self._changing:
             if self._journal is not None:
@@ -207,12 +217,16 @@ class Outbox:
         """Send everything, `last` at the end, for as long as `SECONDS_TO_CLOSE` allows.
 
         Returns what was not sent, which the journal keeps; then `last` may have arrived before
-        it, for a run whose files cannot be stored is over all the same. May be called again.
+        it, for a run whose files cannot be stored is over all the same. Called again, after an
+        interruption, it waits no longer.
         """
         if self._deadline is None:
             if last is not None:
                 self.add(last)
             self._deadline = time.monotonic() + SECONDS_TO_CLOSE
+        else:
+            self._deadline = time.monotonic()
+            last = None
         self._wake.set()
         self._thread.join()
         left = [*self.refused, *self._waiting]

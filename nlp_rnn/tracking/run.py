@@ -156,10 +156,11 @@ class TrackedRun:
             where = "\n\nThe traceback is in the artifact `traceback.txt`."
         quoted = reason.replace("`", "'")
         note = f"**{status}**: `{quoted}`{where}\n\n{self._note}".strip()
-        pruned = {"pruned": "true"} if isinstance(error, PrunedError) else {}
-        self.set_tags({"error": reason, "mlflow.note.content": note} | pruned)
-        if where:
-            self.log_text("".join(traceback.format_exception(error)), "traceback.txt")
+        if not self._outbox.closing:  # else it had ended, and was interrupted as it said so
+            pruned = {"pruned": "true"} if isinstance(error, PrunedError) else {}
+            self.set_tags({"error": reason, "mlflow.note.content": note} | pruned)
+            if where:
+                self.log_text("".join(traceback.format_exception(error)), "traceback.txt")
         self._end(status)
         error.add_note(f"MLflow run {self.run_id}")
 
@@ -243,7 +244,11 @@ def tracked_run(
                 run_id = _open(uri, experiment_id, run_id, name, parent_run_id, tags)
                 delivery = Delivery(uri, experiment_id, run_id, folder)
                 of = {"uri": uri, "experiment_id": experiment_id, "run_id": run_id}
-                journal = None if folder is None else Journal(folder, of)
+                try:
+                    journal = None if folder is None else Journal(folder, of)
+                except TrackingError:
+                    delivery([{"status": "FAILED", "time": int(time.time() * 1000)}])
+                    raise
                 run = TrackedRun(run_id, Outbox(delivery, journal), folder)
             run.log_parameters(parameters)
             if system_metrics:
