@@ -234,22 +234,6 @@ def test_store_and_experiment_of_the_environment_are_respected(
     assert not (here / "mlflow.db").exists()
 
 
-def test_a_sweep_gives_every_combination_a_run_and_a_folder(here: Path) -> None:
-    words = [*SMALL, "-m", "model=lstm,gru", "seed=1,2", "hydra.sweep.dir=sweep"]
-    assert main(["train", *words]) == 0
-    results = [json.loads(path.read_text()) for path in here.glob("sweep/*/result.json")]
-    assert len({result["run_id"] for result in results}) == 4
-    client = MlflowClient(tracking_uri=results[0]["tracking_uri"])
-    runs = [client.get_run(result["run_id"]) for result in results]
-    assert sorted((run.data.tags["cell"], run.data.params["seed"]) for run in runs) == [
-        ("gru", "1"),
-        ("gru", "2"),
-        ("lstm", "1"),
-        ("lstm", "2"),
-    ]
-    assert len({run.data.tags["group"] for run in runs}) == 2
-
-
 def test_a_run_that_was_killed_goes_on_in_the_same_mlflow_run(here: Path) -> None:
     """kill -9 in training, then resume: the same weights as a run that was never stopped."""
     words = [*SMALL, "trainer.max_epochs=6", "trainer.checkpoint_minutes=0", "data.train_rows=2000"]

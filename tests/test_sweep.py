@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from mlflow import MlflowClient
 from nlp_rnn.cli import main
 from nlp_rnn.sweep.grid import Job, grid, opened
 from nlp_rnn.sweep.watch import duration
+from tests import warm
 
 SMALL = [
     "data.train_rows=200",
@@ -237,26 +239,22 @@ def test_the_first_failure_can_stop_a_sweep(here: Path, store: MlflowClient) -> 
     }
 
 
-def start(*words: str) -> "subprocess.Popen[str]":
-    """A sweep in a process group of its own, whose second job has begun when this returns."""
+def start(*words: str) -> ForkServerProcess:
+    """A sweep in a session of its own, whose second job has begun when this returns."""
     long = ["trainer.max_epochs=8", "trainer.patience=8", "data.train_rows=2000"]
     long += ["trainer.checkpoint_minutes=0", "sweep.compare=false", "hydra.sweep.dir=swept"]
-    process = subprocess.Popen(
-        [*COMMAND, "-m", *SMALL, *long, "seed=1,2,3", *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    told = Path("told.txt")
+    given = ["nlp-rnn", "train", "-m", *SMALL, *long, "seed=1,2,3", *words]
+    process = warm.start(given, told, told)
     deadline = time.monotonic() + 120
-    while process.poll() is None and time.monotonic() < deadline:
+    while process.is_alive() and time.monotonic() < deadline:
         if list(Path("swept").glob("*/result.json")) and any(
             "epoch 2" in path.read_text() and not (path.parent / "result.json").exists()
             for path in Path("swept").glob("*/output.log")
         ):
             return process
         time.sleep(0.02)
-    raise AssertionError(process.communicate()[0])
+    raise AssertionError(told.read_text())
 
 
 @pytest.mark.parametrize(
@@ -270,9 +268,11 @@ def test_a_sweep_that_is_stopped_leaves_nothing_running(
     here: Path, store: MlflowClient, number: signal.Signals, code: int
 ) -> None:
     process = start()
-    process.send_signal(number)
-    told, _ = process.communicate(timeout=60)
-    assert process.returncode == code, told
+    assert process.pid is not None
+    os.kill(process.pid, number)
+    process.join(60)
+    told = Path("told.txt").read_text()
+    assert process.exitcode == code, told
     parent, children = runs(store)
     statuses = sorted(run.info.status for run in children.values())
     assert statuses == ["FINISHED", "KILLED"]
@@ -280,10 +280,16 @@ def test_a_sweep_that_is_stopped_leaves_nothing_running(
     assert f"nlp-rnn train -m resume={parent.data.tags['sweep']}" in told
 
 
+def kill_9(process: ForkServerProcess) -> None:
+    """With all that it started."""
+    assert process.pid is not None
+    os.killpg(process.pid, signal.SIGKILL)
+    process.join()
+
+
 def test_a_sweep_goes_on_after_kill_9(here: Path, store: MlflowClient) -> None:
     process = start()
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    kill_9(process)
     parent, children = runs(store)
     assert parent.info.status == "RUNNING"
     finished = {name: r.info.run_id for name, r in children.items() if r.info.status == "FINISHED"}
@@ -339,8 +345,7 @@ def test_twenty_sweeps_are_killed_and_go_on(
             if path.name == "swept":
                 subprocess.run(["rm", "-rf", path], check=True)
         process = start(*launcher, f"tracking.experiment=number{number}")
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        kill_9(process)
         words = ["resume=last", f"tracking.experiment=number{number}"]
         assert subprocess.run([*COMMAND, "-m", *SMALL, *words]).returncode == 0
 

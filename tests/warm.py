@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 HEAVY = ["torch", "mlflow", "mlflow.pyfunc", "datasets", "pandas", "sklearn.metrics", "hydra"]
@@ -12,15 +13,9 @@ HEAVY = ["torch", "mlflow", "mlflow.pyfunc", "datasets", "pandas", "sklearn.metr
 
 def run(words: list[str]) -> "subprocess.CompletedProcess[str]":
     """What `subprocess.run(words, capture_output=True, text=True)` gives for `nlp-rnn …`."""
-    assert words[0] == "nlp-rnn", words
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(HEAVY)
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder) / "out", Path(folder) / "err"
-        process = context.Process(
-            target=_work, args=(words, str(out), str(err), os.getcwd(), dict(os.environ))
-        )
-        process.start()
+        process = start(words, out, err)
         process.join()
         assert process.exitcode is not None
         return subprocess.CompletedProcess(
@@ -28,12 +23,25 @@ def run(words: list[str]) -> "subprocess.CompletedProcess[str]":
         )
 
 
+def start(words: list[str], out: Path, err: Path) -> ForkServerProcess:
+    """Begin `nlp-rnn …` in a session of its own, writing to the two files."""
+    assert words[0] == "nlp-rnn", words
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(HEAVY)
+    process = context.Process(
+        target=_work, args=(words, str(out), str(err), os.getcwd(), dict(os.environ))
+    )
+    process.start()
+    return process
+
+
 def _work(words: list[str], out: str, err: str, folder: str, environment: dict[str, str]) -> None:
+    os.setsid()
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     for path, number in ((out, 1), (err, 2)):
-        os.dup2(os.open(path, os.O_CREAT | os.O_WRONLY), number)
+        os.dup2(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND), number)
     sys.argv = words
     from nlp_rnn.cli import main
 
