@@ -150,7 +150,7 @@ def test_labels_are_only_text_too(here: Path) -> None:
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn", "average"])
-def test_every_cell(here: Path, cell: str) -> None:
+def test_every_cell(here: Path, undrawn: None, cell: str) -> None:
     changes = {} if cell == "average" else {"num_layers": 2}
     save_tiny(here / "model", cell=cell, pooling="mean", **changes)
     assert main(["inspect", "model", "w3 w4 w5 w6"]) == 0
