@@ -17,6 +17,8 @@ from nlp_rnn.data_config import FileFormat, FilesConfig
 from nlp_rnn.data_limits import check_data
 from nlp_rnn.errors import ConfigError, DataError
 
+SHARED = Path(__file__).parents[1].parent / "shared" / "data"
+
 
 @pytest.fixture(autouse=True)
 def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -306,3 +308,19 @@ def test_a_separator_that_stands_nowhere_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "lists", train=[["a"], ["b"]])
     with pytest.raises(DataError, match="not words with data.label_separator between them"):
         load_corpus(files(path, label_separator=";"))
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data sets are not here")
+def test_a_real_set_of_several_labels() -> None:
+    corpus = load_corpus(files(SHARED / "goemotions", label="labels"))
+    sizes = [len(split) for split in (corpus.train, corpus.validation, corpus.test)]
+    assert sizes == [43410, 5426, 5427]
+    assert len(corpus.labels) == 28
+    assert labels_of(corpus.test).sum(axis=1).max() <= 5
+    assert corpus.quality.figures["data/train_labels_per_text"] == pytest.approx(1.177, abs=1e-3)
+    half = load_corpus(files(SHARED / "goemotions", label="labels", fraction=0.1))
+    assert len(half.train) == 4341
+    shares = [labels_of(each.train).mean(axis=0) for each in (corpus, half)]
+    np.testing.assert_allclose(*shares, atol=0.004)
+    assert (shares[1] > 0).all()
