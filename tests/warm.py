@@ -37,6 +37,8 @@ def start(words: list[str], out: Path, err: Path) -> ForkServerProcess:
 
 def _work(words: list[str], out: str, err: str, folder: str, environment: dict[str, str]) -> None:
     os.setsid()
+    # MLflow leaves the code of a model it loaded on the path, which comes here with it
+    sys.path.insert(0, str(Path(__file__).parent.parent))
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
