@@ -22,6 +22,7 @@ from nlp_rnn.data.stories import PLACES
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.signature import signature
 from nlp_rnn.tracking.artifacts import read_predictions
+from tests import warm
 from tests.composing import compose
 
 SMALL = [
@@ -124,8 +125,7 @@ def test_the_same_seed_gives_the_same_metrics_in_another_process(here: Path) -> 
         return {k: v for k, v in result["metrics"].items() if not any(m in k for m in measured)}
 
     one = train("one")
-    command = [sys.executable, "-m", "nlp_rnn", "train", *SMALL, "hydra.run.dir=two"]
-    subprocess.run(command, check=True, capture_output=True)
+    assert warm.run(["nlp-rnn", "train", *SMALL, "hydra.run.dir=two"]).returncode == 0
     two = json.loads((here / "two" / "result.json").read_text())
     other = train("three", "seed=2")
     assert metrics(one) == metrics(two)
@@ -261,6 +261,7 @@ def test_a_run_that_was_killed_goes_on_in_the_same_mlflow_run(here: Path) -> Non
     assert main(["train", "resume=killed"]) == 2
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_again_and_again_ends_with_the_same_weights(here: Path) -> None:
     """kill -9 after random times, every new option on, until the run ends by itself."""
     words = [*SMALL[3:5], *SMALL[6:], "data.train_rows=2000", "data.test_rows=60"]

@@ -4,6 +4,7 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from nlp_rnn.tracking.store import experiment_name
 if TYPE_CHECKING:
     from nlp_rnn.tracking.run import TrackedRun
 
-__all__ = ["conclude", "note"]
+__all__ = ["Ended", "conclude", "note"]
 
 COLUMNS = (
     ("accuracy %", "test/accuracy", 100, ".2f"),
@@ -34,105 +35,85 @@ SPACE = "\u00a0" * 3
 """MLflow's tables have no space between columns."""
 
 
-def conclude(
-    command: Command,
-    jobs: Sequence[Job],
-    uri: str,
-    experiment_id: str,
-    folder: Path,
-    run: "TrackedRun",
-    children: Mapping[str, Child],
-    tuned: Sequence[Job] = (),
-) -> None:
-    """Write the summary of the finished jobs, the best of them and their comparison to `run`.
+@dataclass(frozen=True)
+class Ended:
+    """A sweep whose jobs have been tried; `tuned` are those that a search ends with."""
+
+    command: Command
+    jobs: Sequence[Job]
+    tuned: Sequence[Job]
+    uri: str
+    experiment_id: str
+    folder: Path
+    run: "TrackedRun"
+
+
+def conclude(sweep: Ended, children: Mapping[str, Child]) -> None:
+    """Write the summary of the finished jobs, the best of them and their comparison to the run.
 
     After a search only its `tuned` jobs are compared, each cell's best over the seeds.
     Where there is nothing to compare, or the comparison fails, the note says why: the runs are
     there all the same.
-
-    Raises:
-        TrackingError: MLflow does not take it.
     """
+    run, told = sweep.run, sweep.command.told
     finished = [child for child in children.values() if child.status == "FINISHED"]
     if not finished:
-        run.set_note(note(command, jobs, run.run_id, children))
+        run.set_note(note(sweep.command, sweep.jobs, run.run_id, children))
         return
-    best = _best(finished, command.told.trainer.monitor)
+    best = _best(finished, told.trainer.monitor)
     if best is not None:
         run.set_tags({"best_run": best.run_id, "best_run_name": best.name})
         run.log_final(_best_metrics(best))
     body = _table(finished)
-    if command.told.sweep.compare:
+    if told.sweep.compare:
         try:
-            wanted = {job.key for job in tuned or jobs}
-            compared_ones = [child for child in finished if child.key in wanted]
-            compared = _compare(
-                command, tuned or jobs, uri, experiment_id, folder, run, compared_ones, bool(tuned)
-            )
+            wanted = {job.key for job in sweep.tuned or sweep.jobs}
+            compared = _compare(sweep, [child for child in finished if child.key in wanted])
         except NlpRnnError as error:
             print(f"Not compared: {error}")
             body += f"\n\n**Not compared**: {' '.join(str(error).split())}"
         else:
             body = "\n\n".join(compared) or body
-    run.set_note(note(command, jobs, run.run_id, children, body))
+    run.set_note(note(sweep.command, sweep.jobs, run.run_id, children, body))
 
 
-def _compare(
-    command: Command,
-    jobs: Sequence[Job],
-    uri: str,
-    experiment_id: str,
-    folder: Path,
-    run: "TrackedRun",
-    finished: Sequence[Child],
-    tuned: bool,
-) -> list[str]:
-    """The summaries of the comparisons, one for each data set; none if only the seed varies."""
-    by = _compared_key(command, jobs)
+def _compare(sweep: Ended, finished: Sequence[Child]) -> list[str]:
+    """Verdict and summary of each data set's comparison; none if only the seed varies."""
+    jobs = sweep.tuned or sweep.jobs
+    by = _compared_key(sweep.command, jobs)
     if by is None:
         return []
-    if all(isinstance(job.config.data, ProbeConfig) for job in jobs):
-        return _report_probes(command, uri, folder, run, {child.run_id for child in finished}, by)
     from nlp_rnn.comparison.compare import compare_runs
     from nlp_rnn.comparison.evidence import Rules
+    from nlp_rnn.comparison.probe_report import write_probe_report
     from nlp_rnn.comparison.report import log_report, report_runs
     from nlp_rnn.comparison.runs import read_runs
     from nlp_rnn.comparison.table import table
 
-    keys = tuple(key for key in command.space if "." in key and key != by) if tuned else ()
-    rules = Rules(by=by, tuned=keys)
     ids = {child.run_id for child in finished}
+    experiment = experiment_name(sweep.command.told.tracking.experiment)
+    if all(isinstance(job.config.data, ProbeConfig) for job in jobs):  # they need no controls
+        runs = [each for each in read_runs(sweep.uri, experiment) if each.run_id in ids]
+        report = write_probe_report(runs, sweep.folder / "comparison", by)
+        log_report(sweep.run, report)
+        print(f"report        {report.page}")
+        return [report.summary.read_text(encoding="utf-8")]
     with announced("Training the controls"):
-        ids |= _controls(jobs, uri, experiment_id, folder, run.run_id, finished)
+        ids |= _controls(sweep, jobs, finished)
+    keys = [key for key in sweep.command.space if "." in key and key != by] if sweep.tuned else []
     with announced("Comparing"):
-        experiment = experiment_name(command.told.tracking.experiment)
-        runs = [each for each in read_runs(uri, experiment) if each.run_id in ids]
-        found = compare_runs(runs, rules, uri)
+        runs = [each for each in read_runs(sweep.uri, experiment) if each.run_id in ids]
+        found = compare_runs(runs, Rules(by=by, tuned=tuple(keys)), sweep.uri)
     summaries = []
     for each in found:
         place = "comparison" if len(found) == 1 else f"comparison/{each.data}-{each.digest[:6]}"
         with announced("Writing the report"):
-            report = report_runs(each, uri, folder / place)
-            log_report(run, report, place)
-        summaries.append(report.summary.read_text(encoding="utf-8"))
+            report = report_runs(each, sweep.uri, sweep.folder / place)
+            log_report(sweep.run, report, place)
+        summary = report.summary.read_text(encoding="utf-8")
+        summaries.append(f"**{each.data}**: {each.verdict}\n\n{summary}")
         print(f"\n{table(each)}\n\nreport        {report.page}")
     return summaries
-
-
-def _report_probes(
-    command: Command, uri: str, folder: Path, run: "TrackedRun", ids: set[str], by: str
-) -> list[str]:
-    """Accuracy against length for each cell; a page of its own, for probes need no controls."""
-    from nlp_rnn.comparison.probe_report import write_probe_report
-    from nlp_rnn.comparison.report import log_report
-    from nlp_rnn.comparison.runs import read_runs
-
-    experiment = experiment_name(command.told.tracking.experiment)
-    runs = [each for each in read_runs(uri, experiment) if each.run_id in ids]
-    report = write_probe_report(runs, folder / "comparison", by)
-    log_report(run, report)
-    print(f"report        {report.page}")
-    return [report.summary.read_text(encoding="utf-8")]
 
 
 def _compared_key(command: Command, jobs: Sequence[Job]) -> str | None:
@@ -146,14 +127,7 @@ def _compared_key(command: Command, jobs: Sequence[Job]) -> str | None:
     return None
 
 
-def _controls(
-    jobs: Sequence[Job],
-    uri: str,
-    experiment_id: str,
-    folder: Path,
-    parent: str,
-    finished: Sequence[Child],
-) -> set[str]:
+def _controls(sweep: Ended, jobs: Sequence[Job], finished: Sequence[Child]) -> set[str]:
     """The runs of the controls on each of the sweep's data sets; a failing one is left out."""
     from nlp_rnn.controls.runs import ALL_CONTROLS, ensure_controls
 
@@ -166,14 +140,14 @@ def _controls(
     for child in by_data.values():
         config = configs[child.key]
         try:
-            with output_to(folder / "controls.log"):
+            with output_to(sweep.folder / "controls.log"):
                 controls = ensure_controls(
                     config,
-                    uri,
-                    experiment_id,
-                    parent,
+                    sweep.uri,
+                    sweep.experiment_id,
+                    sweep.run.run_id,
                     names=ALL_CONTROLS,
-                    folder=folder / "controls" / child.tags["data"],
+                    folder=sweep.folder / "controls" / child.tags["data"],
                 )
         except NlpRnnError as error:
             print(f"No controls for {child.tags['data']}: {error}")
@@ -254,7 +228,8 @@ def note(
     if pruned:
         head += f"; {pruned} of them were pruned"
     finished = [child for child in children.values() if child.status == "FINISHED"]
-    parts = [head, body or (_table(finished) if finished else "No job finished.")]
+    # the verdict comes first: MLflow shows three lines until it is asked for more
+    parts = [body, head] if body else [head, _table(finished) if finished else "No job finished."]
     if failures:
         parts += ["**Not finished**", "\n".join(failures)]
     parts.append(f"**Compare again**: `nlp-rnn compare --sweep {run_id[:8]}`")

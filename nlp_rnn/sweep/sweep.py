@@ -11,7 +11,7 @@ from nlp_rnn.errors import DataError, SweepError, TrackingError
 from nlp_rnn.launch import remove_empty
 from nlp_rnn.pipeline import PATIENCE_IN_A_SWEEP
 from nlp_rnn.sweep.children import Child, Children, Parent, find_parent
-from nlp_rnn.sweep.conclusion import conclude, note
+from nlp_rnn.sweep.conclusion import Ended, conclude, note
 from nlp_rnn.sweep.forecast import print_forecast
 from nlp_rnn.sweep.grid import Command, Job, grid, opened, swept_words
 from nlp_rnn.sweep.job import STOPPED
@@ -145,7 +145,7 @@ def _run(
         finally:
             remove_empty(folder)
         found = children.read(PATIENCE_IN_A_SWEEP)
-        conclude(command, jobs, uri, experiment_id, folder, run, found, tuned)
+        conclude(Ended(command, jobs, tuned, uri, experiment_id, folder, run), found)
         _raise_failures(jobs, found, run.run_id[:8])
 
 
