@@ -35,6 +35,11 @@ class Update:
     pair_weights: list[float]
     vocabulary: NDArray[np.int64] | None = None
 
+    @classmethod
+    def alone(cls, batch: Batch) -> "Update":
+        """An update of one batch and one process."""
+        return cls([batch], [1.0], len(batch.rows), batch.num_tokens, [1.0])
+
 
 def feed(
     texts: TokenizedTexts,
