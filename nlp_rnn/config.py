@@ -116,6 +116,7 @@ class TrainerConfig:
 
     `monitor=auto` is macro_f1, or micro_f1 where a text may have several labels;
     `label_smoothing=null` is 0.1, or there 0. `class_weight=balanced` lets all classes weigh alike.
+    `language_model` is what the loss of an auxiliary language model counts for at the start.
     """
 
     batch_size: int = 64
@@ -128,6 +129,7 @@ class TrainerConfig:
     label_smoothing: float | None = None
     class_weight: ClassWeight = ClassWeight.none
     prefixes: bool = False
+    language_model: float = 0.0
     average_decay: float = 0.0
     log_gradient_norm: bool = False
     find_learning_rate: bool = False

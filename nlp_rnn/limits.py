@@ -42,6 +42,7 @@ LIMITS: dict[str, tuple[float | None, float | None]] = {
     "trainer.accumulation": (1, None),
     "trainer.max_epochs": (1, None),
     "trainer.max_updates": (1, None),
+    "trainer.language_model": (0, 100),
     "trainer.checkpoint_minutes": (0, None),
     "trainer.patience": (1, None),
     "trainer.threads": (1, None),
@@ -113,6 +114,7 @@ def _check_together(config: RunConfig) -> None:
             "model.bidirectional=true: it reads from the end too. Type model.bidirectional=false."
         )
     check_tokenizer(config.tokenizer)
+    _check_language_model(config)
     _check_schedule(config)
     _check_processes(config)
     check_data(config.data)
@@ -131,6 +133,26 @@ def _check_between_layers(model: RecurrentConfig) -> None:
         raise ConfigError(
             "model.dropout and model.variational_dropout both act between layers: give one of them."
         )
+
+
+def _check_language_model(config: RunConfig) -> None:
+    model, weight = config.model, config.trainer.language_model
+    if weight == 0:
+        return
+    given = f"trainer.language_model={weight:g}"
+    if not isinstance(model, RecurrentConfig):
+        raise ConfigError(
+            f"{given} trains states that read token by token, and model.cell={model.cell.name} "
+            "has none. Type model=gru or model=lstm, or leave it out."
+        )
+    if model.bidirectional and model.num_layers > 1:
+        raise ConfigError(
+            f"{given} would predict what the states know: with model.num_layers={model.num_layers} "
+            "in two directions they have read every token. Type model.num_layers=1 or "
+            "model.bidirectional=false."
+        )
+    if config.tokenizer.max_length == 1:
+        raise ConfigError(f"{given} predicts neighbours, and tokenizer.max_length=1 leaves none.")
 
 
 def _check_processes(config: RunConfig) -> None:

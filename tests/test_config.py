@@ -68,6 +68,11 @@ def test_values_of_yaml_and_command_line_arrive() -> None:
         (["optimizer.schedule=plateau", "optimizer.plateau_factor=1"], "between 0 and 1"),
         (["optimizer.schedule=plateau", "trainer.patience=2"], "a larger trainer.patience"),
         (["trainer.prefixes=true"], "Type model.bidirectional=false"),
+        (["trainer.language_model=-1"], "trainer.language_model must be"),
+        (["trainer.language_model=nan"], "trainer.language_model must be"),
+        (["trainer.language_model=1", "model=average"], "Type model=gru"),
+        (["trainer.language_model=1", "model.num_layers=2"], "Type model.num_layers=1"),
+        (["trainer.language_model=1", "tokenizer.max_length=1"], "leaves none"),
         (["data.validation_fraction=0"], "between 0 and 1"),
         (["data.limit=1"], "data.limit must be at least 2"),
         (["trainer.batch_size=0"], "trainer.batch_size"),
@@ -122,7 +127,10 @@ def test_the_signature_is_shared_by_runs_that_differ_in_seed_device_or_tracking(
 
 @pytest.mark.parametrize(
     "override",
-    ["model=lstm", "model.hidden_size=64", "data.seed=1", "tokenizer=word", "trainer.batch_size=8"],
+    [
+        *("model=lstm", "model.hidden_size=64", "data.seed=1", "tokenizer=word"),
+        *("trainer.batch_size=8", "trainer.language_model=0.5"),
+    ],
 )
 def test_the_signature_changes_with_what_shapes_the_result(override: str) -> None:
     assert signature(compose([override])) != signature(compose([]))

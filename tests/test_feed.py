@@ -32,6 +32,23 @@ def test_shares_are_the_batch_and_a_share_without_text_weighs_nothing() -> None:
     assert all(len(share[1].batches[0].rows) == 1 for share in shares)
 
 
+def test_pairs_and_vocabulary_are_those_of_all_processes_and_batches() -> None:
+    for processes in (1, 3):
+        shares = [
+            list(feed(TRAIN, UPDATES, Processes(r, processes), pinned=False, vocabulary=True))
+            for r in range(processes)
+        ]
+        for number, rows in enumerate(UPDATES):
+            ids = TRAIN.batch(np.concatenate(rows)).input_ids
+            for share in shares:
+                np.testing.assert_array_equal(share[number].vocabulary, np.unique(ids[ids > 0]))
+            assert sum(sum(s[number].pair_weights) for s in shares) == pytest.approx(1)
+    first = TRAIN.lengths[:16].sum() - 16
+    alone = next(feed(TRAIN, UPDATES, ALONE, pinned=False))
+    assert alone.pair_weights[0] == first / (TRAIN.lengths[:21].sum() - 21)
+    assert alone.vocabulary is None
+
+
 def test_batches_are_made_ahead_in_a_thread_that_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
 

@@ -34,6 +34,7 @@ CASES: dict[str, dict[str, object]] = {
     "accumulation": {"accumulation": 4},
     "average": {"average_decay": 0.9},
     "a limit": {"max_updates": 8},
+    "a language model": {"language_model": 0.5, "accumulation": 2},
 }
 MOMENT = 7
 
@@ -50,6 +51,8 @@ def fit(
         on_epoch=epochs.append,
         processes=processes,
     )
+    if (language_model := one.network.language_model) is not None:
+        language_model.state_dropout = language_model.token_dropout = 0.0
     one.fit(TRAIN, VALIDATION)
     return epochs, [parameter.detach() for parameter in one.network.parameters()]
 
@@ -65,7 +68,7 @@ def stop_and_go(processes: Processes, folder: Path) -> list[list[torch.Tensor]]:
     for name in ("whole", "part"):
         one = Trainer(
             make_network(MODEL, 12, 2, 1),
-            dataclasses.replace(TRAINER, **COMMON, checkpoint_minutes=0.0),
+            dataclasses.replace(TRAINER, **COMMON, checkpoint_minutes=0.0, language_model=0.5),
             OPTIMIZER,
             seed=1,
             on_update=keep if name == "whole" else lambda event: None,
@@ -112,7 +115,10 @@ def test_two_processes_give_the_losses_and_weights_of_one(name: str, two: tuple)
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
         assert one.update == other.update
-        for key in ("train/loss", "validation/loss", "train/gradient_norm"):
+        keys = ["train/loss", "validation/loss", "train/gradient_norm"]
+        if "language_model" in CASES[name]:
+            keys.append("train/language_model_loss")
+        for key in keys:
             assert one.metrics[key] == pytest.approx(other.metrics[key], abs=1e-4), key
     for one, other in zip(weights, other_weights, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=2e-3)

@@ -21,8 +21,10 @@ from nlp_rnn.data.batches import TokenizedTexts
 from nlp_rnn.errors import ConfigError, TrainingError
 from nlp_rnn.model.network import make_network
 from nlp_rnn.training.device import choose_device, choose_precision
+from nlp_rnn.training.feed import feed
 from nlp_rnn.training.metrics import score
 from nlp_rnn.training.optim import make_optimizer
+from nlp_rnn.training.processes import ALONE
 from nlp_rnn.training.trainer import EpochEnd, Trainer, UpdateEnd, default_max_epochs
 
 FEATURES = Features({"input_ids": List(Value("int32")), "label": Value("int64")})
@@ -107,20 +109,22 @@ def test_the_monitor_decides_which_epoch_is_best() -> None:
         assert result.best_epoch == 1 + int(np.argmax(values))
 
 
-def test_accumulated_batches_are_one_batch() -> None:
+@pytest.mark.parametrize("weight", [0.0, 0.5], ids=["alone", "with a language model"])
+def test_accumulated_batches_are_one_batch(weight: float) -> None:
     """Four batches of 16 are one of 64, the last and smaller ones too, in weights and losses."""
     plain = dataclasses.replace(MODEL, embedding_dropout=0.0, head_dropout=0.0)
-    rows = [np.arange(start, min(start + 16, 100)) for start in range(0, 100, 16)]
+    parts = [np.arange(start, min(start + 16, 100)) for start in range(0, 100, 16)]
     weights, losses = [], []
-    for gathered in (True, False):
+    for rows in (parts, [np.arange(100)]):
         one = trainer(precision=Precision.fp32, batch_size=16)
         one.network = one._wrapped = make_network(plain, 12, 2, 1)
+        if weight:
+            one.network.add_language_model(seed=1)
+            one.network.language_model.state_dropout = 0.0
+            one.network.language_model.token_dropout = 0.0
         one.optimizer = make_optimizer(one.network, OPTIMIZER)
-        if gathered:
-            batches = [TRAIN.batch(part) for part in rows]
-            losses.append(one._update(*batches, weights=[len(part) / 100 for part in rows]))
-        else:
-            losses.append(one._update(TRAIN.batch(np.arange(100))))
+        (update,) = feed(TRAIN, [rows], ALONE, pinned=False, vocabulary=weight > 0)
+        losses.append(torch.stack([one._update(update, weight), one.language_model_loss]))
         weights.append([p.grad.clone() for p in one.network.parameters()])
     torch.testing.assert_close(*losses)
     for one_gradient, other in zip(*weights, strict=True):
@@ -254,8 +258,9 @@ ONE_CYCLE = dataclasses.replace(OPTIMIZER, schedule=Schedule.one_cycle, warmup_f
         {"accumulation": 3, "max_epochs": 12, "patience": 12, "log_gradient_norm": True},
         {"optimizer": PLATEAU},
         {"optimizer": ONE_CYCLE},
+        {"language_model": 0.5, "average_decay": 0.9},
     ],
-    ids=["plain", "average", "accumulation", "plateau", "one_cycle"],
+    ids=["plain", "average", "accumulation", "plateau", "one_cycle", "language_model"],
 )
 @pytest.mark.parametrize("moment", [1, 25, 60, 99])
 def test_a_killed_training_goes_on_to_the_same_bits(

@@ -95,11 +95,25 @@ class TokenizedTexts:
         for i, row in enumerate(rows):
             start, length = self._starts[row], lengths[i]
             input_ids[i, :length] = self._values[self._chunk[row]][start : start + length]
-        self._read += len(rows)
+        self._forget(len(rows))
+        return Batch(input_ids, lengths, self.labels[rows], rows)
+
+    def vocabulary(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Which tokens occur in the texts at `rows`, int64 (U,), rising."""
+        starts, lengths = self._starts[rows], self.lengths[rows]
+        texts = [
+            self._values[chunk][start : start + length]
+            for chunk, start, length in zip(self._chunk[rows], starts, lengths, strict=True)
+        ]
+        self._forget(len(rows))
+        return np.unique(np.concatenate(texts)).astype(np.int64)
+
+    def _forget(self, rows: int) -> None:
+        """Count so many texts as read; after many, let the system have their pages back."""
+        self._read += rows
         if self._files and self._read >= _TEXTS_AT_ONCE:
             forget_pages(self._files)
             self._read = 0
-        return Batch(input_ids, lengths, self.labels[rows], rows)
 
     def batches(self, order: Sequence[NDArray[np.int64]]) -> Iterator[Batch]:
         """The batches of an order, one after the other."""

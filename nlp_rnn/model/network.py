@@ -11,6 +11,7 @@ from nlp_rnn.data.tokenizer import PAD_ID, UNKNOWN_ID
 from nlp_rnn.model.architecture import Architecture
 from nlp_rnn.model.dropout import drop_features, dropped_weights
 from nlp_rnn.model.encoder import RecurrentEncoder, initialize_recurrent
+from nlp_rnn.model.language_model import POSITIONS, LanguageModel
 from nlp_rnn.model.pooling import make_pooling
 from nlp_rnn.model.vectors import prepare_freezing
 
@@ -58,15 +59,33 @@ class TextNetwork(nn.Module):
         )
         self.pooling = make_pooling(architecture)
         self.head = nn.Linear(architecture.pooled_size, architecture.num_labels)
+        # there while it is trained only: no part of the classifier
+        self.language_model: LanguageModel | None = None
 
-    def forward(self, input_ids: Tensor, lengths: Tensor, prefixes: Tensor | None = None) -> Tensor:
+    def add_language_model(self, seed: int, positions: int = POSITIONS) -> None:
+        """Give the encoder something else to learn from; the same for the same seed."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed + 1)  # other draws than those of the embedding
+            self.language_model = LanguageModel(self.architecture, positions)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        lengths: Tensor,
+        prefixes: Tensor | None = None,
+        vocabulary: Tensor | None = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:
         """Logits float32 (B, C) of `input_ids` int64 (B, T) with `lengths` int64 (B,).
 
         With `prefixes` int64 (B,), each in 1..length, (2B, C): those of the texts, then those of
         each text's first so many tokens, from the same states. Not for a bidirectional network,
         whose states know the rest of the text.
+
+        With `vocabulary` int64 (U,), the tokens that occur, rising, the loss of the language model
+        too.
         """
-        steps = self.embed(input_ids.t())  # (T, B, E)
+        tokens = input_ids.t()
+        steps = self.embed(tokens)  # (T, B, E)
         if self.encoder is not None:
             steps = self.encode(self.encoder, steps, lengths)  # (T, B, D)
         pooled = self.pooling(steps, lengths)  # (B, P)
@@ -74,7 +93,11 @@ class TextNetwork(nn.Module):
             pooled = torch.cat([pooled, self.pooling(steps, prefixes)])  # (2B, P)
         pooled = nn.functional.dropout(pooled, self.dropouts.head, self.training)
         logits: Tensor = self.head(pooled)
-        return logits.float()
+        if vocabulary is None:
+            return logits.float()
+        assert self.language_model is not None
+        loss: Tensor = self.language_model(steps, tokens, lengths, vocabulary, self.embedding)
+        return logits.float(), loss
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Embeddings (T, B, E) of `tokens` int64 (T, B), dropouts applied in training."""

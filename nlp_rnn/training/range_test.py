@@ -9,6 +9,7 @@ import torch
 
 from nlp_rnn.data.batches import TokenizedTexts, epoch_order
 from nlp_rnn.errors import TrainingError
+from nlp_rnn.training.feed import feed
 from nlp_rnn.training.objective import Objective
 from nlp_rnn.training.processes import ALONE
 from nlp_rnn.training.trainer import Trainer
@@ -57,11 +58,14 @@ def try_learning_rates(trainer: Trainer, train: TokenizedTexts) -> RangeTest:
     try:
         network.train()
         with torch.random.fork_rng(devices=devices):
-            for number, rows in enumerate(islice(cycle(order), UPDATES)):
+            rows = [[rows] for rows in islice(cycle(order), UPDATES)]
+            weight = trainer.config.language_model
+            updates = feed(train, rows, ALONE, pinned=False, vocabulary=weight > 0)
+            for number, update in enumerate(updates):
                 rate = LOWEST * (HIGHEST / LOWEST) ** (number / (UPDATES - 1))
                 for group in optimizer.param_groups:
                     group["lr"] = rate
-                loss = float(trainer._update(train.batch(rows)))
+                loss = float(trainer._update(update, weight))
                 if not math.isfinite(loss):
                     break
                 mean = MOMENTUM * mean + (1 - MOMENTUM) * loss

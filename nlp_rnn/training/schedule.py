@@ -14,7 +14,16 @@ from nlp_rnn.config import (
 )
 from nlp_rnn.training.checkpoint import TrainingState
 
-__all__ = ["Plan", "default_max_epochs", "learning_rate_factor", "note_epoch", "plan", "set_rates"]
+__all__ = [
+    "Plan",
+    "default_max_epochs",
+    "language_model_weight",
+    "learning_rate_factor",
+    "note_epoch",
+    "plan",
+    "set_rates",
+    "stopped_by",
+]
 
 # AdamW's first decay in a cycle: Smith & Topin 2018.
 HIGH_DECAY, LOW_DECAY = 0.95, 0.85
@@ -61,11 +70,23 @@ def set_rates(
             group["betas"] = (decay, group["betas"][1])
 
 
+def language_model_weight(update: int, total: int, config: TrainerConfig) -> float:
+    """What its loss counts for at `update` (0-based) of `total`: falls in a straight line to 0."""
+    return config.language_model * (1 - update / total)
+
+
 def note_epoch(state: TrainingState, improved: bool, config: OptimizerConfig) -> None:
     """Count an epoch for the schedule `plateau`, which lowers the rate after too many in vain."""
     state.epochs_waited = 0 if improved else state.epochs_waited + 1
     if state.epochs_waited >= (config.plateau_patience or PLATEAU_PATIENCE):
         state.reductions, state.epochs_waited = state.reductions + 1, 0
+
+
+def stopped_by(state: TrainingState, plan: Plan, config: TrainerConfig) -> str:
+    """What ends the training after this epoch: `epochs` or `patience`; empty if it goes on."""
+    if state.epoch >= plan.max_epochs:
+        return "epochs"
+    return "patience" if state.epoch - state.best_epoch >= config.patience else ""
 
 
 def learning_rate_factor(update: int, total: int, config: OptimizerConfig) -> float:

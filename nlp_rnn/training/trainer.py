@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nlp_rnn.config import OptimizerConfig, TrainerConfig
-from nlp_rnn.data.batches import Batch, TokenizedTexts, epoch_order, length_order
+from nlp_rnn.data.batches import TokenizedTexts, epoch_order
 from nlp_rnn.errors import TrainingError
+from nlp_rnn.model.language_model import POSITIONS
+from nlp_rnn.model.network import TextNetwork
+from nlp_rnn.training.answers import all_logits, answer_of
 from nlp_rnn.training.averaging import AveragedWeights
 from nlp_rnn.training.checkpoint import (
     TrainingState,
@@ -28,13 +31,19 @@ from nlp_rnn.training.device import (
     share_cores,
 )
 from nlp_rnn.training.events import EpochEnd, TrainingResult, UpdateEnd
-from nlp_rnn.training.feed import feed
+from nlp_rnn.training.feed import Update, feed
 from nlp_rnn.training.objective import Objective
 from nlp_rnn.training.optim import make_optimizer
-from nlp_rnn.training.prefixes import random_prefixes
 from nlp_rnn.training.processes import ALONE, Processes
 from nlp_rnn.training.profiling import UpdateProfile
-from nlp_rnn.training.schedule import default_max_epochs, note_epoch, plan, set_rates
+from nlp_rnn.training.schedule import (
+    default_max_epochs,
+    language_model_weight,
+    note_epoch,
+    plan,
+    set_rates,
+    stopped_by,
+)
 from nlp_rnn.training.tally import Tally
 
 __all__ = ["EpochEnd", "Trainer", "TrainingResult", "UpdateEnd", "default_max_epochs"]
@@ -52,7 +61,7 @@ class Trainer:
 
     def __init__(
         self,
-        network: nn.Module,
+        network: TextNetwork,
         config: TrainerConfig,
         optimizer: OptimizerConfig,
         *,
@@ -73,6 +82,8 @@ class Trainer:
         self.dtype = choose_precision(config.precision, self.device)
         if self.device.index is not None:
             torch.cuda.set_device(self.device)
+        if config.language_model > 0:
+            network.add_language_model(seed, max(1, POSITIONS // processes.count))
         self.network = network.to(self.device)
         self.config = config
         self.objective = Objective(config)
@@ -85,7 +96,8 @@ class Trainer:
         self.processes = processes
         self.state = TrainingState()
         self.best_weights: dict[str, Tensor] = {}
-        self.gradient_norm = torch.zeros((), device=self.device)  # of the last update
+        # of the last update
+        self.gradient_norm = self.language_model_loss = torch.zeros((), device=self.device)
         self.profile: UpdateProfile | None = None
         self._wrapped = processes.wrap(self.network)
         # a run's seed is below 2**32, so no process draws as the first one of another run
@@ -125,9 +137,10 @@ class Trainer:
             with self.average.in_place() if self.average else nullcontext():
                 self._validate(validation, metrics)
             state.epoch, state.position = state.epoch + 1, 0
-            state.loss_sum = state.norm_sum = state.norm_max = 0.0
+            state.loss_sum = state.language_model_sum = state.norm_sum = state.norm_max = 0.0
             self._save()
         self.network.load_state_dict(self.best_weights)
+        self.network.language_model = None
         return TrainingResult(
             best_epoch=state.best_epoch,
             epochs=state.epoch - 1,
@@ -149,14 +162,21 @@ class Trainer:
         updates = [order[start : start + size] for start in range(0, len(order), size)]
         read = sum(len(rows) for batches in updates[: state.position] for rows in batches)
         tally = Tally(state, self.device, self.processes)
-        pinned = self.device.type == "cuda"
+        coming = feed(
+            train,
+            updates[state.position :],
+            self.processes,
+            pinned=self.device.type == "cuda",
+            vocabulary=config.language_model > 0,
+        )
         started = time.perf_counter()
-        for update in feed(train, updates[state.position :], self.processes, pinned=pinned):
+        for update in coming:
             if self.profile is not None:
                 self.profile.before_update()
-            set_rates(self.optimizer, state, self.plan.total_updates, self.optimizer_config)
-            loss = self._update(*update.batches, weights=update.weights)
-            tally.add(loss, update.texts, self.gradient_norm)
+            total = self.plan.total_updates
+            set_rates(self.optimizer, state, total, self.optimizer_config)
+            loss = self._update(update, language_model_weight(state.updates, total, config))
+            tally.add(loss, self.language_model_loss, update.texts, self.gradient_norm)
             state.updates += 1
             if self.average is not None:
                 self.average.update(state.updates)
@@ -168,14 +188,14 @@ class Trainer:
             self.on_update(
                 UpdateEnd(
                     state.updates,
-                    self.plan.total_updates,
+                    total,
                     state.epoch,
                     self.plan.max_epochs,
                     state.tokens / state.update_seconds,
                 )
             )
             decision = self.processes.decide(self._what_next())
-            if state.updates == self.plan.total_updates and config.max_updates:
+            if state.updates == total and config.max_updates:
                 state.stopped = "updates"
             elif decision == STOP:
                 state.stopped = "minutes"
@@ -188,7 +208,7 @@ class Trainer:
         if self.profile is not None:
             self.profile.end()
         tally.store(state)
-        metrics = tally.metrics(state, read, config.log_gradient_norm)
+        metrics = tally.metrics(state, read, config)
         if not np.isfinite(metrics["train/loss"]):
             raise TrainingError(
                 f"The training loss is {metrics['train/loss']} in epoch {state.epoch}. Type a "
@@ -225,11 +245,7 @@ class Trainer:
                 name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()
             }
         note_epoch(state, best, self.optimizer_config)
-        if not state.stopped:
-            if state.epoch >= self.plan.max_epochs:
-                state.stopped = "epochs"
-            elif state.epoch - state.best_epoch >= self.config.patience:
-                state.stopped = "patience"
+        state.stopped = state.stopped or stopped_by(state, self.plan, self.config)
         self._tick()
         named = measured | {f"validation/{name}": value for name, value in metrics.items()}
         self.on_epoch(EpochEnd(state.epoch, self.plan.max_epochs, state.updates, named, best))
@@ -256,53 +272,46 @@ class Trainer:
             )
         self._saved = time.perf_counter()
 
-    def _update(self, *batches: Batch, weights: Sequence[float] = (1.0,)) -> Tensor:
-        """One optimizer step over `batches` together; the sum of weight × mean loss, on the device.
+    def _update(self, update: Update, language_model: float = 0.0) -> Tensor:
+        """One optimizer step; this process's part of the mean loss of the labels, on the device.
 
-        A batch's weight is its share of the texts of all batches of all processes.
+        What is minimized is this loss and `language_model` times the language model's.
         """
         self.optimizer.zero_grad(set_to_none=True)
-        losses = []
-        for number, (batch, weight) in enumerate(zip(batches, weights, strict=True), start=1):
-            with self.processes.synchronized(self._wrapped, now=number == len(batches)):
+        vocabulary: Tensor | None = None
+        if update.vocabulary is not None:
+            vocabulary = torch.from_numpy(update.vocabulary).to(self.device, non_blocking=True)
+        losses, foretold = [], [torch.zeros((), device=self.device)]
+        shares = zip(update.batches, update.weights, update.pair_weights, strict=True)
+        for number, (batch, weight, pair_weight) in enumerate(shares, start=1):
+            with self.processes.synchronized(self._wrapped, now=number == len(update.batches)):
                 labels = torch.from_numpy(batch.labels).to(self.device, non_blocking=True)
                 if self.config.prefixes:
                     labels = torch.cat([labels, labels])
-                logits = self._logits(batch, self._wrapped, self.config.prefixes)
-                loss = self.objective.loss(logits, labels)
-                losses.append(loss.detach() * weight)
+                logits, foretelling = answer_of(
+                    self._wrapped,
+                    batch,
+                    self.device,
+                    self.dtype,
+                    prefixes=self.config.prefixes,
+                    vocabulary=vocabulary,
+                )
+                loss = self.objective.loss(logits, labels) * weight
+                losses.append(loss.detach())
+                if foretelling is not None:
+                    foretold.append(foretelling.detach() * pair_weight)
+                    loss = loss + foretelling * (pair_weight * language_model)
                 # the processes' gradients are averaged, but what is wanted is their sum
-                (loss * (weight * self.processes.count)).backward()  # type: ignore[no-untyped-call]
+                (loss * self.processes.count).backward()  # type: ignore[no-untyped-call]
         self.gradient_norm = nn.utils.clip_grad_norm_(
             self.network.parameters(), self.optimizer_config.max_gradient_norm
         )
         self.optimizer.step()
+        self.language_model_loss = torch.stack(foretold).sum()
         return torch.stack(losses).sum()
-
-    def _logits(self, batch: Batch, network: nn.Module, prefixes: bool = False) -> Tensor:
-        """Logits of a batch, and with `prefixes` of a random beginning of each text after them."""
-        input_ids = torch.from_numpy(batch.input_ids).to(self.device, non_blocking=True)
-        lengths = torch.from_numpy(batch.lengths).to(self.device, non_blocking=True)
-        with torch.autocast(
-            self.device.type, dtype=torch.bfloat16, enabled=self.dtype is torch.bfloat16
-        ):
-            parts = random_prefixes(lengths) if prefixes else None
-            logits: Tensor = network(input_ids, lengths, parts)
-        return logits
 
     def logits(self, texts: TokenizedTexts) -> NDArray[np.float32]:
         """Logits (n, C) of every text, in the order of `texts`; each process answers a part."""
-        self.network.eval()
-        order = length_order(texts.lengths, self.config.batch_size)
-        own = order[self.processes.rank :: self.processes.count]
-        rows, logits = [], []
-        with torch.inference_mode():
-            for batch in texts.batches(own or order[-1:]):
-                rows.append(batch.rows)
-                logits.append(self._logits(batch, self.network).cpu())
-        answers = torch.cat(logits)
-        ordered = torch.zeros(len(texts), answers.shape[1])
-        if own:
-            ordered[torch.from_numpy(np.concatenate(rows))] = answers
-        found: NDArray[np.float32] = self.processes.total(ordered).numpy()
-        return found
+        return all_logits(
+            self.network, texts, self.config.batch_size, self.device, self.dtype, self.processes
+        )
