@@ -221,7 +221,7 @@ def _run(
         result.metrics |= log_speed(config.tracking.speed, Path(result.classifier), run)
         _write_json(folder / RESULT, asdict(result))
         shutil.rmtree(folder / CHECKPOINT)
-        run.log_file(folder / RESULT)
+        run.log_text((folder / RESULT).read_text(encoding="utf-8"), RESULT)
         log_results(result.metrics, Path(result.classifier), config, corpus, run, origin.command)
     print_result(result.run_id, result.classifier, result.metrics)
     return result
@@ -289,7 +289,7 @@ def _begin(
 
     path = folder / CONFIG
     path.write_text(OmegaConf.to_yaml(OmegaConf.create(plain(config))), encoding="utf-8")
-    run.log_file(path)
+    run.log_text(path.read_text(encoding="utf-8"), CONFIG)
     (folder / CHECKPOINT).mkdir(exist_ok=True)
     _write_json(folder / CHECKPOINT / ORIGIN, asdict(origin) | {"run_id": run.run_id})
     log_data(config.data, corpus, run)

@@ -105,6 +105,20 @@ def test_a_run_that_ends_well_holds_everything(
     assert {number: signal.getsignal(number) for number in before} == before
 
 
+def test_passwords_stay_out_of_mlflow(open_run: Open, client: Any) -> None:
+    uri = "postgresql://me:s3cret@host/runs"
+    with open_run(
+        parameters={"tracking.uri": uri}, tags={"command": f"train tracking.uri={uri}"}
+    ) as run:
+        run.set_note(f"`nlp-rnn train tracking.uri='{uri}'`")
+        run.log_text(f"uri: {uri}", "config.yaml")
+    kept = client.get_run(run.run_id)
+    told = [*kept.data.params.values(), *kept.data.tags.values()]
+    told.append(artifact(client, run, "config.yaml"))
+    assert not any("s3cret" in each for each in told)
+    assert kept.data.params["tracking.uri"] == "postgresql://me:***@host/runs"
+
+
 def test_a_run_that_fails_keeps_all_metrics_and_the_traceback(open_run: Open, client: Any) -> None:
     with pytest.raises(ZeroDivisionError), open_run() as run:  # noqa: PT012
         run.set_note("so far so good")

@@ -183,7 +183,7 @@ def train_control(
         }
         path = folder / "result.json"
         path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-        run.log_file(path)
+        run.log_text(path.read_text(encoding="utf-8"), path.name)
         run.log_final(metrics)
         _note(control, corpus, metrics, run)
     return ControlRun(name, run.run_id, metrics, made=True)

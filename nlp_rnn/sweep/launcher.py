@@ -25,7 +25,8 @@ class Launcher:
             command.base.hydra.sweep.dir = str(folder)  # a launcher makes this one itself
         self._own = [
             f"hydra.sweep.dir={_quoted(folder)}",
-            f"tracking.uri={_quoted(uri)}",
+            # by the environment, for an address may hold a password and overrides are logged
+            f"++hydra.job.env_set.MLFLOW_TRACKING_URI={_quoted(uri)}",
             f"sweep.parent={parent_run_id}",
             f"sweep.on_failure={command.told.sweep.on_failure.name}",
         ]

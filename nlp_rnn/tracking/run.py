@@ -21,6 +21,7 @@ from nlp_rnn.tracking.interruption import Terminated, interruptions
 from nlp_rnn.tracking.liveness import process_tags
 from nlp_rnn.tracking.machine import machine_tags
 from nlp_rnn.tracking.outbox import SECONDS_TO_CLOSE, UNSENT, Journal, Outbox
+from nlp_rnn.tracking.passwords import without_passwords
 from nlp_rnn.tracking.store import quiet_mlflow, tracking_errors
 from nlp_rnn.tracking.sync import send_left_over
 from nlp_rnn.tracking.system_metrics import machine_watched
@@ -53,9 +54,7 @@ class TrackedRun:
 
     def log_parameters(self, parameters: Mapping[str, Any]) -> None:
         """Write what the run was given; over 6,000 characters a value ends in its full length."""
-        values = {
-            name: _shortened(_words(value), PARAMETER_LENGTH) for name, value in parameters.items()
-        }
+        values = {name: _recorded(value, PARAMETER_LENGTH) for name, value in parameters.items()}
         if values:
             self._outbox.add({"params": values})
 
@@ -122,7 +121,7 @@ class TrackedRun:
 
     def log_text(self, text: str, file: str) -> None:
         """Write `text` to the artifact called `file`."""
-        self._outbox.add({"text": text, "to": file})
+        self._outbox.add({"text": without_passwords(text), "to": file})
 
     def log_classifier(self, folder: Path, example: Sequence[str]) -> None:
         """Log a classifier folder as the model `classifier`, with texts as its example."""
@@ -135,7 +134,7 @@ class TrackedRun:
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags; over 8,000 characters a value ends in its full length."""
-        values = {name: _shortened(value, TAG_LENGTH) for name, value in tags.items()}
+        values = {name: _recorded(value, TAG_LENGTH) for name, value in tags.items()}
         if values:
             self._outbox.add({"tags": values})
 
@@ -279,7 +278,7 @@ def _open(
     from mlflow.tracking.context.registry import resolve_tags
 
     known = {
-        key: _shortened(value, TAG_LENGTH)
+        key: _recorded(value, TAG_LENGTH)
         for key, value in (machine_tags() | process_tags() | dict(tags)).items()
     }
     with tracking_errors(uri):
@@ -299,6 +298,11 @@ def _open(
 
 def _words(value: Any) -> str:
     return str(value.value if isinstance(value, Enum) else value)
+
+
+def _recorded(value: Any, length: int) -> str:
+    """A value as MLflow may keep it: without passwords, and not too long."""
+    return _shortened(without_passwords(_words(value)), length)
 
 
 def _shortened(text: str, length: int) -> str:
