@@ -73,6 +73,7 @@ def test_a_pass_over_a_file_leaves_no_more_than_it_may(file: Path, monkeypatch) 
 
 
 @linux
+@pytest.mark.slow
 def test_batches_read_a_large_file_in_little_memory(file: Path, monkeypatch) -> None:
     dataset = datasets.Dataset.from_file(str(file))
     plain = TokenizedTexts(dataset)

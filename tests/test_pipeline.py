@@ -236,7 +236,7 @@ def test_store_and_experiment_of_the_environment_are_respected(
 
 def test_a_run_that_was_killed_goes_on_in_the_same_mlflow_run(here: Path) -> None:
     """kill -9 in training, then resume: the same weights as a run that was never stopped."""
-    words = [*SMALL, "trainer.max_epochs=6", "trainer.checkpoint_minutes=0", "data.train_rows=2000"]
+    words = [*SMALL, "trainer.max_epochs=6", "trainer.checkpoint_minutes=0", "data.train_rows=1000"]
     command = [sys.executable, "-m", "nlp_rnn", "train", *words, "hydra.run.dir=killed"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -98,7 +98,7 @@ def test_beginnings_are_answered_better_and_whole_texts_as_well() -> None:
     assert whole[True] > 0.9
 
 
-@pytest.mark.parametrize("moment", [25, 60])
+@pytest.mark.parametrize("moment", [25, pytest.param(60, marks=pytest.mark.slow)])
 def test_a_killed_training_on_beginnings_goes_on_to_the_same_bits(
     tmp_path: Path, moment: int
 ) -> None:

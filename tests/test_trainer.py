@@ -262,7 +262,10 @@ ONE_CYCLE = dataclasses.replace(OPTIMIZER, schedule=Schedule.one_cycle, warmup_f
     ],
     ids=["plain", "average", "accumulation", "plateau", "one_cycle", "language_model"],
 )
-@pytest.mark.parametrize("moment", [1, 25, 60, 99])
+@pytest.mark.parametrize(
+    "moment",
+    [pytest.param(1, marks=pytest.mark.slow), 25, pytest.param(60, marks=pytest.mark.slow), 99],
+)
 def test_a_killed_training_goes_on_to_the_same_bits(
     tmp_path: Path, moment: int, extra: dict[str, object]
 ) -> None:

@@ -66,7 +66,8 @@ def test_two_processes_give_the_losses_of_one_in_one_run(here: Path) -> None:
     ("whom", "number", "status"),
     [
         ("first", signal.SIGINT, "KILLED"),
-        ("first", signal.SIGKILL, "RUNNING"),  # nobody is left to write more
+        # nobody is left to write more
+        pytest.param("first", signal.SIGKILL, "RUNNING", marks=pytest.mark.slow),
         ("second", signal.SIGKILL, "FAILED"),
     ],
     ids=["Ctrl-C", "kill -9", "a dying worker"],
