@@ -321,7 +321,7 @@ def test_two_sweeps_of_the_same_second_are_two(here: Path, store: MlflowClient) 
     assert len({run.data.tags["run_folder"] for run in found}) == 4
 
 
-@pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "ray"])
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
 @pytest.mark.slow
 def test_every_launcher_gives_the_same_parent_and_children(
     here: Path, store: MlflowClient, launcher: str
