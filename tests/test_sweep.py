@@ -336,6 +336,7 @@ def test_every_launcher_gives_the_same_parent_and_children(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("launcher", [[], ["sweep.jobs=2"]], ids=["one", "two at a time"])
 def test_twenty_sweeps_are_killed_and_go_on(
     here: Path, store: MlflowClient, launcher: list[str]
