@@ -106,9 +106,9 @@ def _train(words: list[str]) -> int:
         return 0
     if _is_worker():
         from nlp_rnn.training.processes import torchrun_processes
-        from nlp_rnn.worker import work
+        from nlp_rnn.worker import follow
 
-        work(torchrun_processes())
+        follow(torchrun_processes())
         return 0
     if any(word in ("-m", "--multirun") or word.startswith("sweep=") for word in words):
         return _sweep(words)

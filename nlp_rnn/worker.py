@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from nlp_rnn.data.tokenization import TokenizedCorpus
     from nlp_rnn.training.processes import Processes
 
-__all__ = ["check_processes", "main", "processes_of", "tell_workers", "work"]
+__all__ = ["check_processes", "follow", "main", "processes_of", "tell_workers", "work"]
 
 HOST = "127.0.0.1"
 SECONDS_TO_END = 10.0
@@ -136,6 +136,21 @@ def work(processes: "Processes", store: Any = None) -> None:
             processes=processes,
         )
         trainer.fit(train, validation)
+
+
+def follow(processes: "Processes") -> None:
+    """Be a process that torchrun started beside the first; ends the process when it succeeds.
+
+    At once, because libraries that are taken down while threads of theirs still end have
+    aborted the process once in a while, and torchrun then stops the first one too.
+
+    Raises:
+        NlpRnnError: as `work`.
+    """
+    work(processes)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 class _Workers:
