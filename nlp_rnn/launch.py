@@ -17,7 +17,7 @@ from nlp_rnn.hydra_words import (
     version_base,
 )
 from nlp_rnn.limits import check
-from nlp_rnn.sweep_config import SweepConfig
+from nlp_rnn.sweep_config import SearchConfig, SweepConfig
 
 __all__ = ["compose", "launch", "remove_empty"]
 
@@ -81,9 +81,9 @@ def _job(composed: DictConfig) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
         config, told = run_config(composed)
-        if told.sweep != SweepConfig():
+        if told.sweep != SweepConfig() or told.search != SearchConfig():
             raise ConfigError(
-                "sweep.… says how to make many runs of one: add -m and what to sweep."
+                "sweep.… and search.… say how to make many runs of one: add -m and what to sweep."
             )
         from nlp_rnn.pipeline import train
 

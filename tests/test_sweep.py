@@ -119,6 +119,7 @@ def test_duplicates_run_once() -> None:
         ("model.dropout=0.1,0.2", "model.dropout=0.1 acts between layers"),
         ("sweep=everything", "There is no sweep=everything; there are cells,"),
         ("seed=1,2 hydra/launcher=pbs", "hydra/launcher=pbs"),
+        ("seed=1,2 search.seeds=3", "search.… does nothing where every combination is tried"),
         ("resume=nothing", "There is no sweep 'nothing' in this experiment"),
         ("seed=1,2 resume=last", "There is no sweep 'last' in this experiment"),
     ],
@@ -146,8 +147,9 @@ def test_a_folder_that_cannot_be_made_is_told_before_anything_begins(
 def test_options_of_a_sweep_are_refused_for_one_run(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["train", "sweep.jobs=2"]) == 2
-    assert "add -m" in capsys.readouterr().err
+    for word in ("sweep.jobs=2", "search.seeds=3"):
+        assert main(["train", word]) == 2
+        assert "add -m" in capsys.readouterr().err
 
 
 def test_a_dry_run_lists_the_jobs_and_leaves_nothing(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlp_rnn.errors import DataError, SweepError, TrackingError
+from nlp_rnn.errors import ConfigError, DataError, SweepError, TrackingError
 from nlp_rnn.launch import remove_empty
 from nlp_rnn.pipeline import PATIENCE_IN_A_SWEEP
 from nlp_rnn.sweep.children import Child, Children, Parent, find_parent
@@ -18,6 +18,7 @@ from nlp_rnn.sweep.job import STOPPED
 from nlp_rnn.sweep.launcher import Launcher
 from nlp_rnn.sweep.search import Search
 from nlp_rnn.sweep.watch import Progress, Watch
+from nlp_rnn.sweep_config import SearchConfig
 from nlp_rnn.tracking.store import (
     experiment_name,
     obtain_experiment,
@@ -53,6 +54,11 @@ def sweep(words: list[str]) -> None:
         typed = [*json.loads(found.tags["sweep_words"]), typed[0]]
     with opened(typed) as command:
         search = Search(command) if command.told.search.trials_per_cell is not None else None
+        if search is None and command.told.search != SearchConfig():
+            raise ConfigError(
+                "search.… does nothing where every combination is tried: "
+                "type search.trials_per_cell=20 too, or sweep=search."
+            )
         jobs = search.first_jobs() if search else grid(command)
         left_out = math.prod(map(len, command.space.values())) - len(jobs)
         if left_out > 0 and not search:
