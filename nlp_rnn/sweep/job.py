@@ -1,6 +1,7 @@
 """One job of a sweep becomes a run below the sweep's, wherever a launcher runs it."""
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -42,11 +43,13 @@ def job(composed: DictConfig) -> None:
         told.sweep.parent,
         {"kind": "train", "sweep": told.sweep.parent[:8], "job": folder.name[-8:]},
         told.sweep.words,
-        on_epoch(told.search, config.trainer.monitor) if told.search.study else None,
     )
     own = ("sweep.", "search.")
     words = [word for word in hydra_config.overrides.task if not word.startswith(own)]
     try:
+        if told.search.study:
+            report = on_epoch(told.search, config.trainer.monitor)
+            member = replace(member, on_epoch=report)
         with output_to(folder / OUTPUT):
             _train(config, folder, words, member)
     except PrunedError:
