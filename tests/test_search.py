@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 
 from nlp_rnn.cli import main
 from nlp_rnn.sweep.grid import opened
+from tests.servers import postgresql
 
 optuna = pytest.importorskip("optuna", reason="pip install 'nlp_rnn[optuna]'")
 
@@ -134,6 +135,27 @@ def test_a_search_goes_on_after_kill_9(tmp_path: Path, store: MlflowClient) -> N
         if run.data.tags["cell"] == "gru" and run.info.status == "FINISHED"
     )
     assert study.best_value == pytest.approx(best)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_trials_are_kept_in_postgresql(tmp_path: Path, store: MlflowClient) -> None:
+    words = [*SMALL, *SPACE, "search.trials_per_cell=2", "search.seeds=0", "sweep.compare=false"]
+    words += ["sweep.jobs=2", "hydra.sweep.dir=swept"]
+    with postgresql() as address:
+        words.append(f"search.storage='{address}'")
+        subprocess.run([sys.executable, "-m", "nlp_rnn", "train", *words], check=True)
+        found = store.search_runs(["1"])
+        (parent,) = (run for run in found if run.data.tags["kind"] == "sweep")
+        storage = optuna.storages.RDBStorage(address)
+        for cell in ("lstm", "gru"):
+            name = f"{parent.data.tags['sweep']} model={cell}"
+            assert len(optuna.load_study(study_name=name, storage=storage).trials) == 2
+        storage.remove_session()
+        storage.engine.dispose()
+    assert not (tmp_path / "swept" / "search.db").exists()
+    for run in found:
+        assert "secret" not in str(run.to_dictionary())
 
 
 def test_a_trial_that_falls_behind_is_given_up(store: MlflowClient) -> None:
