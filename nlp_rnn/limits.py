@@ -43,6 +43,7 @@ LIMITS: dict[str, tuple[float | None, float | None]] = {
     "trainer.max_epochs": (1, None),
     "trainer.max_updates": (1, None),
     "trainer.language_model": (0, 100),
+    "trainer.r_drop": (0, 1000),
     "trainer.checkpoint_minutes": (0, None),
     "trainer.patience": (1, None),
     "trainer.threads": (1, None),
@@ -115,6 +116,7 @@ def _check_together(config: RunConfig) -> None:
         )
     check_tokenizer(config.tokenizer)
     _check_language_model(config)
+    _check_r_drop(config)
     _check_schedule(config)
     _check_processes(config)
     check_data(config.data)
@@ -153,6 +155,17 @@ def _check_language_model(config: RunConfig) -> None:
         )
     if config.tokenizer.max_length == 1:
         raise ConfigError(f"{given} predicts neighbours, and tokenizer.max_length=1 leaves none.")
+
+
+def _check_r_drop(config: RunConfig) -> None:
+    flat = flatten(config)
+    drops = [key for key in FRACTIONS if key.startswith("model.") and key != "model.weight_drop"]
+    if config.trainer.r_drop > 0 and not any(flat.get(key) for key in drops):
+        raise ConfigError(
+            f"trainer.r_drop={config.trainer.r_drop:g} compares answers with different dropout, "
+            "but every dropout of the model is 0 (weight drop is the same for both). "
+            "Type model.head_dropout=0.5, or leave it out."
+        )
 
 
 def _check_processes(config: RunConfig) -> None:

@@ -69,6 +69,15 @@ def test_values_of_yaml_and_command_line_arrive() -> None:
         (["optimizer.schedule=plateau", "trainer.patience=2"], "a larger trainer.patience"),
         (["trainer.prefixes=true"], "Type model.bidirectional=false"),
         (["trainer.language_model=-1"], "trainer.language_model must be"),
+        (["trainer.r_drop=-1"], "trainer.r_drop must be"),
+        (["trainer.r_drop=nan"], "trainer.r_drop must be"),
+        (
+            [
+                *("trainer.r_drop=1", "model.embedding_dropout=0", "model.head_dropout=0"),
+                "model.weight_drop=0.5",
+            ],
+            "every dropout of the model is 0",
+        ),
         (["trainer.language_model=nan"], "trainer.language_model must be"),
         (["trainer.language_model=1", "model=average"], "Type model=gru"),
         (["trainer.language_model=1", "model.num_layers=2"], "Type model.num_layers=1"),

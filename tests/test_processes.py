@@ -35,6 +35,7 @@ CASES: dict[str, dict[str, object]] = {
     "average": {"average_decay": 0.9},
     "a limit": {"max_updates": 8},
     "a language model": {"language_model": 0.5, "accumulation": 2},
+    "r_drop": {"r_drop": 1.0},
 }
 MOMENT = 7
 

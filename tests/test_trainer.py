@@ -258,8 +258,9 @@ ONE_CYCLE = dataclasses.replace(OPTIMIZER, schedule=Schedule.one_cycle, warmup_f
         {"optimizer": PLATEAU},
         {"optimizer": ONE_CYCLE},
         {"language_model": 0.5, "average_decay": 0.9},
+        {"r_drop": 1.0},
     ],
-    ids=["plain", "average", "accumulation", "plateau", "one_cycle", "language_model"],
+    ids=["plain", "average", "accumulation", "plateau", "one_cycle", "language_model", "r_drop"],
 )
 @pytest.mark.parametrize(
     "moment",

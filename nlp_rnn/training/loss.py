@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from nlp_rnn.config import TrainerConfig
 from nlp_rnn.model.network import TextNetwork
+from nlp_rnn.training.divergence import symmetric_divergence
 from nlp_rnn.training.feed import Update
 from nlp_rnn.training.objective import Objective
 from nlp_rnn.training.prefixes import random_prefixes
@@ -12,7 +13,7 @@ from nlp_rnn.training.processes import Processes
 
 __all__ = ["LABELS", "BatchLoss", "add_gradients", "part_weights"]
 
-LABELS, LANGUAGE_MODEL = "labels", "language_model"
+LABELS, LANGUAGE_MODEL, R_DROP = "labels", "language_model", "r_drop"
 """Names of parts of the loss."""
 
 
@@ -24,6 +25,8 @@ def part_weights(update: int, total: int, config: TrainerConfig) -> dict[str, fl
     weights = {LABELS: 1.0}
     if config.language_model > 0:
         weights[LANGUAGE_MODEL] = config.language_model * (1 - update / total)
+    if config.r_drop > 0:
+        weights[R_DROP] = config.r_drop
     return weights
 
 
@@ -47,17 +50,34 @@ class BatchLoss(nn.Module):
 
         `input_ids` int64 (B, T), `lengths` int64 (B,), `labels` int64 (B,) or bool (B, C);
         `vocabulary` int64 (U,) are the tokens that occur, for the language model.
+
+        With `r_drop` each text is read twice, in one batch, with dropout of its own each time
+        (but for weight drop, whose mask is one for all texts); the first loss is of both answers.
+        R-Drop: Liang et al. 2021, arXiv:2106.14448, whose α is twice this weight, because their
+        first loss is the sum.
         """
+        texts, several = len(lengths), labels.ndim == 2
+        if self.config.r_drop > 0:
+            input_ids, lengths, labels = (
+                torch.cat([tensor, tensor]) for tensor in (input_ids, lengths, labels)
+            )
         low = self.dtype is torch.bfloat16
         with torch.autocast(input_ids.device.type, dtype=torch.bfloat16, enabled=low):
             prefixes = None
             if self.config.prefixes:
-                prefixes, labels = random_prefixes(lengths), torch.cat([labels, labels])
+                # of both readings of a text the same beginning
+                own = random_prefixes(lengths[:texts])
+                prefixes = own.repeat(len(lengths) // texts)
+                labels = torch.cat([labels, labels])
             answer = self.network(input_ids, lengths, prefixes, vocabulary)
-        if vocabulary is None:
-            return {LABELS: self.objective.loss(answer, labels)}
-        logits, foretelling = answer
-        return {LABELS: self.objective.loss(logits, labels), LANGUAGE_MODEL: foretelling}
+        logits, foretelling = answer if vocabulary is not None else (answer, None)
+        parts = {LABELS: self.objective.loss(logits, labels)}
+        if foretelling is not None:
+            parts[LANGUAGE_MODEL] = foretelling
+        if self.config.r_drop > 0:
+            first, second = logits.unflatten(0, (-1, 2, texts)).unbind(1)
+            parts[R_DROP] = symmetric_divergence(first.flatten(0, 1), second.flatten(0, 1), several)
+        return parts
 
 
 def add_gradients(
