@@ -70,6 +70,15 @@ def test_values_of_yaml_and_command_line_arrive() -> None:
         (["trainer.prefixes=true"], "Type model.bidirectional=false"),
         (["trainer.language_model=-1"], "trainer.language_model must be"),
         (["trainer.r_drop=-1"], "trainer.r_drop must be"),
+        (["trainer.adversarial=-1"], "trainer.adversarial must be"),
+        (["trainer.virtual_adversarial=-1"], "trainer.virtual_adversarial must be"),
+        (["trainer.perturbation=1"], "does nothing by itself"),
+        (["trainer.adversarial=1", "trainer.perturbation=0"], "trainer.perturbation must be"),
+        (["trainer.adversarial=1", "trainer.perturbation=inf"], "trainer.perturbation must be"),
+        (
+            ["trainer.adversarial=1", "model.vectors=some", "model.freeze_vectors=true"],
+            "normalizes the embeddings",
+        ),
         (["trainer.r_drop=nan"], "trainer.r_drop must be"),
         (
             [

@@ -10,11 +10,13 @@ from datasets import Dataset, Features, List, Value
 from nlp_rnn.config import Precision
 from nlp_rnn.data.batches import TokenizedTexts
 from nlp_rnn.model.network import make_network
+from nlp_rnn.training.answers import Texts
 from nlp_rnn.training.divergence import divergence, symmetric_divergence
 from nlp_rnn.training.events import EpochEnd
 from nlp_rnn.training.trainer import Trainer
 from tests.test_trainer import MODEL, OPTIMIZER, TRAIN, TRAINER, VALIDATION, needs_bf16
 
+PARTS = ["r_drop", "adversarial", "virtual_adversarial"]
 GENERATOR = np.random.default_rng(1)
 ONE, OTHER = (torch.from_numpy(GENERATOR.normal(0, 2, (5, 3))).float() for _ in range(2))
 
@@ -58,10 +60,13 @@ def test_r_drop_compares_two_answers_to_each_text(several: bool, prefixes: bool)
     texts = several_labels(TRAIN) if several else TRAIN
     one.prepare(texts)
     batch = texts.batch(np.arange(7))
-    ids, lengths, labels = map(torch.from_numpy, (batch.input_ids, batch.lengths, batch.labels))
+    ids, labels = torch.from_numpy(batch.input_ids), torch.from_numpy(batch.labels)
     heard: list[torch.Tensor] = []
     one.network.head.register_forward_hook(lambda module, given, logits: heard.append(logits))
-    parts = one.loss.train()(ids, lengths, labels, None)
+    one.network.train()
+    texts_twice = Texts.of(batch, one.device, copies=2, prefixes=prefixes)
+    assert torch.equal(texts_twice.input_ids, ids.repeat(2, 1))
+    parts = one.loss._parts(texts_twice, *texts_twice.read(one.network, one.dtype))
     (logits,) = heard
     answers = 4 if prefixes else 2
     assert logits.shape == (7 * answers, 2)
@@ -85,7 +90,7 @@ def test_without_dropout_both_answers_are_one() -> None:
     assert epochs[0].metrics["train/r_drop_loss"] == pytest.approx(0, abs=1e-6)
 
 
-@pytest.mark.parametrize("part", ["r_drop"])
+@pytest.mark.parametrize("part", PARTS)
 def test_a_training_logs_each_part_and_it_matters(part: str) -> None:
     weights = []
     for options in ({}, {part: 0.1}, {part: 5.0}):
@@ -108,14 +113,14 @@ def test_r_drop_makes_answers_alike() -> None:
 
 
 @needs_bf16
-@pytest.mark.parametrize("part", ["r_drop"])
+@pytest.mark.parametrize("part", PARTS)
 def test_bf16_learns_with_each_part(part: str) -> None:
     options = {"precision": Precision.bf16, "max_epochs": 8, "patience": 8}
     result = trainer(**options, **{part: 0.5}).fit(TRAIN, VALIDATION)
     assert result.best_metrics["accuracy"] > 0.85
 
 
-@pytest.mark.parametrize("part", ["r_drop"])
+@pytest.mark.parametrize("part", PARTS)
 def test_every_part_works_with_every_other_option(part: str) -> None:
     model = dataclasses.replace(
         MODEL,

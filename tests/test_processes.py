@@ -36,6 +36,7 @@ CASES: dict[str, dict[str, object]] = {
     "a limit": {"max_updates": 8},
     "a language model": {"language_model": 0.5, "accumulation": 2},
     "r_drop": {"r_drop": 1.0},
+    "adversarial": {"adversarial": 1.0, "accumulation": 2, "perturbation": 1.0},
 }
 MOMENT = 7
 

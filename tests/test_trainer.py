@@ -259,8 +259,18 @@ ONE_CYCLE = dataclasses.replace(OPTIMIZER, schedule=Schedule.one_cycle, warmup_f
         {"optimizer": ONE_CYCLE},
         {"language_model": 0.5, "average_decay": 0.9},
         {"r_drop": 1.0},
+        {"adversarial": 1.0, "virtual_adversarial": 1.0, "average_decay": 0.9},
     ],
-    ids=["plain", "average", "accumulation", "plateau", "one_cycle", "language_model", "r_drop"],
+    ids=[
+        "plain",
+        "average",
+        "accumulation",
+        "plateau",
+        "one_cycle",
+        "language_model",
+        "r_drop",
+        "adversarial",
+    ],
 )
 @pytest.mark.parametrize(
     "moment",

@@ -29,6 +29,7 @@ class TrainingState:
     done. `seconds` is wall time of training with validation, `update_seconds` that of the
     updates alone. `best_thresholds` are there where a text may have several labels.
     `loss_sums` (of each part), `norm_sum` and `norm_max` are of this epoch's updates so far.
+    `spread` is the embeddings' at the start, where it is kept: means and standard deviations.
     `reductions` and `epochs_waited` are of the schedule `plateau`: how often it lowered the rate,
     and epochs without improvement since. `stopped` says why training is over, and is empty while
     it is not.
@@ -43,6 +44,7 @@ class TrainingState:
     loss_sums: dict[str, float] = field(default_factory=dict)
     norm_sum: float = 0.0
     norm_max: float = 0.0
+    spread: list[list[float]] = field(default_factory=list)
     best_epoch: int = 0
     best_value: float = float("-inf")
     best_metrics: dict[str, float] = field(default_factory=dict)

@@ -5,16 +5,23 @@ from torch import Tensor, nn
 
 from nlp_rnn.config import TrainerConfig
 from nlp_rnn.model.network import TextNetwork
-from nlp_rnn.training.divergence import symmetric_divergence
+from nlp_rnn.training.answers import Texts
+from nlp_rnn.training.divergence import divergence, symmetric_divergence
 from nlp_rnn.training.feed import Update
 from nlp_rnn.training.objective import Objective
-from nlp_rnn.training.prefixes import random_prefixes
+from nlp_rnn.training.perturbation import PERTURBATION, Perturbed
 from nlp_rnn.training.processes import Processes
 
-__all__ = ["LABELS", "BatchLoss", "add_gradients", "part_weights"]
+__all__ = ["LABELS", "UpdateLoss", "part_weights", "perturbs"]
 
 LABELS, LANGUAGE_MODEL, R_DROP = "labels", "language_model", "r_drop"
-"""Names of parts of the loss."""
+ADVERSARIAL, VIRTUAL = "adversarial", "virtual_adversarial"
+"""Names of parts of the loss; all but the first are options of the trainer."""
+
+
+def perturbs(config: TrainerConfig) -> bool:
+    """Whether a part of the loss is of texts that are changed."""
+    return config.adversarial > 0 or config.virtual_adversarial > 0
 
 
 def part_weights(update: int, total: int, config: TrainerConfig) -> dict[str, float]:
@@ -22,93 +29,108 @@ def part_weights(update: int, total: int, config: TrainerConfig) -> dict[str, fl
 
     The language model's falls in a straight line to 0.
     """
-    weights = {LABELS: 1.0}
-    if config.language_model > 0:
-        weights[LANGUAGE_MODEL] = config.language_model * (1 - update / total)
-    if config.r_drop > 0:
-        weights[R_DROP] = config.r_drop
-    return weights
+    weights = {
+        LABELS: 1.0,
+        LANGUAGE_MODEL: config.language_model * (1 - update / total),
+        R_DROP: config.r_drop,
+        ADVERSARIAL: config.adversarial,
+        VIRTUAL: config.virtual_adversarial,
+    }
+    return {name: weight for name, weight in weights.items() if weight > 0}
 
 
-class BatchLoss(nn.Module):
-    """A network and what its answers to a batch cost, part by part, in training only.
+class UpdateLoss:
+    """What an update minimizes: a sum of parts, all but the labels' an option of the trainer.
 
-    One module, so that the gradients of all parts are exchanged together by several processes.
+    `labels`: what the objective says. `language_model`: how badly tokens are foretold.
+
+    `r_drop` (Liang et al. 2021, arXiv:2106.14448): each text is read twice in one batch, with
+    dropout of its own each time (but for weight drop, whose mask is one for all texts); the
+    divergence of the two answers is a part. Their α is twice this weight, because they add up
+    the labels' losses of both.
+
+    `adversarial` (Miyato et al. 2017, arXiv:1605.07725): the loss of the labels with every text's
+    embeddings changed by `trainer.perturbation` along the gradient. `virtual_adversarial` (there
+    too): the divergence of the answers with a change in the direction in which they turn fastest.
+    As theirs, a change comes after dropout of embeddings, whose mask is the same with and without
+    it; here the other masks are too. Embeddings must be normalized.
     """
 
-    def __init__(self, network: TextNetwork, config: TrainerConfig, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.network = network
+    def __init__(self, config: TrainerConfig, device: torch.device, dtype: torch.dtype) -> None:
         self.config = config
+        self.device = device
         self.dtype = dtype
         self.objective = Objective(config)
+        self.norm = config.perturbation or PERTURBATION
 
-    def forward(
-        self, input_ids: Tensor, lengths: Tensor, labels: Tensor, vocabulary: Tensor | None
+    def add_gradients(
+        self,
+        network: TextNetwork,
+        wrapped: nn.Module,
+        update: Update,
+        weights: dict[str, float],
+        processes: Processes,
     ) -> dict[str, Tensor]:
-        """Scalars by the name of the part, means over the texts; with `vocabulary` of pairs too.
+        """Add to the parameters the gradients of the parts named in `weights`, times these.
 
-        `input_ids` int64 (B, T), `lengths` int64 (B,), `labels` int64 (B,) or bool (B, C);
-        `vocabulary` int64 (U,) are the tokens that occur, for the language model.
-
-        With `r_drop` each text is read twice, in one batch, with dropout of its own each time
-        (but for weight drop, whose mask is one for all texts); the first loss is of both answers.
-        R-Drop: Liang et al. 2021, arXiv:2106.14448, whose α is twice this weight, because their
-        first loss is the sum.
+        `wrapped` is the `network`, wrapped for the `processes`. Returns this process's share of
+        each part of the loss, on the device.
         """
-        texts, several = len(lengths), labels.ndim == 2
-        if self.config.r_drop > 0:
-            input_ids, lengths, labels = (
-                torch.cat([tensor, tensor]) for tensor in (input_ids, lengths, labels)
+        vocabulary: Tensor | None = None
+        if update.vocabulary is not None:
+            vocabulary = torch.from_numpy(update.vocabulary).to(self.device, non_blocking=True)
+        changes = [name for name in (ADVERSARIAL, VIRTUAL) if name in weights]
+        sums: dict[str, Tensor] = {}
+
+        def backward(parts: dict[str, Tensor], share: float, pair_share: float) -> None:
+            weighted = []
+            for name, part in parts.items():
+                own = part * (pair_share if name == LANGUAGE_MODEL else share)
+                sums[name] = sums[name] + own.detach() if name in sums else own.detach()
+                weighted.append(own * weights[name])
+            # the processes' gradients are averaged, but what is wanted is their sum
+            (torch.stack(weighted).sum() * processes.count).backward()  # type: ignore[no-untyped-call]
+
+        every = zip(update.batches, update.weights, update.pair_weights, strict=True)
+        for number, (batch, *shares) in enumerate(every, start=1):
+            last = number == len(update.batches)
+            texts = Texts.of(
+                batch,
+                self.device,
+                copies=2 if self.config.r_drop > 0 else 1,
+                prefixes=self.config.prefixes,
             )
-        low = self.dtype is torch.bfloat16
-        with torch.autocast(input_ids.device.type, dtype=torch.bfloat16, enabled=low):
-            prefixes = None
-            if self.config.prefixes:
-                # of both readings of a text the same beginning
-                own = random_prefixes(lengths[:texts])
-                prefixes = own.repeat(len(lengths) // texts)
-                labels = torch.cat([labels, labels])
-            answer = self.network(input_ids, lengths, prefixes, vocabulary)
-        logits, foretelling = answer if vocabulary is not None else (answer, None)
-        parts = {LABELS: self.objective.loss(logits, labels)}
+            perturbed = Perturbed(network, texts, self.dtype) if changes else None
+            with processes.synchronized(wrapped, now=last and not changes):
+                nothing = perturbed.nothing if perturbed else None
+                logits, foretelling = texts.read(wrapped, self.dtype, vocabulary, nothing)
+                parts = self._parts(texts, logits, foretelling)
+                backward(parts, *shares)
+            if perturbed is None:
+                continue
+            expected = logits.detach()
+            for name in changes:
+                if name == ADVERSARIAL:
+                    known = perturbed.nothing.grad if set(parts) == {LABELS} else None
+                    change = perturbed.against_labels(self.objective, self.norm, known)
+                else:
+                    change = perturbed.against_answers(expected, self.norm)
+                with processes.synchronized(wrapped, now=last and name == changes[-1]):
+                    found = perturbed.read(wrapped, change)
+                    if name == ADVERSARIAL:
+                        part = self.objective.loss(found, texts.labels)
+                    else:
+                        part = divergence(expected, found, texts.several)
+                    backward({name: part}, *shares)
+        return sums
+
+    def _parts(self, texts: Texts, logits: Tensor, foretelling: Tensor | None) -> dict[str, Tensor]:
+        """The parts that are of texts as they are; scalars."""
+        parts = {LABELS: self.objective.loss(logits, texts.labels)}
         if foretelling is not None:
             parts[LANGUAGE_MODEL] = foretelling
         if self.config.r_drop > 0:
-            first, second = logits.unflatten(0, (-1, 2, texts)).unbind(1)
-            parts[R_DROP] = symmetric_divergence(first.flatten(0, 1), second.flatten(0, 1), several)
+            answers = logits.view(-1, 2, len(texts.lengths) // 2, logits.shape[1])
+            one, other = (answer.flatten(0, 1) for answer in answers.unbind(1))
+            parts[R_DROP] = symmetric_divergence(one, other, texts.several)
         return parts
-
-
-def add_gradients(
-    module: nn.Module,
-    update: Update,
-    weights: dict[str, float],
-    device: torch.device,
-    processes: Processes,
-) -> dict[str, Tensor]:
-    """Add to the parameters the gradients of an update's loss: its parts times their `weights`.
-
-    `module` is a `BatchLoss`, wrapped for the `processes`. Returns this process's share of each
-    part, on the device.
-    """
-    vocabulary: Tensor | None = None
-    if update.vocabulary is not None:
-        vocabulary = torch.from_numpy(update.vocabulary).to(device, non_blocking=True)
-    sums: dict[str, Tensor] = {}
-    every = zip(update.batches, update.weights, update.pair_weights, strict=True)
-    for number, (batch, weight, pair_weight) in enumerate(every, start=1):
-        with processes.synchronized(module, now=number == len(update.batches)):
-            ids, lengths, labels = (
-                torch.from_numpy(array).to(device, non_blocking=True)
-                for array in (batch.input_ids, batch.lengths, batch.labels)
-            )
-            loss: Tensor | None = None
-            for name, part in module(ids, lengths, labels, vocabulary).items():
-                share = part * (pair_weight if name == LANGUAGE_MODEL else weight)
-                sums[name] = share.detach() + sums[name] if name in sums else share.detach()
-                loss = share * weights[name] if loss is None else loss + share * weights[name]
-            assert loss is not None
-            # the processes' gradients are averaged, but what is wanted is their sum
-            (loss * processes.count).backward()  # type: ignore[no-untyped-call]
-    return sums

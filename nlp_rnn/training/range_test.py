@@ -47,7 +47,7 @@ def try_learning_rates(trainer: Trainer, train: TokenizedTexts) -> RangeTest:
     weights, moments = copy.deepcopy((network.state_dict(), optimizer.state_dict()))
     # the first process tests alone, the others wait for its first update
     before = trainer._wrapped, trainer.processes
-    trainer._wrapped, trainer.processes = trainer.loss, ALONE
+    trainer._wrapped, trainer.processes = network, ALONE
     trainer.prepare(train)
     order = epoch_order(train.lengths, trainer.config.batch_size, trainer.seed, epoch=0)
     rates: list[float] = []

@@ -16,6 +16,7 @@ from nlp_rnn.data.batches import TokenizedTexts, epoch_order
 from nlp_rnn.errors import TrainingError
 from nlp_rnn.model.language_model import POSITIONS
 from nlp_rnn.model.network import TextNetwork
+from nlp_rnn.model.normalized import NormalizedEmbedding
 from nlp_rnn.training.answers import all_logits
 from nlp_rnn.training.averaging import AveragedWeights
 from nlp_rnn.training.checkpoint import (
@@ -32,7 +33,7 @@ from nlp_rnn.training.device import (
 )
 from nlp_rnn.training.events import EpochEnd, TrainingResult, UpdateEnd
 from nlp_rnn.training.feed import Update, feed
-from nlp_rnn.training.loss import BatchLoss, add_gradients, part_weights
+from nlp_rnn.training.loss import UpdateLoss, part_weights, perturbs
 from nlp_rnn.training.objective import Objective
 from nlp_rnn.training.optim import make_optimizer
 from nlp_rnn.training.processes import ALONE, Processes
@@ -86,7 +87,7 @@ class Trainer:
             network.add_language_model(seed, max(1, POSITIONS // processes.count))
         self.network = network.to(self.device)
         self.config = config
-        self.loss = BatchLoss(self.network, config, self.dtype)
+        self.loss = UpdateLoss(config, self.device, self.dtype)
         self.optimizer_config = optimizer
         self.optimizer = make_optimizer(self.network, optimizer)
         self.seed = seed
@@ -98,7 +99,7 @@ class Trainer:
         self.best_weights: dict[str, Tensor] = {}
         self.gradient_norm = torch.zeros((), device=self.device)  # of the last update
         self.profile: UpdateProfile | None = None
-        self._wrapped = processes.wrap(self.loss)
+        self._wrapped = processes.wrap(self.network)
         # a run's seed is below 2**32, so no process draws as the first one of another run
         torch.manual_seed(seed + processes.rank * 2**32)
         averaged: dict[str, Tensor] = {}
@@ -127,6 +128,11 @@ class Trainer:
     def prepare(self, train: TokenizedTexts) -> None:
         """Take from the training split what the loss must know of it."""
         self.loss.objective = Objective(self.config, train.labels)
+        network, state = self.network, self.state
+        if perturbs(self.config) and not isinstance(network.embedding, NormalizedEmbedding):
+            counts = train.token_counts(network.architecture.vocab_size)
+            network.embedding = NormalizedEmbedding(network.embedding, counts, state.spread)
+            state.spread = network.embedding.spread
 
     def fit(self, train: TokenizedTexts, validation: TokenizedTexts) -> TrainingResult:
         """Train, validating after each epoch; leaves the best weights in the network.
@@ -149,6 +155,8 @@ class Trainer:
             self._save()
         self.network.load_state_dict(self.best_weights)
         self.network.language_model = None
+        if isinstance(self.network.embedding, NormalizedEmbedding):
+            self.network.embedding = self.network.embedding.folded()
         return TrainingResult(
             best_epoch=state.best_epoch,
             epochs=state.epoch - 1,
@@ -287,7 +295,9 @@ class Trainer:
         """
         weights = weights or part_weights(0, 1, self.config)
         self.optimizer.zero_grad(set_to_none=True)
-        losses = add_gradients(self._wrapped, update, weights, self.device, self.processes)
+        losses = self.loss.add_gradients(
+            self.network, self._wrapped, update, weights, self.processes
+        )
         self.gradient_norm = nn.utils.clip_grad_norm_(
             self.network.parameters(), self.optimizer_config.max_gradient_norm
         )
