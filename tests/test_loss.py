@@ -7,15 +7,19 @@ import pytest
 import torch
 from datasets import Dataset, Features, List, Value
 
-from nlp_rnn.config import Precision
+from nlp_rnn.config import AverageConfig, Cell, ClassWeight, Precision
 from nlp_rnn.data.batches import TokenizedTexts
 from nlp_rnn.model.network import make_network
+from nlp_rnn.model.normalized import NormalizedEmbedding
 from nlp_rnn.training.answers import Texts
 from nlp_rnn.training.divergence import divergence, symmetric_divergence
 from nlp_rnn.training.events import EpochEnd
+from nlp_rnn.training.metrics import score
+from nlp_rnn.training.perturbation import Perturbed, virtual_direction, with_norm
 from nlp_rnn.training.trainer import Trainer
 from tests.test_trainer import MODEL, OPTIMIZER, TRAIN, TRAINER, VALIDATION, needs_bf16
 
+FP32 = torch.float32
 PARTS = ["r_drop", "adversarial", "virtual_adversarial"]
 GENERATOR = np.random.default_rng(1)
 ONE, OTHER = (torch.from_numpy(GENERATOR.normal(0, 2, (5, 3))).float() for _ in range(2))
@@ -130,3 +134,162 @@ def test_every_part_works_with_every_other_option(part: str) -> None:
     options = {"prefixes": True, "language_model": 0.5, "accumulation": 2, "average_decay": 0.9}
     result = trainer(model, max_updates=3, **options, **{part: 1.0}).fit(TRAIN, VALIDATION)
     assert result.updates == 3
+
+
+def perturbed(rows: int = 9, epochs: int = 1, **options: object) -> tuple[Trainer, Perturbed]:
+    """A trained network with normalized embeddings and masks of dropout, and some texts."""
+    one = trainer(adversarial=1.0, max_epochs=epochs, **options)
+    one.fit(TRAIN, VALIDATION)
+    one.prepare(TRAIN)
+    one.network.train()
+    batch = TRAIN.batch(np.arange(rows))
+    return one, Perturbed(one.network, Texts.of(batch, one.device, copies=1, prefixes=False), FP32)
+
+
+def lengths_of(one: Perturbed, change: torch.Tensor) -> torch.Tensor:
+    """How long each text's change is, in standard deviations of the embeddings."""
+    return (change / one.deviation).square().sum((0, 2)).sqrt()
+
+
+@pytest.mark.parametrize("norm", [0.3, 5.0, 1e6])
+def test_changes_have_the_length_asked_for_and_end_with_the_text(norm: float) -> None:
+    one, some = perturbed()
+    expected = some.read(one.network, some.nothing).detach()
+    padding = torch.arange(some.nothing.shape[0]).unsqueeze(1) >= some.texts.lengths
+    assert padding.any()
+    random = with_norm(torch.randn_like(some.nothing), some.texts.lengths, norm, some.deviation)
+    against_labels = some.against_labels(one.objective, norm, None)
+    for change in (random, against_labels, some.against_answers(expected, norm)):
+        torch.testing.assert_close(lengths_of(some, change), torch.full((9,), norm))
+        assert not change[padding].any()
+
+
+def test_a_direction_that_is_none_or_tiny_makes_no_nonsense() -> None:
+    lengths, deviation = torch.tensor([3, 2]), torch.tensor([1.0, 2.0])
+    direction = torch.zeros(3, 2, 2)
+    direction[1, 1] = torch.tensor([1e-27, 1e-27])
+    change = with_norm(direction, lengths, 2.0, deviation)
+    assert not change[:, 0].any()
+    torch.testing.assert_close((change / deviation)[1, 1], 2 * torch.tensor([1.0, 2.0]) / 5**0.5)
+
+
+def test_the_loss_rises_most_along_the_change_against_labels() -> None:
+    one, some = perturbed(rows=40)
+
+    def losses(change: torch.Tensor) -> torch.Tensor:
+        logits = some.read(one.network, change).detach()
+        return torch.nn.functional.cross_entropy(logits, some.texts.labels, reduction="none")
+
+    change = some.against_labels(one.objective, 0.5, None)
+    random = with_norm(torch.randn_like(change), some.texts.lengths, 0.5, some.deviation)
+    plain = losses(some.nothing)
+    rise, random_rise, fall = (losses(x) - plain for x in (change, random, -change))
+    assert rise.mean() > 4 * random_rise.abs().mean()
+    assert (rise > 0).float().mean() > 0.95
+    assert (fall < 0).float().mean() > 0.95
+    # with the gradient that the update has anyway
+    one.objective.loss(some.read(one.network, some.nothing), some.texts.labels).backward()
+    torch.testing.assert_close(change, some.against_labels(one.objective, 0.5, some.nothing.grad))
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_the_virtual_direction_is_where_the_divergence_is_most_curved(several: bool) -> None:
+    torch.manual_seed(3)
+    hidden, out = torch.randn(6, 6).double(), torch.randn(6, 3).double()
+    embedded, deviation = torch.randn(3, 1, 2).double(), torch.tensor([0.5, 2.0]).double()
+    lengths = torch.tensor([3])
+
+    def answer(change: torch.Tensor) -> torch.Tensor:
+        return ((embedded + change).view(1, 6) @ hidden).tanh() @ out
+
+    def curved(scaled: torch.Tensor) -> torch.Tensor:
+        return divergence(answer(torch.zeros(3, 1, 2)), answer(scaled * deviation), several)
+
+    hessian = torch.autograd.functional.hessian(curved, torch.zeros(3, 1, 2).double()).view(6, 6)
+    values, vectors = torch.linalg.eigh(hessian)
+    assert values[-1] > 1.1 * values[-2]
+    found = virtual_direction(
+        answer,
+        answer(torch.zeros(3, 1, 2)),
+        torch.randn(3, 1, 2).double(),
+        lengths,
+        deviation,
+        several=several,
+        iterations=100,
+        probe=1e-3,
+    )
+    scaled = (with_norm(found, lengths, 1.0, deviation) / deviation).flatten()
+    assert abs(float(scaled @ vectors[:, -1])) == pytest.approx(1, abs=2e-3)
+
+
+def test_one_iteration_turns_answers_more_than_chance() -> None:
+    one, some = perturbed(rows=40)
+    expected = some.read(one.network, some.nothing).detach()
+    change = some.against_answers(expected, 1.0)
+    random = with_norm(torch.randn_like(change), some.texts.lengths, 1.0, some.deviation)
+    found, chance = (
+        float(divergence(expected, some.read(one.network, x).detach(), False))
+        for x in (change, random)
+    )
+    assert found > 5 * chance
+    some.dtype = torch.bfloat16
+    low = some.against_answers(some.read(one.network, some.nothing).detach(), 1.0)
+    turned = float(divergence(expected, some.read(one.network, low, FP32).detach(), False))
+    assert turned > 5 * chance
+
+
+def test_masks_are_the_same_again_and_what_comes_after_is_not_moved() -> None:
+    one, some = perturbed()
+    torch.set_rng_state(some._states[0])
+    first = one.network(some.texts.input_ids, some.texts.lengths)
+    stood = torch.get_rng_state()
+    torch.testing.assert_close(some.read(one.network, some.nothing), first, rtol=0, atol=0)
+    assert torch.equal(torch.get_rng_state(), stood)
+    assert not torch.equal(one.network(some.texts.input_ids, some.texts.lengths), first)
+
+
+def test_normalized_embeddings_begin_as_they_are_keep_their_spread_and_fold_to_the_bit() -> None:
+    one = trainer(adversarial=1.0)
+    plain = one.network.embedding.weight.detach().clone()
+    one.prepare(TRAIN)
+    embedding = one.network.embedding
+    assert isinstance(embedding, NormalizedEmbedding)
+    torch.testing.assert_close(embedding.vectors(), plain)
+    with torch.no_grad():
+        embedding.weight.mul_(3).add_(torch.linspace(-1, 1, 16))
+        embedding.weight[5] += 2
+    counts = torch.from_numpy(TRAIN.token_counts(12) / TRAIN.token_counts(12).sum()).unsqueeze(1)
+    for weight in (plain, embedding.vectors().detach()):
+        mean = (counts * weight).sum(0)
+        deviation = (counts * (weight - mean) ** 2).sum(0).sqrt()
+        torch.testing.assert_close(mean, embedding.mean.double(), rtol=0, atol=1e-5)
+        torch.testing.assert_close(deviation, embedding.deviation.double(), rtol=1e-4, atol=0)
+    before = one.logits(VALIDATION)
+    one.network.embedding = embedding.folded()
+    assert type(one.network.embedding) is torch.nn.Embedding
+    assert np.array_equal(one.logits(VALIDATION), before)
+    assert not one.network.embedding.weight[0].any()
+
+
+def test_a_training_leaves_a_plain_network_that_answers_as_it_was_measured() -> None:
+    one = trainer(virtual_adversarial=1.0, max_epochs=2)
+    result = one.fit(TRAIN, VALIDATION)
+    assert type(one.network.embedding) is torch.nn.Embedding
+    assert set(one.network.state_dict()) == set(make_network(MODEL, 12, 2, 1).state_dict())
+    found = score(VALIDATION.labels, one.logits(VALIDATION))
+    assert found == pytest.approx(result.best_metrics)
+
+
+def test_several_labels_and_balanced_classes() -> None:
+    train, validation = several_labels(TRAIN), several_labels(VALIDATION)
+    for part in PARTS:
+        options = {"class_weight": ClassWeight.balanced, "max_updates": 3, part: 1.0}
+        epochs: list[EpochEnd] = []
+        trainer(on_epoch=epochs.append, **options).fit(train, validation)
+        assert epochs[0].metrics[f"train/{part}_loss"] > 0
+
+
+def test_a_network_without_recurrence_can_be_perturbed_too() -> None:
+    model = AverageConfig(name="average", cell=Cell.average, embedding_size=16)
+    one = trainer(model, adversarial=1.0, virtual_adversarial=1.0, max_updates=2)
+    assert one.fit(TRAIN, VALIDATION).updates == 2

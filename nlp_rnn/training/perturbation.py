@@ -78,13 +78,13 @@ class Perturbed:
         self._gpu = [device] if device.type == "cuda" else []
         self._states = torch.get_rng_state(), [torch.cuda.get_rng_state(one) for one in self._gpu]
 
-    def read(self, network: nn.Module, change: Tensor) -> Tensor:
+    def read(self, network: nn.Module, change: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         """Logits (A, C) with `change`; by the masks that were drawn at first."""
         with torch.random.fork_rng(devices=self._gpu):
             torch.set_rng_state(self._states[0])
             for device, state in zip(self._gpu, self._states[1], strict=True):
                 torch.cuda.set_rng_state(state, device)
-            return self.texts.read(network, self.dtype, change=change)[0]
+            return self.texts.read(network, dtype or self.dtype, change=change)[0]
 
     def against_labels(self, objective: Objective, norm: float, gradient: Tensor | None) -> Tensor:
         """The change (T, B, E) of length `norm` that raises the loss of the labels most.
@@ -97,9 +97,15 @@ class Perturbed:
         return with_norm(gradient, self.texts.lengths, norm, self.deviation)
 
     def against_answers(self, expected: Tensor, norm: float) -> Tensor:
-        """The change (T, B, E) of length `norm` that turns the answers farthest from `expected`."""
+        """The change (T, B, E) of length `norm` that turns the answers farthest from `expected`.
+
+        Its direction is found in float32: what a small change does is lost in bfloat16.
+        """
+        if self.dtype is not torch.float32:
+            with torch.no_grad():
+                expected = self.read(self.network, self.nothing, torch.float32)
         direction = virtual_direction(
-            lambda change: self.read(self.network, change),
+            lambda change: self.read(self.network, change, torch.float32),
             expected,
             torch.randn_like(self.nothing),
             self.texts.lengths,
