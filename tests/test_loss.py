@@ -1,12 +1,18 @@
 """The parts of the loss: each against its formula, and what they do to a training."""
 
 import dataclasses
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from datasets import Dataset, Features, List, Value
+from mlflow import MlflowClient
+from safetensors import safe_open
 
+from nlp_rnn.classifier.predictor import TextClassifier
+from nlp_rnn.cli import main
 from nlp_rnn.config import AverageConfig, Cell, ClassWeight, Precision
 from nlp_rnn.data.batches import TokenizedTexts
 from nlp_rnn.model.network import make_network
@@ -16,6 +22,7 @@ from nlp_rnn.training.divergence import divergence, symmetric_divergence
 from nlp_rnn.training.events import EpochEnd
 from nlp_rnn.training.metrics import score
 from nlp_rnn.training.perturbation import Perturbed, virtual_direction, with_norm
+from nlp_rnn.training.range_test import try_learning_rates
 from nlp_rnn.training.trainer import Trainer
 from tests.test_trainer import MODEL, OPTIMIZER, TRAIN, TRAINER, VALIDATION, needs_bf16
 
@@ -293,3 +300,44 @@ def test_a_network_without_recurrence_can_be_perturbed_too() -> None:
     model = AverageConfig(name="average", cell=Cell.average, embedding_size=16)
     one = trainer(model, adversarial=1.0, virtual_adversarial=1.0, max_updates=2)
     assert one.fit(TRAIN, VALIDATION).updates == 2
+
+
+def test_a_test_of_rates_before_it_changes_no_training() -> None:
+    weights = []
+    for tested in (True, False):
+        one = trainer(adversarial=1.0, virtual_adversarial=1.0, max_updates=3)
+        if tested:
+            try_learning_rates(one, TRAIN)
+        one.fit(TRAIN, VALIDATION)
+        weights.append(list(one.network.parameters()))
+    assert all(map(torch.equal, *weights))
+
+
+def test_a_run_shows_every_part_and_its_classifier_answers_as_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store_uri: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NLP_RNN_CACHE", str(tmp_path / "cache"))
+    words = [
+        *("data.train_rows=60", "data.test_rows=20", "trainer.max_epochs=1", "tracking.speed=none"),
+        *("model.hidden_size=4", "model.embedding_size=4", "trainer.threads=1"),
+        *("tracking.system_metrics=false", "hydra.run.dir=one", "trainer.perturbation=1"),
+        *(f"trainer.{part}=0.5" for part in PARTS),
+    ]
+    assert main(["train", *words]) == 0
+    result = json.loads((tmp_path / "one" / "result.json").read_text())
+    run = MlflowClient(tracking_uri=store_uri).get_run(result["run_id"])
+    assert run.data.params["trainer.adversarial"] == "0.5"
+    for part in PARTS:
+        assert run.data.metrics[f"train/{part}_loss"] > 0
+    with safe_open(Path(result["classifier"], "model.safetensors"), framework="pt") as file:
+        assert run.data.metrics["parameters/total"] == sum(
+            file.get_tensor(name).numel() for name in file.keys()
+        )
+        assert not file.get_tensor("embedding.weight")[0].any()
+    texts = ["Anna has the letter", "nothing"]
+    answers = [
+        TextClassifier.load(result["classifier"], runtime=runtime).predict_proba(texts)
+        for runtime in ("onnx", "torch")
+    ]
+    torch.testing.assert_close(*map(torch.from_numpy, answers), rtol=0, atol=1e-5)

@@ -39,6 +39,16 @@ def part_weights(update: int, total: int, config: TrainerConfig) -> dict[str, fl
     return {name: weight for name, weight in weights.items() if weight > 0}
 
 
+def zero_of(unread: nn.Module | None) -> Tensor | float:
+    """0, with a gradient of 0 for each of its parameters.
+
+    Processes exchange gradients when every parameter has one, also of what was read before.
+    """
+    if unread is None:
+        return 0.0
+    return torch.stack([parameter.sum() for parameter in unread.parameters()]).sum() * 0.0
+
+
 class UpdateLoss:
     """What an update minimizes: a sum of parts, all but the labels' an option of the trainer.
 
@@ -121,7 +131,7 @@ class UpdateLoss:
                         part = self.objective.loss(found, texts.labels)
                     else:
                         part = divergence(expected, found, texts.several)
-                    backward({name: part}, *shares)
+                    backward({name: part + zero_of(network.language_model)}, *shares)
         return sums
 
     def _parts(self, texts: Texts, logits: Tensor, foretelling: Tensor | None) -> dict[str, Tensor]:
