@@ -41,6 +41,7 @@ CASES: dict[str, dict[str, object]] = {
     },
     "adversarial": {"adversarial": 1.0, "accumulation": 2, "perturbation": 1.0},
 }
+EVERY = {"language_model": 0.5, "r_drop": 0.5, "adversarial": 0.5, "virtual_adversarial": 0.5}
 MOMENT = 7
 
 
@@ -73,7 +74,7 @@ def stop_and_go(processes: Processes, folder: Path) -> list[list[torch.Tensor]]:
     for name in ("whole", "part"):
         one = Trainer(
             make_network(MODEL, 12, 2, 1),
-            dataclasses.replace(TRAINER, **COMMON, checkpoint_minutes=0.0, language_model=0.5),
+            dataclasses.replace(TRAINER, **COMMON, **EVERY, checkpoint_minutes=0.0),
             OPTIMIZER,
             seed=1,
             on_update=keep if name == "whole" else lambda event: None,
