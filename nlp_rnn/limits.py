@@ -43,6 +43,9 @@ LIMITS: dict[str, tuple[float | None, float | None]] = {
     "trainer.max_epochs": (1, None),
     "trainer.max_updates": (1, None),
     "trainer.language_model": (0, 100),
+    "trainer.r_drop": (0, 1000),
+    "trainer.adversarial": (0, 1000),
+    "trainer.virtual_adversarial": (0, 1000),
     "trainer.checkpoint_minutes": (0, None),
     "trainer.patience": (1, None),
     "trainer.threads": (1, None),
@@ -61,7 +64,12 @@ FRACTIONS = (
     "trainer.average_decay",
 )
 BETWEEN = ("data.validation_fraction", "optimizer.plateau_factor")
-POSITIVE = ("optimizer.learning_rate", "optimizer.max_gradient_norm", "trainer.max_minutes")
+POSITIVE = (
+    "optimizer.learning_rate",
+    "optimizer.max_gradient_norm",
+    "trainer.max_minutes",
+    "trainer.perturbation",
+)
 
 
 def check(config: RunConfig) -> None:
@@ -115,6 +123,8 @@ def _check_together(config: RunConfig) -> None:
         )
     check_tokenizer(config.tokenizer)
     _check_language_model(config)
+    _check_r_drop(config)
+    _check_perturbation(config)
     _check_schedule(config)
     _check_processes(config)
     check_data(config.data)
@@ -153,6 +163,32 @@ def _check_language_model(config: RunConfig) -> None:
         )
     if config.tokenizer.max_length == 1:
         raise ConfigError(f"{given} predicts neighbours, and tokenizer.max_length=1 leaves none.")
+
+
+def _check_r_drop(config: RunConfig) -> None:
+    flat = flatten(config)
+    drops = [key for key in FRACTIONS if key.startswith("model.") and key != "model.weight_drop"]
+    if config.trainer.r_drop > 0 and not any(flat.get(key) for key in drops):
+        raise ConfigError(
+            f"trainer.r_drop={config.trainer.r_drop:g} compares answers with different dropout, "
+            "but every dropout of the model is 0 (weight drop is the same for both). "
+            "Type model.head_dropout=0.5, or leave it out."
+        )
+
+
+def _check_perturbation(config: RunConfig) -> None:
+    trainer = config.trainer
+    parts = [key for key in ("adversarial", "virtual_adversarial") if getattr(trainer, key) > 0]
+    if not parts and trainer.perturbation is not None:
+        raise ConfigError(
+            f"trainer.perturbation={trainer.perturbation:g} does nothing by itself. "
+            "Type trainer.adversarial=1 or trainer.virtual_adversarial=1 too, or leave it out."
+        )
+    if parts and config.model.freeze_vectors:
+        raise ConfigError(
+            f"trainer.{parts[0]}={getattr(trainer, parts[0]):g} normalizes the embeddings, which "
+            "model.freeze_vectors=true would leave as they are. Leave one of them out."
+        )
 
 
 def _check_processes(config: RunConfig) -> None:

@@ -35,7 +35,13 @@ CASES: dict[str, dict[str, object]] = {
     "average": {"average_decay": 0.9},
     "a limit": {"max_updates": 8},
     "a language model": {"language_model": 0.5, "accumulation": 2},
+    "r_drop": {"r_drop": 1.0},
+    "adversarial and a language model": {
+        **{"adversarial": 1.0, "perturbation": 1.0, "language_model": 0.5, "r_drop": 1.0},
+    },
+    "adversarial": {"adversarial": 1.0, "accumulation": 2, "perturbation": 1.0},
 }
+EVERY = {"language_model": 0.5, "r_drop": 0.5, "adversarial": 0.5, "virtual_adversarial": 0.5}
 MOMENT = 7
 
 
@@ -68,7 +74,7 @@ def stop_and_go(processes: Processes, folder: Path) -> list[list[torch.Tensor]]:
     for name in ("whole", "part"):
         one = Trainer(
             make_network(MODEL, 12, 2, 1),
-            dataclasses.replace(TRAINER, **COMMON, checkpoint_minutes=0.0, language_model=0.5),
+            dataclasses.replace(TRAINER, **COMMON, **EVERY, checkpoint_minutes=0.0),
             OPTIMIZER,
             seed=1,
             on_update=keep if name == "whole" else lambda event: None,
@@ -116,8 +122,8 @@ def test_two_processes_give_the_losses_and_weights_of_one(name: str, two: tuple)
     for one, other in zip(found, expected, strict=True):
         assert one.update == other.update
         keys = ["train/loss", "validation/loss", "train/gradient_norm"]
-        if "language_model" in CASES[name]:
-            keys.append("train/language_model_loss")
+        parts = ("language_model", "r_drop", "adversarial")
+        keys += [f"train/{part}_loss" for part in parts if part in CASES[name]]
         for key in keys:
             assert one.metrics[key] == pytest.approx(other.metrics[key], abs=1e-4), key
     for one, other in zip(weights, other_weights, strict=True):

@@ -23,7 +23,6 @@ from nlp_rnn.model.network import make_network
 from nlp_rnn.training.device import choose_device, choose_precision
 from nlp_rnn.training.feed import feed
 from nlp_rnn.training.metrics import score
-from nlp_rnn.training.optim import make_optimizer
 from nlp_rnn.training.processes import ALONE
 from nlp_rnn.training.trainer import EpochEnd, Trainer, UpdateEnd, default_max_epochs
 
@@ -116,15 +115,15 @@ def test_accumulated_batches_are_one_batch(weight: float) -> None:
     parts = [np.arange(start, min(start + 16, 100)) for start in range(0, 100, 16)]
     weights, losses = [], []
     for rows in (parts, [np.arange(100)]):
-        one = trainer(precision=Precision.fp32, batch_size=16)
-        one.network = one._wrapped = make_network(plain, 12, 2, 1)
+        config = dataclasses.replace(
+            TRAINER, precision=Precision.fp32, batch_size=16, language_model=weight
+        )
+        one = Trainer(make_network(plain, 12, 2, 1), config, OPTIMIZER, seed=1)
         if weight:
-            one.network.add_language_model(seed=1)
             one.network.language_model.state_dropout = 0.0
             one.network.language_model.token_dropout = 0.0
-        one.optimizer = make_optimizer(one.network, OPTIMIZER)
         (update,) = feed(TRAIN, [rows], ALONE, pinned=False, vocabulary=weight > 0)
-        losses.append(torch.stack([one._update(update, weight), one.language_model_loss]))
+        losses.append(one._update(update))
         weights.append([p.grad.clone() for p in one.network.parameters()])
     torch.testing.assert_close(*losses)
     for one_gradient, other in zip(*weights, strict=True):
@@ -259,8 +258,19 @@ ONE_CYCLE = dataclasses.replace(OPTIMIZER, schedule=Schedule.one_cycle, warmup_f
         {"optimizer": PLATEAU},
         {"optimizer": ONE_CYCLE},
         {"language_model": 0.5, "average_decay": 0.9},
+        {"r_drop": 1.0},
+        {"adversarial": 1.0, "virtual_adversarial": 1.0, "average_decay": 0.9},
     ],
-    ids=["plain", "average", "accumulation", "plateau", "one_cycle", "language_model"],
+    ids=[
+        "plain",
+        "average",
+        "accumulation",
+        "plateau",
+        "one_cycle",
+        "language_model",
+        "r_drop",
+        "adversarial",
+    ],
 )
 @pytest.mark.parametrize(
     "moment",

@@ -74,6 +74,7 @@ class TextNetwork(nn.Module):
         lengths: Tensor,
         prefixes: Tensor | None = None,
         vocabulary: Tensor | None = None,
+        change: Tensor | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Logits float32 (B, C) of `input_ids` int64 (B, T) with `lengths` int64 (B,).
 
@@ -82,10 +83,12 @@ class TextNetwork(nn.Module):
         whose states know the rest of the text.
 
         With `vocabulary` int64 (U,), the tokens that occur, rising, the loss of the language model
-        too.
+        too. `change` (T, B, E) is added to the embedded texts, after dropout.
         """
         tokens = input_ids.t()
         steps = self.embed(tokens)  # (T, B, E)
+        if change is not None:
+            steps = steps + change
         if self.encoder is not None:
             steps = self.encode(self.encoder, steps, lengths)  # (T, B, D)
         pooled = self.pooling(steps, lengths)  # (B, P)

@@ -1,4 +1,6 @@
-"""Batches become a network's answers on a device, in a precision, shared among processes."""
+"""Texts become a network's answers on a device, in a precision, shared among processes."""
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -9,28 +11,62 @@ from nlp_rnn.data.batches import Batch, TokenizedTexts, length_order
 from nlp_rnn.training.prefixes import random_prefixes
 from nlp_rnn.training.processes import Processes
 
-__all__ = ["all_logits", "answer_of"]
+__all__ = ["Texts", "all_logits"]
 
 
-def answer_of(
-    network: nn.Module,
-    batch: Batch,
-    device: torch.device,
-    dtype: torch.dtype,
-    *,
-    prefixes: bool = False,
-    vocabulary: Tensor | None = None,
-) -> tuple[Tensor, Tensor | None]:
-    """Logits of a batch and, with `vocabulary`, the loss of the language model.
+@dataclass(frozen=True)
+class Texts:
+    """A batch to learn from, on the device; with `copies` 2 all its texts and then all again.
 
-    With `prefixes` the logits of a random beginning of each text come after those of the texts.
+    `input_ids` int64 (B, T), `lengths` int64 (B,); `prefixes` int64 (B,), where beginnings are
+    learnt too. `labels` int64 (A,) or bool (A, C) belong to the logits: of the texts, and with
+    prefixes of the same texts again.
     """
-    input_ids = torch.from_numpy(batch.input_ids).to(device, non_blocking=True)
-    lengths = torch.from_numpy(batch.lengths).to(device, non_blocking=True)
-    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype is torch.bfloat16):
-        parts = random_prefixes(lengths) if prefixes else None
-        answer: Tensor | tuple[Tensor, Tensor] = network(input_ids, lengths, parts, vocabulary)
-    return answer if isinstance(answer, tuple) else (answer, None)
+
+    input_ids: Tensor
+    lengths: Tensor
+    prefixes: Tensor | None
+    labels: Tensor
+    copies: int = 1
+
+    @classmethod
+    def of(cls, batch: Batch, device: torch.device, *, copies: int, prefixes: bool) -> "Texts":
+        """The texts of `batch`; `prefixes` are drawn, the same for both copies."""
+        input_ids, lengths, labels = (
+            torch.from_numpy(array).to(device, non_blocking=True).repeat(copies, *[1] * (dim - 1))
+            for array, dim in (
+                (batch.input_ids, 2),
+                (batch.lengths, 1),
+                (batch.labels, batch.labels.ndim),
+            )
+        )
+        if not prefixes:
+            return cls(input_ids, lengths, None, labels, copies)
+        drawn = random_prefixes(lengths[: len(batch.lengths)]).repeat(copies)
+        return cls(input_ids, lengths, drawn, torch.cat([labels, labels]), copies)
+
+    @property
+    def several(self) -> bool:
+        """Whether a text may have several labels."""
+        return self.labels.ndim == 2
+
+    def read(
+        self,
+        network: nn.Module,
+        dtype: torch.dtype,
+        vocabulary: Tensor | None = None,
+        change: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Logits (A, C) and, with `vocabulary`, the loss of the language model.
+
+        `change` (T, B, E) is added to the embedded texts.
+        """
+        low = dtype is torch.bfloat16
+        with torch.autocast(self.input_ids.device.type, dtype=torch.bfloat16, enabled=low):
+            answer: Tensor | tuple[Tensor, Tensor] = network(
+                self.input_ids, self.lengths, self.prefixes, vocabulary, change
+            )
+        return answer if isinstance(answer, tuple) else (answer, None)
 
 
 def all_logits(
@@ -46,10 +82,16 @@ def all_logits(
     order = length_order(texts.lengths, batch_size)
     own = order[processes.rank :: processes.count]
     rows, logits = [], []
+    low = dtype is torch.bfloat16
     with torch.inference_mode():
         for batch in texts.batches(own or order[-1:]):
             rows.append(batch.rows)
-            logits.append(answer_of(network, batch, device, dtype)[0].cpu())
+            input_ids, lengths = (
+                torch.from_numpy(array).to(device, non_blocking=True)
+                for array in (batch.input_ids, batch.lengths)
+            )
+            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=low):
+                logits.append(network(input_ids, lengths).cpu())
     answers = torch.cat(logits)
     ordered = torch.zeros(len(texts), answers.shape[1])
     if own:

@@ -18,7 +18,7 @@ from nlp_rnn.training.processes import Processes
 
 __all__ = ["TrainingState", "load_checkpoint", "random_states", "save_checkpoint"]
 
-FORMAT = "nlp_rnn checkpoint 2"
+FORMAT = "nlp_rnn checkpoint 3"
 
 
 @dataclass
@@ -28,7 +28,8 @@ class TrainingState:
     `epoch` is the one that is being trained, from 1; `position` counts its updates that are
     done. `seconds` is wall time of training with validation, `update_seconds` that of the
     updates alone. `best_thresholds` are there where a text may have several labels.
-    `loss_sum`, `language_model_sum`, `norm_sum` and `norm_max` are of this epoch's updates so far.
+    `loss_sums` (of each part), `norm_sum` and `norm_max` are of this epoch's updates so far.
+    `spread` is the embeddings' at the start, where it is kept: means and standard deviations.
     `reductions` and `epochs_waited` are of the schedule `plateau`: how often it lowered the rate,
     and epochs without improvement since. `stopped` says why training is over, and is empty while
     it is not.
@@ -40,10 +41,10 @@ class TrainingState:
     tokens: int = 0
     seconds: float = 0.0
     update_seconds: float = 0.0
-    loss_sum: float = 0.0
-    language_model_sum: float = 0.0
+    loss_sums: dict[str, float] = field(default_factory=dict)
     norm_sum: float = 0.0
     norm_max: float = 0.0
+    spread: list[list[float]] = field(default_factory=list)
     best_epoch: int = 0
     best_value: float = float("-inf")
     best_metrics: dict[str, float] = field(default_factory=dict)

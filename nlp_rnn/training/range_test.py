@@ -10,7 +10,7 @@ import torch
 from nlp_rnn.data.batches import TokenizedTexts, epoch_order
 from nlp_rnn.errors import TrainingError
 from nlp_rnn.training.feed import feed
-from nlp_rnn.training.objective import Objective
+from nlp_rnn.training.loss import LABELS
 from nlp_rnn.training.processes import ALONE
 from nlp_rnn.training.trainer import Trainer
 
@@ -48,7 +48,7 @@ def try_learning_rates(trainer: Trainer, train: TokenizedTexts) -> RangeTest:
     # the first process tests alone, the others wait for its first update
     before = trainer._wrapped, trainer.processes
     trainer._wrapped, trainer.processes = network, ALONE
-    trainer.objective = Objective(trainer.config, train.labels)
+    trainer.prepare(train)
     order = epoch_order(train.lengths, trainer.config.batch_size, trainer.seed, epoch=0)
     rates: list[float] = []
     losses: list[float] = []
@@ -59,13 +59,13 @@ def try_learning_rates(trainer: Trainer, train: TokenizedTexts) -> RangeTest:
         network.train()
         with torch.random.fork_rng(devices=devices):
             rows = [[rows] for rows in islice(cycle(order), UPDATES)]
-            weight = trainer.config.language_model
-            updates = feed(train, rows, ALONE, pinned=False, vocabulary=weight > 0)
+            occurring = trainer.config.language_model > 0
+            updates = feed(train, rows, ALONE, pinned=False, vocabulary=occurring)
             for number, update in enumerate(updates):
                 rate = LOWEST * (HIGHEST / LOWEST) ** (number / (UPDATES - 1))
                 for group in optimizer.param_groups:
                     group["lr"] = rate
-                loss = float(trainer._update(update, weight))
+                loss = float(trainer._update(update)[LABELS])
                 if not math.isfinite(loss):
                     break
                 mean = MOMENTUM * mean + (1 - MOMENTUM) * loss

@@ -17,7 +17,6 @@ from nlp_rnn.training.checkpoint import TrainingState
 __all__ = [
     "Plan",
     "default_max_epochs",
-    "language_model_weight",
     "learning_rate_factor",
     "note_epoch",
     "plan",
@@ -68,11 +67,6 @@ def set_rates(
         if config.schedule is Schedule.one_cycle:
             decay = _one_cycle(state.updates, total, config, HIGH_DECAY, LOW_DECAY, HIGH_DECAY)
             group["betas"] = (decay, group["betas"][1])
-
-
-def language_model_weight(update: int, total: int, config: TrainerConfig) -> float:
-    """What its loss counts for at `update` (0-based) of `total`: falls in a straight line to 0."""
-    return config.language_model * (1 - update / total)
 
 
 def note_epoch(state: TrainingState, improved: bool, config: OptimizerConfig) -> None:

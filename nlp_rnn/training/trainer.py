@@ -16,7 +16,8 @@ from nlp_rnn.data.batches import TokenizedTexts, epoch_order
 from nlp_rnn.errors import TrainingError
 from nlp_rnn.model.language_model import POSITIONS
 from nlp_rnn.model.network import TextNetwork
-from nlp_rnn.training.answers import all_logits, answer_of
+from nlp_rnn.model.normalized import NormalizedEmbedding
+from nlp_rnn.training.answers import all_logits
 from nlp_rnn.training.averaging import AveragedWeights
 from nlp_rnn.training.checkpoint import (
     TrainingState,
@@ -32,13 +33,13 @@ from nlp_rnn.training.device import (
 )
 from nlp_rnn.training.events import EpochEnd, TrainingResult, UpdateEnd
 from nlp_rnn.training.feed import Update, feed
+from nlp_rnn.training.loss import UpdateLoss, part_weights, perturbs
 from nlp_rnn.training.objective import Objective
 from nlp_rnn.training.optim import make_optimizer
 from nlp_rnn.training.processes import ALONE, Processes
 from nlp_rnn.training.profiling import UpdateProfile
 from nlp_rnn.training.schedule import (
     default_max_epochs,
-    language_model_weight,
     note_epoch,
     plan,
     set_rates,
@@ -86,7 +87,7 @@ class Trainer:
             network.add_language_model(seed, max(1, POSITIONS // processes.count))
         self.network = network.to(self.device)
         self.config = config
-        self.objective = Objective(config)
+        self.loss = UpdateLoss(config, self.device, self.dtype)
         self.optimizer_config = optimizer
         self.optimizer = make_optimizer(self.network, optimizer)
         self.seed = seed
@@ -96,8 +97,7 @@ class Trainer:
         self.processes = processes
         self.state = TrainingState()
         self.best_weights: dict[str, Tensor] = {}
-        # of the last update
-        self.gradient_norm = self.language_model_loss = torch.zeros((), device=self.device)
+        self.gradient_norm = torch.zeros((), device=self.device)  # of the last update
         self.profile: UpdateProfile | None = None
         self._wrapped = processes.wrap(self.network)
         # a run's seed is below 2**32, so no process draws as the first one of another run
@@ -120,6 +120,20 @@ class Trainer:
         """`fp32` or `bf16`."""
         return "bf16" if self.dtype is torch.bfloat16 else "fp32"
 
+    @property
+    def objective(self) -> Objective:
+        """What is minimized and monitored; without `prepare` as for one label a text."""
+        return self.loss.objective
+
+    def prepare(self, train: TokenizedTexts) -> None:
+        """Take from the training split what the loss must know of it."""
+        self.loss.objective = Objective(self.config, train.labels)
+        network, state = self.network, self.state
+        if perturbs(self.config) and not isinstance(network.embedding, NormalizedEmbedding):
+            counts = train.token_counts(network.architecture.vocab_size)
+            network.embedding = NormalizedEmbedding(network.embedding, counts, state.spread)
+            state.spread = network.embedding.spread
+
     def fit(self, train: TokenizedTexts, validation: TokenizedTexts) -> TrainingResult:
         """Train, validating after each epoch; leaves the best weights in the network.
 
@@ -127,7 +141,7 @@ class Trainer:
             TrainingError: the loss is no longer finite.
         """
         state = self.state
-        self.objective = Objective(self.config, train.labels)
+        self.prepare(train)
         self.plan = plan(len(train), int(train.lengths.sum()), self.config)
         if self.config.profile and self.processes.first:
             self.profile = UpdateProfile(self.device, self.plan.total_updates - state.updates)
@@ -137,10 +151,12 @@ class Trainer:
             with self.average.in_place() if self.average else nullcontext():
                 self._validate(validation, metrics)
             state.epoch, state.position = state.epoch + 1, 0
-            state.loss_sum = state.language_model_sum = state.norm_sum = state.norm_max = 0.0
+            state.loss_sums, state.norm_sum, state.norm_max = {}, 0.0, 0.0
             self._save()
         self.network.load_state_dict(self.best_weights)
         self.network.language_model = None
+        if isinstance(self.network.embedding, NormalizedEmbedding):
+            self.network.embedding = self.network.embedding.folded()
         return TrainingResult(
             best_epoch=state.best_epoch,
             epochs=state.epoch - 1,
@@ -175,8 +191,8 @@ class Trainer:
                 self.profile.before_update()
             total = self.plan.total_updates
             set_rates(self.optimizer, state, total, self.optimizer_config)
-            loss = self._update(update, language_model_weight(state.updates, total, config))
-            tally.add(loss, self.language_model_loss, update.texts, self.gradient_norm)
+            losses = self._update(update, part_weights(state.updates, total, config))
+            tally.add(losses, update.texts, self.gradient_norm)
             state.updates += 1
             if self.average is not None:
                 self.average.update(state.updates)
@@ -272,43 +288,21 @@ class Trainer:
             )
         self._saved = time.perf_counter()
 
-    def _update(self, update: Update, language_model: float = 0.0) -> Tensor:
-        """One optimizer step; this process's part of the mean loss of the labels, on the device.
+    def _update(self, update: Update, weights: dict[str, float] | None = None) -> dict[str, Tensor]:
+        """One optimizer step; this process's share of each part of the loss, on the device.
 
-        What is minimized is this loss and `language_model` times the language model's.
+        What is minimized is the sum of the parts times `weights`, by default those at the start.
         """
+        weights = weights or part_weights(0, 1, self.config)
         self.optimizer.zero_grad(set_to_none=True)
-        vocabulary: Tensor | None = None
-        if update.vocabulary is not None:
-            vocabulary = torch.from_numpy(update.vocabulary).to(self.device, non_blocking=True)
-        losses, foretold = [], [torch.zeros((), device=self.device)]
-        shares = zip(update.batches, update.weights, update.pair_weights, strict=True)
-        for number, (batch, weight, pair_weight) in enumerate(shares, start=1):
-            with self.processes.synchronized(self._wrapped, now=number == len(update.batches)):
-                labels = torch.from_numpy(batch.labels).to(self.device, non_blocking=True)
-                if self.config.prefixes:
-                    labels = torch.cat([labels, labels])
-                logits, foretelling = answer_of(
-                    self._wrapped,
-                    batch,
-                    self.device,
-                    self.dtype,
-                    prefixes=self.config.prefixes,
-                    vocabulary=vocabulary,
-                )
-                loss = self.objective.loss(logits, labels) * weight
-                losses.append(loss.detach())
-                if foretelling is not None:
-                    foretold.append(foretelling.detach() * pair_weight)
-                    loss = loss + foretelling * (pair_weight * language_model)
-                # the processes' gradients are averaged, but what is wanted is their sum
-                (loss * self.processes.count).backward()  # type: ignore[no-untyped-call]
+        losses = self.loss.add_gradients(
+            self.network, self._wrapped, update, weights, self.processes
+        )
         self.gradient_norm = nn.utils.clip_grad_norm_(
             self.network.parameters(), self.optimizer_config.max_gradient_norm
         )
         self.optimizer.step()
-        self.language_model_loss = torch.stack(foretold).sum()
-        return torch.stack(losses).sum()
+        return losses
 
     def logits(self, texts: TokenizedTexts) -> NDArray[np.float32]:
         """Logits (n, C) of every text, in the order of `texts`; each process answers a part."""
