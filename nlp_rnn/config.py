@@ -117,8 +117,9 @@ class TrainerConfig:
     `monitor=auto` is macro_f1, or micro_f1 where a text may have several labels;
     `label_smoothing=null` is 0.1, or there 0. `class_weight=balanced` lets all classes weigh alike.
     `language_model` is what the loss of an auxiliary language model counts for at the start,
-    `r_drop` what the divergence of two answers with different dropout does, `adversarial` and
-    `virtual_adversarial` what the losses of texts changed by `perturbation` (null: 5) do.
+    `r_drop` what the divergence of two answers with different dropout does (null: 1, or 0 for a
+    model without dropout), `adversarial` and `virtual_adversarial` what the losses of texts
+    changed by `perturbation` (null: 5) do.
     """
 
     batch_size: int = 64
@@ -132,7 +133,7 @@ class TrainerConfig:
     class_weight: ClassWeight = ClassWeight.none
     prefixes: bool = False
     language_model: float = 0.0
-    r_drop: float = 0.0
+    r_drop: float | None = None
     adversarial: float = 0.0
     virtual_adversarial: float = 0.0
     perturbation: float | None = None

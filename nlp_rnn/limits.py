@@ -168,7 +168,7 @@ def _check_language_model(config: RunConfig) -> None:
 def _check_r_drop(config: RunConfig) -> None:
     flat = flatten(config)
     drops = [key for key in FRACTIONS if key.startswith("model.") and key != "model.weight_drop"]
-    if config.trainer.r_drop > 0 and not any(flat.get(key) for key in drops):
+    if config.trainer.r_drop and not any(flat.get(key) for key in drops):
         raise ConfigError(
             f"trainer.r_drop={config.trainer.r_drop:g} compares answers with different dropout, "
             "but every dropout of the model is 0 (weight drop is the same for both). "

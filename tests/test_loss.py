@@ -114,6 +114,20 @@ def test_a_training_logs_each_part_and_it_matters(part: str) -> None:
     assert not torch.equal(weights[1], weights[2])
 
 
+def test_without_a_word_answers_are_compared_where_dropout_makes_them_differ() -> None:
+    dropped = dataclasses.replace(MODEL, head_dropout=0.5)
+    masks = dataclasses.replace(MODEL, embedding_dropout=0.0, head_dropout=0.0, weight_drop=0.5)
+    assert trainer(dropped, r_drop=None).loss.r_drop == 1.0
+    assert trainer(dropped, r_drop=0.0).loss.r_drop == 0.0
+    assert trainer(masks, r_drop=None).loss.r_drop == 0.0
+
+
+def test_what_is_read_twice_is_counted_twice() -> None:
+    results = [trainer(r_drop=weight, max_epochs=1).fit(TRAIN, VALIDATION) for weight in (0, 1)]
+    assert results[0].tokens == TRAIN.lengths.sum()
+    assert results[1].tokens == 2 * results[0].tokens
+
+
 def test_r_drop_makes_answers_alike() -> None:
     losses = []
     for weight in (0.01, 5.0):

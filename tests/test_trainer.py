@@ -31,7 +31,7 @@ MODEL = GatedConfig(
     name="gru", cell=Cell.gru, embedding_size=16, hidden_size=12, embedding_dropout=0.2
 )
 OPTIMIZER = OptimizerConfig(name="adamw", learning_rate=0.02)
-TRAINER = TrainerConfig(batch_size=16, max_epochs=4, threads=2, device="cpu")
+TRAINER = TrainerConfig(batch_size=16, max_epochs=4, threads=2, device="cpu", r_drop=0.0)
 
 
 def which_came_first(rows: int, seed: int) -> TokenizedTexts:

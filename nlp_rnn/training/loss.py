@@ -1,10 +1,12 @@
 """The batches of an update become gradients of what is minimized, and the losses to be logged."""
 
+from dataclasses import asdict, replace
+
 import torch
 from torch import Tensor, nn
 
 from nlp_rnn.config import TrainerConfig
-from nlp_rnn.model.network import TextNetwork
+from nlp_rnn.model.network import Dropouts, TextNetwork
 from nlp_rnn.training.answers import Texts
 from nlp_rnn.training.divergence import divergence, symmetric_divergence
 from nlp_rnn.training.feed import Update
@@ -12,11 +14,14 @@ from nlp_rnn.training.objective import Objective
 from nlp_rnn.training.perturbation import PERTURBATION, Perturbed
 from nlp_rnn.training.processes import Processes
 
-__all__ = ["LABELS", "UpdateLoss", "part_weights", "perturbs"]
+__all__ = ["LABELS", "UpdateLoss", "perturbs", "r_drop_weight"]
 
 LABELS, LANGUAGE_MODEL, R_DROP = "labels", "language_model", "r_drop"
 ADVERSARIAL, VIRTUAL = "adversarial", "virtual_adversarial"
 """Names of parts of the loss; all but the first are options of the trainer."""
+
+R_DROP_WEIGHT = 1.0
+"""`trainer.r_drop=null`, for a network with dropout."""
 
 
 def perturbs(config: TrainerConfig) -> bool:
@@ -24,19 +29,13 @@ def perturbs(config: TrainerConfig) -> bool:
     return config.adversarial > 0 or config.virtual_adversarial > 0
 
 
-def part_weights(update: int, total: int, config: TrainerConfig) -> dict[str, float]:
-    """What each part of the loss counts for at `update` (0-based) of `total`; without the unused.
-
-    The language model's falls in a straight line to 0.
-    """
-    weights = {
-        LABELS: 1.0,
-        LANGUAGE_MODEL: config.language_model * (1 - update / total),
-        R_DROP: config.r_drop,
-        ADVERSARIAL: config.adversarial,
-        VIRTUAL: config.virtual_adversarial,
-    }
-    return {name: weight for name, weight in weights.items() if weight > 0}
+def r_drop_weight(config: TrainerConfig, dropouts: Dropouts) -> float:
+    """`trainer.r_drop`, or where that is null what makes sense with these `dropouts`."""
+    if config.r_drop is not None:
+        return config.r_drop
+    # the masks of weight drop are the same for both answers
+    drops = any(asdict(replace(dropouts, recurrent=0.0)).values())
+    return R_DROP_WEIGHT if drops else 0.0
 
 
 def zero_of(unread: nn.Module | None) -> Tensor | float:
@@ -66,12 +65,30 @@ class UpdateLoss:
     it; here the other masks are too. Embeddings must be normalized.
     """
 
-    def __init__(self, config: TrainerConfig, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self, config: TrainerConfig, dropouts: Dropouts, device: torch.device, dtype: torch.dtype
+    ) -> None:
         self.config = config
+        self.r_drop = r_drop_weight(config, dropouts)
+        self.copies = 2 if self.r_drop > 0 else 1
         self.device = device
         self.dtype = dtype
         self.objective = Objective(config)
         self.norm = config.perturbation or PERTURBATION
+
+    def weights(self, update: int, total: int) -> dict[str, float]:
+        """What each part counts for at `update` (0-based) of `total`; without the unused.
+
+        The language model's falls in a straight line to 0.
+        """
+        weights = {
+            LABELS: 1.0,
+            LANGUAGE_MODEL: self.config.language_model * (1 - update / total),
+            R_DROP: self.r_drop,
+            ADVERSARIAL: self.config.adversarial,
+            VIRTUAL: self.config.virtual_adversarial,
+        }
+        return {name: weight for name, weight in weights.items() if weight > 0}
 
     def add_gradients(
         self,
@@ -107,7 +124,7 @@ class UpdateLoss:
             texts = Texts.of(
                 batch,
                 self.device,
-                copies=2 if self.config.r_drop > 0 else 1,
+                copies=self.copies,
                 prefixes=self.config.prefixes,
             )
             perturbed = Perturbed(network, texts, self.dtype) if changes else None
@@ -139,7 +156,7 @@ class UpdateLoss:
         parts = {LABELS: self.objective.loss(logits, texts.labels)}
         if foretelling is not None:
             parts[LANGUAGE_MODEL] = foretelling
-        if self.config.r_drop > 0:
+        if self.copies == 2:
             answers = logits.view(-1, 2, len(texts.lengths) // 2, logits.shape[1])
             one, other = (answer.flatten(0, 1) for answer in answers.unbind(1))
             parts[R_DROP] = symmetric_divergence(one, other, texts.several)

@@ -33,7 +33,7 @@ from nlp_rnn.training.device import (
 )
 from nlp_rnn.training.events import EpochEnd, TrainingResult, UpdateEnd
 from nlp_rnn.training.feed import Update, feed
-from nlp_rnn.training.loss import UpdateLoss, part_weights, perturbs
+from nlp_rnn.training.loss import UpdateLoss, perturbs
 from nlp_rnn.training.objective import Objective
 from nlp_rnn.training.optim import make_optimizer
 from nlp_rnn.training.processes import ALONE, Processes
@@ -87,7 +87,7 @@ class Trainer:
             network.add_language_model(seed, max(1, POSITIONS // processes.count))
         self.network = network.to(self.device)
         self.config = config
-        self.loss = UpdateLoss(config, self.device, self.dtype)
+        self.loss = UpdateLoss(config, network.dropouts, self.device, self.dtype)
         self.optimizer_config = optimizer
         self.optimizer = make_optimizer(self.network, optimizer)
         self.seed = seed
@@ -191,13 +191,13 @@ class Trainer:
                 self.profile.before_update()
             total = self.plan.total_updates
             set_rates(self.optimizer, state, total, self.optimizer_config)
-            losses = self._update(update, part_weights(state.updates, total, config))
+            losses = self._update(update, self.loss.weights(state.updates, total))
             tally.add(losses, update.texts, self.gradient_norm)
             state.updates += 1
             if self.average is not None:
                 self.average.update(state.updates)
             state.position += 1
-            state.tokens += update.tokens
+            state.tokens += update.tokens * self.loss.copies
             read += update.texts
             state.update_seconds += time.perf_counter() - started
             self._tick()
@@ -293,7 +293,7 @@ class Trainer:
 
         What is minimized is the sum of the parts times `weights`, by default those at the start.
         """
-        weights = weights or part_weights(0, 1, self.config)
+        weights = weights or self.loss.weights(0, 1)
         self.optimizer.zero_grad(set_to_none=True)
         losses = self.loss.add_gradients(
             self.network, self._wrapped, update, weights, self.processes
