@@ -79,7 +79,7 @@ def speed_section(material: Material) -> Section:
     blocks: list[Block] = [
         Figures(figures),
         _table(groups),
-        *(Words(f"{words}: {said}.") for words, said in _conditions(groups)),
+        Words(" ".join(f"{words}: {said}." for words, said in _conditions(groups))),
     ]
     if not comparison.same_machine:
         blocks.insert(0, Words("The runs were timed on several machines: do not compare them."))
