@@ -1,7 +1,8 @@
 """A loaded classifier and texts with any number of labels become metrics and explaining files."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -16,11 +17,28 @@ if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
     from nlp_rnn.tracking.run import TrackedRun
 
-__all__ = ["answer_label_splits", "label_earliness"]
+__all__ = ["LabelAnswerer", "answer_label_splits", "label_earliness"]
+
+
+class LabelAnswerer(Protocol):
+    """What `answer_label_splits` needs: a `TextClassifier` or a control has it."""
+
+    @property
+    def thresholds(self) -> "NDArray[np.float64] | None":
+        """The probability (C,) from which on a text has each label."""
+        ...
+
+    def predict_proba(self, texts: Iterable[str]) -> "NDArray[np.float32]":
+        """Probabilities float32 (n, C)."""
+        ...
+
+    def token_counts(self, texts: Iterable[str]) -> "NDArray[np.int64]":
+        """Tokens of each text, int64 (n,)."""
+        ...
 
 
 def answer_label_splits(
-    classifier: "TextClassifier", corpus: "Corpus", folder: Path, run: "TrackedRun"
+    classifier: LabelAnswerer, corpus: "Corpus", folder: Path, run: "TrackedRun"
 ) -> "tuple[dict[str, float], NDArray[np.bool_]]":
     """As `answer_splits`, where a text may have several labels; the answers are bool (n, C).
 

@@ -75,8 +75,14 @@ def made_run(group: str, seed: int | None, answers: Predictions | None, **change
             "train/updates": 400.0,
             "latency/onnx_batch1_p50_ms": 0.5 + 0.01 * (number % 11),
             "latency/onnx_batch1_p95_ms": 0.8 + 0.02 * (number % 11),
+            **made_speed(slower=1.4 if group.startswith("lstm") else 1.0),
         },
-        "tags": {},
+        "tags": {
+            "processor": "Processor 9",
+            "speed": f"quick, 1 thread, load {0.5 + number % 3}",
+            "torch_kernel": "oneDNN" if group.startswith("lstm") else "torch",
+            "onnxruntime": "1.22.0",
+        },
         "machine": "this one, a Processor 9",
         "digest": "d1ge57",
         "started": 0,
@@ -84,6 +90,22 @@ def made_run(group: str, seed: int | None, answers: Predictions | None, **change
         "predictions": answers,
     }
     return Run(**(values | changes))
+
+
+def made_speed(slower: float) -> dict[str, float]:
+    metrics = {
+        "throughput/onnx_batch32_texts_per_second": 2345.0 / slower,
+        "throughput/torch_batch32_texts_per_second": 1234.0,
+        "latency/onnx_cold_start_ms": 432.0,
+        "memory/onnx_mb": 12.3 * slower,
+        "memory/process_mb": 98.7,
+    }
+    for length in (10, 50, 100):  # 400 are cut
+        for runtime, times in (("onnx", 1.0), ("torch", 1.3)):
+            name = f"latency/{runtime}_batch1_{length}"
+            metrics[f"{name}_p50_ms"] = slower * times * (0.1 + length / 100)
+            metrics[f"{name}_p95_ms"] = 1.2 * metrics[f"{name}_p50_ms"]
+    return metrics
 
 
 def made_group(

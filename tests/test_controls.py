@@ -13,6 +13,7 @@ from sklearn.svm import LinearSVC
 from nlp_rnn.cli import main
 from nlp_rnn.controls.fitting import WORD, fit_linear, fit_majority
 from nlp_rnn.controls.runs import ensure_controls
+from nlp_rnn.controls.several import fit_linear_several, fit_majority_several
 from nlp_rnn.data.corpus import load_corpus
 from nlp_rnn.errors import DataError
 from nlp_rnn.tracking.artifacts import read_predictions
@@ -68,6 +69,50 @@ def test_texts_without_spaces_are_read_by_characters() -> None:
 def test_texts_of_white_space_are_refused() -> None:
     with pytest.raises(DataError, match="hold no words"):
         fit_linear([" ", "\n"], np.array([0, 1]), 2, ([" "], np.array([0])))
+
+
+MEMBERS = np.array([[1, 0, 0, 1], [1, 1, 0, 1], [0, 1, 0, 1]] * 6, dtype=bool)
+SEVERAL = ["warm room", "warm room late train", "late train"] * 6
+
+
+def test_majority_of_several_labels_gives_the_commonest_one() -> None:
+    labels = np.array([[1, 0, 1], [1, 1, 0], [1, 0, 0], [0, 1, 0]], dtype=bool)
+    control = fit_majority_several(["a b"] * 4, labels)
+    assert control.thresholds is not None
+    answers = control.predict_proba(["x", ""])
+    np.testing.assert_allclose(answers, [[0.75, 0.5, 0.25]] * 2)
+    assert (answers >= control.thresholds).tolist() == [[True, False, False]] * 2
+
+
+def test_linear_of_several_labels_is_an_svm_each() -> None:
+    control = fit_linear_several(SEVERAL, MEMBERS, (SEVERAL[:6], MEMBERS[:6]))
+    assert control.thresholds is not None
+    some = ["late train", "warm room", "a warm room and a late train", ""]
+    answers = control.predict_proba(some)
+    # nobody has the third label, all have the fourth: there is nothing to learn of them
+    assert (answers[:, 2] == 0).all()
+    assert (answers[:, 3] == 1).all()
+    said = answers >= control.thresholds
+    assert said[:3, :2].tolist() == [[False, True], [True, False], [True, True]]
+    assert said[:, 3].all()
+    assert not said[:, 2].any()
+    features = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=WORD)
+    found = features.fit_transform(SEVERAL)
+    for label in (0, 1):
+        svm = LinearSVC(random_state=0).fit(found, MEMBERS[:, label])
+        order = np.argsort(svm.decision_function(features.transform(some)))
+        assert (np.diff(answers[order, label]) >= 0).all()
+    assert control.num_parameters == 2 * (len(features.vocabulary_) + 1)
+    assert np.isfinite(control.settings["score_factor"])
+
+
+def test_linear_of_several_labels_where_there_is_nothing_to_learn() -> None:
+    labels = np.zeros((2, 2), dtype=bool)
+    control = fit_linear_several(["a", "b"], labels, (["a"], labels[:1]))
+    assert control.settings["score_factor"] == 1.0
+    assert control.predict_proba(["a"]).tolist() == [[0, 0]]
+    with pytest.raises(DataError, match="hold no words"):
+        fit_linear_several([" ", "\n"], labels, (["a"], labels[:1]))
 
 
 @pytest.fixture

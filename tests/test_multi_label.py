@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -316,8 +317,16 @@ def test_a_run_from_end_to_end(
 
     assert main(["compare"]) == 1
     assert "several labels each, and such runs are not compared" in capsys.readouterr().err
-    assert main(["controls", *data]) == 1
-    assert "no controls for texts with several labels" in capsys.readouterr().err
+    assert main(["controls", *data]) == 0
+    told = capsys.readouterr().out
+    assert re.search(r"^majority  test micro-F1 0\.\d{4}", told, re.MULTILINE), told
+    assert re.search(r"^linear    test micro-F1 [01]\.\d{4}", told, re.MULTILINE), told
+    linear = client.get_run(told.split()[-1])
+    assert linear.data.tags["task"] == "multi_label"
+    path = client.download_artifacts(linear.info.run_id, "predictions", str(tmp_path))
+    answers = read_label_predictions(Path(path) / "test_predictions.parquet")
+    for name, value in answer_scores(answers.labels, answers.predictions).items():
+        assert linear.data.metrics[f"test/{name}"] == pytest.approx(value), name
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store_uri)
     assert main(["register", "run", "--name", "talk", "--metric", "micro_f1"]) == 0
     model = nlp_rnn.load("models:/talk@champion")
@@ -356,13 +365,16 @@ def test_a_sweep_ends_with_its_table_and_says_why_nothing_was_compared(
     ]
     assert main(["train", "-m", *words]) == 0
     told = capsys.readouterr().out
-    assert "No controls for talk: There are no controls for texts with several labels." in told
+    assert "No controls" not in told
     assert "Not compared: The texts of these runs have several labels each" in told
     client = MlflowClient(tracking_uri=store_uri)
     experiment = client.get_experiment_by_name("nlp_rnn")
     runs = client.search_runs([experiment.experiment_id])
     (parent,) = (run for run in runs if run.data.tags["kind"] == "sweep")
     children = [run for run in runs if run.data.tags["kind"] == "train"]
+    controls = [run for run in runs if run.data.tags["kind"] == "control"]
+    assert {run.data.tags["cell"] for run in controls} == {"majority", "linear", "average"}
+    assert all("test/micro_f1" in run.data.metrics for run in controls)
     assert parent.info.status == "FINISHED"
     best = max(children, key=lambda run: run.data.metrics["validation/micro_f1"])
     assert parent.data.metrics["best_validation_micro_f1"] == pytest.approx(

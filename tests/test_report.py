@@ -22,18 +22,20 @@ from nlp_rnn.comparison.report import Report, log_report, write_report
 from nlp_rnn.errors import DataError
 from nlp_rnn.tracking.artifacts import Predictions
 from tests.made_comparison import (
+    group_of,
     made_comparison,
     made_curves,
     made_predictions,
     made_remembered,
+    made_run,
     made_texts,
     without_metrics,
     without_predictions,
 )
 
 ORDER = [
-    "verdict", "recommendation", "table", "seeds", "difference", "length", "cost", "curves",
-    "calibration", "disagreement", "confusion", "memory", "undecided", "measured",
+    "verdict", "recommendation", "table", "seeds", "difference", "length", "cost", "speed",
+    "curves", "calibration", "disagreement", "confusion", "memory", "undecided", "measured",
 ]  # fmt: skip
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
@@ -113,10 +115,39 @@ def test_the_sections_stand_in_their_order_and_none_is_blank(whole: Path) -> Non
     assert "n = 120 test texts" in page.sections["memory"]
 
 
+def test_speed_is_told_by_length_and_runtime_with_what_it_depends_on(whole: Path) -> None:
+    words = Seen((whole / "report.html").read_text(encoding="utf-8")).sections["speed"]
+    assert "10 tokens, onnxruntime, ms0.28 / 0.340.20 / 0.24" in words
+    assert "100 tokens, torch, ms2.00 / 2.401.43 / 1.72" in words
+    assert "400 tokens" not in words
+    assert "32 texts at once, onnxruntime, texts/s1,6752,345" in words
+    assert "memory beyond the libraries, MB17.212.3" in words
+    assert "cold start to the first answer, ms432432" in words
+    assert "stream" not in words  # both read in two directions
+    assert "n = 5 lstm h128, 5 gru h128 runs" in words
+    assert "Processor: Processor 9." in words
+    assert "Measured: quick, 1 thread." in words
+    assert "Kernel of torch: oneDNN (lstm h128); torch (gru h128)." in words
+    assert "(load average): 0.5 to 2.5; on a busy machine every figure is too high." in words
+    table = pq.read_table(whole / "data" / "speed.parquet")
+    assert table.num_rows == 2 * 2 * 3
+
+
+def test_a_linear_control_is_timed_on_scikit_learn(tmp_path: Path) -> None:
+    comparison = made_comparison()
+    timed = {"test/accuracy": 0.61, "latency/sklearn_batch1_p50_ms": 0.11}
+    timed |= {"latency/sklearn_batch1_p95_ms": 0.17}
+    run = made_run("linear", None, None, kind="control", metrics=timed)
+    controls = (comparison.controls[0], group_of("linear", (run,), control=True))
+    page = seen(tmp_path, replace(comparison, controls=controls))
+    assert "linear–––––0.110.17" in page.sections["table"].replace(" ", "")
+    assert "one answer, p95 (ms); on onnxruntime, linear on scikit-learn;" in page.sections["cost"]
+
+
 def test_no_picture_lacks_its_units_or_its_n(whole: Path) -> None:
     html = (whole / "report.html").read_text(encoding="utf-8")
     pictures = re.findall(r"(<svg.*?</svg>)\s*<figcaption>(.*?)</figcaption>", html, re.DOTALL)
-    assert len(pictures) == 12
+    assert len(pictures) == 14
     for svg, caption in pictures:
         words = " ".join(re.findall(r"<text[^>]*>(.*?)</text>", svg))
         assert re.search(
@@ -147,8 +178,8 @@ def test_pictures_and_tables_lie_beside_the_page(whole: Path) -> None:
     pictures = sorted(path.stem for path in (whole / "pictures").iterdir())
     assert pictures == [
         "calibration", "confusion", "cost_latency", "cost_parameters", "cost_training_time",
-        "curves_seconds", "curves_updates", "difference", "length", "seeds", "shown_first",
-        "shown_last",
+        "curves_seconds", "curves_updates", "difference", "latency_onnx", "latency_torch", "length",
+        "seeds", "shown_first", "shown_last",
     ]  # fmt: skip
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in (whole / "pictures").iterdir())
     runs = pq.read_table(whole / "data" / "runs.parquet").to_pylist()
@@ -229,6 +260,7 @@ def test_what_runs_do_not_hold_is_named_and_not_left_blank(tmp_path: Path) -> No
     assert "latency and the number of parameters are missing" in page.sections["cost"]
     assert "several machines" in page.sections["cost"]
     assert "several machines" in page.sections["measured"]
+    assert "did not time their classifiers" in page.sections["speed"]
     for name in ("length", "calibration"):
         assert "has its answers" in page.sections[name]
     for name in ("disagreement", "confusion"):

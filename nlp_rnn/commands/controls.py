@@ -53,11 +53,13 @@ def controls(words: list[str]) -> int:
     corpus = read_corpus(config.data)  # before a store is made: the data may not be there
     prepare_store(uri)
     experiment_id = obtain_experiment(uri, experiment_name(config.tracking.experiment))
+    several = corpus.task == "multi_label"
     made = ensure_controls(config, uri, experiment_id, names=CONTROLS, corpus=corpus)
     for name, control in made.items():
         metrics = control.metrics
+        word, key = ("micro-F1", "micro_f1") if several else ("accuracy", "accuracy")
         print(
-            f"{name:<9} test accuracy {metrics['test/accuracy']:.4f}  "
+            f"{name:<9} test {word} {metrics[f'test/{key}']:.4f}  "
             f"macro-F1 {metrics['test/macro_f1']:.4f}  "
             f"trained in {metrics['train/seconds']:.1f} s"
             f"{'' if control.made else '  (was there)'}  run {control.run_id}"

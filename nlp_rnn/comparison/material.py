@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nlp_rnn.comparison.evidence import Comparison, Difference, Group
+from nlp_rnn.comparison.evidence import Comparison, Difference
 from nlp_rnn.comparison.pictures import Picture, Style, save_picture, styles_of
 from nlp_rnn.tracking.artifacts import Predictions
 
@@ -132,11 +132,6 @@ class Material:
                     for each in curves
                 ]
         return found
-
-    def groups_with(self, metric: str) -> list[Group]:
-        """Candidates and controls whose every run has a number for `metric`."""
-        every = (*self.comparison.groups, *self.comparison.controls)
-        return [group for group in every if np.isfinite(group.means.get(metric, np.nan))]
 
 
 def percent(value: float, digits: int = 1) -> str:

@@ -14,7 +14,7 @@ __all__ = ["LONG_SHARE", "recommend"]
 LONG_SHARE = 0.25
 """Of the texts, the longest, on which `long texts` is decided."""
 
-MEMORY = ("memory/onnx_mb", "memory/mb")
+MEMORY = ("memory/onnx_mb",)
 COSTS = (
     (LATENCY[0], "ms p95 a text"),
     (LATENCY[1], "ms p50 a text"),

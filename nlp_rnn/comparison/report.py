@@ -27,6 +27,7 @@ from nlp_rnn.comparison.sections_behaviour import (
 from nlp_rnn.comparison.sections_cost import cost_section, curve_section
 from nlp_rnn.comparison.sections_difference import difference_section
 from nlp_rnn.comparison.sections_memory import memory_section
+from nlp_rnn.comparison.sections_speed import speed_section
 from nlp_rnn.errors import DataError
 
 if TYPE_CHECKING:
@@ -180,6 +181,7 @@ def _page(material: Material, more: Sequence[Section]) -> Page:
             difference_section(material),
             length_section(material),
             cost_section(material),
+            speed_section(material),
             curve_section(material),
             calibration_section(material),
             disagreement_section(material),

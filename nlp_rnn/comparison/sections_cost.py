@@ -1,6 +1,7 @@
 """What quality costs, in time, size and training, becomes two sections of a report."""
 
 import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,11 +12,16 @@ from nlp_rnn.comparison.pictures import Picture
 
 __all__ = ["cost_section", "curve_section"]
 
-# Name of the picture, the metric of a run, the axis, and what is missing without it.
+# Name of the picture, the metric of a run or the next, the axis, and what is missing without it.
 COSTS = (
-    ("latency", "latency/onnx_batch1_p95_ms", "one answer on onnxruntime, p95 (ms)", "latency"),
-    ("parameters", "parameters/total", "parameters", "the number of parameters"),
-    ("training_time", "train/seconds", "training with validation (s)", "training time"),
+    (
+        "latency",
+        ("latency/onnx_batch1_p95_ms", "latency/sklearn_batch1_p95_ms"),
+        "one answer, p95 (ms)",
+        "latency",
+    ),
+    ("parameters", ("parameters/total",), "parameters", "the number of parameters"),
+    ("training_time", ("train/seconds",), "training with validation (s)", "training time"),
 )
 
 
@@ -23,17 +29,22 @@ def cost_section(material: Material) -> Section:
     """Quality over latency, parameters and training time."""
     comparison = material.comparison
     figures, missing = [], []
-    for name, metric, across, words in COSTS:
-        groups = [group for group in material.groups_with(metric) if _costs(group, metric).size]
+    for name, metrics, across, words in COSTS:
+        found = {g.name: _measured(g, metrics) for g in (*comparison.groups, *comparison.controls)}
+        groups = [g for g in (*comparison.groups, *comparison.controls) if found[g.name]]
         if not any(not group.control for group in groups):
             missing.append(words)
             continue
-        found = _cost_picture(material, groups, name, metric, across)
-        seeds = ", ".join(f"{each.name} {_costs(each, metric).size}" for each in groups)
+        picture = _cost_picture(material, groups, found, name, across)
+        seeds = ", ".join(f"{each.name} {len(found[each.name])}" for each in groups)
+        by = ""
+        if name == "latency":
+            linear = [g.name for g in groups if metrics[0] not in g.means]
+            by = "; on onnxruntime" + (f", {', '.join(linear)} on scikit-learn" if linear else "")
         figures.append(
             (
-                found,
-                f"Test {material.score_name} over {across}; runs: {seeds}; "
+                picture,
+                f"Test {material.score_name} over {across}{by}; runs: {seeds}; "
                 f"n = {material.num_texts:,} test texts.",
             )
         )
@@ -125,14 +136,18 @@ def curve_section(material: Material) -> Section:
 
 
 def _cost_picture(
-    material: Material, groups: list[Group], name: str, metric: str, across: str
+    material: Material,
+    groups: list[Group],
+    found: Mapping[str, list[tuple[float, float]]],
+    name: str,
+    across: str,
 ) -> Picture:
     from nlp_rnn.comparison.plots import Cost, cost_figure
 
-    costs = {
-        group.name: Cost(_costs(group, metric), _scores(group, metric), group.control)
-        for group in groups
-    }
+    costs = {}
+    for group in groups:
+        cost, score = np.array(found[group.name], dtype=np.float64).T
+        costs[group.name] = Cost(cost, score, group.control)
     material.tables[f"cost_{name}"] = [
         {"group": group.name, "control": group.control, "cost": float(x), "score": float(y)}
         for group in groups
@@ -143,20 +158,13 @@ def _cost_picture(
     return material.picture(figure, f"cost_{name}", f"{up} over {across}")
 
 
-def _measured(group: Group, metric: str) -> list[tuple[float, float]]:
-    """Cost and score of the runs that have both."""
+def _measured(group: Group, metrics: Sequence[str]) -> list[tuple[float, float]]:
+    """Cost, by the first of the metrics that all runs have, and score of the runs."""
     found = []
+    metric = next((m for m in metrics if math.isfinite(group.means.get(m, math.nan))), "")
     for run in group.runs:
         cost = run.metrics.get(metric, math.nan)
         score = group.scores.get(run.seed if run.seed is not None else 0, math.nan)
         if math.isfinite(cost) and math.isfinite(score):
             found.append((cost, score))
     return found
-
-
-def _costs(group: Group, metric: str) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-    return np.array([cost for cost, _ in _measured(group, metric)], dtype=np.float64)
-
-
-def _scores(group: Group, metric: str) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-    return np.array([score for _, score in _measured(group, metric)], dtype=np.float64)

@@ -12,7 +12,16 @@ from numpy.typing import NDArray
 
 from nlp_rnn.errors import DataError
 
-__all__ = ["CONTROLS", "Control", "fit_linear", "fit_majority"]
+__all__ = [
+    "CONTROLS",
+    "Control",
+    "counter",
+    "fit_linear",
+    "fit_majority",
+    "grams_of",
+    "likeliest_factor",
+    "vectorized",
+]
 
 CONTROLS = ("majority", "linear")
 
@@ -35,6 +44,8 @@ class Control:
         num_parameters: numbers that were learnt.
         seconds: wall time of fitting, reading the texts included.
         runtime: what answers, for the names of latencies.
+        thresholds: where a text may have several labels, the probability (C,) from which on it
+            has each.
     """
 
     name: str
@@ -44,6 +55,7 @@ class Control:
     answer: Callable[[list[str]], NDArray[np.float64]]
     tokens: Callable[[str], int]
     runtime: str = "sklearn"
+    thresholds: NDArray[np.float64] | None = None
 
     def predict_proba(self, texts: Iterable[str]) -> NDArray[np.float32]:
         """Probabilities float32 (n, C) of n texts."""
@@ -61,7 +73,7 @@ def fit_majority(texts: Sequence[str], labels: NDArray[np.int64], num_labels: in
     started = time.perf_counter()
     model = DummyClassifier(strategy="prior").fit(np.zeros((len(labels), 1)), labels)
     seconds = time.perf_counter() - started
-    classes, count = model.classes_, _counter(_grams_of(texts))
+    classes, count = model.classes_, counter(grams_of(texts))
 
     def answer(some: list[str]) -> NDArray[np.float64]:
         return _spread(model.predict_proba(np.zeros((len(some), 1))), classes, num_labels)
@@ -92,24 +104,10 @@ def fit_linear(
         DataError: the texts hold nothing but white space.
     """
     from sklearn.exceptions import ConvergenceWarning
-    from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.svm import LinearSVC
 
     started = time.perf_counter()
-    grams_of = _grams_of(texts)
-    vectorizer = TfidfVectorizer(
-        analyzer=grams_of,
-        token_pattern=WORD if grams_of == "word" else None,
-        ngram_range=(1, 2),
-        sublinear_tf=True,
-        dtype=np.float32,
-    )
-    try:
-        features = vectorizer.fit_transform(texts)
-    except ValueError as error:
-        if "empty vocabulary" not in str(error):
-            raise
-        raise DataError("The training texts hold no words; a linear control has nothing.") from None
+    vectorizer, features, grams = vectorized(texts)
     svm = LinearSVC(random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # said by `converged` below
@@ -131,7 +129,7 @@ def fit_linear(
         "linear",
         {
             "features": "tfidf",
-            "grams_of": grams_of,
+            "grams_of": grams,
             "grams": "1-2",
             "vocab_size": len(vectorizer.vocabulary_),
             "score_factor": round(factor, 4),
@@ -140,20 +138,45 @@ def fit_linear(
         svm.coef_.size + svm.intercept_.size,
         seconds,
         answer,
-        _counter(grams_of),
+        counter(grams),
     )
 
 
-def _grams_of(texts: Sequence[str]) -> str:
+def vectorized(texts: Sequence[str]) -> tuple[Any, Any, str]:
+    """A fitted TF-IDF of 1–2-grams, the features of the texts, and what the grams are of.
+
+    Raises:
+        DataError: the texts hold nothing but white space.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    grams = grams_of(texts)
+    vectorizer = TfidfVectorizer(
+        analyzer=grams,
+        token_pattern=WORD if grams == "word" else None,
+        ngram_range=(1, 2),
+        sublinear_tf=True,
+        dtype=np.float32,
+    )
+    try:
+        features = vectorizer.fit_transform(texts)
+    except ValueError as error:
+        if "empty vocabulary" not in str(error):
+            raise
+        raise DataError("The training texts hold no words; a linear control has nothing.") from None
+    return vectorizer, features, grams
+
+
+def grams_of(texts: Sequence[str]) -> str:
     """scikit-learn's `analyzer` for these texts: `word`, or `char` where there are no spaces."""
     characters = sum(len(text) for text in texts)
     pieces = sum(len(text.split()) for text in texts)
     return "word" if characters < UNSPACED * max(1, pieces) else "char"
 
 
-def _counter(grams_of: str) -> Callable[[str], int]:
+def counter(grams: str) -> Callable[[str], int]:
     """Count the words and signs, or the characters, of a text."""
-    find = re.compile(WORD if grams_of == "word" else r"\S").findall
+    find = re.compile(WORD if grams == "word" else r"\S").findall
     return lambda text: len(find(text))
 
 
@@ -161,20 +184,27 @@ def _factor(
     scores: NDArray[np.float64], labels: NDArray[np.int64], classes: NDArray[np.int64]
 ) -> float:
     """What the scores (n, K) are best multiplied by; 1 without a text of a known class."""
-    from scipy.optimize import minimize_scalar
-
     known = np.isin(labels, classes)
     if not known.any():
         return 1.0
     scores, places = scores[known], np.searchsorted(classes, labels[known])
 
-    def loss(exponent: float) -> float:
-        logits = np.exp(exponent) * scores
+    def loss(scale: float) -> float:
+        logits = scale * scores
         logits -= logits.max(axis=1, keepdims=True)
         right = logits[np.arange(len(places)), places]
         return float(np.mean(np.log(np.exp(logits).sum(axis=1)) - right))
 
-    found = minimize_scalar(loss, bounds=(COLDEST, HOTTEST), method="bounded")
+    return likeliest_factor(loss)
+
+
+def likeliest_factor(loss: Callable[[float], float]) -> float:
+    """The factor on scores, within exp of `COLDEST` and `HOTTEST`, whose loss is least."""
+    from scipy.optimize import minimize_scalar
+
+    found = minimize_scalar(
+        lambda exponent: loss(float(np.exp(exponent))), bounds=(COLDEST, HOTTEST), method="bounded"
+    )
     return float(np.exp(found.x))
 
 

@@ -7,12 +7,11 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from nlp_rnn.config import AverageConfig, Cell, ModelConfig, Pooling, RunConfig
 from nlp_rnn.controls.fitting import CONTROLS, Control, fit_linear, fit_majority
+from nlp_rnn.controls.several import fit_linear_several, fit_majority_several
+from nlp_rnn.data.label_sets import labels_of
 from nlp_rnn.data_config import DataConfig
-from nlp_rnn.errors import DataError
 from nlp_rnn.signature import flatten, signature
 
 if TYPE_CHECKING:
@@ -140,6 +139,7 @@ def train_control(
     """
     from nlp_rnn.classifier.latency import answer_latency
     from nlp_rnn.evaluation import LATENCY_TEXTS, answer_splits
+    from nlp_rnn.label_evaluation import answer_label_splits
     from nlp_rnn.record import log_data
     from nlp_rnn.tracking.run import tracked_run
 
@@ -167,7 +167,11 @@ def train_control(
     ) as run:
         folder.mkdir(parents=True, exist_ok=True)
         log_data(data, corpus, run)
-        metrics, _ = answer_splits(control, corpus, folder, run)
+        if corpus.task == "multi_label":
+            run.set_tags({"task": corpus.task})
+            metrics, _ = answer_label_splits(control, corpus, folder, run)
+        else:
+            metrics, _ = answer_splits(control, corpus, folder, run)
         metrics |= {
             "train/seconds": control.seconds,
             "parameters/head": float(control.num_parameters),
@@ -193,25 +197,23 @@ def read_corpus(data: DataConfig) -> "Corpus":
     """The data that controls are fitted to.
 
     Raises:
-        DataError: it cannot be read, or a text may have several labels.
+        DataError: it cannot be read.
     """
     from nlp_rnn.data.corpus import load_corpus
 
-    corpus = load_corpus(data)
-    if corpus.task == "multi_label":
-        raise DataError(
-            "There are no controls for texts with several labels.\nName a column with one label a "
-            "text, or train model=average, which has no recurrence."
-        )
-    return corpus
+    return load_corpus(data)
 
 
 def _fit(name: str, corpus: "Corpus") -> Control:
     def texts_and_labels(split: str) -> tuple[list[str], Any]:
         dataset = getattr(corpus, split)
-        return list(dataset["text"]), np.asarray(dataset["label"], dtype=np.int64)
+        return list(dataset["text"]), labels_of(dataset)
 
     texts, labels = texts_and_labels("train")
+    if corpus.task == "multi_label":
+        if name == "majority":
+            return fit_majority_several(texts, labels)
+        return fit_linear_several(texts, labels, texts_and_labels("validation"))
     if name == "majority":
         return fit_majority(texts, labels, len(corpus.labels))
     return fit_linear(texts, labels, len(corpus.labels), texts_and_labels("validation"))
@@ -248,13 +250,17 @@ def _train_average(
 
 def _note(control: Control, corpus: "Corpus", metrics: dict[str, float], run: "TrackedRun") -> None:
     """The description that the MLflow UI shows."""
+    several = corpus.task == "multi_label"
     what = "the most frequent label of training for every text"
     if control.name == "linear":
         of = "words and signs" if control.settings["grams_of"] == "word" else "characters"
-        what = f"TF-IDF of 1–2-grams of {of}, and a linear SVM, not tuned"
+        each = " for each label" if several else ""
+        what = f"TF-IDF of 1–2-grams of {of}, and a linear SVM{each}, not tuned"
+    score = f"**{metrics['test/accuracy']:.1%}** right" if not several else ""
+    score = score or f"micro-F1 **{metrics['test/micro_f1']:.3f}**"
     run.set_note(
         f"**{control.name}**, a control, on **{corpus.name}**: {what}.\n\n"
-        f"**{metrics['test/accuracy']:.1%}** of {len(corpus.test):,} test texts right, macro-F1 "
-        f"{metrics['test/macro_f1']:.3f}. Data digest `{corpus.digest}`. Nothing was chosen on "
-        "the test split; the probabilities of the SVM were scaled on validation."
+        f"Of {len(corpus.test):,} test texts {score}, macro-F1 {metrics['test/macro_f1']:.3f}. "
+        f"Data digest `{corpus.digest}`. Nothing was chosen on the test split; the probabilities "
+        "of the SVM were scaled on validation."
     )
