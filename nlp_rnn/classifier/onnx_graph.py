@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, checker, helper, numpy_helper
 
+from nlp_rnn.classifier.wide import add_wide_path
 from nlp_rnn.model.architecture import GATES, Architecture
 
 __all__ = ["build_graph", "quantize"]
@@ -25,7 +26,7 @@ _GATE_ORDER = {"lstm": (0, 3, 1, 2), "gru": (1, 0, 2), "rnn": (0,)}
 _LOWEST = float(np.finfo(np.float32).min)
 
 
-class _Graph:
+class Graph:
     """Nodes and constants in the order they are added; every value is known by its name."""
 
     def __init__(self, int8: bool) -> None:
@@ -101,7 +102,7 @@ def build_graph(
         int8: store every matrix in 8 bits; the promise then holds for the rounded matrices.
         multi_label: end in a sigmoid.
     """
-    graph = _Graph(int8)
+    graph = Graph(int8)
     graph.node("Transpose", ["input_ids"], "tokens", perm=[1, 0])  # (T, B)
     steps = graph.rows("embedding", state["embedding.weight"], "tokens", "embedded")  # (T, B, E)
     if architecture.cell != "average":
@@ -109,7 +110,12 @@ def build_graph(
     pooled = steps if architecture.pooling == "last" else _pool(graph, architecture, state, steps)
     weight = graph.matrix("head_weight", state["head.weight"])
     bias = graph.constant("head_bias", state["head.bias"])
-    output = graph.node("Gemm", [pooled, weight, bias], "logits", transB=1)
+    output = graph.node(
+        "Gemm", [pooled, weight, bias], "deep_logits" if architecture.ngrams else "logits", transB=1
+    )
+    if architecture.ngrams:
+        wide = add_wide_path(graph, architecture, state["wide.table.weight"])
+        output = graph.node("Add", [output, wide], "logits")
     if multi_label:
         output = graph.node("Sigmoid", [output], "probabilities")
 
@@ -133,7 +139,7 @@ def build_graph(
     return model
 
 
-def _encode(graph: _Graph, architecture: Architecture, state: Mapping[str, Any], steps: str) -> str:
+def _encode(graph: Graph, architecture: Architecture, state: Mapping[str, Any], steps: str) -> str:
     """The last layer's states (T, B, D), zero beyond a length; for pooling `last` its final (B, D).
 
     A direction's final state is the one after it has read the whole text, as `last` wants it.
@@ -177,7 +183,7 @@ def _encode(graph: _Graph, architecture: Architecture, state: Mapping[str, Any],
     return steps
 
 
-def _pool(graph: _Graph, architecture: Architecture, state: Mapping[str, Any], steps: str) -> str:
+def _pool(graph: Graph, architecture: Architecture, state: Mapping[str, Any], steps: str) -> str:
     """Steps (T, B, D) pooled over each text's own to (B, P)."""
     first = graph.constant("first_axis", [0], np.int64)
     last = graph.constant("last_axis", [-1], np.int64)

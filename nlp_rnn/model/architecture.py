@@ -17,6 +17,8 @@ class Architecture:
 
     `cell` is `lstm`, `gru`, `rnn` or `average` (no recurrence: the pooled embeddings are
     classified directly, and `hidden_size`, `num_layers` and `bidirectional` are 0, 0, False).
+    With `ngrams` there is a wide path beside the encoder, over n-grams of up to so many tokens;
+    those of two or more share `ngram_buckets` rows of its table, and each token has one besides.
     """
 
     cell: str
@@ -27,6 +29,8 @@ class Architecture:
     num_layers: int
     bidirectional: bool
     pooling: str
+    ngrams: int = 0
+    ngram_buckets: int = 0
 
     @property
     def num_directions(self) -> int:
@@ -45,8 +49,16 @@ class Architecture:
         """Features of one text after pooling."""
         return self.output_size * (2 if self.pooling == "max_mean" else 1)
 
+    @property
+    def wide_rows(self) -> int:
+        """Rows of the wide path's table; 0 without one."""
+        return self.vocab_size + self.ngram_buckets if self.ngrams else 0
+
     def parameter_counts(self) -> dict[str, int]:
-        """Parameters by part: `embedding`, `recurrent`, `head` (pooling included) and `total`."""
+        """Parameters by part: `embedding`, `recurrent`, `head` (pooling included) and `total`.
+
+        And `wide` where there is such a path.
+        """
         embedding = self.vocab_size * self.embedding_size
         recurrent = 0
         input_size = self.embedding_size
@@ -60,9 +72,11 @@ class Architecture:
         head = (self.pooled_size + 1) * self.num_labels
         if self.pooling == "attention":
             head += self.output_size * (self.output_size + 2)
+        wide = self.wide_rows * self.num_labels
         return {
             "embedding": embedding,
             "recurrent": recurrent,
+            **({"wide": wide} if wide else {}),
             "head": head,
-            "total": embedding + recurrent + head,
+            "total": embedding + recurrent + wide + head,
         }

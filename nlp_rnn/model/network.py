@@ -1,4 +1,4 @@
-"""Token ids become logits: embedding → encoder → pooling → linear."""
+"""Token ids become logits: embedding → encoder → pooling → linear, and n-grams beside it."""
 
 from dataclasses import dataclass, replace
 
@@ -12,8 +12,10 @@ from nlp_rnn.model.architecture import Architecture
 from nlp_rnn.model.dropout import drop_features, dropped_weights
 from nlp_rnn.model.encoder import RecurrentEncoder, initialize_recurrent
 from nlp_rnn.model.language_model import POSITIONS, LanguageModel
+from nlp_rnn.model.ngrams import DEFAULT_BUCKETS
 from nlp_rnn.model.pooling import make_pooling
 from nlp_rnn.model.vectors import prepare_freezing
+from nlp_rnn.model.wide import WidePath
 
 __all__ = ["Dropouts", "TextNetwork", "architecture_of", "make_network"]
 
@@ -29,7 +31,8 @@ class Dropouts:
     `layer`: between recurrent layers, torch's `dropout`. `variational`: there too, a feature of the
     states for a whole text. `output`: a feature of the encoder's
     states is zeroed for a whole text. `recurrent`: a weight of a recurrent matrix is zeroed for a
-    whole batch (weight drop). `head`: before the last linear layer.
+    whole batch (weight drop). `head`: before the last linear layer. `ngram`: an n-gram is left out
+    of the wide path.
     """
 
     word: float = 0.0
@@ -39,6 +42,7 @@ class Dropouts:
     output: float = 0.0
     recurrent: float = 0.0
     head: float = 0.0
+    ngram: float = 0.0
 
 
 class TextNetwork(nn.Module):
@@ -59,6 +63,7 @@ class TextNetwork(nn.Module):
         )
         self.pooling = make_pooling(architecture)
         self.head = nn.Linear(architecture.pooled_size, architecture.num_labels)
+        self.wide = WidePath(architecture, self.dropouts.ngram) if architecture.ngrams else None
         # there while it is trained only: no part of the classifier
         self.language_model: LanguageModel | None = None
 
@@ -92,12 +97,14 @@ class TextNetwork(nn.Module):
         if prefixes is not None:
             pooled = torch.cat([pooled, self.pooling(steps, prefixes)])  # (2B, P)
         pooled = nn.functional.dropout(pooled, self.dropouts.head, self.training)
-        logits: Tensor = self.head(pooled)
+        logits: Tensor = self.head(pooled).float()
+        if self.wide is not None:
+            logits = logits + self.wide(tokens, lengths, prefixes)
         if vocabulary is None:
-            return logits.float()
+            return logits
         assert self.language_model is not None
         loss: Tensor = self.language_model(steps, tokens, lengths, vocabulary, self.embedding)
-        return logits.float(), loss
+        return logits, loss
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Embeddings (T, B, E) of `tokens` int64 (T, B), dropouts applied in training."""
@@ -137,6 +144,8 @@ def architecture_of(config: ModelConfig, vocab_size: int, num_labels: int) -> Ar
         num_layers=recurrent.num_layers if recurrent else 0,
         bidirectional=recurrent.bidirectional if recurrent else False,
         pooling=config.pooling.name,
+        ngrams=config.ngrams,
+        ngram_buckets=(config.ngram_buckets or DEFAULT_BUCKETS) if config.ngrams > 1 else 0,
     )
 
 
@@ -167,7 +176,12 @@ def make_network(config: ModelConfig, vocab_size: int, num_labels: int, seed: in
 
 
 def _dropouts(config: ModelConfig) -> Dropouts:
-    dropouts = Dropouts(config.word_dropout, config.embedding_dropout, head=config.head_dropout)
+    dropouts = Dropouts(
+        config.word_dropout,
+        config.embedding_dropout,
+        head=config.head_dropout,
+        ngram=config.ngram_dropout,
+    )
     if not isinstance(config, RecurrentConfig):
         return dropouts
     return replace(

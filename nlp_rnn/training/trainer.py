@@ -33,7 +33,7 @@ from nlp_rnn.training.device import (
 from nlp_rnn.training.events import EpochEnd, TrainingResult, UpdateEnd
 from nlp_rnn.training.feed import Update, feed
 from nlp_rnn.training.objective import Objective
-from nlp_rnn.training.optim import make_optimizer
+from nlp_rnn.training.optim import clipped_parameters, make_optimizer
 from nlp_rnn.training.processes import ALONE, Processes
 from nlp_rnn.training.profiling import UpdateProfile
 from nlp_rnn.training.schedule import (
@@ -304,7 +304,7 @@ class Trainer:
                 # the processes' gradients are averaged, but what is wanted is their sum
                 (loss * self.processes.count).backward()  # type: ignore[no-untyped-call]
         self.gradient_norm = nn.utils.clip_grad_norm_(
-            self.network.parameters(), self.optimizer_config.max_gradient_norm
+            clipped_parameters(self.network), self.optimizer_config.max_gradient_norm
         )
         self.optimizer.step()
         self.language_model_loss = torch.stack(foretold).sum()
