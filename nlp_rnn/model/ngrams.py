@@ -6,7 +6,7 @@ al. 2016, arXiv:1607.01759): n-grams that fall together share a row. Imports no 
 
 from typing import Any
 
-__all__ = ["DEFAULT_BUCKETS", "LARGEST_ORDER", "MULTIPLIER", "PRIME", "count", "extend", "row"]
+__all__ = ["DEFAULT_BUCKETS", "LARGEST_ORDER", "MULTIPLIER", "PRIME", "extend", "row"]
 
 # Both below 2**31, so that no product of them leaves int64 and nothing is ever negative.
 PRIME = 2**31 - 1
@@ -27,12 +27,3 @@ def extend(hashed: Any, tokens: Any) -> Any:
 def row(hashed: Any, vocab_size: int, buckets: int) -> Any:
     """The rows of n-grams of two or more tokens, int64."""
     return hashed % buckets + vocab_size
-
-
-def count(lengths: Any, order: int) -> Any:
-    """How many n-grams of 1 to `order` tokens texts of `lengths` tokens have, of one type."""
-    found = lengths
-    for size in range(2, order + 1):
-        longer = lengths - (size - 1)
-        found = found + longer * (longer > 0)
-    return found

@@ -45,8 +45,13 @@ class WidePath(nn.Module):
         """
         if prefixes is not None:
             return torch.cat([self(tokens, lengths), self(tokens, prefixes)])
-        rows, counted = ngram_rows(self.architecture, tokens, lengths)
-        counts = counted.sum(1)  # at least 1: a text has a token
+        step = torch.arange(tokens.shape[0], device=tokens.device)[:, None]
+        return self.read(tokens, step < lengths)
+
+    def read(self, tokens: Tensor, there: Tensor) -> Tensor:
+        """Logits float32 (B, C) of the n-grams of `tokens` int64 (T, B) that are all `there`."""
+        rows, counted = ngram_rows(self.architecture, tokens, there)
+        counts = counted.sum(1)
         values = counted / counts[:, None].sqrt()
         values = nn.functional.dropout(values, self.dropout, self.training)
         starts = counts.cumsum(0) - counts
@@ -54,29 +59,26 @@ class WidePath(nn.Module):
         return found
 
 
-def ngram_rows(
-    architecture: Architecture, tokens: Tensor, lengths: Tensor
-) -> tuple[Tensor, Tensor]:
+def ngram_rows(architecture: Architecture, tokens: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
     """The row of the n-gram that ends at each token, and whether it counts.
 
     Of `tokens` int64 (T, B), both (B, N · T): int64 and bool, first the single tokens. It counts
-    if it lies within the text and no n-gram of the same row does that comes before it.
+    if all its tokens are `there` bool (T, B), and no n-gram of the same row before it counts.
     """
-    time = tokens.shape[0]
-    step = torch.arange(time, device=tokens.device)[:, None]
-    inside = step < lengths
-    hashed = tokens
-    found, within = [tokens], [inside]
-    for size in range(2, architecture.ngrams + 1):
-        # what ends at the token before; before a text there is none, and it counts nothing
-        before = nn.functional.pad(hashed, (0, 0, 1, 0))[:time]
-        hashed = extend(before, tokens)
+
+    def later(values: Tensor) -> Tensor:
+        """What stood at the token before; nothing at the first."""
+        return nn.functional.pad(values, (0, 0, 1, 0))[:-1]
+
+    hashed, whole = tokens, there
+    found, within = [tokens], [there]
+    for _ in range(2, architecture.ngrams + 1):
+        hashed, whole = extend(later(hashed), tokens), there & later(whole)
         found.append(row(hashed, architecture.vocab_size, architecture.ngram_buckets))
-        within.append(inside & (step >= size - 1))
+        within.append(whole)
     rows = torch.cat(found).t()
-    ordered, order = rows.masked_fill(~torch.cat(within).t(), architecture.wide_rows).sort(
-        dim=1, stable=True
-    )
-    first = ordered < architecture.wide_rows
+    beyond = architecture.wide_rows
+    ordered, order = rows.masked_fill(~torch.cat(within).t(), beyond).sort(dim=1, stable=True)
+    first = ordered < beyond
     first[:, 1:] &= ordered[:, 1:] != ordered[:, :-1]
     return rows, torch.empty_like(first).scatter_(1, order, first)
