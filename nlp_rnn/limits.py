@@ -16,7 +16,6 @@ from nlp_rnn.config import (
 )
 from nlp_rnn.data_limits import check_data, check_probe, check_tokenizer
 from nlp_rnn.errors import ConfigError
-from nlp_rnn.model.ngrams import LARGEST_ORDER
 from nlp_rnn.signature import flatten
 
 __all__ = ["check"]
@@ -36,7 +35,7 @@ LIMITS: dict[str, tuple[float | None, float | None]] = {
     "model.embedding_size": (1, None),
     "model.hidden_size": (1, None),
     "model.num_layers": (1, 16),
-    "model.ngrams": (0, LARGEST_ORDER),
+    "model.ngrams": (0, 3),
     "model.ngram_buckets": (1, 2**26),
     "model.forget_bias": (-100, 100),
     "optimizer.weight_decay": (0, None),

@@ -90,7 +90,7 @@ def _wide_shares(network: TextNetwork, tokens: Tensor) -> Tensor:
     there = torch.ones(len(tokens), 1, dtype=torch.bool)
     rows, counted = ngram_rows(network.architecture, tokens[:, None], there)  # (1, N · T)
     logits = network.wide.table.weight[rows[0]] * (counted[0, :, None] / counted.sum().sqrt())
-    for size, part in enumerate(logits.split(len(tokens)), start=1):
+    for size, part in enumerate(torch.split(logits, len(tokens)), start=1):
         for place in range(min(size, len(tokens))):
             # an n-gram that ends at a token ends `place` tokens after another of its own
             shares[: len(tokens) - place] += part[place:] / size

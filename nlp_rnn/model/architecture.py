@@ -5,10 +5,15 @@ Imports no torch, so that a saved classifier can be checked without it.
 
 from dataclasses import dataclass
 
-__all__ = ["GATES", "Architecture"]
+from nlp_rnn.errors import ConfigError
+
+__all__ = ["GATES", "Architecture", "check_size"]
 
 GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 """Matrix products per step and direction of each cell."""
+
+MOST_BYTES = 2**31 - 2**24
+"""An ONNX graph ends at 2 GiB, and holds a little more than the parameters."""
 
 
 @dataclass(frozen=True)
@@ -80,3 +85,19 @@ class Architecture:
             "head": head,
             "total": embedding + recurrent + wide + head,
         }
+
+
+def check_size(architecture: Architecture) -> None:
+    """Refuse a wide path that no classifier could hold.
+
+    Raises:
+        ConfigError: its table makes the network too large.
+    """
+    total, labels = architecture.parameter_counts()["total"], architecture.num_labels
+    if architecture.ngrams and 4 * total > MOST_BYTES:
+        rest = MOST_BYTES // 4 - total + architecture.ngram_buckets * labels
+        raise ConfigError(
+            f"model.ngram_buckets={architecture.ngram_buckets} for {labels} labels make "
+            f"{4 * total / 2**30:.1f} GiB, and a classifier has at most 2.\n"
+            f"Type model.ngram_buckets={max(1, rest // labels)} or fewer."
+        )

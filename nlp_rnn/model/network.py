@@ -8,7 +8,7 @@ from torch.func import functional_call
 
 from nlp_rnn.config import GatedConfig, ModelConfig, RecurrentConfig, RecurrentInit
 from nlp_rnn.data.tokenizer import PAD_ID, UNKNOWN_ID
-from nlp_rnn.model.architecture import Architecture
+from nlp_rnn.model.architecture import Architecture, check_size
 from nlp_rnn.model.dropout import drop_features, dropped_weights
 from nlp_rnn.model.encoder import RecurrentEncoder, initialize_recurrent
 from nlp_rnn.model.language_model import POSITIONS, LanguageModel
@@ -153,14 +153,16 @@ def make_network(config: ModelConfig, vocab_size: int, num_labels: int, seed: in
     """A network with fresh parameters, the same for the same seed.
 
     Embeddings are normal with standard deviation `EMBEDDING_SD`, the padding's are 0. The head
-    and attention are torch's own.
+    and attention are torch's own; a wide path begins at 0.
+
+    Raises:
+        ConfigError: with its n-grams it is larger than a classifier can be.
     """
+    architecture = architecture_of(config, vocab_size, num_labels)
+    check_size(architecture)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = TextNetwork(
-            architecture_of(config, vocab_size, num_labels),
-            _dropouts(config),
-        )
+        network = TextNetwork(architecture, _dropouts(config))
         nn.init.normal_(network.embedding.weight, std=EMBEDDING_SD)
         with torch.no_grad():
             network.embedding.weight[PAD_ID] = 0.0
