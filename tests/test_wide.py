@@ -210,11 +210,11 @@ def test_a_stream_answers_as_the_whole_text(tmp_path: Path, cell: str, order: in
 
 def test_the_saved_classifier_answers_streams_and_goes_on(tmp_path: Path) -> None:
     folder = save_tiny(
-        tmp_path / "c", pooling="last", bidirectional=False, ngrams=2, ngram_buckets=1000
+        tmp_path / "c", pooling="last", bidirectional=False, ngrams=2, ngram_buckets=20_000
     )
     config = json.loads((folder / "config.json").read_text())
     assert config["format_version"] == 3
-    assert (config["architecture"]["ngrams"], config["architecture"]["ngram_buckets"]) == (2, 1000)
+    assert (config["architecture"]["ngrams"], config["architecture"]["ngram_buckets"]) == (2, 20_000)
     classifier = nlp_rnn.load(folder)
     assert classifier.num_parameters == sum(map(np.size, random_state(classifier_sizes()).values()))
     texts = tiny_texts(30)
@@ -241,7 +241,7 @@ def test_the_saved_classifier_answers_streams_and_goes_on(tmp_path: Path) -> Non
 
 
 def classifier_sizes() -> Architecture:
-    return tiny_architecture("gru", "last", bidirectional=False, ngrams=2, ngram_buckets=1000)
+    return tiny_architecture("gru", "last", bidirectional=False, ngrams=2, ngram_buckets=20_000)
 
 
 def test_a_network_without_is_written_as_before(tmp_path: Path) -> None:

@@ -63,6 +63,18 @@ class Graph:
         found = self._as_float(found, f"{output}_whole")
         return self.node("Mul", [found, found_scales], output)
 
+    def columns(self, name: str, value: Any, index: str, output: str) -> tuple[str, str | None]:
+        """Rows of a table; in an int8 graph, what to multiply each of their columns by, (1, C).
+
+        One scale a row, as elsewhere, would take more room than a row of few columns.
+        """
+        if not self.int8:
+            return self.rows(name, value, index, output), None
+        whole, scale = quantize(np.asarray(value).T)
+        table = self.constant(f"{name}_int8", whole.T, np.int8)
+        found = self.node("Gather", [table, index], f"{output}_int8", axis=0)
+        return self._as_float(found, output), self.constant(f"{name}_scale", scale.T)
+
     def _as_float(self, value: str, output: str) -> str:
         return self.node("Cast", [value], output, to=TensorProto.FLOAT)
 

@@ -39,10 +39,12 @@ def add_wide_path(graph: "Graph", architecture: Architecture, weight: Any) -> st
     counted = graph.node("And", [new, there], "wide_counted")
     highest = graph.constant("wide_highest", architecture.wide_rows - 1, np.int64)
     index = graph.node("Min", ["wide_ordered", highest], "wide_index")
-    found = graph.rows("wide_weight", weight, index, "wide_found")  # (B, N · T, C)
+    found, scale = graph.columns("wide_weight", weight, index, "wide_found")  # (B, N · T, C)
     own = graph.node("Unsqueeze", [counted, last], "wide_own")
     found = graph.node("Where", [own, found, graph.constant("wide_zero", 0.0)], "wide_kept")
     total = graph.node("ReduceSum", [found, middle], "wide_total", keepdims=0)  # (B, C)
+    if scale is not None:
+        total = graph.node("Mul", [total, scale], "wide_scaled")
     ones = graph.node("Cast", [counted], "wide_ones", to=FLOAT)
     count = graph.node("ReduceSum", [ones, middle], "wide_count", keepdims=1)  # (B, 1)
     return graph.node("Div", [total, graph.node("Sqrt", [count], "wide_root")], "wide_logits")
