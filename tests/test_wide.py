@@ -15,7 +15,8 @@ from datasets import Dataset, Features, List, Value
 from onnx import TensorProto, helper
 
 import nlp_rnn
-from nlp_rnn.classifier.onnx_graph import OPSET, Graph, build_graph
+from nlp_rnn.classifier.graph import Graph
+from nlp_rnn.classifier.onnx_graph import OPSET, build_graph
 from nlp_rnn.classifier.step import StepNetwork
 from nlp_rnn.classifier.wide import add_rows
 from nlp_rnn.config import AverageConfig, Cell, GatedConfig, OptimizerConfig, Pooling, TrainerConfig
@@ -214,7 +215,10 @@ def test_the_saved_classifier_answers_streams_and_goes_on(tmp_path: Path) -> Non
     )
     config = json.loads((folder / "config.json").read_text())
     assert config["format_version"] == 3
-    assert (config["architecture"]["ngrams"], config["architecture"]["ngram_buckets"]) == (2, 20_000)
+    assert (config["architecture"]["ngrams"], config["architecture"]["ngram_buckets"]) == (
+        2,
+        20_000,
+    )
     classifier = nlp_rnn.load(folder)
     assert classifier.num_parameters == sum(map(np.size, random_state(classifier_sizes()).values()))
     texts = tiny_texts(30)
