@@ -19,6 +19,7 @@ class Graph:
         self.constants: list[Any] = []
 
     def constant(self, name: str, value: Any, dtype: Any = np.float32) -> str:
+        """Add a constant and give back its name."""
         array = np.asarray(value, dtype=dtype, order="C")
         self.constants.append(numpy_helper.from_array(array, name))
         return name
