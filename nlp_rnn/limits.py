@@ -61,6 +61,7 @@ FRACTIONS = (
     "model.embedding_dropout",
     "model.head_dropout",
     "model.ngram_dropout",
+    "model.path_dropout",
     "trainer.label_smoothing",
     "trainer.average_decay",
 )
@@ -145,6 +146,11 @@ def _check_wide(model: ModelConfig) -> None:
         raise ConfigError(
             f"model.ngram_dropout={model.ngram_dropout} leaves out n-grams, and model.ngrams=0 "
             "reads none. Type model.ngrams=2."
+        )
+    if model.ngrams == 0 and model.path_dropout is not None:
+        raise ConfigError(
+            f"model.path_dropout={model.path_dropout} is for two paths, and with model.ngrams=0 "
+            "there is one. Type model.ngrams=2."
         )
     if model.ngrams < 2 and model.ngram_buckets is not None:
         raise ConfigError(

@@ -61,6 +61,8 @@ def test_values_of_yaml_and_command_line_arrive() -> None:
         (["model.ngram_buckets=1000"], "Type model.ngrams=2"),
         (["model.ngrams=1", "model.ngram_buckets=1000"], "two or more tokens"),
         (["model.ngram_dropout=0.2"], "model.ngrams=0 reads none"),
+        (["model.path_dropout=0.2"], "with model.ngrams=0 there is one"),
+        (["model.ngrams=2", "model.path_dropout=1"], "below 1"),
         (["model.ngrams=2", "model.ngram_dropout=1"], "below 1"),
         (["model.output_dropout=-1"], "model.output_dropout must be"),
         (["model.word_dropout=-0.1"], "at least 0"),

@@ -24,7 +24,7 @@ from nlp_rnn.data.batches import TokenizedTexts
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.limits import LIMITS
 from nlp_rnn.model.architecture import Architecture, check_size
-from nlp_rnn.model.network import TextNetwork, make_network
+from nlp_rnn.model.network import Dropouts, TextNetwork, make_network
 from nlp_rnn.model.ngrams import DEFAULT_BUCKETS, LARGEST_ORDER, MULTIPLIER, PRIME, extend, row
 from nlp_rnn.model.wide import WidePath, ngram_rows
 from nlp_rnn.training.metrics import score
@@ -344,6 +344,17 @@ def test_dropout_leaves_out_n_grams_in_training_only() -> None:
     assert not torch.equal(made(tokens, lengths), made(tokens, lengths))
     made.eval()
     assert torch.equal(made(tokens, lengths), made(tokens, lengths))
+
+
+def test_in_training_some_texts_are_answered_by_one_path_alone() -> None:
+    made = TextNetwork(wide_architecture(2), Dropouts(path=0.5))
+    deep, wide = torch.full((4000, 3), 2.0), torch.full((4000, 3), 5.0)
+    found = made.join(deep, wide)
+    assert (found == found[:, :1]).all()
+    shares = [float((found[:, 0] == value).float().mean()) for value in (2, 5, 7)]
+    np.testing.assert_allclose(shares, [0.25, 0.25, 0.5], atol=0.04)
+    made.eval()
+    assert torch.equal(made.join(deep, wide), deep + wide)
 
 
 def test_prefixes_are_texts_of_their_own() -> None:

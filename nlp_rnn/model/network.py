@@ -20,6 +20,7 @@ from nlp_rnn.model.wide import WidePath
 __all__ = ["Dropouts", "TextNetwork", "architecture_of", "make_network"]
 
 EMBEDDING_SD = 0.3
+PATH_DROPOUT = 0.5
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Dropouts:
     states for a whole text. `output`: a feature of the encoder's
     states is zeroed for a whole text. `recurrent`: a weight of a recurrent matrix is zeroed for a
     whole batch (weight drop). `head`: before the last linear layer. `ngram`: an n-gram is left out
-    of the wide path.
+    of the wide path. `path`: a text is answered by one of the two paths alone, either as likely.
     """
 
     word: float = 0.0
@@ -43,6 +44,7 @@ class Dropouts:
     recurrent: float = 0.0
     head: float = 0.0
     ngram: float = 0.0
+    path: float = 0.0
 
 
 class TextNetwork(nn.Module):
@@ -99,12 +101,24 @@ class TextNetwork(nn.Module):
         pooled = nn.functional.dropout(pooled, self.dropouts.head, self.training)
         logits: Tensor = self.head(pooled).float()
         if self.wide is not None:
-            logits = logits + self.wide(tokens, lengths, prefixes)
+            logits = self.join(logits, self.wide(tokens, lengths, prefixes))
         if vocabulary is None:
             return logits
         assert self.language_model is not None
         loss: Tensor = self.language_model(steps, tokens, lengths, vocabulary, self.embedding)
         return logits, loss
+
+    def join(self, deep: Tensor, wide: Tensor) -> Tensor:
+        """The sum of both paths' logits (B, C), or in training, of some texts, one of them alone.
+
+        Otherwise the wide path, which learns the faster, answers the training texts before the
+        recurrent one has learnt to.
+        """
+        half = self.dropouts.path / 2
+        if self.training and half > 0:
+            draw = torch.rand(len(deep), 1, device=deep.device)
+            deep, wide = deep * (draw >= half), wide * (draw < 1 - half)
+        return deep + wide
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Embeddings (T, B, E) of `tokens` int64 (T, B), dropouts applied in training."""
@@ -183,6 +197,7 @@ def _dropouts(config: ModelConfig) -> Dropouts:
         config.embedding_dropout,
         head=config.head_dropout,
         ngram=config.ngram_dropout,
+        path=PATH_DROPOUT if config.path_dropout is None else config.path_dropout,
     )
     if not isinstance(config, RecurrentConfig):
         return dropouts
