@@ -45,7 +45,13 @@ ClassWeight = Enum("ClassWeight", ["none", "balanced"])
 
 @dataclass
 class ModelConfig:
-    """What every network has; `vectors` is a file of word vectors for the embedding."""
+    """What every network has; `vectors` is a file of word vectors for the embedding.
+
+    `ngrams=2` adds what the text's tokens and pairs of tokens say by themselves, `ngrams=3` triples
+    too; those of two or more tokens are hashed into `ngram_buckets` rows (null: 262,144). Of texts
+    that are trained on, the share `path_dropout` (null: 0.5) is answered by n-grams or by the
+    rest of the network alone.
+    """
 
     name: str = MISSING
     cell: Cell = MISSING
@@ -56,6 +62,10 @@ class ModelConfig:
     word_dropout: float = 0.0
     embedding_dropout: float = 0.5
     head_dropout: float = 0.5
+    ngrams: int = 0
+    ngram_buckets: int | None = None
+    ngram_dropout: float = 0.0
+    path_dropout: float | None = None
 
 
 @dataclass

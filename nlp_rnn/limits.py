@@ -8,6 +8,7 @@ from nlp_rnn.config import (
     AverageConfig,
     Cell,
     GatedConfig,
+    ModelConfig,
     Pooling,
     RecurrentConfig,
     RunConfig,
@@ -34,6 +35,8 @@ LIMITS: dict[str, tuple[float | None, float | None]] = {
     "model.embedding_size": (1, None),
     "model.hidden_size": (1, None),
     "model.num_layers": (1, 16),
+    "model.ngrams": (0, 3),
+    "model.ngram_buckets": (1, 2**26),
     "model.forget_bias": (-100, 100),
     "optimizer.weight_decay": (0, None),
     "optimizer.warmup_fraction": (0, 1),
@@ -60,6 +63,8 @@ FRACTIONS = (
     "model.word_dropout",
     "model.embedding_dropout",
     "model.head_dropout",
+    "model.ngram_dropout",
+    "model.path_dropout",
     "trainer.label_smoothing",
     "trainer.average_decay",
 )
@@ -121,6 +126,7 @@ def _check_together(config: RunConfig) -> None:
             "trainer.prefixes=true is for networks that answer while they read, but "
             "model.bidirectional=true: it reads from the end too. Type model.bidirectional=false."
         )
+    _check_wide(model)
     check_tokenizer(config.tokenizer)
     _check_language_model(config)
     _check_r_drop(config)
@@ -142,6 +148,24 @@ def _check_between_layers(model: RecurrentConfig) -> None:
     if len(between) == 2:
         raise ConfigError(
             "model.dropout and model.variational_dropout both act between layers: give one of them."
+        )
+
+
+def _check_wide(model: ModelConfig) -> None:
+    if model.ngrams == 0 and model.ngram_dropout > 0:
+        raise ConfigError(
+            f"model.ngram_dropout={model.ngram_dropout} leaves out n-grams, and model.ngrams=0 "
+            "reads none. Type model.ngrams=2."
+        )
+    if model.ngrams == 0 and model.path_dropout is not None:
+        raise ConfigError(
+            f"model.path_dropout={model.path_dropout} is for two paths, and with model.ngrams=0 "
+            "there is one. Type model.ngrams=2."
+        )
+    if model.ngrams < 2 and model.ngram_buckets is not None:
+        raise ConfigError(
+            f"model.ngram_buckets={model.ngram_buckets} is for n-grams of two or more tokens, and "
+            f"model.ngrams={model.ngrams}. Type model.ngrams=2, or leave it out."
         )
 
 

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from nlp_rnn.classifier import bundle
 from nlp_rnn.classifier.bundle import read_bundle, read_config, read_state, save_classifier
-from nlp_rnn.classifier.manifest import checksum
+from nlp_rnn.classifier.manifest import FORMAT_VERSION, checksum
 from nlp_rnn.classifier.weights import parameter_shapes
 from nlp_rnn.errors import ClassifierError
 from tests.tiny_classifier import save_tiny, tiny_architecture, tiny_parts, tiny_tokenizer_json
@@ -204,7 +204,7 @@ def test_no_classifier_folder(tmp_path: Path, folder: Path) -> None:
 
 
 def test_newer_format_says_what_to_install(folder: Path) -> None:
-    rewrite(folder, format_version=3, versions={"nlp_rnn": "3.1.0"}, surprise=[1])
+    rewrite(folder, format_version=FORMAT_VERSION + 1, versions={"nlp_rnn": "3.1.0"}, surprise=[1])
     assert "Install nlp_rnn 3.1.0 or newer" in refusal(folder)
     rewrite(folder, versions=None)
     assert "Install nlp_rnn" in refusal(folder)
@@ -311,6 +311,19 @@ def test_deep_json_in_a_config_is_no_crash(folder: Path) -> None:
         {"architecture": vars(tiny_architecture()) | {"cell": "average"}},
         {"architecture": vars(tiny_architecture("average")) | {"pooling": "last"}},
         {"architecture": vars(tiny_architecture()) | {"num_labels": 10**15}},
+        {"architecture": vars(tiny_architecture(ngrams=2, ngram_buckets=9))},  # in format 1
+        *(
+            {"format_version": 3, "architecture": vars(tiny_architecture()) | wide}
+            for wide in (
+                {"ngrams": 2, "ngram_buckets": 0},
+                {"ngrams": 2, "ngram_buckets": 10**15},
+                {"ngrams": 1, "ngram_buckets": 5},
+                {"ngrams": 4, "ngram_buckets": 5},
+                {"ngrams": -1, "ngram_buckets": 0},
+                {"ngrams": 2.0, "ngram_buckets": 5},
+                {"ngrams": 2, "ngram_buckets": 5},  # the parameters are of a network without
+            )
+        ),
         {"id2label": {"0": "bad", "1": "good"}},
         {"id2label": {"0": "bad", "1": "bad", "2": "good"}},
         {"id2label": {"0": "bad", "1": "fair", "2": 3}},

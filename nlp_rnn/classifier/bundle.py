@@ -27,6 +27,7 @@ from nlp_rnn.classifier.manifest import (
     TASKS,
     TOKENIZER,
     WEIGHTS,
+    WIDE_SINCE,
     checksum,
     is_classifier,
     read_config,
@@ -113,7 +114,7 @@ def save_classifier(
     truncation = json.loads(tokenizer_json)["truncation"]
     described = {
         "format": FORMAT,
-        "format_version": TASKS[task],
+        "format_version": max(TASKS[task], WIDE_SINCE if architecture.ngrams else 1),
         "task": task,
         "id2label": {str(index): label for index, label in enumerate(labels)},
         "max_length": truncation["max_length"] if truncation else None,
@@ -121,7 +122,7 @@ def save_classifier(
         **(
             {"thresholds": [float(value) for value in thresholds]} if thresholds is not None else {}
         ),
-        "architecture": dataclasses.asdict(architecture),
+        "architecture": _sizes(architecture),
         "files": {
             name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
             for name, data in files.items()
@@ -174,6 +175,15 @@ def _put(folder: Path, files: Mapping[str, bytes]) -> None:
             os.rename(replaced, folder)
         shutil.rmtree(written, ignore_errors=True)
         shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _sizes(architecture: Architecture) -> dict[str, Any]:
+    """The architecture, without what it has none of and earlier formats do not know."""
+    return {
+        field.name: getattr(architecture, field.name)
+        for field in dataclasses.fields(architecture)
+        if getattr(architecture, field.name) != field.default
+    }
 
 
 def _versions() -> dict[str, str]:

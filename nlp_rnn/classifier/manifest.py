@@ -5,12 +5,13 @@ import json
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.model.architecture import GATES, Architecture
+from nlp_rnn.model.ngrams import LARGEST_ORDER
 from nlp_rnn.version import __version__
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "TASKS",
     "TOKENIZER",
     "WEIGHTS",
+    "WIDE_SINCE",
     "checksum",
     "is_classifier",
     "read_config",
@@ -35,7 +37,7 @@ __all__ = [
 ]
 
 FORMAT = "nlp_rnn.classifier"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
@@ -46,6 +48,9 @@ CARD = "README.md"
 
 TASKS = {"single_label": 1, "multi_label": 2}
 """Tasks, and the first format that has each: a classifier is written in the oldest that has its."""
+
+WIDE_SINCE = 3
+"""The first format that has a wide path."""
 
 LARGEST = {
     CONFIG: 1 << 24,
@@ -152,6 +157,8 @@ def read_description(
         if task not in TASKS or version < TASKS[task]:
             raise ValueError(f"task is {task!r}")
         architecture = _architecture(config["architecture"])
+        if architecture.ngrams and version < WIDE_SINCE:
+            raise ValueError(f"format {version} has no wide path")
         id2label = config["id2label"]
         if len(id2label) != architecture.num_labels:
             raise ValueError(f"{len(id2label)} labels, {architecture.num_labels} logits")
@@ -184,6 +191,9 @@ def read_description(
 def _architecture(sizes: Mapping[str, Any]) -> Architecture:
     """The sizes as an `Architecture`; KeyError, TypeError or ValueError when they are none."""
     for field in fields(Architecture):
+        # what a network without has none of is left out
+        if field.name not in sizes and field.default is not MISSING:
+            continue
         if type(sizes[field.name]) is not field.type:
             raise TypeError(f"{field.name} is {sizes[field.name]!r}")
     architecture = Architecture(**sizes)
@@ -199,6 +209,12 @@ def _architecture(sizes: Mapping[str, Any]) -> Architecture:
         sound = sound and architecture.pooling != "last"
     else:
         sound = min(recurrent) >= 1 and architecture.num_layers <= _MOST_LAYERS
+    if not 0 <= architecture.ngrams <= LARGEST_ORDER or (
+        architecture.ngram_buckets < 1 if architecture.ngrams > 1 else architecture.ngram_buckets
+    ):
+        raise ValueError(
+            f"{architecture.ngram_buckets} buckets of n-grams of {architecture.ngrams} tokens"
+        )
     if not sound:
         raise ValueError(f"{recurrent[1]} layers of {recurrent[0]} in {architecture.cell!r}")
     return architecture

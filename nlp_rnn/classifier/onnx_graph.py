@@ -1,12 +1,14 @@
 """A network's sizes and parameters become an ONNX graph that answers as the network does."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, TensorProto, checker, helper, numpy_helper
+from onnx import ModelProto, TensorProto, checker, helper
 
+from nlp_rnn.classifier.graph import Graph, quantize
+from nlp_rnn.classifier.wide import add_wide_path
 from nlp_rnn.model.architecture import GATES, Architecture
 
 __all__ = ["build_graph", "quantize"]
@@ -23,62 +25,6 @@ _GATE_ORDER = {"lstm": (0, 3, 1, 2), "gru": (1, 0, 2), "rnn": (0,)}
 
 # Below every state; not -inf, from which a runtime may make NaN.
 _LOWEST = float(np.finfo(np.float32).min)
-
-
-class _Graph:
-    """Nodes and constants in the order they are added; every value is known by its name."""
-
-    def __init__(self, int8: bool) -> None:
-        self.int8 = int8
-        self.nodes: list[Any] = []
-        self.constants: list[Any] = []
-
-    def constant(self, name: str, value: Any, dtype: Any = np.float32) -> str:
-        array = np.asarray(value, dtype=dtype, order="C")
-        self.constants.append(numpy_helper.from_array(array, name))
-        return name
-
-    def matrix(self, name: str, value: Any) -> str:
-        """A constant that in an int8 graph is stored in 8 bits, one scale for each row.
-
-        The runtime multiplies it out once, when it loads the graph.
-        """
-        if not self.int8:
-            return self.constant(name, value)
-        whole, scale = quantize(np.asarray(value))
-        parts = [self._as_float(self.constant(f"{name}_int8", whole, np.int8), f"{name}_whole")]
-        parts.append(self.constant(f"{name}_scale", scale))
-        return self.node("Mul", parts, name)
-
-    def rows(self, name: str, value: Any, index: str, output: str) -> str:
-        """Rows of a table, in an int8 graph multiplied out after they were looked up."""
-        if not self.int8:
-            return self.node("Gather", [self.constant(name, value), index], output, axis=0)
-        whole, scale = quantize(np.asarray(value))
-        table = self.constant(f"{name}_int8", whole, np.int8)
-        found = self.node("Gather", [table, index], f"{output}_int8", axis=0)
-        scales = self.constant(f"{name}_scale", scale)
-        found_scales = self.node("Gather", [scales, index], f"{output}_scale", axis=0)
-        found = self._as_float(found, f"{output}_whole")
-        return self.node("Mul", [found, found_scales], output)
-
-    def _as_float(self, value: str, output: str) -> str:
-        return self.node("Cast", [value], output, to=TensorProto.FLOAT)
-
-    def node(
-        self, kind: str, inputs: Sequence[str], outputs: str | Sequence[str], **attributes: Any
-    ) -> str:
-        """Add a node and give back the name of its last output, which is the node's name too."""
-        names = [outputs] if isinstance(outputs, str) else list(outputs)
-        self.nodes.append(helper.make_node(kind, list(inputs), names, name=names[-1], **attributes))
-        return names[-1]
-
-
-def quantize(matrix: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """`matrix` (…, columns) as whole numbers from -127 to 127 and a scale (…, 1) for each row."""
-    scale = np.abs(matrix).max(axis=-1, keepdims=True) / 127
-    scale[scale == 0] = 1  # a row of zeros
-    return np.rint(matrix / scale).astype(np.int8), scale.astype(np.float32)
 
 
 def build_graph(
@@ -101,7 +47,7 @@ def build_graph(
         int8: store every matrix in 8 bits; the promise then holds for the rounded matrices.
         multi_label: end in a sigmoid.
     """
-    graph = _Graph(int8)
+    graph = Graph(int8)
     graph.node("Transpose", ["input_ids"], "tokens", perm=[1, 0])  # (T, B)
     steps = graph.rows("embedding", state["embedding.weight"], "tokens", "embedded")  # (T, B, E)
     if architecture.cell != "average":
@@ -109,7 +55,12 @@ def build_graph(
     pooled = steps if architecture.pooling == "last" else _pool(graph, architecture, state, steps)
     weight = graph.matrix("head_weight", state["head.weight"])
     bias = graph.constant("head_bias", state["head.bias"])
-    output = graph.node("Gemm", [pooled, weight, bias], "logits", transB=1)
+    output = graph.node(
+        "Gemm", [pooled, weight, bias], "deep_logits" if architecture.ngrams else "logits", transB=1
+    )
+    if architecture.ngrams:
+        wide = add_wide_path(graph, architecture, state["wide.table.weight"])
+        output = graph.node("Add", [output, wide], "logits")
     if multi_label:
         output = graph.node("Sigmoid", [output], "probabilities")
 
@@ -133,7 +84,7 @@ def build_graph(
     return model
 
 
-def _encode(graph: _Graph, architecture: Architecture, state: Mapping[str, Any], steps: str) -> str:
+def _encode(graph: Graph, architecture: Architecture, state: Mapping[str, Any], steps: str) -> str:
     """The last layer's states (T, B, D), zero beyond a length; for pooling `last` its final (B, D).
 
     A direction's final state is the one after it has read the whole text, as `last` wants it.
@@ -177,7 +128,7 @@ def _encode(graph: _Graph, architecture: Architecture, state: Mapping[str, Any],
     return steps
 
 
-def _pool(graph: _Graph, architecture: Architecture, state: Mapping[str, Any], steps: str) -> str:
+def _pool(graph: Graph, architecture: Architecture, state: Mapping[str, Any], steps: str) -> str:
     """Steps (T, B, D) pooled over each text's own to (B, P)."""
     first = graph.constant("first_axis", [0], np.int64)
     last = graph.constant("last_axis", [-1], np.int64)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nlp_rnn.classifier.wide import StepWidePath
 from nlp_rnn.model.architecture import GATES, Architecture
 
 __all__ = ["State", "StepNetwork"]
@@ -58,6 +59,11 @@ class StepNetwork:
             self._projection = np.ascontiguousarray(weights["pooling.projection.weight"].T)
             self._projection_bias = weights["pooling.projection.bias"]
             self._query = weights["pooling.query"]
+        self._wide = (
+            StepWidePath(architecture, weights["wide.table.weight"])
+            if architecture.ngrams
+            else None
+        )
         steps: dict[str, Callable[..., Array]] = {"lstm": _lstm, "gru": _gru, "rnn": _rnn}
         self._cell = steps.get(architecture.cell)
 
@@ -79,19 +85,26 @@ class StepNetwork:
             state["score"] = np.full((streams, 1), -np.inf, np.float32)
             state["weight"] = np.zeros((streams, 1))
             state["total"] = np.zeros((streams, sizes.output_size))
+        if self._wide is not None:
+            state |= self._wide.start(streams)
         if sizes.cell == "average" and sizes.pooling == "last":
             raise ValueError("the average of embeddings has no last state")
         return state
 
     def read(self, state: State, tokens: NDArray[np.int64]) -> Array:
         """Probabilities (n, C) after one more token int64 (n,) each; `state` is changed."""
-        return self._answer(self._step(state, self._embedding[tokens]))
+        pooled = self._step(state, self._embedding[tokens])
+        wide = None if self._wide is None else self._wide.read(state, tokens)
+        return self._answer(pooled, wide)
 
     def read_all(self, state: State, tokens: Sequence[int]) -> Array:
         """Probabilities (T, C) after each of the `tokens`, at least one, of one stream."""
         # slices, which are views; an index would copy
         pooled = [self._step(state, self._embedding[token : token + 1]) for token in tokens]
-        return self._answer(pooled[0] if len(pooled) == 1 else np.concatenate(pooled))
+        wide = None
+        if self._wide is not None:
+            wide = np.concatenate([self._wide.read(state, np.array([token])) for token in tokens])
+        return self._answer(pooled[0] if len(pooled) == 1 else np.concatenate(pooled), wide)
 
     def _step(self, state: State, steps: Array) -> Array:
         """One token's embeddings (n, E) become pooled states (n, P)."""
@@ -127,9 +140,11 @@ class StepNetwork:
         pooled: Array = (state["total"] / state["weight"]).astype(np.float32)
         return pooled
 
-    def _answer(self, pooled: Array) -> Array:
+    def _answer(self, pooled: Array, wide: Array | None) -> Array:
         logits: Array = pooled @ self._head
         logits += self._head_bias
+        if wide is not None:
+            logits += wide
         if self._multi_label:  # a sigmoid is a tanh of a half, and overflows as little
             logits *= 0.5
             np.tanh(logits, out=logits)

@@ -36,6 +36,8 @@ def parameter_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
         shapes["pooling.projection.weight"] = (architecture.output_size, architecture.output_size)
         shapes["pooling.projection.bias"] = (architecture.output_size,)
         shapes["pooling.query"] = (architecture.output_size,)
+    if architecture.ngrams:
+        shapes["wide.table.weight"] = (architecture.wide_rows, architecture.num_labels)
     shapes["head.weight"] = (architecture.num_labels, architecture.pooled_size)
     shapes["head.bias"] = (architecture.num_labels,)
     return shapes

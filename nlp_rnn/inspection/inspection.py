@@ -53,11 +53,12 @@ class InspectedModel:
     def title(self) -> str:
         """The cell and its size: `GRU h128, bidirectional`."""
         sizes = self.architecture
+        wide = f", beside it n-grams of 1 to {sizes.ngrams}" if sizes.ngrams else ""
         if sizes.cell == "average":
-            return "average of embeddings"
+            return f"average of embeddings{wide}"
         layers = f"{sizes.num_layers} layers, " if sizes.num_layers > 1 else ""
         ways = "bidirectional" if sizes.bidirectional else "one direction"
-        return f"{sizes.cell.upper()} h{sizes.hidden_size}, {layers}{ways}"
+        return f"{sizes.cell.upper()} h{sizes.hidden_size}, {layers}{ways}{wide}"
 
 
 @dataclass(frozen=True)

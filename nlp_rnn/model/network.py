@@ -1,4 +1,4 @@
-"""Token ids become logits: embedding → encoder → pooling → linear."""
+"""Token ids become logits: embedding → encoder → pooling → linear, and n-grams beside it."""
 
 from dataclasses import dataclass, replace
 
@@ -8,16 +8,19 @@ from torch.func import functional_call
 
 from nlp_rnn.config import GatedConfig, ModelConfig, RecurrentConfig, RecurrentInit
 from nlp_rnn.data.tokenizer import PAD_ID, UNKNOWN_ID
-from nlp_rnn.model.architecture import Architecture
+from nlp_rnn.model.architecture import Architecture, check_size
 from nlp_rnn.model.dropout import drop_features, dropped_weights
 from nlp_rnn.model.encoder import RecurrentEncoder, initialize_recurrent
 from nlp_rnn.model.language_model import POSITIONS, LanguageModel
+from nlp_rnn.model.ngrams import DEFAULT_BUCKETS
 from nlp_rnn.model.pooling import make_pooling
 from nlp_rnn.model.vectors import prepare_freezing
+from nlp_rnn.model.wide import WidePath
 
 __all__ = ["Dropouts", "TextNetwork", "architecture_of", "make_network"]
 
 EMBEDDING_SD = 0.3
+PATH_DROPOUT = 0.5
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,8 @@ class Dropouts:
     `layer`: between recurrent layers, torch's `dropout`. `variational`: there too, a feature of the
     states for a whole text. `output`: a feature of the encoder's
     states is zeroed for a whole text. `recurrent`: a weight of a recurrent matrix is zeroed for a
-    whole batch (weight drop). `head`: before the last linear layer.
+    whole batch (weight drop). `head`: before the last linear layer. `ngram`: an n-gram is left out
+    of the wide path. `path`: a text is answered by one of the two paths alone, either as likely.
     """
 
     word: float = 0.0
@@ -39,6 +43,8 @@ class Dropouts:
     output: float = 0.0
     recurrent: float = 0.0
     head: float = 0.0
+    ngram: float = 0.0
+    path: float = 0.0
 
 
 class TextNetwork(nn.Module):
@@ -59,6 +65,7 @@ class TextNetwork(nn.Module):
         )
         self.pooling = make_pooling(architecture)
         self.head = nn.Linear(architecture.pooled_size, architecture.num_labels)
+        self.wide = WidePath(architecture, self.dropouts.ngram) if architecture.ngrams else None
         # there while it is trained only: no part of the classifier
         self.language_model: LanguageModel | None = None
 
@@ -95,12 +102,26 @@ class TextNetwork(nn.Module):
         if prefixes is not None:
             pooled = torch.cat([pooled, self.pooling(steps, prefixes)])  # (2B, P)
         pooled = nn.functional.dropout(pooled, self.dropouts.head, self.training)
-        logits: Tensor = self.head(pooled)
+        logits: Tensor = self.head(pooled).float()
+        if self.wide is not None:
+            logits = self.join(logits, self.wide(tokens, lengths, prefixes))
         if vocabulary is None:
-            return logits.float()
+            return logits
         assert self.language_model is not None
         loss: Tensor = self.language_model(steps, tokens, lengths, vocabulary, self.embedding)
-        return logits.float(), loss
+        return logits, loss
+
+    def join(self, deep: Tensor, wide: Tensor) -> Tensor:
+        """The sum of both paths' logits (B, C), or in training, of some texts, one of them alone.
+
+        Otherwise the wide path, which learns the faster, answers the training texts before the
+        recurrent one has learnt to.
+        """
+        half = self.dropouts.path / 2
+        if self.training and half > 0:
+            draw = torch.rand(len(deep), 1, device=deep.device)
+            deep, wide = deep * (draw >= half), wide * (draw < 1 - half)
+        return deep + wide
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Embeddings (T, B, E) of `tokens` int64 (T, B), dropouts applied in training."""
@@ -140,6 +161,8 @@ def architecture_of(config: ModelConfig, vocab_size: int, num_labels: int) -> Ar
         num_layers=recurrent.num_layers if recurrent else 0,
         bidirectional=recurrent.bidirectional if recurrent else False,
         pooling=config.pooling.name,
+        ngrams=config.ngrams,
+        ngram_buckets=(config.ngram_buckets or DEFAULT_BUCKETS) if config.ngrams > 1 else 0,
     )
 
 
@@ -147,14 +170,16 @@ def make_network(config: ModelConfig, vocab_size: int, num_labels: int, seed: in
     """A network with fresh parameters, the same for the same seed.
 
     Embeddings are normal with standard deviation `EMBEDDING_SD`, the padding's are 0. The head
-    and attention are torch's own.
+    and attention are torch's own; a wide path begins at 0.
+
+    Raises:
+        ConfigError: with its n-grams it is larger than a classifier can be.
     """
+    architecture = architecture_of(config, vocab_size, num_labels)
+    check_size(architecture)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = TextNetwork(
-            architecture_of(config, vocab_size, num_labels),
-            _dropouts(config),
-        )
+        network = TextNetwork(architecture, _dropouts(config))
         nn.init.normal_(network.embedding.weight, std=EMBEDDING_SD)
         with torch.no_grad():
             network.embedding.weight[PAD_ID] = 0.0
@@ -170,7 +195,13 @@ def make_network(config: ModelConfig, vocab_size: int, num_labels: int, seed: in
 
 
 def _dropouts(config: ModelConfig) -> Dropouts:
-    dropouts = Dropouts(config.word_dropout, config.embedding_dropout, head=config.head_dropout)
+    dropouts = Dropouts(
+        config.word_dropout,
+        config.embedding_dropout,
+        head=config.head_dropout,
+        ngram=config.ngram_dropout,
+        path=_path_dropout(config),
+    )
     if not isinstance(config, RecurrentConfig):
         return dropouts
     return replace(
@@ -180,3 +211,9 @@ def _dropouts(config: ModelConfig) -> Dropouts:
         output=config.output_dropout,
         recurrent=config.weight_drop,
     )
+
+
+def _path_dropout(config: ModelConfig) -> float:
+    if config.ngrams == 0:
+        return 0.0
+    return PATH_DROPOUT if config.path_dropout is None else config.path_dropout

@@ -35,7 +35,7 @@ from nlp_rnn.training.events import EpochEnd, TrainingResult, UpdateEnd
 from nlp_rnn.training.feed import Update, feed
 from nlp_rnn.training.loss import UpdateLoss, perturbs
 from nlp_rnn.training.objective import Objective
-from nlp_rnn.training.optim import make_optimizer
+from nlp_rnn.training.optim import clipped_parameters, make_optimizer
 from nlp_rnn.training.processes import ALONE, Processes
 from nlp_rnn.training.profiling import UpdateProfile
 from nlp_rnn.training.schedule import (
@@ -299,7 +299,7 @@ class Trainer:
             self.network, self._wrapped, update, weights, self.processes
         )
         self.gradient_norm = nn.utils.clip_grad_norm_(
-            self.network.parameters(), self.optimizer_config.max_gradient_norm
+            clipped_parameters(self.network), self.optimizer_config.max_gradient_norm
         )
         self.optimizer.step()
         return losses

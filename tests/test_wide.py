@@ -1,0 +1,435 @@
+"""The wide path: n-grams counted by hand, in torch, ONNX and numpy, learnt, saved and refused."""
+
+import dataclasses
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from datasets import Dataset, Features, List, Value
+from onnx import TensorProto, helper
+
+import nlp_rnn
+from nlp_rnn.classifier.graph import Graph
+from nlp_rnn.classifier.onnx_graph import OPSET, build_graph
+from nlp_rnn.classifier.step import StepNetwork
+from nlp_rnn.classifier.wide import add_rows
+from nlp_rnn.config import AverageConfig, Cell, GatedConfig, OptimizerConfig, Pooling, TrainerConfig
+from nlp_rnn.data.batches import TokenizedTexts
+from nlp_rnn.errors import ConfigError
+from nlp_rnn.limits import LIMITS
+from nlp_rnn.model.architecture import Architecture, check_size
+from nlp_rnn.model.network import Dropouts, TextNetwork, make_network
+from nlp_rnn.model.ngrams import DEFAULT_BUCKETS, LARGEST_ORDER, MULTIPLIER, PRIME, extend, row
+from nlp_rnn.model.wide import WidePath, ngram_rows
+from nlp_rnn.training.metrics import score
+from nlp_rnn.training.optim import make_optimizer
+from nlp_rnn.training.trainer import Trainer
+from tests.test_attribution import IDS, odds
+from tests.test_attribution import network as explained_network
+from tests.test_trainer import needs_bf16
+from tests.tiny_classifier import VOCAB_SIZE, random_state, save_tiny, tiny_architecture, tiny_texts
+
+ORDERS = [1, 2, 3]
+CELLS = ["lstm", "gru", "rnn", "average"]
+FEATURES = Features({"input_ids": List(Value("int32")), "label": Value("int64")})
+
+
+def wide_architecture(ngrams: int = 2, cell: str = "gru", **changes: Any) -> Architecture:
+    buckets = 50 if ngrams > 1 else 0
+    return tiny_architecture(cell, "mean", ngrams=ngrams, ngram_buckets=buckets, **changes)
+
+
+def loaded(architecture: Architecture) -> TextNetwork:
+    network = TextNetwork(architecture).eval()
+    network.load_state_dict(
+        {name: torch.from_numpy(value) for name, value in random_state(architecture).items()}
+    )
+    return network
+
+
+def session(model: onnx.ModelProto) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+
+
+def hand_row(gram: tuple[int, ...], vocab_size: int, buckets: int) -> int:
+    """In Python's own numbers, which never overflow."""
+    hashed = gram[0]
+    for token in gram[1:]:
+        hashed = (hashed * MULTIPLIER + token + 1) % PRIME
+    return gram[0] if len(gram) == 1 else vocab_size + hashed % buckets
+
+
+def hand_rows(text: list[int], order: int, vocab_size: int, buckets: int) -> set[int]:
+    return {
+        hand_row(tuple(text[start : start + size]), vocab_size, buckets)
+        for size in range(1, order + 1)
+        for start in range(len(text) - size + 1)
+    }
+
+
+@pytest.mark.parametrize("largest", [30, 8_000, 1_000_000])
+@pytest.mark.parametrize("buckets", [1, 7, 2**18, 2**26])
+def test_the_hash_is_the_same_in_python_numpy_torch_and_onnx(largest: int, buckets: int) -> None:
+    ids = np.random.default_rng(0).integers(0, largest, (40, 25))
+    ids[:, 0] = largest - 1
+    architecture = Architecture("average", largest, 2, 4, 0, 0, False, "mean", 3, buckets)
+    expected = [
+        [hand_row(tuple(ids[t - n + 1 : t + 1, b]), largest, buckets) for b in range(25)]
+        for n in ORDERS
+        for t in range(n - 1, 40)
+    ]
+    there = torch.ones(40, 25, dtype=torch.bool)
+    rows, _ = ngram_rows(architecture, torch.from_numpy(ids), there)
+    own = np.concatenate([np.arange(40 * (n - 1) + n - 1, 40 * n) for n in ORDERS])
+    np.testing.assert_array_equal(rows.t().numpy()[own], expected)
+
+    pairs = extend(ids[:-1], ids[1:])
+    triples = extend(pairs[:-1], ids[2:])
+    found = [ids, row(pairs, largest, buckets), row(triples, largest, buckets)]
+    np.testing.assert_array_equal(np.concatenate(found), expected)
+
+    graph = Graph(int8=False)
+    names = add_rows(graph, architecture)
+    inputs = [
+        helper.make_tensor_value_info("tokens", TensorProto.INT64, ["time", "batch"]),
+        helper.make_tensor_value_info("lengths", TensorProto.INT64, ["batch"]),
+    ]
+    outputs = [
+        helper.make_tensor_value_info(names[0], TensorProto.INT64, ["rows", "batch"]),
+        helper.make_tensor_value_info(names[1], TensorProto.BOOL, ["rows", "batch"]),
+    ]
+    made = helper.make_graph(graph.nodes, "rows", inputs, outputs, graph.constants)
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
+    lengths = np.full(25, 40)
+    rows_onnx, within = session(model).run(None, {"tokens": ids, "lengths": lengths})
+    np.testing.assert_array_equal(rows_onnx[own], expected)
+    np.testing.assert_array_equal(np.flatnonzero(within.all(1)), own)
+    assert min(map(min, expected)) >= 0
+    assert max(map(max, expected)) < largest + buckets
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@torch.no_grad()
+def test_a_hand_written_count_gives_the_same_logits(order: int) -> None:
+    architecture = wide_architecture(order, "average")
+    made = loaded(architecture)
+    assert made.wide is not None
+    table = made.wide.table.weight.numpy()
+    draw = random.Random(0)
+    for length in (1, 2, 3, 4, 30, 200):
+        text = [draw.randrange(VOCAB_SIZE) for _ in range(length)]
+        text[-1] = text[0]  # something that occurs twice
+        rows = hand_rows(text, order, VOCAB_SIZE, architecture.ngram_buckets)
+        expected = table[sorted(rows)].sum(0) / np.sqrt(len(rows))
+        ids, lengths = torch.tensor([text]), torch.tensor([length])
+        np.testing.assert_allclose(made.wide(ids.t(), lengths)[0], expected, atol=1e-5)
+        with_it = made(ids, lengths)[0].numpy()
+        wide, made.wide = made.wide, None
+        np.testing.assert_allclose(with_it - made(ids, lengths)[0].numpy(), expected, atol=1e-5)
+        made.wide = wide
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("cell", CELLS)
+@torch.no_grad()
+def test_padding_mates_and_batch_size_change_nothing(cell: str, order: int) -> None:
+    layers = 0 if cell == "average" else 1
+    made = loaded(wide_architecture(order, cell, num_layers=layers))
+    lengths = torch.tensor([1, 9, 4, 2])
+    ids = torch.randint(0, VOCAB_SIZE, (4, 9))
+    together = made(ids, lengths)
+    for value in (0, 7, 29):
+        padded = made(torch.nn.functional.pad(ids, (0, 30), value=value), lengths)
+        torch.testing.assert_close(padded, together, rtol=1e-5, atol=1e-6)
+    order_of_texts = torch.tensor([2, 0, 3, 1])
+    shuffled = made(ids[order_of_texts], lengths[order_of_texts])
+    torch.testing.assert_close(shuffled, together[order_of_texts], rtol=1e-5, atol=1e-6)
+    alone = [made(ids[i : i + 1, :n], n[None]) for i, n in enumerate(lengths)]
+    torch.testing.assert_close(torch.cat(alone), together, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("int8", [False, True])
+@torch.no_grad()
+def test_onnx_equals_torch_at_lengths_to_512(cell: str, order: int, int8: bool) -> None:
+    layers = 0 if cell == "average" else 1
+    architecture = wide_architecture(order, cell, num_layers=layers)
+    made = loaded(architecture)
+    state = {name: value.numpy() for name, value in made.state_dict().items()}
+    model = build_graph(architecture, state, int8=int8)
+    onnx.checker.check_model(model, full_check=True)
+    running = session(model)
+    draw = np.random.default_rng(1)
+    for batch, longest in ((1, 1), (1, 2), (1, 512), (2, 3), (64, 40), (64, 512)):
+        lengths = np.array([longest, *draw.integers(1, longest + 1, batch - 1)])
+        ids = draw.integers(0, VOCAB_SIZE, (batch, longest))
+        expected = made(torch.from_numpy(ids), torch.from_numpy(lengths)).numpy()
+        (found,) = running.run(["logits"], {"input_ids": ids, "lengths": lengths})
+        # 8 bits round each number of a row to a 254th of its range
+        np.testing.assert_allclose(found, expected, rtol=0, atol=0.05 if int8 else 1e-5)
+    if int8:
+        table = next(t for t in model.graph.initializer if t.name == "wide_weight_int8")
+        assert table.data_type == TensorProto.INT8
+
+
+def test_no_constant_of_the_graph_is_in_vain(capfd: pytest.CaptureFixture[str]) -> None:
+    for order in ORDERS:
+        architecture = wide_architecture(order)
+        session(build_graph(architecture, random_state(architecture)))
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("cell", CELLS)
+@torch.no_grad()
+def test_a_stream_answers_as_the_whole_text(tmp_path: Path, cell: str, order: int) -> None:
+    architecture = wide_architecture(order, cell, bidirectional=False)
+    if cell == "average":
+        architecture = dataclasses.replace(architecture, num_layers=0)
+    step = StepNetwork(architecture, random_state(architecture))
+    made = loaded(architecture)
+    ids = np.random.default_rng(2).integers(0, VOCAB_SIZE, (5, 60))
+    # several streams at once, one token each
+    state = step.start(5)
+    for time in range(60):
+        found = step.read(state, ids[:, time])
+        lengths = torch.full((5,), time + 1)
+        expected = made(torch.from_numpy(ids), lengths).softmax(1).numpy()
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+def test_the_saved_classifier_answers_streams_and_goes_on(tmp_path: Path) -> None:
+    folder = save_tiny(
+        tmp_path / "c", pooling="last", bidirectional=False, ngrams=2, ngram_buckets=20_000
+    )
+    config = json.loads((folder / "config.json").read_text())
+    assert config["format_version"] == 3
+    assert (config["architecture"]["ngrams"], config["architecture"]["ngram_buckets"]) == (
+        2,
+        20_000,
+    )
+    classifier = nlp_rnn.load(folder)
+    assert classifier.num_parameters == sum(map(np.size, random_state(classifier_sizes()).values()))
+    texts = tiny_texts(30)
+    expected = classifier.predict_proba(texts)
+    for other in ("torch", "int8"):
+        close = nlp_rnn.load(folder, runtime=other).predict_proba(texts)
+        np.testing.assert_allclose(close, expected, atol=1e-5 if other == "torch" else 0.02)
+    text = "w3 w4 w3 w4 w5 w3 w4 "
+    whole = classifier.predict_proba([text])[0]
+    stream = classifier.stream()
+    stream.read("w3 w4 w3 ")
+    again = classifier.stream(state=stream.to_json())
+    copied = stream.copy()
+    for each in (again, copied, stream):
+        each.read("w4 w5 w3 w4 ")
+        np.testing.assert_allclose(each.probabilities, whole, atol=1e-5)
+    pool = classifier.stream_pool()
+    pool.read({"a": "w3 w4 w3 ", "b": "w9 "})
+    pool.read({"b": "w3 "})
+    pool.read({"a": "w4 w5 w3 w4 ", "b": "w4 "})
+    np.testing.assert_allclose(pool.finish("a")["a"], whole, atol=1e-5)
+    rest = classifier.predict_proba(["w9 w3 w4"])[0]
+    np.testing.assert_allclose(pool.finish("b")["b"], rest, atol=1e-5)
+
+
+def classifier_sizes() -> Architecture:
+    return tiny_architecture("gru", "last", bidirectional=False, ngrams=2, ngram_buckets=20_000)
+
+
+def test_a_network_without_is_written_as_before(tmp_path: Path) -> None:
+    config = json.loads((save_tiny(tmp_path / "c") / "config.json").read_text())
+    assert config["format_version"] == 1
+    assert "ngrams" not in config["architecture"]
+    assert "ngram_buckets" not in config["architecture"]
+
+
+def test_parameters_are_counted_by_part() -> None:
+    counts = wide_architecture(2).parameter_counts()
+    assert list(counts) == ["embedding", "recurrent", "wide", "head", "total"]
+    assert counts["wide"] == (VOCAB_SIZE + 50) * 3
+    made = TextNetwork(wide_architecture(2))
+    assert counts["total"] == sum(p.numel() for p in made.parameters())
+    without = tiny_architecture("gru", "mean").parameter_counts()
+    assert counts["recurrent"] == without["recurrent"]
+    assert "wide" not in without
+
+
+def pair_decides(rows: int, seed: int) -> TokenizedTexts:
+    """The same words in both classes, each once: the label says whether 2 stands before 3."""
+    draw = np.random.default_rng(seed)
+    ids, labels = [], []
+    for _ in range(rows):
+        fillers = draw.permutation(np.arange(4, 14))[:6].tolist()
+        label = int(draw.integers(2))
+        place = int(draw.integers(7))
+        ids.append(fillers[:place] + ([2, 3] if label else [3, 2]) + fillers[place:])
+        labels.append(label)
+    return TokenizedTexts(Dataset.from_dict({"input_ids": ids, "label": labels}, features=FEATURES))
+
+
+TRAIN, VALIDATION = pair_decides(400, 0), pair_decides(200, 1)
+AVERAGE = AverageConfig(name="average", cell=Cell.average, pooling=Pooling.mean, embedding_size=8)
+
+
+def trainer_of(model: Any, epochs: int = 8, seed: int = 1, **options: Any) -> Trainer:
+    return Trainer(
+        make_network(model, 14, 2, seed),
+        TrainerConfig(batch_size=16, max_epochs=epochs, device="cpu", threads=1, **options),
+        OptimizerConfig(name="adamw"),
+        seed=seed,
+    )
+
+
+def accuracy(trainer: Trainer) -> float:
+    trainer.fit(TRAIN, VALIDATION)
+    found = score(VALIDATION.labels, trainer.logits(VALIDATION))["accuracy"]
+    return float(found)
+
+
+def test_what_only_a_pair_tells_is_learnt_by_pairs_and_not_without() -> None:
+    assert accuracy(trainer_of(AVERAGE)) < 0.65
+    assert accuracy(trainer_of(dataclasses.replace(AVERAGE, ngrams=1))) < 0.65
+    assert accuracy(trainer_of(dataclasses.replace(AVERAGE, ngrams=2))) > 0.97
+
+
+@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=needs_bf16)])
+def test_two_trainings_are_equal_and_a_sparse_gradient_is_a_dense_one(precision: str) -> None:
+    from nlp_rnn.config import Precision
+
+    model = GatedConfig(
+        name="gru", cell=Cell.gru, embedding_size=6, hidden_size=5, ngrams=2, ngram_buckets=100
+    )
+
+    def weights(sparse: bool = True) -> dict[str, torch.Tensor]:
+        options = {"average_decay": 0.9, "accumulation": 2}
+        made = trainer_of(model, 2, precision=Precision[precision], **options)
+        assert made.network.wide is not None
+        made.network.wide.table.sparse = sparse
+        made.fit(TRAIN, VALIDATION)
+        return made.network.state_dict()
+
+    one, two, dense = weights(), weights(), weights(sparse=False)
+    assert one["wide.table.weight"].abs().max() > 0
+    for name, value in one.items():
+        assert torch.equal(value, two[name]), name
+        torch.testing.assert_close(dense[name], value, rtol=1e-3, atol=1e-4)
+
+
+def test_rows_that_no_text_has_stay_zero() -> None:
+    model = dataclasses.replace(AVERAGE, ngrams=2, ngram_buckets=5000)
+    made = trainer_of(model, 2)
+    made.fit(TRAIN, VALIDATION)
+    assert made.network.wide is not None
+    moved = made.network.wide.table.weight.abs().sum(1) > 0
+    assert 0.01 < moved.float().mean() < 0.1
+    assert not moved[0]  # padding
+
+
+def test_dropout_leaves_out_n_grams_in_training_only() -> None:
+    made = WidePath(wide_architecture(2), dropout=0.5)
+    torch.nn.init.normal_(made.table.weight)
+    tokens, lengths = torch.randint(2, VOCAB_SIZE, (9, 4)), torch.full((4,), 9)
+    assert not torch.equal(made(tokens, lengths), made(tokens, lengths))
+    made.eval()
+    assert torch.equal(made(tokens, lengths), made(tokens, lengths))
+
+
+def test_in_training_some_texts_are_answered_by_one_path_alone() -> None:
+    made = TextNetwork(wide_architecture(2), Dropouts(path=0.5))
+    deep, wide = torch.full((4000, 3), 2.0), torch.full((4000, 3), 5.0)
+    found = made.join(deep, wide)
+    assert (found == found[:, :1]).all()
+    shares = [float((found[:, 0] == value).float().mean()) for value in (2, 5, 7)]
+    np.testing.assert_allclose(shares, [0.25, 0.25, 0.5], atol=0.04)
+    made.eval()
+    assert torch.equal(made.join(deep, wide), deep + wide)
+
+
+def test_prefixes_are_texts_of_their_own() -> None:
+    made = loaded(wide_architecture(3, bidirectional=False))
+    ids, lengths = torch.randint(2, VOCAB_SIZE, (4, 9)), torch.tensor([9, 5, 1, 7])
+    prefixes = torch.tensor([3, 5, 1, 2])
+    both = made(ids, lengths, prefixes)
+    torch.testing.assert_close(both[:4], made(ids, lengths))
+    torch.testing.assert_close(both[4:], made(ids, prefixes))
+
+
+def test_the_table_has_a_group_of_its_own_and_is_not_clipped() -> None:
+    from nlp_rnn.training.optim import WIDE_SHARE, clipped_parameters
+
+    made = TextNetwork(wide_architecture(2))
+    assert made.wide is not None
+    group = make_optimizer(made, OptimizerConfig(name="adamw")).param_groups[-1]
+    assert group["params"] == [made.wide.table.weight]
+    assert group["share"] == WIDE_SHARE
+    assert len(list(clipped_parameters(made))) == len(list(made.parameters())) - 1
+
+
+@pytest.mark.parametrize("cell", ["gru", "average"])
+@pytest.mark.parametrize("order", ORDERS)
+def test_attributions_sum_to_the_log_odds_with_the_wide_path(cell: str, order: int) -> None:
+    from nlp_rnn.inspection.attribution import attribute
+
+    made = explained_network(cell, ngrams=order, ngram_buckets=50 if order > 1 else 0)
+    found = attribute(made, IDS, [2, 0], steps=256)
+    assert found.residual < 5e-3
+    whole = odds(made, IDS)[[2, 0]]
+    own, table = made.embedding.weight.clone(), made.wide.table.weight.clone()
+    made.embedding.weight.zero_()
+    made.wide.table.weight.zero_()
+    nothing = odds(made, IDS)[[2, 0]]
+    np.testing.assert_allclose(found.integrated.sum(1), whole - nothing, atol=5e-3)
+    # a network that reads n-grams alone: what a token is worth is what is gone without it
+    made.wide.table.weight.copy_(table)
+    only_wide = attribute(made, IDS, [0, 1, 2], steps=2)
+    text = IDS.tolist()
+    for place in range(len(text)):
+        kept = {
+            hand_row(tuple(text[start : start + size]), VOCAB_SIZE, max(1, 50 * (order > 1)))
+            for size in range(1, order + 1)
+            for start in range(len(text) - size + 1)
+            if not start <= place < start + size
+        }
+        logits = table[sorted(kept)].sum(0) / len(kept) ** 0.5
+        logits = logits + odds_free_logits(made, IDS)
+        p = logits.double().softmax(0).numpy()
+        expected = odds(made, IDS) - (np.log(p) - np.log1p(-p))
+        np.testing.assert_allclose(only_wide.occluded[:, place], expected, atol=1e-4)
+    made.embedding.weight.copy_(own)
+
+
+def odds_free_logits(made: TextNetwork, ids: np.ndarray) -> torch.Tensor:
+    """The logits (C,) of the recurrent path alone."""
+    wide, made.wide = made.wide, None
+    logits = made(torch.from_numpy(ids)[None], torch.tensor([len(ids)]))[0]
+    made.wide = wide
+    return logits
+
+
+def test_what_is_too_large_is_refused_with_what_fits() -> None:
+    sizes = Architecture("average", 8000, 151, 128, 0, 0, False, "mean", 2, 2**23)
+    with pytest.raises(ConfigError, match=r"4\.7 GiB.*\nType model\.ngram_buckets=(\d+)") as caught:
+        check_size(sizes)
+    fits = int(str(caught.value).rsplit("=", 1)[1].split()[0])
+    check_size(dataclasses.replace(sizes, ngram_buckets=fits))
+    with pytest.raises(ConfigError):
+        make_network(dataclasses.replace(AVERAGE, ngrams=2, ngram_buckets=2**23), 8000, 151, 1)
+
+
+def test_limits_are_those_of_the_arithmetic() -> None:
+    assert LIMITS["model.ngrams"] == (0, LARGEST_ORDER)
+    _, most_tokens = LIMITS["tokenizer.vocab_size"]
+    assert (PRIME - 1) * MULTIPLIER + most_tokens < 2**63
+    assert DEFAULT_BUCKETS <= LIMITS["model.ngram_buckets"][1] < PRIME
