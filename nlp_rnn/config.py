@@ -10,6 +10,7 @@ from enum import Enum
 from omegaconf import MISSING
 
 from nlp_rnn.data_config import DataConfig, TokenizerConfig
+from nlp_rnn.pretraining_config import PretrainingConfig
 
 __all__ = [
     "PLATEAU_FACTOR",
@@ -45,13 +46,18 @@ ClassWeight = Enum("ClassWeight", ["none", "balanced"])
 
 @dataclass
 class ModelConfig:
-    """What every network has; `vectors` is a file of word vectors for the embedding."""
+    """What every network has; `vectors` is a file of word vectors for the embedding.
+
+    `pretrained` is what `nlp-rnn pretrain` left, a folder or `runs:/ID`, to start from; `auto` is
+    what it would leave for this data, made first if it is not there.
+    """
 
     name: str = MISSING
     cell: Cell = MISSING
     embedding_size: int = 128
     vectors: str | None = None
     freeze_vectors: bool = False
+    pretrained: str | None = None
     pooling: Pooling = Pooling.max_mean
     word_dropout: float = 0.0
     embedding_dropout: float = 0.5
@@ -164,5 +170,6 @@ class RunConfig:
     model: ModelConfig = MISSING
     optimizer: OptimizerConfig = MISSING
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    pretraining: PretrainingConfig = field(default_factory=PretrainingConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     seed: int = 1

@@ -47,6 +47,13 @@ LIMITS: dict[str, tuple[float | None, float | None]] = {
     "trainer.patience": (1, None),
     "trainer.threads": (1, None),
     "trainer.processes": (1, 1024),
+    "pretraining.max_epochs": (1, None),
+    "pretraining.batch_size": (1, None),
+    "pretraining.window": (1, None),
+    "pretraining.samples": (1, None),
+    "pretraining.weight_decay": (0, None),
+    "pretraining.checkpoint_minutes": (0, None),
+    "pretraining.seed": (0, 2**32 - 1),
     "seed": (0, 2**32 - 1),
 }
 FRACTIONS = (
@@ -59,9 +66,16 @@ FRACTIONS = (
     "model.head_dropout",
     "trainer.label_smoothing",
     "trainer.average_decay",
+    "pretraining.dropout",
 )
 BETWEEN = ("data.validation_fraction", "optimizer.plateau_factor")
-POSITIVE = ("optimizer.learning_rate", "optimizer.max_gradient_norm", "trainer.max_minutes")
+POSITIVE = (
+    "optimizer.learning_rate",
+    "optimizer.max_gradient_norm",
+    "trainer.max_minutes",
+    "pretraining.learning_rate",
+    "pretraining.max_minutes",
+)
 
 
 def check(config: RunConfig) -> None:
