@@ -102,12 +102,14 @@ class GatedConfig(RecurrentConfig):
 class OptimizerConfig:
     """AdamW, its schedule, and the norm at which gradients are clipped.
 
+    `encoder_rate` times this rate is the one of pretrained parameters (`model.pretrained`).
     `plateau_factor` (null: 0.5) and `plateau_patience` (null: 2 epochs) belong to the schedule
     `plateau`.
     """
 
     name: str = MISSING
     learning_rate: float = 4e-3
+    encoder_rate: float = 1.0
     weight_decay: float = 0.01
     schedule: Schedule = Schedule.cosine
     warmup_fraction: float = 0.05
@@ -123,6 +125,8 @@ class TrainerConfig:
     `monitor=auto` is macro_f1, or micro_f1 where a text may have several labels;
     `label_smoothing=null` is 0.1, or there 0. `class_weight=balanced` lets all classes weigh alike.
     `language_model` is what the loss of an auxiliary language model counts for at the start.
+    Of a pretrained network the head alone is trained for `frozen_epochs`, then the encoder too for
+    as many, then everything.
     """
 
     batch_size: int = 64
@@ -136,6 +140,7 @@ class TrainerConfig:
     class_weight: ClassWeight = ClassWeight.none
     prefixes: bool = False
     language_model: float = 0.0
+    frozen_epochs: int = 0
     average_decay: float = 0.0
     log_gradient_norm: bool = False
     find_learning_rate: bool = False

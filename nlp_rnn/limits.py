@@ -15,6 +15,7 @@ from nlp_rnn.config import (
 )
 from nlp_rnn.data_limits import check_data, check_probe, check_tokenizer
 from nlp_rnn.errors import ConfigError
+from nlp_rnn.pretraining_limits import check_pretrained
 from nlp_rnn.signature import flatten
 
 __all__ = ["check"]
@@ -43,6 +44,7 @@ LIMITS: dict[str, tuple[float | None, float | None]] = {
     "trainer.max_epochs": (1, None),
     "trainer.max_updates": (1, None),
     "trainer.language_model": (0, 100),
+    "trainer.frozen_epochs": (0, None),
     "trainer.checkpoint_minutes": (0, None),
     "trainer.patience": (1, None),
     "trainer.threads": (1, None),
@@ -71,6 +73,7 @@ FRACTIONS = (
 BETWEEN = ("data.validation_fraction", "optimizer.plateau_factor")
 POSITIVE = (
     "optimizer.learning_rate",
+    "optimizer.encoder_rate",
     "optimizer.max_gradient_norm",
     "trainer.max_minutes",
     "pretraining.learning_rate",
@@ -129,6 +132,7 @@ def _check_together(config: RunConfig) -> None:
         )
     check_tokenizer(config.tokenizer)
     _check_language_model(config)
+    check_pretrained(config)
     _check_schedule(config)
     _check_processes(config)
     check_data(config.data)
