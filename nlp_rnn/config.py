@@ -10,6 +10,7 @@ from enum import Enum
 from omegaconf import MISSING
 
 from nlp_rnn.data_config import DataConfig, TokenizerConfig
+from nlp_rnn.pretraining_config import PretrainingConfig
 
 __all__ = [
     "PLATEAU_FACTOR",
@@ -51,6 +52,8 @@ class ModelConfig:
     too; those of two or more tokens are hashed into `ngram_buckets` rows (null: 262,144). Of texts
     that are trained on, the share `path_dropout` (null: 0.5) is answered by n-grams or by the
     rest of the network alone.
+    `pretrained` is what `nlp-rnn pretrain` left, a folder or `runs:/ID`, to start from; `auto` is
+    what it would leave for this data, made first if it is not there.
     """
 
     name: str = MISSING
@@ -58,6 +61,7 @@ class ModelConfig:
     embedding_size: int = 128
     vectors: str | None = None
     freeze_vectors: bool = False
+    pretrained: str | None = None
     pooling: Pooling = Pooling.max_mean
     word_dropout: float = 0.0
     embedding_dropout: float = 0.5
@@ -106,12 +110,14 @@ class GatedConfig(RecurrentConfig):
 class OptimizerConfig:
     """AdamW, its schedule, and the norm at which gradients are clipped.
 
+    `encoder_rate` times this rate is the one of pretrained parameters (`model.pretrained`).
     `plateau_factor` (null: 0.5) and `plateau_patience` (null: 2 epochs) belong to the schedule
     `plateau`.
     """
 
     name: str = MISSING
     learning_rate: float = 4e-3
+    encoder_rate: float = 1.0
     weight_decay: float = 0.01
     schedule: Schedule = Schedule.cosine
     warmup_fraction: float = 0.05
@@ -130,6 +136,8 @@ class TrainerConfig:
     `r_drop` what the divergence of two answers with different dropout does (null: 1, or 0 for a
     model without dropout), `adversarial` and `virtual_adversarial` what the losses of texts
     changed by `perturbation` (null: 5) do.
+    Of a pretrained network the head alone is trained for `frozen_epochs`, then the encoder too for
+    as many, then everything.
     """
 
     batch_size: int = 64
@@ -147,6 +155,7 @@ class TrainerConfig:
     adversarial: float = 0.0
     virtual_adversarial: float = 0.0
     perturbation: float | None = None
+    frozen_epochs: int = 0
     average_decay: float = 0.0
     log_gradient_norm: bool = False
     find_learning_rate: bool = False
@@ -181,5 +190,6 @@ class RunConfig:
     model: ModelConfig = MISSING
     optimizer: OptimizerConfig = MISSING
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    pretraining: PretrainingConfig = field(default_factory=PretrainingConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     seed: int = 1

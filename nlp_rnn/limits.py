@@ -16,6 +16,7 @@ from nlp_rnn.config import (
 )
 from nlp_rnn.data_limits import check_data, check_probe, check_tokenizer
 from nlp_rnn.errors import ConfigError
+from nlp_rnn.pretraining_limits import check_pretrained
 from nlp_rnn.signature import flatten
 
 __all__ = ["check"]
@@ -49,10 +50,18 @@ LIMITS: dict[str, tuple[float | None, float | None]] = {
     "trainer.r_drop": (0, 1000),
     "trainer.adversarial": (0, 1000),
     "trainer.virtual_adversarial": (0, 1000),
+    "trainer.frozen_epochs": (0, None),
     "trainer.checkpoint_minutes": (0, None),
     "trainer.patience": (1, None),
     "trainer.threads": (1, None),
     "trainer.processes": (1, 1024),
+    "pretraining.max_epochs": (1, None),
+    "pretraining.batch_size": (1, None),
+    "pretraining.window": (1, None),
+    "pretraining.samples": (1, None),
+    "pretraining.weight_decay": (0, None),
+    "pretraining.checkpoint_minutes": (0, None),
+    "pretraining.seed": (0, 2**32 - 1),
     "seed": (0, 2**32 - 1),
 }
 FRACTIONS = (
@@ -67,13 +76,17 @@ FRACTIONS = (
     "model.path_dropout",
     "trainer.label_smoothing",
     "trainer.average_decay",
+    "pretraining.dropout",
 )
 BETWEEN = ("data.validation_fraction", "optimizer.plateau_factor")
 POSITIVE = (
     "optimizer.learning_rate",
+    "optimizer.encoder_rate",
     "optimizer.max_gradient_norm",
     "trainer.max_minutes",
     "trainer.perturbation",
+    "pretraining.learning_rate",
+    "pretraining.max_minutes",
 )
 
 
@@ -131,6 +144,7 @@ def _check_together(config: RunConfig) -> None:
     _check_language_model(config)
     _check_r_drop(config)
     _check_perturbation(config)
+    check_pretrained(config)
     _check_schedule(config)
     _check_processes(config)
     check_data(config.data)

@@ -1,18 +1,18 @@
 """One configuration becomes a trained classifier, an MLflow run and a run folder: the story."""
 
-import json
-import os
 import shlex
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nlp_rnn.composition import make_paths_absolute, read_config
 from nlp_rnn.config import RunConfig
-from nlp_rnn.errors import ConfigError, DataError
+from nlp_rnn.errors import DataError
 from nlp_rnn.limits import check
 from nlp_rnn.matching import resolve_match
+from nlp_rnn.pretraining.start import check_start, fetch_encoder, set_encoder
+from nlp_rnn.pretraining_config import AUTO
 from nlp_rnn.record import (
     Member,
     log_data,
@@ -24,8 +24,18 @@ from nlp_rnn.record import (
     run_tags,
     training_metrics,
 )
+from nlp_rnn.run_folder import (
+    CHECKPOINT,
+    CONFIG,
+    RESULT,
+    Origin,
+    empty_folder,
+    read_origin,
+    write_down,
+    write_json,
+)
 from nlp_rnn.screen import announced, print_corpus, print_lines, print_result
-from nlp_rnn.signature import flatten, plain
+from nlp_rnn.signature import recorded
 from nlp_rnn.worker import check_processes, processes_of, tell_workers
 
 if TYPE_CHECKING:
@@ -34,16 +44,13 @@ if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
     from nlp_rnn.data.tokenization import TokenizedCorpus
     from nlp_rnn.model.network import TextNetwork
+    from nlp_rnn.pretraining.encoder_folder import Encoder
     from nlp_rnn.tracking.run import TrackedRun
     from nlp_rnn.training.events import EpochEnd, TrainingResult
 
-__all__ = ["Result", "interrupted", "resume", "train"]
+__all__ = ["Result", "resume", "train"]
 
-CONFIG = "config.yaml"
-RESULT = "result.json"
-CHECKPOINT = "checkpoint"
 TRAINING = "training.safetensors"
-ORIGIN = "run.json"
 
 PATIENCE_IN_A_SWEEP = 300.0
 """Seconds that a job waits for a tracking server that is away; nobody may be there to start it."""
@@ -58,17 +65,6 @@ class Result:
     tracking_uri: str
     classifier: str
     metrics: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What an interrupted run must find again to go on."""
-
-    run_id: str
-    experiment_id: str
-    tracking_uri: str
-    data_digest: str
-    command: str
 
 
 def train(
@@ -87,9 +83,12 @@ def train(
     resolve_match(config)
     check_processes(config)
     make_paths_absolute(config)
+    fetch_encoder(config)
     from nlp_rnn.data.corpus import load_corpus
     from nlp_rnn.data.label_sets import labels_of
     from nlp_rnn.data.vector_files import find_vectors
+    from nlp_rnn.pretraining.encoder_folder import read_encoder
+    from nlp_rnn.pretraining.kept import encoder_of
     from nlp_rnn.tracking.store import (
         experiment_name,
         obtain_experiment,
@@ -107,18 +106,19 @@ def train(
         config.tracking.uri = uri  # absolute, as every path in a saved configuration
     if config.model.vectors is not None:
         find_vectors(Path(config.model.vectors), config.model.embedding_size)
+    if config.model.pretrained not in (None, AUTO):
+        check_start(read_encoder(Path(str(config.model.pretrained))), config)
     with announced(f"Reading {config.data.name}"):
         corpus = load_corpus(config.data)
     print_corpus(corpus)
     check_task(config.trainer, labels_of(corpus.train), len(corpus.labels))
     prepare_store(uri, patience=PATIENCE_IN_A_SWEEP if member else 0)
     experiment_id = obtain_experiment(uri, experiment_name(config.tracking.experiment))
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / RESULT).unlink(missing_ok=True)
-    shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+    encoder = encoder_of(config, corpus, uri, experiment_id)
+    empty_folder(folder)
     command = shlex.join(["nlp-rnn", "train", *overrides])
     origin = Origin("", experiment_id, uri, corpus.digest, command)
-    return _run(config, corpus, folder, origin, member)
+    return _run(config, corpus, encoder, folder, origin, member)
 
 
 def resume(folder: Path, member: Member | None = None) -> Result:
@@ -131,19 +131,12 @@ def resume(folder: Path, member: Member | None = None) -> Result:
         DataError: the data is no longer what the run began with.
     """
     folder = folder.absolute()
-    if (folder / RESULT).is_file():
-        raise ConfigError(f"The run in {folder} is finished; its {RESULT} is there.")
-    try:
-        origin = Origin(**json.loads((folder / CHECKPOINT / ORIGIN).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        raise ConfigError(
-            f"There is no interrupted run in {folder}.\nType resume=FOLDER, a folder with "
-            f"{CHECKPOINT}/{ORIGIN}; nlp-rnn train prints it when it starts."
-        ) from None
+    origin = read_origin(folder, "train")
     config = read_config(folder / CONFIG)
     check(config)
     check_processes(config)
     from nlp_rnn.data.corpus import load_corpus
+    from nlp_rnn.pretraining.kept import encoder_of
     from nlp_rnn.tracking.store import prepare_store
 
     corpus = load_corpus(config.data)
@@ -153,17 +146,14 @@ def resume(folder: Path, member: Member | None = None) -> Result:
             "it cannot go on. Start a new one."
         )
     prepare_store(origin.tracking_uri)
-    return _run(config, corpus, folder, origin, member)
-
-
-def interrupted(folder: Path) -> bool:
-    """Whether there is a run in `folder` that `resume` can go on with."""
-    return (folder / CHECKPOINT / ORIGIN).is_file() and not (folder / RESULT).is_file()
+    encoder = encoder_of(config, corpus, origin.tracking_uri, origin.experiment_id)
+    return _run(config, corpus, encoder, folder, origin, member)
 
 
 def _run(
     config: RunConfig,
     corpus: "Corpus",
+    encoder: "Encoder | None",
     folder: Path,
     origin: Origin,
     member: Member | None = None,
@@ -182,16 +172,20 @@ def _run(
         run_id=origin.run_id or None,
         parent_run_id=member.parent_run_id if member else None,
         name=config.tracking.run_name or run_name(config, member),
-        parameters=flatten(config),
+        parameters=recorded(config),
         tags=run_tags(config, corpus, folder) | dict(member.tags if member else {}),
         folder=folder,
         system_metrics=config.tracking.system_metrics,
     ) as run:
         print(f"run folder    {folder}", flush=True)
         if not origin.run_id:
-            _begin(config, corpus, folder, origin, run)
+            write_down(config, folder, origin, run)
+            log_data(config.data, corpus, run)
+            if encoder is not None:
+                run.log_parameters({"model.pretrained_digest": encoder.digest})
         with announced(f"Tokenizing with {config.tokenizer.name}"):
-            tokens = tokenize_corpus(corpus, config.tokenizer)
+            given = encoder.tokenizer_json if encoder else None
+            tokens = tokenize_corpus(corpus, config.tokenizer, given)
         if config.model.vectors is not None:
             tokens = with_vectors(tokens, Path(config.model.vectors), config.model.embedding_size)
         print_lines(tokens.quality.lines)
@@ -200,7 +194,7 @@ def _run(
             run.log_text("".join(f"{note}\n" for note in notes), "data_notes.txt")
             run.log_final(corpus.quality.figures | tokens.quality.figures)
         watcher = member.on_epoch if member else None
-        network, training = _train_network(config, corpus, tokens, folder, run, watcher)
+        network, training = _train_network(config, corpus, encoder, tokens, folder, run, watcher)
         result = Result(
             run.run_id, origin.experiment_id, origin.tracking_uri, str(folder / "classifier")
         )
@@ -212,14 +206,15 @@ def _run(
             labels=corpus.labels,
             thresholds=training.thresholds or None,
             separator=corpus.separator,
-            provenance=provenance(config, corpus, training, run.run_id),
+            provenance=provenance(config, corpus, training, run.run_id)
+            | ({"pretrained": encoder.digest} if encoder else {}),
         )
         with announced("Reading the test split"):
             classifier = TextClassifier.load(result.classifier)
             result.metrics = training_metrics(network, training)
             result.metrics |= evaluate(classifier, corpus, folder, run)
         result.metrics |= log_speed(config.tracking.speed, Path(result.classifier), run)
-        _write_json(folder / RESULT, asdict(result))
+        write_json(folder / RESULT, asdict(result))
         shutil.rmtree(folder / CHECKPOINT)
         run.log_text((folder / RESULT).read_text(encoding="utf-8"), RESULT)
         log_results(result.metrics, Path(result.classifier), config, corpus, run, origin.command)
@@ -230,6 +225,7 @@ def _run(
 def _train_network(
     config: RunConfig,
     corpus: "Corpus",
+    encoder: "Encoder | None",
     tokens: "TokenizedCorpus",
     folder: Path,
     run: "TrackedRun",
@@ -246,6 +242,8 @@ def _train_network(
     network = make_network(config.model, tokens.vocab_size, labels, config.seed)
     if tokens.vectors is not None:
         set_vectors(network.embedding, tokens.vectors.matrix, tokens.vectors.covered)
+    if encoder is not None:
+        set_encoder(network, encoder, tokens)
     with (
         processes_of(config) as processes,
         TrainingProgress(Objective(config.trainer, tokens.train.labels).monitor) as progress,
@@ -279,23 +277,3 @@ def _train_network(
         if trainer.profile is not None:
             run.log_text(trainer.profile.table, "profile.txt")
         return network, training
-
-
-def _begin(
-    config: RunConfig, corpus: "Corpus", folder: Path, origin: Origin, run: "TrackedRun"
-) -> None:
-    """Write down what the run was given, before anything can go wrong."""
-    from omegaconf import OmegaConf
-
-    path = folder / CONFIG
-    path.write_text(OmegaConf.to_yaml(OmegaConf.create(plain(config))), encoding="utf-8")
-    run.log_text(path.read_text(encoding="utf-8"), CONFIG)
-    (folder / CHECKPOINT).mkdir(exist_ok=True)
-    _write_json(folder / CHECKPOINT / ORIGIN, asdict(origin) | {"run_id": run.run_id})
-    log_data(config.data, corpus, run)
-
-
-def _write_json(path: Path, values: dict[str, Any]) -> None:
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)

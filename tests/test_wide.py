@@ -373,7 +373,7 @@ def test_the_table_has_a_group_of_its_own_and_is_not_clipped() -> None:
     assert made.wide is not None
     group = make_optimizer(made, OptimizerConfig(name="adamw")).param_groups[-1]
     assert group["params"] == [made.wide.table.weight]
-    assert group["share"] == WIDE_SHARE
+    assert group["rate"] == WIDE_SHARE
     assert len(list(clipped_parameters(made))) == len(list(made.parameters())) - 1
 
 

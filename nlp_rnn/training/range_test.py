@@ -64,7 +64,7 @@ def try_learning_rates(trainer: Trainer, train: TokenizedTexts) -> RangeTest:
             for number, update in enumerate(updates):
                 rate = LOWEST * (HIGHEST / LOWEST) ** (number / (UPDATES - 1))
                 for group in optimizer.param_groups:
-                    group["lr"] = rate * group.get("share", 1.0)
+                    group["lr"] = rate * group["rate"]
                 loss = float(trainer._update(update)[LABELS])
                 if not math.isfinite(loss):
                     break
