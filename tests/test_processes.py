@@ -40,6 +40,7 @@ CASES: dict[str, dict[str, object]] = {
         **{"adversarial": 1.0, "perturbation": 1.0, "language_model": 0.5, "r_drop": 1.0},
     },
     "adversarial": {"adversarial": 1.0, "accumulation": 2, "perturbation": 1.0},
+    "a wide path": {"accumulation": 2, "average_decay": 0.9},
 }
 EVERY = {"language_model": 0.5, "r_drop": 0.5, "adversarial": 0.5, "virtual_adversarial": 0.5}
 MOMENT = 7
@@ -49,8 +50,10 @@ def fit(
     processes: Processes, options: dict[str, object]
 ) -> tuple[list[EpochEnd], list[torch.Tensor]]:
     epochs: list[EpochEnd] = []
+    wide = options is CASES["a wide path"]
+    model = dataclasses.replace(WITHOUT_DROPOUT, ngrams=2 if wide else 0, path_dropout=0.0)
     one = Trainer(
-        make_network(WITHOUT_DROPOUT, 12, 2, 1),
+        make_network(model, 12, 2, 1),
         dataclasses.replace(TRAINER, **(COMMON | options)),
         OPTIMIZER,
         seed=1,
@@ -73,7 +76,7 @@ def stop_and_go(processes: Processes, folder: Path) -> list[list[torch.Tensor]]:
 
     for name in ("whole", "part"):
         one = Trainer(
-            make_network(MODEL, 12, 2, 1),
+            make_network(dataclasses.replace(MODEL, ngrams=2), 12, 2, 1),
             dataclasses.replace(TRAINER, **COMMON, **EVERY, checkpoint_minutes=0.0),
             OPTIMIZER,
             seed=1,

@@ -44,8 +44,10 @@ class _AdamWAndAdagrad(torch.optim.AdamW):
 
 def _adagrad(parameter: Tensor, gradient: Tensor, state: dict[str, Tensor], rate: float) -> None:
     if not state:
+        state["step"] = torch.zeros(())  # AdamW wants to find one when it goes on
         state["squares"] = torch.zeros_like(parameter[:, :1])
     squares = state["squares"]  # (rows, 1)
+    state["step"] += 1
     if not gradient.is_sparse:
         squares += gradient.square().mean(1, keepdim=True)
         parameter.addcmul_(gradient, squares.add(SMALLEST).rsqrt(), value=-rate)
