@@ -283,7 +283,7 @@ def test_one_answer_for_every_use_is_given_once_and_far_controls_leave_the_scale
     page = seen(tmp_path, changed)
     assert "For every use: none of them" in page.sections["recommendation"]
     assert page.sections["recommendation"].count("No group passes.") == 1
-    assert "Far off the scale: majority (20.0 %)." in page.sections["cost"]
+    assert "Far off the scale: majority (20.0\u00a0%)." in page.sections["cost"]
 
 
 def test_a_table_without_controls_is_not_printed(tmp_path: Path) -> None:
