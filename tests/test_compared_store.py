@@ -126,6 +126,34 @@ def test_a_store_becomes_a_table_and_a_verdict(
     assert "takes options only" in capsys.readouterr().err
 
 
+def test_controls_of_the_same_data_come_with_a_sweep(store_uri: str) -> None:
+    from mlflow import MlflowClient
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    fill(store_uri, 5)
+    client = MlflowClient(tracking_uri=store_uri)
+    experiment = client.get_experiment_by_name("nlp_rnn").experiment_id
+
+    def control(cell: str, digest: str, parent: str = "") -> None:
+        tags = {"kind": "control", "cell": cell, "mlflow.parentRunId": parent}
+        made = client.create_run(experiment, run_name=f"{cell} {digest}", tags=tags)
+        data = Dataset("texts test", digest, "code", "{}")
+        given = DatasetInput(data, [InputTag("mlflow.data.context", "test")])
+        client.log_inputs(made.info.run_id, [given])
+        client.set_terminated(made.info.run_id)
+
+    parent = client.create_run(experiment, tags={"kind": "sweep", "sweep": "s1"}).info.run_id
+    control("average", "d1", parent)
+    control("linear", "d1", "another")  # an earlier sweep of the same data made it
+    control("linear", "d2", "another")
+    control("average", "d1", "another")  # of another network, for all that is known
+    for word in ("s1", parent):
+        found = read_runs(store_uri, "nlp_rnn", word)
+        controls = [run.name for run in found if run.kind == "control"]
+        assert sorted(controls) == ["average d1", "linear d1"], word
+    assert len(read_runs(store_uri, "nlp_rnn", "s1")) == 4 + 2
+
+
 def test_no_store_is_told_and_none_is_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

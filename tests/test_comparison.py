@@ -170,6 +170,8 @@ def test_controls_come_first_and_gate_what_is_recommended() -> None:
     assert (
         told.index("majority class") < told.index("linear svm (control)") < told.index("gru h128  ")
     )
+    assert told.count("No group passes") == 1
+    assert "  for every use: none of them. No group passes: linear svm" in told
 
 
 def test_a_run_of_the_majority_class_stands_for_the_counted_one() -> None:

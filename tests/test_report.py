@@ -16,7 +16,7 @@ from nlp_rnn.comparison.behaviour import (
     reliability,
     telling_rows,
 )
-from nlp_rnn.comparison.evidence import Comparison
+from nlp_rnn.comparison.evidence import Comparison, Interval, Recommendation
 from nlp_rnn.comparison.page import Missing, Page, Section, Words, render_html, render_markdown
 from nlp_rnn.comparison.report import Report, log_report, write_report
 from nlp_rnn.errors import DataError
@@ -37,6 +37,7 @@ ORDER = [
     "verdict", "recommendation", "table", "seeds", "difference", "length", "cost", "speed",
     "curves", "calibration", "disagreement", "confusion", "memory", "undecided", "measured",
 ]  # fmt: skip
+COST = {"parameters/total": 2.0, "train/seconds": 0.001}
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
 
@@ -268,6 +269,21 @@ def test_what_runs_do_not_hold_is_named_and_not_left_blank(tmp_path: Path) -> No
     none = seen(tmp_path / "none", without_metrics(bare, "train/"))
     assert "cost_training_time" not in str(list((tmp_path / "none" / "pictures").iterdir()))
     assert "training time are missing" in none.sections["cost"]
+
+
+def test_one_answer_for_every_use_is_given_once_and_far_controls_leave_the_scale(
+    tmp_path: Path,
+) -> None:
+    comparison = made_comparison()
+    uses = ("most accurate", "long texts", "small memory")
+    none = tuple(Recommendation(use, None, "No group passes.", "Both below.") for use in uses)
+    run = made_run("majority", None, None, kind="control", metrics={"test/accuracy": 0.2} | COST)
+    far = replace(group_of("majority", (run,), control=True), score=Interval(20.0, 19.0, 21.0))
+    changed = replace(comparison, recommendations=none, controls=(far, comparison.controls[1]))
+    page = seen(tmp_path, changed)
+    assert "For every use: none of them" in page.sections["recommendation"]
+    assert page.sections["recommendation"].count("No group passes.") == 1
+    assert "Far off the scale: majority (20.0\u00a0%)." in page.sections["cost"]
 
 
 def test_a_table_without_controls_is_not_printed(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nlp_rnn.comparison.evidence import Comparison, Difference
+from nlp_rnn.comparison.evidence import Comparison, Difference, Group
 from nlp_rnn.comparison.pictures import Picture, Style, save_picture, styles_of
 from nlp_rnn.tracking.artifacts import Predictions
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nlp_rnn.comparison.probes import ProbeCurve
     from nlp_rnn.inspection.remembering import Remembered
 
-__all__ = ["Material", "TrainingCurve", "percent", "points", "shown_text"]
+__all__ = ["Material", "TrainingCurve", "on_the_scale", "percent", "points", "shown_text"]
 
 MOST_CHARACTERS = 600
 """Of a text that the page shows."""
@@ -132,6 +132,23 @@ class Material:
                     for each in curves
                 ]
         return found
+
+
+def on_the_scale(groups: Sequence[Group]) -> tuple[list[Group], str]:
+    """The candidates and the controls that do not squeeze them into a corner, and who is missing.
+
+    The words begin with a blank, and are empty where nobody is.
+    """
+    scores = [score for group in groups if not group.control for score in group.scores.values()]
+    low, high = min(scores), max(scores)
+    reach = max(3 * (high - low), 8.0)
+    close = [
+        group
+        for group in groups
+        if not group.control or low - reach <= group.score.mean <= high + reach
+    ]
+    far = [f"{each.name} ({percent(each.score.mean)} %)" for each in groups if each not in close]
+    return close, f" Far off the scale: {', '.join(far)}." if far else ""
 
 
 def percent(value: float, digits: int = 1) -> str:

@@ -30,7 +30,7 @@ def read_runs(uri: str, experiment: str | None = None, sweep: str | None = None)
         uri: a store that `prepare_store` has seen.
         experiment: its name.
         sweep: what its runs are tagged with, or the id of its parent run; with an experiment,
-            only the runs in that.
+            only the runs in that. Majority and linear control of the same data come with them.
 
     The parent runs of sweeps are no rows, nor are pretrainings.
 
@@ -56,7 +56,10 @@ def read_runs(uri: str, experiment: str | None = None, sweep: str | None = None)
         else:
             name = sweep.replace("'", "''")
             found = _search(client, within, f"tags.sweep = '{name}'")
-            found += _search(client, within, f"tags.`mlflow.parentRunId` = '{name}'")
+            parents = {name} | {each.info.run_id for each in found if _kind(each) == "sweep"}
+            for parent in sorted(parents):
+                found += _search(client, within, f"tags.`mlflow.parentRunId` = '{parent}'")
+            found += _controls(client, found)
     runs = {each.info.run_id: _run(each) for each in found}
     rows = sorted(
         (run for run in runs.values() if run.kind not in ("sweep", "pretraining")),
@@ -115,6 +118,30 @@ def _predictions(client: "MlflowClient", run: Run) -> Any:
                 return None
     except TrackingError:  # missing or of an old form: whoever compares says so
         return None
+
+
+def _controls(client: "MlflowClient", found: Sequence[Any]) -> list[Any]:
+    """The newest majority and linear control of the data that `found` read, where they have none.
+
+    An earlier sweep of the same data may have made them, so that they lie below that.
+    """
+    runs = [_run(each) for each in found if _kind(each) != "sweep"]
+    there = {(run.digest, run.cell) for run in runs if run.kind == "control"}
+    wanted = {run.digest for run in runs if run.digest}
+    added = []
+    experiments = sorted({run.experiment_id for run in runs})
+    query = "tags.kind = 'control' and attributes.status = 'FINISHED'"
+    for each in _search(client, experiments, query) if wanted else ():
+        run = _run(each)
+        key = (run.digest, run.cell)
+        if run.cell in ("majority", "linear") and run.digest in wanted and key not in there:
+            there.add(key)
+            added.append(each)
+    return added
+
+
+def _kind(found: Any) -> str:
+    return str(found.data.tags.get("kind", ""))
 
 
 def _search(client: "MlflowClient", experiments: list[str], query: str) -> list[Any]:

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from nlp_rnn.comparison.evidence import Group
-from nlp_rnn.comparison.material import Material, percent
+from nlp_rnn.comparison.evidence import Group, Recommendation
+from nlp_rnn.comparison.material import Material, on_the_scale, percent
 from nlp_rnn.comparison.page import Block, Figures, Items, Missing, Section, Table, Words
 from nlp_rnn.comparison.sections_difference import why_no_difference
 
@@ -69,18 +69,23 @@ def recommendation_section(material: Material) -> Section:
         "Nothing is recommended: there are no two comparable groups of runs. Train both cells with "
         "the same seeds on the same data."
     )
-    if found:
+    if len(found) > 1 and len({(each.choice, each.reason, each.evidence) for each in found}) == 1:
+        block = Items([(f"For every use: {found[0].choice or 'none of them'}", *_said(found[0]))])
+    elif found:
         block = Items(
             [
                 (
                     f"{each.use[:1].upper()}{each.use[1:]}: {each.choice or 'undecided'}",
-                    each.reason,
-                    each.evidence,
+                    *_said(each),
                 )
                 for each in found
             ]
         )
     return Section("recommendation", "Recommendation by use", [block])
+
+
+def _said(each: Recommendation) -> tuple[str, str]:
+    return each.reason, each.evidence
 
 
 def table_section(material: Material) -> Section:
@@ -148,8 +153,7 @@ def seed_section(material: Material) -> Section:
         return Section("seeds", title, [Missing("No run of any group has a test score.")])
     from nlp_rnn.comparison.plots import seed_figure
 
-    candidates = [group for group in groups if not group.control]
-    close = _near(groups, candidates)
+    close, far = on_the_scale(groups)
     figure = seed_figure(
         {group.name: group.scores for group in close},
         {group.name: group.score for group in close if math.isfinite(group.score.low)},
@@ -162,11 +166,10 @@ def seed_section(material: Material) -> Section:
         for group in groups
         for seed, score in group.scores.items()
     ]
-    far = [f"{each.name} ({percent(each.score.mean)} %)" for each in groups if each not in close]
     caption = (
         f"Each dot is a training with its own seed, tested on the same n = {material.num_texts:,} "
         "texts; grey lines join the same seed. The bar under the dots is the mean with its 95 % "
-        "interval over seeds and texts." + (f" Far off the scale: {', '.join(far)}." if far else "")
+        "interval over seeds and texts." + far
     )
     picture = material.picture(figure, "seeds", f"Test {material.score_name} of every seed")
     return Section("seeds", title, [Figures([(picture, caption)])])
@@ -230,18 +233,6 @@ def measured_section(material: Material) -> Section:
         caption = f"The n = {len(runs)} runs in MLflow behind this page."
         blocks.append(Table(["group", "seed", "run", "machine"], runs, caption, ragged=True))
     return Section("measured", "How it was measured", blocks)
-
-
-def _near(groups: list[Group], candidates: list[Group]) -> list[Group]:
-    """The candidates, and the controls that do not squeeze them into a corner of the scale."""
-    scores = [score for group in candidates for score in group.scores.values()]
-    low, high = min(scores), max(scores)
-    reach = max(3 * (high - low), 8.0)
-    return [
-        group
-        for group in groups
-        if not group.control or low - reach <= group.score.mean <= high + reach
-    ]
 
 
 def _mean(group: Group, metrics: Sequence[str], form: str) -> str:

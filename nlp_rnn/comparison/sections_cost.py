@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from nlp_rnn.comparison.evidence import Group
-from nlp_rnn.comparison.material import Material
+from nlp_rnn.comparison.material import Material, on_the_scale
 from nlp_rnn.comparison.page import Block, Figures, Missing, Section, Words
 from nlp_rnn.comparison.pictures import Picture
 
@@ -35,6 +35,7 @@ def cost_section(material: Material) -> Section:
         if not any(not group.control for group in groups):
             missing.append(words)
             continue
+        groups, far = on_the_scale(groups)
         picture = _cost_picture(material, groups, found, name, across)
         seeds = ", ".join(f"{each.name} {len(found[each.name])}" for each in groups)
         by = ""
@@ -45,7 +46,7 @@ def cost_section(material: Material) -> Section:
             (
                 picture,
                 f"Test {material.score_name} over {across}{by}; runs: {seeds}; "
-                f"n = {material.num_texts:,} test texts.",
+                f"n = {material.num_texts:,} test texts.{far}",
             )
         )
     blocks: list[Block] = []

@@ -38,8 +38,11 @@ def table(found: Comparison) -> str:
     lines += ["", *_aligned(pairs)]
     lines += [f"  {each.first} − {each.second}: {each.outcome}" for each in found.differences[1:]]
     lines += ["", "Recommended"]
-    for said in found.recommendations:
-        lines += [f"  {said.use}: {said.choice or 'undecided'}. {said.reason}"]
+    uses = found.recommendations
+    same = len(uses) > 1 and len({(each.choice, each.reason, each.evidence) for each in uses}) == 1
+    for said in uses[:1] if same else uses:
+        use, nobody = ("for every use", "none of them") if same else (said.use, "undecided")
+        lines += [f"  {use}: {said.choice or nobody}. {said.reason}"]
         lines += [f"      {said.evidence}"]
     refused = [f"{each.first} and {each.second}: {each.reason}." for each in found.refusals]
     for title, told in (
