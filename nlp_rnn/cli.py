@@ -13,6 +13,7 @@ HELP = """\
 Train LSTM and GRU text classifiers, compare them in MLflow, keep the better one.
 
   nlp-rnn train [group=choice] [key=value] [-m]   train one classifier, or with -m a sweep
+  nlp-rnn pretrain data=...                       language models a classifier can start from
   nlp-rnn compare [--sweep ID]                    which is better, and how sure that is
   nlp-rnn ui [--port N]                           browse the runs in MLflow
   nlp-rnn predict MODEL [TEXT ... | --input FILE] answer with a saved classifier
@@ -59,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = [word for word in words if word != "--debug"]
     commands: dict[str, Callable[[list[str]], int]] = {
         "train": _train,
+        "pretrain": _pretrain,
         "compare": _compare,
         "ui": _ui,
         "predict": _predict,
@@ -171,6 +173,12 @@ def _ui(words: list[str]) -> int:
     from nlp_rnn.tracking.ui import serve
 
     return serve(resolve_uri(None, Path.cwd()), experiment_name(None), int(options["--port"]))
+
+
+def _pretrain(words: list[str]) -> int:
+    from nlp_rnn.commands import pretrain
+
+    return _helped(words, pretrain.HELP, pretrain.pretrain)
 
 
 def _compare(words: list[str]) -> int:

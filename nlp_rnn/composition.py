@@ -21,14 +21,17 @@ from nlp_rnn.data_config import (
     HubConfig,
     ProbeConfig,
     StoriesConfig,
+    TableConfig,
     TrainedTokenizerConfig,
 )
 from nlp_rnn.errors import ConfigError
+from nlp_rnn.pretraining_config import AUTO, PretrainingConfig
 from nlp_rnn.sweep_config import CommandConfig, SearchConfig, SweepConfig
 
 __all__ = [
     "as_config",
     "conf_dir",
+    "is_elsewhere",
     "known_keys",
     "make_paths_absolute",
     "read_config",
@@ -50,6 +53,7 @@ SCHEMAS: dict[str, dict[str, type]] = {
     "model": {"gated": GatedConfig, "recurrent": RecurrentConfig, "average": AverageConfig},
     "optimizer": {"adamw": OptimizerConfig},
     "trainer": {"trainer": TrainerConfig},
+    "pretraining": {"pretraining": PretrainingConfig},
     "tracking": {"mlflow": TrackingConfig},
 }
 
@@ -93,10 +97,19 @@ def make_paths_absolute(config: RunConfig) -> None:
     data, tokenizer = config.data, config.tokenizer
     if config.model.vectors is not None:
         config.model.vectors = str(Path(config.model.vectors).expanduser().absolute())
+    if (pretrained := config.model.pretrained) is not None and not is_elsewhere(pretrained):
+        config.model.pretrained = str(Path(pretrained).expanduser().absolute())
+    if isinstance(data, TableConfig) and data.unlabelled is not None:
+        data.unlabelled = str(Path(data.unlabelled).expanduser().absolute())
     if isinstance(data, FilesConfig):
         data.path = str(Path(data.path).expanduser().absolute())
     if isinstance(tokenizer, GivenTokenizerConfig) and Path(tokenizer.path).expanduser().exists():
         tokenizer.path = str(Path(tokenizer.path).expanduser().absolute())
+
+
+def is_elsewhere(pretrained: str) -> bool:
+    """Whether a `model.pretrained` is no folder: `auto`, or in MLflow."""
+    return pretrained == AUTO or pretrained.startswith("runs:/")
 
 
 def read_config(path: Path) -> RunConfig:

@@ -10,6 +10,7 @@ from enum import Enum
 from omegaconf import MISSING
 
 from nlp_rnn.data_config import DataConfig, TokenizerConfig
+from nlp_rnn.pretraining_config import PretrainingConfig
 
 __all__ = [
     "PLATEAU_FACTOR",
@@ -51,6 +52,8 @@ class ModelConfig:
     too; those of two or more tokens are hashed into `ngram_buckets` rows (null: 262,144). Of texts
     that are trained on, the share `path_dropout` (null: 0.5) is answered by n-grams or by the
     rest of the network alone.
+    `pretrained` is what `nlp-rnn pretrain` left, a folder or `runs:/ID`, to start from; `auto` is
+    what it would leave for this data, made first if it is not there.
     """
 
     name: str = MISSING
@@ -58,6 +61,7 @@ class ModelConfig:
     embedding_size: int = 128
     vectors: str | None = None
     freeze_vectors: bool = False
+    pretrained: str | None = None
     pooling: Pooling = Pooling.max_mean
     word_dropout: float = 0.0
     embedding_dropout: float = 0.5
@@ -181,5 +185,6 @@ class RunConfig:
     model: ModelConfig = MISSING
     optimizer: OptimizerConfig = MISSING
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    pretraining: PretrainingConfig = field(default_factory=PretrainingConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     seed: int = 1

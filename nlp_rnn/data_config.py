@@ -106,7 +106,8 @@ class TableConfig(DataConfig):
 
     The columns of a list are joined by a blank, or by a token of its own with `separator_token`.
     `label` is the column of the labels, or a list with a column of 0 and 1 for each class. With
-    `label_separator` a cell holds any number of labels, and that between them.
+    `label_separator` a cell holds any number of labels, and that between them. `unlabelled` is a
+    file or folder of more texts, in the same columns, for a pretraining.
     """
 
     path: str = MISSING
@@ -116,6 +117,7 @@ class TableConfig(DataConfig):
     label_names: Any = None
     label_separator: str | None = None
     drop_leaks: bool = False
+    unlabelled: str | None = None
 
 
 @dataclass

@@ -53,6 +53,13 @@ LIMITS: dict[str, tuple[float | None, float | None]] = {
     "trainer.patience": (1, None),
     "trainer.threads": (1, None),
     "trainer.processes": (1, 1024),
+    "pretraining.max_epochs": (1, None),
+    "pretraining.batch_size": (1, None),
+    "pretraining.window": (1, None),
+    "pretraining.samples": (1, None),
+    "pretraining.weight_decay": (0, None),
+    "pretraining.checkpoint_minutes": (0, None),
+    "pretraining.seed": (0, 2**32 - 1),
     "seed": (0, 2**32 - 1),
 }
 FRACTIONS = (
@@ -67,6 +74,7 @@ FRACTIONS = (
     "model.path_dropout",
     "trainer.label_smoothing",
     "trainer.average_decay",
+    "pretraining.dropout",
 )
 BETWEEN = ("data.validation_fraction", "optimizer.plateau_factor")
 POSITIVE = (
@@ -74,6 +82,8 @@ POSITIVE = (
     "optimizer.max_gradient_norm",
     "trainer.max_minutes",
     "trainer.perturbation",
+    "pretraining.learning_rate",
+    "pretraining.max_minutes",
 )
 
 

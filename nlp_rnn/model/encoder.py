@@ -1,6 +1,6 @@
 """Embedded texts become one state a step, left to right and right to left."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,10 @@ from nlp_rnn.model.gru import gru_states
 from nlp_rnn.model.lanes import run_in_lanes
 from nlp_rnn.model.reversal import reversal_index, reverse_texts
 
-__all__ = ["RecurrentEncoder", "initialize_recurrent"]
+__all__ = ["RecurrentEncoder", "State", "initialize_recurrent"]
+
+State = tuple[Tensor, ...]
+"""Where a reading stands: h (B, H), of an LSTM (h, c)."""
 
 _LAYERS: dict[str, tuple[Callable[..., nn.RNNBase], Callable[..., tuple[Tensor, ...]]]] = {
     "lstm": (nn.LSTM, torch.lstm),
@@ -73,34 +76,53 @@ class RecurrentEncoder(nn.Module):
                 steps = torch.cat([forward, reverse_texts(backward, index)], dim=2)  # (T, B, D)
         return steps
 
+    def weights(self, suffix: str) -> list[Tensor]:
+        """The parameters of one direction of a layer, named `l0`, `l0_reverse`, `l1` …"""
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        return [getattr(self.rnn, f"{name}_{suffix}") for name in names]
+
     def _directions(self, inputs: list[Tensor], suffixes: list[str]) -> list[Tensor]:
         """One layer, each direction over its own input (T, B, features): (T, B, H) each."""
-        parameters = [
-            [
-                getattr(self.rnn, f"{name}_{suffix}")
-                for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-            ]
-            for suffix in suffixes
-        ]
         return run_in_lanes(
             [self._direction] * len(inputs),
-            [[steps, *weights] for steps, weights in zip(inputs, parameters, strict=True)],
+            [
+                [steps, *self.weights(suffix)]
+                for steps, suffix in zip(inputs, suffixes, strict=True)
+            ],
         )
 
     def _direction(self, steps: Tensor, *weights: Tensor) -> Tensor:
-        """From a zero state over (T, B, features): (T, B, H)."""
+        return self.read(steps, weights)[0]
+
+    def read(
+        self, steps: Tensor, weights: Sequence[Tensor], before: State | None = None
+    ) -> tuple[Tensor, State]:
+        """One direction of a layer over `steps` (T, B, features): (T, B, H), and where it ends.
+
+        Starts at the state `before`, with which an earlier reading ended, or at zero; no gradient
+        goes into the past.
+        """
         if self.rnn.mode == "GRU" and steps.device.type == "cpu":
-            return gru_states(steps, *weights)
+            states = gru_states(
+                steps, weights[0], weights[1], weights[2], weights[3], before[0] if before else None
+            )
+            return states, (states[-1].detach(),)
         # Cast here, once, and not by autocast: its store of casts is shared by all threads, and a
         # lane that leaves autocast would empty it in the middle of the other lane's steps.
         if torch.is_autocast_enabled(steps.device.type):
             dtype = torch.get_autocast_dtype(steps.device.type)
-            steps, weights = steps.to(dtype), tuple(weight.to(dtype) for weight in weights)
+            steps, weights = steps.to(dtype), [weight.to(dtype) for weight in weights]
         zero = steps.new_zeros(1, steps.shape[1], self.rnn.hidden_size)
-        state = (zero, zero) if self._gated_cell else zero
+        begin = [zero] * (2 if self._gated_cell else 1)
+        if before is not None:
+            begin = [part.to(steps.dtype).unsqueeze(0) for part in before]
+        state = tuple(begin) if self._gated_cell else begin[0]
         with torch.autocast(steps.device.type, enabled=False):
             # has_biases, num_layers, dropout, train, bidirectional, batch_first
-            return self._run(steps, state, weights, True, 1, 0.0, self.training, False, False)[0]
+            states, *ends = self._run(
+                steps, state, weights, True, 1, 0.0, self.training, False, False
+            )
+        return states, tuple(end.detach().squeeze(0) for end in ends)
 
 
 def initialize_recurrent(rnn: nn.RNNBase, *, orthogonal: bool, forget_bias: float | None) -> None:

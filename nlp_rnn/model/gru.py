@@ -23,10 +23,16 @@ CHUNK = 16
 
 
 def gru_states(
-    steps: Tensor, weight_ih: Tensor, weight_hh: Tensor, bias_ih: Tensor, bias_hh: Tensor
+    steps: Tensor,
+    weight_ih: Tensor,
+    weight_hh: Tensor,
+    bias_ih: Tensor,
+    bias_hh: Tensor,
+    initial: Tensor | None = None,
 ) -> Tensor:
-    """States float32 (T, B, H) of one direction from a zero state over `steps` (T, B, E).
+    """States float32 (T, B, H) of one direction over `steps` (T, B, E).
 
+    From the state `initial` (B, H), to which no gradient goes, or from zero.
     Weights and biases are torch's (gates reset, update, new; the reset gate acts after the
     recurrent product). Under autocast the matrix products are in its dtype; states, gates and
     their derivatives stay in float32, so a state that hardly changes is not rounded away.
@@ -35,7 +41,7 @@ def gru_states(
     if torch.is_autocast_enabled("cpu"):
         dtype = torch.get_autocast_dtype("cpu")
     states: Tensor = _GRU.apply(  # type: ignore[no-untyped-call]
-        steps, weight_ih, weight_hh, bias_ih, bias_hh, dtype
+        steps, weight_ih, weight_hh, bias_ih, bias_hh, initial, dtype
     )
     return states
 
@@ -49,6 +55,7 @@ class _GRU(torch.autograd.Function):
         weight_hh: Tensor,
         bias_ih: Tensor,
         bias_hh: Tensor,
+        initial: Tensor | None,
         dtype: torch.dtype,
     ) -> Tensor:
         time, batch, _ = steps.shape
@@ -61,7 +68,7 @@ class _GRU(torch.autograd.Function):
         bias_input[: 2 * hidden] += bias_hh[: 2 * hidden]
         low = steps.to(dtype)
         states = torch.empty(time + 1, batch, hidden)
-        states[0] = 0.0
+        states[0] = 0.0 if initial is None else initial
         gates = torch.empty(time, batch, 3 * hidden)
         new = torch.empty(time, batch, hidden)
         low_states = torch.empty(time if dtype != torch.float32 else 0, batch, hidden, dtype=dtype)
@@ -106,7 +113,7 @@ class _GRU(torch.autograd.Function):
                 CHUNK,
             )
         d_bias_ih = torch.cat([d_bias[: 2 * hidden], d_bias[3 * hidden :]])
-        return d_steps, d_weight_ih, d_weight_hh, d_bias_ih, d_bias[: 3 * hidden], None
+        return d_steps, d_weight_ih, d_weight_hh, d_bias_ih, d_bias[: 3 * hidden], None, None
 
 
 def _forward(

@@ -16,7 +16,17 @@ from torch import Tensor, nn
 from nlp_rnn.errors import TrainingError
 from nlp_rnn.training.processes import Processes
 
-__all__ = ["TrainingState", "load_checkpoint", "random_states", "save_checkpoint"]
+__all__ = [
+    "TrainingState",
+    "load_checkpoint",
+    "optimizer_tensors",
+    "part",
+    "put_back",
+    "random_states",
+    "read_tensors",
+    "save_checkpoint",
+    "write_tensors",
+]
 
 FORMAT = "nlp_rnn checkpoint 3"
 
@@ -76,17 +86,43 @@ def save_checkpoint(
     Raises:
         OSError: the disk is full or not writable; the checkpoint before is still there.
     """
-    from safetensors.torch import save
-
     tensors = {f"network/{name}": tensor for name, tensor in network.state_dict().items()}
     tensors |= {f"best/{name}": tensor for name, tensor in best_weights.items()}
     tensors |= {f"average/{name}": tensor for name, tensor in averaged_weights.items()}
-    for number, moments in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer/{number}/{name}": value for name, value in moments.items()}
+    tensors |= optimizer_tensors(optimizer)
     tensors |= {f"random/{name}": states for name, states in random.items()}
+    write_tensors(path, tensors, {"format": FORMAT, "state": json.dumps(asdict(state))})
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """The moments of `optimizer` as `optimizer/NUMBER/NAME`."""
+    return {
+        f"optimizer/{number}/{name}": value
+        for number, moments in optimizer.state_dict()["state"].items()
+        for name, value in moments.items()
+    }
+
+
+def put_back(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Give `optimizer` the moments that `optimizer_tensors` took."""
+    moments: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in part(tensors, "optimizer/").items():
+        number, _, moment = name.partition("/")
+        moments.setdefault(int(number), {})[moment] = tensor
+    optimizer.load_state_dict(optimizer.state_dict() | {"state": moments})
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file whole and onto the disk, or leave `path` as it was.
+
+    Raises:
+        OSError: the disk is full or not writable.
+    """
+    from safetensors.torch import save
+
     data = save(
         {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
-        metadata={"format": FORMAT, "state": json.dumps(asdict(state))},
+        metadata=metadata,
     )
     temporary = path.with_name(f".{path.name}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,6 +136,14 @@ def save_checkpoint(
         temporary.unlink(missing_ok=True)
 
 
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """What `write_tensors` wrote; raises SafetensorError."""
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt", device="cpu") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
+
+
 def load_checkpoint(
     path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, processes: Processes
 ) -> tuple[TrainingState, dict[str, Tensor], dict[str, Tensor]]:
@@ -110,21 +154,15 @@ def load_checkpoint(
     Raises:
         TrainingError: the file is damaged, or of another network.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
 
     device = str(next(network.parameters()).device)
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
+        tensors, metadata = read_tensors(path)
         if metadata.get("format") != FORMAT:
             raise TrainingError(f"{path} is no checkpoint of this version. Train again without it.")
-        network.load_state_dict(_part(tensors, "network/"))
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in _part(tensors, "optimizer/").items():
-            number, _, moment = name.partition("/")
-            moments.setdefault(int(number), {})[moment] = tensor
-        optimizer.load_state_dict(optimizer.state_dict() | {"state": moments})
+        network.load_state_dict(part(tensors, "network/"))
+        put_back(optimizer, tensors)
         if len(tensors["random/cpu"]) != processes.count:
             raise ValueError(f"it is of {len(tensors['random/cpu'])} processes")
         # torch reads a view from the start of its storage
@@ -136,13 +174,14 @@ def load_checkpoint(
         reason = str(error).splitlines()[0]
         raise TrainingError(f"{path} cannot be gone on with: {reason}.") from error
     best, averaged = (
-        {name: tensor.to(device) for name, tensor in _part(tensors, prefix).items()}
+        {name: tensor.to(device) for name, tensor in part(tensors, prefix).items()}
         for prefix in ("best/", "average/")
     )
     return state, best, averaged
 
 
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Those whose names begin with `prefix`, without it."""
     return {
         name.removeprefix(prefix): tensor
         for name, tensor in tensors.items()

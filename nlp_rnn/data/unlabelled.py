@@ -1,0 +1,87 @@
+"""A file or folder of texts without labels becomes rows that a language model may read."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nlp_rnn.data.columns import select_columns
+from nlp_rnn.data.files import read_path
+from nlp_rnn.data.hub import offline
+from nlp_rnn.data.mapped import arrow_batches
+from nlp_rnn.data.texts import as_text, hash_texts
+from nlp_rnn.data_config import TableConfig
+from nlp_rnn.errors import DataError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from nlp_rnn.data.corpus import Corpus
+
+__all__ = ["Unlabelled", "read_unlabelled"]
+
+
+@dataclass(frozen=True)
+class Unlabelled:
+    """Texts (a column `text`, never null) and a hash of them; `notes` say what was left out."""
+
+    texts: "Dataset"
+    digest: str
+    notes: tuple[str, ...]
+
+
+def read_unlabelled(config: TableConfig, corpus: "Corpus") -> Unlabelled:
+    """Read `config.unlabelled`, the text columns only; of a folder of splits, train.
+
+    Empty texts are left out, and those that validation or test have too.
+
+    Raises:
+        DataError: it cannot be read, or no text is left.
+    """
+    import numpy
+
+    assert config.unlabelled is not None
+    path = Path(config.unlabelled).expanduser()
+    columns = tuple(map(str, config.text if isinstance(config.text, list) else [config.text]))
+    notes: list[str] = []
+    with offline():
+        splits = read_path(path, columns, (), notes)
+    where = f"data.unlabelled={path}"
+    texts = as_text(
+        select_columns(splits["train"], columns, where), columns, where, corpus.separator
+    )
+    hashes = hash_texts(texts)
+    blank = hash_texts(_blank()).normal[0]
+    kept = ~hashes.missing & (hashes.normal != blank)
+    if empty := int((~kept).sum()):
+        notes.append(f"unlabelled: {empty:,} empty texts left out")
+    held = numpy.concatenate(
+        [
+            hash_texts(split.select_columns("text")).normal
+            for split in (corpus.validation, corpus.test)
+        ]
+    )
+    leaks = kept & numpy.isin(hashes.normal, held)
+    if leaks.any():
+        notes.append(f"unlabelled: {int(leaks.sum()):,} texts of validation or test left out")
+    kept &= ~leaks
+    if not kept.any():
+        raise DataError(f"{where} has no text that could be read.\nName a file with texts.")
+    chosen = texts.select(numpy.flatnonzero(kept))
+    notes.append(f"unlabelled: {len(chosen):,} texts")
+    return Unlabelled(chosen, _digest(chosen), tuple(notes))
+
+
+def _blank() -> "Dataset":
+    from datasets import Dataset
+
+    return Dataset.from_dict({"text": [""]})
+
+
+def _digest(texts: "Dataset") -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for table in arrow_batches(texts):
+        for text in table.column("text").to_pylist():
+            encoded = text.encode()
+            digest.update(len(encoded).to_bytes(8, "little") + encoded)
+    return digest.hexdigest()

@@ -1,0 +1,337 @@
+"""A configuration becomes language models, an MLflow run and a folder to begin training from."""
+
+import json
+import shlex
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nlp_rnn.composition import make_paths_absolute, read_config
+from nlp_rnn.config import RunConfig
+from nlp_rnn.data_config import TableConfig
+from nlp_rnn.errors import ConfigError, DataError
+from nlp_rnn.pretraining.encoder_folder import ENCODER, save_encoder
+from nlp_rnn.record import log_data, short_name
+from nlp_rnn.screen import announced, print_corpus, print_lines
+from nlp_rnn.signature import flatten, plain
+
+if TYPE_CHECKING:
+    from nlp_rnn.data.corpus import Corpus
+    from nlp_rnn.data.unlabelled import Unlabelled
+    from nlp_rnn.pretraining.language_models import LanguageModels
+    from nlp_rnn.pretraining.texts import PretrainingTexts
+    from nlp_rnn.pretraining.trainer import PretrainingResult
+    from nlp_rnn.tracking.run import TrackedRun
+
+__all__ = [
+    "Origin",
+    "begin",
+    "go_on",
+    "interrupted",
+    "pretrain",
+    "resume",
+    "shaping_options",
+    "tokenizer_options",
+]
+
+CONFIG, RESULT, CHECKPOINT = "config.yaml", "result.json", "checkpoint"
+TENSORS, ORIGIN = "pretraining.safetensors", "run.json"
+
+# Of the model, what its embedding and encoder begin with.
+MODEL_KEYS = (
+    "cell",
+    "embedding_size",
+    "hidden_size",
+    "num_layers",
+    "bidirectional",
+    "recurrent_init",
+    "forget_bias",
+)
+# What decides nothing.
+NOT_SHAPING = ("pretraining.checkpoint_minutes",)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What an interrupted pretraining must find again to go on."""
+
+    run_id: str
+    experiment_id: str
+    tracking_uri: str
+    data_digest: str
+    command: str
+
+
+def shaping_options(config: RunConfig) -> dict[str, Any]:
+    """The options that decide what a pretraining gives, with dotted keys."""
+    flat = flatten(config)
+    keys = [f"model.{key}" for key in MODEL_KEYS] + [
+        key for key in flat if key.startswith("pretraining.") and key not in NOT_SHAPING
+    ]
+    return {key: flat[key] for key in keys if key in flat}
+
+
+def tokenizer_options(config: RunConfig) -> dict[str, Any]:
+    """The options that decide which tokenizer it is; how texts are cut is not among them."""
+    given = plain(config.tokenizer)
+    return {k: v for k, v in given.items() if k not in ("name", "max_length", "truncation")}
+
+
+def pretrain(config: RunConfig, folder: Path, overrides: list[str]) -> dict[str, Any]:
+    """Pretrain, and leave `encoder/`, `config.yaml` and `result.json` in `folder`.
+
+    Raises:
+        NlpRnnError: whatever a user can mend; before the training starts nothing is left behind.
+    """
+    make_paths_absolute(config)
+    from nlp_rnn.data.corpus import load_corpus
+    from nlp_rnn.tracking.store import (
+        experiment_name,
+        obtain_experiment,
+        prepare_store,
+        resolve_uri,
+    )
+    from nlp_rnn.training.device import choose_device, choose_precision
+
+    choose_precision(config.trainer.precision, choose_device(config.trainer.device))
+    uri = resolve_uri(config.tracking.uri, Path.cwd())
+    if config.tracking.uri is not None:
+        config.tracking.uri = uri
+    with announced(f"Reading {config.data.name}"):
+        corpus = load_corpus(config.data)
+    print_corpus(corpus)
+    unlabelled = read_more(config, corpus)
+    prepare_store(uri)
+    experiment_id = obtain_experiment(uri, experiment_name(config.tracking.experiment))
+    command = shlex.join(["nlp-rnn", "pretrain", *overrides])
+    return begin(config, corpus, unlabelled, folder, uri, experiment_id, command)
+
+
+def begin(
+    config: RunConfig,
+    corpus: "Corpus",
+    unlabelled: "Unlabelled | None",
+    folder: Path,
+    uri: str,
+    experiment_id: str,
+    command: str,
+) -> dict[str, Any]:
+    """Pretrain in `folder` from the beginning; what is there of an earlier try is lost."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / RESULT).unlink(missing_ok=True)
+    shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+    origin = Origin("", experiment_id, uri, data_digest(corpus, unlabelled), command)
+    return _run(config, corpus, unlabelled, folder, origin)
+
+
+def interrupted(folder: Path) -> bool:
+    """Whether there is a pretraining in `folder` that `resume` can go on with."""
+    return (folder / CHECKPOINT / ORIGIN).is_file() and not (folder / RESULT).is_file()
+
+
+def resume(folder: Path) -> dict[str, Any]:
+    """Go on with the pretraining in `folder` that was interrupted, in the same MLflow run.
+
+    On one CPU process the weights end bit-identical to those of one that was never stopped.
+
+    Raises:
+        ConfigError: there is none.
+        DataError: the data is no longer what it began with.
+    """
+    folder = folder.absolute()
+    if (folder / RESULT).is_file():
+        raise ConfigError(f"The pretraining in {folder} is finished; its {RESULT} is there.")
+    if not interrupted(folder):
+        raise ConfigError(
+            f"There is no interrupted pretraining in {folder}.\nType resume=FOLDER, a folder with "
+            f"{CHECKPOINT}/{ORIGIN}; nlp-rnn pretrain prints it when it starts."
+        )
+    config = read_config(folder / CONFIG)
+    from nlp_rnn.data.corpus import load_corpus
+
+    corpus = load_corpus(config.data)
+    return go_on(config, corpus, read_more(config, corpus), folder)
+
+
+def go_on(
+    config: RunConfig, corpus: "Corpus", unlabelled: "Unlabelled | None", folder: Path
+) -> dict[str, Any]:
+    """Go on in `folder` with data that has been read."""
+    from nlp_rnn.tracking.store import prepare_store
+
+    try:
+        origin = Origin(**json.loads((folder / CHECKPOINT / ORIGIN).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        raise ConfigError(
+            f"{folder / CHECKPOINT / ORIGIN} cannot be read.\nStart a new pretraining."
+        ) from None
+    if data_digest(corpus, unlabelled) != origin.data_digest:
+        raise DataError(
+            f"The data of {config.data.name} changed since the pretraining in {folder} began; "
+            "it cannot go on. Start a new one."
+        )
+    prepare_store(origin.tracking_uri)
+    return _run(config, corpus, unlabelled, folder, origin)
+
+
+def read_more(config: RunConfig, corpus: "Corpus") -> "Unlabelled | None":
+    """The unlabelled texts that `config` names, if it does."""
+    if not isinstance(config.data, TableConfig) or config.data.unlabelled is None:
+        return None
+    from nlp_rnn.data.unlabelled import read_unlabelled
+
+    with announced("Reading the unlabelled texts"):
+        unlabelled = read_unlabelled(config.data, corpus)
+    print_lines(unlabelled.notes)
+    return unlabelled
+
+
+def data_digest(corpus: "Corpus", unlabelled: "Unlabelled | None") -> str:
+    """What says that the texts are the same."""
+    return corpus.digest + (f"+{unlabelled.digest}" if unlabelled else "")
+
+
+def _run(
+    config: RunConfig,
+    corpus: "Corpus",
+    unlabelled: "Unlabelled | None",
+    folder: Path,
+    origin: Origin,
+) -> dict[str, Any]:
+    """The part of the story that MLflow is told."""
+    from nlp_rnn.pretraining.texts import tokenize_texts
+    from nlp_rnn.tracking.run import tracked_run
+
+    parameters = {f"tokenizer.{key}": value for key, value in tokenizer_options(config).items()}
+    parameters |= shaping_options(config) | flatten_data(config)
+    model = short_name(config)
+    with tracked_run(
+        origin.tracking_uri,
+        origin.experiment_id,
+        run_id=origin.run_id or None,
+        name=config.tracking.run_name or f"pretraining {model} seed{config.pretraining.seed}",
+        parameters=parameters,
+        tags={
+            "kind": "pretraining",
+            "group": f"pretraining {model} {corpus.name}",
+            "cell": config.model.cell.name,
+            "data": corpus.name,
+            "run_folder": str(folder),
+        },
+        folder=folder,
+        system_metrics=config.tracking.system_metrics,
+    ) as run:
+        print(f"run folder    {folder}", flush=True)
+        if not origin.run_id:
+            _write_down(config, corpus, folder, origin, run)
+        with announced(f"Tokenizing with {config.tokenizer.name}"):
+            texts = tokenize_texts(corpus, config.tokenizer, unlabelled)
+        models, result = _train(config, texts, folder, run)
+        provenance = {
+            "data": corpus.name,
+            "data_digest": data_digest(corpus, unlabelled),
+            "options": shaping_options(config),
+            "tokens": len(texts.train.tokens),
+            "validation": result.metrics,
+            "best_epoch": result.best_epoch,
+            "mlflow_run_id": run.run_id,
+        }
+        digest = save_encoder(
+            folder / ENCODER,
+            models.architecture,
+            {name: tensor.cpu().numpy() for name, tensor in models.encoder_state().items()},
+            texts.tokenizer_json,
+            tokenizer_options(config),
+            provenance,
+        )
+        metrics = _metrics(models, result)
+        found = asdict(origin) | {"run_id": run.run_id, "encoder": str(folder / ENCODER)}
+        found |= {"digest": digest, "metrics": metrics}
+        for path in sorted((folder / ENCODER).iterdir()):
+            run.log_file(path, ENCODER)
+        run.set_tags({"encoder_digest": digest})
+        _write_json(folder / RESULT, found)
+        shutil.rmtree(folder / CHECKPOINT)
+        run.log_text((folder / RESULT).read_text(encoding="utf-8"), RESULT)
+        run.log_final(metrics)
+        run.set_note(
+            f"**Language models** of **{corpus.name}**, {model}: a token of the validation texts "
+            f"has the perplexity **{metrics['validation/perplexity']:.1f}**.\n\n"
+            f"    nlp-rnn train model.pretrained=runs:/{run.run_id} …\n\n"
+            f"Made by `{origin.command}`"
+        )
+    print(
+        f"perplexity {metrics['validation/perplexity']:.1f}  "
+        f"{metrics['train/tokens_per_second']:,.0f} tokens/s\n"
+        f"encoder       {folder / ENCODER}\nMLflow run    {run.run_id}",
+        flush=True,
+    )
+    return found
+
+
+def _train(
+    config: RunConfig, texts: "PretrainingTexts", folder: Path, run: "TrackedRun"
+) -> "tuple[LanguageModels, PretrainingResult]":
+    from nlp_rnn.model.network import make_network
+    from nlp_rnn.pretraining.language_models import LanguageModels
+    from nlp_rnn.pretraining.trainer import Pretrainer
+    from nlp_rnn.training.events import EpochEnd
+    from nlp_rnn.training.progress import TrainingProgress
+
+    network = make_network(config.model, texts.vocab_size, 1, config.pretraining.seed)
+    models = LanguageModels(network, config.pretraining.dropout)
+    with TrainingProgress("perplexity") as progress:
+
+        def on_epoch(event: EpochEnd) -> None:
+            progress.on_epoch(event)
+            run.log_metrics(event.metrics, step=event.epoch)
+
+        trainer = Pretrainer(
+            models,
+            config.pretraining,
+            config.trainer,
+            on_update=progress.on_update,
+            on_epoch=on_epoch,
+            checkpoint=folder / CHECKPOINT / TENSORS,
+        )
+        run.set_tags({"device": str(trainer.device), "precision": trainer.precision})
+        return models, trainer.fit(texts.train, texts.validation)
+
+
+def _metrics(models: "LanguageModels", result: "PretrainingResult") -> dict[str, float]:
+    counts = models.architecture.parameter_counts()
+    return result.metrics | {
+        "train/seconds": result.seconds,
+        "train/tokens_per_second": result.tokens_per_second,
+        "train/epochs": float(result.epochs),
+        "train/best_epoch": float(result.best_epoch),
+        "train/updates": float(result.updates),
+        "parameters/embedding": float(counts["embedding"]),
+        "parameters/recurrent": float(counts["recurrent"]),
+        "parameters/total": float(sum(p.numel() for p in models.parameters())),
+    }
+
+
+def flatten_data(config: RunConfig) -> dict[str, Any]:
+    """The options of the data with dotted keys."""
+    return {key: value for key, value in flatten(config).items() if key.startswith("data.")}
+
+
+def _write_down(
+    config: RunConfig, corpus: "Corpus", folder: Path, origin: Origin, run: "TrackedRun"
+) -> None:
+    from omegaconf import OmegaConf
+
+    path = folder / CONFIG
+    path.write_text(OmegaConf.to_yaml(OmegaConf.create(plain(config))), encoding="utf-8")
+    run.log_text(path.read_text(encoding="utf-8"), CONFIG)
+    (folder / CHECKPOINT).mkdir(exist_ok=True)
+    _write_json(folder / CHECKPOINT / ORIGIN, asdict(origin) | {"run_id": run.run_id})
+    log_data(config.data, corpus, run)
+
+
+def _write_json(path: Path, values: dict[str, Any]) -> None:
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(path)

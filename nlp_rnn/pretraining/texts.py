@@ -1,0 +1,77 @@
+"""The texts of a corpus, and unlabelled ones beside it, become token ids that are not cut."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nlp_rnn.data.arrow_cache import write_arrow_file
+from nlp_rnn.data.corpus import Corpus, quiet_datasets
+from nlp_rnn.data.mapped import arrow_batches, texts_of
+from nlp_rnn.data.tokenization import ENCODING_VERSION, cache_dir
+from nlp_rnn.data.tokenizer import content_hash, encode_counted, keep_tokenizer
+from nlp_rnn.data.unlabelled import Unlabelled
+from nlp_rnn.data_config import TokenizerConfig
+from nlp_rnn.pretraining.stream import TokenTexts
+
+if TYPE_CHECKING:
+    import pyarrow
+    from datasets import Dataset
+    from tokenizers import Tokenizer
+
+__all__ = ["PretrainingTexts", "tokenize_texts"]
+
+
+@dataclass(frozen=True)
+class PretrainingTexts:
+    """What language models are trained and measured on, and the tokenizer, which cuts nothing."""
+
+    train: TokenTexts
+    validation: TokenTexts
+    tokenizer_json: str
+    vocab_size: int
+
+
+def tokenize_texts(
+    corpus: Corpus, config: TokenizerConfig, unlabelled: Unlabelled | None = None
+) -> PretrainingTexts:
+    """Tokenize train, with what is `unlabelled`, and validation, or find them tokenized.
+
+    The tokenizer is that of a classifier of this corpus. The test split is not read.
+    """
+    tokenizer = keep_tokenizer(
+        texts_of(corpus.train), config, corpus.digest, cache_dir(), corpus.separator
+    )
+    tokenizer.no_truncation()
+    train = _tokenized(tokenizer, corpus.train, (corpus.digest, "train"))
+    if unlabelled is not None:
+        more = _tokenized(tokenizer, unlabelled.texts, (unlabelled.digest, "unlabelled"))
+        train = TokenTexts(
+            np.concatenate([train.tokens, more.tokens]),
+            np.concatenate([train.lengths, more.lengths]),
+        )
+    validation = _tokenized(tokenizer, corpus.validation, (corpus.digest, "validation"))
+    return PretrainingTexts(train, validation, tokenizer.to_str(), tokenizer.get_vocab_size())
+
+
+def _tokenized(tokenizer: "Tokenizer", texts: "Dataset", name: tuple[str, str]) -> TokenTexts:
+    import pyarrow
+
+    key = json.dumps([ENCODING_VERSION, "whole", *name, content_hash(tokenizer)])
+    path = cache_dir() / "tokens" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.arrow"
+    schema = pyarrow.schema([("input_ids", pyarrow.list_(pyarrow.int32()))])
+
+    def rows() -> "Iterator[pyarrow.RecordBatch]":
+        for table in arrow_batches(texts.select_columns("text")):
+            ids, _ = encode_counted(tokenizer, table.column("text").to_pylist())
+            yield pyarrow.RecordBatch.from_pydict({"input_ids": ids}, schema=schema)
+
+    with quiet_datasets():
+        column = write_arrow_file(Path(path), schema, rows()).data.column("input_ids")
+    chunks = [chunk.flatten().to_numpy() for chunk in column.chunks]
+    lengths = [np.diff(chunk.offsets.to_numpy()) for chunk in column.chunks]
+    return TokenTexts(np.concatenate(chunks), np.concatenate(lengths).astype(np.int64))
