@@ -1,16 +1,14 @@
 """One configuration becomes a trained classifier, an MLflow run and a run folder: the story."""
 
-import json
-import os
 import shlex
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nlp_rnn.composition import make_paths_absolute, read_config
 from nlp_rnn.config import RunConfig
-from nlp_rnn.errors import ConfigError, DataError
+from nlp_rnn.errors import DataError
 from nlp_rnn.limits import check
 from nlp_rnn.matching import resolve_match
 from nlp_rnn.record import (
@@ -24,8 +22,18 @@ from nlp_rnn.record import (
     run_tags,
     training_metrics,
 )
+from nlp_rnn.run_folder import (
+    CHECKPOINT,
+    CONFIG,
+    RESULT,
+    Origin,
+    empty_folder,
+    read_origin,
+    write_down,
+    write_json,
+)
 from nlp_rnn.screen import announced, print_corpus, print_lines, print_result
-from nlp_rnn.signature import flatten, plain
+from nlp_rnn.signature import flatten
 from nlp_rnn.worker import check_processes, processes_of, tell_workers
 
 if TYPE_CHECKING:
@@ -37,13 +45,9 @@ if TYPE_CHECKING:
     from nlp_rnn.tracking.run import TrackedRun
     from nlp_rnn.training.events import EpochEnd, TrainingResult
 
-__all__ = ["Result", "interrupted", "resume", "train"]
+__all__ = ["Result", "resume", "train"]
 
-CONFIG = "config.yaml"
-RESULT = "result.json"
-CHECKPOINT = "checkpoint"
 TRAINING = "training.safetensors"
-ORIGIN = "run.json"
 
 PATIENCE_IN_A_SWEEP = 300.0
 """Seconds that a job waits for a tracking server that is away; nobody may be there to start it."""
@@ -58,17 +62,6 @@ class Result:
     tracking_uri: str
     classifier: str
     metrics: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What an interrupted run must find again to go on."""
-
-    run_id: str
-    experiment_id: str
-    tracking_uri: str
-    data_digest: str
-    command: str
 
 
 def train(
@@ -113,9 +106,7 @@ def train(
     check_task(config.trainer, labels_of(corpus.train), len(corpus.labels))
     prepare_store(uri, patience=PATIENCE_IN_A_SWEEP if member else 0)
     experiment_id = obtain_experiment(uri, experiment_name(config.tracking.experiment))
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / RESULT).unlink(missing_ok=True)
-    shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+    empty_folder(folder)
     command = shlex.join(["nlp-rnn", "train", *overrides])
     origin = Origin("", experiment_id, uri, corpus.digest, command)
     return _run(config, corpus, folder, origin, member)
@@ -131,15 +122,7 @@ def resume(folder: Path, member: Member | None = None) -> Result:
         DataError: the data is no longer what the run began with.
     """
     folder = folder.absolute()
-    if (folder / RESULT).is_file():
-        raise ConfigError(f"The run in {folder} is finished; its {RESULT} is there.")
-    try:
-        origin = Origin(**json.loads((folder / CHECKPOINT / ORIGIN).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        raise ConfigError(
-            f"There is no interrupted run in {folder}.\nType resume=FOLDER, a folder with "
-            f"{CHECKPOINT}/{ORIGIN}; nlp-rnn train prints it when it starts."
-        ) from None
+    origin = read_origin(folder, "train")
     config = read_config(folder / CONFIG)
     check(config)
     check_processes(config)
@@ -154,11 +137,6 @@ def resume(folder: Path, member: Member | None = None) -> Result:
         )
     prepare_store(origin.tracking_uri)
     return _run(config, corpus, folder, origin, member)
-
-
-def interrupted(folder: Path) -> bool:
-    """Whether there is a run in `folder` that `resume` can go on with."""
-    return (folder / CHECKPOINT / ORIGIN).is_file() and not (folder / RESULT).is_file()
 
 
 def _run(
@@ -189,7 +167,8 @@ def _run(
     ) as run:
         print(f"run folder    {folder}", flush=True)
         if not origin.run_id:
-            _begin(config, corpus, folder, origin, run)
+            write_down(config, folder, origin, run)
+            log_data(config.data, corpus, run)
         with announced(f"Tokenizing with {config.tokenizer.name}"):
             tokens = tokenize_corpus(corpus, config.tokenizer)
         if config.model.vectors is not None:
@@ -219,7 +198,7 @@ def _run(
             result.metrics = training_metrics(network, training)
             result.metrics |= evaluate(classifier, corpus, folder, run)
         result.metrics |= log_speed(config.tracking.speed, Path(result.classifier), run)
-        _write_json(folder / RESULT, asdict(result))
+        write_json(folder / RESULT, asdict(result))
         shutil.rmtree(folder / CHECKPOINT)
         run.log_text((folder / RESULT).read_text(encoding="utf-8"), RESULT)
         log_results(result.metrics, Path(result.classifier), config, corpus, run, origin.command)
@@ -279,23 +258,3 @@ def _train_network(
         if trainer.profile is not None:
             run.log_text(trainer.profile.table, "profile.txt")
         return network, training
-
-
-def _begin(
-    config: RunConfig, corpus: "Corpus", folder: Path, origin: Origin, run: "TrackedRun"
-) -> None:
-    """Write down what the run was given, before anything can go wrong."""
-    from omegaconf import OmegaConf
-
-    path = folder / CONFIG
-    path.write_text(OmegaConf.to_yaml(OmegaConf.create(plain(config))), encoding="utf-8")
-    run.log_text(path.read_text(encoding="utf-8"), CONFIG)
-    (folder / CHECKPOINT).mkdir(exist_ok=True)
-    _write_json(folder / CHECKPOINT / ORIGIN, asdict(origin) | {"run_id": run.run_id})
-    log_data(config.data, corpus, run)
-
-
-def _write_json(path: Path, values: dict[str, Any]) -> None:
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)

@@ -33,7 +33,7 @@ ROOMS = [
     ("inspection",),
     ("comparison",),
     ("card", "label_card"),
-    ("screen", "evaluation", "label_evaluation", "matching", "record", "worker"),
+    ("screen", "evaluation", "label_evaluation", "matching", "record", "run_folder", "worker"),
     ("pretraining",),
     ("pipeline",),
     ("controls",),

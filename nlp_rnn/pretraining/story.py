@@ -1,18 +1,27 @@
 """A configuration becomes language models, an MLflow run and a folder to begin training from."""
 
-import json
 import shlex
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.composition import make_paths_absolute, read_config
 from nlp_rnn.config import RunConfig
 from nlp_rnn.data_config import TableConfig
-from nlp_rnn.errors import ConfigError, DataError
+from nlp_rnn.errors import DataError
 from nlp_rnn.pretraining.encoder_folder import ENCODER, save_encoder
 from nlp_rnn.record import log_data, short_name
+from nlp_rnn.run_folder import (
+    CHECKPOINT,
+    CONFIG,
+    RESULT,
+    Origin,
+    empty_folder,
+    read_origin,
+    write_down,
+    write_json,
+)
 from nlp_rnn.screen import announced, print_corpus, print_lines
 from nlp_rnn.signature import flatten, plain
 
@@ -25,18 +34,15 @@ if TYPE_CHECKING:
     from nlp_rnn.tracking.run import TrackedRun
 
 __all__ = [
-    "Origin",
     "begin",
     "go_on",
-    "interrupted",
     "pretrain",
     "resume",
     "shaping_options",
     "tokenizer_options",
 ]
 
-CONFIG, RESULT, CHECKPOINT = "config.yaml", "result.json", "checkpoint"
-TENSORS, ORIGIN = "pretraining.safetensors", "run.json"
+TENSORS = "pretraining.safetensors"
 
 # Of the model, what its embedding and encoder begin with.
 MODEL_KEYS = (
@@ -50,17 +56,6 @@ MODEL_KEYS = (
 )
 # What decides nothing.
 NOT_SHAPING = ("pretraining.checkpoint_minutes",)
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What an interrupted pretraining must find again to go on."""
-
-    run_id: str
-    experiment_id: str
-    tracking_uri: str
-    data_digest: str
-    command: str
 
 
 def shaping_options(config: RunConfig) -> dict[str, Any]:
@@ -118,16 +113,9 @@ def begin(
     command: str,
 ) -> dict[str, Any]:
     """Pretrain in `folder` from the beginning; what is there of an earlier try is lost."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / RESULT).unlink(missing_ok=True)
-    shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+    empty_folder(folder)
     origin = Origin("", experiment_id, uri, data_digest(corpus, unlabelled), command)
     return _run(config, corpus, unlabelled, folder, origin)
-
-
-def interrupted(folder: Path) -> bool:
-    """Whether there is a pretraining in `folder` that `resume` can go on with."""
-    return (folder / CHECKPOINT / ORIGIN).is_file() and not (folder / RESULT).is_file()
 
 
 def resume(folder: Path) -> dict[str, Any]:
@@ -140,13 +128,7 @@ def resume(folder: Path) -> dict[str, Any]:
         DataError: the data is no longer what it began with.
     """
     folder = folder.absolute()
-    if (folder / RESULT).is_file():
-        raise ConfigError(f"The pretraining in {folder} is finished; its {RESULT} is there.")
-    if not interrupted(folder):
-        raise ConfigError(
-            f"There is no interrupted pretraining in {folder}.\nType resume=FOLDER, a folder with "
-            f"{CHECKPOINT}/{ORIGIN}; nlp-rnn pretrain prints it when it starts."
-        )
+    read_origin(folder, "pretrain")
     config = read_config(folder / CONFIG)
     from nlp_rnn.data.corpus import load_corpus
 
@@ -160,12 +142,7 @@ def go_on(
     """Go on in `folder` with data that has been read."""
     from nlp_rnn.tracking.store import prepare_store
 
-    try:
-        origin = Origin(**json.loads((folder / CHECKPOINT / ORIGIN).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        raise ConfigError(
-            f"{folder / CHECKPOINT / ORIGIN} cannot be read.\nStart a new pretraining."
-        ) from None
+    origin = read_origin(folder, "pretrain")
     if data_digest(corpus, unlabelled) != origin.data_digest:
         raise DataError(
             f"The data of {config.data.name} changed since the pretraining in {folder} began; "
@@ -224,7 +201,8 @@ def _run(
     ) as run:
         print(f"run folder    {folder}", flush=True)
         if not origin.run_id:
-            _write_down(config, corpus, folder, origin, run)
+            write_down(config, folder, origin, run)
+            log_data(config.data, corpus, run)
         with announced(f"Tokenizing with {config.tokenizer.name}"):
             texts = tokenize_texts(corpus, config.tokenizer, unlabelled)
         models, result = _train(config, texts, folder, run)
@@ -251,7 +229,7 @@ def _run(
         for path in sorted((folder / ENCODER).iterdir()):
             run.log_file(path, ENCODER)
         run.set_tags({"encoder_digest": digest})
-        _write_json(folder / RESULT, found)
+        write_json(folder / RESULT, found)
         shutil.rmtree(folder / CHECKPOINT)
         run.log_text((folder / RESULT).read_text(encoding="utf-8"), RESULT)
         run.log_final(metrics)
@@ -316,22 +294,3 @@ def _metrics(models: "LanguageModels", result: "PretrainingResult") -> dict[str,
 def flatten_data(config: RunConfig) -> dict[str, Any]:
     """The options of the data with dotted keys."""
     return {key: value for key, value in flatten(config).items() if key.startswith("data.")}
-
-
-def _write_down(
-    config: RunConfig, corpus: "Corpus", folder: Path, origin: Origin, run: "TrackedRun"
-) -> None:
-    from omegaconf import OmegaConf
-
-    path = folder / CONFIG
-    path.write_text(OmegaConf.to_yaml(OmegaConf.create(plain(config))), encoding="utf-8")
-    run.log_text(path.read_text(encoding="utf-8"), CONFIG)
-    (folder / CHECKPOINT).mkdir(exist_ok=True)
-    _write_json(folder / CHECKPOINT / ORIGIN, asdict(origin) | {"run_id": run.run_id})
-    log_data(config.data, corpus, run)
-
-
-def _write_json(path: Path, values: dict[str, Any]) -> None:
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)

@@ -11,6 +11,7 @@ from nlp_rnn.errors import ConfigError, DataError, PrunedError, TrackingError
 from nlp_rnn.hydra_words import run_config
 from nlp_rnn.launch import remove_empty
 from nlp_rnn.record import Member
+from nlp_rnn.run_folder import interrupted
 from nlp_rnn.screen import output_to
 from nlp_rnn.sweep.pruning import on_epoch
 from nlp_rnn.sweep_config import OnFailure
@@ -63,7 +64,7 @@ def job(composed: DictConfig) -> None:
 
 
 def _train(config: RunConfig, folder: Path, words: list[str], member: Member) -> None:
-    from nlp_rnn.pipeline import interrupted, resume, train
+    from nlp_rnn.pipeline import resume, train
 
     if interrupted(folder):
         try:
