@@ -110,12 +110,14 @@ class GatedConfig(RecurrentConfig):
 class OptimizerConfig:
     """AdamW, its schedule, and the norm at which gradients are clipped.
 
+    `encoder_rate` times this rate is the one of pretrained parameters (`model.pretrained`).
     `plateau_factor` (null: 0.5) and `plateau_patience` (null: 2 epochs) belong to the schedule
     `plateau`.
     """
 
     name: str = MISSING
     learning_rate: float = 4e-3
+    encoder_rate: float = 1.0
     weight_decay: float = 0.01
     schedule: Schedule = Schedule.cosine
     warmup_fraction: float = 0.05
@@ -134,6 +136,8 @@ class TrainerConfig:
     `r_drop` what the divergence of two answers with different dropout does (null: 1, or 0 for a
     model without dropout), `adversarial` and `virtual_adversarial` what the losses of texts
     changed by `perturbation` (null: 5) do.
+    Of a pretrained network the head alone is trained for `frozen_epochs`, then the encoder too for
+    as many, then everything.
     """
 
     batch_size: int = 64
@@ -151,6 +155,7 @@ class TrainerConfig:
     adversarial: float = 0.0
     virtual_adversarial: float = 0.0
     perturbation: float | None = None
+    frozen_epochs: int = 0
     average_decay: float = 0.0
     log_gradient_norm: bool = False
     find_learning_rate: bool = False

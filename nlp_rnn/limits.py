@@ -16,6 +16,7 @@ from nlp_rnn.config import (
 )
 from nlp_rnn.data_limits import check_data, check_probe, check_tokenizer
 from nlp_rnn.errors import ConfigError
+from nlp_rnn.pretraining_limits import check_pretrained
 from nlp_rnn.signature import flatten
 
 __all__ = ["check"]
@@ -49,6 +50,7 @@ LIMITS: dict[str, tuple[float | None, float | None]] = {
     "trainer.r_drop": (0, 1000),
     "trainer.adversarial": (0, 1000),
     "trainer.virtual_adversarial": (0, 1000),
+    "trainer.frozen_epochs": (0, None),
     "trainer.checkpoint_minutes": (0, None),
     "trainer.patience": (1, None),
     "trainer.threads": (1, None),
@@ -79,6 +81,7 @@ FRACTIONS = (
 BETWEEN = ("data.validation_fraction", "optimizer.plateau_factor")
 POSITIVE = (
     "optimizer.learning_rate",
+    "optimizer.encoder_rate",
     "optimizer.max_gradient_norm",
     "trainer.max_minutes",
     "trainer.perturbation",
@@ -141,6 +144,7 @@ def _check_together(config: RunConfig) -> None:
     _check_language_model(config)
     _check_r_drop(config)
     _check_perturbation(config)
+    check_pretrained(config)
     _check_schedule(config)
     _check_processes(config)
     check_data(config.data)

@@ -11,6 +11,8 @@ from nlp_rnn.config import RunConfig
 from nlp_rnn.errors import DataError
 from nlp_rnn.limits import check
 from nlp_rnn.matching import resolve_match
+from nlp_rnn.pretraining.start import check_start, fetch_encoder, set_encoder
+from nlp_rnn.pretraining_config import AUTO
 from nlp_rnn.record import (
     Member,
     log_data,
@@ -33,7 +35,7 @@ from nlp_rnn.run_folder import (
     write_json,
 )
 from nlp_rnn.screen import announced, print_corpus, print_lines, print_result
-from nlp_rnn.signature import flatten
+from nlp_rnn.signature import recorded
 from nlp_rnn.worker import check_processes, processes_of, tell_workers
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
     from nlp_rnn.data.tokenization import TokenizedCorpus
     from nlp_rnn.model.network import TextNetwork
+    from nlp_rnn.pretraining.encoder_folder import Encoder
     from nlp_rnn.tracking.run import TrackedRun
     from nlp_rnn.training.events import EpochEnd, TrainingResult
 
@@ -80,9 +83,12 @@ def train(
     resolve_match(config)
     check_processes(config)
     make_paths_absolute(config)
+    fetch_encoder(config)
     from nlp_rnn.data.corpus import load_corpus
     from nlp_rnn.data.label_sets import labels_of
     from nlp_rnn.data.vector_files import find_vectors
+    from nlp_rnn.pretraining.encoder_folder import read_encoder
+    from nlp_rnn.pretraining.kept import encoder_of
     from nlp_rnn.tracking.store import (
         experiment_name,
         obtain_experiment,
@@ -100,16 +106,19 @@ def train(
         config.tracking.uri = uri  # absolute, as every path in a saved configuration
     if config.model.vectors is not None:
         find_vectors(Path(config.model.vectors), config.model.embedding_size)
+    if config.model.pretrained not in (None, AUTO):
+        check_start(read_encoder(Path(str(config.model.pretrained))), config)
     with announced(f"Reading {config.data.name}"):
         corpus = load_corpus(config.data)
     print_corpus(corpus)
     check_task(config.trainer, labels_of(corpus.train), len(corpus.labels))
     prepare_store(uri, patience=PATIENCE_IN_A_SWEEP if member else 0)
     experiment_id = obtain_experiment(uri, experiment_name(config.tracking.experiment))
+    encoder = encoder_of(config, corpus, uri, experiment_id)
     empty_folder(folder)
     command = shlex.join(["nlp-rnn", "train", *overrides])
     origin = Origin("", experiment_id, uri, corpus.digest, command)
-    return _run(config, corpus, folder, origin, member)
+    return _run(config, corpus, encoder, folder, origin, member)
 
 
 def resume(folder: Path, member: Member | None = None) -> Result:
@@ -127,6 +136,7 @@ def resume(folder: Path, member: Member | None = None) -> Result:
     check(config)
     check_processes(config)
     from nlp_rnn.data.corpus import load_corpus
+    from nlp_rnn.pretraining.kept import encoder_of
     from nlp_rnn.tracking.store import prepare_store
 
     corpus = load_corpus(config.data)
@@ -136,12 +146,14 @@ def resume(folder: Path, member: Member | None = None) -> Result:
             "it cannot go on. Start a new one."
         )
     prepare_store(origin.tracking_uri)
-    return _run(config, corpus, folder, origin, member)
+    encoder = encoder_of(config, corpus, origin.tracking_uri, origin.experiment_id)
+    return _run(config, corpus, encoder, folder, origin, member)
 
 
 def _run(
     config: RunConfig,
     corpus: "Corpus",
+    encoder: "Encoder | None",
     folder: Path,
     origin: Origin,
     member: Member | None = None,
@@ -160,7 +172,7 @@ def _run(
         run_id=origin.run_id or None,
         parent_run_id=member.parent_run_id if member else None,
         name=config.tracking.run_name or run_name(config, member),
-        parameters=flatten(config),
+        parameters=recorded(config),
         tags=run_tags(config, corpus, folder) | dict(member.tags if member else {}),
         folder=folder,
         system_metrics=config.tracking.system_metrics,
@@ -169,8 +181,11 @@ def _run(
         if not origin.run_id:
             write_down(config, folder, origin, run)
             log_data(config.data, corpus, run)
+            if encoder is not None:
+                run.log_parameters({"model.pretrained_digest": encoder.digest})
         with announced(f"Tokenizing with {config.tokenizer.name}"):
-            tokens = tokenize_corpus(corpus, config.tokenizer)
+            given = encoder.tokenizer_json if encoder else None
+            tokens = tokenize_corpus(corpus, config.tokenizer, given)
         if config.model.vectors is not None:
             tokens = with_vectors(tokens, Path(config.model.vectors), config.model.embedding_size)
         print_lines(tokens.quality.lines)
@@ -179,7 +194,7 @@ def _run(
             run.log_text("".join(f"{note}\n" for note in notes), "data_notes.txt")
             run.log_final(corpus.quality.figures | tokens.quality.figures)
         watcher = member.on_epoch if member else None
-        network, training = _train_network(config, corpus, tokens, folder, run, watcher)
+        network, training = _train_network(config, corpus, encoder, tokens, folder, run, watcher)
         result = Result(
             run.run_id, origin.experiment_id, origin.tracking_uri, str(folder / "classifier")
         )
@@ -191,7 +206,8 @@ def _run(
             labels=corpus.labels,
             thresholds=training.thresholds or None,
             separator=corpus.separator,
-            provenance=provenance(config, corpus, training, run.run_id),
+            provenance=provenance(config, corpus, training, run.run_id)
+            | ({"pretrained": encoder.digest} if encoder else {}),
         )
         with announced("Reading the test split"):
             classifier = TextClassifier.load(result.classifier)
@@ -209,6 +225,7 @@ def _run(
 def _train_network(
     config: RunConfig,
     corpus: "Corpus",
+    encoder: "Encoder | None",
     tokens: "TokenizedCorpus",
     folder: Path,
     run: "TrackedRun",
@@ -225,6 +242,8 @@ def _train_network(
     network = make_network(config.model, tokens.vocab_size, labels, config.seed)
     if tokens.vectors is not None:
         set_vectors(network.embedding, tokens.vectors.matrix, tokens.vectors.covered)
+    if encoder is not None:
+        set_encoder(network, encoder, tokens)
     with (
         processes_of(config) as processes,
         TrainingProgress(Objective(config.trainer, tokens.train.labels).monitor) as progress,

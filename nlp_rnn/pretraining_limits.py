@@ -1,13 +1,56 @@
 """The options about pretraining are checked for what types cannot say."""
 
-from nlp_rnn.config import ModelConfig, RecurrentConfig
+from nlp_rnn.config import ModelConfig, OptimizerConfig, RecurrentConfig, RunConfig
+from nlp_rnn.data_config import TableConfig
 from nlp_rnn.errors import ConfigError
+from nlp_rnn.pretraining_config import AUTO, PretrainingConfig
 
-__all__ = ["check_language_models"]
+__all__ = ["check_pretrained"]
 
 
-def check_language_models(model: ModelConfig) -> None:
-    """Raise `ConfigError` for a network that is no language model."""
+def check_pretrained(config: RunConfig) -> None:
+    """Raise `ConfigError` for what needs a pretrained network, or cannot be one."""
+    model, pretrained = config.model, config.model.pretrained
+    if pretrained is None:
+        _check_without(config)
+    else:
+        _check_language_models(model)
+        if model.vectors is not None:
+            raise ConfigError(
+                "model.vectors and model.pretrained both give the embedding its first values. "
+                "Leave one of them out."
+            )
+    if pretrained == AUTO:
+        return
+    if config.pretraining != PretrainingConfig():
+        given = "model.pretrained=null" if pretrained is None else "a pretrained encoder"
+        raise ConfigError(
+            f"pretraining.… does nothing with {given}. Type model.pretrained={AUTO}, which "
+            "pretrains first, or nlp-rnn pretrain."
+        )
+    if isinstance(config.data, TableConfig) and config.data.unlabelled is not None:
+        raise ConfigError(
+            f"data.unlabelled is read by a pretraining only. Type model.pretrained={AUTO}, which "
+            "pretrains first, or nlp-rnn pretrain."
+        )
+
+
+def _check_without(config: RunConfig) -> None:
+    given = {
+        f"trainer.frozen_epochs={config.trainer.frozen_epochs}": config.trainer.frozen_epochs > 0,
+        f"optimizer.encoder_rate={config.optimizer.encoder_rate:g}": (
+            config.optimizer.encoder_rate != OptimizerConfig.encoder_rate
+        ),
+    }
+    for words, there in given.items():
+        if there:
+            raise ConfigError(
+                f"{words} is about what was pretrained, and nothing was. Type "
+                f"model.pretrained=FOLDER, runs:/ID or {AUTO}, or leave it out."
+            )
+
+
+def _check_language_models(model: ModelConfig) -> None:
     if not isinstance(model, RecurrentConfig):
         raise ConfigError(
             f"A language model reads token by token, and model.cell={model.cell.name} does not. "

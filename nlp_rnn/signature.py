@@ -3,14 +3,16 @@
 import dataclasses
 import hashlib
 import json
+from contextlib import suppress
 from enum import Enum
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from nlp_rnn.config import RunConfig
+from nlp_rnn.pretraining_config import AUTO
 
-__all__ = ["flatten", "plain", "signature"]
+__all__ = ["flatten", "plain", "recorded", "signature"]
 
 
 def plain(config: Any) -> Any:
@@ -41,10 +43,20 @@ def flatten(config: Any) -> dict[str, Any]:
     return flat
 
 
+def recorded(config: RunConfig) -> dict[str, Any]:
+    """The dotted keys that MLflow is told: those of a pretraining where there is one."""
+    return {
+        key: value
+        for key, value in flatten(config).items()
+        if not key.startswith("pretraining.") or config.model.pretrained == AUTO
+    }
+
+
 NOT_IN_SIGNATURE = (
     "seed",
     "tracking",
     "model.match",
+    "pretraining.checkpoint_minutes",
     "trainer.device",
     "trainer.threads",
     "trainer.processes",
@@ -66,7 +78,19 @@ def signature(config: RunConfig) -> str:
         stat = Path(vectors).stat()
         # wherever it lies
         shaping["model.vectors"] = _content(vectors, stat.st_size, stat.st_mtime_ns)
+    if (pretrained := config.model.pretrained) != AUTO:
+        shaping = {k: v for k, v in shaping.items() if not k.startswith("pretraining.")}
+        if pretrained is not None and (digest := _encoder_digest(Path(pretrained))):
+            shaping["model.pretrained"] = digest
     return hashlib.sha256(json.dumps(shaping).encode()).hexdigest()[:8]
+
+
+def _encoder_digest(folder: Path) -> str | None:
+    """What names a pretrained encoder wherever it lies; None if there is none in `folder`."""
+    for path in (folder / "encoder" / "config.json", folder / "config.json"):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            return str(json.loads(path.read_text(encoding="utf-8"))["digest"])
+    return None
 
 
 @lru_cache

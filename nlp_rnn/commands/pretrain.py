@@ -48,11 +48,10 @@ def pretrain(words: list[str]) -> int:
         _check_word(word)
     from nlp_rnn.launch import compose
     from nlp_rnn.pretraining.story import pretrain as run
-    from nlp_rnn.pretraining_limits import check_language_models
+    from nlp_rnn.pretraining_config import AUTO
 
     own = [word for word in words if not word.startswith(FOLDER)]
-    config = compose(own)
-    check_language_models(config.model)
+    config = compose([*own, f"model.pretrained={AUTO}"])
     folders = [word.partition("=")[2] for word in words if word.startswith(f"{FOLDER}=")]
     now = datetime.now()
     name = f"{now:%H-%M-%S-%f}-pretraining-{config.data.name}-{config.model.name}"

@@ -32,7 +32,7 @@ def read_runs(uri: str, experiment: str | None = None, sweep: str | None = None)
         sweep: what its runs are tagged with, or the id of its parent run; with an experiment,
             only the runs in that.
 
-    The parent runs of sweeps are no rows.
+    The parent runs of sweeps are no rows, nor are pretrainings.
 
     Raises:
         ComparisonError: there is no such experiment, no such sweep, or no run in it.
@@ -59,7 +59,7 @@ def read_runs(uri: str, experiment: str | None = None, sweep: str | None = None)
             found += _search(client, within, f"tags.`mlflow.parentRunId` = '{name}'")
     runs = {each.info.run_id: _run(each) for each in found}
     rows = sorted(
-        (run for run in runs.values() if run.kind != "sweep"),
+        (run for run in runs.values() if run.kind not in ("sweep", "pretraining")),
         key=lambda run: (run.started, run.run_id),
     )
     if not rows:

@@ -18,7 +18,13 @@ from nlp_rnn.data.batches import TokenizedTexts
 from nlp_rnn.data.corpus import Corpus, quiet_datasets
 from nlp_rnn.data.mapped import arrow_batches, texts_of
 from nlp_rnn.data.quality import Quality
-from nlp_rnn.data.tokenizer import UNKNOWN_ID, content_hash, encode_counted, keep_tokenizer
+from nlp_rnn.data.tokenizer import (
+    UNKNOWN_ID,
+    content_hash,
+    encode_counted,
+    keep_tokenizer,
+    set_truncation,
+)
 from nlp_rnn.data_config import TokenizerConfig
 from nlp_rnn.errors import DataError
 
@@ -66,14 +72,24 @@ def cache_dir() -> Path:
     return Path(base).expanduser() / "nlp_rnn"
 
 
-def tokenize_corpus(corpus: Corpus, config: TokenizerConfig) -> TokenizedCorpus:
-    """Train or find the tokenizer, and tokenize train and validation or find them tokenized."""
+def tokenize_corpus(
+    corpus: Corpus, config: TokenizerConfig, pretrained: str | None = None
+) -> TokenizedCorpus:
+    """Train or find the tokenizer, and tokenize train and validation or find them tokenized.
+
+    `pretrained` is the JSON of a tokenizer to take instead; how texts are cut, `config` says.
+    """
     import pyarrow.compute as pc
+    from tokenizers import Tokenizer
 
     cache = cache_dir()
-    tokenizer = keep_tokenizer(
-        texts_of(corpus.train), config, corpus.digest, cache, corpus.separator
-    )
+    if pretrained is not None:
+        tokenizer = Tokenizer.from_str(pretrained)
+        set_truncation(tokenizer, config)
+    else:
+        tokenizer = keep_tokenizer(
+            texts_of(corpus.train), config, corpus.digest, cache, corpus.separator
+        )
     identity = content_hash(tokenizer)
     schema = _schema(corpus.train.features.arrow_schema.field("label").type)
 

@@ -11,6 +11,7 @@ from nlp_rnn.config import RunConfig
 from nlp_rnn.data_config import TableConfig
 from nlp_rnn.errors import DataError
 from nlp_rnn.pretraining.encoder_folder import ENCODER, save_encoder
+from nlp_rnn.pretraining.start import tokenizer_options
 from nlp_rnn.record import log_data, short_name
 from nlp_rnn.run_folder import (
     CHECKPOINT,
@@ -23,7 +24,7 @@ from nlp_rnn.run_folder import (
     write_json,
 )
 from nlp_rnn.screen import announced, print_corpus, print_lines
-from nlp_rnn.signature import flatten, plain
+from nlp_rnn.signature import flatten
 
 if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
@@ -35,11 +36,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "begin",
+    "data_digest",
     "go_on",
     "pretrain",
+    "read_more",
     "resume",
     "shaping_options",
-    "tokenizer_options",
 ]
 
 TENSORS = "pretraining.safetensors"
@@ -65,12 +67,6 @@ def shaping_options(config: RunConfig) -> dict[str, Any]:
         key for key in flat if key.startswith("pretraining.") and key not in NOT_SHAPING
     ]
     return {key: flat[key] for key in keys if key in flat}
-
-
-def tokenizer_options(config: RunConfig) -> dict[str, Any]:
-    """The options that decide which tokenizer it is; how texts are cut is not among them."""
-    given = plain(config.tokenizer)
-    return {k: v for k, v in given.items() if k not in ("name", "max_length", "truncation")}
 
 
 def pretrain(config: RunConfig, folder: Path, overrides: list[str]) -> dict[str, Any]:

@@ -62,7 +62,7 @@ def _durations(uri: str) -> Mapping[tuple[str, ...], list[float]]:
         return {}
     for run in runs:
         tags = run.data.tags
-        if tags.get("kind") in ("sweep", "control") or not run.info.end_time:
+        if tags.get("kind") in ("sweep", "control", "pretraining") or not run.info.end_time:
             continue
         seconds = (run.info.end_time - run.info.start_time) / 1000
         for key in ((tags.get("signature", ""),), (tags.get("data", ""), tags.get("cell", ""))):

@@ -61,17 +61,24 @@ def make_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.A
     """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101), fused; Adagrad for a wide path's table.
 
     Weight decay acts on matrices but not on embeddings and biases: a rare word's embedding
-    would shrink at every update that does not hold the word.
+    would shrink at every update that does not hold the word. A group's `share` is what the learning
+    rate is to be multiplied by: `encoder_rate` for what was pretrained (discriminative rates of
+    Howard & Ruder 2018, arXiv:1801.06146).
     """
-    decayed: list[nn.Parameter] = []
-    kept: list[nn.Parameter] = []
+    found: dict[tuple[bool, float], list[nn.Parameter]] = {(True, 1.0): [], (False, 1.0): []}
     rows: list[nn.Parameter] = []
     for name, parameter in network.named_parameters():
-        plain = parameter.ndim < 2 or name.startswith("embedding.")
-        (rows if name == WIDE_TABLE else kept if plain else decayed).append(parameter)
+        decayed = parameter.ndim >= 2 and not name.startswith("embedding.")
+        share = config.encoder_rate if name.startswith(("embedding.", "encoder.")) else 1.0
+        group = rows if name == WIDE_TABLE else found.setdefault((decayed, share), [])
+        group.append(parameter)
     groups: list[dict[str, Any]] = [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": kept, "weight_decay": 0.0},
+        {
+            "params": parameters,
+            "weight_decay": config.weight_decay if decayed else 0.0,
+            "share": share,
+        }
+        for (decayed, share), parameters in found.items()
     ]
     if rows:
         groups.append({"params": rows, "weight_decay": 0.0, "rows": True, "share": WIDE_SHARE})

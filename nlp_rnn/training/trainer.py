@@ -33,6 +33,7 @@ from nlp_rnn.training.device import (
 )
 from nlp_rnn.training.events import EpochEnd, TrainingResult, UpdateEnd
 from nlp_rnn.training.feed import Update, feed
+from nlp_rnn.training.freezing import unfreeze
 from nlp_rnn.training.loss import UpdateLoss, perturbs
 from nlp_rnn.training.objective import Objective
 from nlp_rnn.training.optim import clipped_parameters, make_optimizer
@@ -173,6 +174,8 @@ class Trainer:
         """The rest of the epoch, or as much of it as the limits allow; what it measured."""
         self.network.train()
         state, config = self.state, self.config
+        if config.frozen_epochs:
+            unfreeze(self.network, state.epoch, config.frozen_epochs)
         order = epoch_order(train.lengths, config.batch_size, self.seed, state.epoch)
         size = config.accumulation
         updates = [order[start : start + size] for start in range(0, len(order), size)]

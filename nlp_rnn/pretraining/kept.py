@@ -1,0 +1,77 @@
+"""A configuration becomes the encoder its classifier starts from, pretrained if need be, and kept.
+
+A pretraining is kept in the cache under what decides its outcome: texts, tokenizer, model and
+options. So the seeds of a sweep share one, and whoever types an interrupted command again goes on.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nlp_rnn.config import RunConfig
+from nlp_rnn.errors import ClassifierError, ConfigError, DataError, TrackingError, TrainingError
+from nlp_rnn.pretraining.encoder_folder import Encoder, read_encoder
+from nlp_rnn.pretraining.start import check_start
+from nlp_rnn.pretraining.story import begin, data_digest, go_on, read_more, shaping_options
+from nlp_rnn.pretraining_config import AUTO
+from nlp_rnn.run_folder import interrupted
+
+if TYPE_CHECKING:
+    from nlp_rnn.data.corpus import Corpus
+
+__all__ = ["encoder_of"]
+
+# Part of the key: raise it when the same options would give another encoder.
+VERSION = 1
+
+
+def encoder_of(config: RunConfig, corpus: "Corpus", uri: str, experiment_id: str) -> Encoder | None:
+    """What `model.pretrained` names, checked; `auto` is found in the cache, or pretrained first.
+
+    Raises:
+        NlpRnnError: it is not there, is damaged, or does not fit; or the pretraining failed.
+    """
+    place = config.model.pretrained
+    if place is None:
+        return None
+    folder = Path(place) if place != AUTO else _kept(config, corpus, uri, experiment_id)
+    encoder = read_encoder(folder)
+    check_start(encoder, config)
+    return encoder
+
+
+def _kept(config: RunConfig, corpus: "Corpus", uri: str, experiment_id: str) -> Path:
+    from filelock import FileLock
+
+    from nlp_rnn.data.tokenization import cache_dir
+    from nlp_rnn.pretraining.start import tokenizer_options
+
+    more = read_more(config, corpus)
+    shaping = [
+        VERSION,
+        data_digest(corpus, more),
+        corpus.separator,
+        tokenizer_options(config),
+        shaping_options(config),
+    ]
+    key = hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()[:16]
+    folder = cache_dir() / "pretraining" / key
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # one pretrains, the others wait for it
+    with FileLock(folder.with_suffix(".lock")):
+        try:
+            encoder = read_encoder(folder)
+            print(f"pretrained    {encoder.folder} was there", flush=True)
+            return folder
+        except ClassifierError:
+            pass  # not there yet, or damaged: it is made again
+        if interrupted(folder):
+            try:
+                go_on(config, corpus, more, folder)
+                return folder
+            except (ConfigError, DataError, TrackingError, TrainingError) as error:
+                print(f"The pretraining cannot go on: {error}\nIt starts again.", flush=True)
+        command = "nlp-rnn train model.pretrained=auto"
+        begin(config, corpus, more, folder, uri, experiment_id, command)
+    return folder
