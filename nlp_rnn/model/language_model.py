@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from nlp_rnn.model.architecture import Architecture
+from nlp_rnn.model.softmax import NOTHING, token_losses
 
 __all__ = ["POSITIONS", "LanguageModel"]
 
@@ -82,7 +83,5 @@ class LanguageModel(nn.Module):
     ) -> Tensor:
         """The sum over the real ones of `states` (K, H); `answers` are rows of `output` (U, E)."""
         projected = project(nn.functional.dropout(states, self.state_dropout, self.training))
-        logits = (projected @ output.t()).float()  # (K, U)
-        return nn.functional.cross_entropy(
-            logits, answers.masked_fill(~real, -100), ignore_index=-100, reduction="sum"
-        )
+        no_bias = output.new_zeros(len(output))
+        return token_losses(projected, output, no_bias, answers.masked_fill(~real, NOTHING))

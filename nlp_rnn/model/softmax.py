@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-__all__ = ["token_losses"]
+__all__ = ["NOTHING", "token_losses"]
 
 LOGITS_AT_ONCE = 1 << 21
 """Numbers of the logits that are made together."""

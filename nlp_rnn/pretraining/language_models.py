@@ -32,8 +32,11 @@ class LanguageModels(nn.Module):
     Promise: a stream read in windows costs what it costs read at once, but for rounding.
     """
 
-    def __init__(self, network: TextNetwork, dropout: float = 0.0) -> None:
-        """Of the embedding and the encoder of `network`, which are changed in place."""
+    def __init__(self, network: TextNetwork, seed: int, dropout: float = 0.0) -> None:
+        """Of the embedding and the encoder of `network`, which are changed in place.
+
+        The same for the same seed.
+        """
         super().__init__()
         architecture: Architecture = network.architecture
         assert isinstance(network.encoder, RecurrentEncoder)
@@ -43,10 +46,12 @@ class LanguageModels(nn.Module):
         self.embedding = network.embedding
         self.encoder = network.encoder
         sizes = architecture.hidden_size, architecture.embedding_size
-        self.projections = nn.ModuleList(
-            nn.Identity() if sizes[0] == sizes[1] else nn.Linear(*sizes)
-            for _ in range(architecture.num_directions)
-        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed + 1)  # other draws than those of the embedding
+            self.projections = nn.ModuleList(
+                nn.Identity() if sizes[0] == sizes[1] else nn.Linear(*sizes)
+                for _ in range(architecture.num_directions)
+            )
         self.bias = nn.Parameter(torch.zeros(architecture.vocab_size))
 
     def start_from(self, shares: Tensor) -> None:

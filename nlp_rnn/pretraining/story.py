@@ -253,8 +253,9 @@ def _train(
     from nlp_rnn.training.events import EpochEnd
     from nlp_rnn.training.progress import TrainingProgress
 
-    network = make_network(config.model, texts.vocab_size, 1, config.pretraining.seed)
-    models = LanguageModels(network, config.pretraining.dropout)
+    seed = config.pretraining.seed
+    network = make_network(config.model, texts.vocab_size, 1, seed)
+    models = LanguageModels(network, seed, config.pretraining.dropout)
     with TrainingProgress("perplexity") as progress:
 
         def on_epoch(event: EpochEnd) -> None:

@@ -1,11 +1,10 @@
 """Language models and token ids become better language models; knows nothing of text or MLflow."""
 
-import json
 import math
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,17 +13,10 @@ from torch import Tensor, nn
 
 from nlp_rnn.config import OptimizerConfig, TrainerConfig
 from nlp_rnn.errors import TrainingError
+from nlp_rnn.pretraining.checkpoint import PretrainingState, load_checkpoint, save_checkpoint
 from nlp_rnn.pretraining.language_models import LanguageModels, States
 from nlp_rnn.pretraining.stream import Lanes, TokenTexts, lane_count
 from nlp_rnn.pretraining_config import PretrainingConfig
-from nlp_rnn.training.checkpoint import (
-    optimizer_tensors,
-    part,
-    put_back,
-    random_states,
-    read_tensors,
-    write_tensors,
-)
 from nlp_rnn.training.device import (
     choose_device,
     choose_precision,
@@ -36,9 +28,8 @@ from nlp_rnn.training.optim import make_optimizer
 from nlp_rnn.training.processes import ALONE
 from nlp_rnn.training.schedule import learning_rate_factor
 
-__all__ = ["Pretrainer", "PretrainingResult", "PretrainingState", "default_epochs"]
+__all__ = ["Pretrainer", "PretrainingResult", "default_epochs"]
 
-FORMAT = "nlp_rnn pretraining 1"
 DIRECTIONS = ("forward", "backward")
 MAX_GRADIENT_NORM = 1.0
 
@@ -54,28 +45,6 @@ def default_epochs(tokens: int) -> int:
     """Epochs over so many tokens when the config names none."""
     low, high = EPOCHS
     return max(low, min(high, TOKENS_TO_READ // tokens))
-
-
-@dataclass
-class PretrainingState:
-    """Where a pretraining stands, tensors left out.
-
-    `epoch` is the one that is being trained, from 1; `position` counts its windows that are done,
-    `losses` sums their cross-entropies, one sum a direction, over `foretold` tokens.
-    """
-
-    epoch: int = 1
-    position: int = 0
-    updates: int = 0
-    tokens: int = 0
-    seconds: float = 0.0
-    update_seconds: float = 0.0
-    losses: list[float] = field(default_factory=list)
-    foretold: int = 0
-    best_epoch: int = 0
-    best_value: float = float("inf")
-    best_metrics: dict[str, float] = field(default_factory=dict)
-    stopped: str = ""
 
 
 @dataclass(frozen=True)
@@ -133,7 +102,9 @@ class Pretrainer:
         self.states: States | None = None
         torch.manual_seed(config.seed)
         if checkpoint is not None and checkpoint.is_file():
-            self._load(checkpoint)
+            self.state, self.best_weights, self.states = load_checkpoint(
+                checkpoint, self.models, self.optimizer
+            )
         self._last_tick = self._saved = time.perf_counter()
 
     @property
@@ -313,57 +284,22 @@ class Pretrainer:
         self._last_tick = now
 
     def _save(self) -> None:
-        """Write everything that the rest depends on, or leave the last checkpoint as it was."""
-        if self.checkpoint is None:
-            return
-        tensors = {f"models/{name}": tensor for name, tensor in self.models.state_dict().items()}
-        tensors |= {f"best/{name}": tensor for name, tensor in self.best_weights.items()}
-        tensors |= optimizer_tensors(self.optimizer)
-        tensors |= {f"random/{name}": states for name, states in random_states(ALONE).items()}
-        for direction, layers in enumerate(self.states or []):
-            for layer, parts in enumerate(layers):
-                tensors |= {f"states/{direction}/{layer}/{i}": t for i, t in enumerate(parts)}
-        try:
-            metadata = {"format": FORMAT, "state": json.dumps(asdict(self.state))}
-            write_tensors(self.checkpoint, tensors, metadata)
-        except OSError as error:
-            warnings.warn(
-                f"No checkpoint was written ({error}); the last good one is kept.", stacklevel=2
-            )
+        """Write a checkpoint; a full disk leaves the last one as it was."""
+        if self.checkpoint is not None:
+            try:
+                save_checkpoint(
+                    self.checkpoint,
+                    self.state,
+                    self.models,
+                    self.best_weights,
+                    self.states,
+                    self.optimizer,
+                )
+            except OSError as error:
+                warnings.warn(
+                    f"No checkpoint was written ({error}); the last good one is kept.", stacklevel=2
+                )
         self._saved = time.perf_counter()
-
-    def _load(self, path: Path) -> None:
-        from safetensors import SafetensorError
-
-        try:
-            tensors, metadata = read_tensors(path)
-            if metadata.get("format") != FORMAT:
-                raise ValueError("it is no checkpoint of this version")
-            self.models.load_state_dict(part(tensors, "models/"))
-            put_back(self.optimizer, tensors)
-            torch.set_rng_state(tensors["random/cpu"][0].clone())
-            if "random/cuda" in tensors and torch.cuda.is_available():
-                torch.cuda.set_rng_state(tensors["random/cuda"][0].clone())
-            self.state = PretrainingState(**json.loads(metadata["state"]))
-        except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise TrainingError(f"{path} cannot be gone on with: {reason}.") from error
-        self.best_weights = {n: t.to(self.device) for n, t in part(tensors, "best/").items()}
-        if self.state.position:
-            self.states = _nested(
-                {name: tensor.to(self.device) for name, tensor in part(tensors, "states/").items()}
-            )
-
-
-def _nested(tensors: dict[str, Tensor]) -> States:
-    states: dict[int, dict[int, dict[int, Tensor]]] = {}
-    for name, tensor in tensors.items():
-        direction, layer, number = map(int, name.split("/"))
-        states.setdefault(direction, {}).setdefault(layer, {})[number] = tensor
-    return [
-        [tuple(parts[i] for i in sorted(parts)) for _, parts in sorted(layers.items())]
-        for _, layers in sorted(states.items())
-    ]
 
 
 def _perplexities(split: str, losses: Sequence[float], tokens: int) -> dict[str, float]:

@@ -1,0 +1,91 @@
+"""The loss of tokens against torch's own, whole and sampled, gradients too."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from nlp_rnn.model import softmax
+from nlp_rnn.model.softmax import NOTHING, token_losses
+
+ROWS, SIZE, TOKENS = 23, 5, 11
+
+
+def given(seed: int = 0) -> list[Tensor]:
+    torch.manual_seed(seed)
+    states, output = torch.randn(ROWS, SIZE), torch.randn(TOKENS, SIZE)
+    return [t.requires_grad_() for t in (states, output, torch.randn(TOKENS))]
+
+
+def answers() -> Tensor:
+    found = torch.randint(0, TOKENS, (ROWS,), generator=torch.Generator().manual_seed(1))
+    found[3] = NOTHING
+    return found
+
+
+@pytest.mark.parametrize("at_once", [1, 4 * TOKENS, 1 << 20], ids=["rows", "pieces", "whole"])
+def test_loss_and_gradients_are_torchs(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(softmax, "LOGITS_AT_ONCE", at_once)
+    ours, torchs = given(), given()
+    loss = token_losses(*ours, answers())
+    states, output, bias = torchs
+    expected = nn.functional.cross_entropy(
+        states @ output.t() + bias, answers(), reduction="sum", ignore_index=NOTHING
+    )
+    torch.testing.assert_close(loss, expected)
+    (3 * loss).backward()
+    (3 * expected).backward()
+    for one, other in zip(ours, torchs, strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
+
+
+def test_corrections_spare_the_answer() -> None:
+    ours, torchs = given(), given()
+    corrections = torch.rand(TOKENS)
+    token_losses(*ours, answers(), corrections).backward()
+    states, output, bias = torchs
+    logits = states @ output.t() + bias - corrections
+    real = answers() != NOTHING
+    row, answer = real.nonzero().flatten(), answers()[real]
+    own = torch.zeros_like(logits)
+    own[row, answer] = corrections[answer]
+    expected = nn.functional.cross_entropy(
+        logits + own, answers(), reduction="sum", ignore_index=NOTHING
+    )
+    expected.backward()
+    torch.testing.assert_close(token_losses(*ours, answers(), corrections), expected)
+    for one, other in zip(ours, torchs, strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
+
+
+def test_sampled_sums_are_right_on_average() -> None:
+    """A token counts as much as it was unlikely to be there, so the sum over all is met."""
+    torch.manual_seed(2)
+    logits, chances, answer = torch.randn(40), torch.rand(40) * 0.8 + 0.2, 7
+    whole, sums = float(logits.exp().sum()), []
+    for _ in range(1500):
+        there = torch.rand(40) < chances
+        there[answer] = True
+        tokens = there.nonzero().flatten()
+        loss = token_losses(
+            torch.ones(1, 1),
+            logits[tokens].unsqueeze(1),
+            torch.zeros(len(tokens)),
+            torch.searchsorted(tokens, torch.tensor([answer])),
+            chances[tokens].log(),
+        )
+        sums.append(float((loss + logits[answer]).exp()))
+    assert sum(sums) / len(sums) == pytest.approx(whole, rel=0.03)
+
+
+def test_nothing_to_foretell_costs_nothing() -> None:
+    states, output, bias = given()
+    loss = token_losses(states[:0], output, bias, answers()[:0])
+    loss.backward()
+    assert loss == 0
+    assert not output.grad.any()
+
+
+def test_without_gradients_none_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    with torch.inference_mode():
+        loss = token_losses(*given(), answers())
+    torch.testing.assert_close(loss, token_losses(*given(), answers()).detach())
