@@ -20,6 +20,11 @@ def check_pretrained(config: RunConfig) -> None:
                 "model.vectors and model.pretrained both give the embedding its first values. "
                 "Leave one of them out."
             )
+    if config.trainer.frozen_epochs and config.trainer.processes > 1:
+        raise ConfigError(
+            "trainer.frozen_epochs is for one process: several wait for the gradient of every "
+            "parameter. Type trainer.processes=1, or optimizer.encoder_rate=0.1 instead."
+        )
     if pretrained == AUTO:
         return
     if config.pretraining != PretrainingConfig():
