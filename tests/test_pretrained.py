@@ -401,6 +401,21 @@ def test_unlabelled_texts_are_read_but_for_those_held_out(here: Path) -> None:
     assert both.validation.lengths.tolist() == alone.validation.lengths.tolist()
 
 
+def test_a_folder_of_text_files_is_a_text_a_file(here: Path) -> None:
+    table(here / "data.csv", 40)
+    (here / "unsup").mkdir()
+    for number, text in enumerate(("A first text,\nof two lines.\n", "Café.", "")):
+        (here / "unsup" / f"{number}_0.txt").write_text(text, encoding="utf-8")
+    config = compose(["data=files", "data.path=data.csv", "data.unlabelled=unsup"])
+    from nlp_rnn.data.unlabelled import read_unlabelled
+
+    found = read_unlabelled(config.data, load_corpus(config.data))
+    assert list(found.texts["text"]) == ["A first text,\nof two lines.", "Café."]
+    (here / "unsup" / "3_0.txt").write_bytes(b"\xe9")
+    with pytest.raises(DataError, match="is not UTF-8"):
+        read_unlabelled(config.data, load_corpus(config.data))
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [("", "is empty"), ("text\n", "no"), ("other\nx\n", "no column 'text'"), (None, "no file")],

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pyarrow
     from datasets import Dataset
 
-__all__ = ["class_folders", "read_class_folders"]
+__all__ = ["class_folders", "read_class_folders", "read_text_folder", "text_folder"]
 
 UNLABELLED = ("unsup", "unlabeled", "unlabelled")
 """Names of folders, as in aclImdb, whose texts have no class."""
@@ -46,8 +46,6 @@ def read_class_folders(
     out, and said. Raises `DataError` for other columns and naming file, row and byte where the
     bytes are not of the encoding.
     """
-    import pyarrow
-
     require_columns(("text", "label"), wanted, f"The folder {folder} of a folder for each class")
     classes = class_folders(folder)
     left_out = [entry.name for entry in classes if entry.name.lower() in UNLABELLED]
@@ -61,6 +59,28 @@ def read_class_folders(
         if entry.name not in left_out
         for file in _files(entry)
     ]
+    return _read(folder, files, form)
+
+
+def text_folder(folder: Path) -> bool:
+    """Whether `folder` holds nothing but text files, one a text, as `train/unsup` of aclImdb."""
+    files = _files(folder) if folder.is_dir() else []
+    return (
+        bool(files)
+        and all(file.suffix.lower() == ".txt" for file in files)
+        and not class_folders(folder)
+    )
+
+
+def read_text_folder(folder: Path, wanted: Sequence[str], form: FileForm) -> "Dataset":
+    """Read every file in `folder`: the column `text`; raises `DataError` as the one above."""
+    require_columns(("text",), wanted, f"The folder {folder} of a text a file")
+    return _read(folder, [("", file) for file in _files(folder)], form)
+
+
+def _read(folder: Path, files: list[tuple[str, Path]], form: FileForm) -> "Dataset":
+    import pyarrow
+
     facts = [(name, file.name, (s := file.stat()).st_size, s.st_mtime_ns) for name, file in files]
     schema = pyarrow.schema([("text", pyarrow.string()), ("label", pyarrow.string())])
     key = ("folders", str(folder.resolve()), form.encoding, facts)

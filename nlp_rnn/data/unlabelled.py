@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlp_rnn.data.columns import select_columns
+from nlp_rnn.data.file_form import BY_NAME
 from nlp_rnn.data.files import read_path
+from nlp_rnn.data.folders import read_text_folder, text_folder
 from nlp_rnn.data.hub import offline
 from nlp_rnn.data.mapped import arrow_batches
 from nlp_rnn.data.texts import as_text, hash_texts
@@ -44,12 +46,13 @@ def read_unlabelled(config: TableConfig, corpus: "Corpus") -> Unlabelled:
     path = Path(config.unlabelled).expanduser()
     columns = tuple(map(str, config.text if isinstance(config.text, list) else [config.text]))
     notes: list[str] = []
-    with offline():
-        splits = read_path(path, columns, (), notes)
     where = f"data.unlabelled={path}"
-    texts = as_text(
-        select_columns(splits["train"], columns, where), columns, where, corpus.separator
-    )
+    with offline():
+        if text_folder(path):
+            rows = read_text_folder(path, columns, BY_NAME)
+        else:
+            rows = read_path(path, columns, (), notes)["train"]
+    texts = as_text(select_columns(rows, columns, where), columns, where, corpus.separator)
     hashes = hash_texts(texts)
     blank = hash_texts(_blank()).normal[0]
     kept = ~hashes.missing & (hashes.normal != blank)
