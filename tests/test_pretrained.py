@@ -341,9 +341,9 @@ def test_auto_pretrains_once_for_all_seeds_and_the_comparison_knows(
 
 def test_one_that_was_killed_goes_on_in_the_same_run_to_the_same_end(here: Path) -> None:
     """kill -9, then resume=; and under auto, the same command again."""
-    more = [*LITTLE[1:], "pretraining.max_epochs=6", "pretraining.checkpoint_minutes=0"]
-    words = [*PRETRAINING, *more]
-    kill([*words, "hydra.run.dir=killed"], "pretrain")
+    more = ["pretraining.max_epochs=4", "pretraining.batch_size=32", "pretraining.window=16"]
+    often, words = ["pretraining.checkpoint_minutes=0"], [*PRETRAINING, *more]
+    kill([*words, *often, "hydra.run.dir=killed"], "pretrain")
     origin = json.loads((here / "killed" / "checkpoint" / "run.json").read_text())
     assert main(["pretrain", "resume=killed"]) == 0
     resumed = result("killed")
@@ -351,7 +351,7 @@ def test_one_that_was_killed_goes_on_in_the_same_run_to_the_same_end(here: Path)
     assert not (here / "killed" / "checkpoint").exists()
     assert main(["pretrain", *words, "hydra.run.dir=whole"]) == 0
     assert result("whole")["digest"] == resumed["digest"]
-    train = [*SMALL, *more, "model.pretrained=auto", "hydra.run.dir=auto"]
+    train = [*SMALL, *more, *often, "model.pretrained=auto", "hydra.run.dir=auto"]
     kill(train, "train")
     before = {run.info.run_id for run in runs(resumed["tracking_uri"], "pretraining")}
     assert main(["train", *train]) == 0
