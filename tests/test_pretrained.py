@@ -210,6 +210,34 @@ def test_the_signature_knows_the_weights_not_the_place(made: Encoder, corpus: Co
     assert "pretraining.dropout" not in recorded(compose(SMALL))
 
 
+def test_the_control_without_recurrence_is_not_pretrained() -> None:
+    from nlp_rnn.controls.runs import _averaged
+
+    words = ["experiment=pretrained", "trainer.frozen_epochs=1", "pretraining.window=32"]
+    files = ["data=files", "data.path=x", "data.unlabelled=y"]
+    check(_averaged(compose([*words, *files])))
+
+
+def test_runs_with_and_without_are_not_mixed_and_can_be_compared() -> None:
+    from nlp_rnn.comparison.pairing import Pair, _alike, _pair
+    from tests.compared_runs import RULES, run
+
+    def group(cell: str, pretrained: str, **more: str) -> tuple:
+        return (run(cell, 1, None, config={"model.pretrained": pretrained, **more}),)
+
+    a, b = ({"model.pretrained_digest": digest} for digest in "ab")
+    groups = {
+        "lstm": group("lstm", "auto", **a),
+        "gru": group("gru", "auto", **b),
+        "alone": group("gru", "None"),
+    }
+    rules = replace(RULES, by="model.cell")
+    assert sorted(_alike(groups, rules).values()) == [["alone"], ["lstm", "gru"]]
+    one = groups["alone"]
+    other = group("gru", "auto", **{"pretraining.window": "64"}, **b)
+    assert isinstance(_pair("a", one, "b", other, replace(rules, by="model.pretrained")), Pair)
+
+
 # Options
 
 
