@@ -56,6 +56,7 @@ NOT_IN_SIGNATURE = (
     "seed",
     "tracking",
     "model.match",
+    "model.pretrained_digest",
     "pretraining.checkpoint_minutes",
     "trainer.device",
     "trainer.threads",

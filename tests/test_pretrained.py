@@ -210,6 +210,34 @@ def test_the_signature_knows_the_weights_not_the_place(made: Encoder, corpus: Co
     assert "pretraining.dropout" not in recorded(compose(SMALL))
 
 
+def test_the_control_without_recurrence_is_not_pretrained() -> None:
+    from nlp_rnn.controls.runs import _averaged
+
+    words = ["experiment=pretrained", "trainer.frozen_epochs=1", "pretraining.window=32"]
+    files = ["data=files", "data.path=x", "data.unlabelled=y"]
+    check(_averaged(compose([*words, *files])))
+
+
+def test_runs_with_and_without_are_not_mixed_and_can_be_compared() -> None:
+    from nlp_rnn.comparison.pairing import Pair, _alike, _pair
+    from tests.compared_runs import RULES, run
+
+    def group(cell: str, pretrained: str, **more: str) -> tuple:
+        return (run(cell, 1, None, config={"model.pretrained": pretrained, **more}),)
+
+    a, b = ({"model.pretrained_digest": digest} for digest in "ab")
+    groups = {
+        "lstm": group("lstm", "auto", **a),
+        "gru": group("gru", "auto", **b),
+        "alone": group("gru", "None"),
+    }
+    rules = replace(RULES, by="model.cell")
+    assert sorted(_alike(groups, rules).values()) == [["alone"], ["lstm", "gru"]]
+    one = groups["alone"]
+    other = group("gru", "auto", **{"pretraining.window": "64"}, **b)
+    assert isinstance(_pair("a", one, "b", other, replace(rules, by="model.pretrained")), Pair)
+
+
 # Options
 
 
@@ -341,9 +369,9 @@ def test_auto_pretrains_once_for_all_seeds_and_the_comparison_knows(
 
 def test_one_that_was_killed_goes_on_in_the_same_run_to_the_same_end(here: Path) -> None:
     """kill -9, then resume=; and under auto, the same command again."""
-    more = [*LITTLE[1:], "pretraining.max_epochs=6", "pretraining.checkpoint_minutes=0"]
-    words = [*PRETRAINING, *more]
-    kill([*words, "hydra.run.dir=killed"], "pretrain")
+    more = ["pretraining.max_epochs=4", "pretraining.batch_size=32", "pretraining.window=16"]
+    often, words = ["pretraining.checkpoint_minutes=0"], [*PRETRAINING, *more]
+    kill([*words, *often, "hydra.run.dir=killed"], "pretrain")
     origin = json.loads((here / "killed" / "checkpoint" / "run.json").read_text())
     assert main(["pretrain", "resume=killed"]) == 0
     resumed = result("killed")
@@ -351,7 +379,7 @@ def test_one_that_was_killed_goes_on_in_the_same_run_to_the_same_end(here: Path)
     assert not (here / "killed" / "checkpoint").exists()
     assert main(["pretrain", *words, "hydra.run.dir=whole"]) == 0
     assert result("whole")["digest"] == resumed["digest"]
-    train = [*SMALL, *more, "model.pretrained=auto", "hydra.run.dir=auto"]
+    train = [*SMALL, *more, *often, "model.pretrained=auto", "hydra.run.dir=auto"]
     kill(train, "train")
     before = {run.info.run_id for run in runs(resumed["tracking_uri"], "pretraining")}
     assert main(["train", *train]) == 0

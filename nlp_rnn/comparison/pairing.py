@@ -230,6 +230,8 @@ def _pair(
             continue
         if key in rules.tuned:
             continue
+        if rules.by == "model.pretrained" and key.startswith("pretraining."):
+            continue  # how, where there is one
         if key in FREE:
             if rules.by == "model.cell" or key != "model.hidden_size":
                 continue

@@ -7,11 +7,19 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.config import AverageConfig, Cell, ModelConfig, Pooling, RunConfig
+from nlp_rnn.config import (
+    AverageConfig,
+    Cell,
+    ModelConfig,
+    OptimizerConfig,
+    Pooling,
+    RunConfig,
+)
 from nlp_rnn.controls.fitting import CONTROLS, Control, fit_linear, fit_majority
 from nlp_rnn.controls.several import fit_linear_several, fit_majority_several
 from nlp_rnn.data.label_sets import labels_of
-from nlp_rnn.data_config import DataConfig
+from nlp_rnn.data_config import DataConfig, TableConfig
+from nlp_rnn.pretraining_config import PretrainingConfig
 from nlp_rnn.signature import flatten, signature
 
 if TYPE_CHECKING:
@@ -222,10 +230,19 @@ def _fit(name: str, corpus: "Corpus") -> Control:
 def _averaged(config: RunConfig) -> RunConfig:
     """The same run with the recurrence taken out of its network."""
     shared = {f.name: getattr(config.model, f.name) for f in fields(ModelConfig)}
-    shared |= {"name": "average", "cell": Cell.average}
+    # no language model could begin it
+    shared |= {"name": "average", "cell": Cell.average, "pretrained": None}
     if config.model.pooling is Pooling.last:
         shared["pooling"] = Pooling.mean  # the last embedding alone would be no control
-    return replace(config, model=AverageConfig(**shared))
+    data = config.data
+    return replace(
+        config,
+        model=AverageConfig(**shared),
+        data=replace(data, unlabelled=None) if isinstance(data, TableConfig) else data,
+        optimizer=replace(config.optimizer, encoder_rate=OptimizerConfig.encoder_rate),
+        trainer=replace(config.trainer, frozen_epochs=0),
+        pretraining=PretrainingConfig(),
+    )
 
 
 def _train_average(
