@@ -118,10 +118,10 @@ def test_the_sections_stand_in_their_order_and_none_is_blank(whole: Path) -> Non
 
 def test_speed_is_told_by_length_and_runtime_with_what_it_depends_on(whole: Path) -> None:
     words = Seen((whole / "report.html").read_text(encoding="utf-8")).sections["speed"]
-    assert "10 tokens, onnxruntime, ms0.28 / 0.340.20 / 0.24" in words
+    assert "10 tokens, ONNX, ms0.28 / 0.340.20 / 0.24" in words
     assert "100 tokens, torch, ms2.00 / 2.401.43 / 1.72" in words
     assert "400 tokens" not in words
-    assert "32 texts at once, onnxruntime, texts/s1,6752,345" in words
+    assert "32 texts at once, ONNX, texts/s1,6752,345" in words
     assert "memory beyond the libraries, MB17.212.3" in words
     assert "cold start to the first answer, ms432432" in words
     assert "stream" not in words  # both read in two directions
