@@ -67,6 +67,8 @@ def test_every_command_runs(page: Path, here: Path) -> None:
                 words.append("sweep.compare=false")  # the README's is compared
             if not any(word.startswith(("data=", "experiment=")) for word in words):
                 words += ["data.train_rows=100", "data.test_rows=20"]
+        if words[1] == "pretrain" or "experiment=pretrained" in words:
+            words.append("pretraining.max_epochs=1")
         done = run(words)
         assert done.returncode == 0, f"{command}\n{done.stderr}"
 

@@ -367,11 +367,13 @@ def test_auto_pretrains_once_for_all_seeds_and_the_comparison_knows(
     assert len(runs(uri, "pretraining")) == 2
 
 
+LONGER = ["pretraining.max_epochs=4", "pretraining.batch_size=32", "pretraining.window=16"]
+OFTEN = ["pretraining.checkpoint_minutes=0"]
+
+
 def test_one_that_was_killed_goes_on_in_the_same_run_to_the_same_end(here: Path) -> None:
-    """kill -9, then resume=; and under auto, the same command again."""
-    more = ["pretraining.max_epochs=4", "pretraining.batch_size=32", "pretraining.window=16"]
-    often, words = ["pretraining.checkpoint_minutes=0"], [*PRETRAINING, *more]
-    kill([*words, *often, "hydra.run.dir=killed"], "pretrain")
+    words = [*PRETRAINING, *LONGER]
+    kill([*words, *OFTEN, "hydra.run.dir=killed"], "pretrain")
     origin = json.loads((here / "killed" / "checkpoint" / "run.json").read_text())
     assert main(["pretrain", "resume=killed"]) == 0
     resumed = result("killed")
@@ -379,16 +381,21 @@ def test_one_that_was_killed_goes_on_in_the_same_run_to_the_same_end(here: Path)
     assert not (here / "killed" / "checkpoint").exists()
     assert main(["pretrain", *words, "hydra.run.dir=whole"]) == 0
     assert result("whole")["digest"] == resumed["digest"]
-    train = [*SMALL, *more, *often, "model.pretrained=auto", "hydra.run.dir=auto"]
-    kill(train, "train")
-    before = {run.info.run_id for run in runs(resumed["tracking_uri"], "pretraining")}
-    assert main(["train", *train]) == 0
-    after = runs(resumed["tracking_uri"], "pretraining")
-    assert {run.info.run_id for run in after} == before
-    assert all(run.info.status == "FINISHED" for run in after)
-    client = MlflowClient(tracking_uri=resumed["tracking_uri"])
-    digest = client.get_run(result("auto")["run_id"]).data.params["model.pretrained_digest"]
-    assert digest == resumed["digest"]
+
+
+def test_under_auto_the_same_command_goes_on_with_one_that_was_killed(here: Path) -> None:
+    words = [*SMALL, *LONGER, *OFTEN, "model.pretrained=auto", "hydra.run.dir=auto"]
+    kill(words, "train")
+    (origin,) = (here / "cache" / "pretraining").glob("*/checkpoint/run.json")
+    assert main(["train", *words]) == 0
+    (run,) = runs(result("auto")["tracking_uri"], "pretraining")
+    assert (
+        run.info.run_id == json.loads((origin.parent.parent / "result.json").read_text())["run_id"]
+    )
+    assert run.info.status == "FINISHED"
+    client = MlflowClient(tracking_uri=result("auto")["tracking_uri"])
+    trained = client.get_run(result("auto")["run_id"])
+    assert trained.data.params["model.pretrained_digest"] == run.data.tags["encoder_digest"]
 
 
 def kill(words: list[str], command: str) -> None:
