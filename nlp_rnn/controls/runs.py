@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nlp_rnn.composition import make_paths_absolute
 from nlp_rnn.config import (
     AverageConfig,
     Cell,
@@ -82,6 +83,7 @@ def ensure_controls(
     Raises:
         NlpRnnError: the data or the store cannot be read.
     """
+    make_paths_absolute(config)  # as a run's signature has them
     if digest is None:
         corpus = corpus or read_corpus(config.data)
         digest = corpus.digest

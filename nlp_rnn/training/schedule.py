@@ -63,7 +63,7 @@ def set_rates(
     if config.schedule is Schedule.plateau:
         factor *= (config.plateau_factor or PLATEAU_FACTOR) ** state.reductions
     for group in optimizer.param_groups:
-        group["lr"] = config.learning_rate * factor * group["rate"]
+        group["lr"] = config.learning_rate * factor * group.get("rate", 1.0)
         if config.schedule is Schedule.one_cycle:
             decay = _one_cycle(state.updates, total, config, HIGH_DECAY, LOW_DECAY, HIGH_DECAY)
             group["betas"] = (decay, group["betas"][1])
