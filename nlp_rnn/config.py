@@ -134,8 +134,8 @@ class TrainerConfig:
     `label_smoothing=null` is 0.1, or there 0. `class_weight=balanced` lets all classes weigh alike.
     `language_model` is what the loss of an auxiliary language model counts for at the start,
     `r_drop` what the divergence of two answers with different dropout does (null: 1, or 0 for a
-    model without dropout), `adversarial` and `virtual_adversarial` what the losses of texts
-    changed by `perturbation` (null: 5) do.
+    model without dropout and where train has more than two million tokens), `adversarial` and
+    `virtual_adversarial` what the losses of texts changed by `perturbation` (null: 5) do.
     Of a pretrained network the head alone is trained for `frozen_epochs`, then the encoder too for
     as many, then everything.
     """

@@ -128,7 +128,7 @@ class Trainer:
 
     def prepare(self, train: TokenizedTexts) -> None:
         """Take from the training split what the loss must know of it."""
-        self.loss.objective = Objective(self.config, train.labels)
+        self.loss.prepare(train)
         network, state = self.network, self.state
         if perturbs(self.config) and not isinstance(network.embedding, NormalizedEmbedding):
             counts = train.token_counts(network.architecture.vocab_size)
