@@ -1,6 +1,7 @@
 """The trainer: two equal runs, early stopping, best weights, and refusals."""
 
 import dataclasses
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -368,3 +369,10 @@ def test_validation_and_the_kept_weights_are_the_average() -> None:
     assert found == pytest.approx(result.best_metrics)
     best = epochs[result.best_epoch - 1].metrics
     assert found["macro_f1"] == pytest.approx(best["validation/macro_f1"])
+
+
+def test_a_training_does_not_import_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch._dynamo", None)  # now an import of it fails
+    one = trainer(max_updates=2)
+    one.fit(TRAIN, VALIDATION)
+    one.optimizer.load_state_dict(one.optimizer.state_dict())

@@ -8,7 +8,22 @@ import tempfile
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-HEAVY = ["torch", "mlflow", "mlflow.pyfunc", "datasets", "pandas", "sklearn.metrics", "hydra"]
+HEAVY = [
+    "torch",
+    "torch.fx.experimental.symbolic_shapes",
+    "mlflow",
+    "mlflow.pyfunc",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "datasets",
+    "pandas",
+    "sklearn.metrics",
+    "sklearn.svm",
+    "hydra",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
+    "onnx",
+    "onnxruntime",
+]
 
 
 def run(words: list[str]) -> "subprocess.CompletedProcess[str]":

@@ -1,6 +1,7 @@
 """Parameters become an optimizer."""
 
 from collections.abc import Iterator
+from inspect import unwrap
 from typing import Any
 
 import torch
@@ -17,7 +18,24 @@ WIDE_SHARE = 100.0
 SMALLEST = 1e-12  # below it a row's squared gradients count as none
 
 
-class _AdamWAndAdagrad(torch.optim.AdamW):
+class AdamW(torch.optim.AdamW):
+    """AdamW without torch's compiler.
+
+    torch imports the compiler, which takes seconds, at the first call of any of these methods, only
+    to hide the method from it.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        unwrap(torch.optim.AdamW.step)(self, closure)
+
+    add_param_group = unwrap(torch.optim.AdamW.add_param_group)
+    zero_grad = unwrap(torch.optim.AdamW.zero_grad)
+    state_dict = unwrap(torch.optim.AdamW.state_dict)
+    load_state_dict = unwrap(torch.optim.AdamW.load_state_dict)
+
+
+class _AdamWAndAdagrad(AdamW):
     """AdamW, and for groups with `rows` Adagrad with one rate a row, not one a number.
 
     Duchi et al. 2011. Of a sparse gradient only the rows that it has are read and written, so that
@@ -59,7 +77,7 @@ def _adagrad(parameter: Tensor, gradient: Tensor, state: dict[str, Tensor], rate
     parameter.index_add_(0, rows, values * grown.add(SMALLEST).rsqrt(), alpha=-rate)
 
 
-def make_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.AdamW:
+def make_optimizer(network: nn.Module, config: OptimizerConfig) -> AdamW:
     """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101), fused; Adagrad for a wide path's table.
 
     Weight decay acts on matrices but not on embeddings and biases: a rare word's embedding
@@ -86,7 +104,7 @@ def make_optimizer(network: nn.Module, config: OptimizerConfig) -> torch.optim.A
     ]
     if rows:
         groups.append({"params": rows, "weight_decay": 0.0, "rows": True, "rate": WIDE_SHARE})
-    kind = _AdamWAndAdagrad if rows else torch.optim.AdamW
+    kind = _AdamWAndAdagrad if rows else AdamW
     return kind(groups, lr=config.learning_rate, fused=True)
 
 
