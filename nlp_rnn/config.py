@@ -132,10 +132,10 @@ class TrainerConfig:
 
     `monitor=auto` is macro_f1, or micro_f1 where a text may have several labels;
     `label_smoothing=null` is 0.1, or there 0. `class_weight=balanced` lets all classes weigh alike.
-    `language_model` is what the loss of an auxiliary language model counts for at the start,
-    `r_drop` what the divergence of two answers with different dropout does (null: 1, or 0 for a
-    model without dropout and where train has more than two million tokens), `adversarial` and
-    `virtual_adversarial` what the losses of texts changed by `perturbation` (null: 5) do.
+    `language_model` is what the loss of an auxiliary language model counts for at the start (null:
+    0.5), `r_drop` what the divergence of two answers with different dropout does (null: 1); null is
+    0 where the model has no use for it, or train more than two million tokens. `adversarial` and
+    `virtual_adversarial` are what the losses of texts changed by `perturbation` (null: 5) do.
     Of a pretrained network the head alone is trained for `frozen_epochs`, then the encoder too for
     as many, then everything.
     """
@@ -150,7 +150,7 @@ class TrainerConfig:
     label_smoothing: float | None = None
     class_weight: ClassWeight = ClassWeight.none
     prefixes: bool = False
-    language_model: float = 0.0
+    language_model: float | None = None
     r_drop: float | None = None
     adversarial: float = 0.0
     virtual_adversarial: float = 0.0

@@ -19,7 +19,7 @@ from nlp_rnn.errors import ConfigError
 from nlp_rnn.pretraining_limits import check_pretrained
 from nlp_rnn.signature import flatten
 
-__all__ = ["check"]
+__all__ = ["check", "has_dropout", "language_model_obstacle"]
 
 # Smallest and largest value of each number, both allowed; None is no bound.
 LIMITS: dict[str, tuple[float | None, float | None]] = {
@@ -183,30 +183,39 @@ def _check_wide(model: ModelConfig) -> None:
         )
 
 
-def _check_language_model(config: RunConfig) -> None:
-    model, weight = config.model, config.trainer.language_model
-    if weight == 0:
-        return
-    given = f"trainer.language_model={weight:g}"
+def language_model_obstacle(config: RunConfig) -> str | None:
+    """Why `trainer.language_model` has nothing to learn here, as the end of a sentence, if so."""
+    model = config.model
     if not isinstance(model, RecurrentConfig):
-        raise ConfigError(
-            f"{given} trains states that read token by token, and model.cell={model.cell.name} "
+        return (
+            f"trains states that read token by token, and model.cell={model.cell.name} "
             "has none. Type model=gru or model=lstm, or leave it out."
         )
     if model.bidirectional and model.num_layers > 1:
-        raise ConfigError(
-            f"{given} would predict what the states know: with model.num_layers={model.num_layers} "
+        return (
+            f"would predict what the states know: with model.num_layers={model.num_layers} "
             "in two directions they have read every token. Type model.num_layers=1 or "
             "model.bidirectional=false."
         )
     if config.tokenizer.max_length == 1:
-        raise ConfigError(f"{given} predicts neighbours, and tokenizer.max_length=1 leaves none.")
+        return "predicts neighbours, and tokenizer.max_length=1 leaves none."
+    return None
+
+
+def _check_language_model(config: RunConfig) -> None:
+    if config.trainer.language_model and (obstacle := language_model_obstacle(config)):
+        raise ConfigError(f"trainer.language_model={config.trainer.language_model:g} {obstacle}")
+
+
+def has_dropout(config: RunConfig) -> bool:
+    """Whether two answers to a text differ in training (masks of weight drop are all texts')."""
+    flat = flatten(config)
+    drops = [key for key in FRACTIONS if key.startswith("model.") and key != "model.weight_drop"]
+    return any(flat.get(key) for key in drops)
 
 
 def _check_r_drop(config: RunConfig) -> None:
-    flat = flatten(config)
-    drops = [key for key in FRACTIONS if key.startswith("model.") and key != "model.weight_drop"]
-    if config.trainer.r_drop and not any(flat.get(key) for key in drops):
+    if config.trainer.r_drop and not has_dropout(config):
         raise ConfigError(
             f"trainer.r_drop={config.trainer.r_drop:g} compares answers with different dropout, "
             "but every dropout of the model is 0 (weight drop is the same for both). "

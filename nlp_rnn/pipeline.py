@@ -236,6 +236,7 @@ def _train_network(
     from nlp_rnn.training.objective import Objective
     from nlp_rnn.training.progress import TrainingProgress
     from nlp_rnn.training.range_test import try_learning_rates
+    from nlp_rnn.training.recipe import trainer_config
     from nlp_rnn.training.trainer import Trainer
 
     labels, checkpoint = len(corpus.labels), folder / CHECKPOINT / TRAINING
@@ -259,7 +260,7 @@ def _train_network(
 
         trainer = Trainer(
             network,
-            config.trainer,
+            trainer_config(config, int(tokens.train.lengths.sum())),
             config.optimizer,
             seed=config.seed,
             on_update=progress.on_update,

@@ -121,6 +121,7 @@ def work(processes: "Processes", store: Any = None) -> None:
     from nlp_rnn.data.tokenization import open_tokens
     from nlp_rnn.model.network import make_network
     from nlp_rnn.training.processes import joined
+    from nlp_rnn.training.recipe import trainer_config
     from nlp_rnn.training.trainer import Trainer
 
     with joined(processes, store):
@@ -129,7 +130,7 @@ def work(processes: "Processes", store: Any = None) -> None:
         train, validation = (open_tokens(Path(job["files"][s])) for s in ("train", "validation"))
         trainer = Trainer(
             make_network(config.model, job["vocab_size"], job["num_labels"], config.seed),
-            config.trainer,
+            trainer_config(config, int(train.lengths.sum())),
             config.optimizer,
             seed=config.seed,
             checkpoint=Path(job["checkpoint"]),

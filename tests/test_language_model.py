@@ -14,7 +14,7 @@ from nlp_rnn.cli import main
 from nlp_rnn.config import Cell, GatedConfig, OptimizerConfig, Precision, TrainerConfig
 from nlp_rnn.limits import check
 from nlp_rnn.model.language_model import LanguageModel
-from nlp_rnn.model.network import Dropouts, TextNetwork, make_network
+from nlp_rnn.model.network import TextNetwork, make_network
 from nlp_rnn.training.events import EpochEnd
 from nlp_rnn.training.loss import UpdateLoss
 from nlp_rnn.training.range_test import try_learning_rates
@@ -138,7 +138,7 @@ def test_the_network_gives_its_loss_beside_the_same_logits() -> None:
 
 def test_it_counts_less_with_every_update_and_at_the_end_nothing() -> None:
     config = TrainerConfig(language_model=0.5)
-    loss = UpdateLoss(config, Dropouts(), torch.device("cpu"), torch.float32)
+    loss = UpdateLoss(config, torch.device("cpu"), torch.float32)
     weights = [loss.weights(update, 4)["language_model"] for update in range(4)]
     assert weights == [0.5, 0.375, 0.25, 0.125]
     assert "language_model" not in loss.weights(4, 4)

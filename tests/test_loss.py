@@ -114,25 +114,6 @@ def test_a_training_logs_each_part_and_it_matters(part: str) -> None:
     assert not torch.equal(weights[1], weights[2])
 
 
-def test_without_a_word_answers_are_compared_where_dropout_makes_them_differ() -> None:
-    dropped = dataclasses.replace(MODEL, head_dropout=0.5)
-    masks = dataclasses.replace(MODEL, embedding_dropout=0.0, head_dropout=0.0, weight_drop=0.5)
-    assert trainer(dropped, r_drop=None).loss.r_drop == 1.0
-    assert trainer(dropped, r_drop=0.0).loss.r_drop == 0.0
-    assert trainer(masks, r_drop=None).loss.r_drop == 0.0
-
-
-def test_without_a_word_much_text_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    dropped = dataclasses.replace(MODEL, head_dropout=0.5)
-    tokens = int(TRAIN.lengths.sum())
-    for limit, default in ((tokens, 1.0), (tokens - 1, 0.0)):
-        monkeypatch.setattr("nlp_rnn.training.loss.R_DROP_TOKENS", limit)
-        for asked, weight in ((None, default), (0.5, 0.5)):
-            one = trainer(dropped, r_drop=asked)
-            one.prepare(TRAIN)
-            assert one.loss.r_drop == weight
-
-
 def test_what_is_read_twice_is_counted_twice() -> None:
     results = [trainer(r_drop=weight, max_epochs=1).fit(TRAIN, VALIDATION) for weight in (0, 1)]
     assert results[0].tokens == TRAIN.lengths.sum()

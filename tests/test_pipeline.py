@@ -1,6 +1,7 @@
 """The story from end to end: run folder, MLflow run and loaded classifier agree, or fail truly."""
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -237,12 +238,11 @@ def test_store_and_experiment_of_the_environment_are_respected(
 def test_a_run_that_was_killed_goes_on_in_the_same_mlflow_run(here: Path) -> None:
     """kill -9 in training, then resume: the same weights as a run that was never stopped."""
     words = [*SMALL, "trainer.max_epochs=6", "trainer.checkpoint_minutes=0", "data.train_rows=1000"]
-    command = [sys.executable, "-m", "nlp_rnn", "train", *words, "hydra.run.dir=killed"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("epoch 2"):
-                process.kill()
+    out = here / "told.txt"
+    process = warm.start(["nlp-rnn", "train", *words, "hydra.run.dir=killed"], out, out)
+    warm.wait_for(process, out, "epoch 2")
+    process.kill()
+    process.join()
     assert not (here / "killed" / "result.json").exists()
     origin = json.loads((here / "killed" / "checkpoint" / "run.json").read_text())
     assert main(["train", "resume=killed"]) == 0
@@ -294,17 +294,14 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_weights(here: P
 )
 def test_a_run_that_was_stopped_is_killed_in_mlflow(here: Path, number: int, code: int) -> None:
     words = [*SMALL, "trainer.max_epochs=99", "trainer.patience=99", "hydra.run.dir=one"]
-    command = [sys.executable, "-m", "nlp_rnn", "train", *words]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, text=True, **pipes) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("epoch 2"):
-                process.send_signal(number)
-        assert process.stderr is not None
-        told = process.stderr.read()
-    assert process.returncode == code
-    assert "Traceback" not in told
+    out, err = here / "told.txt", here / "errors.txt"
+    process = warm.start(["nlp-rnn", "train", *words], out, err)
+    warm.wait_for(process, out, "epoch 2")
+    assert process.pid is not None
+    os.kill(process.pid, number)
+    process.join(60)
+    assert process.exitcode == code
+    assert "Traceback" not in err.read_text()
     origin = json.loads((here / "one" / "checkpoint" / "run.json").read_text())
     client = MlflowClient(tracking_uri=origin["tracking_uri"])
     assert client.get_run(origin["run_id"]).info.status == "KILLED"

@@ -2,8 +2,6 @@
 
 import json
 import pickle
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +28,7 @@ from nlp_rnn.training.checkpoint import TrainingState
 from nlp_rnn.training.freezing import unfreeze
 from nlp_rnn.training.optim import make_optimizer
 from nlp_rnn.training.schedule import set_rates
+from tests import warm
 from tests.composing import compose
 from tests.test_pipeline import SMALL
 
@@ -399,12 +398,11 @@ def test_under_auto_the_same_command_goes_on_with_one_that_was_killed(here: Path
 
 
 def kill(words: list[str], command: str) -> None:
-    program = [sys.executable, "-m", "nlp_rnn", command, *words]
-    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("epoch 2"):
-                process.kill()
+    out = Path("told.txt")
+    process = warm.start(["nlp-rnn", command, *words], out, out)
+    warm.wait_for(process, out, "epoch 2")
+    process.kill()
+    process.join()
 
 
 # Unlabelled texts

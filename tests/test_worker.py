@@ -14,6 +14,7 @@ from nlp_rnn.cli import main
 from nlp_rnn.data.tokenization import open_tokens
 from nlp_rnn.errors import DataError, TrainingError
 from nlp_rnn.worker import processes_of
+from tests import warm
 from tests.composing import compose
 from tests.test_pipeline import SMALL
 
@@ -23,9 +24,10 @@ WORDS = [
     "model.head_dropout=0",
     "trainer.precision=fp32",
 ]
-COMMAND = [sys.executable, "-m", "nlp_rnn", "train", *WORDS]
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", *COMMAND[1:]]
-STOPPED = [*COMMAND, "trainer.max_epochs=40", "trainer.patience=99", "trainer.processes=2"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+TORCHRUN += ["-m", "nlp_rnn", "train", *WORDS]
+STOPPED = ["nlp-rnn", "train", *WORDS, "trainer.max_epochs=40", "trainer.patience=99"]
+STOPPED += ["trainer.processes=2"]
 
 
 @pytest.fixture
@@ -47,11 +49,13 @@ def losses(folder: Path) -> list[float]:
 
 def test_two_processes_give_the_losses_of_one_in_one_run(here: Path) -> None:
     assert main(["train", *WORDS, "hydra.run.dir=one"]) == 0
-    for command, name in ((COMMAND, "two"), (TORCHRUN, "torchrun")):
-        words = ["trainer.processes=2"] if name == "two" else []
-        done = subprocess.run(
-            [*command, *words, f"hydra.run.dir={name}"], capture_output=True, text=True
-        )
+    for name in ("two", "torchrun"):
+        if name == "two":
+            words = ["nlp-rnn", "train", *WORDS, "trainer.processes=2", "hydra.run.dir=two"]
+            done = warm.run(words)
+        else:
+            words = [*TORCHRUN, "hydra.run.dir=torchrun"]
+            done = subprocess.run(words, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("epoch 2/2") == 1
         assert losses(here / name) == pytest.approx(losses(here / "one"), abs=1e-4)
@@ -78,26 +82,20 @@ def test_no_process_is_left_behind(
     number: int,
     status: str,
 ) -> None:
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen([*STOPPED, "hydra.run.dir=one"], text=True, **pipes) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        for line in process.stdout:
-            if line.startswith("epoch 1/"):
-                (worker,) = [
-                    child
-                    for child in psutil.Process(process.pid).children()
-                    if "nlp_rnn.worker" in child.cmdline()
-                ]
-                (process if whom == "first" else worker).send_signal(number)
-        told = process.stderr.read()
+    out, err = here / "told.txt", here / "errors.txt"
+    process = warm.start([*STOPPED, "hydra.run.dir=one"], out, err)
+    warm.wait_for(process, out, "epoch 1/")
+    first = psutil.Process(process.pid)
+    (worker,) = [child for child in first.children() if "nlp_rnn.worker" in child.cmdline()]
+    (first if whom == "first" else worker).send_signal(number)
+    process.join(60)
     worker.wait(10)
     origin = json.loads((here / "one" / "checkpoint" / "run.json").read_text())
     client = MlflowClient(tracking_uri=origin["tracking_uri"])
     assert client.get_run(origin["run_id"]).info.status == status
     if status == "FAILED":
-        assert "Process 2 of 2 ended with exit code -9: it was killed" in told
-        assert process.returncode == 1
+        assert "Process 2 of 2 ended with exit code -9: it was killed" in err.read_text()
+        assert process.exitcode == 1
         # and it can go on
         assert main(["train", "resume=one"]) == 0
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
@@ -48,6 +49,18 @@ def start(words: list[str], out: Path, err: Path) -> ForkServerProcess:
     )
     process.start()
     return process
+
+
+def wait_for(process: ForkServerProcess, out: Path, beginning: str) -> None:
+    """Return when `process` has written a line to `out` that has this beginning."""
+    while not any(line.startswith(beginning) for line in written(out)):
+        assert process.is_alive(), out.read_text("utf-8")
+        time.sleep(0.01)
+
+
+def written(out: Path) -> list[str]:
+    """The lines of `out` so far."""
+    return out.read_text("utf-8").splitlines() if out.exists() else []
 
 
 def _work(words: list[str], out: str, err: str, folder: str, environment: dict[str, str]) -> None:

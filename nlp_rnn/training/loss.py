@@ -1,13 +1,10 @@
 """The batches of an update become gradients of what is minimized, and the losses to be logged."""
 
-from dataclasses import asdict, replace
-
 import torch
 from torch import Tensor, nn
 
 from nlp_rnn.config import TrainerConfig
-from nlp_rnn.data.batches import TokenizedTexts
-from nlp_rnn.model.network import Dropouts, TextNetwork
+from nlp_rnn.model.network import TextNetwork
 from nlp_rnn.training.answers import Texts
 from nlp_rnn.training.divergence import divergence, symmetric_divergence
 from nlp_rnn.training.feed import Update
@@ -15,28 +12,16 @@ from nlp_rnn.training.objective import Objective
 from nlp_rnn.training.perturbation import PERTURBATION, Perturbed
 from nlp_rnn.training.processes import Processes
 
-__all__ = ["LABELS", "UpdateLoss", "perturbs", "r_drop_weight"]
+__all__ = ["LABELS", "UpdateLoss", "perturbs"]
 
 LABELS, LANGUAGE_MODEL, R_DROP = "labels", "language_model", "r_drop"
 ADVERSARIAL, VIRTUAL = "adversarial", "virtual_adversarial"
 """Names of parts of the loss; all but the first are options of the trainer."""
 
-R_DROP_WEIGHT, R_DROP_TOKENS = 1.0, 2_000_000
-"""`trainer.r_drop=null`, for a network with dropout and at most so many tokens to learn from."""
-
 
 def perturbs(config: TrainerConfig) -> bool:
     """Whether a part of the loss is of texts that are changed."""
     return config.adversarial > 0 or config.virtual_adversarial > 0
-
-
-def r_drop_weight(config: TrainerConfig, dropouts: Dropouts, tokens: int) -> float:
-    """`trainer.r_drop`, or where that is null what pays with these `dropouts` and `tokens`."""
-    if config.r_drop is not None:
-        return config.r_drop
-    # the masks of weight drop are the same for both answers
-    drops = any(asdict(replace(dropouts, recurrent=0.0)).values())
-    return R_DROP_WEIGHT if drops and tokens <= R_DROP_TOKENS else 0.0
 
 
 def zero_of(unread: nn.Module | None) -> Tensor | float:
@@ -66,26 +51,13 @@ class UpdateLoss:
     it; here the other masks are too. Embeddings must be normalized.
     """
 
-    def __init__(
-        self, config: TrainerConfig, dropouts: Dropouts, device: torch.device, dtype: torch.dtype
-    ) -> None:
+    def __init__(self, config: TrainerConfig, device: torch.device, dtype: torch.dtype) -> None:
         self.config = config
-        self.dropouts = dropouts
-        self.r_drop = r_drop_weight(config, dropouts, tokens=0)
+        self.copies = 2 if config.r_drop else 1
         self.device = device
         self.dtype = dtype
         self.objective = Objective(config)
         self.norm = config.perturbation or PERTURBATION
-
-    @property
-    def copies(self) -> int:
-        """How often every text is read in one batch."""
-        return 2 if self.r_drop > 0 else 1
-
-    def prepare(self, train: TokenizedTexts) -> None:
-        """Take from the training split what the parts must know of it."""
-        self.objective = Objective(self.config, train.labels)
-        self.r_drop = r_drop_weight(self.config, self.dropouts, int(train.lengths.sum()))
 
     def weights(self, update: int, total: int) -> dict[str, float]:
         """What each part counts for at `update` (0-based) of `total`; without the unused.
@@ -94,8 +66,8 @@ class UpdateLoss:
         """
         weights = {
             LABELS: 1.0,
-            LANGUAGE_MODEL: self.config.language_model * (1 - update / total),
-            R_DROP: self.r_drop,
+            LANGUAGE_MODEL: (self.config.language_model or 0.0) * (1 - update / total),
+            R_DROP: self.config.r_drop or 0.0,
             ADVERSARIAL: self.config.adversarial,
             VIRTUAL: self.config.virtual_adversarial,
         }

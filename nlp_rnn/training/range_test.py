@@ -59,7 +59,7 @@ def try_learning_rates(trainer: Trainer, train: TokenizedTexts) -> RangeTest:
         network.train()
         with torch.random.fork_rng(devices=devices):
             rows = [[rows] for rows in islice(cycle(order), UPDATES)]
-            occurring = trainer.config.language_model > 0
+            occurring = bool(trainer.config.language_model)
             updates = feed(train, rows, ALONE, pinned=False, vocabulary=occurring)
             for number, update in enumerate(updates):
                 rate = LOWEST * (HIGHEST / LOWEST) ** (number / (UPDATES - 1))

@@ -75,6 +75,8 @@ class Trainer:
     ) -> None:
         """Prepare to train `network`; with `checkpoint`, go on from that file if it exists.
 
+        Nulls of `config` for parts of the loss are 0 here: `trainer_config` fills them in.
+
         Raises:
             ConfigError: `config.device` is not here.
             TrainingError: the checkpoint is damaged, or not seen by every process.
@@ -84,11 +86,11 @@ class Trainer:
         self.dtype = choose_precision(config.precision, self.device)
         if self.device.index is not None:
             torch.cuda.set_device(self.device)
-        if config.language_model > 0:
+        if config.language_model:
             network.add_language_model(seed, max(1, POSITIONS // processes.count))
         self.network = network.to(self.device)
         self.config = config
-        self.loss = UpdateLoss(config, network.dropouts, self.device, self.dtype)
+        self.loss = UpdateLoss(config, self.device, self.dtype)
         self.optimizer_config = optimizer
         self.optimizer = make_optimizer(self.network, optimizer)
         self.seed = seed
@@ -128,7 +130,7 @@ class Trainer:
 
     def prepare(self, train: TokenizedTexts) -> None:
         """Take from the training split what the loss must know of it."""
-        self.loss.prepare(train)
+        self.loss.objective = Objective(self.config, train.labels)
         network, state = self.network, self.state
         if perturbs(self.config) and not isinstance(network.embedding, NormalizedEmbedding):
             counts = train.token_counts(network.architecture.vocab_size)
@@ -186,7 +188,7 @@ class Trainer:
             updates[state.position :],
             self.processes,
             pinned=self.device.type == "cuda",
-            vocabulary=config.language_model > 0,
+            vocabulary=bool(config.language_model),
         )
         started = time.perf_counter()
         for update in coming:
