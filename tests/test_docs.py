@@ -65,7 +65,7 @@ def test_every_command_runs(page: Path, here: Path) -> None:
             words = ["seed=1" if word.startswith("seed=1,") else word for word in words]
             if "-m" in words and page.name != "README.md":
                 words.append("sweep.compare=false")  # the README's is compared
-            if not any(word.startswith(("data=", "experiment=")) for word in words):
+            if not any(word.startswith("data") for word in words):
                 words += ["data.train_rows=100", "data.test_rows=20"]
         if words[1] == "pretrain" or "experiment=pretrained" in words:
             words.append("pretraining.max_epochs=1")

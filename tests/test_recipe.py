@@ -21,7 +21,7 @@ from tests.composing import compose
         ("model.embedding_dropout=0 model.head_dropout=0", 0.5, 0),
         ("model.embedding_dropout=0 model.head_dropout=0 model.weight_drop=0.5", 0.5, 0),
         ("experiment=pretrained", 0, 1),
-        ("experiment=probe", 0, 0),
+        ("experiment=probe data.probe=majority", 0, 0),
     ],
 )
 def test_little_text_is_read_more_closely(words: str, language_model: float, r_drop: float) -> None:

@@ -1,9 +1,9 @@
-import multiprocessing
 import os
 import shutil
 import sqlite3
 import time
 from contextlib import closing
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -21,6 +21,7 @@ from nlp_rnn.tracking.store import (
     ui_link,
     visible_uri,
 )
+from tests import warm
 
 FOLDER = Path("/data/runs")
 
@@ -80,7 +81,7 @@ def test_a_refusal_names_the_environment_variable(monkeypatch: pytest.MonkeyPatc
 METRICS_EACH = 120
 
 
-def _write_a_run(uri: str, number: int, start: "multiprocessing.synchronize.Barrier") -> None:
+def _write_a_run(uri: str, number: int, start: Barrier) -> None:
     start.wait()
     prepare_store(uri)
     experiment_id = obtain_experiment(uri, "together")
@@ -101,9 +102,9 @@ def test_four_processes_make_the_same_store_at_once(tmp_path: Path) -> None:
     uri = resolve_uri(None, folder)
     (folder / "mlflow.db").touch()  # sqlite itself leaves an empty file when it is interrupted
     (folder / ".mlflow.db.unfinished").write_bytes(b"of a process that was killed")
-    spawn = multiprocessing.get_context("spawn")
-    start = spawn.Barrier(4)
-    processes = [spawn.Process(target=_write_a_run, args=(uri, n, start)) for n in range(4)]
+    fresh = warm.processes()
+    start = fresh.Barrier(4)
+    processes = [fresh.Process(target=_write_a_run, args=(uri, n, start)) for n in range(4)]
     for process in processes:
         process.start()
     for process in processes:

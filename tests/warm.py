@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from multiprocessing.context import ForkServerProcess
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
 HEAVY = [
@@ -39,12 +39,17 @@ def run(words: list[str]) -> "subprocess.CompletedProcess[str]":
         )
 
 
+def processes() -> ForkServerContext:
+    """What `multiprocessing` starts here has the heavy libraries already."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(HEAVY)
+    return context
+
+
 def start(words: list[str], out: Path, err: Path) -> ForkServerProcess:
     """Begin `nlp-rnn …` in a session of its own, writing to the two files."""
     assert words[0] == "nlp-rnn", words
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(HEAVY)
-    process = context.Process(
+    process = processes().Process(
         target=_work, args=(words, str(out), str(err), os.getcwd(), dict(os.environ))
     )
     process.start()
