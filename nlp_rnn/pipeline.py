@@ -268,12 +268,13 @@ def _train_network(
             checkpoint=checkpoint,
             processes=processes,
         )
-        run.set_tags({"device": str(trainer.device), "precision": trainer.precision})
+        used = {name: f"{getattr(trainer.config, name):g}" for name in ("language_model", "r_drop")}
+        run.set_tags(used | {"device": str(trainer.device), "precision": trainer.precision})
         if config.trainer.find_learning_rate and processes.first and not trainer.state.updates:
             found = try_learning_rates(trainer, tokens.train)
             log_range_test(found, folder, run)
-            used = config.optimizer.learning_rate
-            print(f"learning rate {found.suggestion:.1e} suggested, {used:.1e} used", flush=True)
+            rate = config.optimizer.learning_rate
+            print(f"learning rate {found.suggestion:.1e} suggested, {rate:.1e} used", flush=True)
         training = trainer.fit(tokens.train, tokens.validation)
         if trainer.profile is not None:
             run.log_text(trainer.profile.table, "profile.txt")

@@ -22,8 +22,8 @@ def trainer_config(config: RunConfig, tokens: int) -> TrainerConfig:
     little = tokens <= LITTLE
     language_model, r_drop = given.language_model, given.r_drop
     if language_model is None:
-        open_to_it = language_model_obstacle(config) is None and config.model.pretrained is None
-        language_model = LANGUAGE_MODEL if little and open_to_it else 0.0
+        useful = language_model_obstacle(config) is None and config.model.pretrained is None
+        language_model = LANGUAGE_MODEL if little and useful else 0.0
     if r_drop is None:
         r_drop = R_DROP if little and has_dropout(config) else 0.0
     return replace(given, language_model=language_model, r_drop=r_drop)
