@@ -2,6 +2,7 @@
 
 import dataclasses
 import multiprocessing
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -102,6 +103,7 @@ def run_all(processes: Processes, store: TCPStore, folder: Path) -> tuple[dict, 
 def second(port: int, folder: Path) -> None:
     store = TCPStore("127.0.0.1", port, 2, is_master=False)
     run_all(Processes(1, 2, 1, 2), store, folder)
+    os._exit(0)  # at once, as `follow` does: taken down, torch aborts once in a while
 
 
 @pytest.fixture(scope="module")
