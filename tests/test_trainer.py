@@ -275,7 +275,7 @@ ONE_CYCLE = dataclasses.replace(OPTIMIZER, schedule=Schedule.one_cycle, warmup_f
 )
 @pytest.mark.parametrize(
     "moment",
-    [pytest.param(1, marks=pytest.mark.slow), 25, pytest.param(60, marks=pytest.mark.slow), 99],
+    [25, *(pytest.param(moment, marks=pytest.mark.slow) for moment in (1, 60, 99))],
 )
 def test_a_killed_training_goes_on_to_the_same_bits(
     tmp_path: Path, moment: int, extra: dict[str, object]
