@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from nlp_rnn.training.feed import feed
+from nlp_rnn.data.tokenizer import PAD_ID
+from nlp_rnn.training.feed import STEPS_MULTIPLE, VOCABULARY_MULTIPLE, feed
 from nlp_rnn.training.processes import ALONE, Processes
 from tests.test_trainer import TRAIN
 
@@ -14,7 +15,7 @@ UPDATES = [[np.arange(16), np.arange(16, 21)], [np.array([30])]]
 
 
 def test_alone_an_update_reads_its_batches_whole() -> None:
-    updates = list(feed(TRAIN, UPDATES, ALONE, pinned=False))
+    updates = list(feed(TRAIN, UPDATES, ALONE, for_gpu=False))
     assert [update.texts for update in updates] == [21, 1]
     assert updates[0].tokens == TRAIN.lengths[:21].sum()
     assert updates[0].weights == [16 / 21, 5 / 21]
@@ -22,7 +23,7 @@ def test_alone_an_update_reads_its_batches_whole() -> None:
 
 
 def test_shares_are_the_batch_and_a_share_without_text_weighs_nothing() -> None:
-    shares = [list(feed(TRAIN, UPDATES, Processes(r, 3, r, 3), pinned=False)) for r in range(3)]
+    shares = [list(feed(TRAIN, UPDATES, Processes(r, 3, r, 3), for_gpu=False)) for r in range(3)]
     for number, rows in enumerate(UPDATES):
         assert sum(sum(share[number].weights) for share in shares) == pytest.approx(1)
         assert {share[number].texts for share in shares} == {sum(map(len, rows))}
@@ -35,7 +36,7 @@ def test_shares_are_the_batch_and_a_share_without_text_weighs_nothing() -> None:
 def test_pairs_and_vocabulary_are_those_of_all_processes_and_batches() -> None:
     for processes in (1, 3):
         shares = [
-            list(feed(TRAIN, UPDATES, Processes(r, processes), pinned=False, vocabulary=True))
+            list(feed(TRAIN, UPDATES, Processes(r, processes), for_gpu=False, vocabulary=True))
             for r in range(processes)
         ]
         for number, rows in enumerate(UPDATES):
@@ -44,7 +45,7 @@ def test_pairs_and_vocabulary_are_those_of_all_processes_and_batches() -> None:
                 np.testing.assert_array_equal(share[number].vocabulary, np.unique(ids[ids > 0]))
             assert sum(sum(s[number].pair_weights) for s in shares) == pytest.approx(1)
     first = TRAIN.lengths[:16].sum() - 16
-    alone = next(feed(TRAIN, UPDATES, ALONE, pinned=False))
+    alone = next(feed(TRAIN, UPDATES, ALONE, for_gpu=False))
     assert alone.pair_weights[0] == first / (TRAIN.lengths[:21].sum() - 21)
     assert alone.vocabulary is None
 
@@ -52,12 +53,12 @@ def test_pairs_and_vocabulary_are_those_of_all_processes_and_batches() -> None:
 def test_batches_are_made_ahead_in_a_thread_that_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
 
-    def batch(rows: np.ndarray) -> object:
+    def batch(rows: np.ndarray, multiple: int) -> object:
         made.append((int(rows[0]), threading.current_thread().name.split("_")[0]))
-        return TRAIN.__class__.batch(TRAIN, rows)
+        return TRAIN.__class__.batch(TRAIN, rows, multiple)
 
     monkeypatch.setattr(TRAIN, "batch", batch, raising=False)
-    updates = feed(TRAIN, [[np.array([row])] for row in range(9)], ALONE, pinned=False)
+    updates = feed(TRAIN, [[np.array([row])] for row in range(9)], ALONE, for_gpu=False)
     assert [int(next(updates).batches[0].rows[0]) for _ in range(2)] == [0, 1]
     updates.close()  # as when a limit ends the epoch: waits for the thread
     assert 2 < len(made) < 9
@@ -65,7 +66,7 @@ def test_batches_are_made_ahead_in_a_thread_that_ends(monkeypatch: pytest.Monkey
     assert not any(thread.name.startswith("batches") for thread in threading.enumerate())
 
 
-def test_for_a_gpu_batches_are_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_for_a_gpu_batches_are_pinned_and_of_few_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
     pinned = []
 
     def pin_memory(tensor: torch.Tensor) -> torch.Tensor:
@@ -73,9 +74,13 @@ def test_for_a_gpu_batches_are_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
         return tensor.clone()
 
     monkeypatch.setattr(torch.Tensor, "pin_memory", pin_memory)
-    (update,) = feed(TRAIN, UPDATES[1:], ALONE, pinned=True)
-    length = int(TRAIN.lengths[30])
-    assert pinned == [(1, length), (1,), (1,)]
-    np.testing.assert_array_equal(
-        update.batches[0].input_ids, TRAIN.batch(np.array([30])).input_ids
-    )
+    (update,) = feed(TRAIN, UPDATES[1:], ALONE, for_gpu=True, vocabulary=True)
+    assert pinned == [(1, STEPS_MULTIPLE), (1,), (1,), (VOCABULARY_MULTIPLE,)]
+    usual = TRAIN.batch(np.array([30]))
+    (batch,) = update.batches
+    np.testing.assert_array_equal(batch.lengths, usual.lengths)
+    length = usual.input_ids.shape[1]
+    np.testing.assert_array_equal(batch.input_ids[:, :length], usual.input_ids)
+    assert (batch.input_ids[:, length:] == PAD_ID).all()
+    np.testing.assert_array_equal(np.unique(update.vocabulary), TRAIN.vocabulary(np.array([30])))
+    assert (np.diff(update.vocabulary) >= 0).all()

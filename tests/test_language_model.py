@@ -90,6 +90,18 @@ def test_padding_never_counts() -> None:
     torch.testing.assert_close(loss_of(network, longer, padded), loss.detach())
 
 
+def test_a_token_that_fills_up_the_vocabulary_is_no_answer() -> None:
+    network = made().eval()
+    states = torch.randn(6, 3, 8)
+    tokens, found = IDS.t(), []
+    for vocabulary in (VOCABULARY, torch.cat([VOCABULARY, VOCABULARY[-1:].repeat(5)])):
+        network.zero_grad()
+        loss = network.language_model(states, tokens, LENGTHS, vocabulary, network.embedding)
+        loss.backward()
+        found.append([loss.detach(), network.embedding.weight.grad.clone()])
+    torch.testing.assert_close(*found)
+
+
 def test_of_many_pairs_some_are_drawn_each_as_likely() -> None:
     network = made().eval()
     states = torch.randn(6, 3, 8, requires_grad=True)

@@ -20,6 +20,7 @@ from nlp_rnn.model.normalized import NormalizedEmbedding
 from nlp_rnn.training.answers import Texts
 from nlp_rnn.training.divergence import divergence, symmetric_divergence
 from nlp_rnn.training.events import EpochEnd
+from nlp_rnn.training.feed import Update
 from nlp_rnn.training.metrics import score
 from nlp_rnn.training.perturbation import Perturbed, virtual_direction, with_norm
 from nlp_rnn.training.range_test import try_learning_rates
@@ -75,7 +76,9 @@ def test_r_drop_compares_two_answers_to_each_text(several: bool, prefixes: bool)
     heard: list[torch.Tensor] = []
     one.network.head.register_forward_hook(lambda module, given, logits: heard.append(logits))
     one.network.train()
-    texts_twice = Texts.of(batch, one.device, copies=2, prefixes=prefixes)
+    texts_twice = Texts.of(
+        Update.alone(batch).place(one.device).batches[0], copies=2, prefixes=prefixes
+    )
     assert torch.equal(texts_twice.input_ids, ids.repeat(2, 1))
     parts = one.loss._parts(texts_twice, *texts_twice.read(one.network, one.dtype))
     (logits,) = heard
@@ -156,7 +159,11 @@ def perturbed(rows: int = 9, epochs: int = 1, **options: object) -> tuple[Traine
     one.prepare(TRAIN)
     one.network.train()
     batch = TRAIN.batch(np.arange(rows))
-    return one, Perturbed(one.network, Texts.of(batch, one.device, copies=1, prefixes=False), FP32)
+    return one, Perturbed(
+        one.network,
+        Texts.of(Update.alone(batch).place(one.device).batches[0], copies=1, prefixes=False),
+        FP32,
+    )
 
 
 def lengths_of(one: Perturbed, change: torch.Tensor) -> torch.Tensor:

@@ -123,7 +123,7 @@ def test_accumulated_batches_are_one_batch(weight: float) -> None:
         if weight:
             one.network.language_model.state_dropout = 0.0
             one.network.language_model.token_dropout = 0.0
-        (update,) = feed(TRAIN, [rows], ALONE, pinned=False, vocabulary=weight > 0)
+        (update,) = feed(TRAIN, [rows], ALONE, for_gpu=False, vocabulary=weight > 0)
         losses.append(one._update(update))
         weights.append([p.grad.clone() for p in one.network.parameters()])
     torch.testing.assert_close(*losses)
@@ -229,6 +229,8 @@ def test_precision_is_what_was_asked_for() -> None:
         with pytest.raises(ConfigError, match="trainer.precision=auto"):
             choose_precision(Precision.bf16, cpu)
     assert choose_precision(Precision.auto, cpu) in (torch.float32, torch.bfloat16)
+    with pytest.raises(ConfigError, match="no float16"):
+        choose_precision(Precision.fp16, cpu)
 
 
 def test_limits_of_updates_and_minutes_end_a_run_cleanly() -> None:

@@ -88,10 +88,11 @@ class TokenizedTexts:
             counts += np.bincount(values, minlength=vocab_size)
         return counts
 
-    def batch(self, rows: NDArray[np.int64]) -> Batch:
-        """The texts at `rows`, padded to the longest of them."""
+    def batch(self, rows: NDArray[np.int64], multiple: int = 1) -> Batch:
+        """The texts at `rows`, padded to the longest of them, or on to a `multiple` of tokens."""
         lengths = self.lengths[rows]
-        input_ids = np.full((len(rows), int(lengths.max())), PAD_ID, dtype=np.int64)
+        steps = -(-int(lengths.max()) // multiple) * multiple
+        input_ids = np.full((len(rows), steps), PAD_ID, dtype=np.int64)
         for i, row in enumerate(rows):
             start, length = self._starts[row], lengths[i]
             input_ids[i, :length] = self._values[self._chunk[row]][start : start + length]

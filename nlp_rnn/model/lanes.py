@@ -46,9 +46,10 @@ def run_in_lanes(functions: Sequence[Function], inputs: Sequence[Sequence[Tensor
     """`[f(*i) for f, i in zip(functions, inputs)]`, side by side, gradients too.
 
     A gradient reaches only the given inputs: a function must not use another tensor that needs
-    one, nor draw random numbers.
+    one, nor draw random numbers. On a GPU one after the other: its queue is what keeps it busy, and
+    all gradients there are made by one thread, which would wait for itself.
     """
-    if _Pool.lanes == 1 or len(functions) == 1:
+    if _Pool.lanes == 1 or len(functions) == 1 or inputs[0][0].device.type != "cpu":
         return [function(*given) for function, given in zip(functions, inputs, strict=True)]
     if not torch.is_grad_enabled():
         return _map(_called(functions), inputs)

@@ -48,21 +48,24 @@ class LanguageModel(nn.Module):
         """Mean cross-entropy in nats of a prediction, summed over the directions; a scalar.
 
         Of `states` (T, B, D) of `tokens` int64 (T, B) with `lengths` int64 (B,). `vocabulary`
-        int64 (U,) holds every token of the texts, rising. Texts of one token alone cost 0.
+        int64 (U,) holds every token of the texts, rising; one that repeats the one before it counts
+        nothing. Texts of one token alone cost 0.
         """
         pairs, real = self._pairs(tokens.shape[0], lengths)
         # where the left token of each pair stands among all positions, and the right one
         left, right = pairs, pairs + len(lengths)
         ids = tokens.flatten()
         output = nn.functional.dropout(embedding(vocabulary), self.token_dropout, self.training)
+        bias = output.new_zeros(len(output))
+        bias[1:].masked_fill_(vocabulary[1:] == vocabulary[:-1], float("-inf"))
         flat, hidden = states.flatten(0, 1), self.next.in_features
         forward = flat.index_select(0, left)[:, :hidden]
         following = torch.searchsorted(vocabulary, ids[right])
-        loss = self._cost(self.next, forward, output, following, real)
+        loss = self._cost(self.next, forward, output, bias, following, real)
         if self.previous is not None:
             backward = flat.index_select(0, right)[:, hidden:]
             preceding = torch.searchsorted(vocabulary, ids[left])
-            loss = loss + self._cost(self.previous, backward, output, preceding, real)
+            loss = loss + self._cost(self.previous, backward, output, bias, preceding, real)
         return loss / real.sum().clamp(min=1)
 
     def _pairs(self, steps: int, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -79,9 +82,14 @@ class LanguageModel(nn.Module):
         return chosen, real[chosen]
 
     def _cost(
-        self, project: nn.Linear, states: Tensor, output: Tensor, answers: Tensor, real: Tensor
+        self,
+        project: nn.Linear,
+        states: Tensor,
+        output: Tensor,
+        bias: Tensor,
+        answers: Tensor,
+        real: Tensor,
     ) -> Tensor:
         """The sum over the real ones of `states` (K, H); `answers` are rows of `output` (U, E)."""
         projected = project(nn.functional.dropout(states, self.state_dropout, self.training))
-        no_bias = output.new_zeros(len(output))
-        return token_losses(projected, output, no_bias, answers.masked_fill(~real, NOTHING))
+        return token_losses(projected, output, bias, answers.masked_fill(~real, NOTHING))

@@ -2,7 +2,6 @@
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +16,14 @@ from nlp_rnn.pretraining.checkpoint import PretrainingState, load_checkpoint, sa
 from nlp_rnn.pretraining.language_models import LanguageModels, States
 from nlp_rnn.pretraining.stream import Lanes, TokenTexts, lane_count
 from nlp_rnn.pretraining_config import PretrainingConfig
+from nlp_rnn.training.checkpoint import keeping_the_last
 from nlp_rnn.training.device import (
     choose_device,
     choose_precision,
     cores_of_a_process,
+    gradient_scaler,
+    in_precision,
+    name_of_precision,
     share_cores,
 )
 from nlp_rnn.training.events import EpochEnd, UpdateEnd
@@ -89,6 +92,7 @@ class Pretrainer:
         self.device = choose_device(trainer.device)
         share_cores(cores_of_a_process(trainer.threads, ALONE))
         self.dtype = choose_precision(trainer.precision, self.device)
+        self.scaler = gradient_scaler(self.dtype, self.device)
         self.models = models.to(self.device)
         self.config = config
         self.rates = OptimizerConfig(
@@ -109,8 +113,8 @@ class Pretrainer:
 
     @property
     def precision(self) -> str:
-        """`fp32` or `bf16`."""
-        return "bf16" if self.dtype is torch.bfloat16 else "fp32"
+        """`fp32`, `bf16` or `fp16`."""
+        return name_of_precision(self.dtype)
 
     def fit(self, train: TokenTexts, validation: TokenTexts) -> PretrainingResult:
         """Train, measuring perplexity after each epoch; leaves the best weights in the models.
@@ -209,9 +213,12 @@ class Pretrainer:
         tensors = [torch.from_numpy(side).to(self.device, non_blocking=True) for side in sides]
         read, foretold = tensors[::2], tensors[1::2]
         losses, self.states = self._losses(read, foretold, self.states, self._sampled(foretold))
-        (losses.sum() / (foretold[0].numel() * len(foretold))).backward()  # type: ignore[no-untyped-call]
+        loss = losses.sum() / (foretold[0].numel() * len(foretold))
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.scaler.unscale_(self.optimizer)
         nn.utils.clip_grad_norm_(self.models.parameters(), MAX_GRADIENT_NORM)
-        self.optimizer.step()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
         return losses.detach()
 
     def _losses(
@@ -221,9 +228,7 @@ class Pretrainer:
         states: States | None,
         sampled: tuple[Tensor, Tensor] | None,
     ) -> tuple[Tensor, States]:
-        with torch.autocast(
-            self.device.type, dtype=torch.bfloat16, enabled=self.dtype is torch.bfloat16
-        ):
+        with in_precision(self.dtype, self.device):
             found: tuple[Tensor, States] = self.models(read, foretold, states, sampled)
         return found
 
@@ -286,7 +291,7 @@ class Pretrainer:
     def _save(self) -> None:
         """Write a checkpoint; a full disk leaves the last one as it was."""
         if self.checkpoint is not None:
-            try:
+            with keeping_the_last():
                 save_checkpoint(
                     self.checkpoint,
                     self.state,
@@ -294,10 +299,6 @@ class Pretrainer:
                     self.best_weights,
                     self.states,
                     self.optimizer,
-                )
-            except OSError as error:
-                warnings.warn(
-                    f"No checkpoint was written ({error}); the last good one is kept.", stacklevel=2
                 )
         self._saved = time.perf_counter()
 

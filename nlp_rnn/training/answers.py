@@ -7,7 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nlp_rnn.data.batches import Batch, TokenizedTexts, length_order
+from nlp_rnn.data.batches import TokenizedTexts, length_order
+from nlp_rnn.training.device import in_precision
+from nlp_rnn.training.feed import PlacedBatch
 from nlp_rnn.training.prefixes import random_prefixes
 from nlp_rnn.training.processes import Processes
 
@@ -30,19 +32,15 @@ class Texts:
     copies: int = 1
 
     @classmethod
-    def of(cls, batch: Batch, device: torch.device, *, copies: int, prefixes: bool) -> "Texts":
+    def of(cls, batch: PlacedBatch, *, copies: int, prefixes: bool) -> "Texts":
         """The texts of `batch`; `prefixes` are drawn, the same for both copies."""
         input_ids, lengths, labels = (
-            torch.from_numpy(array).to(device, non_blocking=True).repeat(copies, *[1] * (dim - 1))
-            for array, dim in (
-                (batch.input_ids, 2),
-                (batch.lengths, 1),
-                (batch.labels, batch.labels.ndim),
-            )
+            tensor.repeat(copies, *[1] * (tensor.ndim - 1))
+            for tensor in (batch.input_ids, batch.lengths, batch.labels)
         )
         if not prefixes:
             return cls(input_ids, lengths, None, labels, copies)
-        drawn = random_prefixes(lengths[: len(batch.lengths)]).repeat(copies)
+        drawn = random_prefixes(batch.lengths).repeat(copies)
         return cls(input_ids, lengths, drawn, torch.cat([labels, labels]), copies)
 
     @property
@@ -61,8 +59,7 @@ class Texts:
 
         `change` (T, B, E) is added to the embedded texts.
         """
-        low = dtype is torch.bfloat16
-        with torch.autocast(self.input_ids.device.type, dtype=torch.bfloat16, enabled=low):
+        with in_precision(dtype, self.input_ids.device):
             answer: Tensor | tuple[Tensor, Tensor] = network(
                 self.input_ids, self.lengths, self.prefixes, vocabulary, change
             )
@@ -82,7 +79,6 @@ def all_logits(
     order = length_order(texts.lengths, batch_size)
     own = order[processes.rank :: processes.count]
     rows, logits = [], []
-    low = dtype is torch.bfloat16
     with torch.inference_mode():
         for batch in texts.batches(own or order[-1:]):
             rows.append(batch.rows)
@@ -90,7 +86,7 @@ def all_logits(
                 torch.from_numpy(array).to(device, non_blocking=True)
                 for array in (batch.input_ids, batch.lengths)
             )
-            with torch.autocast(device.type, dtype=torch.bfloat16, enabled=low):
+            with in_precision(dtype, device):
                 logits.append(network(input_ids, lengths).cpu())
     answers = torch.cat(logits)
     ordered = torch.zeros(len(texts), answers.shape[1])

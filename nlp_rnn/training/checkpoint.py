@@ -7,6 +7,9 @@ a process that is killed costs the last good checkpoint.
 
 import json
 import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from nlp_rnn.training.processes import Processes
 
 __all__ = [
     "TrainingState",
+    "keeping_the_last",
     "load_checkpoint",
     "optimizer_tensors",
     "part",
@@ -41,8 +45,8 @@ class TrainingState:
     `loss_sums` (of each part), `norm_sum` and `norm_max` are of this epoch's updates so far.
     `spread` is the embeddings' at the start, where it is kept: means and standard deviations.
     `reductions` and `epochs_waited` are of the schedule `plateau`: how often it lowered the rate,
-    and epochs without improvement since. `stopped` says why training is over, and is empty while
-    it is not.
+    and epochs without improvement since. `scaler` is that of the losses in float16. `stopped` says
+    why training is over, and is empty while it is not.
     """
 
     epoch: int = 1
@@ -61,6 +65,7 @@ class TrainingState:
     best_thresholds: list[float] = field(default_factory=list)
     reductions: int = 0
     epochs_waited: int = 0
+    scaler: dict[str, float] = field(default_factory=dict)
     stopped: str = ""
 
 
@@ -92,6 +97,17 @@ def save_checkpoint(
     tensors |= optimizer_tensors(optimizer)
     tensors |= {f"random/{name}": states for name, states in random.items()}
     write_tensors(path, tensors, {"format": FORMAT, "state": json.dumps(asdict(state))})
+
+
+@contextmanager
+def keeping_the_last() -> Iterator[None]:
+    """Inside the block a checkpoint that cannot be written is said, and training goes on."""
+    try:
+        yield
+    except OSError as error:
+        warnings.warn(
+            f"No checkpoint was written ({error}); the last good one is kept.", stacklevel=4
+        )
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

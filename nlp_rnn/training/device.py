@@ -17,9 +17,15 @@ __all__ = [
     "choose_device",
     "choose_precision",
     "cores_of_a_process",
+    "gradient_scaler",
+    "in_precision",
     "keep_freed_memory",
+    "name_of_precision",
     "share_cores",
 ]
+
+
+FIRST_SCALE = 2.0**12  # of losses in float16; torch's own begins with a few overflows
 
 
 def available_cores() -> int:
@@ -63,29 +69,61 @@ def choose_device(name: str, processes: Processes = ALONE) -> torch.device:
 
 
 def choose_precision(precision: Precision, device: torch.device) -> torch.dtype:
-    """The dtype of matrix products: `auto` is bfloat16 where the hardware multiplies it natively.
+    """The dtype of matrix products; `auto` is the fastest one on `device` that is safe.
 
-    A CPU with AVX-512 but without its bf16 instructions computes bfloat16 slower than float32, and
-    one without AVX-512 cannot run oneDNN's bfloat16 LSTM at all.
+    On a GPU float16: of small layers cuDNN, as torch calls it, reads all steps at once in float16
+    and float32, but step by step in bfloat16. On a CPU bfloat16 where the hardware multiplies it
+    natively: with AVX-512 but without its bf16 instructions bfloat16 is slower than float32, and
+    without AVX-512 oneDNN has no bfloat16 LSTM at all.
 
     Raises:
-        ConfigError: bf16 was asked for and this machine has none.
+        ConfigError: bf16 or fp16 was asked for and this machine has none.
     """
     if precision is Precision.fp32:
         return torch.float32
     if device.type == "cuda":
-        native = possible = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-        possible = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        if precision is Precision.bf16 and not torch.cuda.is_bf16_supported(
+            including_emulation=False
+        ):
+            raise _not_here(precision, device)
+        return torch.bfloat16 if precision is Precision.bf16 else torch.float16
+    if precision is Precision.fp16:
+        raise _not_here(precision, device)
     if precision is Precision.bf16:
-        if not possible:
-            raise ConfigError(
-                f"trainer.precision=bf16 cannot be had on this {device.type}, which computes no "
-                "bfloat16. Type trainer.precision=auto or fp32."
-            )
+        if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+            raise _not_here(precision, device)
         return torch.bfloat16
+    native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return torch.bfloat16 if native else torch.float32
+
+
+def _not_here(precision: Precision, device: torch.device) -> ConfigError:
+    name = {Precision.bf16: "bfloat16", Precision.fp16: "float16"}[precision]
+    return ConfigError(
+        f"trainer.precision={precision.name} cannot be had on this {device.type}, which computes "
+        f"no {name}. Type trainer.precision=auto or fp32."
+    )
+
+
+def name_of_precision(dtype: torch.dtype) -> str:
+    """As `trainer.precision` calls it."""
+    names = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
+    return names[dtype]
+
+
+def in_precision(dtype: torch.dtype, device: torch.device) -> torch.autocast:
+    """Inside the block matrix products are in `dtype`."""
+    low = dtype is not torch.float32
+    return torch.autocast(device.type, dtype=dtype if low else None, enabled=low)
+
+
+def gradient_scaler(dtype: torch.dtype, device: torch.device) -> torch.amp.GradScaler:
+    """What keeps gradients from becoming 0 in float16; in other precisions it does nothing.
+
+    Micikevicius et al. 2018, arXiv:1710.03740: losses times a power of two, gradients divided by
+    it again. An update whose gradients overflow is left out, and the power is lowered.
+    """
+    return torch.amp.GradScaler(device.type, init_scale=FIRST_SCALE, enabled=dtype is torch.float16)
 
 
 def cores_of_a_process(threads: int | None, processes: Processes) -> int:

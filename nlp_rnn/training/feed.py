@@ -4,18 +4,62 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from threading import Lock
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from nlp_rnn.data.batches import Batch, TokenizedTexts, split_by_tokens
 from nlp_rnn.training.processes import Processes
 
-__all__ = ["Update", "feed"]
+__all__ = ["PINNING", "PlacedBatch", "PlacedUpdate", "Update", "feed"]
 
 # Updates whose batches are made while an earlier one is computed.
 AHEAD = 2
+
+PINNING = Lock()
+"""Held while memory is pinned, which must not happen while an update is recorded."""
+
+# On a GPU every update of a shape but the first two is replayed, so shapes should be few.
+STEPS_MULTIPLE, VOCABULARY_MULTIPLE = 16, 1024
+
+
+@dataclass(frozen=True)
+class PlacedBatch:
+    """A `Batch` on a device, its rows left out."""
+
+    input_ids: Tensor
+    lengths: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True)
+class PlacedUpdate:
+    """What one process reads of an `Update`, on its device."""
+
+    batches: list[PlacedBatch]
+    weights: list[float]
+    pair_weights: list[float]
+    vocabulary: Tensor | None
+
+    def tensors(self) -> Iterator[Tensor]:
+        """All that lies on the device."""
+        for batch in self.batches:
+            yield from (batch.input_ids, batch.lengths, batch.labels)
+        if self.vocabulary is not None:
+            yield self.vocabulary
+
+    def clone(self) -> "PlacedUpdate":
+        """The same, elsewhere in the device's memory."""
+        batches = [
+            PlacedBatch(b.input_ids.clone(), b.lengths.clone(), b.labels.clone())
+            for b in self.batches
+        ]
+        vocabulary = None if self.vocabulary is None else self.vocabulary.clone()
+        return replace(self, batches=batches, vocabulary=vocabulary)
 
 
 @dataclass(frozen=True)
@@ -25,7 +69,8 @@ class Update:
     `batches` are this process's; `weights` what share of the update's texts each one is, over
     all processes 1 together. `texts` and `tokens` (padding left out) count all processes'.
     For a language model, `pair_weights` are shares likewise, of the pairs of neighbouring tokens,
-    and `vocabulary` int64 (U,) is which tokens occur in the batches of all processes, rising.
+    and `vocabulary` int64 (U,) is which tokens occur in the batches of all processes, rising; the
+    last may be there more than once.
     """
 
     batches: list[Batch]
@@ -40,20 +85,35 @@ class Update:
         """An update of one batch and one process."""
         return cls([batch], [1.0], len(batch.rows), batch.num_tokens, [1.0])
 
+    def place(self, device: torch.device) -> PlacedUpdate:
+        """Copy the arrays to `device`, without waiting for it where they are pinned."""
+
+        def placed(array: NDArray[np.int64] | NDArray[np.bool_]) -> Tensor:
+            return torch.from_numpy(array).to(device, non_blocking=True)
+
+        return PlacedUpdate(
+            [PlacedBatch(*map(placed, (b.input_ids, b.lengths, b.labels))) for b in self.batches],
+            self.weights,
+            self.pair_weights,
+            None if self.vocabulary is None else placed(self.vocabulary),
+        )
+
 
 def feed(
     texts: TokenizedTexts,
     updates: Sequence[Sequence[NDArray[np.int64]]],
     processes: Processes,
     *,
-    pinned: bool,
+    for_gpu: bool,
     vocabulary: bool = False,
 ) -> Iterator[Update]:
     """The updates in their order, each a sequence of rows of batches; made in a thread.
 
-    What is made is a pure function of the arguments, so the thread changes no result. `pinned`
-    batches lie where a GPU can fetch them by itself. With `vocabulary` updates have one.
+    What is made is a pure function of the arguments, so the thread changes no result. Batches
+    `for_gpu` lie where one can fetch them by itself, and have few shapes: texts are padded, and the
+    last token of a vocabulary repeated, up to round numbers. With `vocabulary` updates have one.
     """
+    steps = STEPS_MULTIPLE if for_gpu else 1
 
     def make(rows_of_batches: Sequence[NDArray[np.int64]]) -> Update:
         every = np.concatenate(rows_of_batches)
@@ -69,9 +129,12 @@ def feed(
             if not len(own):
                 # gradients are exchanged by all, so read a text and let it count nothing
                 own = rows[np.argmin(texts.lengths[rows])][None]
-            batch = texts.batch(own)
-            batches.append(_pinned(batch) if pinned else batch)
+            batch = texts.batch(own, multiple=steps)
+            batches.append(_pinned_batch(batch) if for_gpu else batch)
         occurring = texts.vocabulary(every) if vocabulary else None
+        if occurring is not None and for_gpu:
+            missing = -len(occurring) % VOCABULARY_MULTIPLE
+            occurring = _pinned(np.pad(occurring, (0, missing), mode="edge"))
         return Update(batches, weights, len(every), tokens, pair_weights, occurring)
 
     waiting: deque[Future[Update]] = deque()
@@ -84,10 +147,16 @@ def feed(
             yield waiting.popleft().result()
 
 
-def _pinned(batch: Batch) -> Batch:
+def _pinned_batch(batch: Batch) -> Batch:
     return replace(
         batch,
-        input_ids=torch.from_numpy(batch.input_ids).pin_memory().numpy(),
-        lengths=torch.from_numpy(batch.lengths).pin_memory().numpy(),
-        labels=torch.from_numpy(batch.labels).pin_memory().numpy(),
+        input_ids=_pinned(batch.input_ids),
+        lengths=_pinned(batch.lengths),
+        labels=_pinned(batch.labels),
     )
+
+
+def _pinned(array: NDArray[Any]) -> NDArray[Any]:
+    with PINNING:
+        pinned: NDArray[Any] = torch.from_numpy(array).pin_memory().numpy()
+    return pinned

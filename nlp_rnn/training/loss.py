@@ -1,22 +1,28 @@
 """The batches of an update become gradients of what is minimized, and the losses to be logged."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
 from nlp_rnn.config import TrainerConfig
 from nlp_rnn.model.network import TextNetwork
 from nlp_rnn.training.answers import Texts
+from nlp_rnn.training.device import gradient_scaler
 from nlp_rnn.training.divergence import divergence, symmetric_divergence
-from nlp_rnn.training.feed import Update
+from nlp_rnn.training.feed import PlacedUpdate
 from nlp_rnn.training.objective import Objective
 from nlp_rnn.training.perturbation import PERTURBATION, Perturbed
 from nlp_rnn.training.processes import Processes
 
-__all__ = ["LABELS", "UpdateLoss", "perturbs"]
+__all__ = ["LABELS", "UpdateLoss", "Weights", "perturbs"]
 
 LABELS, LANGUAGE_MODEL, R_DROP = "labels", "language_model", "r_drop"
 ADVERSARIAL, VIRTUAL = "adversarial", "virtual_adversarial"
 """Names of parts of the loss; all but the first are options of the trainer."""
+
+Weights = Mapping[str, float | Tensor]
+"""What each part counts for."""
 
 
 def perturbs(config: TrainerConfig) -> bool:
@@ -54,8 +60,8 @@ class UpdateLoss:
     def __init__(self, config: TrainerConfig, device: torch.device, dtype: torch.dtype) -> None:
         self.config = config
         self.copies = 2 if config.r_drop else 1
-        self.device = device
         self.dtype = dtype
+        self.scaler = gradient_scaler(dtype, device)
         self.objective = Objective(config)
         self.norm = config.perturbation or PERTURBATION
 
@@ -77,18 +83,15 @@ class UpdateLoss:
         self,
         network: TextNetwork,
         wrapped: nn.Module,
-        update: Update,
-        weights: dict[str, float],
+        update: PlacedUpdate,
+        weights: Weights,
         processes: Processes,
     ) -> dict[str, Tensor]:
         """Add to the parameters the gradients of the parts named in `weights`, times these.
 
-        `wrapped` is the `network`, wrapped for the `processes`. Returns this process's share of
-        each part of the loss, on the device.
+        In float16 times the scale of `scaler` too. `wrapped` is the `network`, wrapped for the
+        `processes`. Returns this process's share of each part of the loss, on the device.
         """
-        vocabulary: Tensor | None = None
-        if update.vocabulary is not None:
-            vocabulary = torch.from_numpy(update.vocabulary).to(self.device, non_blocking=True)
         changes = [name for name in (ADVERSARIAL, VIRTUAL) if name in weights]
         sums: dict[str, Tensor] = {}
 
@@ -99,21 +102,17 @@ class UpdateLoss:
                 sums[name] = sums[name] + own.detach() if name in sums else own.detach()
                 weighted.append(own * weights[name])
             # the processes' gradients are averaged, but what is wanted is their sum
-            (torch.stack(weighted).sum() * processes.count).backward()  # type: ignore[no-untyped-call]
+            total = torch.stack(weighted).sum() * processes.count
+            self.scaler.scale(total).backward()  # type: ignore[no-untyped-call]
 
         every = zip(update.batches, update.weights, update.pair_weights, strict=True)
         for number, (batch, *shares) in enumerate(every, start=1):
             last = number == len(update.batches)
-            texts = Texts.of(
-                batch,
-                self.device,
-                copies=self.copies,
-                prefixes=self.config.prefixes,
-            )
+            texts = Texts.of(batch, copies=self.copies, prefixes=self.config.prefixes)
             perturbed = Perturbed(network, texts, self.dtype) if changes else None
             with processes.synchronized(wrapped, now=last and not changes):
                 nothing = perturbed.nothing if perturbed else None
-                logits, foretelling = texts.read(wrapped, self.dtype, vocabulary, nothing)
+                logits, foretelling = texts.read(wrapped, self.dtype, update.vocabulary, nothing)
                 parts = self._parts(texts, logits, foretelling)
                 backward(parts, *shares)
             if perturbed is None:

@@ -56,6 +56,10 @@ class _AdamWAndAdagrad(AdamW):
             parameter.grad = None  # AdamW passes it by
         super().step(closure)
         for parameter, gradient, rate in tables:
+            # float16 gradients that overflowed: AdamW knows by itself to leave the update out
+            overflowed: Tensor | None = getattr(self, "found_inf", None)
+            if overflowed is not None:
+                gradient = torch.where(overflowed > 0, 0.0, gradient)
             _adagrad(parameter, gradient, self.state[parameter], rate)
             parameter.grad = gradient
 

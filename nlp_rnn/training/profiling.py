@@ -22,6 +22,7 @@ class UpdateProfile:
             activities.append(ProfilerActivity.CUDA)
         self._profile: profile | None = profile(
             activities=activities,
+            acc_events=True,  # or torch warns that a second profile would lose the first
             # the two directions of a layer run on threads of their own
             experimental_config=_ExperimentalConfig(profile_all_threads=True),
         )

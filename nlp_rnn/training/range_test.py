@@ -2,7 +2,7 @@
 
 import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle, islice
 
 import torch
@@ -46,8 +46,9 @@ def try_learning_rates(trainer: Trainer, train: TokenizedTexts) -> RangeTest:
     network, optimizer = trainer.network, trainer.optimizer
     weights, moments = copy.deepcopy((network.state_dict(), optimizer.state_dict()))
     # the first process tests alone, the others wait for its first update
-    before = trainer._wrapped, trainer.processes
-    trainer._wrapped, trainer.processes = network, ALONE
+    before = trainer.step, trainer.captured
+    trainer.step, trainer.captured = replace(trainer.step, wrapped=network, processes=ALONE), None
+    scaler = copy.deepcopy(trainer.loss.scaler.state_dict())
     trainer.prepare(train)
     order = epoch_order(train.lengths, trainer.config.batch_size, trainer.seed, epoch=0)
     rates: list[float] = []
@@ -60,7 +61,7 @@ def try_learning_rates(trainer: Trainer, train: TokenizedTexts) -> RangeTest:
         with torch.random.fork_rng(devices=devices):
             rows = [[rows] for rows in islice(cycle(order), UPDATES)]
             occurring = bool(trainer.config.language_model)
-            updates = feed(train, rows, ALONE, pinned=False, vocabulary=occurring)
+            updates = feed(train, rows, ALONE, for_gpu=False, vocabulary=occurring)
             for number, update in enumerate(updates):
                 rate = LOWEST * (HIGHEST / LOWEST) ** (number / (UPDATES - 1))
                 for group in optimizer.param_groups:
@@ -78,7 +79,8 @@ def try_learning_rates(trainer: Trainer, train: TokenizedTexts) -> RangeTest:
         network.load_state_dict(weights)
         optimizer.load_state_dict(moments)
         optimizer.zero_grad(set_to_none=True)
-        trainer._wrapped, trainer.processes = before
+        trainer.loss.scaler.load_state_dict(scaler)
+        trainer.step, trainer.captured = before
     if not rates:
         raise TrainingError("The loss is not finite at any learning rate.")
     return RangeTest(rates, losses, smoothed, rates[smoothed.index(min(smoothed))] / 10)

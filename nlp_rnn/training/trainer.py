@@ -1,7 +1,6 @@
 """A network and tokenized texts become a better network; knows nothing of text or MLflow."""
 
 import time
-import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from nlp_rnn.config import OptimizerConfig, TrainerConfig
 from nlp_rnn.data.batches import TokenizedTexts, epoch_order
@@ -19,8 +18,10 @@ from nlp_rnn.model.network import TextNetwork
 from nlp_rnn.model.normalized import NormalizedEmbedding
 from nlp_rnn.training.answers import all_logits
 from nlp_rnn.training.averaging import AveragedWeights
+from nlp_rnn.training.captured import CapturedUpdates, capturable
 from nlp_rnn.training.checkpoint import (
     TrainingState,
+    keeping_the_last,
     load_checkpoint,
     random_states,
     save_checkpoint,
@@ -29,14 +30,15 @@ from nlp_rnn.training.device import (
     choose_device,
     choose_precision,
     cores_of_a_process,
+    name_of_precision,
     share_cores,
 )
 from nlp_rnn.training.events import EpochEnd, TrainingResult, UpdateEnd
 from nlp_rnn.training.feed import Update, feed
 from nlp_rnn.training.freezing import unfreeze
-from nlp_rnn.training.loss import UpdateLoss, perturbs
+from nlp_rnn.training.loss import UpdateLoss, Weights, perturbs
 from nlp_rnn.training.objective import Objective
-from nlp_rnn.training.optim import clipped_parameters, make_optimizer
+from nlp_rnn.training.optim import make_optimizer
 from nlp_rnn.training.processes import ALONE, Processes
 from nlp_rnn.training.profiling import UpdateProfile
 from nlp_rnn.training.schedule import (
@@ -46,6 +48,7 @@ from nlp_rnn.training.schedule import (
     set_rates,
     stopped_by,
 )
+from nlp_rnn.training.step import OptimizerStep
 from nlp_rnn.training.tally import Tally
 
 __all__ = ["EpochEnd", "Trainer", "TrainingResult", "UpdateEnd", "default_max_epochs"]
@@ -102,7 +105,17 @@ class Trainer:
         self.best_weights: dict[str, Tensor] = {}
         self.gradient_norm = torch.zeros((), device=self.device)  # of the last update
         self.profile: UpdateProfile | None = None
-        self._wrapped = processes.wrap(self.network)
+        self.step = OptimizerStep(
+            self.network,
+            processes.wrap(self.network),
+            self.loss,
+            self.optimizer,
+            optimizer.max_gradient_norm,
+            processes,
+        )
+        self.captured: CapturedUpdates | None = None
+        if capturable(self.network, config, optimizer, self.device, processes):
+            self.captured = CapturedUpdates(self.step)
         # a run's seed is below 2**32, so no process draws as the first one of another run
         torch.manual_seed(seed + processes.rank * 2**32)
         averaged: dict[str, Tensor] = {}
@@ -110,6 +123,8 @@ class Trainer:
             self.state, self.best_weights, averaged = load_checkpoint(
                 checkpoint, self.network, self.optimizer, processes
             )
+            if self.state.scaler:
+                self.loss.scaler.load_state_dict(self.state.scaler)
         if processes.decide(self.state.updates) != self.state.updates:
             raise TrainingError(f"{checkpoint} is not the same for every process.")
         self.average: AveragedWeights | None = None
@@ -120,8 +135,8 @@ class Trainer:
 
     @property
     def precision(self) -> str:
-        """`fp32` or `bf16`."""
-        return "bf16" if self.dtype is torch.bfloat16 else "fp32"
+        """`fp32`, `bf16` or `fp16`."""
+        return name_of_precision(self.dtype)
 
     @property
     def objective(self) -> Objective:
@@ -178,6 +193,8 @@ class Trainer:
         state, config = self.state, self.config
         if config.frozen_epochs:
             unfreeze(self.network, state.epoch, config.frozen_epochs)
+            if self.captured is not None:
+                self.captured.forget()
         order = epoch_order(train.lengths, config.batch_size, self.seed, state.epoch)
         size = config.accumulation
         updates = [order[start : start + size] for start in range(0, len(order), size)]
@@ -187,7 +204,7 @@ class Trainer:
             train,
             updates[state.position :],
             self.processes,
-            pinned=self.device.type == "cuda",
+            for_gpu=self.device.type == "cuda",
             vocabulary=bool(config.language_model),
         )
         started = time.perf_counter()
@@ -228,7 +245,9 @@ class Trainer:
             started = time.perf_counter()
         if self.profile is not None:
             self.profile.end()
-        tally.store(state)
+        started = time.perf_counter()
+        tally.store(state)  # waits for a GPU, which is some updates behind
+        state.update_seconds += time.perf_counter() - started
         metrics = tally.metrics(state, read, config)
         if not np.isfinite(metrics["train/loss"]):
             raise TrainingError(
@@ -275,9 +294,10 @@ class Trainer:
         """Write a checkpoint; called by every process, written by the first."""
         if self.checkpoint is None:
             return
+        self.state.scaler = self.loss.scaler.state_dict()
         random = random_states(self.processes)
-        try:
-            if self.processes.first:
+        if self.processes.first:
+            with keeping_the_last():
                 save_checkpoint(
                     self.checkpoint,
                     self.state,
@@ -287,26 +307,17 @@ class Trainer:
                     self.optimizer,
                     random,
                 )
-        except OSError as error:
-            warnings.warn(
-                f"No checkpoint was written ({error}); the last good one is kept.", stacklevel=2
-            )
         self._saved = time.perf_counter()
 
-    def _update(self, update: Update, weights: dict[str, float] | None = None) -> dict[str, Tensor]:
+    def _update(self, update: Update, weights: Weights | None = None) -> dict[str, Tensor]:
         """One optimizer step; this process's share of each part of the loss, on the device.
 
         What is minimized is the sum of the parts times `weights`, by default those at the start.
         """
         weights = weights or self.loss.weights(0, 1)
-        self.optimizer.zero_grad(set_to_none=True)
-        losses = self.loss.add_gradients(
-            self.network, self._wrapped, update, weights, self.processes
+        losses, self.gradient_norm = (self.captured or self.step)(
+            update.place(self.device), weights
         )
-        self.gradient_norm = nn.utils.clip_grad_norm_(
-            clipped_parameters(self.network), self.optimizer_config.max_gradient_norm
-        )
-        self.optimizer.step()
         return losses
 
     def logits(self, texts: TokenizedTexts) -> NDArray[np.float32]:
