@@ -1,8 +1,9 @@
-"""The words of a command become work, and errors become one or two lines and an exit code."""
+"""The first word of a command becomes its module's work, and errors an exit code."""
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from importlib import import_module
 
 from nlp_rnn.errors import ConfigError, NlpRnnError
 from nlp_rnn.version import __version__
@@ -27,30 +28,20 @@ Train LSTM and GRU text classifiers, compare them in MLflow, keep the better one
 nlp-rnn COMMAND --help shows an example.  --debug shows the traceback of an error.
 """
 
-TRAIN_HELP = """\
-Train one classifier: tokenize, train, test, save, log to MLflow.
-
-  nlp-rnn train                                    the built-in corpus, a GRU
-  nlp-rnn train model=lstm model.hidden_size=256
-  nlp-rnn train data=files data.path=FOLDER_OR_FILE data.text=COLUMN data.label=COLUMN
-  nlp-rnn train -m model=lstm,gru seed=1,2,3       a sweep: every combination, compared at the end
-  nlp-rnn train sweep=cells sweep.jobs=2           a sweep that others use too, two jobs at a time
-  nlp-rnn train -m model=lstm,gru --dry-run        what it would run, and how long
-  nlp-rnn train resume=RUN_FOLDER                  go on with a run that was interrupted
-  nlp-rnn train -m resume=SWEEP                    go on with a sweep: its id, or last
-
-Groups and their choices:
-{groups}
-nlp-rnn train --cfg job prints every key with its value; hydra.run.dir=FOLDER says where the
-run folder goes; --config-dir FOLDER adds your own group files.
-"""
-
-UI_HELP = """\
-Open the MLflow UI on the store that `nlp-rnn train` writes to from here.
-
-  nlp-rnn ui
-  nlp-rnn ui --port 5001
-"""
+COMMANDS = (
+    "train",
+    "pretrain",
+    "compare",
+    "ui",
+    "predict",
+    "evaluate",
+    "inspect",
+    "controls",
+    "bench",
+    "register",
+    "sync",
+)
+"""Each a module of `nlp_rnn.commands` that has `HELP` and a function of its name."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,19 +49,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words or bool(os.environ.get("HYDRA_FULL_ERROR"))
     words = [word for word in words if word != "--debug"]
-    commands: dict[str, Callable[[list[str]], int]] = {
-        "train": _train,
-        "pretrain": _pretrain,
-        "compare": _compare,
-        "ui": _ui,
-        "predict": _predict,
-        "evaluate": _evaluate,
-        "inspect": _inspect,
-        "controls": _controls,
-        "bench": _bench,
-        "register": _register,
-        "sync": _sync,
-    }
     if not words or words[0] in ("-h", "--help", "help"):
         print(HELP, end="")
         return 0
@@ -78,10 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"nlp-rnn {__version__}")
         return 0
     try:
-        if words[0] not in commands:
-            known = ", ".join(commands)
-            raise ConfigError(f"There is no command {words[0]!r}; there are {known}.")
-        return commands[words[0]](words[1:])
+        return _command(words[0], words[1:])
     except KeyboardInterrupt:
         print("\nStopped by Ctrl-C.", file=sys.stderr)
         return 130
@@ -102,149 +77,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _train(words: list[str]) -> int:
-    if "-h" in words or "--help" in words:
-        print(TRAIN_HELP.format(groups=_groups()), end="")
-        return 0
-    if _is_worker():
-        from nlp_rnn.training.processes import torchrun_processes
-        from nlp_rnn.worker import follow
-
-        follow(torchrun_processes())
-        return 0
-    if any(word in ("-m", "--multirun") or word.startswith("sweep=") for word in words):
-        return _sweep(words)
-    resumed = [word.removeprefix("resume=") for word in words if word.startswith("resume=")]
-    if resumed:
-        if len(words) > 1:
-            raise ConfigError(
-                "resume=FOLDER goes on with that run's own configuration; found more: "
-                f"{' '.join(word for word in words if not word.startswith('resume='))}."
-            )
-        from pathlib import Path
-
-        from nlp_rnn.pipeline import resume
-
-        resume(Path(resumed[0]))
-        return 0
-    from nlp_rnn.launch import launch
-
-    launch(words)
-    return 0
-
-
-def _sweep(words: list[str]) -> int:
-    if any(word.split("=")[0] in ("--cfg", "-c", "--info", "-i", "--hydra-help") for word in words):
-        from nlp_rnn.launch import launch
-
-        launch(words)
-        return 0
-    from nlp_rnn.sweep.sweep import sweep
-
-    sweep(["sweep." + word if word.startswith("resume=") else word for word in words])
-    return 0
-
-
-def _is_worker() -> bool:
-    """Whether torchrun started this process to follow another one, which reads the words."""
-    return "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("RANK", "0") != "0"
-
-
-def _groups() -> str:
-    from nlp_rnn.composition import conf_dir
-
-    lines = ""
-    for folder in sorted(path for path in conf_dir().iterdir() if path.is_dir()):
-        choices = sorted(path.stem for path in folder.glob("*.yaml"))
-        lines += f"  {folder.name:<11}{', '.join(choices)}\n"
-    return lines
-
-
-def _ui(words: list[str]) -> int:
-    if "-h" in words or "--help" in words:
-        print(UI_HELP, end="")
-        return 0
-    options = _options(words, {"--port": "5000"}, UI_HELP)
-    if not options["--port"].isdigit():
-        raise ConfigError(f"--port must be a number, not {options['--port']!r}.")
-    from pathlib import Path
-
-    from nlp_rnn.tracking.store import experiment_name, resolve_uri
-    from nlp_rnn.tracking.ui import serve
-
-    return serve(resolve_uri(None, Path.cwd()), experiment_name(None), int(options["--port"]))
-
-
-def _pretrain(words: list[str]) -> int:
-    from nlp_rnn.commands import pretrain
-
-    return _helped(words, pretrain.HELP, pretrain.pretrain)
-
-
-def _compare(words: list[str]) -> int:
-    from nlp_rnn.commands import compare
-
-    return _helped(words, compare.HELP, compare.compare)
-
-
-def _predict(words: list[str]) -> int:
-    from nlp_rnn.commands import predict
-
-    return _helped(words, predict.HELP, predict.predict)
-
-
-def _evaluate(words: list[str]) -> int:
-    from nlp_rnn.commands import evaluate
-
-    return _helped(words, evaluate.HELP, evaluate.evaluate)
-
-
-def _inspect(words: list[str]) -> int:
-    from nlp_rnn.commands import inspect
-
-    return _helped(words, inspect.HELP, inspect.inspect)
-
-
-def _controls(words: list[str]) -> int:
-    from nlp_rnn.commands import controls
-
-    return _helped(words, controls.HELP, controls.controls)
-
-
-def _bench(words: list[str]) -> int:
-    from nlp_rnn.commands import bench
-
-    return _helped(words, bench.HELP, bench.bench)
-
-
-def _register(words: list[str]) -> int:
-    from nlp_rnn.commands import register
-
-    return _helped(words, register.HELP, register.register)
-
-
-def _sync(words: list[str]) -> int:
-    from nlp_rnn.commands import sync
-
-    return _helped(words, sync.HELP, sync.sync)
-
-
-def _helped(words: list[str], usage: str, command: Callable[[list[str]], int]) -> int:
+def _command(name: str, words: list[str]) -> int:
     """Run a command, or with `--help` show how it is used."""
+    if name not in COMMANDS:
+        raise ConfigError(f"There is no command {name!r}; there are {', '.join(COMMANDS)}.")
+    module = import_module(f"nlp_rnn.commands.{name}")
     options = words[: words.index("--")] if "--" in words else words
     if "-h" in options or "--help" in options:
-        print(usage, end="")
+        print(module.HELP, end="")
         return 0
-    return command(words)
-
-
-def _options(words: list[str], defaults: dict[str, str], usage: str) -> dict[str, str]:
-    """`--name value` and `--name=value` pairs over `defaults`."""
-    found = dict(defaults)
-    rest = [part for word in words for part in word.split("=", 1)]
-    while rest:
-        name = rest.pop(0)
-        if name not in defaults or not rest:
-            raise ConfigError(f"{name!r} was not understood here.\n{usage.strip()}")
-        found[name] = rest.pop(0)
-    return found
+    code: int = getattr(module, name)(words)
+    return code

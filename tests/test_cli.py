@@ -48,7 +48,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["trian"], "no command 'trian'"),
         (["predict"], "needs a classifier and a text"),
         (["ui", "--prot", "1"], "--prot"),
-        (["ui", "--port", "http"], "--port must be a number"),
+        (["ui", "--port", "http"], "--port must be a whole number"),
     ],
 )
 def test_wrong_words(words: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -134,13 +134,14 @@ def test_controls_of_the_same_data_come_with_a_sweep(store_uri: str) -> None:
     client = MlflowClient(tracking_uri=store_uri)
     experiment = client.get_experiment_by_name("nlp_rnn").experiment_id
 
-    def control(cell: str, digest: str, parent: str = "") -> None:
+    def control(cell: str, digest: str, parent: str = "") -> str:
         tags = {"kind": "control", "cell": cell, "mlflow.parentRunId": parent}
         made = client.create_run(experiment, run_name=f"{cell} {digest}", tags=tags)
         data = Dataset("texts test", digest, "code", "{}")
         given = DatasetInput(data, [InputTag("mlflow.data.context", "test")])
         client.log_inputs(made.info.run_id, [given])
         client.set_terminated(made.info.run_id)
+        return str(made.info.run_id)
 
     parent = client.create_run(experiment, tags={"kind": "sweep", "sweep": "s1"}).info.run_id
     control("average", "d1", parent)
@@ -152,6 +153,28 @@ def test_controls_of_the_same_data_come_with_a_sweep(store_uri: str) -> None:
         controls = [run.name for run in found if run.kind == "control"]
         assert sorted(controls) == ["average d1", "linear d1"], word
     assert len(read_runs(store_uri, "nlp_rnn", "s1")) == 4 + 2
+
+
+def test_controls_that_a_sweep_was_compared_with_come_with_it(store_uri: str) -> None:
+    from mlflow import MlflowClient
+
+    fill(store_uri, 5)
+    client = MlflowClient(tracking_uri=store_uri)
+    experiment = client.get_experiment_by_name("nlp_rnn").experiment_id
+
+    def run(**tags: str) -> str:
+        made = client.create_run(experiment, run_name=tags["kind"], tags=tags)
+        client.set_terminated(made.info.run_id)
+        return str(made.info.run_id)
+
+    earlier, other = (run(kind="control", cell="average") for _ in range(2))
+    tags = {"kind": "sweep", "sweep": "s2", "controls": f"{earlier} {'0' * 32}"}
+    parent = client.create_run(experiment, tags=tags).info.run_id
+    run(kind="train", cell="gru", **{"mlflow.parentRunId": parent})
+    for word in ("s2", parent):
+        found = [each.run_id for each in read_runs(store_uri, "nlp_rnn", word)]
+        assert earlier in found, word
+        assert other not in found, word
 
 
 def test_no_store_is_told_and_none_is_made(

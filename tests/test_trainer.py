@@ -233,6 +233,23 @@ def test_precision_is_what_was_asked_for() -> None:
         choose_precision(Precision.fp16, cpu)
 
 
+@pytest.mark.parametrize(("capability", "native"), [((6, 1), False), ((8, 0), True)])
+def test_precision_of_a_gpu_goes_by_what_it_is_fast_at(
+    capability: tuple[int, int], native: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: capability)
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda including_emulation: native)
+    gpu = torch.device("cuda")
+    assert choose_precision(Precision.auto, gpu) is (torch.float16 if native else torch.float32)
+    assert choose_precision(Precision.fp16, gpu) is torch.float16
+    assert choose_precision(Precision.fp32, gpu) is torch.float32
+    if native:
+        assert choose_precision(Precision.bf16, gpu) is torch.bfloat16
+    else:
+        with pytest.raises(ConfigError, match="no bfloat16"):
+            choose_precision(Precision.bf16, gpu)
+
+
 def test_limits_of_updates_and_minutes_end_a_run_cleanly() -> None:
     epochs: list[EpochEnd] = []
     result = trainer(on_epoch=epochs.append, max_updates=30).fit(TRAIN, VALIDATION)

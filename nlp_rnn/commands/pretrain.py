@@ -4,6 +4,7 @@ import re
 from datetime import datetime
 from pathlib import Path
 
+from nlp_rnn.commands.words import run_to_resume
 from nlp_rnn.errors import ConfigError
 
 __all__ = ["HELP", "pretrain"]
@@ -33,16 +34,11 @@ FOLDER = "hydra.run.dir"
 
 def pretrain(words: list[str]) -> int:
     """Run the command."""
-    resumed = [word.removeprefix("resume=") for word in words if word.startswith("resume=")]
-    if resumed:
-        if len(words) > 1:
-            raise ConfigError(
-                "resume=FOLDER goes on with that run's own configuration; found more: "
-                f"{' '.join(word for word in words if not word.startswith('resume='))}."
-            )
+    resumed = run_to_resume(words)
+    if resumed is not None:
         from nlp_rnn.pretraining.story import resume
 
-        resume(Path(resumed[0]))
+        resume(resumed)
         return 0
     for word in words:
         _check_word(word)

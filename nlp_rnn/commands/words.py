@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from nlp_rnn.errors import ConfigError
 
-__all__ = ["Words", "choice", "number", "read_words"]
+__all__ = ["Words", "choice", "number", "read_words", "run_to_resume"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,23 @@ def read_words(
         else:
             found.options[name] = value if equals else rest.pop(0)
     return found
+
+
+def run_to_resume(words: Sequence[str]) -> Path | None:
+    """The folder of `resume=FOLDER`; None where no word is one.
+
+    Raises:
+        ConfigError: there are other words beside it.
+    """
+    folders = [word.removeprefix("resume=") for word in words if word.startswith("resume=")]
+    if not folders:
+        return None
+    if len(words) > 1:
+        raise ConfigError(
+            "resume=FOLDER goes on with that run's own configuration; found more: "
+            f"{' '.join(word for word in words if not word.startswith('resume='))}."
+        )
+    return Path(folders[0])
 
 
 def choice(words: Words, name: str, choices: Sequence[str], default: str) -> str:

@@ -2,7 +2,7 @@
 
 import math
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +16,13 @@ from nlp_rnn.tracking.store import quiet_mlflow, tracking_errors
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["read_probe_runs", "read_runs", "with_predictions"]
+__all__ = ["CONTROLS", "read_probe_runs", "read_runs", "with_predictions"]
 
 PAGE = 500
 TEST = "predictions/test_predictions.parquet"
 MACHINE = ("host", "processor")
+CONTROLS = "controls"
+"""Tag of a sweep's run: the ids of the controls that it was compared with."""
 
 
 def read_runs(uri: str, experiment: str | None = None, sweep: str | None = None) -> list[Run]:
@@ -30,7 +32,8 @@ def read_runs(uri: str, experiment: str | None = None, sweep: str | None = None)
         uri: a store that `prepare_store` has seen.
         experiment: its name.
         sweep: what its runs are tagged with, or the id of its parent run; with an experiment,
-            only the runs in that. Majority and linear control of the same data come with them.
+            only the runs in that. With them come the controls it was compared with, which an
+            earlier sweep may have made, and majority and linear control of the same data.
 
     The parent runs of sweeps are no rows, nor are pretrainings.
 
@@ -59,6 +62,12 @@ def read_runs(uri: str, experiment: str | None = None, sweep: str | None = None)
             parents = {name} | {each.info.run_id for each in found if _kind(each) == "sweep"}
             for parent in sorted(parents):
                 found += _search(client, within, f"tags.`mlflow.parentRunId` = '{parent}'")
+            told = [
+                run_id
+                for each in _with_ids(client, within, parents)
+                for run_id in each.data.tags.get(CONTROLS, "").split()
+            ]
+            found += _with_ids(client, within, told)
             found += _controls(client, found)
     runs = {each.info.run_id: _run(each) for each in found}
     rows = sorted(
@@ -138,6 +147,12 @@ def _controls(client: "MlflowClient", found: Sequence[Any]) -> list[Any]:
             there.add(key)
             added.append(each)
     return added
+
+
+def _with_ids(client: "MlflowClient", experiments: list[str], ids: Iterable[str]) -> list[Any]:
+    """The runs that have these ids, of those that are no such ids none."""
+    wanted = ", ".join(f"'{each}'" for each in sorted(ids))
+    return _search(client, experiments, f"attributes.run_id IN ({wanted})") if wanted else []
 
 
 def _kind(found: Any) -> str:

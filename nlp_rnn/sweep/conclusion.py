@@ -87,7 +87,7 @@ def _compare(sweep: Ended, finished: Sequence[Child]) -> list[str]:
     from nlp_rnn.comparison.evidence import Rules
     from nlp_rnn.comparison.probe_report import write_probe_report
     from nlp_rnn.comparison.report import log_report, report_runs
-    from nlp_rnn.comparison.runs import read_runs
+    from nlp_rnn.comparison.runs import CONTROLS, read_runs
     from nlp_rnn.comparison.table import table
 
     ids = {child.run_id for child in finished}
@@ -99,7 +99,9 @@ def _compare(sweep: Ended, finished: Sequence[Child]) -> list[str]:
         print(f"report        {report.page}")
         return [report.summary.read_text(encoding="utf-8")]
     with announced("Training the controls"):
-        ids |= _controls(sweep, jobs, finished)
+        controls = _controls(sweep, jobs, finished)
+    sweep.run.set_tags({CONTROLS: " ".join(sorted(controls))})
+    ids |= controls
     keys = [key for key in sweep.command.space if "." in key and key != by] if sweep.tuned else []
     with announced("Comparing"):
         runs = [each for each in read_runs(sweep.uri, experiment) if each.run_id in ids]

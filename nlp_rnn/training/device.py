@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 
+TENSOR_CORES = (7, 0)  # the compute capability that brought them
 FIRST_SCALE = 2.0**12  # of losses in float16; torch's own begins with a few overflows
 
 
@@ -71,10 +72,10 @@ def choose_device(name: str, processes: Processes = ALONE) -> torch.device:
 def choose_precision(precision: Precision, device: torch.device) -> torch.dtype:
     """The dtype of matrix products; `auto` is the fastest one on `device` that is safe.
 
-    On a GPU float16: of small layers cuDNN, as torch calls it, reads all steps at once in float16
-    and float32, but step by step in bfloat16. On a CPU bfloat16 where the hardware multiplies it
-    natively: with AVX-512 but without its bf16 instructions bfloat16 is slower than float32, and
-    without AVX-512 oneDNN has no bfloat16 LSTM at all.
+    On a GPU with tensor cores float16: of small layers cuDNN, as torch calls it, reads all steps at
+    once in float16 and float32, but step by step in bfloat16. On a CPU bfloat16 where the hardware
+    multiplies it natively: with AVX-512 but without its bf16 instructions bfloat16 is slower than
+    float32, and without AVX-512 oneDNN has no bfloat16 LSTM at all.
 
     Raises:
         ConfigError: bf16 or fp16 was asked for and this machine has none.
@@ -86,7 +87,10 @@ def choose_precision(precision: Precision, device: torch.device) -> torch.dtype:
             including_emulation=False
         ):
             raise _not_here(precision, device)
-        return torch.bfloat16 if precision is Precision.bf16 else torch.float16
+        if precision is Precision.bf16:
+            return torch.bfloat16
+        fast = torch.cuda.get_device_capability(device) >= TENSOR_CORES
+        return torch.float16 if fast or precision is Precision.fp16 else torch.float32
     if precision is Precision.fp16:
         raise _not_here(precision, device)
     if precision is Precision.bf16:
