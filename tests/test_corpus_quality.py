@@ -138,7 +138,7 @@ def test_hashes_differ_as_texts_do():
 @pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data sets are not here")
 @pytest.mark.parametrize(
     ("name", "test", "validation", "clashes"),
-    [("trec6", 10, None, 0), ("chnsenticorp", 331, 338, 36)],
+    [("trec6", 10, None, 0), ("chnsenticorp", 331, 338, 36), ("imdb", 123, None, 0)],
 )
 def test_leaks_of_real_sets(name, test, validation, clashes):
     figures = load_corpus(FilesConfig(name="files", path=str(SHARED / name))).quality.figures
