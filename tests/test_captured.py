@@ -76,7 +76,7 @@ def update(value: int, steps: int = 4, vocabulary: int | None = None) -> PlacedU
     return PlacedUpdate([batch], [1.0], [1.0], tokens)
 
 
-def test_from_the_third_of_a_shape_on_updates_are_replayed_with_their_own_numbers(
+def test_all_but_the_first_of_a_shape_are_replayed_with_their_own_numbers(
     step: Step,
 ) -> None:
     captured = CapturedUpdates(step)

@@ -118,7 +118,7 @@ def test_an_update_is_that_of_a_cpu(options: dict[str, float]) -> None:
             [float(loss) for loss in (*one._update(update).values(), one.gradient_norm)]
             for update in updates
         ]
-    # of the last updates all but the first two are replays
+    # all but the first are replays
     np.testing.assert_allclose(losses["cuda"], losses["cpu"], rtol=0.02, atol=0.01)
 
 

@@ -49,7 +49,7 @@ class _Recording:
 
 
 class CapturedUpdates:
-    """Calls `step`, and from the third update of a shape on replays what it did.
+    """Calls `step` for the first update of a shape, and replays what it does for all others.
 
     An update of a small network is some hundred kernels of a few microseconds each, and Python
     starts them more slowly than a GPU runs them. A CUDA graph starts them all at once. Numbers that
@@ -67,6 +67,7 @@ class CapturedUpdates:
     def forget(self) -> None:
         """Record anew: what is trained, or where it lies, is no longer the same."""
         self._recordings.clear()
+        self._pool = None  # gone with the last recording
 
     def __call__(self, update: PlacedUpdate, weights: Weights) -> tuple[dict[str, Tensor], Tensor]:
         """As `step`, on the device's current stream."""

@@ -23,7 +23,7 @@ AHEAD = 2
 PINNING = Lock()
 """Held while memory is pinned, which must not happen while an update is recorded."""
 
-# On a GPU every update of a shape but the first two is replayed, so shapes should be few.
+# On a GPU every update of a shape but the first is replayed, so shapes should be few.
 STEPS_MULTIPLE, VOCABULARY_MULTIPLE = 16, 1024
 
 
