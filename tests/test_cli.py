@@ -49,6 +49,8 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["predict"], "needs a classifier and a text"),
         (["ui", "--prot", "1"], "--prot"),
         (["ui", "--port", "http"], "--port must be a whole number"),
+        (["ui", "--port", "99999"], "--port must be a whole number"),
+        (["ui", "5001"], "ui takes --port and no '5001'"),
     ],
 )
 def test_wrong_words(words: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:

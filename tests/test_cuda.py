@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import nlp_rnn
 from nlp_rnn.config import Precision
 from nlp_rnn.errors import TrainingError
 from nlp_rnn.model.architecture import Architecture
@@ -238,7 +239,7 @@ def test_a_language_model_is_pretrained_there(precision: Precision) -> None:
     assert result.metrics["validation/perplexity_forward"] < 12
 
 
-def test_the_command_trains_there_and_the_classifier_answers_alike(
+def test_the_command_trains_there_and_leaves_a_classifier(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from nlp_rnn.cli import main
@@ -256,4 +257,6 @@ def test_the_command_trains_there_and_the_classifier_answers_alike(
     assert not code
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert 0 <= result["metrics"]["test/accuracy"] <= 1
+    classifier = nlp_rnn.load(result["classifier"])
+    assert classifier.predict(["a text"])[0] in classifier.classes_
     assert result["metrics"]["train/tokens_per_second"] > 0

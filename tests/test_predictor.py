@@ -108,7 +108,7 @@ def test_batches_hold_every_text_once_within_their_limits() -> None:
     for rows in batches:
         places = max(lengths[row] for row in rows) * len(rows)
         assert len(rows) <= 64
-        assert places <= batched.BATCH_TOKENS or len(rows) == 1
+        assert places <= 4096 or len(rows) == 1
 
 
 def test_threads_change_nothing(folder: Path) -> None:
