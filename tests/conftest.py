@@ -1,10 +1,21 @@
 """What several test modules share: an MLflow store made once, and an environment without MLflow."""
 
+import copy
 import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+LONG = (
+    "test_docs",
+    "test_sweep",
+    "test_worker",
+    "test_pipeline",
+    "test_pretrained",
+    "test_trainer",
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -17,6 +28,30 @@ def pytest_configure(config: pytest.Config) -> None:
     # A background job of a shell, and nohup, ignore these, and so would the processes we start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # What takes long goes first, so that no process is left alone with it at the end.
+    items.sort(key=lambda item: item.path.stem not in LONG)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _files_of_conf_are_parsed_once() -> None:
+    """Hydra parses some twenty files at every composition, most of its time; hundreds are made."""
+    from hydra._internal.core_plugins.file_config_source import FileConfigSource
+
+    load, parsed = FileConfigSource.load_config, {}
+
+    def load_once(source: Any, config_path: str) -> Any:
+        file = Path(source.path, config_path).with_suffix(".yaml")
+        key = (file, file.stat().st_mtime_ns) if file.is_file() else None
+        if key is None:
+            return load(source, config_path)
+        if key not in parsed:
+            parsed[key] = load(source, config_path)
+        return copy.deepcopy(parsed[key])
+
+    FileConfigSource.load_config = load_once
 
 
 @pytest.fixture(autouse=True)

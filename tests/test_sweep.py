@@ -99,6 +99,15 @@ def test_a_job_has_the_same_key_whichever_sweep_asks_for_it() -> None:
     assert first["gru h128 seed1"] not in second.values()
 
 
+def test_jobs_that_differ_in_the_seed_are_what_each_is_alone() -> None:
+    together = jobs("model=gru", "model.match=lstm", "seed=1,2")
+    alone = [jobs(*job.overrides)[0] for job in together]
+    assert [job.config for job in together] == [job.config for job in alone]
+    assert [job.key for job in together] == [job.key for job in alone]
+    follows = jobs("seed=1,2", "data.seed=${seed}")
+    assert [(job.config.seed, job.config.data.seed) for job in follows] == [(1, 1), (2, 2)]
+
+
 def test_duplicates_run_once() -> None:
     assert len(jobs("seed=1,1,2")) == 2
     assert len(jobs("model=gru", "model.cell=gru,gru", "seed=1")) == 1

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ __all__ = ["Command", "Job", "grid", "make_job", "opened", "swept_words"]
 NOT_A_JOBS = re.compile(r"(sweep|search|tracking\.run_name)(\.|=|$)")
 # Whoever sweeps over these would tear the sweep apart.
 NEVER_SWEPT = re.compile(r"(sweep|search|tracking)\b")
+SEED = re.compile(r"seed=(0|[1-9]\d*)$")
 IN_THE_NAME = ("model", "model.hidden_size", "model.name", "seed")
 
 
@@ -67,12 +68,14 @@ class Command:
         choices: every key that was given, whether it is swept, and its value in Hydra's grammar.
         base: Hydra's configuration of the sweep.
         engine: composes for Hydra's launchers, while the context is open.
+        composed: what some words made before, the seed left out.
     """
 
     told: CommandConfig
     choices: Mapping[str, Any]
     base: DictConfig
     engine: Any
+    composed: dict[tuple[str, ...], DictConfig] = field(default_factory=dict)
 
     @property
     def space(self) -> dict[str, tuple[str, ...]]:
@@ -122,10 +125,11 @@ def opened(words: Sequence[str]) -> Iterator[Command]:
             base = engine.compose_config("train", [*asked, *more], RunMode.MULTIRUN)
         with open_dict(base):
             base.hydra.mode = RunMode.MULTIRUN
+        # as typed: data.seed=${seed} means each job's own
+        task: Any = OmegaConf.to_container(base.hydra.overrides.task, resolve=False)
         # a later word replaces an earlier one, and that of a preset
         parsed = OverridesParser.create(config_loader=engine.config_loader).parse_overrides(
-            [f"{key}={value}" for key, value in (base.hydra.sweeper.params or {}).items()]
-            + list(base.hydra.overrides.task)
+            [f"{key}={value}" for key, value in (base.hydra.sweeper.params or {}).items()] + task
         )
         command = Command(told, {each.get_key_element(): each for each in parsed}, base, engine)
         for key in command.space:
@@ -207,12 +211,7 @@ def make_job(
     Raises:
         HydraException, ConfigError: it does not even compose.
     """
-    from hydra.types import RunMode
-
-    composed = command.engine.compose_config(
-        "train", [*command.base.hydra.overrides.hydra, *overrides], RunMode.RUN
-    )
-    plain = _without_hydra(composed)
+    plain = _compose(command, overrides)
     config, _ = run_config(plain)
     problem = ""
     try:
@@ -227,6 +226,23 @@ def make_job(
         words = tuple(_extra_words(plain, {key: given.get(key, "") for key in command.space}))
     name = " ".join([short_name(config), *words, f"seed{config.seed}"])
     return Job(overrides, config, key.hexdigest()[:8], name, words, problem)
+
+
+def _compose(command: Command, overrides: tuple[str, ...]) -> DictConfig:
+    """The configuration of a job; of those that differ in the seed alone, Hydra composes one."""
+    from hydra.types import RunMode
+
+    seeds = [word for word in overrides if SEED.match(word)]
+    rest = tuple(word for word in overrides if word not in seeds)
+    if len(seeds) == 1 and rest in command.composed:
+        plain = command.composed[rest].copy()
+        plain.seed = int(seeds[0].partition("=")[2])
+        return plain
+    words = [*command.base.hydra.overrides.hydra, *overrides]
+    plain = _without_hydra(command.engine.compose_config("train", words, RunMode.RUN))
+    if "${" not in OmegaConf.to_yaml(plain):  # nothing else is made from the seed
+        command.composed[rest] = plain
+    return plain
 
 
 def _values(override: Any) -> tuple[str, ...]:
