@@ -16,6 +16,10 @@ def test_limits_of_time_and_memory_gate_too() -> None:
     runs = two_cells(texts=5000, lstm=0.85)
     uses = {e.use: e for e in compared(runs, replace(RULES, latency_limit=1.5)).recommendations}
     assert uses["most accurate"].choice == "gru h128"  # the better LSTM takes 2 ms
+    for use in ("most accurate", "real-time answers", "long texts", "small memory"):
+        assert uses[use].reason == "The only one that passes the gates."
+        assert "lstm h128: its latency is 2.00 ms, the limit 1.5 ms" in uses[use].evidence
+        assert "longest" not in uses[use].evidence  # nothing was decided on those
     found = compared(runs, replace(RULES, memory_limit=0.01))
     assert all(each.choice is None for each in found.recommendations)
 

@@ -148,7 +148,7 @@ def cost_figure(
     costs: Mapping[str, Cost], styles: Mapping[str, Style], across: str, up: str
 ) -> "Figure":
     """Quality over cost: each seed small, each group's mean large, the best trade-offs joined."""
-    from matplotlib.ticker import EngFormatter, MaxNLocator
+    from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
     figure = new_figure(3.3)
     axes = axes_of(figure, across, up)
@@ -174,6 +174,10 @@ def cost_figure(
     every = np.concatenate([cost.cost for cost in costs.values()])
     if every.min() > 0 and every.max() / every.min() > 8:
         axes.set_xscale("log")
+        decades = np.log10(every.max() / every.min())
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2 else (1,)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
     if every.max() >= 10_000:
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     if axes.get_xscale() == "linear":

@@ -53,7 +53,18 @@ def recommend(
         evidence = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
         reason = f"No group passes: {best.name} scores {best.score.mean:.1f}; take that, or tune."
         return tuple(Recommendation(use, None, reason, evidence) for use, _ in uses)
+    if len(left) == 1 < len(groups):
+        failed = "; ".join(f"{name}: {reason}" for name, reason in reasons.items() if reason)
+        only = f"{_scores(left)}; {failed}"
+        return tuple(_alone(make(), left[0].name, only) for _, make in uses)
     return tuple(make() for _, make in uses)
+
+
+def _alone(found: Recommendation, name: str, evidence: str) -> Recommendation:
+    """What is left to say where the others failed the gates, on whatever texts and at any cost."""
+    if found.use == "few labels" and found.choice is None:
+        return found
+    return Recommendation(found.use, name, "The only one that passes the gates.", evidence)
 
 
 def _fails(group: Group, best: Group, rules: Rules, same_machine: bool) -> str:
@@ -135,8 +146,7 @@ def _by_quality(
             return Recommendation(
                 use, only.name, "Better than what it was compared with.", evidence
             )
-        reason = "The only one that passes the gates."
-        return Recommendation(use, only.name, reason, _scores(groups))
+        return Recommendation(use, only.name, "There is no other.", _scores(groups))
     unknown = _open(left, differences)
     if unknown:
         some = ", ".join(unknown[:3]) + (", …" if len(unknown) > 3 else "")
@@ -193,7 +203,7 @@ def _by_cost(
         return Recommendation(
             use, None, f"They cost the same within {TIE:.0%}: see most accurate.", evidence
         )
-    reason = f"The least {unit} of those that none is shown to be better than."
+    reason = f"The least of those that none is shown to be better than: {unit}."
     unknown = [pair for pair in _open(left, differences) if cheapest.name in pair]
     if unknown:
         reason += " Whether it is as accurate is undecided."
