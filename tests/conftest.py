@@ -8,15 +8,6 @@ from typing import Any
 
 import pytest
 
-LONG = (
-    "test_docs",
-    "test_sweep",
-    "test_worker",
-    "test_pipeline",
-    "test_pretrained",
-    "test_trainer",
-)
-
 
 def pytest_configure(config: pytest.Config) -> None:
     # Both come from within MLflow 3.17, are harmless, and not ours to mend.
@@ -28,11 +19,6 @@ def pytest_configure(config: pytest.Config) -> None:
     # A background job of a shell, and nohup, ignore these, and so would the processes we start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # What takes long goes first, so that no process is left alone with it at the end.
-    items.sort(key=lambda item: item.path.stem not in LONG)
 
 
 @pytest.fixture(autouse=True, scope="session")

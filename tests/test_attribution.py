@@ -8,6 +8,7 @@ import torch
 
 import nlp_rnn
 from nlp_rnn.inspection.attribution import attribute
+from nlp_rnn.model.lanes import lanes, set_lanes
 from nlp_rnn.model.network import TextNetwork
 from tests.tiny_classifier import random_state, save_tiny, tiny_architecture
 
@@ -33,6 +34,18 @@ def odds(made: TextNetwork, ids: np.ndarray, weight: torch.Tensor | None = None)
     p = made(torch.from_numpy(ids)[None], torch.tensor([len(ids)]))[0].double().softmax(0).numpy()
     made.embedding.weight.copy_(own)
     return np.log(p) - np.log1p(-p)
+
+
+def test_a_training_before_it_in_the_same_process_changes_nothing() -> None:
+    """A training leaves its lanes on, and what runs in those can be walked back through once."""
+    alone = attribute(network(), IDS, [2, 0]).integrated
+    set_lanes(2)
+    try:
+        after = attribute(network(), IDS, [2, 0]).integrated
+        assert lanes() == 2
+    finally:
+        set_lanes(1)
+    assert after == pytest.approx(alone, abs=1e-6)
 
 
 @pytest.mark.parametrize("cell", CELLS)

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nlp_rnn.model.lanes import one_lane
 from nlp_rnn.model.network import TextNetwork
 from nlp_rnn.model.wide import ngram_rows
 
@@ -121,7 +122,8 @@ def _gradients(
 ) -> tuple[Tensor, Tensor]:
     """Gradients of the log-odds of K classes: (K, T, B, E) of `steps`, (K, B, C) of `wide`."""
     steps, wide = steps.detach().requires_grad_(), wide.detach().requires_grad_()
-    odds = _log_odds(network, steps, wide)[:, list(classes)]
+    with one_lane():
+        odds = _log_odds(network, steps, wide)[:, list(classes)]
     found = [
         torch.autograd.grad(odds[:, number].sum(), (steps, wide), retain_graph=True)
         for number in range(len(classes))

@@ -6,14 +6,15 @@ several times a step, two lanes meet once a layer, so another busy process slows
 but does not make them collapse.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["lanes", "run_in_lanes", "set_lanes"]
+__all__ = ["lanes", "one_lane", "run_in_lanes", "set_lanes"]
 
 Function = Callable[..., Tensor]
 
@@ -40,6 +41,19 @@ def set_lanes(count: int) -> None:
 def lanes() -> int:
     """How many functions run at the same time."""
     return _Pool.lanes
+
+
+@contextmanager
+def one_lane() -> Iterator[None]:
+    """All in the caller's thread inside the block, as for gradients that are asked for again.
+
+    What runs in lanes forgets its graph as soon as it has been walked back through.
+    """
+    before, _Pool.lanes = _Pool.lanes, 1
+    try:
+        yield
+    finally:
+        _Pool.lanes = before
 
 
 def run_in_lanes(functions: Sequence[Function], inputs: Sequence[Sequence[Tensor]]) -> list[Tensor]:
