@@ -23,6 +23,8 @@ COSTS = (
 )
 """What decides between equals, in this order; the last one does not depend on the machine."""
 
+ALONE = "The only one that passes the gates."
+
 TIE = 0.05
 """Costs that differ by less, relative, are no difference."""
 
@@ -62,9 +64,9 @@ def recommend(
 
 def _alone(found: Recommendation, name: str, evidence: str) -> Recommendation:
     """What is left to say where the others failed the gates, on whatever texts and at any cost."""
-    if found.use == "few labels" and found.choice is None:
+    if found.use == "few labels":  # says itself whether the runs had few
         return found
-    return Recommendation(found.use, name, "The only one that passes the gates.", evidence)
+    return Recommendation(found.use, name, ALONE, evidence)
 
 
 def _fails(group: Group, best: Group, rules: Rules, same_machine: bool) -> str:
@@ -146,7 +148,7 @@ def _by_quality(
             return Recommendation(
                 use, only.name, "Better than what it was compared with.", evidence
             )
-        return Recommendation(use, only.name, "There is no other.", _scores(groups))
+        return Recommendation(use, only.name, ALONE, _scores(groups))
     unknown = _open(left, differences)
     if unknown:
         some = ", ".join(unknown[:3]) + (", …" if len(unknown) > 3 else "")
