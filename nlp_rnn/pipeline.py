@@ -165,6 +165,7 @@ def _run(
     from nlp_rnn.data.vectors import with_vectors
     from nlp_rnn.evaluation import evaluate
     from nlp_rnn.tracking.run import tracked_run
+    from nlp_rnn.training.memory import memory_errors
 
     with tracked_run(
         origin.tracking_uri,
@@ -194,7 +195,10 @@ def _run(
             run.log_text("".join(f"{note}\n" for note in notes), "data_notes.txt")
             run.log_final(corpus.quality.figures | tokens.quality.figures)
         watcher = member.on_epoch if member else None
-        network, training = _train_network(config, corpus, encoder, tokens, folder, run, watcher)
+        with memory_errors("trainer.batch_size"):
+            network, training = _train_network(
+                config, corpus, encoder, tokens, folder, run, watcher
+            )
         result = Result(
             run.run_id, origin.experiment_id, origin.tracking_uri, str(folder / "classifier")
         )

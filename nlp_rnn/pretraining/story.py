@@ -175,6 +175,7 @@ def _run(
     """The part of the story that MLflow is told."""
     from nlp_rnn.pretraining.texts import tokenize_texts
     from nlp_rnn.tracking.run import tracked_run
+    from nlp_rnn.training.memory import memory_errors
 
     parameters = {f"tokenizer.{key}": value for key, value in tokenizer_options(config).items()}
     parameters |= shaping_options(config) | flatten_data(config)
@@ -201,7 +202,8 @@ def _run(
             log_data(config.data, corpus, run)
         with announced(f"Tokenizing with {config.tokenizer.name}"):
             texts = tokenize_texts(corpus, config.tokenizer, unlabelled)
-        models, result = _train(config, texts, folder, run)
+        with memory_errors("pretraining.batch_size"):
+            models, result = _train(config, texts, folder, run)
         provenance = {
             "data": corpus.name,
             "data_digest": data_digest(corpus, unlabelled),
