@@ -31,28 +31,46 @@ def launch(words: list[str]) -> None:
     Raises:
         NlpRnnError: wrong words (`ConfigError`), or what the work itself raised.
     """
-    import hydra
-
     register_schemas()
     flags, overrides = flags_and_overrides(words)
-    argv = sys.argv
-    sys.argv = ["nlp-rnn train", *flags, *overrides]
     _failures.clear()
     try:
         with config_errors():
-            main = hydra.main(
-                config_path=str(conf_dir()), config_name="train", **version_base(hydra)
-            )
-            main(_job)()
+            if flags:
+                _with_flags(flags, overrides)
+            else:
+                _run(overrides)
     except OSError as error:  # from making the run folder: what a job raises comes below
         raise ConfigError(
             f"The run folder cannot be made: {error.filename}: {error.strerror}.\n"
             "Type hydra.run.dir=FOLDER, or run in a folder of your own."
         ) from error
-    finally:
-        sys.argv = argv
     if _failures:
         raise _failures[0]
+
+
+def _with_flags(flags: list[str], overrides: list[str]) -> None:
+    """Whatever Hydra's own main function does with them."""
+    import hydra
+
+    argv = sys.argv
+    sys.argv = ["nlp-rnn train", *flags, *overrides]
+    try:
+        main = hydra.main(config_path=str(conf_dir()), config_name="train", **version_base(hydra))
+        main(_job)()
+    finally:
+        sys.argv = argv
+
+
+def _run(overrides: list[str]) -> None:
+    """The same without flags, composed once: Hydra composes a first time to learn its mode."""
+    import hydra
+    from hydra.core.global_hydra import GlobalHydra
+
+    with hydra.initialize_config_dir(str(conf_dir()), job_name="train", **version_base(hydra)):
+        engine = GlobalHydra.instance().hydra
+        assert engine is not None
+        engine.run("train", _job, [*overrides, "hydra.mode=RUN"])
 
 
 def compose(overrides: list[str]) -> RunConfig:
@@ -81,6 +99,8 @@ def _job(composed: DictConfig) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
         config, told = run_config(composed)
+        if HydraConfig.get().sweeper.get("params"):
+            raise ConfigError("hydra.sweeper.params say what to sweep: add -m.")
         if told.sweep != SweepConfig() or told.search != SearchConfig():
             raise ConfigError(
                 "sweep.… and search.… say how to make many runs of one: add -m and what to sweep."

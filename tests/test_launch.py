@@ -120,3 +120,15 @@ def test_words_that_cannot_be_read_say_what_to_type(word: str, told: str) -> Non
     with pytest.raises(ConfigError, match=told) as caught:
         compose(["data=files", word])
     assert len(str(caught.value).splitlines()) == 2
+
+
+def test_what_a_group_file_sweeps_needs_the_flag(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    group = here / "mine" / "experiment"
+    group.mkdir(parents=True)
+    (group / "many.yaml").write_text(
+        "# @package _global_\nhydra: {mode: MULTIRUN, sweeper: {params: {seed: '1,2'}}}\n"
+    )
+    assert main(["train", f"hydra.searchpath=[file://{here}/mine]", "experiment=many"]) == 2
+    assert "add -m" in capsys.readouterr().err
