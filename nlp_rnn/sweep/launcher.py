@@ -1,14 +1,15 @@
 """Jobs go to Hydra's launcher, again where a worker died before their turn."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from omegaconf import OmegaConf, open_dict
 
 from nlp_rnn.pipeline import PATIENCE_IN_A_SWEEP
-from nlp_rnn.sweep.children import Children
+from nlp_rnn.sweep.children import Child, Children
 from nlp_rnn.sweep.grid import Command, Job
-from nlp_rnn.sweep.job import job
+from nlp_rnn.sweep.job import STOPPED, job
+from nlp_rnn.sweep_config import OnFailure
 
 __all__ = ["Launcher"]
 
@@ -34,8 +35,10 @@ class Launcher:
     def launch(self, jobs: Sequence[Job], more: Sequence[Sequence[str]] | None = None) -> None:
         """Run the jobs; what `more` tells each is for the job alone, not for its configuration.
 
-        A job whose process dies is FAILED; those that had not begun by then are launched again.
-        Other failures of jobs are in their runs.
+        When a process dies, its launcher may end those of other jobs with it. Where several were
+        running, each goes on alone, so that only the job that brings its process down again is
+        FAILED; those that had not begun by then are launched as before. Other failures of jobs
+        are in their runs.
 
         Raises:
             Exception: whatever broke the launcher before it ran anything.
@@ -44,22 +47,27 @@ class Launcher:
         OmegaConf.save(self._command.base, self._folder / "multirun.yaml")
         extra = more or [[]] * len(jobs)
         told = {each.key: list(words) for each, words in zip(jobs, extra, strict=True)}
-        pending = list(jobs)
-        while pending:
-            before = {
-                key: child.run_id for key, child in self._children.read(PATIENCE_IN_A_SWEEP).items()
-            }
-            broken = self._launch(pending, told)
+        groups = [list(jobs)]
+        while groups:
+            group = groups.pop(0)
+            before = self._children.read(PATIENCE_IN_A_SWEEP)
+            broken = self._launch(group, told)
             if broken is None:
-                return
-            self._children.close("FAILED", f"its process died: {broken}", set(told))
-            now = {
-                key: child.run_id for key, child in self._children.read(PATIENCE_IN_A_SWEEP).items()
-            }
-            left = [each for each in pending if now.get(each.key) == before.get(each.key)]
-            if len(left) == len(pending):
+                continue
+            now = self._children.read(PATIENCE_IN_A_SWEEP)
+            begun = [each for each in group if _state(now, each) != _state(before, each)]
+            if not begun:
                 raise broken
-            pending = left
+            dead = {each.key: each for each in begun if _died(now[each.key])}
+            if len(dead) > 1:
+                self._children.close("KILLED", "another job's process died beside it", dead)
+                groups += [[each] for each in dead.values()]
+            else:
+                self._children.close("FAILED", _reason(broken), dead)
+                if self._command.told.sweep.on_failure is OnFailure.stop:
+                    (self._folder / STOPPED).touch()
+            if left := [each for each in group if each not in begun]:
+                groups.insert(0, left)
 
     def _launch(self, jobs: Sequence[Job], more: dict[str, list[str]]) -> Exception | None:
         """What breaks the launcher itself is returned."""
@@ -80,6 +88,23 @@ class Launcher:
         except Exception as error:
             return error
         return None
+
+
+def _state(children: Mapping[str, Child], job: Job) -> tuple[str, str] | None:
+    """Its run and how that is; None before it has one."""
+    child = children.get(job.key)
+    return (child.run_id, child.status) if child else None
+
+
+def _died(child: Child) -> bool:
+    """Whether a run's process is gone; the next run that began may have closed it."""
+    return child.status in ("RUNNING", "KILLED") and not child.done
+
+
+def _reason(broken: Exception) -> str:
+    """What a launcher says about a dead process is a paragraph; its first sentence."""
+    sentence = (str(broken).splitlines() or [""])[0].partition(". ")[0]
+    return f"its process died, perhaps for want of memory: {type(broken).__name__}: {sentence}"
 
 
 def _own(job: Job) -> list[str]:

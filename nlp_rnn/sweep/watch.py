@@ -77,14 +77,16 @@ class Watch:
     ) -> None:
         self._stop.set()
         self._thread.join()
-        self._look()
+        self._look(at_the_end=True)
         self._total("")
 
     def _loop(self) -> None:
         while not self._stop.wait(SECONDS_BETWEEN_LOOKS):
             self._look()
 
-    def _look(self) -> None:
+    def _look(self, at_the_end: bool = False) -> None:
+        """Tell who has ended since the last look; one that is KILLED may go on until the end."""
+        going_on = ("RUNNING", "SCHEDULED", *(() if at_the_end else ("KILLED",)))
         with suppress(TrackingError):  # it will answer again; the jobs do not wait for it
             children = self._read()
             self._running = [
@@ -93,7 +95,7 @@ class Watch:
                 if key in self._names and child.status == "RUNNING"
             ]
             for key, child in children.items():
-                over = child.status not in ("RUNNING", "SCHEDULED")
+                over = child.status not in going_on or "pruned" in child.tags
                 over = over and (child.run_id, child.seconds) not in self._old
                 if over and key in self._names and key not in self._ended:
                     self._ended.add(key)
