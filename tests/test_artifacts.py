@@ -137,7 +137,7 @@ def test_a_picture_of_many_classes_lists_the_confusions(
     assert "10" not in texts
 
 
-@pytest.mark.parametrize("num_labels", [2, 20, 151])
+@pytest.mark.parametrize("num_labels", [2, 20, pytest.param(151, marks=pytest.mark.slow)])
 def test_pictures_are_large_enough_for_their_classes(tmp_path: Path, num_labels: int) -> None:
     from matplotlib.image import imread
 

@@ -15,6 +15,9 @@ import pandas as pd
 import psutil
 import pytest
 
+from nlp_rnn.errors import NlpRnnError
+from nlp_rnn.launch import compose
+from nlp_rnn.sweep.grid import opened
 from tests.warm import run
 
 ROOT = Path(__file__).parent.parent
@@ -48,7 +51,11 @@ def here(tmp_path: Path, store_uri: str, monkeypatch: pytest.MonkeyPatch) -> Pat
     return tmp_path
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "page",
+    [PAGES[0], *(pytest.param(page, marks=pytest.mark.slow) for page in PAGES[1:])],
+    ids=[page.name for page in PAGES],
+)
 def test_every_command_runs(page: Path, here: Path) -> None:
     for command in commands(page):
         if command.startswith(ELSEWHERE) or "RUN_FOLDER" in command:
@@ -73,6 +80,21 @@ def test_every_command_runs(page: Path, here: Path) -> None:
         assert done.returncode == 0, f"{command}\n{done.stderr}"
 
 
+def test_every_training_that_is_shown_can_be_asked_for(here: Path) -> None:
+    for command in (command for page in PAGES for command in commands(page)):
+        words = shlex.split(command)
+        if words[:2] != ["nlp-rnn", "train"] or "resume=" in command or "--" in command:
+            continue
+        try:
+            if "-m" in words or any(word.startswith("sweep=") for word in words):
+                with opened([word for word in words[2:] if word != "-m"]):
+                    pass
+            else:
+                compose([word for word in words[2:] if not word.startswith("hydra.")])
+        except NlpRnnError as error:
+            raise AssertionError(f"{command}\n{error}") from error
+
+
 def test_the_python_of_the_readme_gives_what_it_says(here: Path) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     train = next(line for line in commands(ROOT / "README.md") if "hydra.run.dir=reviews" in line)
@@ -84,6 +106,7 @@ def test_the_python_of_the_readme_gives_what_it_says(here: Path) -> None:
     assert answer.stdout.strip() == "['5']", answer.stderr
 
 
+@pytest.mark.slow
 def test_the_ui_opens_on_the_store(here: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

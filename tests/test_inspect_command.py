@@ -277,6 +277,7 @@ def test_wrong_words(
     assert sorted(set(os.listdir(here)) - {"cache"}) == before
 
 
+@pytest.mark.slow
 def test_the_page_goes_into_the_run_of_the_model(
     here: Path, undrawn: None, store_uri: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -105,6 +105,7 @@ def test_folder_run_and_classifier_agree_on_every_test_prediction(
     assert list(answer["label"]) == predictions
 
 
+@pytest.mark.slow
 def test_learning_rates_and_profile_are_in_the_run_when_asked_for(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -348,6 +348,7 @@ def test_a_pretraining_and_a_classifier_that_starts_from_it(
     assert not (here / "four").exists()
 
 
+@pytest.mark.slow
 def test_auto_pretrains_once_for_all_seeds_and_the_comparison_knows(
     here: Path, store_uri: str
 ) -> None:

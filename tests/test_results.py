@@ -100,6 +100,7 @@ def trained(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[list[st
     return told
 
 
+@pytest.mark.slow
 def test_a_set_is_trained_once_and_what_fails_stops_no_other(
     here: Path, script: ModuleType, trained: list[list[str]], capsys: Any
 ) -> None:

@@ -158,6 +158,7 @@ def test_trials_are_kept_in_postgresql(tmp_path: Path, store: MlflowClient) -> N
         assert "secret" not in str(run.to_dictionary())
 
 
+@pytest.mark.slow
 def test_a_trial_that_falls_behind_is_given_up(store: MlflowClient) -> None:
     words = [*SMALL, "model=gru", "search.trials_per_cell=8", "search.seeds=0"]
     words += ["optimizer.learning_rate=0.01,1e-9", "trainer.max_epochs=4", "model.hidden_size=16"]

@@ -94,6 +94,7 @@ def _write_a_run(uri: str, number: int, start: Barrier) -> None:
                 run.flush()
 
 
+@pytest.mark.slow
 def test_four_processes_make_the_same_store_at_once(tmp_path: Path) -> None:
     from mlflow import MlflowClient
 

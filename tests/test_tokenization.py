@@ -77,6 +77,7 @@ def test_training_and_answering_cut_alike(truncation: Truncation) -> None:
         assert list(ids[:length]) == row
 
 
+@pytest.mark.slow
 def test_a_million_characters() -> None:
     texts = ["wo " * 333_334, "x" * 1_000_000, "wo wo"]
     for kind in (TokenizerKind.word, TokenizerKind.char, TokenizerKind.bpe):

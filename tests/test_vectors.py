@@ -253,6 +253,7 @@ def test_covered_rows_are_kept_when_frozen_and_all_others_are_trained(tmp_path, 
     assert "embedding.held" not in network.state_dict()
 
 
+@pytest.mark.slow
 def test_a_run_reads_vectors_and_goes_by_their_content(tmp_path, monkeypatch, store_uri):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NLP_RNN_CACHE", str(tmp_path / "cache"))

@@ -70,7 +70,7 @@ def test_two_processes_give_the_losses_of_one_in_one_run(here: Path, started: st
         ("first", signal.SIGINT, "KILLED"),
         # nobody is left to write more
         pytest.param("first", signal.SIGKILL, "RUNNING", marks=pytest.mark.slow),
-        ("second", signal.SIGKILL, "FAILED"),
+        pytest.param("second", signal.SIGKILL, "FAILED", marks=pytest.mark.slow),
     ],
     ids=["Ctrl-C", "kill -9", "a dying worker"],
 )
