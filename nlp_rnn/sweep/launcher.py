@@ -5,6 +5,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf, open_dict
 
+from nlp_rnn.errors import SweepError
 from nlp_rnn.pipeline import PATIENCE_IN_A_SWEEP
 from nlp_rnn.sweep.children import Child, Children
 from nlp_rnn.sweep.grid import Command, Job
@@ -37,11 +38,11 @@ class Launcher:
 
         When a process dies, its launcher may end those of other jobs with it. Where several were
         running, each goes on alone, so that only the job that brings its process down again is
-        FAILED; those that had not begun by then are launched as before. Other failures of jobs
-        are in their runs.
+        FAILED; those that had not begun by then are launched as before. Where none had begun, each
+        is tried alone. Other failures of jobs are in their runs.
 
         Raises:
-            Exception: whatever broke the launcher before it ran anything.
+            SweepError: the launcher broke before it ran a job alone.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self._command.base, self._folder / "multirun.yaml")
@@ -56,14 +57,21 @@ class Launcher:
                 continue
             now = self._children.read(PATIENCE_IN_A_SWEEP)
             begun = [each for each in group if _state(now, each) != _state(before, each)]
+            if not begun and len(group) > 1:
+                groups = [[each] for each in group] + groups
+                continue
             if not begun:
-                raise broken
+                raise SweepError(
+                    f"The job {group[0].name} did not begin: {_sentence(broken)}.\n"
+                    "Mend it, and go on with the sweep."
+                )
             dead = {each.key: each for each in begun if _died(now[each.key])}
             if len(dead) > 1:
                 self._children.close("KILLED", "another job's process died beside it", dead)
                 groups += [[each] for each in dead.values()]
             else:
-                self._children.close("FAILED", _reason(broken), dead)
+                reason = f"its process died, perhaps for want of memory: {_sentence(broken)}"
+                self._children.close("FAILED", reason, dead)
                 if self._command.told.sweep.on_failure is OnFailure.stop:
                     (self._folder / STOPPED).touch()
             if left := [each for each in group if each not in begun]:
@@ -101,10 +109,10 @@ def _died(child: Child) -> bool:
     return child.status in ("RUNNING", "KILLED") and not child.done
 
 
-def _reason(broken: Exception) -> str:
+def _sentence(broken: Exception) -> str:
     """What a launcher says about a dead process is a paragraph; its first sentence."""
-    sentence = (str(broken).splitlines() or [""])[0].partition(". ")[0]
-    return f"its process died, perhaps for want of memory: {type(broken).__name__}: {sentence}"
+    first = (str(broken).splitlines() or [""])[0].partition(". ")[0].rstrip(".")
+    return f"{type(broken).__name__}: {first}"
 
 
 def _own(job: Job) -> list[str]:
