@@ -190,8 +190,14 @@ def test_from_two_columns_to_answers(here: Path, store_uri: str) -> None:
     path = written(here / "pairs.parquet", 2000)
     words = [
         *("model.embedding_size=16", "model.hidden_size=16", "trainer.threads=1"),
-        *("trainer.max_epochs=12", "tokenizer=word", "tracking.system_metrics=false"),
-        *("tracking.speed=none", "hydra.run.dir=run", f"data.path={path}"),
+        *(
+            "model.embedding_dropout=0",
+            "model.head_dropout=0",
+            "tokenizer=word",
+            "tracking.system_metrics=false",
+        ),
+        *("trainer.max_epochs=12", "tracking.speed=none"),
+        *("hydra.run.dir=run", f"data.path={path}"),
     ]
     assert main(["train", "data=files", PAIRS, TOKEN, *words]) == 0
     result = json.loads((here / "run" / "result.json").read_text())
