@@ -153,7 +153,7 @@ class TokenizerConfig:
     name: str = MISSING
     kind: TokenizerKind = TokenizerKind.bpe
     max_length: int = 400
-    truncation: Truncation = Truncation.head
+    truncation: Truncation = Truncation.head_tail
 
 
 @dataclass

@@ -16,7 +16,6 @@ from nlp_rnn.data_config import (
     TokenizerConfig,
     TokenizerKind,
     TrainedTokenizerConfig,
-    Truncation,
 )
 from nlp_rnn.errors import ConfigError
 
@@ -177,10 +176,6 @@ def check_tokenizer(tokenizer: TokenizerConfig) -> None:
         raise ConfigError(
             f"tokenizer.kind={kind.name} does not fit tokenizer={tokenizer.name}: "
             f"type tokenizer={kind.name} instead."
-        )
-    if tokenizer.truncation is Truncation.head_tail and tokenizer.max_length < 2:
-        raise ConfigError(
-            "tokenizer.truncation=head_tail keeps two ends. Type tokenizer.max_length=2 or more."
         )
     if isinstance(tokenizer, TrainedTokenizerConfig):
         if kind is TokenizerKind.byte_bpe and tokenizer.vocab_size < 258:

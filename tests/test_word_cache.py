@@ -18,15 +18,15 @@ __all__ = ["tokenizers"]  # the fixture
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("longest", [None, 1, 5])
+@pytest.mark.parametrize(("longest", "tail"), [(None, 0), (1, 0), (5, 0), (5, 2), (4, 3)])
 @settings(deadline=None, max_examples=100)
 @given(texts=st.lists(st.text(ALPHABET, max_size=40), max_size=4))
 def test_tokens_are_those_of_the_tokenizer(
-    tokenizers: dict[str, Any], kind: str, longest: int | None, texts: list[str]
+    tokenizers: dict[str, Any], kind: str, longest: int | None, tail: int, texts: list[str]
 ) -> None:
     tokenizer = Tokenizer.from_str(tokenizers[kind].to_str())
     if longest is not None:
-        tokenizer.enable_truncation(longest)
+        tokenizer.enable_truncation(longest, stride=tail)
     cache = WordCache(tokenizer)
     assert cache._by_words == (kind != "char")
     for _ in range(2):  # unknown words, then known ones
@@ -43,19 +43,21 @@ def test_no_more_is_kept_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch)
     assert "x" * 40 not in cache._known
 
 
-def test_words_without_a_token_do_not_shorten_a_text(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("stride", [0, 1])
+def test_words_without_a_token_do_not_shorten_a_text(
+    stride: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tokenizer = Tokenizer.from_str(tiny_tokenizer_json())
-    tokenizer.enable_truncation(3)
+    tokenizer.enable_truncation(3, stride=stride)
     cache = WordCache(tokenizer)
     cache._known["empty"] = []  # none of the tokenizers gives none, but one might
     seen: list[str] = []
     monkeypatch.setattr(word_cache, "encode", lambda _, texts: seen.extend(texts) or [[2, 3]])
-    assert cache.encode(["empty w2 empty w3 w4", "empty", "w2 w3 w4 w5"]) == [
-        [2, 3],
-        [1],
-        [2, 3, 4],
-    ]
-    assert seen == ["empty w2 empty w3 w4"]
+    texts = ["empty w2 empty w3 w4", "empty", "w2 w3 w4 w5", "w2 w3 w4 w5 empty"]
+    cut = [2, 3, 5] if stride else [2, 3, 4]
+    last = [2, 3] if stride else cut
+    assert cache.encode(texts) == [[2, 3], [1], cut, last]
+    assert seen == [texts[0], texts[3]][: 1 + stride]
 
 
 @pytest.mark.parametrize(
@@ -100,6 +102,6 @@ def test_both_ends_of_a_text_are_read_where_the_options_say_so(
     )
     tokenizer = train_tokenizer(texts * 3, config)
     cache = WordCache(tokenizer)
-    assert cache._by_words == (kind == "bpe" and truncation is Truncation.head)
+    assert cache._by_words == (kind == "bpe" and truncation is not Truncation.tail)
     assert cache.encode(texts) == encode(tokenizer, texts)
     assert {len(ids) for ids in cache.encode(texts)} == {4}

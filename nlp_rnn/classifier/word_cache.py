@@ -2,7 +2,7 @@
 
 Where a tokenizer cuts at white space before anything else, the tokens of a text are those of its
 words, one after the other. A dictionary finds the tokens of a word it has met ten times faster
-than the tokenizer makes them, and no more of a text is looked at than the network reads.
+than the tokenizer makes them, and of a long text only the ends that are read are looked at.
 """
 
 import json
@@ -47,6 +47,8 @@ class WordCache:
         described = json.loads(tokenizer.to_str())
         truncation = described["truncation"]
         self._longest: int | None = truncation["max_length"] if truncation else None
+        self._tail: int = truncation["stride"] if truncation else 0
+        self._head = (self._longest or 0) - self._tail
         self._by_words = _cuts_at_white_space(described)
         self._known: dict[str, list[int]] = {}
 
@@ -60,25 +62,38 @@ class WordCache:
         return found
 
     def _block(self, texts: Sequence[str]) -> list[list[int]]:
-        # a word has a token, as a rule, so no more words are needed than tokens
-        most = -1 if self._longest is None else self._longest
-        split = [text.split(None, most) for text in texts]
-        if most > 0:
-            rests = [len(words) > most and bool(words.pop()) for words in split]
-        else:
-            rests = [False] * len(split)
+        split = [self._split(text) for text in texts]
         known = self._known
-        new = {word for words in split for word in words if word not in known}
-        if new:
-            known = known | self._learn(list(new))
-        ids = [[token for word in words for token in known[word]] for words in split]
-        for place, text in enumerate(texts):
-            short = rests[place] and len(ids[place]) < most
+        words = {word for first, last, _ in split for word in (*first, *last)}
+        if new := [word for word in words if word not in known]:
+            known = known | self._learn(new)
+        found = []
+        for text, (first, last, cut) in zip(texts, split, strict=True):
+            ids = [token for word in first for token in known[word]]
+            end = [token for word in last for token in known[word]] if cut else ids
+            short = cut and (len(ids) < self._head or len(end) < self._tail)
             if short or any(mark in text for mark in _SEPARATORS):
-                (ids[place],) = encode(self._tokenizer, [text])
-            elif self._longest is not None and len(ids[place]) > self._longest:
-                del ids[place][self._longest :]
-        return [tokens or [UNKNOWN_ID] for tokens in ids]
+                (ids,) = encode(self._tokenizer, [text])
+            elif cut or (self._longest is not None and len(ids) > self._longest):
+                ids = ids[: self._head] + end[len(end) - self._tail :]
+            found.append(ids or [UNKNOWN_ID])
+        return found
+
+    def _split(self, text: str) -> tuple[list[str], list[str], bool]:
+        """The words that may be read, of a long text those of its two ends, and whether it is long.
+
+        A word has a token, as a rule, so no more words are needed than tokens.
+        """
+        if self._longest is None:
+            return text.split(), [], False
+        words = text.split(None, self._longest)
+        if len(words) <= self._longest:
+            return words, [], False
+        rest = words.pop()
+        if not self._tail:
+            return words, [], True
+        end = rest.rsplit(None, self._tail)[-self._tail :]
+        return words[: self._head], [*words, *end][-self._tail :], True
 
     def _learn(self, words: list[str]) -> dict[str, list[int]]:
         """The tokens of `words`; short ones are kept as long as there is room."""
@@ -86,6 +101,10 @@ class WordCache:
             [encodable(word) for word in words], add_special_tokens=False
         )
         learnt = {word: encoding.ids for word, encoding in zip(words, encodings, strict=True)}
+        if self._tail:  # of a word that is cut too, windows that overlap by so many tokens
+            for word, encoding in zip(words, encodings, strict=True):
+                for window in encoding.overflowing:
+                    learnt[word] = learnt[word] + window.ids[self._tail :]
         for word, tokens in learnt.items():
             if len(self._known) >= WORDS:
                 break
@@ -102,14 +121,13 @@ def _cuts_at_white_space(described: dict[str, Any]) -> bool:
     steps = normalizer["normalizers"] if normalizer["type"] == "Sequence" else [normalizer]
     cutter = described["pre_tokenizer"] or {"type": None}
     cutters = cutter["pretokenizers"] if cutter["type"] == "Sequence" else [cutter]
-    truncation = described["truncation"] or {"direction": "Right", "stride": 0}
+    truncation = described["truncation"] or {"direction": "Right"}
     return (
         bool(cutters)
         and (cutters[0]["type"] in _CUTTING or cutters[0].get("pattern") == {"Regex": MARKED_WORD})
         and all(cutter["type"] in _FURTHER for cutter in cutters[1:])
         and all(step["type"] in _LOCAL or step == marking for step in steps)
         and truncation["direction"] == "Right"
-        and truncation["stride"] == 0  # the text's end is read too
         and described["post_processor"] is None
         and not any(
             added["lstrip"] or added["rstrip"] or added["content"].split() != [added["content"]]
