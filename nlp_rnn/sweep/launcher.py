@@ -69,7 +69,7 @@ class Launcher:
             if len(dead) > 1:
                 self._children.close("KILLED", "another job's process died beside it", dead)
                 groups += [[each] for each in dead.values()]
-            else:
+            elif dead:
                 reason = f"its process died, perhaps for want of memory: {_sentence(broken)}"
                 self._children.close("FAILED", reason, dead)
                 if self._command.told.sweep.on_failure is OnFailure.stop:
