@@ -3,12 +3,14 @@
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nlp_rnn.tracking.dead_runs import close_dead_runs
 from nlp_rnn.tracking.liveness import process_tags
+from nlp_rnn.tracking.outbox import Journal
 from nlp_rnn.tracking.run import tracked_run
 from nlp_rnn.tracking.store import obtain_experiment
 
@@ -61,6 +63,27 @@ with tracked_run({store_uri!r}, {experiment!r}, name="x", parameters={{}}, tags=
         assert status(client, killed) == ("RUNNING", None)
     assert status(client, killed) == ("FINISHED", None)
     assert status(client, other.info.run_id)[0] == "RUNNING"
+
+
+def test_an_end_that_a_dead_process_had_not_told_is_told(
+    store_uri: str, experiment: str, client: Any, tmp_path: Path
+) -> None:
+    dead = process_tags() | {"process": "999999999 started 1.0"}
+    made = [
+        client.create_run(experiment, tags=dead | {"run_folder": str(tmp_path / name)})
+        for name in ("at its end", "before")
+    ]
+    ended, unfinished = (run.info.run_id for run in made)
+    of = {"uri": store_uri, "experiment_id": experiment}
+    metric = {"metrics": [["test/accuracy", 0.5, 1, 1]]}
+    last = [metric, {"status": "FINISHED", "time": 2000}]
+    Journal(tmp_path / "at its end", of | {"run_id": ended}).close(last)
+    Journal(tmp_path / "before", of | {"run_id": unfinished}).close([metric])
+    assert close_dead_runs(store_uri, experiment) == [unfinished]
+    assert status(client, ended) == ("FINISHED", None)
+    assert status(client, unfinished) == ("KILLED", "its process died")
+    for run_id in (ended, unfinished):
+        assert client.get_run(run_id).data.metrics == {"test/accuracy": 0.5}
 
 
 def test_another_machine_is_dead_when_it_is_silent(

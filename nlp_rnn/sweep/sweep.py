@@ -4,7 +4,6 @@ import json
 import math
 import shlex
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -121,7 +120,6 @@ def _run(
         if parent is None:
             run.set_note(f"**Running**: `{space}`\n\nNothing is known yet.")
         else:
-            _send_what_jobs_left(folder)
             children.close("KILLED", "its sweep was killed")
             (folder / STOPPED).unlink(missing_ok=True)
         count = search.count if search else len(jobs)
@@ -165,15 +163,6 @@ def _launch(
     pending = [each for each in jobs if not (each.key in known and known[each.key].done)]
     names |= {each.key: each.name for each in pending}
     launcher.launch(pending)
-
-
-def _send_what_jobs_left(folder: Path) -> None:
-    """A job that was killed after its end, but before MLflow knew, is finished."""
-    from nlp_rnn.tracking.sync import send_left_over, unsent_folders
-
-    for left in unsent_folders([folder]):
-        with suppress(TrackingError):  # it is kept for the run that goes on there
-            send_left_over(left)
 
 
 def _close_after(error: BaseException, children: Children) -> None:
