@@ -44,7 +44,9 @@ def inspect(words: list[str]) -> int:
         raise ConfigError(f"--output {folder} is a file.\nType the name of a folder.")
     from nlp_rnn.inspection.inspection import inspect_text, load_model, probabilities_over_time
     from nlp_rnn.inspection.page import write_page
+    from nlp_rnn.training.device import available_cores, share_cores
 
+    share_cores(available_cores())
     models = [load_model(place) for place in places]
     if "--over-time" in given.flags:
         import numpy as np

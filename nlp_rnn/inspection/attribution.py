@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nlp_rnn.model.lanes import one_lane
+from nlp_rnn.model.lanes import graphs_kept
 from nlp_rnn.model.network import TextNetwork
 from nlp_rnn.model.wide import ngram_rows
 
@@ -122,7 +122,7 @@ def _gradients(
 ) -> tuple[Tensor, Tensor]:
     """Gradients of the log-odds of K classes: (K, T, B, E) of `steps`, (K, B, C) of `wide`."""
     steps, wide = steps.detach().requires_grad_(), wide.detach().requires_grad_()
-    with one_lane():
+    with graphs_kept():
         odds = _log_odds(network, steps, wide)[:, list(classes)]
     found = [
         torch.autograd.grad(odds[:, number].sum(), (steps, wide), retain_graph=True)

@@ -32,6 +32,11 @@ GATE_COLOURS = {"input": GREEN, "forget": BLUE, "output": ORANGE, "reset": ORANG
 WIDTH = 4.6
 """Inches; a screen of 390 points shows them at about 80 an inch."""
 
+LEFT, RIGHT, TOP, BOTTOM = 0.84, 0.2, 0.1, 0.46
+"""Inches around the axes. Fixed: matplotlib's own layouts draw everything twice to measure it."""
+LEGEND_LINE, LETTER, BAR = 0.19, 0.08, 0.56
+"""Inches that a line of a legend, a letter of a token and a colour bar take."""
+
 UNITS = 12
 FEW_TOKENS = 24
 LAST_DRAWN = 0x0530
@@ -60,11 +65,30 @@ def styled() -> Any:
 
 
 def _figure(height: float, rows: Sequence[float] = (1,)) -> "tuple[Figure, list[Axes]]":
+    """Panels above one another, with ticks along the lowest alone: they cost more than the rest."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullLocator
 
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    grid = figure.subplots(len(rows), 1, sharex=True, height_ratios=list(rows), squeeze=False)
-    return figure, list(grid[:, 0])
+    figure = Figure(figsize=(WIDTH, height))
+    panels = list(figure.subplots(len(rows), 1, height_ratios=list(rows), squeeze=False)[:, 0])
+    for axes in panels[:-1]:
+        axes.xaxis.set_major_locator(NullLocator())
+    return figure, panels
+
+
+def _lay_out(figure: "Figure", lines: int, letters: int, right: float = RIGHT) -> None:
+    """Leave room for a legend of `lines`, and for tokens of `letters` that are written upright."""
+    width, height = figure.get_size_inches()
+    bottom = LETTER * letters + 0.14 if letters else BOTTOM
+    height += max(0.0, bottom - BOTTOM)
+    figure.set_size_inches(width, height)
+    figure.subplots_adjust(
+        left=LEFT / width,
+        right=1 - right / width,
+        top=1 - (TOP + LEGEND_LINE * lines) / height,
+        bottom=bottom / height,
+        hspace=0.12,
+    )
 
 
 def _png(figure: "Figure") -> bytes:
@@ -100,8 +124,11 @@ def _bars(edges: NDArray[np.float64], values: NDArray[np.float32]) -> "PolyColle
     return PolyCollection(list(shapes), facecolors=list(np.where(values >= 0, BLUE, ORANGE)))
 
 
-def _name_axis(axes: "Axes", seen: Inspection, by_characters: bool) -> None:
-    """The tokens themselves where they are few and can be written, else their numbers."""
+def _name_axis(axes: "Axes", seen: Inspection, by_characters: bool) -> int:
+    """The tokens themselves where they are few and can be written, else their numbers.
+
+    Returns the letters of the longest token that is written, 0 for numbers.
+    """
     tokens = seen.tokens
     words = [tokens.text[a:b] for a, b in zip(tokens.starts, tokens.ends, strict=True)]
     drawable = all(word.isprintable() and all(ord(c) < LAST_DRAWN for c in word) for word in words)
@@ -113,17 +140,19 @@ def _name_axis(axes: "Axes", seen: Inspection, by_characters: bool) -> None:
         short = [word if len(word) <= 12 else f"{word[:11]}…" for word in words]
         axes.set_xticks(np.arange(len(words)) + 1, short, rotation=90)
         axes.grid(False, axis="x")
+        return max(map(len, short))
     else:
         axes.set_xlabel("token")
+    return 0
 
 
 def _plain_numbers(axis: Any) -> None:
     """Powers of ten as 0.01, 1, 1000: labels with exponents need the markup of formulas."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     axis.set_major_locator(LogLocator(numticks=6))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axis.set_minor_formatter(NullFormatter())
+    axis.set_minor_locator(NullLocator())
 
 
 def draw_attribution(seen: Inspection, by_characters: bool = False, top: float = 0.0) -> bytes:
@@ -142,7 +171,7 @@ def draw_attribution(seen: Inspection, by_characters: bool = False, top: float =
         axes.set_ylim(-top, top)
     axes.set_ylabel(f"log-odds of {_short(seen.label)}")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
-    _name_axis(axes, seen, by_characters)
+    _lay_out(figure, 1, _name_axis(axes, seen, by_characters))
     return _png(figure)
 
 
@@ -154,6 +183,7 @@ def draw_gates(seen: Inspection, layer: LayerTrace, by_characters: bool = False)
     for name in names:
         mean = layer.gates[name].mean(axis=1)
         panels[0].plot(places, mean, color=GATE_COLOURS[name], lw=1.4, label=name)
+    panels[0].set_xlim(edges[0], edges[-1])
     panels[0].set_ylim(0, 1)
     panels[0].set_ylabel("mean of units")
     panels[0].legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2)
@@ -171,8 +201,10 @@ def draw_gates(seen: Inspection, layer: LayerTrace, by_characters: bool = False)
         axes.set_ylabel(name)
         axes.set_yticks([])
         axes.grid(False)
-    figure.colorbar(image, ax=panels[1:], fraction=0.05, pad=0.02, ticks=[0, 0.5, 1])
-    _name_axis(panels[-1], seen, by_characters)
+    _lay_out(figure, 1, _name_axis(panels[-1], seen, by_characters), BAR)
+    first, last = panels[1].get_position(), panels[-1].get_position()
+    beside = (first.x1 + 0.06 / WIDTH, last.y0, 0.09 / WIDTH, first.y1 - last.y0)
+    figure.colorbar(image, cax=figure.add_axes(beside), ticks=[0, 0.5, 1])
     return _png(figure)
 
 
@@ -204,6 +236,7 @@ def draw_half_lives(inspections: Sequence[Inspection]) -> bytes:
     axes.set_xlabel("tokens later")
     axes.set_ylabel("units that hold half")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
+    _lay_out(figure, len(axes.get_lines()), 0)
     return _png(figure)
 
 
@@ -225,9 +258,10 @@ def draw_gradient(inspections: Sequence[Inspection], by_characters: bool = False
     _plain_numbers(axes.yaxis)
     axes.set_ylim(min(max(axes.get_ylim()[0], 1e-8), 0.08), 1.6)
     axes.set_ylabel("gradient, share of largest")
-    if len(inspections) > 1:
+    lines = len(inspections) if len(inspections) > 1 else 0
+    if lines:
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
-    _name_axis(axes, inspections[0], by_characters)
+    _lay_out(figure, lines, _name_axis(axes, inspections[0], by_characters))
     return _png(figure)
 
 
@@ -248,7 +282,7 @@ def draw_over_time(seen: Inspection, by_characters: bool = False) -> bytes:
     axes.set_ylim(-0.02, 1.02)
     axes.set_ylabel("probability so far")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2)
-    _name_axis(axes, seen, by_characters)
+    _lay_out(figure, 1, _name_axis(axes, seen, by_characters))
     return _png(figure)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["lanes", "one_lane", "run_in_lanes", "set_lanes"]
+__all__ = ["graphs_kept", "lanes", "run_in_lanes", "set_lanes"]
 
 Function = Callable[..., Tensor]
 
@@ -23,6 +23,7 @@ class _Pool:
     """The threads beside the calling one; made at first use, never in an importing process."""
 
     lanes = 1
+    keep = False
     executor: ThreadPoolExecutor | None = None
 
 
@@ -44,16 +45,16 @@ def lanes() -> int:
 
 
 @contextmanager
-def one_lane() -> Iterator[None]:
-    """All in the caller's thread inside the block, as for gradients that are asked for again.
+def graphs_kept() -> Iterator[None]:
+    """For gradients that are asked for more than once, of what is computed inside the block.
 
-    What runs in lanes forgets its graph as soon as it has been walked back through.
+    Else what runs in lanes forgets its graph as soon as it has been walked back through.
     """
-    before, _Pool.lanes = _Pool.lanes, 1
+    before, _Pool.keep = _Pool.keep, True
     try:
         yield
     finally:
-        _Pool.lanes = before
+        _Pool.keep = before
 
 
 def run_in_lanes(functions: Sequence[Function], inputs: Sequence[Sequence[Tensor]]) -> list[Tensor]:
@@ -108,6 +109,23 @@ def _map(functions: Sequence[Callable[[Any], Any]], arguments: Sequence[Any]) ->
     return [functions[0](arguments[0]), *(future.result() for future in futures)]
 
 
+class _Root(torch.autograd.Function):
+    """A number to walk back from, which hands `output` the gradient it is given.
+
+    To be given the gradient itself torch would compare shapes by means of sympy, whose import
+    takes half a second.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, output: Tensor, gradient: Tensor) -> Tensor:
+        ctx.gradient = gradient
+        return output.new_zeros(())
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor) -> tuple[Tensor, None]:
+        return ctx.gradient, None
+
+
 class _Lanes(torch.autograd.Function):
     """Each function has a small graph of its own, walked backward by a thread of its own."""
 
@@ -122,7 +140,7 @@ class _Lanes(torch.autograd.Function):
             start += count
         with torch.enable_grad():
             outputs = _map(_called(functions), groups)
-        ctx.graphs = list(zip(outputs, groups, strict=True))
+        ctx.graphs, ctx.keep = list(zip(outputs, groups, strict=True)), _Pool.keep
         return tuple(output.detach() for output in outputs)
 
     @staticmethod
@@ -130,13 +148,16 @@ class _Lanes(torch.autograd.Function):
         def walk(job: tuple[Tensor, list[Tensor], Tensor]) -> list[Tensor | None]:
             output, group, gradient = job
             wanted = [tensor for tensor in group if tensor.requires_grad]
-            found = iter(torch.autograd.grad(output, wanted, gradient))
+            with torch.enable_grad():
+                root = _Root.apply(output, gradient)  # type: ignore[no-untyped-call]
+            found = iter(torch.autograd.grad(root, wanted, retain_graph=ctx.keep))
             return [next(found) if tensor.requires_grad else None for tensor in group]
 
         jobs = [
             (output, group, gradient)
             for (output, group), gradient in zip(ctx.graphs, gradients, strict=True)
         ]
-        ctx.graphs = None
+        if not ctx.keep:
+            ctx.graphs = None
         results = _map([walk] * len(jobs), jobs)
         return (None, None, *(gradient for result in results for gradient in result))
