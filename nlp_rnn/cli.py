@@ -1,8 +1,10 @@
 """The first word of a command becomes its module's work, and errors an exit code."""
 
+import atexit
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 
 from nlp_rnn.errors import ConfigError, NlpRnnError
@@ -45,8 +47,33 @@ COMMANDS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code: 0 done, 1 the work failed, 2 wrong words."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    """Run one command and return its exit code: 0 done, 1 the work failed, 2 wrong words.
+
+    Without `arguments` they are the process's, which ends with the command.
+    """
+    if arguments is not None:
+        return _answer(list(arguments))
+    code = 1
+
+    def leave() -> None:
+        # What is registered first runs last. Python would now take torch and MLflow apart, module
+        # by module, for more than half a second.
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
+
+    atexit.register(leave)
+    try:
+        code = _answer(sys.argv[1:])
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        raise
+    return code
+
+
+def _answer(words: list[str]) -> int:
+    """Run the command of `words`; an error becomes its lines and its exit code."""
     debug = "--debug" in words or bool(os.environ.get("HYDRA_FULL_ERROR"))
     words = [word for word in words if word != "--debug"]
     if not words or words[0] in ("-h", "--help", "help"):

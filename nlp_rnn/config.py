@@ -7,9 +7,7 @@ cell are refused while the config is composed.
 from dataclasses import dataclass, field
 from enum import Enum
 
-from omegaconf import MISSING
-
-from nlp_rnn.data_config import DataConfig, TokenizerConfig
+from nlp_rnn.data_config import MISSING, DataConfig, TokenizerConfig
 from nlp_rnn.pretraining_config import PretrainingConfig
 
 __all__ = [

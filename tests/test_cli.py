@@ -72,3 +72,25 @@ def test_ui_without_a_store_says_what_to_type(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     assert main(["ui"]) == 1
     assert "nlp-rnn train" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("words", "code"), [(["--version"], 0), (["nonsense"], 2)])
+def test_a_process_ends_with_its_command(words: list[str], code: int) -> None:
+    """After all that was left to be done at its end, and with nothing unsaid."""
+    program = f"""
+import sys
+from nlp_rnn import cli
+sys.argv[1:] = {words!r}
+answer = cli._answer
+def work(words):
+    import atexit, threading, time
+    atexit.register(print, "left to the end")
+    threading.Thread(target=lambda: (time.sleep(0.2), print("a thread's last words"))).start()
+    return answer(words)
+cli._answer = work
+sys.exit(cli.main())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == code
+    assert done.stdout.splitlines()[-2:] == ["a thread's last words", "left to the end"]
+    assert (done.stderr != "") == (code == 2)

@@ -2,10 +2,10 @@
 
 import os
 import re
-import resource
 import shutil
 import subprocess
 import sys
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -309,12 +309,13 @@ def test_a_page_of_400_tokens_is_made_within_five_seconds(here: Path) -> None:
     parts["tokenizer_json"] = tokenizer.replace('"max_length": 40', '"max_length": 400')
     save_classifier(here / "large", **parts)
     text = " ".join(f"w{number}" for number in np.random.default_rng(0).integers(2, 30, 400))
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, "-m", "nlp_rnn", "inspect", "large", text]
-    subprocess.run(command, check=True, capture_output=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    # of the processor, so that what else the machine does does not count
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 5
+    seconds = []
+    for _ in range(3):  # the best of three: what else the machine does is not the page's
+        begin = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        seconds.append(time.perf_counter() - begin)
+    assert min(seconds) < 5, seconds
     assert "400 tokens read." in page().words
 
 

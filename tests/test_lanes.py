@@ -1,11 +1,13 @@
 """Lanes: the same results and gradients as one after the other, in the caller's modes."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 import torch
 
-from nlp_rnn.model.lanes import lanes, run_in_lanes, set_lanes
+from nlp_rnn.model.lanes import graphs_kept, lanes, run_in_lanes, set_lanes
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +33,28 @@ def test_results_and_gradients_are_those_of_plain_calls() -> None:
     gradients = torch.autograd.grad(found[0].sum() + (2 * found[1]).sum(), flat)
     for one, other in zip(gradients, expected_gradients, strict=True):
         torch.testing.assert_close(one, other)
+
+
+def test_gradients_may_be_asked_for_again_where_graphs_are_kept() -> None:
+    weight = torch.randn(3, 3, requires_grad=True)
+    inputs = [[torch.randn(2, 3), weight] for _ in range(2)]
+    with graphs_kept():
+        found = torch.stack(run_in_lanes([product, product], inputs)).sum()
+    first = torch.autograd.grad(found, weight, retain_graph=True)
+    assert torch.equal(torch.autograd.grad(found, weight)[0], first[0])
+
+
+def test_a_gradient_does_not_wait_for_sympy() -> None:
+    code = """
+import sys, torch
+from nlp_rnn.model.lanes import run_in_lanes, set_lanes
+set_lanes(2)
+weight = torch.ones(3, 3, requires_grad=True)
+sum(run_in_lanes([torch.mm] * 2, [[torch.ones(2, 3), weight]] * 2)).sum().backward()
+assert weight.grad.sum() == 36
+sys.exit("sympy" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_an_input_without_gradient_gets_none() -> None:

@@ -85,14 +85,14 @@ def pieces(tokens: TextTokens, values: Sequence[float] | NDArray[np.floating]) -
     found: list[Piece] = []
     end = 0
     order = np.argsort(tokens.starts, kind="stable")
+    columns = (tokens.starts[order], tokens.ends[order], np.asarray(values, dtype=float)[order])
     groups: list[tuple[int, int, float]] = []
-    for index in order:
-        start, stop = int(tokens.starts[index]), int(tokens.ends[index])
+    for start, stop, given in zip(*(column.tolist() for column in columns), strict=True):
         if groups and (start < groups[-1][1] or start == stop == groups[-1][1]):
             first, last, value = groups[-1]
-            groups[-1] = (first, max(last, stop), value + float(values[index]))
+            groups[-1] = (first, max(last, stop), value + given)
         else:
-            groups.append((start, stop, float(values[index])))
+            groups.append((start, stop, given))
     for start, stop, value in groups:
         # the blank that some tokenizers count to a word is not coloured
         word = tokens.text[start:stop].lstrip()
