@@ -99,6 +99,20 @@ def test_a_chinese_character_is_a_word_and_spaced_scripts_stay_as_they_were() ->
         assert encode(new, english) == encode(before, english)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("すしを食べる x7", ["す", "し", "を", "食", "べ", "る", "x7"]),
+        ("ラーメン, big", ["ラ", "ー", "メ", "ン", ",", "big"]),
+        ("ไม่ดี", ["ไ", "ม่", "ดี"]),
+        ("не ломай한국어", ["не", "ломай한국어"]),
+    ],
+)
+def test_a_character_of_a_script_without_spaces_is_a_word(text: str, words: list[str]) -> None:
+    tokenizer = train_tokenizer([text], config("word", min_frequency=1))
+    assert tokenizer.encode(text).tokens == words
+
+
 def test_no_byte_is_unknown_to_byte_bpe() -> None:
     tokenizer = train_tokenizer(TEXTS, config("byte_bpe"))
     for ids in encode(tokenizer, ["龍 🐉", "\x00\x85", "שלום"]):

@@ -29,7 +29,7 @@ BLOCK = 256
 # Pre-tokenizers that cut at white space, or further what was cut there, and normalizers that do
 # not look across it.
 _CUTTING = ("Whitespace", "WhitespaceSplit", "BertPreTokenizer")
-_FURTHER = ("Digits", "Punctuation")
+_FURTHER = ("Digits", "Punctuation", "Split")
 _LOCAL = ("NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "BertNormalizer")
 
 # White space for Python's split, but not for the tokenizers.

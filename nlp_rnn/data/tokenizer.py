@@ -49,8 +49,12 @@ MARK = "▁"
 WORD_START = r"(?<!\w)(?=\w)"
 MARKED_WORD = rf"{MARK}?\w+|[^\w\s{MARK}]+"
 
+# A character of a script that is written without spaces, with the marks on it. As words of their
+# own these are what a vocabulary of words can know; Chinese is parted by the normalizer.
+UNSPACED = r"[\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー]\p{M}*"
+
 # Part of the key of a kept tokenizer: raise it when the code below would train another one.
-TRAINING_VERSION = 4
+TRAINING_VERSION = 5
 
 _ENDLESS = re.compile(r"\S{1000}(?=\S)")
 
@@ -63,8 +67,8 @@ def train_tokenizer(
     Byte-pair encoding: Sennrich et al. 2016, arXiv:1508.07909; over bytes, with the space before a
     word as part of it: Radford et al. 2019. WordPiece: Schuster & Nakajima 2012. Unigram: Kudo
     2018, arXiv:1804.10959. All but byte_bpe see words as the Unicode-aware split into runs of
-    letters and runs of punctuation, and each Chinese character as a word; before that the
-    normalization of the options applies.
+    letters and runs of punctuation, and each Chinese character as a word; `word` also each character
+    of Japanese, Thai, Lao, Khmer and Burmese. Before that the normalization of the options applies.
 
     Raises:
         DataError: `vocab_size` is smaller than the characters the texts need, or no text
@@ -147,6 +151,8 @@ def _set_steps(tokenizer: "Tokenizer", config: "TrainedTokenizerConfig") -> None
         before.insert(0, pre_tokenizers.Split(Regex(MARKED_WORD), "removed", invert=True))
     else:
         before.insert(0, pre_tokenizers.Whitespace())
+        if config.kind is TokenizerKind.word:
+            before.append(pre_tokenizers.Split(Regex(UNSPACED), "isolated"))
     tokenizer.pre_tokenizer = before[0] if len(before) == 1 else pre_tokenizers.Sequence(before)
 
 
