@@ -163,7 +163,7 @@ def test_the_signature_is_shared_by_runs_that_differ_in_seed_device_or_tracking(
 @pytest.mark.parametrize(
     "override",
     [
-        *("model=lstm", "model.hidden_size=64", "data.seed=1", "tokenizer=word"),
+        *("model=lstm", "model.hidden_size=64", "data.seed=1", "tokenizer=bpe"),
         *("trainer.batch_size=8", "trainer.language_model=0.5"),
     ],
 )
