@@ -114,7 +114,7 @@ def test_another_tokenizer_is_refused(made: Encoder, corpus: Corpus) -> None:
         ),
         (["model.num_layers=2", "model.bidirectional=false"], "model.num_layers=1"),
         (["model.forget_bias=0"], "Type model.forget_bias=1.0,"),
-        (["tokenizer=word"], "Type tokenizer=bpe tokenizer.min_frequency=5,"),
+        (["tokenizer=bpe"], "Type tokenizer=word tokenizer.vocab_size=30000"),
         (["tokenizer.lowercase=false"], "Type tokenizer.lowercase=true,"),
     ],
 )
