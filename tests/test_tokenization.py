@@ -57,6 +57,16 @@ def test_what_is_counted() -> None:
     ]
 
 
+def test_many_unknown_words_are_said_with_what_to_type() -> None:
+    texts = ["a b", "a b", "xu yu", "zu wu a"]
+    said = [
+        "validation: 44% of the words are unknown; tokenizer=bpe reads them in pieces",
+    ]
+    assert tokenize_corpus(corpus(texts), config()).quality.lines[4:] == said
+    pieces = config(kind=TokenizerKind.bpe, vocab_size=12)
+    assert tokenize_corpus(corpus(texts), pieces).quality.lines[4:] == []
+
+
 def test_a_second_time_no_text_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     first = tokenize_corpus(corpus(["a b", "a b c"]), config())
     monkeypatch.setattr("nlp_rnn.data.tokenization.encode_counted", None)

@@ -25,7 +25,7 @@ from nlp_rnn.data.tokenizer import (
     keep_tokenizer,
     set_truncation,
 )
-from nlp_rnn.data_config import TokenizerConfig
+from nlp_rnn.data_config import TokenizerConfig, TokenizerKind
 from nlp_rnn.errors import DataError
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ __all__ = ["TokenVectors", "TokenizedCorpus", "cache_dir", "open_tokens", "token
 
 # Part of the key of kept token ids: raise it when `encode` would give other ids.
 ENCODING_VERSION = 2
+
+# Share of the words of validation from which pieces of words are proposed.
+MANY_UNKNOWN = 0.2
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,12 @@ def tokenize_corpus(
     max_length = config.max_length
     for split, dataset in (("train", train), ("validation", validation)):
         _describe(split, dataset, max_length, quality)
+    unknown = quality.figures["data/validation_unknown_tokens"]
+    if unknown > MANY_UNKNOWN and config.kind is TokenizerKind.word:
+        quality.lines.append(
+            f"validation: {unknown:.0%} of the words are unknown; "
+            "tokenizer=bpe reads them in pieces"
+        )
     return TokenizedCorpus(
         train=TokenizedTexts(train),
         validation=TokenizedTexts(validation),

@@ -67,8 +67,8 @@ def train_tokenizer(
     Byte-pair encoding: Sennrich et al. 2016, arXiv:1508.07909; over bytes, with the space before a
     word as part of it: Radford et al. 2019. WordPiece: Schuster & Nakajima 2012. Unigram: Kudo
     2018, arXiv:1804.10959. All but byte_bpe see words as the Unicode-aware split into runs of
-    letters and runs of punctuation, and each Chinese character as a word; `word` also each character
-    of Japanese, Thai, Lao, Khmer and Burmese. Before that the normalization of the options applies.
+    letters and runs of punctuation, and each Chinese character as a word; `word` also each
+    character of Japanese, Thai, Lao, Khmer and Burmese. Before that come the options' normalizers.
 
     Raises:
         DataError: `vocab_size` is smaller than the characters the texts need, or no text
