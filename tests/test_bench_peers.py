@@ -109,7 +109,7 @@ def test_everybody_gets_the_rows_and_tokens_that_train_reads(
     counts = prepare(
         str(tmp_path), work, limit=40, test_limit=6, vocab_size=60, max_length=5, facts=facts
     )
-    sizes = ["tokenizer.vocab_size=60", "tokenizer.max_length=5"]
+    sizes = ["tokenizer=bpe", "tokenizer.vocab_size=60", "tokenizer.max_length=5"]
     config = compose(["data=files", f"data.path={work}/files", *sizes])
     corpus = load_corpus(config.data)
     assert (
