@@ -191,7 +191,7 @@ def _check_vocabulary(
     if size <= special:
         raise DataError(
             "The training texts hold no token that occurs often enough to be kept. "
-            "Type tokenizer.min_frequency=1, or look at the texts."
+            "Type tokenizer=bpe, which reads pieces of words, or tokenizer.min_frequency=1."
         )
 
 
