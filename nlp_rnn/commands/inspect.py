@@ -1,6 +1,7 @@
 """Saved classifiers and texts become a page that shows how they were read."""
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,7 @@ def inspect(words: list[str]) -> int:
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"--output {folder} is a file.\nType the name of a folder.")
     from nlp_rnn.inspection.inspection import inspect_text, load_model, probabilities_over_time
-    from nlp_rnn.inspection.page import write_page
+    from nlp_rnn.inspection.page import prepare_drawing, write_page
     from nlp_rnn.training.device import available_cores, share_cores
 
     share_cores(available_cores())
@@ -53,7 +54,9 @@ def inspect(words: list[str]) -> int:
 
         for model in models:
             probabilities_over_time(model, np.array([1], dtype=np.int64))
-    inspections = [[inspect_text(model, text) for model in models] for text in texts]
+    with ThreadPoolExecutor(1) as beside:  # its imports take as long as a text
+        beside.submit(prepare_drawing)
+        inspections = [[inspect_text(model, text) for model in models] for text in texts]
     paths = write_page(folder, inspections)
     for text, seen in zip(texts, inspections, strict=True):
         answers = "\t".join(f"{each.label} {each.probabilities.max():.4f}" for each in seen)

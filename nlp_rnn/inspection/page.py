@@ -1,6 +1,7 @@
 """Inspections become one HTML page that stands alone, and its pictures as PNG files."""
 
 import base64
+import io
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from nlp_rnn.inspection.inspection import Inspection
 from nlp_rnn.inspection.memory import LONGEST, half_lives, summarize
 from nlp_rnn.inspection.tokens import pieces
 
-__all__ = ["PAGE", "Picture", "write_page"]
+__all__ = ["PAGE", "Picture", "prepare_drawing", "write_page"]
 
 PAGE = "inspection.html"
 HERE = Path(__file__).parent
@@ -77,6 +78,16 @@ class TextSection:
     readings: list[Reading]
     half_lives: Picture | None
     gradient: Picture
+
+
+def prepare_drawing() -> None:
+    """Import what a page is made with, and find the fonts."""
+    import jinja2
+    from matplotlib.figure import Figure
+
+    figure = Figure((1, 1))
+    figure.text(0, 0, jinja2.__name__)
+    figure.savefig(io.BytesIO())
 
 
 def write_page(folder: Path, texts: Sequence[Sequence[Inspection]]) -> list[Path]:
