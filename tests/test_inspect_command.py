@@ -311,11 +311,11 @@ def test_a_page_of_400_tokens_is_made_within_five_seconds(here: Path) -> None:
     text = " ".join(f"w{number}" for number in np.random.default_rng(0).integers(2, 30, 400))
     command = [sys.executable, "-m", "nlp_rnn", "inspect", "large", text]
     seconds = []
-    for _ in range(3):  # the best of three: what else the machine does is not the page's
+    for _ in range(3):
         begin = time.perf_counter()
         subprocess.run(command, check=True, capture_output=True)
         seconds.append(time.perf_counter() - begin)
-    assert min(seconds) < 5, seconds
+    assert sorted(seconds)[1] < 5, seconds  # the median
     assert "400 tokens read." in page().words
 
 

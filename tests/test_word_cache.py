@@ -91,7 +91,7 @@ def test_tokenizers_that_look_across_white_space_are_left_to_it(change: Any) -> 
 def test_both_ends_of_a_text_are_read_where_the_options_say_so(
     kind: str, truncation: Truncation
 ) -> None:
-    texts = ["one 22 three, four 5five six", "你好 世界 a b c d e", "すしとラーメン สวัสดีครับ x"]
+    texts = ["one 22 three, four 5five six", "你好 世界 a b c d e", "すしとラーメン สวัสดีครับ x y"]
     config = CountedTokenizerConfig(
         name=kind,
         kind=TokenizerKind[kind],
@@ -104,4 +104,4 @@ def test_both_ends_of_a_text_are_read_where_the_options_say_so(
     cache = WordCache(tokenizer)
     assert cache._by_words == (kind != "byte_bpe" and truncation is not Truncation.tail)
     assert cache.encode(texts) == encode(tokenizer, texts)
-    assert {len(ids) for ids in cache.encode(texts)} <= {3, 4}
+    assert {len(ids) for ids in cache.encode(texts)} == {4}
