@@ -1,6 +1,7 @@
 """The first word of a command becomes its module's work, and errors an exit code."""
 
 import atexit
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -53,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     if arguments is not None:
         return _answer(list(arguments))
+    # Torch, MLflow and Hydra make half a million objects that stay: to look through all of them
+    # eight times, as after every 700 new ones, is a tenth of a short command.
+    gc.set_threshold(20_000)
     code = 1
 
     def leave() -> None:

@@ -63,10 +63,12 @@ def register_schemas() -> None:
     from hydra.core.config_store import ConfigStore
 
     store = ConfigStore.instance()
-    store.store(name="train_schema", node=CommandConfig)
+    if "train_schema.yaml" in store.repo:
+        return
     for group, schemas in SCHEMAS.items():
         for name, node in schemas.items():
             store.store(group=f"schema/{group}", name=name, node=node)
+    store.store(name="train_schema", node=CommandConfig)
 
 
 def known_keys() -> dict[str, list[str]]:

@@ -1,14 +1,35 @@
 """Compose a configuration as `nlp-rnn train` would, for tests."""
 
+import copy
+import functools
+import re
+
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig
 
 from nlp_rnn.composition import conf_dir, register_schemas
 from nlp_rnn.config import RunConfig
 from nlp_rnn.hydra_words import run_config
 
+VALUE = re.compile(r"seed=|[a-z]+\.[a-z_.]+=")
+
 
 def compose(overrides: list[str]) -> RunConfig:
+    """Values come after the choices of groups, which Hydra composes once for every test."""
+    values = OverridesParser.create().parse_overrides([w for w in overrides if VALUE.match(w)])
+    if any(value.is_sweep_override() or value.is_hydra_override() for value in values):
+        composed = _composed(tuple(overrides))
+    else:
+        composed = copy.deepcopy(_composed(tuple(w for w in overrides if not VALUE.match(w))))
+        ConfigLoaderImpl._apply_overrides_to_config(values, composed)
+    return run_config(composed)[0]
+
+
+@functools.cache
+def _composed(overrides: tuple[str, ...]) -> DictConfig:
     register_schemas()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        return run_config(hydra_compose("train", overrides=overrides))[0]
+        return hydra_compose("train", overrides=list(overrides))

@@ -1,6 +1,7 @@
 """What several test modules share: an MLflow store made once, and an environment without MLflow."""
 
 import copy
+import gc
 import shutil
 import signal
 from pathlib import Path
@@ -19,6 +20,11 @@ def pytest_configure(config: pytest.Config) -> None:
     # A background job of a shell, and nohup, ignore these, and so would the processes we start.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    gc.set_threshold(20_000)  # as `nlp-rnn` does
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # modules and test functions stay: nothing to look through again
 
 
 @pytest.fixture(autouse=True, scope="session")

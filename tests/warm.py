@@ -1,5 +1,6 @@
 """A command of `nlp-rnn` runs in a process that has imported all it may need: seconds less."""
 
+import gc
 import multiprocessing
 import os
 import subprocess
@@ -39,6 +40,7 @@ HEAVY = [
         for module in walk_packages([str(PACKAGE)], "nlp_rnn.")
         if not module.name.endswith("__main__")
     ),
+    "tests.installed",
 ]
 
 
@@ -85,6 +87,7 @@ def written(out: Path) -> list[str]:
 
 def _work(words: list[str], out: str, err: str, folder: str, environment: dict[str, str]) -> None:
     os.setsid()
+    gc.freeze()  # what was there before is nothing of the command's
     # MLflow leaves the code of a model it loaded on the path, which comes here with it
     sys.path.insert(0, str(Path(__file__).parent.parent))
     os.chdir(folder)

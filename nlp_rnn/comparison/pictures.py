@@ -153,6 +153,7 @@ def save_picture(figure: "Figure", folder: Path, name: str, title: str) -> Pictu
             # A script that the font lacks shows as boxes in the PNG; the table has the names.
             warnings.filterwarnings("ignore", message="Glyph .* missing from font")
             figure.savefig(unfinished, format="png", dpi=160)
+            figure.set_layout_engine("none")  # it has its places now
             figure.savefig(buffer, format="svg", metadata=nothing)
         os.replace(unfinished, path)
     finally:
