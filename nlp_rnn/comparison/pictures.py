@@ -139,6 +139,8 @@ def save_picture(figure: "Figure", folder: Path, name: str, title: str) -> Pictu
         title: what a reader who cannot see it is told.
     """
     import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     path = folder / f"{name}.png"
     unfinished = folder / f".{name}.png.unfinished"
@@ -152,9 +154,13 @@ def save_picture(figure: "Figure", folder: Path, name: str, title: str) -> Pictu
         ):
             # A script that the font lacks shows as boxes in the PNG; the table has the names.
             warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-            figure.savefig(unfinished, format="png", dpi=160)
-            figure.set_layout_engine("none")  # it has its places now
-            figure.savefig(buffer, format="svg", metadata=nothing)
+            # `savefig` would draw each twice
+            figure.set_dpi(160)
+            FigureCanvasAgg(figure).print_png(unfinished)  # type: ignore[no-untyped-call]
+            figure.set_layout_engine("none")  # everything has its place now
+            FigureCanvasSVG(figure).print_svg(  # type: ignore[no-untyped-call]
+                buffer, metadata=nothing
+            )
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
