@@ -317,7 +317,7 @@ def test_a_killed_training_goes_on_to_the_same_bits(
     with pytest.raises(Killed):
         trainer(on_update=kill, **options).fit(TRAIN, VALIDATION)
     torch.rand(3)  # the generator of a new process stands elsewhere
-    resumed = trainer(**(options | {"checkpoint_minutes": 10.0}))
+    resumed = trainer(**options)
     assert resumed.state.updates == moment - 1
     result = resumed.fit(TRAIN, VALIDATION)
     assert history(parts) == history(whole)
