@@ -94,3 +94,19 @@ sys.exit(cli.main())
     assert done.returncode == code
     assert done.stdout.splitlines()[-2:] == ["a thread's last words", "left to the end"]
     assert (done.stderr != "") == (code == 2)
+
+
+def test_a_process_of_its_own_looks_for_garbage_seldom_and_another_as_before() -> None:
+    program = """
+import gc, sys
+from nlp_rnn import cli
+before = gc.get_threshold()
+cli.main(["--version"])
+assert gc.get_threshold() == before
+sys.argv[1:] = ["--version"]
+cli.main()
+print(gc.get_threshold()[0])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "20000"
