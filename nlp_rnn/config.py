@@ -47,9 +47,7 @@ class ModelConfig:
     """What every network has; `vectors` is a file of word vectors for the embedding.
 
     `ngrams=2` adds what the text's tokens and pairs of tokens say by themselves, `ngrams=3` triples
-    too; those of two or more tokens are hashed into `ngram_buckets` rows (null: 262,144). Of texts
-    that are trained on, the share `path_dropout` (null: 0.5) is answered by n-grams or by the
-    rest of the network alone.
+    too; those of two or more tokens are hashed into `ngram_buckets` rows (null: 262,144).
     `pretrained` is what `nlp-rnn pretrain` left, a folder or `runs:/ID`, to start from; `auto` is
     what it would leave for this data, made first if it is not there.
     """
@@ -66,8 +64,6 @@ class ModelConfig:
     head_dropout: float = 0.5
     ngrams: int = 0
     ngram_buckets: int | None = None
-    ngram_dropout: float = 0.0
-    path_dropout: float | None = None
 
 
 @dataclass

@@ -72,8 +72,6 @@ FRACTIONS = (
     "model.word_dropout",
     "model.embedding_dropout",
     "model.head_dropout",
-    "model.ngram_dropout",
-    "model.path_dropout",
     "trainer.label_smoothing",
     "trainer.average_decay",
     "pretraining.dropout",
@@ -166,16 +164,6 @@ def _check_between_layers(model: RecurrentConfig) -> None:
 
 
 def _check_wide(model: ModelConfig) -> None:
-    if model.ngrams == 0 and model.ngram_dropout > 0:
-        raise ConfigError(
-            f"model.ngram_dropout={model.ngram_dropout} leaves out n-grams, and model.ngrams=0 "
-            "reads none. Type model.ngrams=2."
-        )
-    if model.ngrams == 0 and model.path_dropout is not None:
-        raise ConfigError(
-            f"model.path_dropout={model.path_dropout} is for two paths, and with model.ngrams=0 "
-            "there is one. Type model.ngrams=2."
-        )
     if model.ngrams < 2 and model.ngram_buckets is not None:
         raise ConfigError(
             f"model.ngram_buckets={model.ngram_buckets} is for n-grams of two or more tokens, and "

@@ -52,7 +52,7 @@ def fit(
 ) -> tuple[list[EpochEnd], list[torch.Tensor]]:
     epochs: list[EpochEnd] = []
     wide = options is CASES["a wide path"]
-    model = dataclasses.replace(WITHOUT_DROPOUT, ngrams=2 if wide else 0, path_dropout=0.0)
+    model = dataclasses.replace(WITHOUT_DROPOUT, ngrams=2 if wide else 0)
     one = Trainer(
         make_network(model, 12, 2, 1),
         dataclasses.replace(TRAINER, **(COMMON | options)),

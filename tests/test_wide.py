@@ -13,6 +13,7 @@ import pytest
 import torch
 from datasets import Dataset, Features, List, Value
 from onnx import TensorProto, helper
+from sklearn.svm import LinearSVC
 
 import nlp_rnn
 from nlp_rnn.classifier.graph import Graph
@@ -24,15 +25,16 @@ from nlp_rnn.data.batches import TokenizedTexts
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.limits import LIMITS
 from nlp_rnn.model.architecture import Architecture, check_size
-from nlp_rnn.model.network import Dropouts, TextNetwork, make_network
+from nlp_rnn.model.network import TextNetwork, architecture_of, make_network
 from nlp_rnn.model.ngrams import DEFAULT_BUCKETS, LARGEST_ORDER, MULTIPLIER, PRIME, extend, row
-from nlp_rnn.model.wide import WidePath, ngram_rows
-from nlp_rnn.training.metrics import score
-from nlp_rnn.training.optim import make_optimizer
+from nlp_rnn.model.wide import ngram_rows
+from nlp_rnn.training import wide_path
+from nlp_rnn.training.events import TrainingResult
+from nlp_rnn.training.metrics import cross_entropy, score
 from nlp_rnn.training.trainer import Trainer
+from nlp_rnn.training.wide_path import _fit, _some, add_wide_path, ngram_matrix
 from tests.test_attribution import IDS, odds
 from tests.test_attribution import network as explained_network
-from tests.test_trainer import needs_bf16
 from tests.tiny_classifier import VOCAB_SIZE, random_state, save_tiny, tiny_architecture, tiny_texts
 
 ORDERS = [1, 2, 3]
@@ -304,27 +306,136 @@ def test_what_only_a_pair_tells_is_learnt_by_pairs_and_not_without() -> None:
     assert accuracy(trainer_of(dataclasses.replace(AVERAGE, ngrams=2))) > 0.97
 
 
-@pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=needs_bf16)])
-def test_two_trainings_are_equal_and_a_sparse_gradient_is_a_dense_one(precision: str) -> None:
-    from nlp_rnn.config import Precision
-
+def test_the_network_beside_it_is_trained_as_it_would_be_alone() -> None:
     model = GatedConfig(
         name="gru", cell=Cell.gru, embedding_size=6, hidden_size=5, ngrams=2, ngram_buckets=100
     )
+    without = dataclasses.replace(model, ngrams=0, ngram_buckets=None)
+    options = {"average_decay": 0.9, "accumulation": 2, "log_gradient_norm": True}
 
-    def weights(sparse: bool = True) -> dict[str, torch.Tensor]:
-        options = {"average_decay": 0.9, "accumulation": 2}
-        made = trainer_of(model, 2, precision=Precision[precision], **options)
-        assert made.network.wide is not None
-        made.network.wide.table.sparse = sparse
-        made.fit(TRAIN, VALIDATION)
-        return made.network.state_dict()
+    def fitted(model: GatedConfig) -> tuple[TrainingResult, Trainer]:
+        made = trainer_of(model, 2, **options)
+        return made.fit(TRAIN, VALIDATION), made
 
-    one, two, dense = weights(), weights(), weights(sparse=False)
-    assert one["wide.table.weight"].abs().max() > 0
-    for name, value in one.items():
-        assert torch.equal(value, two[name]), name
-        torch.testing.assert_close(dense[name], value, rtol=1e-3, atol=1e-4)
+    (result, one), (again, two), (_, alone) = fitted(model), fitted(model), fitted(without)
+    weights, other = one.network.state_dict(), alone.network.state_dict()
+    assert result.best_metrics == again.best_metrics
+    assert all(map(torch.equal, weights.values(), two.network.state_dict().values()))
+    assert weights.keys() - other.keys() == {"wide.table.weight"}
+    for name, value in other.items():
+        if not name.startswith("head."):
+            assert torch.equal(weights[name], value), name
+    factors = weights["head.weight"] / other["head.weight"]
+    torch.testing.assert_close(factors, factors[:1, :1].expand_as(factors))
+    # what is said of the result is what the finished network answers
+    found = score(VALIDATION.labels, one.logits(VALIDATION))
+    assert result.best_metrics == pytest.approx(found, abs=1e-5)
+    assert found["loss"] < score(VALIDATION.labels, alone.logits(VALIDATION))["loss"] / 3
+
+
+def test_it_is_scikit_learns_machine_of_the_texts_n_grams() -> None:
+    architecture = architecture_of(dataclasses.replace(AVERAGE, ngrams=2, ngram_buckets=97), 14, 2)
+    texts = [TRAIN.batch(np.array([row])).input_ids[0].tolist() for row in range(len(TRAIN))]
+    counts = np.zeros((len(texts), architecture.wide_rows))
+    for number, text in enumerate(texts):
+        own = sorted(hand_rows(text, 2, 14, 97))
+        counts[number, own] = 1 / np.sqrt(len(own))
+    np.testing.assert_allclose(ngram_matrix(architecture, TRAIN).toarray(), counts, rtol=1e-6)
+
+    frequency = (counts > 0).sum(0)
+    features = counts * (np.log((1 + len(texts)) / (1 + frequency)) + 1)
+    features /= np.sqrt((features**2).sum(1).mean())
+    expected = LinearSVC(random_state=0).fit(features, TRAIN.labels).decision_function(features)
+    network = make_network(dataclasses.replace(AVERAGE, ngrams=2, ngram_buckets=97), 14, 2, 1)
+    torch.nn.init.zeros_(network.head.weight)
+    torch.nn.init.zeros_(network.head.bias)
+    nothing = np.zeros((len(VALIDATION), 2), np.float32)
+    joined = add_wide_path(network, TRAIN, VALIDATION, nothing, balanced=False, seed=1)
+    lengths = torch.from_numpy(TRAIN.lengths)
+    found = network(torch.tensor(texts), lengths).detach().numpy()
+    factor = (found[:, 1] @ expected) / (expected @ expected)
+    assert factor > 0
+    np.testing.assert_allclose(found[:, 1], factor * expected, atol=1e-3 * factor)
+    np.testing.assert_allclose(found[:, 0], -found[:, 1], atol=1e-5)
+    batch = VALIDATION.batch(np.arange(len(VALIDATION)))
+    answers = network(torch.from_numpy(batch.input_ids), torch.from_numpy(batch.lengths))
+    np.testing.assert_allclose(answers.detach(), joined, atol=1e-4)
+
+
+def test_no_other_factors_are_likelier_on_validation() -> None:
+    # each path knows something of the label: of 9 rows that pairs share few are one pair's own
+    model = dataclasses.replace(AVERAGE, ngrams=2, ngram_buckets=9)
+    network = make_network(model, 14, 2, 1)
+    draw = np.random.default_rng(3)
+    deep = (VALIDATION.labels[:, None] == np.arange(2)) + draw.normal(0, 1.0, (200, 2))
+    deep = deep.astype(np.float32)
+    weight = network.head.weight.detach().clone()
+    joined = add_wide_path(network, TRAIN, VALIDATION, deep, balanced=False, seed=1)
+    factor = float((network.head.weight.detach() / weight).mean())
+    wide = (joined - factor * deep).astype(np.float64)
+
+    def loss(own: float, other: float) -> float:
+        return cross_entropy(VALIDATION.labels, own * factor * deep + other * wide)
+
+    assert 0.5 < factor < 2
+    assert 0.55 < ((wide[:, 1] > wide[:, 0]) == VALIDATION.labels).mean() < 0.95
+    for own, other in ((0.95, 1), (1.05, 1), (1, 0.5), (1, 1.5), (1, -0.5), (1.02, 0.9)):
+        assert loss(own, other) >= loss(1, 1) - 1e-7
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+def test_labels_that_no_text_or_every_text_has_are_told_apart(balanced: bool) -> None:
+    model = dataclasses.replace(AVERAGE, ngrams=2, ngram_buckets=100)
+    features = Features(FEATURES | {"label": List(Value("bool"), length=4)})
+
+    def several(texts: TokenizedTexts) -> TokenizedTexts:
+        rows = [texts.batch(np.array([row])) for row in range(len(texts))]
+        ids = [row.input_ids[0].tolist() for row in rows]
+        labels = [[bool(row.labels[0]), False, True, not row.labels[0]] for row in rows]
+        return TokenizedTexts(
+            Dataset.from_dict({"input_ids": ids, "label": labels}, features=features)
+        )
+
+    train, validation = several(TRAIN), several(VALIDATION)
+    network = make_network(model, 14, 4, 1)
+    joined = add_wide_path(
+        network, train, validation, np.zeros((200, 4), np.float32), balanced=balanced, seed=1
+    )
+    assert (joined[:, 1] < 0).all()
+    assert (joined[:, 2] > 0).all()
+    for label in (0, 3):
+        assert ((joined[:, label] > 0) == validation.labels[:, label]).mean() > 0.97
+
+    # of one label each, a third and fourth that train never had
+    network = make_network(model, 14, 4, 1)
+    zeros = np.zeros((200, 4), np.float32)
+    joined = add_wide_path(network, TRAIN, VALIDATION, zeros, balanced=balanced, seed=1)
+    assert score(VALIDATION.labels, joined)["accuracy"] > 0.97
+    assert (joined[:, 2:] < joined.max(1, keepdims=True)).all()
+
+
+def test_balanced_classes_weigh_alike_in_the_linear_model_too() -> None:
+    rare = np.concatenate([np.flatnonzero(TRAIN.labels == 0), np.flatnonzero(TRAIN.labels)[:4]])
+    rows = [TRAIN.batch(np.array([row])).input_ids[0].tolist() for row in rare]
+    few = TokenizedTexts(
+        Dataset.from_dict({"input_ids": rows, "label": TRAIN.labels[rare]}, features=FEATURES)
+    )
+    architecture = architecture_of(dataclasses.replace(AVERAGE, ngrams=1), 14, 2)
+    linear = [_fit(architecture, few, balanced, 1) for balanced in (False, True)]
+    plain, alike = (each.scores(ngram_matrix(architecture, VALIDATION)) for each in linear)
+    assert plain[:, 1].max() < 0
+    assert 0.2 < (alike[:, 1] > 0).mean()
+
+
+def test_of_very_much_text_a_part_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wide_path, "MOST_TOKENS", 800)
+    lengths = TRAIN.lengths
+    rows, others = _some(lengths, 1), _some(lengths, 2)
+    assert 700 < lengths[rows].sum() <= 800
+    assert (np.diff(rows) > 0).all()
+    assert rows.tolist() != others.tolist()
+    monkeypatch.undo()
+    assert _some(lengths, 1).tolist() == list(range(len(lengths)))
 
 
 def test_rows_that_no_text_has_stay_zero() -> None:
@@ -335,46 +446,6 @@ def test_rows_that_no_text_has_stay_zero() -> None:
     moved = made.network.wide.table.weight.abs().sum(1) > 0
     assert 0.01 < moved.float().mean() < 0.1
     assert not moved[0]  # padding
-
-
-def test_dropout_leaves_out_n_grams_in_training_only() -> None:
-    made = WidePath(wide_architecture(2), dropout=0.5)
-    torch.nn.init.normal_(made.table.weight)
-    tokens, lengths = torch.randint(2, VOCAB_SIZE, (9, 4)), torch.full((4,), 9)
-    assert not torch.equal(made(tokens, lengths), made(tokens, lengths))
-    made.eval()
-    assert torch.equal(made(tokens, lengths), made(tokens, lengths))
-
-
-def test_in_training_some_texts_are_answered_by_one_path_alone() -> None:
-    made = TextNetwork(wide_architecture(2), Dropouts(path=0.5))
-    deep, wide = torch.full((4000, 3), 2.0), torch.full((4000, 3), 5.0)
-    found = made.join(deep, wide)
-    assert (found == found[:, :1]).all()
-    shares = [float((found[:, 0] == value).float().mean()) for value in (2, 5, 7)]
-    np.testing.assert_allclose(shares, [0.25, 0.25, 0.5], atol=0.04)
-    made.eval()
-    assert torch.equal(made.join(deep, wide), deep + wide)
-
-
-def test_prefixes_are_texts_of_their_own() -> None:
-    made = loaded(wide_architecture(3, bidirectional=False))
-    ids, lengths = torch.randint(2, VOCAB_SIZE, (4, 9)), torch.tensor([9, 5, 1, 7])
-    prefixes = torch.tensor([3, 5, 1, 2])
-    both = made(ids, lengths, prefixes)
-    torch.testing.assert_close(both[:4], made(ids, lengths))
-    torch.testing.assert_close(both[4:], made(ids, prefixes))
-
-
-def test_the_table_has_a_group_of_its_own_and_is_not_clipped() -> None:
-    from nlp_rnn.training.optim import WIDE_SHARE, clipped_parameters
-
-    made = TextNetwork(wide_architecture(2))
-    assert made.wide is not None
-    group = make_optimizer(made, OptimizerConfig(name="adamw")).param_groups[-1]
-    assert group["params"] == [made.wide.table.weight]
-    assert group["rate"] == WIDE_SHARE
-    assert len(list(clipped_parameters(made))) == len(list(made.parameters())) - 1
 
 
 @pytest.mark.parametrize("cell", ["gru", "average"])

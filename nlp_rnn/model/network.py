@@ -20,7 +20,6 @@ from nlp_rnn.model.wide import WidePath
 __all__ = ["Dropouts", "TextNetwork", "architecture_of", "make_network"]
 
 EMBEDDING_SD = 0.3
-PATH_DROPOUT = 0.5
 
 
 @dataclass(frozen=True)
@@ -32,8 +31,7 @@ class Dropouts:
     `layer`: between recurrent layers, torch's `dropout`. `variational`: there too, a feature of the
     states for a whole text. `output`: a feature of the encoder's
     states is zeroed for a whole text. `recurrent`: a weight of a recurrent matrix is zeroed for a
-    whole batch (weight drop). `head`: before the last linear layer. `ngram`: an n-gram is left out
-    of the wide path. `path`: a text is answered by one of the two paths alone, either as likely.
+    whole batch (weight drop). `head`: before the last linear layer.
     """
 
     word: float = 0.0
@@ -43,8 +41,6 @@ class Dropouts:
     output: float = 0.0
     recurrent: float = 0.0
     head: float = 0.0
-    ngram: float = 0.0
-    path: float = 0.0
 
 
 class TextNetwork(nn.Module):
@@ -65,7 +61,7 @@ class TextNetwork(nn.Module):
         )
         self.pooling = make_pooling(architecture)
         self.head = nn.Linear(architecture.pooled_size, architecture.num_labels)
-        self.wide = WidePath(architecture, self.dropouts.ngram) if architecture.ngrams else None
+        self.wide = WidePath(architecture) if architecture.ngrams else None
         # there while it is trained only: no part of the classifier
         self.language_model: LanguageModel | None = None
 
@@ -104,24 +100,12 @@ class TextNetwork(nn.Module):
         pooled = nn.functional.dropout(pooled, self.dropouts.head, self.training)
         logits: Tensor = self.head(pooled).float()
         if self.wide is not None:
-            logits = self.join(logits, self.wide(tokens, lengths, prefixes))
+            logits = logits + self.wide(tokens, lengths)
         if vocabulary is None:
             return logits
         assert self.language_model is not None
         loss: Tensor = self.language_model(steps, tokens, lengths, vocabulary, self.embedding)
         return logits, loss
-
-    def join(self, deep: Tensor, wide: Tensor) -> Tensor:
-        """The sum of both paths' logits (B, C), or in training, of some texts, one of them alone.
-
-        Otherwise the wide path, which learns the faster, answers the training texts before the
-        recurrent one has learnt to.
-        """
-        half = self.dropouts.path / 2
-        if self.training and half > 0:
-            draw = torch.rand(len(deep), 1, device=deep.device)
-            deep, wide = deep * (draw >= half), wide * (draw < 1 - half)
-        return deep + wide
 
     def embed(self, tokens: Tensor) -> Tensor:
         """Embeddings (T, B, E) of `tokens` int64 (T, B), dropouts applied in training."""
@@ -170,7 +154,7 @@ def make_network(config: ModelConfig, vocab_size: int, num_labels: int, seed: in
     """A network with fresh parameters, the same for the same seed.
 
     Embeddings are normal with standard deviation `EMBEDDING_SD`, the padding's are 0. The head
-    and attention are torch's own; a wide path begins at 0.
+    and attention are torch's own; a wide path is not there before all else is trained.
 
     Raises:
         ConfigError: with its n-grams it is larger than a classifier can be.
@@ -179,7 +163,9 @@ def make_network(config: ModelConfig, vocab_size: int, num_labels: int, seed: in
     check_size(architecture)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = TextNetwork(architecture, _dropouts(config))
+        alone = replace(architecture, ngrams=0, ngram_buckets=0)
+        network = TextNetwork(alone, _dropouts(config))
+        network.architecture = architecture
         nn.init.normal_(network.embedding.weight, std=EMBEDDING_SD)
         with torch.no_grad():
             network.embedding.weight[PAD_ID] = 0.0
@@ -199,8 +185,6 @@ def _dropouts(config: ModelConfig) -> Dropouts:
         config.word_dropout,
         config.embedding_dropout,
         head=config.head_dropout,
-        ngram=config.ngram_dropout,
-        path=_path_dropout(config),
     )
     if not isinstance(config, RecurrentConfig):
         return dropouts
@@ -211,9 +195,3 @@ def _dropouts(config: ModelConfig) -> Dropouts:
         output=config.output_dropout,
         recurrent=config.weight_drop,
     )
-
-
-def _path_dropout(config: ModelConfig) -> float:
-    if config.ngrams == 0:
-        return 0.0
-    return PATH_DROPOUT if config.path_dropout is None else config.path_dropout

@@ -1,8 +1,5 @@
 """Token ids become what their n-grams alone say of each label: a sparse linear path."""
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -22,29 +19,15 @@ class WidePath(nn.Module):
     Promise: padding, batch mates and batch size change no logit beyond rounding.
     """
 
-    def __init__(self, architecture: Architecture, dropout: float = 0.0) -> None:
-        """All weights 0. In training `dropout` leaves out n-grams, each by itself."""
+    def __init__(self, architecture: Architecture) -> None:
         super().__init__()
         self.architecture = architecture
-        self.dropout = dropout
         self.table = nn.EmbeddingBag(
-            architecture.wide_rows, architecture.num_labels, mode="sum", sparse=True
-        )
-        nn.init.zeros_(self.table.weight)
+            architecture.wide_rows, architecture.num_labels, mode="sum"
+        ).requires_grad_(False)
 
-    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Any:
-        """Move, as `to` does: only a CPU gains by sparse gradients, and nccl does not take them."""
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self.table.sparse = self.table.weight.device.type == "cpu"
-        return self
-
-    def forward(self, tokens: Tensor, lengths: Tensor, prefixes: Tensor | None = None) -> Tensor:
-        """Logits float32 (B, C) of `tokens` int64 (T, B), the first `lengths` int64 (B,) of each.
-
-        With `prefixes` int64 (B,), (2B, C): then those of each text's first so many tokens.
-        """
-        if prefixes is not None:
-            return torch.cat([self(tokens, lengths), self(tokens, prefixes)])
+    def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """Logits float32 (B, C) of texts of `lengths` int64 (B,), their `tokens` int64 (T, B)."""
         step = torch.arange(tokens.shape[0], device=tokens.device)[:, None]
         return self.read(tokens, step < lengths)
 
@@ -53,7 +36,6 @@ class WidePath(nn.Module):
         rows, counted = ngram_rows(self.architecture, tokens, there)
         counts = counted.sum(1)
         values = counted / counts[:, None].sqrt()
-        values = nn.functional.dropout(values, self.dropout, self.training)
         starts = counts.cumsum(0) - counts
         found: Tensor = self.table(rows[counted], starts, per_sample_weights=values[counted])
         return found

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from nlp_rnn.config import OptimizerConfig, Schedule, TrainerConfig
-from nlp_rnn.model.network import TextNetwork
 from nlp_rnn.training.feed import PINNING, PlacedUpdate
 from nlp_rnn.training.loss import Weights, perturbs
 from nlp_rnn.training.processes import Processes
@@ -17,7 +16,6 @@ __all__ = ["CapturedUpdates", "capturable"]
 
 
 def capturable(
-    network: TextNetwork,
     config: TrainerConfig,
     optimizer: OptimizerConfig,
     device: torch.device,
@@ -25,15 +23,13 @@ def capturable(
 ) -> bool:
     """Whether every update of one shape is the same kernels with other numbers.
 
-    Not those of a wide path, whose n-grams are counted by the CPU, of texts that are changed, which
-    draw the same random numbers twice, of several batches or processes, or with `one_cycle`, which
-    changes more than the learning rate.
+    Not those of texts that are changed, which draw the same random numbers twice, of several
+    batches or processes, or with `one_cycle`, which changes more than the learning rate.
     """
     return (
         device.type == "cuda"
         and processes.count == 1
         and config.accumulation == 1
-        and network.wide is None
         and not perturbs(config)
         and optimizer.schedule is not Schedule.one_cycle
     )

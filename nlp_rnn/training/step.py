@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from nlp_rnn.model.network import TextNetwork
 from nlp_rnn.training.feed import PlacedUpdate
 from nlp_rnn.training.loss import UpdateLoss, Weights
-from nlp_rnn.training.optim import clipped_parameters
 from nlp_rnn.training.processes import Processes
 
 __all__ = ["OptimizerStep"]
@@ -37,7 +36,7 @@ class OptimizerStep:
         )
         scaler = self.loss.scaler
         scaler.unscale_(self.optimizer)
-        norm = nn.utils.clip_grad_norm_(clipped_parameters(self.network), self.max_gradient_norm)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.max_gradient_norm)
         scaler.step(self.optimizer)
         scaler.update()
         if scaler.is_enabled():

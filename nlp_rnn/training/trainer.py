@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nlp_rnn.config import OptimizerConfig, TrainerConfig
+from nlp_rnn.config import ClassWeight, OptimizerConfig, TrainerConfig
 from nlp_rnn.data.batches import TokenizedTexts, epoch_order
 from nlp_rnn.errors import TrainingError
 from nlp_rnn.model.language_model import POSITIONS
@@ -50,6 +50,7 @@ from nlp_rnn.training.schedule import (
 )
 from nlp_rnn.training.step import OptimizerStep
 from nlp_rnn.training.tally import Tally
+from nlp_rnn.training.wide_path import add_wide_path
 
 __all__ = ["EpochEnd", "Trainer", "TrainingResult", "UpdateEnd", "default_max_epochs"]
 
@@ -114,7 +115,7 @@ class Trainer:
             processes,
         )
         self.captured: CapturedUpdates | None = None
-        if capturable(self.network, config, optimizer, self.device, processes):
+        if capturable(config, optimizer, self.device, processes):
             self.captured = CapturedUpdates(self.step)
         # a run's seed is below 2**32, so no process draws as the first one of another run
         torch.manual_seed(seed + processes.rank * 2**32)
@@ -175,6 +176,8 @@ class Trainer:
         self.network.language_model = None
         if isinstance(self.network.embedding, NormalizedEmbedding):
             self.network.embedding = self.network.embedding.folded()
+        if self.network.architecture.ngrams:
+            self._add_wide_path(train, validation)
         return TrainingResult(
             best_epoch=state.best_epoch,
             epochs=state.epoch - 1,
@@ -255,6 +258,22 @@ class Trainer:
                 f"smaller optimizer.learning_rate than {self.optimizer_config.learning_rate:g}."
             )
         return metrics
+
+    def _add_wide_path(self, train: TokenizedTexts, validation: TokenizedTexts) -> None:
+        """Fit it beside the best weights; in the first process, whose network is what is saved."""
+        state, logits = self.state, self.logits(validation)
+        if not self.processes.first:
+            return
+        joined = add_wide_path(
+            self.network,
+            train,
+            validation,
+            logits,
+            balanced=self.config.class_weight is ClassWeight.balanced,
+            seed=self.seed,
+        )
+        state.best_metrics, state.best_thresholds = self.objective.score(validation.labels, joined)
+        self._tick()
 
     def _what_next(self) -> int:
         """What this process's clock says after an update; the first one's is obeyed."""
