@@ -1,13 +1,13 @@
 """What several test modules share: an MLflow store made once, and an environment without MLflow."""
 
-import copy
 import gc
 import shutil
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+import tests.quick_hydra  # noqa: F401
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -25,25 +25,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_finish() -> None:
     gc.freeze()  # modules and test functions stay: nothing to look through again
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _files_of_conf_are_parsed_once() -> None:
-    """Hydra parses some twenty files at every composition, most of its time; hundreds are made."""
-    from hydra._internal.core_plugins.file_config_source import FileConfigSource
-
-    load, parsed = FileConfigSource.load_config, {}
-
-    def load_once(source: Any, config_path: str) -> Any:
-        file = Path(source.path, config_path).with_suffix(".yaml")
-        key = (file, file.stat().st_mtime_ns) if file.is_file() else None
-        if key is None:
-            return load(source, config_path)
-        if key not in parsed:
-            parsed[key] = load(source, config_path)
-        return copy.deepcopy(parsed[key])
-
-    FileConfigSource.load_config = load_once
 
 
 @pytest.fixture(autouse=True)

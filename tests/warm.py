@@ -41,6 +41,7 @@ HEAVY = [
         if not module.name.endswith("__main__")
     ),
     "tests.installed",
+    "tests.quick_hydra",
 ]
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from nlp_rnn.training.checkpoint import TrainingState
+
 __all__ = ["EpochEnd", "TrainingResult", "UpdateEnd"]
 
 
@@ -47,6 +49,21 @@ class TrainingResult:
     stopped: str
     best_metrics: dict[str, float]
     thresholds: list[float] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, state: TrainingState) -> "TrainingResult":
+        """The end of the training that has this state."""
+        return cls(
+            best_epoch=state.best_epoch,
+            epochs=state.epoch - 1,
+            updates=state.updates,
+            seconds=state.seconds,
+            update_seconds=state.update_seconds,
+            tokens=state.tokens,
+            stopped=state.stopped,
+            best_metrics=state.best_metrics,
+            thresholds=state.best_thresholds,
+        )
 
     @property
     def tokens_per_second(self) -> float:

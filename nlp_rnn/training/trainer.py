@@ -178,17 +178,7 @@ class Trainer:
             self.network.embedding = self.network.embedding.folded()
         if self.network.architecture.ngrams:
             self._add_wide_path(train, validation)
-        return TrainingResult(
-            best_epoch=state.best_epoch,
-            epochs=state.epoch - 1,
-            updates=state.updates,
-            seconds=state.seconds,
-            update_seconds=state.update_seconds,
-            tokens=state.tokens,
-            stopped=state.stopped,
-            best_metrics=state.best_metrics,
-            thresholds=state.best_thresholds,
-        )
+        return TrainingResult.of(state)
 
     def _train_epoch(self, train: TokenizedTexts) -> dict[str, float]:
         """The rest of the epoch, or as much of it as the limits allow; what it measured."""
@@ -261,18 +251,12 @@ class Trainer:
 
     def _add_wide_path(self, train: TokenizedTexts, validation: TokenizedTexts) -> None:
         """Fit it beside the best weights; in the first process, whose network is what is saved."""
-        state, logits = self.state, self.logits(validation)
-        if not self.processes.first:
-            return
-        joined = add_wide_path(
-            self.network,
-            train,
-            validation,
-            logits,
-            balanced=self.config.class_weight is ClassWeight.balanced,
-            seed=self.seed,
-        )
-        state.best_metrics, state.best_thresholds = self.objective.score(validation.labels, joined)
+        state, logits, network = self.state, self.logits(validation), self.network
+        if self.processes.first:
+            balanced = self.config.class_weight is ClassWeight.balanced
+            joined = add_wide_path(network, train, validation, logits, balanced, self.seed)
+            scores = self.objective.score(validation.labels, joined)
+            state.best_metrics, state.best_thresholds = scores
         self._tick()
 
     def _what_next(self) -> int:

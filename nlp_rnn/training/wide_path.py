@@ -55,7 +55,6 @@ def add_wide_path(
     train: TokenizedTexts,
     validation: TokenizedTexts,
     logits: NDArray[np.float32],
-    *,
     balanced: bool,
     seed: int,
 ) -> NDArray[np.float32]:
