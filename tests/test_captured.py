@@ -7,11 +7,9 @@ import pytest
 import torch
 
 from nlp_rnn.config import OptimizerConfig, Schedule, TrainerConfig
-from nlp_rnn.model.network import make_network
 from nlp_rnn.training.captured import CapturedUpdates, capturable
 from nlp_rnn.training.feed import PINNING, PlacedBatch, PlacedUpdate
 from nlp_rnn.training.processes import ALONE, Processes
-from tests.test_trainer import MODEL
 
 CUDA = torch.device("cuda")
 
@@ -122,11 +120,10 @@ def test_each_shape_and_each_set_of_losses_has_its_own_recording(step: Step) -> 
     ids=str,
 )
 def test_what_can_be_recorded(changes: dict[str, float], expected: bool) -> None:
-    network = make_network(MODEL, 12, 2, 1)
     config = TrainerConfig(**{"batch_size": 16} | changes)  # type: ignore[arg-type]
     optimizer = OptimizerConfig(name="adamw")
-    assert capturable(network, config, optimizer, CUDA, ALONE) is expected
-    assert not capturable(network, config, optimizer, torch.device("cpu"), ALONE)
-    assert not capturable(network, config, optimizer, CUDA, Processes(0, 2, 0, 2))
+    assert capturable(config, optimizer, CUDA, ALONE) is expected
+    assert not capturable(config, optimizer, torch.device("cpu"), ALONE)
+    assert not capturable(config, optimizer, CUDA, Processes(0, 2, 0, 2))
     one_cycle = OptimizerConfig(name="adamw", schedule=Schedule.one_cycle)
-    assert not capturable(network, config, one_cycle, CUDA, ALONE)
+    assert not capturable(config, one_cycle, CUDA, ALONE)
