@@ -98,7 +98,8 @@ def test_every_training_that_is_shown_can_be_asked_for(here: Path) -> None:
 def test_the_python_of_the_readme_gives_what_it_says(here: Path) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     train = next(line for line in commands(ROOT / "README.md") if "hydra.run.dir=reviews" in line)
-    assert run(shlex.split(train)).returncode == 0
+    words = [*shlex.split(train), "tracking.system_metrics=false", "tracking.speed=none"]
+    assert run(words).returncode == 0
     (block,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     program = block.replace("classifier.predict([", "print(classifier.predict([", 1)
     program = re.sub(r"^(print\(.*?\]\))", r"\1)", program, count=1, flags=re.MULTILINE)

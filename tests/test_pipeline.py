@@ -239,7 +239,7 @@ def test_store_and_experiment_of_the_environment_are_respected(
 
 def test_a_run_that_was_killed_goes_on_in_the_same_mlflow_run(here: Path) -> None:
     """kill -9 in training, then resume: the same weights as a run that was never stopped."""
-    words = [*SMALL, "trainer.max_epochs=6", "trainer.checkpoint_minutes=0", "data.train_rows=1000"]
+    words = [*SMALL, "trainer.max_epochs=5", "trainer.checkpoint_minutes=0", "data.train_rows=600"]
     out = here / "told.txt"
     process = warm.start(["nlp-rnn", "train", *words, "hydra.run.dir=killed"], out, out)
     warm.wait_for(process, out, "epoch 2")

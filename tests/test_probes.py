@@ -180,7 +180,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store_uri: str) -> Pat
 
 
 SMALL = ["data.train_rows=60", "data.test_rows=20", "trainer.max_epochs=1", "trainer.threads=1"]
-SMALL += ["tracking.system_metrics=false", "hydra.run.dir=run"]
+SMALL += ["tracking.system_metrics=false", "tracking.speed=none", "hydra.run.dir=run"]
 
 
 def test_a_run_logs_the_accuracy_at_each_length(

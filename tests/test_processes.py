@@ -1,7 +1,6 @@
 """Two processes train as one does: the same losses, the same bits after a stop."""
 
 import dataclasses
-import multiprocessing
 import os
 import shutil
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from nlp_rnn.training.device import choose_device, cores_of_a_process
 from nlp_rnn.training.events import EpochEnd, UpdateEnd
 from nlp_rnn.training.processes import ALONE, Processes, joined
 from nlp_rnn.training.trainer import Trainer
+from tests import warm
 from tests.test_trainer import MODEL, OPTIMIZER, TRAINER, VALIDATION, which_came_first
 
 TRAIN = which_came_first(95, 0)
@@ -110,9 +110,7 @@ def second(port: int, folder: Path) -> None:
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict, list]]:
     folder = tmp_path_factory.mktemp("two")
     store = TCPStore("127.0.0.1", 0, 2, is_master=True, wait_for_workers=False)
-    process = multiprocessing.get_context("spawn").Process(
-        target=second, args=(store.port, folder), daemon=True
-    )
+    process = warm.processes().Process(target=second, args=(store.port, folder), daemon=True)
     process.start()
     yield run_all(Processes(0, 2, 0, 2), store, folder)
     process.join(20)

@@ -252,7 +252,7 @@ def test_the_first_failure_can_stop_a_sweep(here: Path, store: MlflowClient) -> 
 
 def start(*words: str) -> ForkServerProcess:
     """A sweep in a session of its own, whose second job has begun when this returns."""
-    long = ["trainer.max_epochs=8", "trainer.patience=8", "data.train_rows=1000"]
+    long = ["trainer.max_epochs=6", "trainer.patience=6", "data.train_rows=600"]
     long += ["trainer.checkpoint_minutes=0", "sweep.compare=false", "hydra.sweep.dir=swept"]
     told = Path("told.txt")
     given = ["nlp-rnn", "train", "-m", *SMALL, *long, "seed=1,2,3", *words]
