@@ -8,18 +8,20 @@ import copy
 from pathlib import Path
 from typing import Any
 
-from hydra._internal import config_loader_impl
+from hydra._internal import config_loader_impl, defaults_list
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.config_repository import CachingConfigRepository, ConfigRepository
 from hydra._internal.defaults_list import DefaultsList
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.plugins import Plugins
+from omegaconf import DictConfig, OmegaConf
 
 from nlp_rnn.composition import conf_dir
 
 Plugins.instance()  # finds the kinds of sources
 FileConfigSource: Any = SourcesRegistry.instance().resolve("file")
 load = FileConfigSource.load_config
+gather_choices = defaults_list._create_interpolation_map
 list_defaults = config_loader_impl.create_defaults_list
 compose = ConfigLoaderImpl._compose_config_from_defaults_list
 parsed: dict[tuple[Path, int], Any] = {}
@@ -68,6 +70,13 @@ def compose_once(loader: ConfigLoaderImpl, defaults: list[Any], repo: Any) -> An
     return copy.deepcopy(composed[id(defaults)])
 
 
+def gather_if_asked_for(overrides: Any, defaults: list[Any], self_added: bool) -> DictConfig:
+    """The choices so far, for defaults whose names ask for them."""
+    if any(default.is_interpolation() for default in defaults):
+        return gather_choices(overrides, defaults, self_added)
+    return OmegaConf.create()
+
+
 def share_sources(self: CachingConfigRepository, delegate: ConfigRepository) -> None:
     self.delegate = copy.copy(delegate)  # `initialize_sources` gives the copy other sources
     self.cache = {}
@@ -76,4 +85,5 @@ def share_sources(self: CachingConfigRepository, delegate: ConfigRepository) -> 
 FileConfigSource.load_config = load_once
 config_loader_impl.create_defaults_list = list_once
 ConfigLoaderImpl._compose_config_from_defaults_list = compose_once
+defaults_list._create_interpolation_map = gather_if_asked_for
 CachingConfigRepository.__init__ = share_sources

@@ -367,7 +367,7 @@ def test_auto_pretrains_once_for_all_seeds_and_the_comparison_knows(
     assert len(runs(uri, "pretraining")) == 2
 
 
-LONGER = ["pretraining.max_epochs=4", "pretraining.batch_size=32", "pretraining.window=16"]
+LONGER = ["pretraining.max_epochs=3", "pretraining.batch_size=32", "pretraining.window=16"]
 OFTEN = ["pretraining.checkpoint_minutes=0"]
 
 

@@ -156,7 +156,7 @@ def test_the_gradient_norm_of_an_epoch_is_logged_when_asked_for() -> None:
 
 @pytest.mark.parametrize("options", [{}, {"max_updates": 2}, {"max_updates": 12}])
 def test_a_profile_tells_where_the_time_of_some_updates_went(options: dict[str, int]) -> None:
-    one = trainer(profile=True, max_epochs=2, threads=2, **options)
+    one = trainer(profile=True, max_epochs=1, threads=2, **options)
     one.fit(TRAIN, VALIDATION)
     assert one.profile is not None
     expected = {2: 1, 12: 9}.get(options.get("max_updates", 0), 20)
