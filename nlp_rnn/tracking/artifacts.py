@@ -177,7 +177,7 @@ def write_confusion_matrix(
 
     # A figure of its own instead of pyplot, which keeps global state and may want a display.
     figure = Figure(figsize=(cell * size, cell * size))
-    FigureCanvasAgg(figure)
+    canvas = FigureCanvasAgg(figure)
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     # The square root, or the confusions, which are what one looks for, would all be white.
@@ -206,7 +206,10 @@ def write_confusion_matrix(
         with warnings.catch_warnings():
             # A script that the font lacks shows as boxes; the report has the names.
             warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-            figure.savefig(unfinished, format="png", dpi=110, bbox_inches="tight", pad_inches=0.2)
+            figure.set_dpi(110)
+            # bbox_inches="tight" would draw everything twice, to find the same edges
+            drawn = figure.get_tightbbox(canvas.get_renderer()).padded(0.2)
+            figure.savefig(unfinished, format="png", dpi=110, bbox_inches=drawn)
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
