@@ -208,7 +208,8 @@ def write_confusion_matrix(
             warnings.filterwarnings("ignore", message="Glyph .* missing from font")
             figure.set_dpi(110)
             # bbox_inches="tight" would draw everything twice, to find the same edges
-            drawn = figure.get_tightbbox(canvas.get_renderer()).padded(0.2)
+            renderer = canvas.get_renderer()  # type: ignore[no-untyped-call]
+            drawn = figure.get_tightbbox(renderer).padded(0.2)
             figure.savefig(unfinished, format="png", dpi=110, bbox_inches=drawn)
         os.replace(unfinished, path)
     finally:
