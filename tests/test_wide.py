@@ -32,7 +32,13 @@ from nlp_rnn.training import wide_path
 from nlp_rnn.training.events import TrainingResult
 from nlp_rnn.training.metrics import cross_entropy, score
 from nlp_rnn.training.trainer import Trainer
-from nlp_rnn.training.wide_path import _fit, _some, add_wide_path, ngram_matrix
+from nlp_rnn.training.wide_path import (
+    _fit,
+    _likeliest_factors,
+    _some,
+    add_wide_path,
+    ngram_matrix,
+)
 from tests.test_attribution import IDS, odds
 from tests.test_attribution import network as explained_network
 from tests.tiny_classifier import VOCAB_SIZE, random_state, save_tiny, tiny_architecture, tiny_texts
@@ -504,3 +510,15 @@ def test_limits_are_those_of_the_arithmetic() -> None:
     _, most_tokens = LIMITS["tokenizer.vocab_size"]
     assert (PRIME - 1) * MULTIPLIER + most_tokens < 2**63
     assert DEFAULT_BUCKETS <= LIMITS["model.ngram_buckets"][1] < PRIME
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_labels_that_are_all_right_make_no_factor_endless(several: bool) -> None:
+    labels: Any = np.arange(200) % 2
+    deep = np.where(labels[:, None] == np.arange(2), 1.0, -1.0).astype(np.float32)
+    if several:
+        labels = deep > 0
+    factors = _likeliest_factors(labels, deep, deep.astype(np.float64))
+    # 200 of 200 are right: 201 of 202 are expected of the next
+    odds = sum(factors) * (1 if several else 2)
+    assert odds == pytest.approx(np.log(2 * 202 - 1), abs=0.02)

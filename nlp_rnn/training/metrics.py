@@ -41,7 +41,7 @@ def macro_f1(confusion: NDArray[np.int64]) -> float:
     return float(np.mean(2 * right[present] / occurring[present]))
 
 
-def cross_entropy(labels: NDArray[np.int64], logits: NDArray[np.floating]) -> float:
+def cross_entropy(labels: NDArray[np.int64], logits: NDArray[np.float32]) -> float:
     """Mean negative log-likelihood in nats; `logits` (n, C)."""
     shifted = logits.astype(np.float64) - logits.max(1, keepdims=True)
     log_total = np.log(np.exp(shifted).sum(1))

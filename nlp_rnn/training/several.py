@@ -3,14 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = [
-    "FEW",
-    "answer_scores",
-    "binary_cross_entropy",
-    "choose_thresholds",
-    "score_several",
-    "sigmoid",
-]
+__all__ = ["FEW", "answer_scores", "choose_thresholds", "score_several", "sigmoid"]
 
 FEW = 20
 """A label on fewer validation texts has no threshold of its own: it would fit their accidents."""
@@ -24,11 +17,6 @@ def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     small = np.exp(-np.abs(logits.astype(np.float64)))
     shares: NDArray[np.float64] = np.where(logits >= 0, 1, small) / (1 + small)
     return shares.astype(np.float32)
-
-
-def binary_cross_entropy(labels: NDArray[np.bool_], logits: NDArray[np.floating]) -> float:
-    """Mean negative log-likelihood in nats, of every text and label; both (n, C)."""
-    return float(np.mean(np.logaddexp(0, np.where(labels, -logits, logits), dtype=np.float64)))
 
 
 def choose_thresholds(

@@ -19,8 +19,6 @@ from nlp_rnn.data.batches import TokenizedTexts, length_order
 from nlp_rnn.model.architecture import Architecture
 from nlp_rnn.model.network import TextNetwork
 from nlp_rnn.model.wide import WidePath, ngram_rows
-from nlp_rnn.training.metrics import cross_entropy
-from nlp_rnn.training.several import binary_cross_entropy
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -31,7 +29,6 @@ MOST_TOKENS = 50_000_000
 """Tokens of train whose n-grams are read: those of pairs and of single tokens take 1.2 GB."""
 
 AT_ONCE = 256  # texts
-LARGEST_FACTOR = 20.0
 
 
 @dataclass(frozen=True)
@@ -168,13 +165,22 @@ def _likeliest_factors(
     """What the logits (n, C) of both paths are to be multiplied by for the likeliest labels.
 
     The likelihood of their sum has one maximum (Guo et al. 2017, arXiv:1706.04599, for one factor).
+    Where all labels are right it would be infinitely far, so each is taken for a little less than
+    certain (Platt 1999): by 1 / (n + 2).
     """
     from scipy.optimize import minimize
+    from scipy.special import log_softmax
 
-    loss = cross_entropy if labels.ndim == 1 else binary_cross_entropy
+    doubt = 1 / (len(labels) + 2)
+    single = labels.ndim == 1
+    true = labels[:, None] == np.arange(deep.shape[1]) if single else labels
+    expected = (1 - doubt) * true + doubt / (deep.shape[1] if single else 2)
 
-    def of(factors: NDArray[np.float64]) -> float:
-        return loss(labels, factors[0] * deep + factors[1] * wide)  # type: ignore[arg-type]
+    def cost(factors: NDArray[np.float64]) -> float:
+        logits = factors[0] * deep + factors[1] * wide
+        if single:
+            return float(-(expected * log_softmax(logits, axis=1)).sum(1).mean())
+        return float((np.logaddexp(0, logits) - expected * logits).mean())
 
-    found = minimize(of, [1.0, 1.0], method="L-BFGS-B", bounds=[(0.0, LARGEST_FACTOR)] * 2)
+    found = minimize(cost, [1.0, 1.0], method="L-BFGS-B", bounds=[(0.0, None)] * 2)
     return float(found.x[0]), float(found.x[1])
