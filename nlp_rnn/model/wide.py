@@ -20,11 +20,13 @@ class WidePath(nn.Module):
     """
 
     def __init__(self, architecture: Architecture) -> None:
+        """All weights 0; no gradient reaches them."""
         super().__init__()
         self.architecture = architecture
-        self.table = nn.EmbeddingBag(
-            architecture.wide_rows, architecture.num_labels, mode="sum"
-        ).requires_grad_(False)
+        shape = architecture.wide_rows, architecture.num_labels
+        # given, or torch would draw millions of random numbers
+        self.table = nn.EmbeddingBag(*shape, mode="sum", _weight=torch.zeros(shape))
+        self.table.requires_grad_(False)
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
         """Logits float32 (B, C) of texts of `lengths` int64 (B,), their `tokens` int64 (T, B)."""

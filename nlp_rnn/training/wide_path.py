@@ -69,7 +69,6 @@ def add_wide_path(
     path = WidePath(network.architecture)
     weight, bias = (wide_factor * array for array in (linear.weights, linear.bias))
     with torch.no_grad():
-        path.table.weight.zero_()
         path.table.weight[torch.from_numpy(linear.columns)] = torch.from_numpy(weight).float()
         network.head.weight.mul_(deep_factor)
         network.head.bias.mul_(deep_factor).add_(torch.from_numpy(bias).to(network.head.bias))
