@@ -52,7 +52,11 @@ def list_once(
     if any(Path(source.path) != conf_dir() for source in sources):
         return list_defaults(repo, config_name, overrides_list, *given)
     words = [word for word in overrides_list if not word.is_sweep_override()]
-    choices = [word for word in words if repo.group_exists(word.key_or_group)]
+    choices = [
+        word
+        for word in words
+        if repo.group_exists(word.key_or_group) and not isinstance(word.value(), dict)
+    ]
     key = (len(sources), config_name, *(word.input_line for word in choices), *given)
     if key not in listed:
         listed[key] = list_defaults(repo, config_name, choices, *given)
