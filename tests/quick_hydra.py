@@ -1,4 +1,4 @@
-"""Hydra composes in a quarter of the time: once imported, what it does again and again is done once.
+"""Hydra composes in a quarter of the time: what it does again and again is done once.
 
 Hundreds of configurations are composed in the tests, from few choices of groups. What Hydra makes
 of conf/ and a choice is kept; values on the command line come on top of a copy, as always.
