@@ -2,9 +2,9 @@
 
 torch computes a GRU step by step in a dozen operations each, differentiates every one of them,
 and rounds the state itself to bfloat16 under autocast. Here a step is six operations forward and
-three backward. Everything that needs no earlier step is done for `CHUNK` steps at once, while
-they are in the cache: the input's share of the gates, the derivatives of the gates, and all
-products that make gradients of weights. Results equal torch's within rounding.
+eleven backward, on memory that is still in the cache. Products that need no earlier step are made
+for `CHUNK` steps at once: the input's share of the gates, and the gradients of weights and inputs.
+Results equal torch's within rounding.
 """
 
 import threading
@@ -19,7 +19,7 @@ from torch.autograd.function import once_differentiable
 __all__ = ["gru_states"]
 
 CHUNK = 16
-"""Steps whose input products are made together; 8 and 32 were slower."""
+"""Steps whose input products and gradients of weights are made together."""
 
 
 def gru_states(
@@ -77,7 +77,7 @@ class _GRU(torch.autograd.Function):
                 low,
                 (weight_ih * double).t().contiguous().to(dtype),
                 bias_input.to(dtype),
-                (weight_hh * double).t().contiguous().to(dtype),
+                _new_first(weight_hh * double).t().contiguous().to(dtype),
                 2.0 * bias_hh[2 * hidden :],
                 gates,
                 new,
@@ -94,14 +94,15 @@ class _GRU(torch.autograd.Function):
         low, weight_ih, weight_hh, gates, new, states, low_states = ctx.saved_tensors
         hidden = weight_hh.shape[1]
         d_steps = torch.empty(low.shape)
-        d_weight_ih, d_weight_hh = torch.zeros_like(weight_ih), torch.zeros_like(weight_hh)
-        d_bias = torch.zeros(4 * hidden)
+        d_weight_ih = torch.zeros(low.shape[2], 3 * hidden)
+        d_weight_hh = torch.zeros(hidden, 3 * hidden)
+        d_bias = torch.empty(4, hidden)
         with torch.autocast("cpu", enabled=False):
             _loops()[1](
                 gradient.contiguous(),
                 low,
                 weight_ih.to(low.dtype),
-                weight_hh.to(low.dtype),
+                _new_first(weight_hh).to(low.dtype),
                 gates,
                 new,
                 states,
@@ -112,8 +113,26 @@ class _GRU(torch.autograd.Function):
                 d_bias,
                 CHUNK,
             )
-        d_bias_ih = torch.cat([d_bias[: 2 * hidden], d_bias[3 * hidden :]])
-        return d_steps, d_weight_ih, d_weight_hh, d_bias_ih, d_bias[: 3 * hidden], None, None
+        d_bias = d_bias.view(4 * hidden)
+        return (
+            d_steps,
+            d_weight_ih.t(),
+            _new_last(d_weight_hh.t()),
+            d_bias[hidden:],
+            _new_last(d_bias[: 3 * hidden]),
+            None,
+            None,
+        )
+
+
+def _new_first(rows: Tensor) -> Tensor:
+    """Rows of the gates reset, update, new as new, reset, update."""
+    return rows.roll(rows.shape[0] // 3, 0)
+
+
+def _new_last(rows: Tensor) -> Tensor:
+    """Rows of the gates new, reset, update as reset, update, new."""
+    return rows.roll(-(rows.shape[0] // 3), 0)
 
 
 def _forward(
@@ -132,53 +151,48 @@ def _forward(
 
     `steps` (T, B, E), `weight_ih` (E, 3H), `bias_ih` (3H,) and `weight_hh` (H, 3H) are of one
     dtype, the part of the new state doubled; `bias_new` (H,) is twice the bias behind the reset
-    gate. `gates` (T, B, 3H): r, z and twice the recurrent share of the new state; `new` (T, B, H);
-    `states` (T + 1, B, H); `low_states` (T, B, H) in the dtype of `steps`, or empty in float32.
+    gate. `weight_ih` and `bias_ih` have the gates r, z, new; `weight_hh` and `gates` (T, B, 3H)
+    have twice the recurrent share of the new state, r, z; `new` (T, B, H); `states` (T + 1, B, H);
+    `low_states` (T, B, H) in the dtype of `steps`, or empty in float32.
     """
     time, batch, hidden = new.shape
     features = steps.size(2)
     low = low_states.numel() > 0
     minus_one = torch.full((batch, hidden), -1.0)
-    # what a step adds to its recurrent products: r and z from the input, then the bias
-    shares = torch.empty((chunk, batch, 3 * hidden), dtype=steps.dtype)
-    shares[:, :, 2 * hidden :] = bias_new
+    # what a step adds to its recurrent products: the bias, then r and z from the input
+    shares = torch.empty((chunk, batch, 3 * hidden))
+    shares[:, :, :hidden] = bias_new
+    inputs = torch.empty((chunk * batch, 3 * hidden), dtype=steps.dtype)
     new_shares = torch.empty((chunk, batch, hidden))
+    product = torch.empty((batch, 3 * hidden))
     # views of all steps at once: making one costs as much as a small operation
     share, new_share = shares.unbind(0), new_shares.unbind(0)
     state, low_state = states.unbind(0), low_states.unbind(0)
+    gate, news = gates.unbind(0), new.unbind(0)
+    recurrent, rz = gates[:, :, :hidden].unbind(0), gates[:, :, hidden:].unbind(0)
+    r, z = gates[:, :, hidden : 2 * hidden].unbind(0), gates[:, :, 2 * hidden :].unbind(0)
     for start in range(0, time, chunk):
         count = min(chunk, time - start)
-        part = steps[start : start + count].view(count * batch, features)
-        if low:
-            rz = torch.addmm(bias_ih[: 2 * hidden], part, weight_ih[:, : 2 * hidden])
-            shares[:count, :, : 2 * hidden] = rz.view(count, batch, 2 * hidden)
-            n = torch.addmm(bias_ih[2 * hidden :], part, weight_ih[:, 2 * hidden :])
-            new_shares[:count] = n.view(count, batch, hidden)
-        else:
-            rz = shares[:count].view(count * batch, 3 * hidden)[:, : 2 * hidden]
-            torch.addmm(bias_ih[: 2 * hidden], part, weight_ih[:, : 2 * hidden], out=rz)
-            n = new_shares[:count].view(count * batch, hidden)
-            torch.addmm(bias_ih[2 * hidden :], part, weight_ih[:, 2 * hidden :], out=n)
-        own = gates[start : start + count]
-        gate, rz_gate = own.unbind(0), own[:, :, : 2 * hidden].unbind(0)
-        r_gate, z_gate = (
-            own[:, :, :hidden].unbind(0),
-            own[:, :, hidden : 2 * hidden].unbind(0),
-        )
-        recurrent, news = own[:, :, 2 * hidden :].unbind(0), new[start : start + count].unbind(0)
+        rows = count * batch
+        part = steps[start : start + count].view(rows, features)
+        torch.addmm(bias_ih, part, weight_ih, out=inputs[:rows])
+        by_step = inputs[:rows].view(count, batch, 3 * hidden)
+        shares[:count, :, hidden:] = by_step[:, :, : 2 * hidden]
+        new_shares[:count] = by_step[:, :, 2 * hidden :]
         for i in range(count):
-            before = state[start + i]
+            t = start + i
             if low:
-                low_state[start + i].copy_(before)
-                gate[i].copy_(torch.addmm(share[i], low_state[start + i], weight_hh))
+                low_state[t].copy_(state[t])
+                product.copy_(torch.mm(low_state[t], weight_hh))
+                torch.add(share[i], product, out=gate[t])
             else:
-                torch.addmm(share[i], before, weight_hh, out=gate[i])
-            rz_gate[i].sigmoid_()
-            candidate = news[i]
-            torch.addcmul(new_share[i], r_gate[i], recurrent[i], out=candidate)
+                torch.addmm(share[i], state[t], weight_hh, out=gate[t])
+            rz[t].sigmoid_()
+            candidate = news[t]
+            torch.addcmul(new_share[i], r[t], recurrent[t], out=candidate)
             candidate.sigmoid_()
             torch.add(minus_one, candidate, alpha=2.0, out=candidate)
-            torch.lerp(candidate, before, z_gate[i], out=state[start + i + 1])
+            torch.lerp(candidate, state[t], z[t], out=state[t + 1])
 
 
 def _backward(
@@ -196,71 +210,77 @@ def _backward(
     d_bias: Tensor,
     chunk: int,
 ) -> None:
-    """Fill `d_steps` (T, B, E); add to `d_weight_ih`, `d_weight_hh` and `d_bias` (4H,).
+    """Fill `d_steps` (T, B, E) and `d_bias`; add to `d_weight_ih` and `d_weight_hh`.
 
     Of a step's state s the gates' inputs have the gradients dL/ds times a factor that the
-    forward pass has fixed: for r, z, the recurrent and the input share of the new state in turn,
-    the same four of `d_bias`. The factors are made for a chunk at once.
+    forward pass has fixed: for the recurrent share of the new state, r, z and the input's share of
+    the new state in turn, the same four of `d_bias` (4, H); so the first three are the rows of
+    `weight_hh` and the columns of `d_weight_hh` (H, 3H), the last three those of `weight_ih` and
+    `d_weight_ih` (E, 3H).
     """
     time, batch, hidden = new.shape
     features = steps.size(2)
     low = low_states.numel() > 0
-    one = torch.ones(())
-    factors = torch.empty((chunk, batch, 4, hidden))
-    d_gates = torch.empty((chunk, batch, 4, hidden))
-    flat = d_gates.view(chunk, batch, 4 * hidden)
-    low_flat = torch.empty((chunk, batch, 4 * hidden), dtype=steps.dtype) if low else flat
-    factor, d_gate, d_flat = factors.unbind(0), d_gates.unbind(0), flat.unbind(0)
-    low_gate, to_state = low_flat.unbind(0), low_flat[:, :, : 3 * hidden].unbind(0)
-    incoming = gradient.unbind(0)
-    d_state = gradient[time - 1]
+    one, zero = torch.ones(()), torch.zeros(())
+    scratch = torch.empty((batch, hidden))
+    factors = torch.empty((batch, 4, hidden))
+    to_recurrent, to_r, to_z, to_new = factors.unbind(1)
+    exact = torch.empty((batch, 4, hidden))
+    exact_flat = exact.view(batch, 4 * hidden)
+    from_gates = torch.empty((batch, hidden))
+    d_gates = torch.empty((chunk, batch, 4 * hidden), dtype=steps.dtype)
+    d_gate, to_state = d_gates.unbind(0), d_gates[:, :, : 3 * hidden].unbind(0)
+    by_factor = d_gates.view(chunk, batch, 4, hidden).unbind(0)
+    incoming, news, state = gradient.unbind(0), new.unbind(0), states.unbind(0)
+    recurrent, r = gates[:, :, :hidden].unbind(0), gates[:, :, hidden : 2 * hidden].unbind(0)
+    z = gates[:, :, 2 * hidden :].unbind(0)
+    d_biases = torch.zeros((batch, 4, hidden))
+    d_state = incoming[time - 1]
     end = time
     while end > 0:
         start = max(0, end - chunk)
         count = end - start
-        own, n = gates[start:end], new[start:end]
-        r, z = own[:, :, :hidden], own[:, :, hidden : 2 * hidden]
-        own_factors = factors[:count]
-        scratch = torch.addcmul(one, n, n, value=-1.0)
-        factor_n = torch.addcmul(scratch, scratch, z, value=-1.0)  # (1 - n²)(1 - z)
-        own_factors[:, :, 3] = factor_n
-        factor_n = factor_n * r
-        own_factors[:, :, 2] = factor_n
-        factor_n.mul_(own[:, :, 2 * hidden :])
-        factor_n.mul_(0.5)  # the recurrent share is stored doubled
-        torch.addcmul(factor_n, factor_n, r, value=-1.0, out=own_factors[:, :, 0])
-        scratch = torch.addcmul(z, z, z, value=-1.0)  # z (1 - z)
-        torch.mul(scratch, states[start:end] - n, out=own_factors[:, :, 1])
-        z_gate = z.unbind(0)
         for i in range(count - 1, -1, -1):
-            torch.mul(d_state.unsqueeze(1), factor[i], out=d_gate[i])
+            t = start + i
+            n = news[t]
+            torch.addcmul(one, n, n, value=-1.0, out=scratch)
+            torch.addcmul(scratch, scratch, z[t], value=-1.0, out=to_new)  # (1 - n²)(1 - z)
+            torch.mul(to_new, r[t], out=to_recurrent)
+            # the recurrent share is stored doubled
+            torch.addcmul(zero, to_recurrent, recurrent[t], value=0.5, out=scratch)
+            torch.addcmul(scratch, scratch, r[t], value=-1.0, out=to_r)
+            torch.sub(state[t + 1], n, out=scratch)  # z times (the state before - n)
+            torch.addcmul(scratch, scratch, z[t], value=-1.0, out=to_z)
             if low:
-                low_gate[i].copy_(d_flat[i])
-            if start + i > 0:
-                d_state = torch.addcmul(incoming[start + i - 1], d_state, z_gate[i])
+                torch.mul(d_state.unsqueeze(1), factors, out=exact)
+                d_gate[i].copy_(exact_flat)
+                d_biases.add_(exact)
+            else:
+                torch.mul(d_state.unsqueeze(1), factors, out=by_factor[i])
+                d_biases.add_(by_factor[i])
+            if t > 0:
+                d_state = torch.addcmul(incoming[t - 1], d_state, z[t])
                 if low:
-                    d_state.add_(torch.mm(to_state[i], weight_hh))
+                    from_gates.copy_(torch.mm(to_state[i], weight_hh))
+                    d_state.add_(from_gates)
                 else:
                     d_state.addmm_(to_state[i], weight_hh)
-        d = low_flat[:count].view(count * batch, 4 * hidden)
-        before = (low_states if low else states)[start:end].reshape(count * batch, hidden)
-        part = steps[start:end].view(count * batch, features)
-        d_t = d.t()
-        d_part = d_steps[start:end].view(count * batch, features)
+        rows = count * batch
+        d = d_gates[:count].view(rows, 4 * hidden)
+        before = (low_states if low else states)[start:end].view(rows, hidden)
+        part = steps[start:end].view(rows, features)
+        d_part = d_steps[start:end].view(rows, features)
+        d_recurrent, d_input = d[:, : 3 * hidden], d[:, hidden:]
         if low:
-            d_weight_hh.add_(torch.mm(d_t[: 3 * hidden], before))
-            d_weight_ih[: 2 * hidden].add_(torch.mm(d_t[: 2 * hidden], part))
-            d_weight_ih[2 * hidden :].add_(torch.mm(d_t[3 * hidden :], part))
-            rz = torch.mm(d[:, : 2 * hidden], weight_ih[: 2 * hidden])
-            d_part.copy_(torch.addmm(rz, d[:, 3 * hidden :], weight_ih[2 * hidden :]))
+            d_weight_hh.add_(torch.mm(before.t(), d_recurrent))
+            d_weight_ih.add_(torch.mm(part.t(), d_input))
+            d_part.copy_(torch.mm(d_input, weight_ih))
         else:
-            d_weight_hh.addmm_(d_t[: 3 * hidden], before)
-            d_weight_ih[: 2 * hidden].addmm_(d_t[: 2 * hidden], part)
-            d_weight_ih[2 * hidden :].addmm_(d_t[3 * hidden :], part)
-            torch.mm(d[:, : 2 * hidden], weight_ih[: 2 * hidden], out=d_part)
-            d_part.addmm_(d[:, 3 * hidden :], weight_ih[2 * hidden :])
-        d_bias.add_(d_gates[:count].sum((0, 1)).view(4 * hidden))
+            d_weight_hh.addmm_(before.t(), d_recurrent)
+            d_weight_ih.addmm_(part.t(), d_input)
+            torch.mm(d_input, weight_ih, out=d_part)
         end = start
+    torch.sum(d_biases, 0, out=d_bias)
 
 
 _LOOPS: list[Callable[..., None]] = []
