@@ -5,6 +5,7 @@ import torch
 
 from nlp_rnn.model.architecture import Architecture
 from nlp_rnn.model.pooling import make_pooling
+from nlp_rnn.model.reversal import reversal_index, reverse_texts
 
 HIDDEN = 3
 
@@ -40,10 +41,32 @@ def test_equals_a_plain_computation_and_ignores_padding(kind: str, bidirectional
         torch.testing.assert_close(pooled[column], expected)
 
 
+@pytest.mark.parametrize("kind", ["last", "mean", "max", "max_mean"])
+@pytest.mark.parametrize("sides", [1, 2])
+def test_directions_pooled_by_themselves_are_the_same(kind: str, sides: int) -> None:
+    lengths = torch.tensor([4, 2, 3])
+    states = torch.randn(4, 3, sides * HIDDEN)
+    pooling, expected = pool(kind, states, lengths, bidirectional=sides == 2)
+    directions = list(states.split(HIDDEN, dim=2))
+    if sides == 2:
+        directions[1] = reverse_texts(directions[1], reversal_index(lengths, 4))
+    found = pooling.join([pooling.direction(side, lengths) for side in directions])
+    torch.testing.assert_close(found, expected)
+
+
+def test_more_equal_maxima_than_a_byte_can_count_share_the_gradient() -> None:
+    steps = torch.zeros(600, 1, 2 * HIDDEN, requires_grad=True)
+    _, pooled = pool("max", steps, torch.tensor([512]))
+    pooled.sum().backward()
+    torch.testing.assert_close(steps.grad[:512], torch.full((512, 1, 2 * HIDDEN), 1 / 512))
+    assert not steps.grad[512:].any()
+
+
 @pytest.mark.parametrize("kind", ["mean", "max", "max_mean"])
-def test_the_written_gradient_is_autograds(kind: str) -> None:
+@pytest.mark.parametrize("others", [[1, 3], [4, 4]])
+def test_the_written_gradient_is_autograds(kind: str, others: list[int]) -> None:
     torch.manual_seed(0)
-    lengths = torch.tensor([4, 1, 3])
+    lengths = torch.tensor([4, *others])
     # few different values, so that maxima are shared, as among the states of a bf16 LSTM
     steps = torch.randint(-2, 2, (4, 3, 2 * HIDDEN)).float().requires_grad_(True)
     _, pooled = pool(kind, steps, lengths)
@@ -54,4 +77,4 @@ def test_the_written_gradient_is_autograds(kind: str) -> None:
     expected = torch.cat([torch.stack(parts[part]) for part in kind.split("_")], dim=1)
     (wanted,) = torch.autograd.grad((expected * weight).sum(), steps)
     torch.testing.assert_close(found, wanted)
-    assert not found[1:, 1].any()
+    assert not found[others[0] :, 1].any()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from nlp_rnn.model.architecture import Architecture
 from nlp_rnn.model.dropout import drop_features
 from nlp_rnn.model.gru import gru_states
 from nlp_rnn.model.lanes import run_in_lanes
+from nlp_rnn.model.pooling import Pooling
 from nlp_rnn.model.reversal import reversal_index, reverse_texts
 
 __all__ = ["RecurrentEncoder", "State", "initialize_recurrent"]
@@ -58,10 +60,12 @@ class RecurrentEncoder(nn.Module):
             bidirectional=architecture.bidirectional,
         )
 
-    def forward(self, embedded: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, embedded: Tensor, lengths: Tensor, pooling: Pooling | None = None) -> Tensor:
         """States (T, B, D) of embedded texts (T, B, E) with `lengths` int64 (B,).
 
-        States beyond a text's length are not meaningful; pooling leaves them out.
+        States beyond a text's length are not meaningful; pooling leaves them out. With `pooling`
+        what it makes of them (B, P), each direction by itself: as fast as reading, side by side,
+        and without turning the states read right to left round again.
         """
         steps = embedded  # (T, B, E)
         index = reversal_index(lengths, steps.shape[0]) if self.rnn.bidirectional else None
@@ -70,13 +74,17 @@ class RecurrentEncoder(nn.Module):
                 steps = nn.functional.dropout(steps, self.dropout, self.training)
             if layer > 0 and self.variational > 0 and self.training:
                 steps = drop_features(steps, self.variational)
-            if index is None:
-                (steps,) = self._directions([steps], [f"l{layer}"])  # (T, B, H)
-            else:
-                forward, backward = self._directions(
-                    [steps, reverse_texts(steps, index)], [f"l{layer}", f"l{layer}_reverse"]
-                )
-                steps = torch.cat([forward, reverse_texts(backward, index)], dim=2)  # (T, B, D)
+            inputs, suffixes = [steps], [f"l{layer}"]
+            if index is not None:
+                inputs.append(reverse_texts(steps, index))
+                suffixes.append(f"l{layer}_reverse")
+            if pooling is not None and layer == self.rnn.num_layers - 1:
+                finish = partial(pooling.direction, lengths=lengths)
+                return pooling.join(self._directions(inputs, suffixes, finish))
+            states = self._directions(inputs, suffixes)  # (T, B, H) each
+            if index is not None:
+                states[1] = reverse_texts(states[1], index)
+            steps = torch.cat(states, dim=2) if index is not None else states[0]  # (T, B, D)
         return steps
 
     def weights(self, suffix: str) -> list[Tensor]:
@@ -94,18 +102,28 @@ class RecurrentEncoder(nn.Module):
                     _flatten(self.rnn, self.weights(f"l{layer}{side}"))
         return self
 
-    def _directions(self, inputs: list[Tensor], suffixes: list[str]) -> list[Tensor]:
-        """One layer, each direction over its own input (T, B, features): (T, B, H) each."""
+    def _directions(
+        self,
+        inputs: list[Tensor],
+        suffixes: list[str],
+        finish: Callable[[Tensor], Tensor] | None = None,
+    ) -> list[Tensor]:
+        """One layer, each direction over its own input (T, B, features): (T, B, H) each.
+
+        Or what `finish` makes of that, which may use no other tensor that needs a gradient.
+        """
+
+        def direction(steps: Tensor, *weights: Tensor) -> Tensor:
+            states, _ = self.read(steps, weights)
+            return states if finish is None else finish(states)
+
         return run_in_lanes(
-            [self._direction] * len(inputs),
+            [direction] * len(inputs),
             [
                 [steps, *self.weights(suffix)]
                 for steps, suffix in zip(inputs, suffixes, strict=True)
             ],
         )
-
-    def _direction(self, steps: Tensor, *weights: Tensor) -> Tensor:
-        return self.read(steps, weights)[0]
 
     def read(
         self, steps: Tensor, weights: Sequence[Tensor], before: State | None = None

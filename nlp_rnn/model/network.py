@@ -13,7 +13,7 @@ from nlp_rnn.model.dropout import drop_features, dropped_weights
 from nlp_rnn.model.encoder import RecurrentEncoder, initialize_recurrent
 from nlp_rnn.model.language_model import POSITIONS, LanguageModel
 from nlp_rnn.model.ngrams import DEFAULT_BUCKETS
-from nlp_rnn.model.pooling import make_pooling
+from nlp_rnn.model.pooling import Pooling, make_pooling
 from nlp_rnn.model.vectors import prepare_freezing
 from nlp_rnn.model.wide import WidePath
 
@@ -92,9 +92,11 @@ class TextNetwork(nn.Module):
         steps = self.embed(tokens)  # (T, B, E)
         if change is not None:
             steps = steps + change
+        at_once = None
         if self.encoder is not None:
-            steps = self.encode(self.encoder, steps, lengths)  # (T, B, D)
-        pooled = self.pooling(steps, lengths)  # (B, P)
+            at_once = self._direction_pooling() if prefixes is vocabulary is None else None
+            steps = self.encode(self.encoder, steps, lengths, at_once)  # (T, B, D), or pooled
+        pooled = steps if at_once is not None else self.pooling(steps, lengths)  # (B, P)
         if prefixes is not None:
             pooled = torch.cat([pooled, self.pooling(steps, prefixes)])  # (2B, P)
         pooled = nn.functional.dropout(pooled, self.dropouts.head, self.training)
@@ -118,19 +120,31 @@ class TextNetwork(nn.Module):
             steps = drop_features(steps, embedding)
         return steps
 
-    def encode(self, encoder: RecurrentEncoder, steps: Tensor, lengths: Tensor) -> Tensor:
-        """States (T, B, D) of `steps` (T, B, E), dropouts applied in training."""
+    def _direction_pooling(self) -> Pooling | None:
+        """The pooling, if each direction's states may go to it as they come."""
+        dropped = self.training and self.dropouts.output > 0
+        return self.pooling if isinstance(self.pooling, Pooling) and not dropped else None
+
+    def encode(
+        self,
+        encoder: RecurrentEncoder,
+        steps: Tensor,
+        lengths: Tensor,
+        pooling: Pooling | None = None,
+    ) -> Tensor:
+        """States (T, B, D) of `steps` (T, B, E), or pooled (B, P); dropouts applied in training."""
         output, recurrent = self.dropouts.output, self.dropouts.recurrent
         if self.training and recurrent > 0:
             weights = dropped_weights(encoder.rnn, recurrent)
             states: Tensor = functional_call(
                 encoder,
                 {f"rnn.{name}": weight for name, weight in weights.items()},
-                (steps, lengths),
+                (steps, lengths, pooling),
             )
         else:
-            states = encoder(steps, lengths)
-        return drop_features(states, output) if self.training and output > 0 else states
+            states = encoder(steps, lengths, pooling)
+        drops = pooling is None and self.training and output > 0
+        return drop_features(states, output) if drops else states
 
 
 def architecture_of(config: ModelConfig, vocab_size: int, num_labels: int) -> Architecture:

@@ -23,6 +23,26 @@ class Pooling(nn.Module):
         """Pool steps (T, B, D) with `lengths` int64 (B,) to (B, P); P = 2D for `max_mean`."""
         if self.kind == "last":
             return self._last(steps, lengths)
+        return self._over_steps(steps, lengths)
+
+    def direction(self, states: Tensor, lengths: Tensor) -> Tensor:
+        """Pool one direction's states (T, B, H), in the order in which it read the texts.
+
+        What `join` makes of all directions' (B, H), or (B, 2H) for `max_mean`, is what `forward`
+        makes of the states side by side.
+        """
+        if self.kind == "last":
+            return states[lengths - 1, torch.arange(states.shape[1], device=states.device)]
+        return self._over_steps(states, lengths)
+
+    def join(self, directions: list[Tensor]) -> Tensor:
+        """(B, P) of what `direction` made of each direction."""
+        if self.kind != "max_mean":
+            return torch.cat(directions, dim=1)
+        halves = [torch.chunk(pooled, 2, dim=1) for pooled in directions]
+        return torch.cat([part for kind in zip(*halves, strict=True) for part in kind], dim=1)
+
+    def _over_steps(self, steps: Tensor, lengths: Tensor) -> Tensor:
         within = mask(lengths, steps.shape[0])  # (T, B, 1)
         maximum, mean = _MaxMean.apply(steps, lengths, within)  # type: ignore[no-untyped-call]
         if self.kind == "max_mean":
