@@ -1,12 +1,9 @@
 """States of texts become a loss: how badly they foretell the token after and the one before."""
 
-from functools import partial
-
 import torch
 from torch import Tensor, nn
 
 from nlp_rnn.model.architecture import Architecture
-from nlp_rnn.model.lanes import run_in_lanes
 from nlp_rnn.model.softmax import NOTHING, token_losses
 
 __all__ = ["POSITIONS", "LanguageModel"]
@@ -62,18 +59,14 @@ class LanguageModel(nn.Module):
         bias = output.new_zeros(len(output))
         bias[1:].masked_fill_(vocabulary[1:] == vocabulary[:-1], float("-inf"))
         flat, hidden = states.flatten(0, 1), self.next.in_features
-        read = [(self.next, flat.index_select(0, left)[:, :hidden], ids[right])]
+        forward = flat.index_select(0, left)[:, :hidden]
+        following = torch.searchsorted(vocabulary, ids[right])
+        loss = self._cost(self.next, forward, output, bias, following, real)
         if self.previous is not None:
-            read.append((self.previous, flat.index_select(0, right)[:, hidden:], ids[left]))
-        costs, inputs = [], []
-        for project, known, answers in read:
-            projected = project(nn.functional.dropout(known, self.state_dropout, self.training))
-            # rows of `output`
-            rows = torch.searchsorted(vocabulary, answers).masked_fill(~real, NOTHING)
-            costs.append(partial(token_losses, answers=rows))
-            inputs.append([projected, output, bias])
-        losses = run_in_lanes(costs, inputs)
-        return torch.stack(losses).sum() / real.sum().clamp(min=1)
+            backward = flat.index_select(0, right)[:, hidden:]
+            preceding = torch.searchsorted(vocabulary, ids[left])
+            loss = loss + self._cost(self.previous, backward, output, bias, preceding, real)
+        return loss / real.sum().clamp(min=1)
 
     def _pairs(self, steps: int, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Left positions of at most `positions` pairs int64 (K,), and which are real bool (K,).
@@ -87,3 +80,16 @@ class LanguageModel(nn.Module):
         draw = torch.rand(real.shape, device=lengths.device).masked_fill(~real, -1.0)
         chosen = draw.topk(self.positions, sorted=False).indices
         return chosen, real[chosen]
+
+    def _cost(
+        self,
+        project: nn.Linear,
+        states: Tensor,
+        output: Tensor,
+        bias: Tensor,
+        answers: Tensor,
+        real: Tensor,
+    ) -> Tensor:
+        """The sum over the real ones of `states` (K, H); `answers` are rows of `output` (U, E)."""
+        projected = project(nn.functional.dropout(states, self.state_dropout, self.training))
+        return token_losses(projected, output, bias, answers.masked_fill(~real, NOTHING))
