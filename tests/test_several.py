@@ -60,7 +60,7 @@ def test_metrics_are_those_of_scikit_learn(seed: int) -> None:
     assert found["macro_f1"] == pytest.approx(f1_score(truth, answers, average="macro"))
     assert found["subset_accuracy"] == pytest.approx(accuracy_score(truth, answers))
     losses = [log_loss(truth[:, c], probabilities[:, c].astype(float)) for c in range(7)]
-    assert found["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
+    assert found["loss"] == pytest.approx(np.sum(losses), rel=1e-5)
 
 
 def test_labels_that_nobody_has_count_in_no_mean() -> None:
@@ -139,7 +139,8 @@ def test_the_weighted_loss_is_that_of_torch() -> None:
     torch.testing.assert_close(found, each.mean())
     flags = np.array([[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 0], [0, 0, 1], [0, 0, 0]], bool)
     positive = torch.tensor([2.0, 2.0, 5.0])
-    expected = nn.BCEWithLogitsLoss(pos_weight=positive)(logits, torch.from_numpy(flags).float())
+    every = nn.BCEWithLogitsLoss(pos_weight=positive, reduction="sum")
+    expected = every(logits, torch.from_numpy(flags).float()) / len(flags)
     torch.testing.assert_close(
         Objective(BALANCED, flags).loss(logits, torch.from_numpy(flags)), expected
     )
@@ -148,7 +149,7 @@ def test_the_weighted_loss_is_that_of_torch() -> None:
 def test_smoothing_gives_half_to_the_other_answer() -> None:
     smoothed = Objective(TrainerConfig(label_smoothing=0.2), np.zeros((1, 2), bool))
     logits, flags = torch.tensor([[0.3, -2.0]]), torch.tensor([[True, False]])
-    expected = nn.BCEWithLogitsLoss()(logits, torch.tensor([[0.9, 0.1]]))
+    expected = nn.BCEWithLogitsLoss(reduction="sum")(logits, torch.tensor([[0.9, 0.1]]))
     torch.testing.assert_close(smoothed.loss(logits, flags), expected)
     assert Objective(TrainerConfig(), np.zeros((1, 2), bool)).smoothing == 0.0
     assert Objective(TrainerConfig(), np.zeros(1, int)).smoothing == 0.1

@@ -9,7 +9,7 @@ def divergence(expected: Tensor, found: Tensor, several: bool) -> Tensor:
     """Kullback-Leibler divergence of `found` from `expected`, logits (B, C), in nats; a scalar.
 
     The mean over texts of KL(softmax(expected) ‖ softmax(found)); with `several` labels a text
-    the mean over texts and labels of that between two Bernoulli distributions, as the loss is.
+    the labels' divergences between two Bernoulli distributions are added up, as their losses are.
     """
     expected, found = expected.float(), found.float()
     if not several:
@@ -19,7 +19,7 @@ def divergence(expected: Tensor, found: Tensor, several: bool) -> Tensor:
     log_sigmoid = nn.functional.logsigmoid
     there = expected.sigmoid() * (log_sigmoid(expected) - log_sigmoid(found))
     absent = (-expected).sigmoid() * (log_sigmoid(-expected) - log_sigmoid(-found))
-    return (there + absent).mean()
+    return (there + absent).sum(1).mean()
 
 
 def symmetric_divergence(one: Tensor, other: Tensor, several: bool) -> Tensor:

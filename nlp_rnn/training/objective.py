@@ -1,7 +1,9 @@
 """Labels and logits become the loss that is minimized and the scores that tell how good it is.
 
 Texts with one label each, int64 (n,), are learnt by softmax and cross-entropy; texts with any
-number of labels, bool (n, C), by a sigmoid and a binary cross-entropy for each of them.
+number of labels, bool (n, C), by a sigmoid and a binary cross-entropy for each of them, added up:
+what the text's labels cost together, as one label does. A mean over the labels would leave next to
+nothing beside the other parts of the loss.
 """
 
 from typing import Any
@@ -124,9 +126,10 @@ class Objective:
             # would count for no more than another
             return losses.mean()
         targets = labels.float() * (1 - self.smoothing) + self.smoothing / 2
-        return nn.functional.binary_cross_entropy_with_logits(
-            logits.float(), targets, pos_weight=self._weights
+        losses = nn.functional.binary_cross_entropy_with_logits(
+            logits.float(), targets, pos_weight=self._weights, reduction="none"
         )
+        return losses.sum(1).mean()
 
     @staticmethod
     def score(labels: Labels, logits: NDArray[np.float32]) -> tuple[dict[str, float], list[float]]:

@@ -61,12 +61,12 @@ def score_several(
     """`micro_f1`, `macro_f1`, `subset_accuracy` and `loss` of answers at `thresholds` (C,).
 
     Macro-F1 is the mean over the labels that occur as label or answer; subset accuracy the share
-    of texts whose labels are all right; the loss the mean binary cross-entropy in nats. The first
-    two arguments are (n, C).
+    of texts whose labels are all right; the loss the mean over texts of all labels' binary
+    cross-entropies together, in nats. The first two arguments are (n, C).
     """
     # a probability that float32 rounds to 0 or 1 would cost an infinite loss
     certain = np.where(labels, probabilities, 1 - probabilities.astype(np.float64))
-    loss = float(-np.log(np.maximum(certain, np.finfo(np.float32).tiny)).mean())
+    loss = float(-np.log(np.maximum(certain, np.finfo(np.float32).tiny)).sum(axis=1).mean())
     return answer_scores(labels, probabilities >= thresholds) | {"loss": loss}
 
 
