@@ -64,8 +64,8 @@ class RecurrentEncoder(nn.Module):
         """States (T, B, D) of embedded texts (T, B, E) with `lengths` int64 (B,).
 
         States beyond a text's length are not meaningful; pooling leaves them out. With `pooling`
-        what it makes of them (B, P), each direction by itself: as fast as reading, side by side,
-        and without turning the states read right to left round again.
+        what it makes of them (B, P): each direction is pooled where it was read, in the order in
+        which it was read, so that no state is turned round or copied beside another.
         """
         steps = embedded  # (T, B, E)
         index = reversal_index(lengths, steps.shape[0]) if self.rnn.bidirectional else None

@@ -94,7 +94,8 @@ class TextNetwork(nn.Module):
             steps = steps + change
         at_once = None
         if self.encoder is not None:
-            at_once = self._direction_pooling() if prefixes is vocabulary is None else None
+            if prefixes is None and vocabulary is None:
+                at_once = self._direction_pooling()
             steps = self.encode(self.encoder, steps, lengths, at_once)  # (T, B, D), or pooled
         pooled = steps if at_once is not None else self.pooling(steps, lengths)  # (B, P)
         if prefixes is not None:
