@@ -111,6 +111,20 @@ def test_the_seed_fixes_the_parameters_and_leaves_torchs_generator_alone() -> No
     assert not torch.equal(one.embedding.weight, other.embedding.weight)
 
 
+def test_the_number_of_threads_changes_no_parameter() -> None:
+    # orthogonal matrices this large are made by several threads, which round otherwise
+    model = GatedConfig(name="gru", cell=Cell.gru)
+    before, made = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            made.append(make_network(model, VOCABULARY, LABELS, seed=1))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert all(map(torch.equal, made[0].parameters(), made[1].parameters()))
+
+
 @pytest.mark.parametrize(
     "kind", ["word", "embedding", "layer", "variational", "output", "recurrent", "head"]
 )

@@ -1,7 +1,7 @@
 """Embedded texts become one state a step, left to right and right to left."""
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -186,8 +186,19 @@ def _flatten(rnn: nn.RNNBase, weights: list[Tensor]) -> None:
         )
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """For what several threads would round otherwise."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 def initialize_recurrent(rnn: nn.RNNBase, *, orthogonal: bool, forget_bias: float | None) -> None:
-    """Set the parameters of `rnn` in place from torch's default generator.
+    """Set the parameters of `rnn` in place from torch's default generator, whatever the threads.
 
     `orthogonal`: each gate's recurrent matrix orthogonal (Saxe et al. 2014, arXiv:1312.6120),
     its input matrix Glorot uniform (Glorot & Bengio 2010); otherwise all uniform in
@@ -198,7 +209,7 @@ def initialize_recurrent(rnn: nn.RNNBase, *, orthogonal: bool, forget_bias: floa
     hidden = rnn.hidden_size
     # rows of the gate that keeps the old state: LSTM i, f, g, o; GRU r, z, n
     keeps = slice(hidden, 2 * hidden)
-    with torch.no_grad():
+    with torch.no_grad(), _one_thread():
         for name, parameter in rnn.named_parameters():
             if name.startswith("bias"):
                 parameter.zero_()
