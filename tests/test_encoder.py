@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from nlp_rnn.model.architecture import Architecture
 from nlp_rnn.model.encoder import RecurrentEncoder, initialize_recurrent
 from nlp_rnn.model.gru import gru_states
 from nlp_rnn.model.lanes import set_lanes
+from nlp_rnn.model.pooling import Pooling
 
 CELLS = ("lstm", "gru", "rnn")
 EMBEDDING, HIDDEN = 5, 4
@@ -179,6 +181,22 @@ def test_orthogonal_initialization_and_total_forget_bias(cell: str) -> None:
     if forget_bias is not None:
         expected[HIDDEN : 2 * HIDDEN] = 1.5
     assert torch.equal(total, expected)
+
+
+@pytest.mark.parametrize("kind", ["last", "max_mean"])
+@pytest.mark.parametrize(("layers", "bidirectional"), [(1, True), (2, True), (2, False)])
+def test_pooled_where_it_is_read_is_pooled_afterwards(
+    kind: str, layers: int, bidirectional: bool
+) -> None:
+    encoder = make_encoder("lstm", layers, bidirectional)
+    pooling = Pooling(replace(architecture("lstm", layers, bidirectional), pooling=kind))
+    texts, lengths = torch.randn(6, 4, EMBEDDING, requires_grad=True), torch.tensor([6, 1, 4, 3])
+    results = []
+    for pooled in (encoder(texts, lengths, pooling), pooling(encoder(texts, lengths), lengths)):
+        weight = torch.linspace(-1, 1, pooled.numel()).view_as(pooled)
+        wanted = [texts, *encoder.parameters()]
+        results.append([pooled, *torch.autograd.grad((pooled * weight).sum(), wanted)])
+    torch.testing.assert_close(results[0], results[1])
 
 
 def test_uniform_initialization_is_torchs_own_range() -> None:
