@@ -154,7 +154,7 @@ class TokenizerConfig:
 
     name: str = MISSING
     kind: TokenizerKind = TokenizerKind.bpe
-    max_length: int = 400
+    max_length: int = 800
     truncation: Truncation = Truncation.head_tail
 
 
