@@ -11,6 +11,7 @@ from nlp_rnn.data_config import MISSING, DataConfig, TokenizerConfig
 from nlp_rnn.pretraining_config import PretrainingConfig
 
 __all__ = [
+    "LEARNING_RATE",
     "PLATEAU_FACTOR",
     "PLATEAU_PATIENCE",
     "AverageConfig",
@@ -36,6 +37,7 @@ Pooling = Enum("Pooling", ["last", "mean", "max", "max_mean", "attention"])
 RecurrentInit = Enum("RecurrentInit", ["orthogonal", "uniform"])
 Schedule = Enum("Schedule", ["constant", "linear", "cosine", "one_cycle", "plateau"])
 PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.5, 2
+LEARNING_RATE = 4e-3
 Precision = Enum("Precision", ["auto", "fp32", "bf16", "fp16"])
 Speed = Enum("Speed", ["none", "quick", "full"])
 Monitor = Enum("Monitor", ["auto", "macro_f1", "accuracy", "loss", "micro_f1", "subset_accuracy"])
@@ -104,13 +106,14 @@ class GatedConfig(RecurrentConfig):
 class OptimizerConfig:
     """AdamW, its schedule, and the norm at which gradients are clipped.
 
+    `learning_rate=null` is 4e-3, or 8e-3 where train has more than two million tokens.
     `encoder_rate` times this rate is the one of pretrained parameters (`model.pretrained`).
     `plateau_factor` (null: 0.5) and `plateau_patience` (null: 2 epochs) belong to the schedule
     `plateau`.
     """
 
     name: str = MISSING
-    learning_rate: float = 4e-3
+    learning_rate: float | None = None
     encoder_rate: float = 1.0
     weight_decay: float = 0.01
     schedule: Schedule = Schedule.cosine

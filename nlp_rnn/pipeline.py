@@ -240,7 +240,7 @@ def _train_network(
     from nlp_rnn.training.objective import Objective
     from nlp_rnn.training.progress import TrainingProgress
     from nlp_rnn.training.range_test import try_learning_rates
-    from nlp_rnn.training.recipe import trainer_config
+    from nlp_rnn.training.recipe import filled
     from nlp_rnn.training.trainer import Trainer
 
     labels, checkpoint = len(corpus.labels), folder / CHECKPOINT / TRAINING
@@ -262,22 +262,24 @@ def _train_network(
             if watcher is not None:
                 watcher(event.epoch, event.metrics)
 
+        recipe = filled(config, int(tokens.train.lengths.sum()))
         trainer = Trainer(
             network,
-            trainer_config(config, int(tokens.train.lengths.sum())),
-            config.optimizer,
+            recipe.trainer,
+            recipe.optimizer,
             seed=config.seed,
             on_update=progress.on_update,
             on_epoch=on_epoch,
             checkpoint=checkpoint,
             processes=processes,
         )
-        used = {name: f"{getattr(trainer.config, name):g}" for name in ("language_model", "r_drop")}
+        rate = recipe.optimizer.learning_rate
+        used = {name: f"{getattr(recipe.trainer, name):g}" for name in ("language_model", "r_drop")}
+        used["learning_rate"] = f"{rate:g}"
         run.set_tags(used | {"device": str(trainer.device), "precision": trainer.precision})
         if config.trainer.find_learning_rate and processes.first and not trainer.state.updates:
             found = try_learning_rates(trainer, tokens.train)
             log_range_test(found, folder, run)
-            rate = config.optimizer.learning_rate
             print(f"learning rate {found.suggestion:.1e} suggested, {rate:.1e} used", flush=True)
         training = trainer.fit(tokens.train, tokens.validation)
         if trainer.profile is not None:

@@ -121,16 +121,17 @@ def work(processes: "Processes", store: Any = None) -> None:
     from nlp_rnn.data.tokenization import open_tokens
     from nlp_rnn.model.network import make_network
     from nlp_rnn.training.processes import joined
-    from nlp_rnn.training.recipe import trainer_config
+    from nlp_rnn.training.recipe import filled
     from nlp_rnn.training.trainer import Trainer
 
     with joined(processes, store):
         job = json.loads(processes.tell(""))
         config = as_config(OmegaConf.create(job["config"]))
         train, validation = (open_tokens(Path(job["files"][s])) for s in ("train", "validation"))
+        config = filled(config, int(train.lengths.sum()))
         trainer = Trainer(
             make_network(config.model, job["vocab_size"], job["num_labels"], config.seed),
-            trainer_config(config, int(train.lengths.sum())),
+            config.trainer,
             config.optimizer,
             seed=config.seed,
             checkpoint=Path(job["checkpoint"]),

@@ -1,8 +1,8 @@
-"""What is left open: parts of the loss that are on where there is little text and use for them."""
+"""What is left open: parts of the loss for little text, and how fast to learn."""
 
 import pytest
 
-from nlp_rnn.training.recipe import LITTLE, trainer_config
+from nlp_rnn.training.recipe import LITTLE, filled
 from tests.composing import compose
 
 
@@ -25,12 +25,27 @@ from tests.composing import compose
     ],
 )
 def test_little_text_is_read_more_closely(words: str, language_model: float, r_drop: float) -> None:
-    found = trainer_config(compose(words.split()), LITTLE)
+    found = filled(compose(words.split()), LITTLE).trainer
     assert (found.language_model, found.r_drop) == (language_model, r_drop)
 
 
 def test_much_text_is_read_once_for_its_labels_unless_more_is_asked_for() -> None:
-    much = trainer_config(compose([]), LITTLE + 1)
+    much = filled(compose([]), LITTLE + 1).trainer
     assert (much.language_model, much.r_drop) == (0, 0)
     asked = compose(["trainer.language_model=0.1", "trainer.r_drop=0.2"])
-    assert trainer_config(asked, LITTLE + 1) == asked.trainer
+    assert filled(asked, LITTLE + 1).trainer == asked.trainer
+
+
+@pytest.mark.parametrize(
+    ("words", "little", "much"),
+    [
+        ("", 4e-3, 8e-3),
+        ("optimizer.learning_rate=0.005", 5e-3, 5e-3),
+        ("experiment=pretrained", 4e-3, 4e-3),
+        ("experiment=probe data.probe=majority", 1e-2, 1e-2),
+    ],
+)
+def test_much_text_is_learnt_at_a_higher_rate(words: str, little: float, much: float) -> None:
+    config = compose(words.split())
+    rates = [filled(config, LITTLE + more).optimizer.learning_rate for more in (0, 1)]
+    assert rates == [little, much]

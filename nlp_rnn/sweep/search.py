@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.config import Monitor
+from nlp_rnn.config import LEARNING_RATE, Monitor
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.pipeline import PATIENCE_IN_A_SWEEP
 from nlp_rnn.signature import flatten
@@ -58,7 +58,8 @@ class Search:
     """One study for each combination of the swept groups, all with the same budget.
 
     The first trial of each is the configuration as it is, so that no cell ends worse than that
-    on the validation split. Nothing is ever chosen on the test split.
+    on the validation split; a learning rate that is left open is that of little text. Nothing is
+    ever chosen on the test split.
     """
 
     def __init__(self, command: Command) -> None:
@@ -174,6 +175,8 @@ class Search:
     def _try_as_it_is(self, study: Any, cell: tuple[str, ...]) -> None:
         job = make_job(self._command, (*self._command.fixed, *cell), ())
         now = flatten(job.config)
+        if now["optimizer.learning_rate"] is None:  # how much text there is is not known yet
+            now["optimizer.learning_rate"] = LEARNING_RATE
         given = {each.key: each.holds(now.get(each.key)) for each in self._dimensions}
         study.enqueue_trial({key: value for key, value in given.items() if value is not None})
 

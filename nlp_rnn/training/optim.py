@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from nlp_rnn.config import OptimizerConfig
+from nlp_rnn.config import LEARNING_RATE, OptimizerConfig
 
 __all__ = ["make_optimizer"]
 
@@ -49,4 +49,4 @@ def make_optimizer(network: nn.Module, config: OptimizerConfig) -> AdamW:
         }
         for (decayed, rate), parameters in found.items()
     ]
-    return AdamW(groups, lr=config.learning_rate, fused=True)
+    return AdamW(groups, lr=config.learning_rate or LEARNING_RATE, fused=True)

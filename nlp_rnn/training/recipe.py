@@ -2,19 +2,22 @@
 
 from dataclasses import replace
 
-from nlp_rnn.config import RunConfig, TrainerConfig
+from nlp_rnn.config import LEARNING_RATE, RunConfig
 from nlp_rnn.limits import has_dropout, language_model_obstacle
 
-__all__ = ["trainer_config"]
+__all__ = ["filled"]
 
 LITTLE = 2_000_000
 """Tokens of a training split up to which reading it more closely is worth the time."""
 
 LANGUAGE_MODEL, R_DROP = 0.5, 1.0
 
+FAST_LEARNING_RATE = 8e-3
+"""Where train has more: it is read a few times only."""
 
-def trainer_config(config: RunConfig, tokens: int) -> TrainerConfig:
-    """`config.trainer` for a training split of `tokens`, without nulls for parts of the loss.
+
+def filled(config: RunConfig, tokens: int) -> RunConfig:
+    """`config` for a training split of `tokens`, without nulls for parts of the loss and its rate.
 
     docs/accuracy.md has what each gives. A pretrained encoder has foretold its texts already.
     """
@@ -26,4 +29,11 @@ def trainer_config(config: RunConfig, tokens: int) -> TrainerConfig:
         language_model = LANGUAGE_MODEL if little and useful else 0.0
     if r_drop is None:
         r_drop = R_DROP if little and has_dropout(config) else 0.0
-    return replace(given, language_model=language_model, r_drop=r_drop)
+    rate = config.optimizer.learning_rate
+    if rate is None:
+        rate = LEARNING_RATE if little else FAST_LEARNING_RATE
+    return replace(
+        config,
+        trainer=replace(given, language_model=language_model, r_drop=r_drop),
+        optimizer=replace(config.optimizer, learning_rate=rate),
+    )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from nlp_rnn.config import (
+    LEARNING_RATE,
     PLATEAU_FACTOR,
     PLATEAU_PATIENCE,
     OptimizerConfig,
@@ -62,8 +63,9 @@ def set_rates(
     factor = learning_rate_factor(state.updates, total, config)
     if config.schedule is Schedule.plateau:
         factor *= (config.plateau_factor or PLATEAU_FACTOR) ** state.reductions
+    rate = config.learning_rate or LEARNING_RATE
     for group in optimizer.param_groups:
-        group["lr"] = config.learning_rate * factor * group.get("rate", 1.0)
+        group["lr"] = rate * factor * group.get("rate", 1.0)
         if config.schedule is Schedule.one_cycle:
             decay = _one_cycle(state.updates, total, config, HIGH_DECAY, LOW_DECAY, HIGH_DECAY)
             group["betas"] = (decay, group["betas"][1])

@@ -79,7 +79,7 @@ class Trainer:
     ) -> None:
         """Prepare to train `network`; with `checkpoint`, go on from that file if it exists.
 
-        Nulls of `config` for parts of the loss are 0 here: `trainer_config` fills them in.
+        Nulls of `config` for parts of the loss are 0 here: `recipe.filled` has filled them in.
 
         Raises:
             ConfigError: `config.device` is not here.
@@ -245,7 +245,7 @@ class Trainer:
         if not np.isfinite(metrics["train/loss"]):
             raise TrainingError(
                 f"The training loss is {metrics['train/loss']} in epoch {state.epoch}. Type a "
-                f"smaller optimizer.learning_rate than {self.optimizer_config.learning_rate:g}."
+                f"smaller optimizer.learning_rate than {self.optimizer_config.learning_rate}."
             )
         return metrics
 
