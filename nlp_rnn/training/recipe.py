@@ -19,7 +19,7 @@ FAST_LEARNING_RATE = 8e-3
 def filled(config: RunConfig, tokens: int) -> RunConfig:
     """`config` for a training split of `tokens`, without nulls for parts of the loss and its rate.
 
-    docs/accuracy.md has what each gives. A pretrained encoder has foretold its texts already.
+    docs/loss.md has what each gives. A pretrained encoder has foretold its texts already.
     """
     given = config.trainer
     little = tokens <= LITTLE

@@ -4,7 +4,7 @@ The recurrent path is trained as it would be alone. Then a linear support vector
 to the n-grams of the training texts, and two factors, one for each path, to the validation split:
 a text's logits are the sum of both paths', times these. Fitted together by gradients, the linear
 path answers the training texts before the recurrent one has learnt to, and is worse than the
-support vector machine itself on texts that are unlike them (docs/recipe.md has the figures).
+support vector machine itself on texts that are unlike them (docs/wide-path.md has the figures).
 """
 
 import warnings
