@@ -288,7 +288,9 @@ def test_a_pool_answers_who_read_and_keeps_the_others(classifier: TextClassifier
 
 
 KINDS = ["bpe", "wordpiece", "unigram", "word", "char"]
-ALPHABET = st.characters(exclude_categories=[]) | st.sampled_from(" \n\t\x1c\x85\u2028 aΣσé́ǅ.,'-")
+ALPHABET = st.characters(exclude_categories=[]) | st.sampled_from(
+    " \n\t\x1c\x85\u2028 aΣσé́ǅ.,'-\ufe0f"
+)
 
 
 @pytest.fixture(scope="module")

@@ -95,8 +95,18 @@ def test_a_chinese_character_is_a_word_and_spaced_scripts_stay_as_they_were() ->
         steps = old["normalizer"]["normalizers"]
         old["normalizer"]["normalizers"] = [s for s in steps if s["type"] != "BertNormalizer"]
         before = Tokenizer.from_str(json.dumps(old))
-        assert len(steps) == (4 if kind == "bpe" else 3)
+        assert len(steps) == (5 if kind == "bpe" else 4)
         assert encode(new, english) == encode(before, english)
+
+
+@pytest.mark.parametrize("kind", ["word", "bpe", "wordpiece", "unigram"])
+def test_how_a_character_is_drawn_makes_no_other_token(kind: str) -> None:
+    texts = ["I \N{HEAVY BLACK HEART}\ufe0f you", "I \N{HEAVY BLACK HEART} you", "\ufe0f I you"]
+    tokenizer = train_tokenizer(texts, config(kind, vocab_size=60))
+    drawn, plain, alone = encode(tokenizer, texts)
+    assert drawn == plain
+    assert 1 not in plain
+    assert len(alone) < len(plain)
 
 
 @pytest.mark.parametrize(

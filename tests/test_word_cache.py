@@ -53,7 +53,7 @@ def test_words_without_a_token_do_not_shorten_a_text(
     tokenizer = Tokenizer.from_str(tiny_tokenizer_json())
     tokenizer.enable_truncation(3, stride=stride)
     cache = WordCache(tokenizer)
-    cache._known["empty"] = []  # none of the tokenizers gives none, but one might
+    cache._known["empty"] = []  # as a variation selector by itself
     seen: list[str] = []
     monkeypatch.setattr(word_cache, "encode", lambda _, texts: seen.extend(texts) or [[2, 3]])
     texts = ["empty w2 empty w3 w4", "empty", "w2 w3 w4 w5", "w2 w3 w4 w5 empty"]

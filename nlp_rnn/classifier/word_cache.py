@@ -13,6 +13,7 @@ from nlp_rnn.data.tokenizer import (
     MARK,
     MARKED_WORD,
     UNKNOWN_ID,
+    VARIATION_SELECTOR,
     WORD_START,
     encodable,
     encode,
@@ -115,8 +116,9 @@ class WordCache:
 
 def _cuts_at_white_space(described: dict[str, Any]) -> bool:
     """Whether the tokens of a text are, by the tokenizer's JSON, those of its words."""
-    # as `train_tokenizer` sets for BPE: a mark before each word, and a cut that white space ends
+    # as `train_tokenizer` sets: for BPE a mark before each word, and a cut that white space ends
     marking = {"type": "Replace", "pattern": {"Regex": WORD_START}, "content": MARK}
+    dropping = {"type": "Replace", "pattern": {"Regex": VARIATION_SELECTOR}, "content": ""}
     normalizer = described["normalizer"] or {"type": "Sequence", "normalizers": []}
     steps = normalizer["normalizers"] if normalizer["type"] == "Sequence" else [normalizer]
     cutter = described["pre_tokenizer"] or {"type": None}
@@ -126,7 +128,7 @@ def _cuts_at_white_space(described: dict[str, Any]) -> bool:
         bool(cutters)
         and (cutters[0]["type"] in _CUTTING or cutters[0].get("pattern") == {"Regex": MARKED_WORD})
         and all(cutter["type"] in _FURTHER for cutter in cutters[1:])
-        and all(step["type"] in _LOCAL or step == marking for step in steps)
+        and all(step["type"] in _LOCAL or step in (marking, dropping) for step in steps)
         and truncation["direction"] == "Right"
         and described["post_processor"] is None
         and not any(

@@ -27,6 +27,7 @@ __all__ = [
     "PAD_ID",
     "SEPARATOR",
     "UNKNOWN_ID",
+    "VARIATION_SELECTOR",
     "WORD_START",
     "content_hash",
     "encode",
@@ -53,8 +54,12 @@ MARKED_WORD = rf"{MARK}?\w+|[^\w\s{MARK}]+"
 # own these are what a vocabulary of words can know; Chinese is parted by the normalizer.
 UNSPACED = r"[\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー]\p{M}*"
 
+# What says how the character before is drawn, and nothing else: a heart with it is a heart. As a
+# word of its own it would tell where a heart was taken out of a text.
+VARIATION_SELECTOR = r"[\x{FE00}-\x{FE0F}]"
+
 # Part of the key of a kept tokenizer: raise it when the code below would train another one.
-TRAINING_VERSION = 5
+TRAINING_VERSION = 6
 
 _ENDLESS = re.compile(r"\S{1000}(?=\S)")
 
@@ -68,7 +73,8 @@ def train_tokenizer(
     word as part of it: Radford et al. 2019. WordPiece: Schuster & Nakajima 2012. Unigram: Kudo
     2018, arXiv:1804.10959. All but byte_bpe see words as the Unicode-aware split into runs of
     letters and runs of punctuation, and each Chinese character as a word; `word` also each
-    character of Japanese, Thai, Lao, Khmer and Burmese. Before that come the options' normalizers.
+    character of Japanese, Thai, Lao, Khmer and Burmese. Before that come the options' normalizers,
+    and variation selectors are dropped.
 
     Raises:
         DataError: `vocab_size` is smaller than the characters the texts need, or no text
@@ -128,6 +134,7 @@ def _set_steps(tokenizer: "Tokenizer", config: "TrainedTokenizerConfig") -> None
     if config.strip_accents:
         steps += [normalizers.NFD(), normalizers.StripAccents()]
     if config.kind not in (TokenizerKind.char, TokenizerKind.byte_bpe):
+        steps.append(normalizers.Replace(Regex(VARIATION_SELECTOR), ""))
         # blanks around Chinese characters, nothing else: without spaces, a text was one word
         steps.append(
             normalizers.BertNormalizer(
