@@ -20,6 +20,9 @@ __all__ = ["config_errors", "flags_and_overrides", "readable", "run_config", "ve
 
 CONTROLS = ("majority", "linear")
 
+# Launchers that are plugins of Hydra, and the extra of this package that brings them.
+LAUNCHERS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit"}
+
 # Hydra's flags that make sense here; those of the second line are followed by a value.
 FLAGS = ("-m", "--multirun", "--resolve", "--hydra-help", "--info", "-i", "--version")
 VALUED = ("--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--config-path", "-cp")
@@ -119,6 +122,12 @@ def version_base(hydra: Any) -> dict[str, str]:
     return {"version_base": "1.3"} if (major, minor) < (1, 4) else {}
 
 
+def _unknown_launcher(name: str) -> str:
+    if name in LAUNCHERS:
+        return f"hydra/launcher={name} is not installed.\npip install 'nlp_rnn[{LAUNCHERS[name]}]'"
+    return f"There is no hydra/launcher={name}; there are basic, {', '.join(LAUNCHERS)}."
+
+
 def _shortened(error: Exception) -> str:
     """Hydra's and OmegaConf's messages in one or two lines."""
     first = str(error).strip().splitlines()[0]
@@ -127,6 +136,8 @@ def _shortened(error: Exception) -> str:
         return _unknown_key(found[1])
     if found := re.search(r"Could not find '([^']+)/([^'/]+)'", first):
         group, choice = found[1], found[2]
+        if group == "hydra/launcher":
+            return _unknown_launcher(choice)
         choices = sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
         hint = ""
         if group == "model" and choice in CONTROLS:
