@@ -1,5 +1,6 @@
 """Jobs go to Hydra's launcher, again where a worker died before their turn."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -91,10 +92,13 @@ class Launcher:
             hydra_context=context, task_function=job, config=base
         )
         words = [[*each.overrides, *self._own, *more[each.key], *_own(each)] for each in jobs]
-        try:
-            launcher.launch(words, initial_job_idx=0)
-        except Exception as error:
-            return error
+        with warnings.catch_warnings():
+            # joblib puts another one in the place of a worker that has grown, which changes nothing
+            warnings.filterwarnings("ignore", "A worker stopped while some jobs")
+            try:
+                launcher.launch(words, initial_job_idx=0)
+            except Exception as error:
+                return error
         return None
 
 
