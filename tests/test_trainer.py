@@ -367,6 +367,14 @@ def test_a_damaged_checkpoint_is_refused_in_a_line(tmp_path: Path) -> None:
         assert len(str(error.value).splitlines()) == 1
 
 
+def test_a_checkpoint_of_another_network_says_what_differs(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.safetensors"
+    trainer(checkpoint=path, max_epochs=1).fit(TRAIN, VALIDATION)
+    larger = make_network(MODEL, 13, 2, 1)
+    with pytest.raises(TrainingError, match=r"size mismatch for embedding\.weight.*Train again"):
+        Trainer(larger, TRAINER, OPTIMIZER, seed=1, checkpoint=path)
+
+
 def test_averaged_weights_are_the_moving_average_of_all_updates() -> None:
     seen: list[torch.Tensor] = []
     one = trainer(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from nlp_rnn.errors import TrainingError
 from nlp_rnn.pretraining.language_models import States
 from nlp_rnn.training.checkpoint import (
+    cannot_go_on,
     optimizer_tensors,
     part,
     put_back,
@@ -90,8 +91,7 @@ def load_checkpoint(
             torch.cuda.set_rng_state(tensors["random/cuda"][0].clone())
         state = PretrainingState(**json.loads(metadata["state"]))
     except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise TrainingError(f"{path} cannot be gone on with: {reason}.") from error
+        raise TrainingError(f"{path} {cannot_go_on(error)}") from error
     device = next(models.parameters()).device
     best, stand = (
         {name: tensor.to(device) for name, tensor in part(tensors, prefix).items()}

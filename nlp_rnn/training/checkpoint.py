@@ -21,6 +21,7 @@ from nlp_rnn.training.processes import Processes
 
 __all__ = [
     "TrainingState",
+    "cannot_go_on",
     "keeping_the_last",
     "load_checkpoint",
     "optimizer_tensors",
@@ -187,13 +188,23 @@ def load_checkpoint(
             torch.cuda.set_rng_state(tensors["random/cuda"][processes.rank].clone())
         state = TrainingState(**json.loads(metadata["state"]))
     except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise TrainingError(f"{path} cannot be gone on with: {reason}.") from error
+        raise TrainingError(f"{path} {cannot_go_on(error)}") from error
     best, averaged = (
         {name: tensor.to(device) for name, tensor in part(tensors, prefix).items()}
         for prefix in ("best/", "average/")
     )
     return state, best, averaged
+
+
+def cannot_go_on(error: Exception) -> str:
+    """Why a checkpoint does not fit, as the end of a sentence, and what to do.
+
+    torch's first line names the class, its second what is wrong.
+    """
+    lines = [line.strip().rstrip(".") for line in str(error).splitlines() if line.strip()]
+    first, *rest = lines or [type(error).__name__]
+    reason = rest[0] if first.endswith(":") and rest else first
+    return f"cannot be gone on with: {reason}. Train again without it."
 
 
 def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
