@@ -46,6 +46,16 @@ def test_linear_is_the_svm_and_its_probabilities_change_no_label() -> None:
     assert control.token_counts(["so bad ?", "", "don't"]).tolist() == [3, 1, 3]
 
 
+def test_how_a_sign_is_drawn_is_no_word() -> None:
+    drawn = [f"{text} \N{HEAVY BLACK HEART}\ufe0f" for text in TEXTS]
+    plain = [text.replace("\ufe0f", "") for text in drawn]
+    ones = [fit_linear(texts, LABELS, 4, (texts, LABELS)) for texts in (drawn, plain)]
+    assert ones[0].settings == ones[1].settings
+    some = [*drawn[:3], "\ufe0f", "good"]
+    np.testing.assert_array_equal(*(one.predict_proba(some) for one in ones))
+    assert ones[0].token_counts(["\N{HEAVY BLACK HEART}\ufe0f so"]).tolist() == [2]
+
+
 def test_the_factor_of_the_scores_is_the_likeliest_on_validation() -> None:
     random = np.random.default_rng(0)
     labels = random.integers(0, 2, 400)

@@ -25,8 +25,8 @@ __all__ = [
 
 CONTROLS = ("majority", "linear")
 
-# A word, or one sign that is neither letter, digit nor white space.
-WORD = r"\w+|[^\w\s]"
+# A word, or one sign that is neither letter, digit nor white space; how a sign is drawn is none.
+WORD = r"\w+|[^\w\s\ufe00-\ufe0f]"
 # Characters between two white spaces, on average, from which on texts count as written without
 # spaces. English, German and Turkish have 5 to 8, Chinese reviews 50.
 UNSPACED = 15.0

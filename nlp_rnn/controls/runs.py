@@ -39,7 +39,7 @@ __all__ = [
 ALL_CONTROLS = (*CONTROLS, "average")
 
 # Part of a control's signature: raise it when the same texts would give another control.
-VERSION = 1
+VERSION = 2
 # MLflow's own tag, by which the UI shows a run below its parent.
 PARENT = "mlflow.parentRunId"
 
