@@ -81,6 +81,15 @@ def test_the_budget_is_counted() -> None:
         assert [job.config.model.name for job in search.first_jobs()] == ["lstm", "gru"]
 
 
+def test_the_first_trial_has_a_learning_rate_that_was_left_open() -> None:
+    with opened(["sweep=search"]) as command:
+        search = Search(command)
+        study = optuna.create_study()
+        search._try_as_it_is(study, ("model=gru",))
+        words = search._dimensions[0].suggest(study.ask())
+        assert words == "optimizer.learning_rate=0.004"
+
+
 def test_without_optuna_one_line_says_what_to_type(
     store: MlflowClient, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
