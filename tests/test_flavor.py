@@ -47,10 +47,15 @@ def logged(tmp_path_factory: pytest.TempPathFactory, prepared_store: Path) -> Lo
     shutil.copy(prepared_store, place / "mlflow.db")
     store = f"sqlite:///{place}/mlflow.db"
     experiment = obtain_experiment(store, "test")
-    with tracked_run(
-        store, experiment, name="one", parameters={}, tags={}, system_metrics=False
-    ) as run:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        tracked_run(
+            store, experiment, name="one", parameters={}, tags={}, system_metrics=False
+        ) as run,
+    ):
+        patch.setattr(sys, "dont_write_bytecode", False)  # whatever the environment says
         uri = log_classifier(folder, run_id=run.run_id, example=TEXTS[:2])
+        assert not sys.dont_write_bytecode
     return Logged(folder, store, uri, run.run_id)
 
 

@@ -1,6 +1,8 @@
 """A classifier folder becomes a model in MLflow that needs neither torch nor this package."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -56,19 +58,31 @@ def log_classifier(
     made = client.create_logged_model(
         run.info.experiment_id, name, source_run_id=run_id, params=run.data.params
     )
-    model = Model.log(
-        artifact_path=None,
-        model_id=made.model_id,
-        name=name,
-        flavor=mlflow.pyfunc,
-        flavor_name="pyfunc.ModelFromCode",
-        run_id=run_id,
-        python_model=str(here / "pyfunc_model.py"),
-        artifacts={"classifier": str(folder)},
-        code_paths=[str(here.parent)],
-        signature=signature,
-        input_example=list(example),
-        pip_requirements=[f"{library}=={version(library)}" for library in _REQUIREMENTS],
-    )
+    with _no_bytecode():
+        model = Model.log(
+            artifact_path=None,
+            model_id=made.model_id,
+            name=name,
+            flavor=mlflow.pyfunc,
+            flavor_name="pyfunc.ModelFromCode",
+            run_id=run_id,
+            python_model=str(here / "pyfunc_model.py"),
+            artifacts={"classifier": str(folder)},
+            code_paths=[str(here.parent)],
+            signature=signature,
+            input_example=list(example),
+            pip_requirements=[f"{library}=={version(library)}" for library in _REQUIREMENTS],
+        )
     uri: str = model.model_uri
     return uri
+
+
+@contextmanager
+def _no_bytecode() -> Iterator[None]:
+    """Imports leave no `.pyc`: MLflow tries a model out in the folder that it then keeps."""
+    before = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
