@@ -12,6 +12,8 @@ from nlp_rnn.pretraining_config import PretrainingConfig
 
 __all__ = [
     "LEARNING_RATE",
+    "MANY_LABELS",
+    "PATIENCE",
     "PLATEAU_FACTOR",
     "PLATEAU_PATIENCE",
     "AverageConfig",
@@ -38,6 +40,9 @@ RecurrentInit = Enum("RecurrentInit", ["orthogonal", "uniform"])
 Schedule = Enum("Schedule", ["constant", "linear", "cosine", "one_cycle", "plateau"])
 PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.5, 2
 LEARNING_RATE = 4e-3
+PATIENCE = 6
+MANY_LABELS = 50
+"""Labels from which on a text is read more often, and more of its embeddings (docs/recipe.md)."""
 Precision = Enum("Precision", ["auto", "fp32", "bf16", "fp16"])
 Speed = Enum("Speed", ["none", "quick", "full"])
 Monitor = Enum("Monitor", ["auto", "macro_f1", "accuracy", "loss", "micro_f1", "subset_accuracy"])
@@ -51,7 +56,8 @@ class ModelConfig:
     `ngrams=2` adds what the text's tokens and pairs of tokens say by themselves, `ngrams=3` triples
     too; those of two or more tokens are hashed into `ngram_buckets` rows (null: 262,144).
     `pretrained` is what `nlp-rnn pretrain` left, a folder or `runs:/ID`, to start from; `auto` is
-    what it would leave for this data, made first if it is not there.
+    what it would leave for this data, made first if it is not there. `embedding_dropout=null` is
+    0.5, or 0.3 from 50 labels on.
     """
 
     name: str = MISSING
@@ -62,7 +68,7 @@ class ModelConfig:
     pretrained: str | None = None
     pooling: Pooling = Pooling.max_mean
     word_dropout: float = 0.0
-    embedding_dropout: float = 0.5
+    embedding_dropout: float | None = None
     head_dropout: float = 0.5
     ngrams: int = 0
     ngram_buckets: int | None = None
@@ -125,8 +131,9 @@ class OptimizerConfig:
 
 @dataclass
 class TrainerConfig:
-    """How long and on what to train. `max_epochs=null` is chosen from the number of rows.
+    """How long and on what to train. `max_epochs=null` is chosen from rows, tokens and labels.
 
+    `patience=null` is 6 epochs, or 25 from 50 labels on.
     `monitor=auto` is macro_f1, or micro_f1 where a text may have several labels;
     `label_smoothing=null` is 0.1, or there 0. `class_weight=balanced` lets all classes weigh alike.
     `language_model` is what the loss of an auxiliary language model counts for at the start (null:
@@ -142,7 +149,7 @@ class TrainerConfig:
     max_epochs: int | None = None
     max_updates: int | None = None
     max_minutes: float | None = None
-    patience: int = 6
+    patience: int | None = None
     monitor: Monitor = Monitor.auto
     label_smoothing: float | None = None
     class_weight: ClassWeight = ClassWeight.none

@@ -4,6 +4,7 @@ Values out of range are refused, and so is an option that could have no effect.
 """
 
 from nlp_rnn.config import (
+    PATIENCE,
     PLATEAU_PATIENCE,
     AverageConfig,
     Cell,
@@ -199,7 +200,7 @@ def has_dropout(config: RunConfig) -> bool:
     """Whether two answers to a text differ in training (masks of weight drop are all texts')."""
     flat = flatten(config)
     drops = [key for key in FRACTIONS if key.startswith("model.") and key != "model.weight_drop"]
-    return any(flat.get(key) for key in drops)
+    return config.model.embedding_dropout is None or any(flat.get(key) for key in drops)
 
 
 def _check_r_drop(config: RunConfig) -> None:
@@ -259,9 +260,10 @@ def _check_schedule(config: RunConfig) -> None:
                 )
         return
     patience = optimizer.plateau_patience or PLATEAU_PATIENCE
-    if patience >= config.trainer.patience:
+    last = config.trainer.patience or PATIENCE
+    if patience >= last:
         raise ConfigError(
             f"The learning rate falls after optimizer.plateau_patience={patience} epochs "
-            f"without improvement, but trainer.patience={config.trainer.patience} ends the "
+            f"without improvement, but trainer.patience={last} ends the "
             "training first. Type a larger trainer.patience."
         )

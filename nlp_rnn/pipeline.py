@@ -276,6 +276,7 @@ def _train_network(
         rate = recipe.optimizer.learning_rate
         used = {name: f"{getattr(recipe.trainer, name):g}" for name in ("language_model", "r_drop")}
         used["learning_rate"] = f"{rate:g}"
+        used["embedding_dropout"] = f"{network.dropouts.embedding:g}"
         run.set_tags(used | {"device": str(trainer.device), "precision": trainer.precision})
         if config.trainer.find_learning_rate and processes.first and not trainer.state.updates:
             found = try_learning_rates(trainer, tokens.train)

@@ -80,6 +80,7 @@ def test_values_of_yaml_and_command_line_arrive() -> None:
         (["optimizer.plateau_patience=3"], "Type optimizer.schedule=plateau"),
         (["optimizer.schedule=plateau", "optimizer.plateau_factor=1"], "between 0 and 1"),
         (["optimizer.schedule=plateau", "trainer.patience=2"], "a larger trainer.patience"),
+        (["optimizer.schedule=plateau", "optimizer.plateau_patience=6"], "trainer.patience=6 ends"),
         (["trainer.prefixes=true"], "Type model.bidirectional=false"),
         (["trainer.language_model=-1"], "trainer.language_model must be"),
         (["trainer.r_drop=-1"], "trainer.r_drop must be"),

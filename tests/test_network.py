@@ -147,6 +147,16 @@ def test_embedding_dropout_drops_the_same_features_at_every_step() -> None:
     assert not dropped.all()
 
 
+@pytest.mark.parametrize(
+    ("asked", "labels", "used"), [(None, 49, 0.5), (None, 50, 0.3), (0.1, 50, 0.1), (0.0, 50, 0.0)]
+)
+def test_many_labels_drop_less_of_the_embedding(
+    asked: float | None, labels: int, used: float
+) -> None:
+    model = GatedConfig(name="gru", cell=Cell.gru, hidden_size=5, embedding_dropout=asked)
+    assert make_network(model, VOCABULARY, labels, seed=1).dropouts.embedding == used
+
+
 def test_output_dropout_drops_the_same_features_at_every_step() -> None:
     model = GatedConfig(name="lstm", cell=Cell.lstm, hidden_size=5, embedding_size=6)
     network = TextNetwork(architecture_of(model, VOCABULARY, LABELS), Dropouts(output=0.5))

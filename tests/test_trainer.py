@@ -25,7 +25,8 @@ from nlp_rnn.training.device import choose_device, choose_precision
 from nlp_rnn.training.feed import feed
 from nlp_rnn.training.metrics import score
 from nlp_rnn.training.processes import ALONE
-from nlp_rnn.training.trainer import EpochEnd, Trainer, UpdateEnd, default_max_epochs
+from nlp_rnn.training.schedule import default_max_epochs, plan
+from nlp_rnn.training.trainer import EpochEnd, Trainer, UpdateEnd
 
 FEATURES = Features({"input_ids": List(Value("int32")), "label": Value("int64")})
 MODEL = GatedConfig(
@@ -203,16 +204,31 @@ def test_a_loss_that_is_no_number_is_an_error_with_a_way_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "tokens", "epochs"),
+    ("rows", "tokens", "labels", "epochs"),
     [
-        (10, 100, 15),  # the most
-        (20_000, 400_000, 10),  # by texts
-        (10_000, 4_000_000, 6),  # by tokens
-        (10_000_000, 2_000_000_000, 4),  # the least
+        (10, 100, 49, 15),  # the most
+        (20_000, 400_000, 2, 10),  # by texts
+        (10_000, 4_000_000, 2, 6),  # by tokens
+        (10_000_000, 2_000_000_000, 2, 4),  # the least
+        (10, 100, 50, 25),  # and with many labels
+        (20_000, 400_000, 50, 20),
+        (10_000, 4_000_000, 50, 6),
+        (10_000_000, 2_000_000_000, 50, 4),
     ],
 )
-def test_epochs_follow_from_the_rows_and_their_tokens(rows: int, tokens: int, epochs: int) -> None:
-    assert default_max_epochs(rows, tokens) == epochs
+def test_epochs_follow_from_rows_tokens_and_labels(
+    rows: int, tokens: int, labels: int, epochs: int
+) -> None:
+    assert default_max_epochs(rows, tokens, labels) == epochs
+
+
+@pytest.mark.parametrize(
+    ("labels", "asked", "patience"), [(49, None, 6), (50, None, 25), (50, 2, 2), (2, 9, 9)]
+)
+def test_patience_is_as_long_as_the_schedule_with_many_labels(
+    labels: int, asked: int | None, patience: int
+) -> None:
+    assert plan(100, 1_000, labels, TrainerConfig(patience=asked)).patience == patience
 
 
 @pytest.mark.parametrize("name", ["cuda:7", "mps", "tpu", "gpu"])

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from nlp_rnn.config import GatedConfig, ModelConfig, RecurrentConfig, RecurrentInit
+from nlp_rnn.config import MANY_LABELS, GatedConfig, ModelConfig, RecurrentConfig, RecurrentInit
 from nlp_rnn.data.tokenizer import PAD_ID, UNKNOWN_ID
 from nlp_rnn.model.architecture import Architecture, check_size
 from nlp_rnn.model.dropout import drop_features, dropped_weights
@@ -20,6 +20,7 @@ from nlp_rnn.model.wide import WidePath
 __all__ = ["Dropouts", "TextNetwork", "architecture_of", "make_network"]
 
 EMBEDDING_SD = 0.3
+EMBEDDING_DROPOUT, LESS_DROPOUT = 0.5, 0.3  # the latter with many labels
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,7 @@ def make_network(config: ModelConfig, vocab_size: int, num_labels: int, seed: in
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         alone = replace(architecture, ngrams=0, ngram_buckets=0)
-        network = TextNetwork(alone, _dropouts(config))
+        network = TextNetwork(alone, _dropouts(config, num_labels))
         network.architecture = architecture
         nn.init.normal_(network.embedding.weight, std=EMBEDDING_SD)
         with torch.no_grad():
@@ -195,10 +196,13 @@ def make_network(config: ModelConfig, vocab_size: int, num_labels: int, seed: in
     return network
 
 
-def _dropouts(config: ModelConfig) -> Dropouts:
+def _dropouts(config: ModelConfig, num_labels: int) -> Dropouts:
+    embedding_dropout = config.embedding_dropout
+    if embedding_dropout is None:
+        embedding_dropout = LESS_DROPOUT if num_labels >= MANY_LABELS else EMBEDDING_DROPOUT
     dropouts = Dropouts(
         config.word_dropout,
-        config.embedding_dropout,
+        embedding_dropout,
         head=config.head_dropout,
     )
     if not isinstance(config, RecurrentConfig):

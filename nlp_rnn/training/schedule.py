@@ -7,6 +7,8 @@ import torch
 
 from nlp_rnn.config import (
     LEARNING_RATE,
+    MANY_LABELS,
+    PATIENCE,
     PLATEAU_FACTOR,
     PLATEAU_PATIENCE,
     OptimizerConfig,
@@ -29,9 +31,10 @@ __all__ = [
 HIGH_DECAY, LOW_DECAY = 0.95, 0.85
 
 # `max_epochs=null`: as many as read this much, whichever comes first, within these bounds.
-TEXTS_TO_READ = 200_000
+TEXTS_TO_READ, EPOCHS = 200_000, (4, 15)
 TOKENS_TO_READ = 25_000_000
-EPOCHS = (4, 15)
+# With many labels; patience is as long there, so that the learning rate falls to its end.
+MORE_TEXTS_TO_READ, MORE_EPOCHS = 400_000, (4, 25)
 
 
 @dataclass(frozen=True)
@@ -40,20 +43,23 @@ class Plan:
 
     max_epochs: int
     total_updates: int
+    patience: int
 
 
-def default_max_epochs(rows: int, tokens: int) -> int:
+def default_max_epochs(rows: int, tokens: int, labels: int) -> int:
     """Epochs for a training split of `rows` texts, `tokens` in all, when the config names none."""
-    low, high = EPOCHS
-    return max(low, min(high, TEXTS_TO_READ // rows, TOKENS_TO_READ // tokens))
+    many = labels >= MANY_LABELS
+    texts, (low, high) = (MORE_TEXTS_TO_READ, MORE_EPOCHS) if many else (TEXTS_TO_READ, EPOCHS)
+    return max(low, min(high, texts // rows, TOKENS_TO_READ // tokens))
 
 
-def plan(rows: int, tokens: int, config: TrainerConfig) -> Plan:
+def plan(rows: int, tokens: int, labels: int, config: TrainerConfig) -> Plan:
     """The epochs and updates of a training split of `rows` texts, `tokens` in all."""
-    max_epochs = config.max_epochs or default_max_epochs(rows, tokens)
+    max_epochs = config.max_epochs or default_max_epochs(rows, tokens, labels)
+    patience = config.patience or (MORE_EPOCHS[1] if labels >= MANY_LABELS else PATIENCE)
     per_epoch = -(-rows // (config.batch_size * config.accumulation))
     total = per_epoch * max_epochs
-    return Plan(max_epochs, min(total, config.max_updates or total))
+    return Plan(max_epochs, min(total, config.max_updates or total), patience)
 
 
 def set_rates(
@@ -78,11 +84,11 @@ def note_epoch(state: TrainingState, improved: bool, config: OptimizerConfig) ->
         state.reductions, state.epochs_waited = state.reductions + 1, 0
 
 
-def stopped_by(state: TrainingState, plan: Plan, config: TrainerConfig) -> str:
+def stopped_by(state: TrainingState, plan: Plan) -> str:
     """What ends the training after this epoch: `epochs` or `patience`; empty if it goes on."""
     if state.epoch >= plan.max_epochs:
         return "epochs"
-    return "patience" if state.epoch - state.best_epoch >= config.patience else ""
+    return "patience" if state.epoch - state.best_epoch >= plan.patience else ""
 
 
 def learning_rate_factor(update: int, total: int, config: OptimizerConfig) -> float:

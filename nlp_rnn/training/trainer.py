@@ -42,7 +42,6 @@ from nlp_rnn.training.optim import make_optimizer
 from nlp_rnn.training.processes import ALONE, Processes
 from nlp_rnn.training.profiling import UpdateProfile
 from nlp_rnn.training.schedule import (
-    default_max_epochs,
     note_epoch,
     plan,
     set_rates,
@@ -52,7 +51,7 @@ from nlp_rnn.training.step import OptimizerStep
 from nlp_rnn.training.tally import Tally
 from nlp_rnn.training.wide_path import add_wide_path
 
-__all__ = ["EpochEnd", "Trainer", "TrainingResult", "UpdateEnd", "default_max_epochs"]
+__all__ = ["EpochEnd", "Trainer", "TrainingResult", "UpdateEnd"]
 
 # What the first process decides after an update.
 GO_ON, SAVE, STOP = 0, 1, 2
@@ -161,7 +160,8 @@ class Trainer:
         """
         state = self.state
         self.prepare(train)
-        self.plan = plan(len(train), int(train.lengths.sum()), self.config)
+        tokens, labels = int(train.lengths.sum()), self.network.architecture.num_labels
+        self.plan = plan(len(train), tokens, labels, self.config)
         if self.config.profile and self.processes.first:
             self.profile = UpdateProfile(self.device, self.plan.total_updates - state.updates)
         self._last_tick = self._saved = time.perf_counter()
@@ -288,7 +288,7 @@ class Trainer:
                 name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()
             }
         note_epoch(state, best, self.optimizer_config)
-        state.stopped = state.stopped or stopped_by(state, self.plan, self.config)
+        state.stopped = state.stopped or stopped_by(state, self.plan)
         self._tick()
         named = measured | {f"validation/{name}": value for name, value in metrics.items()}
         self.on_epoch(EpochEnd(state.epoch, self.plan.max_epochs, state.updates, named, best))
