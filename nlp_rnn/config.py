@@ -138,8 +138,10 @@ class TrainerConfig:
     `label_smoothing=null` is 0.1, or there 0. `class_weight=balanced` lets all classes weigh alike.
     `language_model` is what the loss of an auxiliary language model counts for at the start (null:
     0.5), `r_drop` what the divergence of two answers with different dropout does (null: 1); null is
-    0 where the model has no use for it, or train more than two million tokens. `adversarial` and
-    `virtual_adversarial` are what the losses of texts changed by `perturbation` (null: 5) do.
+    0 where the model has no use for it, or train more than two million tokens. There
+    `average_decay=null`, the decay of the weights' running average, is 0.99, elsewhere 0.
+    `adversarial` and `virtual_adversarial` are what the losses of texts changed by `perturbation`
+    (null: 5) do.
     Of a pretrained network the head alone is trained for `frozen_epochs`, then the encoder too for
     as many, then everything.
     """
@@ -160,7 +162,7 @@ class TrainerConfig:
     virtual_adversarial: float = 0.0
     perturbation: float | None = None
     frozen_epochs: int = 0
-    average_decay: float = 0.0
+    average_decay: float | None = None
     log_gradient_norm: bool = False
     find_learning_rate: bool = False
     profile: bool = False

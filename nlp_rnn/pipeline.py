@@ -274,7 +274,8 @@ def _train_network(
             processes=processes,
         )
         rate = recipe.optimizer.learning_rate
-        used = {name: f"{getattr(recipe.trainer, name):g}" for name in ("language_model", "r_drop")}
+        filled_in = ("language_model", "r_drop", "average_decay")
+        used = {name: f"{getattr(recipe.trainer, name):g}" for name in filled_in}
         used["learning_rate"] = f"{rate:g}"
         used["embedding_dropout"] = f"{network.dropouts.embedding:g}"
         run.set_tags(used | {"device": str(trainer.device), "precision": trainer.precision})

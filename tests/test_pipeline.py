@@ -74,8 +74,9 @@ def test_folder_run_and_classifier_agree_on_every_test_prediction(
     assert run.data.params["model.cell"] == "lstm"
     assert run.data.params["model.hidden_size"] == "8"
     assert run.data.tags["cell"] == "lstm"
-    assert (run.data.tags["language_model"], run.data.tags["r_drop"]) == ("0.5", "1")
-    assert run.data.tags["embedding_dropout"] == "0.5"
+    tags = run.data.tags
+    assert (tags["language_model"], tags["r_drop"]) == ("0.5", "1")
+    assert (tags["embedding_dropout"], tags["average_decay"]) == ("0.5", "0")
     assert len(run.data.tags["signature"]) == 8
     history = client.get_metric_history(result["run_id"], "validation/macro_f1")
     assert [point.step for point in history] == [1, 2, 3]  # the last is the kept weights'

@@ -32,8 +32,25 @@ def test_little_text_is_read_more_closely(words: str, language_model: float, r_d
 def test_much_text_is_read_once_for_its_labels_unless_more_is_asked_for() -> None:
     much = filled(compose([]), LITTLE + 1).trainer
     assert (much.language_model, much.r_drop) == (0, 0)
-    asked = compose(["trainer.language_model=0.1", "trainer.r_drop=0.2"])
+    words = ["trainer.language_model=0.1", "trainer.r_drop=0.2", "trainer.average_decay=0.9"]
+    asked = compose(words)
     assert filled(asked, LITTLE + 1).trainer == asked.trainer
+
+
+@pytest.mark.parametrize(
+    ("words", "little", "much"),
+    [
+        ("", 0, 0.99),
+        ("trainer.average_decay=0", 0, 0),
+        ("experiment=accurate", 0.99, 0.99),
+        ("experiment=pretrained", 0, 0),
+        ("experiment=probe data.probe=majority", 0, 0),
+    ],
+)
+def test_the_weights_of_much_text_are_averaged(words: str, little: float, much: float) -> None:
+    config = compose(words.split())
+    decays = [filled(config, LITTLE + more).trainer.average_decay for more in (0, 1)]
+    assert decays == [little, much]
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,15 @@ LITTLE = 2_000_000
 
 LANGUAGE_MODEL, R_DROP = 0.5, 1.0
 
-FAST_LEARNING_RATE = 8e-3
+FAST_LEARNING_RATE, AVERAGE_DECAY = 8e-3, 0.99
 """Where train has more: it is read a few times only."""
 
 
 def filled(config: RunConfig, tokens: int) -> RunConfig:
-    """`config` for a training split of `tokens`, without nulls for parts of the loss and its rate.
+    """`config` for a training split of `tokens`, without nulls for rate, average and loss.
 
-    docs/loss.md has what each gives. A pretrained encoder has foretold its texts already.
+    docs/accuracy.md has what each gives. A pretrained encoder has foretold its texts already, and
+    with it no average was tried.
     """
     given = config.trainer
     little = tokens <= LITTLE
@@ -29,11 +30,16 @@ def filled(config: RunConfig, tokens: int) -> RunConfig:
         language_model = LANGUAGE_MODEL if little and useful else 0.0
     if r_drop is None:
         r_drop = R_DROP if little and has_dropout(config) else 0.0
+    average_decay = given.average_decay
+    if average_decay is None:
+        average_decay = 0.0 if little or config.model.pretrained is not None else AVERAGE_DECAY
     rate = config.optimizer.learning_rate
     if rate is None:
         rate = LEARNING_RATE if little else FAST_LEARNING_RATE
     return replace(
         config,
-        trainer=replace(given, language_model=language_model, r_drop=r_drop),
+        trainer=replace(
+            given, language_model=language_model, r_drop=r_drop, average_decay=average_decay
+        ),
         optimizer=replace(config.optimizer, learning_rate=rate),
     )

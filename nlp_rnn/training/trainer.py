@@ -128,7 +128,7 @@ class Trainer:
         if processes.decide(self.state.updates) != self.state.updates:
             raise TrainingError(f"{checkpoint} is not the same for every process.")
         self.average: AveragedWeights | None = None
-        if config.average_decay > 0:
+        if config.average_decay:
             self.average = AveragedWeights(self.network, config.average_decay)
             self.average.weights |= averaged
         self._last_tick = self._saved = time.perf_counter()
