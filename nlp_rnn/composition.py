@@ -36,6 +36,7 @@ __all__ = [
     "make_paths_absolute",
     "read_config",
     "register_schemas",
+    "text_keys",
 ]
 
 SCHEMAS: dict[str, dict[str, type]] = {
@@ -83,6 +84,18 @@ def known_keys() -> dict[str, list[str]]:
                 for f in dataclasses.fields(schemas[named[1]]):
                     keys.setdefault(f"{group}.{f.name}", []).append(f"{group}={path.stem}")
     return keys
+
+
+def text_keys() -> set[str]:
+    """The dotted keys whose values are texts."""
+    schemas = [("sweep", SweepConfig), ("search", SearchConfig)]
+    schemas += [(group, node) for group, nodes in SCHEMAS.items() for node in nodes.values()]
+    return {
+        f"{group}.{f.name}"
+        for group, schema in schemas
+        for f in dataclasses.fields(schema)
+        if f.type in (str, str | None)
+    }
 
 
 def conf_dir() -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nlp_rnn.composition import conf_dir, known_keys
+from nlp_rnn.composition import conf_dir, known_keys, text_keys
 from nlp_rnn.config import RunConfig
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.sweep_config import CommandConfig
@@ -87,7 +87,8 @@ def readable(word: str) -> str:
     """`KEY=VALUE` with quotes around a value that Hydra's grammar has no place for.
 
     Such as `data.path=my reviews/café.csv` or `data.delimiter=;`: the shell took the quotes that
-    were typed. A comma in a longer value parts those of a sweep, so that it stays as it is.
+    were typed. A comma in a longer value parts those of a sweep, so that it stays as it is. A text
+    that Hydra would take for another number is quoted too: `sweep.resume=184474e5` is an id.
 
     Raises:
         ConfigError: quotes of the user's own are needed.
@@ -100,7 +101,7 @@ def readable(word: str) -> str:
     escaped = value.replace("'", "\\'")
     quoted = f"{key}='{escaped}'"
     try:
-        parser.parse_override(word)
+        parsed = parser.parse_override(word).value()
     except HydraException:
         if not value or ("," in value and len(value) > 1) or value[0] in "[{'\"":
             if not sign or not value:
@@ -113,7 +114,8 @@ def readable(word: str) -> str:
             ) from None
         parser.parse_override(quoted)
         return quoted
-    return word
+    altered = isinstance(parsed, int | float) and str(parsed) != value
+    return quoted if altered and key in text_keys() else word
 
 
 def version_base(hydra: Any) -> dict[str, str]:

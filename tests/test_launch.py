@@ -111,6 +111,11 @@ def test_a_path_may_have_any_letters(word: str, expected: str) -> None:
     assert compose(["data=files", word]).data.path == expected  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("value", ["184474e5", "1e5", "1_000", "007", "2.50", "2024", "true"])
+def test_a_text_is_not_taken_for_a_number(value: str) -> None:
+    assert compose([f"tracking.experiment={value}"]).tracking.experiment == value
+
+
 @pytest.mark.parametrize("sign", [";", ",", "|"])
 def test_a_sign_needs_no_quotes_of_its_own(sign: str) -> None:
     data = compose(["data=files", "data.path=x.csv", f"data.delimiter={sign}"]).data

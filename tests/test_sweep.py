@@ -131,6 +131,8 @@ def test_duplicates_run_once() -> None:
         ("seed=1,2 search.seeds=3", "search.… does nothing where every combination is tried"),
         ("resume=nothing", "There is no sweep 'nothing' in this experiment"),
         ("seed=1,2 resume=last", "There is no sweep 'last' in this experiment"),
+        ("seed=1,2 resume=184474e5", "There is no sweep '184474e5' in this experiment"),
+        ("seed=1,2 resume=01844745", "There is no sweep '01844745' in this experiment"),
     ],
 )
 def test_wrong_words_are_told_in_two_lines_and_leave_nothing(
