@@ -231,6 +231,14 @@ def test_patience_is_as_long_as_the_schedule_with_many_labels(
     assert plan(100, 1_000, labels, TrainerConfig(patience=asked)).patience == patience
 
 
+@pytest.mark.parametrize(("labels", "epochs", "patience"), [(49, 15, 6), (50, 25, 25)])
+def test_a_training_is_planned_for_its_labels(labels: int, epochs: int, patience: int) -> None:
+    options = dataclasses.replace(TRAINER, max_epochs=None, max_updates=1)
+    one = Trainer(make_network(MODEL, 12, labels, 1), options, OPTIMIZER, seed=1)
+    one.fit(FEW, VALIDATION)
+    assert (one.plan.max_epochs, one.plan.patience) == (epochs, patience)
+
+
 @pytest.mark.parametrize("name", ["cuda:7", "mps", "tpu", "gpu"])
 def test_a_device_that_is_not_here_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="trainer.device"):
