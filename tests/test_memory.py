@@ -1,4 +1,9 @@
-"""Too little memory is told in two lines, whichever library ran out of it."""
+"""Too little memory is told in two lines; training on long texts does not gather it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -31,3 +36,45 @@ def test_others_are_told_too(error: Exception, told: str) -> None:
 def test_any_other_error_stays_as_it_is() -> None:
     with pytest.raises(RuntimeError, match="shape"), memory_errors("trainer.batch_size"):
         raise RuntimeError("shape mismatch")
+
+
+TRAINING = """
+import numpy as np
+from datasets import Dataset
+from nlp_rnn.config import Cell, GatedConfig, OptimizerConfig, TrainerConfig
+from nlp_rnn.data.batches import TokenizedTexts
+from nlp_rnn.model.network import make_network
+from nlp_rnn.training.trainer import Trainer
+
+ids = [[2 + i % 9 for i in range(LONGEST - 24 + row)] for row in range(24)]
+texts = TokenizedTexts(Dataset.from_dict({"input_ids": ids, "label": [0, 1] * 12}))
+model = GatedConfig(
+    name="lstm", cell=Cell.lstm, embedding_size=8, hidden_size=8, bidirectional=False
+)
+options = TrainerConfig(batch_size=1, max_epochs=2, threads=1, device="cpu", precision="fp32")
+trainer = Trainer(make_network(model, 12, 2, 1), options, OptimizerConfig(name="adamw"), seed=1)
+trainer.fit(texts, texts)
+"""
+
+
+@pytest.mark.parametrize(
+    ("longest", "set_by_user", "made"),
+    [(150, {}, 48), (60, {}, 24), (150, {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "1000"}, 24)],
+    ids=["long texts", "short texts", "as the user says"],
+)
+def test_an_lstm_of_long_texts_keeps_few_operations(
+    longest: int, set_by_user: dict[str, str], made: int, tmp_path: Path
+) -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", TRAINING.replace("LONGEST", str(longest))],
+        env=os.environ | {"ONEDNN_VERBOSE": "2"} | set_by_user,
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+    ).stdout.splitlines()
+    backward = [line for line in told if ",rnn," in line and ",backward," in line]
+    creations = [line for line in backward if "create:cache" in line]
+    if not creations:
+        pytest.skip("oneDNN does not say here what it makes")
+    assert sum("cache_miss" in line for line in creations) == made

@@ -30,6 +30,7 @@ from nlp_rnn.training.device import (
     choose_device,
     choose_precision,
     cores_of_a_process,
+    keep_few_operations,
     name_of_precision,
     share_cores,
 )
@@ -41,12 +42,7 @@ from nlp_rnn.training.objective import Objective
 from nlp_rnn.training.optim import make_optimizer
 from nlp_rnn.training.processes import ALONE, Processes
 from nlp_rnn.training.profiling import UpdateProfile
-from nlp_rnn.training.schedule import (
-    note_epoch,
-    plan,
-    set_rates,
-    stopped_by,
-)
+from nlp_rnn.training.schedule import note_epoch, plan, set_rates, stopped_by
 from nlp_rnn.training.step import OptimizerStep
 from nlp_rnn.training.tally import Tally
 from nlp_rnn.training.wide_path import add_wide_path
@@ -144,8 +140,9 @@ class Trainer:
         return self.loss.objective
 
     def prepare(self, train: TokenizedTexts) -> None:
-        """Take from the training split what the loss must know of it."""
+        """Take from the training split what loss and memory must know of it."""
         self.loss.objective = Objective(self.config, train.labels)
+        keep_few_operations(train.lengths.mean())
         network, state = self.network, self.state
         if perturbs(self.config) and not isinstance(network.embedding, NormalizedEmbedding):
             counts = train.token_counts(network.architecture.vocab_size)
