@@ -180,7 +180,7 @@ def _int8_agreement(
     """The share of `texts` that the network in 8 bits gives the same labels, where it is kept."""
     if INT8_GRAPH not in classifier.config["files"]:
         return {}
-    small = type(classifier).load(classifier.location, runtime="int8")
+    small = type(classifier).load(classifier.location, classifier.threads, "int8")
     probabilities = small.predict_proba(texts)
     if classifier.thresholds is None:
         same = probabilities.argmax(1) == predictions

@@ -214,7 +214,7 @@ def _run(
             | ({"pretrained": encoder.digest} if encoder else {}),
         )
         with announced("Reading the test split"):
-            classifier = TextClassifier.load(result.classifier)
+            classifier = TextClassifier.load(result.classifier, config.trainer.threads)
             result.metrics = training_metrics(network, training)
             result.metrics |= evaluate(classifier, corpus, folder, run)
         result.metrics |= log_speed(config.tracking.speed, Path(result.classifier), run)

@@ -16,6 +16,7 @@ import pytest
 from mlflow import MlflowClient
 
 import nlp_rnn
+from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.cli import main
 from nlp_rnn.composition import read_config
 from nlp_rnn.data.corpus import load_corpus
@@ -105,6 +106,24 @@ def test_folder_run_and_classifier_agree_on_every_test_prediction(
     answer = model.predict(texts)
     assert isinstance(answer, pd.DataFrame)
     assert list(answer["label"]) == predictions
+
+
+def test_answers_take_as_many_threads_as_the_training(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[TextClassifier] = []
+    load = TextClassifier.load
+
+    def remembering(*given: object, **named: object) -> TextClassifier:
+        loaded.append(load(*given, **named))  # type: ignore[arg-type]
+        return loaded[-1]
+
+    monkeypatch.setattr(TextClassifier, "load", remembering)
+    train("one", "model.hidden_size=64", "model.embedding_size=64", "trainer.max_epochs=1")
+    # MLflow loads its own copy, to see that it can
+    own = [one for one in loaded if one.location == str(here / "one" / "classifier")]
+    assert {one.threads for one in own} == {1}
+    assert {one.runtime for one in own} == {"onnx", "int8"}
 
 
 @pytest.mark.slow

@@ -48,7 +48,7 @@ class TextClassifier:
         self._architecture = bundle.architecture
         self._tokenizer = bundle.tokenizer
         self._words = WordCache(bundle.tokenizer)
-        self._given_threads = threads
+        self.threads = threads
         self._network = BatchedNetwork(
             start(bundle, runtime), usable_threads(threads), softmax=self.thresholds is None
         )
@@ -267,7 +267,7 @@ class TextClassifier:
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         """For another process: where to load it from, and what must be there."""
-        known = (self.location, self.config["checksum"], self._given_threads, self.runtime)
+        known = (self.location, self.config["checksum"], self.threads, self.runtime)
         return _load_again, known
 
     def __repr__(self) -> str:
