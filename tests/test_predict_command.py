@@ -18,6 +18,7 @@ import nlp_rnn
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.cli import main
 from nlp_rnn.commands import tables
+from tests.peak_memory import told_by_the_system
 from tests.tiny_classifier import save_tiny, tiny_texts
 
 TEXTS = ["w2 w3", 'w5, "w9"\nw7', "", "\tw4 \x85w6", "w8 😀", "\r\n w9"]
@@ -418,12 +419,14 @@ def test_wrong_words(
     assert sorted(os.listdir(tmp_path)) == ["classifier", "in.csv", "lines.txt"]
 
 
+@told_by_the_system
 def test_memory_does_not_grow_with_the_file(folder: str, tmp_path: Path) -> None:
     program = (
-        "import resource, sys\n"
+        "import sys\n"
         "from nlp_rnn.cli import main\n"
+        "from tests.peak_memory import peak_megabytes\n"
         "main(['predict', sys.argv[1], '--input', sys.argv[2], '--output', 'out.jsonl'])\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+        "print(round(peak_megabytes()))"
     )
     megabytes = []
     for rows in (10_000, 60_000):
@@ -431,6 +434,7 @@ def test_memory_does_not_grow_with_the_file(folder: str, tmp_path: Path) -> None
         given.write_text("text,n\n" + "w2 w3 w4 w5 w6 w7 w8 w9,1\n" * rows)
         done = subprocess.run(
             [sys.executable, "-c", program, folder, str(given)],
+            env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
             capture_output=True,
             text=True,
             check=True,
