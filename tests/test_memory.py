@@ -39,7 +39,6 @@ def test_any_other_error_stays_as_it_is() -> None:
 
 
 TRAINING = """
-import numpy as np
 from datasets import Dataset
 from nlp_rnn.config import Cell, GatedConfig, OptimizerConfig, TrainerConfig
 from nlp_rnn.data.batches import TokenizedTexts
