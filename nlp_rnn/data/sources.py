@@ -13,7 +13,7 @@ from nlp_rnn.data.hub import offline, read_hub
 from nlp_rnn.data.mapped import AT_ONCE, forget_pages, mapped_files
 from nlp_rnn.data.probes import PROBES, make_probe, test_parts
 from nlp_rnn.data.stories import make_stories
-from nlp_rnn.data.tokenizer import SEPARATOR
+from nlp_rnn.data.texts import SEPARATOR
 from nlp_rnn.data_config import (
     PROBE_LENGTHS,
     DataConfig,

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     import pyarrow
     from datasets import Dataset
 
-__all__ = ["TextHashes", "as_text", "hash_texts"]
+__all__ = ["SEPARATOR", "TextHashes", "as_text", "hash_texts"]
+
+SEPARATOR = "[SEP]"
+"""Token between the texts of a pair."""
 
 # Part of the key of kept hashes: raise it when the code below would give others.
 HASHING_VERSION = 1

@@ -25,7 +25,6 @@ __all__ = [
     "MARK",
     "MARKED_WORD",
     "PAD_ID",
-    "SEPARATOR",
     "UNKNOWN_ID",
     "VARIATION_SELECTOR",
     "WORD_START",
@@ -39,7 +38,6 @@ __all__ = [
 
 PAD = "[PAD]"
 UNKNOWN = "[UNK]"
-SEPARATOR = "[SEP]"
 PAD_ID = 0
 UNKNOWN_ID = 1
 
