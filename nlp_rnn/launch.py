@@ -6,18 +6,18 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from nlp_rnn.composition import conf_dir, register_schemas
-from nlp_rnn.config import RunConfig
-from nlp_rnn.errors import ConfigError
-from nlp_rnn.hydra_words import (
+from nlp_rnn.config.composition import conf_dir, register_schemas
+from nlp_rnn.config.hydra_words import (
     config_errors,
     flags_and_overrides,
     readable,
     run_config,
     version_base,
 )
-from nlp_rnn.limits import check
-from nlp_rnn.sweep_config import SearchConfig, SweepConfig
+from nlp_rnn.config.limits import check
+from nlp_rnn.config.run import RunConfig
+from nlp_rnn.config.sweep import SearchConfig, SweepConfig
+from nlp_rnn.errors import ConfigError
 
 __all__ = ["compose", "launch", "remove_empty"]
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from nlp_rnn.config import Cell, RecurrentConfig, RunConfig
+from nlp_rnn.config.run import Cell, RecurrentConfig, RunConfig
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.model.architecture import GATES, Architecture
 from nlp_rnn.model.matching import matching_hidden_size, recurrent_parameters

@@ -6,13 +6,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlp_rnn.composition import make_paths_absolute, read_config
-from nlp_rnn.config import RunConfig
+from nlp_rnn.config.composition import make_paths_absolute, read_config
+from nlp_rnn.config.limits import check
+from nlp_rnn.config.pretraining import AUTO
+from nlp_rnn.config.run import RunConfig
+from nlp_rnn.config.signature import recorded
 from nlp_rnn.errors import DataError
-from nlp_rnn.limits import check
 from nlp_rnn.matching import resolve_match
 from nlp_rnn.pretraining.start import check_start, fetch_encoder, set_encoder
-from nlp_rnn.pretraining_config import AUTO
 from nlp_rnn.record import (
     Member,
     log_data,
@@ -35,7 +36,6 @@ from nlp_rnn.run_folder import (
     write_json,
 )
 from nlp_rnn.screen import announced, print_corpus, print_lines, print_result
-from nlp_rnn.signature import recorded
 from nlp_rnn.worker import check_processes, processes_of, tell_workers
 
 if TYPE_CHECKING:

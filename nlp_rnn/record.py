@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.config import RecurrentConfig, RunConfig, Speed
-from nlp_rnn.data_config import DataConfig, TableConfig
+from nlp_rnn.config.data import DataConfig, TableConfig
+from nlp_rnn.config.run import RecurrentConfig, RunConfig, Speed
+from nlp_rnn.config.signature import signature
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.screen import announced, print_lines
-from nlp_rnn.signature import signature
 
 if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus

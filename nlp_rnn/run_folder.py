@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.config import RunConfig
+from nlp_rnn.config.run import RunConfig
+from nlp_rnn.config.signature import plain
 from nlp_rnn.errors import ConfigError
-from nlp_rnn.signature import plain
 
 if TYPE_CHECKING:
     from nlp_rnn.tracking.run import TrackedRun

@@ -17,10 +17,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from nlp_rnn.composition import as_config
-from nlp_rnn.config import RunConfig
+from nlp_rnn.config.composition import as_config
+from nlp_rnn.config.run import RunConfig
+from nlp_rnn.config.signature import plain
 from nlp_rnn.errors import ConfigError, NlpRnnError, TrainingError
-from nlp_rnn.signature import plain
 
 if TYPE_CHECKING:
     from nlp_rnn.data.tokenization import TokenizedCorpus

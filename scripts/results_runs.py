@@ -21,7 +21,7 @@ class Store:
         """`config` are those of the cells."""
         from mlflow import MlflowClient
 
-        from nlp_rnn.signature import signature
+        from nlp_rnn.config.signature import signature
 
         self._client, self._uri = MlflowClient(tracking_uri=uri), uri
         self._experiment, self._digest = experiment, digest

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from nlp_rnn.config import OptimizerConfig, Schedule, TrainerConfig
+from nlp_rnn.config.run import OptimizerConfig, Schedule, TrainerConfig
 from nlp_rnn.training.captured import CapturedUpdates, capturable
 from nlp_rnn.training.feed import PINNING, PlacedBatch, PlacedUpdate
 from nlp_rnn.training.processes import ALONE, Processes

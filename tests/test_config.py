@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from omegaconf.errors import OmegaConfBaseException
 
-from nlp_rnn.composition import conf_dir, known_keys
+from nlp_rnn.config.composition import conf_dir, known_keys
+from nlp_rnn.config.limits import check
+from nlp_rnn.config.signature import flatten, plain, signature
 from nlp_rnn.errors import ConfigError
-from nlp_rnn.limits import check
-from nlp_rnn.signature import flatten, plain, signature
 from tests.composing import compose
 
 FILES = sorted(path for path in conf_dir().rglob("*.yaml") if path.parent != conf_dir())

@@ -8,8 +8,8 @@ import datasets
 import numpy as np
 import pytest
 
+from nlp_rnn.config.data import FilesConfig, HubConfig, StoriesConfig
 from nlp_rnn.data.corpus import Corpus, load_corpus
-from nlp_rnn.data_config import FilesConfig, HubConfig, StoriesConfig
 from nlp_rnn.errors import DataError
 
 SPLITS = ("train", "validation", "test")

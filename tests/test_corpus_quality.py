@@ -7,11 +7,11 @@ from pathlib import Path
 import datasets
 import pytest
 
+from nlp_rnn.config.data import FilesConfig
+from nlp_rnn.config.limits import check
 from nlp_rnn.data.corpus import Corpus, load_corpus
 from nlp_rnn.data.texts import hash_texts
-from nlp_rnn.data_config import FilesConfig
 from nlp_rnn.errors import ConfigError, DataError
-from nlp_rnn.limits import check
 from tests.composing import compose
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"

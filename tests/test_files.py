@@ -119,8 +119,8 @@ def test_saved_to_disk_with_and_without_splits(tmp_path):
 
 
 def test_reading_a_file_asks_nobody(tmp_path, monkeypatch):
+    from nlp_rnn.config.data import FilesConfig
     from nlp_rnn.data.sources import read_source
-    from nlp_rnn.data_config import FilesConfig
 
     asked: list[object] = []
     monkeypatch.setattr(datasets.config, "HF_UPDATE_DOWNLOAD_COUNTS", True)

@@ -9,9 +9,9 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from nlp_rnn.config.limits import check
 from nlp_rnn.data.corpus import load_corpus
 from nlp_rnn.errors import ConfigError, DataError, NlpRnnError
-from nlp_rnn.limits import check
 from tests.composing import compose
 
 RAW = Path(__file__).parents[1].parent / "shared" / "data" / "raw_formats"

@@ -6,8 +6,8 @@ import datasets
 import huggingface_hub
 import pytest
 
+from nlp_rnn.config.data import HubConfig
 from nlp_rnn.data.hub import offline, read_hub
-from nlp_rnn.data_config import HubConfig
 from nlp_rnn.errors import DataError
 
 

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from nlp_rnn.config.data import FileFormat, FilesConfig
+from nlp_rnn.config.data_limits import check_data
 from nlp_rnn.data.corpus import Corpus, load_corpus
 from nlp_rnn.data.label_sets import labels_of
 from nlp_rnn.data.sampling import Strata
-from nlp_rnn.data_config import FileFormat, FilesConfig
-from nlp_rnn.data_limits import check_data
 from nlp_rnn.errors import ConfigError, DataError
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"

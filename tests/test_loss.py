@@ -13,7 +13,7 @@ from safetensors import safe_open
 
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.cli import main
-from nlp_rnn.config import AverageConfig, Cell, ClassWeight, Precision
+from nlp_rnn.config.run import AverageConfig, Cell, ClassWeight, Precision
 from nlp_rnn.data.batches import TokenizedTexts
 from nlp_rnn.model.network import make_network
 from nlp_rnn.model.normalized import NormalizedEmbedding

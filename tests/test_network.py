@@ -3,8 +3,15 @@
 import pytest
 import torch
 
-from nlp_rnn.composition import conf_dir
-from nlp_rnn.config import AverageConfig, Cell, GatedConfig, ModelConfig, Pooling, RecurrentConfig
+from nlp_rnn.config.composition import conf_dir
+from nlp_rnn.config.run import (
+    AverageConfig,
+    Cell,
+    GatedConfig,
+    ModelConfig,
+    Pooling,
+    RecurrentConfig,
+)
 from nlp_rnn.model.network import Dropouts, TextNetwork, architecture_of, make_network
 from nlp_rnn.training.optim import make_optimizer
 from tests.composing import compose

@@ -18,11 +18,11 @@ from mlflow import MlflowClient
 import nlp_rnn
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.cli import main
-from nlp_rnn.composition import read_config
+from nlp_rnn.config.composition import read_config
+from nlp_rnn.config.signature import signature
 from nlp_rnn.data.corpus import load_corpus
 from nlp_rnn.data.stories import PLACES
 from nlp_rnn.errors import ClassifierError
-from nlp_rnn.signature import signature
 from nlp_rnn.tracking.artifacts import read_predictions
 from tests import warm
 from tests.composing import compose

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from nlp_rnn.config import Cell, GatedConfig, Precision, TrainerConfig
+from nlp_rnn.config.pretraining import PretrainingConfig
+from nlp_rnn.config.run import Cell, GatedConfig, Precision, TrainerConfig
 from nlp_rnn.errors import TrainingError
 from nlp_rnn.model.network import make_network
 from nlp_rnn.pretraining.language_models import LanguageModels
 from nlp_rnn.pretraining.stream import BOUNDARY_ID, Lanes, TokenTexts
 from nlp_rnn.pretraining.trainer import Pretrainer, default_epochs
-from nlp_rnn.pretraining_config import PretrainingConfig
 from nlp_rnn.training.events import UpdateEnd
 from tests.test_trainer import needs_bf16
 
@@ -82,7 +82,7 @@ def test_windows_cost_what_one_long_read_costs(cell: str, layers: int) -> None:
 
 
 def rnn_models(layers: int) -> LanguageModels:
-    from nlp_rnn.config import RecurrentConfig
+    from nlp_rnn.config.run import RecurrentConfig
 
     config = RecurrentConfig(
         name="rnn",

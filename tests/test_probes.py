@@ -11,9 +11,9 @@ import pytest
 from mlflow import MlflowClient
 
 from nlp_rnn.cli import main
+from nlp_rnn.config.data import PROBE_LENGTHS, ProbeConfig, ProbeName
 from nlp_rnn.data.corpus import load_corpus
 from nlp_rnn.data.probes import PROBES, make_probe
-from nlp_rnn.data_config import PROBE_LENGTHS, ProbeConfig, ProbeName
 from nlp_rnn.evaluation import part_accuracies
 
 

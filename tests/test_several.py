@@ -12,7 +12,7 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss
 from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
-from nlp_rnn.config import (
+from nlp_rnn.config.run import (
     Cell,
     ClassWeight,
     GatedConfig,

@@ -3,8 +3,8 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
+from nlp_rnn.config.data import DataConfig, FilesConfig, StoriesConfig
 from nlp_rnn.data.sources import read_source
-from nlp_rnn.data_config import DataConfig, FilesConfig, StoriesConfig
 from nlp_rnn.errors import DataError
 
 

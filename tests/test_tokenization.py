@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nlp_rnn.config import Cell, GatedConfig
+from nlp_rnn.config.data import CountedTokenizerConfig, FilesConfig, TokenizerKind, Truncation
+from nlp_rnn.config.run import Cell, GatedConfig
 from nlp_rnn.data.batches import length_order
 from nlp_rnn.data.corpus import Corpus, load_corpus
 from nlp_rnn.data.quality import Quality
 from nlp_rnn.data.tokenization import tokenize_corpus
 from nlp_rnn.data.tokenizer import PAD_ID, UNKNOWN_ID, encode, train_tokenizer
-from nlp_rnn.data_config import CountedTokenizerConfig, FilesConfig, TokenizerKind, Truncation
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"
 

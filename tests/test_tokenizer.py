@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
+from nlp_rnn.config.data import CountedTokenizerConfig, TokenizerKind, TrainedTokenizerConfig
 from nlp_rnn.data.tokenizer import (
     PAD_ID,
     UNKNOWN_ID,
@@ -16,7 +17,6 @@ from nlp_rnn.data.tokenizer import (
     keep_tokenizer,
     train_tokenizer,
 )
-from nlp_rnn.data_config import CountedTokenizerConfig, TokenizerKind, TrainedTokenizerConfig
 from nlp_rnn.errors import DataError
 
 TEXTS = [

@@ -8,6 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
+from nlp_rnn.config.data import (
+    CountedTokenizerConfig,
+    GivenTokenizerConfig,
+    TokenizerKind,
+    Truncation,
+    UnicodeForm,
+)
+from nlp_rnn.config.limits import check
 from nlp_rnn.data.tokenizer import (
     PAD_ID,
     UNKNOWN_ID,
@@ -17,15 +25,7 @@ from nlp_rnn.data.tokenizer import (
     set_truncation,
     train_tokenizer,
 )
-from nlp_rnn.data_config import (
-    CountedTokenizerConfig,
-    GivenTokenizerConfig,
-    TokenizerKind,
-    Truncation,
-    UnicodeForm,
-)
 from nlp_rnn.errors import ConfigError, DataError
-from nlp_rnn.limits import check
 from tests.composing import compose
 
 WORDS = ["w" + chr(97 + i) for i in range(12)]

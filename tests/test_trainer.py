@@ -9,7 +9,7 @@ import pytest
 import torch
 from datasets import Dataset, Features, List, Value
 
-from nlp_rnn.config import (
+from nlp_rnn.config.run import (
     Cell,
     GatedConfig,
     Monitor,

@@ -20,10 +20,17 @@ from nlp_rnn.classifier.graph import Graph
 from nlp_rnn.classifier.onnx_graph import OPSET, build_graph
 from nlp_rnn.classifier.step import StepNetwork
 from nlp_rnn.classifier.wide import add_rows
-from nlp_rnn.config import AverageConfig, Cell, GatedConfig, OptimizerConfig, Pooling, TrainerConfig
+from nlp_rnn.config.limits import LIMITS
+from nlp_rnn.config.run import (
+    AverageConfig,
+    Cell,
+    GatedConfig,
+    OptimizerConfig,
+    Pooling,
+    TrainerConfig,
+)
 from nlp_rnn.data.batches import TokenizedTexts
 from nlp_rnn.errors import ConfigError
-from nlp_rnn.limits import LIMITS
 from nlp_rnn.model.architecture import Architecture, check_size
 from nlp_rnn.model.network import TextNetwork, architecture_of, make_network
 from nlp_rnn.model.ngrams import DEFAULT_BUCKETS, LARGEST_ORDER, MULTIPLIER, PRIME, extend, row

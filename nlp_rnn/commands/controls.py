@@ -36,7 +36,7 @@ def controls(words: list[str]) -> int:
                 "tracking.experiment.\nFor a network without recurrence type nlp-rnn train "
                 "model=average."
             )
-    from nlp_rnn.composition import make_paths_absolute
+    from nlp_rnn.config.composition import make_paths_absolute
     from nlp_rnn.controls.fitting import CONTROLS
     from nlp_rnn.controls.runs import ensure_controls, read_corpus
     from nlp_rnn.launch import compose

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from nlp_rnn.config.data import DataConfig
     from nlp_rnn.data.corpus import Corpus
-    from nlp_rnn.data_config import DataConfig
 
 __all__ = ["HELP", "data_config", "evaluate"]
 

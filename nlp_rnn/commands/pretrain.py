@@ -42,9 +42,9 @@ def pretrain(words: list[str]) -> int:
         return 0
     for word in words:
         _check_word(word)
+    from nlp_rnn.config.pretraining import AUTO
     from nlp_rnn.launch import compose
     from nlp_rnn.pretraining.story import pretrain as run
-    from nlp_rnn.pretraining_config import AUTO
 
     own = [word for word in words if not word.startswith(FOLDER)]
     config = compose([*own, f"model.pretrained={AUTO}"])

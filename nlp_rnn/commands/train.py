@@ -3,7 +3,7 @@
 import os
 
 from nlp_rnn.commands.words import run_to_resume
-from nlp_rnn.composition import conf_dir
+from nlp_rnn.config.composition import conf_dir
 
 __all__ = ["HELP", "train"]
 

@@ -10,7 +10,7 @@ from nlp_rnn.comparison.pictures import save_picture
 from nlp_rnn.comparison.probes import ProbeCurve, probe_curves
 from nlp_rnn.comparison.report import Report
 from nlp_rnn.comparison.sections_probes import probe_figure, probe_section
-from nlp_rnn.data_config import PROBE_FACTORS
+from nlp_rnn.config.data import PROBE_FACTORS
 from nlp_rnn.errors import ComparisonError, DataError
 
 __all__ = ["write_probe_report"]

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlp_rnn.comparison.evidence import Run
+from nlp_rnn.config.data import PROBE_FACTORS
 from nlp_rnn.data.probes import PROBES
-from nlp_rnn.data_config import PROBE_FACTORS
 from nlp_rnn.errors import ComparisonError
 
 __all__ = ["HELD", "ProbeCurve", "probe_curves", "seeds_ahead"]

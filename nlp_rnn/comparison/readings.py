@@ -81,9 +81,9 @@ def read_texts(comparison: Comparison, uri: str) -> tuple[dict[int, str] | None,
     quiet_mlflow()
     from mlflow import MlflowClient
 
-    from nlp_rnn.composition import read_config
+    from nlp_rnn.config.composition import read_config
+    from nlp_rnn.config.data import HubConfig
     from nlp_rnn.data.corpus import load_corpus
-    from nlp_rnn.data_config import HubConfig
 
     run = next((run for group in comparison.groups for run in group.runs), None)
     if run is None:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.composition import make_paths_absolute
-from nlp_rnn.config import (
+from nlp_rnn.config.composition import make_paths_absolute
+from nlp_rnn.config.data import DataConfig, TableConfig
+from nlp_rnn.config.pretraining import PretrainingConfig
+from nlp_rnn.config.run import (
     AverageConfig,
     Cell,
     ModelConfig,
@@ -16,12 +18,10 @@ from nlp_rnn.config import (
     Pooling,
     RunConfig,
 )
+from nlp_rnn.config.signature import flatten, signature
 from nlp_rnn.controls.fitting import CONTROLS, Control, fit_linear, fit_majority
 from nlp_rnn.controls.several import fit_linear_several, fit_majority_several
 from nlp_rnn.data.label_sets import labels_of
-from nlp_rnn.data_config import DataConfig, TableConfig
-from nlp_rnn.pretraining_config import PretrainingConfig
-from nlp_rnn.signature import flatten, signature
 
 if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from nlp_rnn.config.data import DataConfig, TableConfig
 from nlp_rnn.data.digest import corpus_digest
 from nlp_rnn.data.files import SPLITS
 from nlp_rnn.data.label_sets import (
@@ -20,7 +21,6 @@ from nlp_rnn.data.quality import Quality, describe_split, drop_leaks, leaks
 from nlp_rnn.data.sources import Source, read_source
 from nlp_rnn.data.splitting import Rows, cut, limit, without_leaks
 from nlp_rnn.data.texts import TextHashes, as_text, hash_texts
-from nlp_rnn.data_config import DataConfig, TableConfig
 from nlp_rnn.errors import DataError
 
 if TYPE_CHECKING:

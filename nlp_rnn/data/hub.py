@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nlp_rnn.config.data import HubConfig
 from nlp_rnn.data.columns import listed
 from nlp_rnn.data.files import SPLITS
-from nlp_rnn.data_config import HubConfig
 from nlp_rnn.errors import DataError
 
 if TYPE_CHECKING:

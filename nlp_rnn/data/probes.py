@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import permutations
 
-from nlp_rnn.data_config import PROBE_FACTORS
+from nlp_rnn.config.data import PROBE_FACTORS
 
 __all__ = ["PROBES", "Probe", "make_probe", "test_parts"]
 

@@ -6,15 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlp_rnn.data.columns import select_columns
-from nlp_rnn.data.file_form import FileForm, delimiter_character
-from nlp_rnn.data.files import read_path
-from nlp_rnn.data.hub import offline, read_hub
-from nlp_rnn.data.mapped import AT_ONCE, forget_pages, mapped_files
-from nlp_rnn.data.probes import PROBES, make_probe, test_parts
-from nlp_rnn.data.stories import make_stories
-from nlp_rnn.data.texts import SEPARATOR
-from nlp_rnn.data_config import (
+from nlp_rnn.config.data import (
     PROBE_LENGTHS,
     DataConfig,
     FilesConfig,
@@ -23,6 +15,14 @@ from nlp_rnn.data_config import (
     StoriesConfig,
     TableConfig,
 )
+from nlp_rnn.data.columns import select_columns
+from nlp_rnn.data.file_form import FileForm, delimiter_character
+from nlp_rnn.data.files import read_path
+from nlp_rnn.data.hub import offline, read_hub
+from nlp_rnn.data.mapped import AT_ONCE, forget_pages, mapped_files
+from nlp_rnn.data.probes import PROBES, make_probe, test_parts
+from nlp_rnn.data.stories import make_stories
+from nlp_rnn.data.texts import SEPARATOR
 from nlp_rnn.errors import DataError
 
 if TYPE_CHECKING:

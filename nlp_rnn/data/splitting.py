@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from nlp_rnn.config.data import DataConfig
 from nlp_rnn.data.files import SPLITS
 from nlp_rnn.data.quality import Quality, overlap
 from nlp_rnn.data.sampling import Strata, allocate, sample
 from nlp_rnn.data.texts import TextHashes
-from nlp_rnn.data_config import DataConfig
 from nlp_rnn.errors import DataError
 
 if TYPE_CHECKING:

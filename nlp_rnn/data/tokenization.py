@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nlp_rnn.config.data import TokenizerConfig, TokenizerKind
 from nlp_rnn.data.arrow_cache import write_arrow_file
 from nlp_rnn.data.batches import TokenizedTexts
 from nlp_rnn.data.corpus import Corpus, quiet_datasets
@@ -25,7 +26,6 @@ from nlp_rnn.data.tokenizer import (
     keep_tokenizer,
     set_truncation,
 )
-from nlp_rnn.data_config import TokenizerConfig, TokenizerKind
 from nlp_rnn.errors import DataError
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nlp_rnn.config.data import TableConfig
 from nlp_rnn.data.columns import select_columns
 from nlp_rnn.data.file_form import BY_NAME
 from nlp_rnn.data.files import read_path
@@ -12,7 +13,6 @@ from nlp_rnn.data.folders import read_text_folder, text_folder
 from nlp_rnn.data.hub import offline
 from nlp_rnn.data.mapped import arrow_batches
 from nlp_rnn.data.texts import as_text, hash_texts
-from nlp_rnn.data_config import TableConfig
 from nlp_rnn.errors import DataError
 
 if TYPE_CHECKING:

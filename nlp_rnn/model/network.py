@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from nlp_rnn.config import MANY_LABELS, GatedConfig, ModelConfig, RecurrentConfig, RecurrentInit
+from nlp_rnn.config.run import MANY_LABELS, GatedConfig, ModelConfig, RecurrentConfig, RecurrentInit
 from nlp_rnn.data.tokenizer import PAD_ID, UNKNOWN_ID
 from nlp_rnn.model.architecture import Architecture, check_size
 from nlp_rnn.model.dropout import drop_features, dropped_weights

@@ -9,12 +9,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlp_rnn.config import RunConfig
+from nlp_rnn.config.pretraining import AUTO
+from nlp_rnn.config.run import RunConfig
 from nlp_rnn.errors import ClassifierError, ConfigError, DataError, TrackingError, TrainingError
 from nlp_rnn.pretraining.encoder_folder import Encoder, read_encoder
 from nlp_rnn.pretraining.start import check_start
 from nlp_rnn.pretraining.story import begin, data_digest, go_on, read_more, shaping_options
-from nlp_rnn.pretraining_config import AUTO
 from nlp_rnn.run_folder import interrupted
 
 if TYPE_CHECKING:

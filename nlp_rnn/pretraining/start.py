@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.config import RunConfig
+from nlp_rnn.config.run import RunConfig
+from nlp_rnn.config.signature import flatten
 from nlp_rnn.errors import ClassifierError, ConfigError, DataError
 from nlp_rnn.pretraining.encoder_folder import ENCODER, Encoder, read_encoder
-from nlp_rnn.signature import flatten
 
 if TYPE_CHECKING:
     from nlp_rnn.data.tokenization import TokenizedCorpus

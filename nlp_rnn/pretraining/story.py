@@ -6,9 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.composition import make_paths_absolute, read_config
-from nlp_rnn.config import RunConfig
-from nlp_rnn.data_config import TableConfig
+from nlp_rnn.config.composition import make_paths_absolute, read_config
+from nlp_rnn.config.data import TableConfig
+from nlp_rnn.config.run import RunConfig
+from nlp_rnn.config.signature import flatten
 from nlp_rnn.errors import DataError
 from nlp_rnn.pretraining.encoder_folder import ENCODER, save_encoder
 from nlp_rnn.pretraining.start import tokenizer_options
@@ -24,7 +25,6 @@ from nlp_rnn.run_folder import (
     write_json,
 )
 from nlp_rnn.screen import announced, print_corpus, print_lines
-from nlp_rnn.signature import flatten
 
 if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nlp_rnn.config import OptimizerConfig, TrainerConfig
+from nlp_rnn.config.pretraining import PretrainingConfig
+from nlp_rnn.config.run import OptimizerConfig, TrainerConfig
 from nlp_rnn.errors import TrainingError
 from nlp_rnn.pretraining.checkpoint import PretrainingState, load_checkpoint, save_checkpoint
 from nlp_rnn.pretraining.language_models import LanguageModels, States
 from nlp_rnn.pretraining.stream import Lanes, TokenTexts, lane_count
-from nlp_rnn.pretraining_config import PretrainingConfig
 from nlp_rnn.training.checkpoint import keeping_the_last
 from nlp_rnn.training.device import (
     choose_device,

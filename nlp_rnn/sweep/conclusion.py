@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlp_rnn.config import Monitor
-from nlp_rnn.data_config import ProbeConfig
+from nlp_rnn.config.data import ProbeConfig
+from nlp_rnn.config.run import Monitor
+from nlp_rnn.config.signature import plain
 from nlp_rnn.errors import NlpRnnError
 from nlp_rnn.screen import announced, output_to
-from nlp_rnn.signature import plain
 from nlp_rnn.sweep.children import Child, validation_metric
 from nlp_rnn.sweep.grid import Command, Job, swept_words
 from nlp_rnn.tracking.store import experiment_name

@@ -6,15 +6,15 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from nlp_rnn.config import RunConfig
+from nlp_rnn.config.hydra_words import run_config
+from nlp_rnn.config.run import RunConfig
+from nlp_rnn.config.sweep import OnFailure
 from nlp_rnn.errors import ConfigError, DataError, PrunedError, TrackingError
-from nlp_rnn.hydra_words import run_config
 from nlp_rnn.launch import remove_empty
 from nlp_rnn.record import Member
 from nlp_rnn.run_folder import interrupted
 from nlp_rnn.screen import output_to
 from nlp_rnn.sweep.pruning import on_epoch
-from nlp_rnn.sweep_config import OnFailure
 
 __all__ = ["STOPPED", "job"]
 
@@ -77,8 +77,8 @@ def _train(config: RunConfig, folder: Path, words: list[str], member: Member) ->
 
 def _record(error: Exception, config: RunConfig, member: Member, folder: Path) -> None:
     """A run for a job that failed before it had one."""
+    from nlp_rnn.config.signature import flatten
     from nlp_rnn.record import run_name
-    from nlp_rnn.signature import flatten
     from nlp_rnn.tracking.run import tracked_run
     from nlp_rnn.tracking.store import (
         experiment_name,

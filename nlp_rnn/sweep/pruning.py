@@ -4,10 +4,10 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from nlp_rnn.config import Monitor
+from nlp_rnn.config.run import Monitor
+from nlp_rnn.config.sweep import Pruner, SearchConfig
 from nlp_rnn.errors import ConfigError, PrunedError
 from nlp_rnn.sweep.children import validation_metric
-from nlp_rnn.sweep_config import Pruner, SearchConfig
 
 __all__ = ["load_study", "on_epoch", "optuna_library"]
 

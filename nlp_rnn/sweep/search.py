@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.config import LEARNING_RATE, Monitor
+from nlp_rnn.config.run import LEARNING_RATE, Monitor
+from nlp_rnn.config.signature import flatten
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.pipeline import PATIENCE_IN_A_SWEEP
-from nlp_rnn.signature import flatten
 from nlp_rnn.sweep.children import Child, Children, validation_metric
 from nlp_rnn.sweep.grid import Command, Job, make_job
 from nlp_rnn.sweep.launcher import Launcher

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nlp_rnn.config.sweep import SearchConfig
 from nlp_rnn.errors import ConfigError, DataError, SweepError, TrackingError
 from nlp_rnn.launch import remove_empty
 from nlp_rnn.pipeline import PATIENCE_IN_A_SWEEP
@@ -18,7 +19,6 @@ from nlp_rnn.sweep.job import STOPPED
 from nlp_rnn.sweep.launcher import Launcher
 from nlp_rnn.sweep.search import Search
 from nlp_rnn.sweep.watch import Progress, Watch
-from nlp_rnn.sweep_config import SearchConfig
 from nlp_rnn.tracking.store import (
     experiment_name,
     obtain_experiment,

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from nlp_rnn.config import LEARNING_RATE, RunConfig
-from nlp_rnn.limits import has_dropout, language_model_obstacle
+from nlp_rnn.config.limits import has_dropout, language_model_obstacle
+from nlp_rnn.config.run import LEARNING_RATE, RunConfig
 
 __all__ = ["filled"]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from nlp_rnn.config import (
+from nlp_rnn.config.run import (
     LEARNING_RATE,
     MANY_LABELS,
     PATIENCE,

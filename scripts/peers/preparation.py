@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from nlp_rnn.config.data import CountedTokenizerConfig, FilesConfig, TokenizerKind
 from nlp_rnn.data.corpus import load_corpus
 from nlp_rnn.data.tokenizer import encode, keep_tokenizer
-from nlp_rnn.data_config import CountedTokenizerConfig, FilesConfig, TokenizerKind
 
 # As in conf/tokenizer/bpe.yaml, so that `nlp-rnn train` makes the same tokenizer.
 MIN_FREQUENCY = 5

@@ -3,7 +3,7 @@
 import codecs
 from typing import Any
 
-from nlp_rnn.data_config import (
+from nlp_rnn.config.data import (
     PROBE_FACTORS,
     PROBE_LENGTHS,
     CountedTokenizerConfig,

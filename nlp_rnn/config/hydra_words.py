@@ -11,10 +11,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nlp_rnn.composition import conf_dir, known_keys, text_keys
-from nlp_rnn.config import RunConfig
+from nlp_rnn.config.composition import conf_dir, known_keys, text_keys
+from nlp_rnn.config.run import RunConfig
+from nlp_rnn.config.sweep import CommandConfig
 from nlp_rnn.errors import ConfigError
-from nlp_rnn.sweep_config import CommandConfig
 
 __all__ = ["config_errors", "flags_and_overrides", "readable", "run_config", "version_base"]
 

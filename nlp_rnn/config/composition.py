@@ -5,16 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from nlp_rnn.config import (
-    AverageConfig,
-    GatedConfig,
-    OptimizerConfig,
-    RecurrentConfig,
-    RunConfig,
-    TrackingConfig,
-    TrainerConfig,
-)
-from nlp_rnn.data_config import (
+from nlp_rnn.config.data import (
     CountedTokenizerConfig,
     FilesConfig,
     GivenTokenizerConfig,
@@ -24,9 +15,18 @@ from nlp_rnn.data_config import (
     TableConfig,
     TrainedTokenizerConfig,
 )
+from nlp_rnn.config.pretraining import AUTO, PretrainingConfig
+from nlp_rnn.config.run import (
+    AverageConfig,
+    GatedConfig,
+    OptimizerConfig,
+    RecurrentConfig,
+    RunConfig,
+    TrackingConfig,
+    TrainerConfig,
+)
+from nlp_rnn.config.sweep import CommandConfig, SearchConfig, SweepConfig
 from nlp_rnn.errors import ConfigError
-from nlp_rnn.pretraining_config import AUTO, PretrainingConfig
-from nlp_rnn.sweep_config import CommandConfig, SearchConfig, SweepConfig
 
 __all__ = [
     "as_config",
@@ -144,7 +144,7 @@ def read_config(path: Path) -> RunConfig:
 
 
 def as_config(saved: Any) -> RunConfig:
-    """The configuration that `nlp_rnn.signature.plain` made `saved` of.
+    """The configuration that `nlp_rnn.config.signature.plain` made `saved` of.
 
     Raises:
         KeyError, TypeError, ValueError, OmegaConfBaseException: `saved` is of other options.

@@ -3,7 +3,9 @@
 Values out of range are refused, and so is an option that could have no effect.
 """
 
-from nlp_rnn.config import (
+from nlp_rnn.config.data_limits import check_data, check_probe, check_tokenizer
+from nlp_rnn.config.pretraining_limits import check_pretrained
+from nlp_rnn.config.run import (
     PATIENCE,
     PLATEAU_PATIENCE,
     AverageConfig,
@@ -15,10 +17,8 @@ from nlp_rnn.config import (
     RunConfig,
     Schedule,
 )
-from nlp_rnn.data_limits import check_data, check_probe, check_tokenizer
+from nlp_rnn.config.signature import flatten
 from nlp_rnn.errors import ConfigError
-from nlp_rnn.pretraining_limits import check_pretrained
-from nlp_rnn.signature import flatten
 
 __all__ = ["check", "has_dropout", "language_model_obstacle"]
 

@@ -9,8 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from nlp_rnn.config import RunConfig
-from nlp_rnn.pretraining_config import AUTO
+from nlp_rnn.config.pretraining import AUTO
+from nlp_rnn.config.run import RunConfig
 
 __all__ = ["flatten", "plain", "recorded", "signature"]
 

@@ -1,9 +1,9 @@
 """The options about pretraining are checked for what types cannot say."""
 
-from nlp_rnn.config import ModelConfig, OptimizerConfig, RecurrentConfig, RunConfig
-from nlp_rnn.data_config import TableConfig
+from nlp_rnn.config.data import TableConfig
+from nlp_rnn.config.pretraining import AUTO, PretrainingConfig
+from nlp_rnn.config.run import ModelConfig, OptimizerConfig, RecurrentConfig, RunConfig
 from nlp_rnn.errors import ConfigError
-from nlp_rnn.pretraining_config import AUTO, PretrainingConfig
 
 __all__ = ["check_pretrained"]
 

@@ -7,8 +7,8 @@ cell are refused while the config is composed.
 from dataclasses import dataclass, field
 from enum import Enum
 
-from nlp_rnn.data_config import MISSING, DataConfig, TokenizerConfig
-from nlp_rnn.pretraining_config import PretrainingConfig
+from nlp_rnn.config.data import MISSING, DataConfig, TokenizerConfig
+from nlp_rnn.config.pretraining import PretrainingConfig
 
 __all__ = [
     "LEARNING_RATE",

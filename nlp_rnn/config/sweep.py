@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
-from nlp_rnn.config import RunConfig
+from nlp_rnn.config.run import RunConfig
 
 __all__ = ["CommandConfig", "OnFailure", "Pruner", "SearchConfig", "SweepConfig"]
 
