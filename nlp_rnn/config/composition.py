@@ -100,7 +100,7 @@ def text_keys() -> set[str]:
 
 def conf_dir() -> Path:
     """The folder of YAML values: inside an installed wheel, else beside the checkout's package."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parent.parent
     for folder in (package / "conf", package.parent / "conf"):
         if (folder / "train.yaml").is_file():
             return folder
