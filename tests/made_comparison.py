@@ -17,8 +17,8 @@ from nlp_rnn.comparison.evidence import (
     Rules,
     Run,
 )
-from nlp_rnn.comparison.material import TrainingCurve
 from nlp_rnn.inspection.remembering import Remembered
+from nlp_rnn.report.material import TrainingCurve
 from nlp_rnn.tracking.artifacts import Predictions
 
 LABELS = ("animal", "city", "person", "number")

@@ -10,16 +10,16 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from nlp_rnn.comparison.behaviour import (
+from nlp_rnn.comparison.evidence import Comparison, Interval, Recommendation
+from nlp_rnn.errors import DataError
+from nlp_rnn.report.behaviour import (
     confusion_shares,
     length_bands,
     reliability,
     telling_rows,
 )
-from nlp_rnn.comparison.evidence import Comparison, Interval, Recommendation
-from nlp_rnn.comparison.page import Missing, Page, Section, Words, render_html, render_markdown
-from nlp_rnn.comparison.report import Report, log_report, write_report
-from nlp_rnn.errors import DataError
+from nlp_rnn.report.page import Missing, Page, Section, Words, render_html, render_markdown
+from nlp_rnn.report.report import Report, log_report, write_report
 from nlp_rnn.tracking.artifacts import Predictions
 from tests.made_comparison import (
     group_of,

@@ -19,7 +19,7 @@ def test_a_wheel_works_without_the_checkout(tmp_path: Path) -> None:
     configs = {str(path.relative_to(ROOT)) for path in (ROOT / "conf").rglob("*.yaml")}
     assert {f"nlp_rnn/{name}" for name in configs} <= set(names)
     assert "nlp_rnn/py.typed" in names
-    assert {f"nlp_rnn/comparison/report.{end}" for end in ("css", "html.jinja")} <= set(names)
+    assert {f"nlp_rnn/report/report.{end}" for end in ("css", "html.jinja")} <= set(names)
     assert "nlp_rnn/inspection/page.html.jinja" in names
     assert not [name for name in names if name.startswith(("tests/", "scripts/"))]
     elsewhere = tmp_path / "elsewhere"

@@ -104,7 +104,7 @@ def _write_reports(found: Sequence["Comparison"], uri: str, output: str | None) 
     """Write a report into the folder, or one into a folder of its own for each data set."""
     if output is None:
         return []
-    from nlp_rnn.comparison.report import report_runs
+    from nlp_rnn.report.report import report_runs
 
     folder = Path(output).absolute()
     if len(found) == 1:

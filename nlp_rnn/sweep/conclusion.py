@@ -85,10 +85,10 @@ def _compare(sweep: Ended, finished: Sequence[Child]) -> list[str]:
         return []
     from nlp_rnn.comparison.compare import compare_runs
     from nlp_rnn.comparison.evidence import Rules
-    from nlp_rnn.comparison.probe_report import write_probe_report
-    from nlp_rnn.comparison.report import log_report, report_runs
     from nlp_rnn.comparison.runs import CONTROLS, read_runs
     from nlp_rnn.comparison.table import table
+    from nlp_rnn.report.probe_report import write_probe_report
+    from nlp_rnn.report.report import log_report, report_runs
 
     ids = {child.run_id for child in finished}
     experiment = experiment_name(sweep.command.told.tracking.experiment)

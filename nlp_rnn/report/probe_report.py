@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nlp_rnn.comparison.evidence import Run
-from nlp_rnn.comparison.page import Page, render_html, render_markdown
-from nlp_rnn.comparison.pictures import save_picture
 from nlp_rnn.comparison.probes import ProbeCurve, probe_curves
-from nlp_rnn.comparison.report import Report
-from nlp_rnn.comparison.sections_probes import probe_figure, probe_section
 from nlp_rnn.config.data import PROBE_FACTORS
 from nlp_rnn.errors import ComparisonError, DataError
+from nlp_rnn.report.page import Page, render_html, render_markdown
+from nlp_rnn.report.pictures import save_picture
+from nlp_rnn.report.report import Report
+from nlp_rnn.report.sections_probes import probe_figure, probe_section
 
 __all__ = ["write_probe_report"]
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.comparison.evidence import Comparison
-from nlp_rnn.comparison.material import Material, TrainingCurve
-from nlp_rnn.comparison.page import Page, Section, render_html, render_markdown
-from nlp_rnn.comparison.sections import (
+from nlp_rnn.errors import DataError
+from nlp_rnn.report.material import Material, TrainingCurve
+from nlp_rnn.report.page import Page, Section, render_html, render_markdown
+from nlp_rnn.report.sections import (
     measured_section,
     recommendation_section,
     seed_section,
@@ -18,17 +19,16 @@ from nlp_rnn.comparison.sections import (
     undecided_section,
     verdict_section,
 )
-from nlp_rnn.comparison.sections_behaviour import (
+from nlp_rnn.report.sections_behaviour import (
     calibration_section,
     confusion_section,
     disagreement_section,
     length_section,
 )
-from nlp_rnn.comparison.sections_cost import cost_section, curve_section
-from nlp_rnn.comparison.sections_difference import difference_section
-from nlp_rnn.comparison.sections_memory import memory_section
-from nlp_rnn.comparison.sections_speed import speed_section
-from nlp_rnn.errors import DataError
+from nlp_rnn.report.sections_cost import cost_section, curve_section
+from nlp_rnn.report.sections_difference import difference_section
+from nlp_rnn.report.sections_memory import memory_section
+from nlp_rnn.report.sections_speed import speed_section
 
 if TYPE_CHECKING:
     from nlp_rnn.comparison.probes import ProbeCurve
@@ -118,7 +118,7 @@ def report_runs(comparison: Comparison, uri: str, folder: Path) -> Report:
         DataError: the folder cannot be written.
         TrackingError: MLflow does not answer.
     """
-    from nlp_rnn.comparison.readings import (
+    from nlp_rnn.report.readings import (
         read_curves,
         read_probes,
         read_remembered,

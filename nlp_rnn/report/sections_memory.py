@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nlp_rnn.comparison.material import Material
-from nlp_rnn.comparison.page import Block, Figures, Missing, Section, Table
-from nlp_rnn.comparison.pictures import Style, axes_of, legend_above, new_figure, shortened
-from nlp_rnn.comparison.sections_probes import probe_figure, probe_section
+from nlp_rnn.report.material import Material
+from nlp_rnn.report.page import Block, Figures, Missing, Section, Table
+from nlp_rnn.report.pictures import Style, axes_of, legend_above, new_figure, shortened
+from nlp_rnn.report.sections_probes import probe_figure, probe_section
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

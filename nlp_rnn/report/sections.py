@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 
 from nlp_rnn.comparison.evidence import Group, Recommendation
-from nlp_rnn.comparison.material import Material, on_the_scale, percent
-from nlp_rnn.comparison.page import Block, Figures, Items, Missing, Section, Table, Words
-from nlp_rnn.comparison.sections_difference import why_no_difference
+from nlp_rnn.report.material import Material, on_the_scale, percent
+from nlp_rnn.report.page import Block, Figures, Items, Missing, Section, Table, Words
+from nlp_rnn.report.sections_difference import why_no_difference
 
 __all__ = [
     "measured_section",
@@ -151,7 +151,7 @@ def seed_section(material: Material) -> Section:
     title = "Every seed"
     if not any(group.scores for group in comparison.groups):
         return Section("seeds", title, [Missing("No run of any group has a test score.")])
-    from nlp_rnn.comparison.plots import seed_figure
+    from nlp_rnn.report.plots import seed_figure
 
     close, far = on_the_scale(groups)
     figure = seed_figure(

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.comparison.behaviour import LengthBand, Reliability
-from nlp_rnn.comparison.pictures import INK, Style, axes_of, legend_above, new_figure, shortened
+from nlp_rnn.report.behaviour import LengthBand, Reliability
+from nlp_rnn.report.pictures import INK, Style, axes_of, legend_above, new_figure, shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
