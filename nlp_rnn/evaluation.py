@@ -82,12 +82,12 @@ def answer_splits(
     classification report and the confusion matrix. Promise: the metrics are those of the written
     answers.
     """
-    from nlp_rnn.tracking.artifacts import (
+    from nlp_rnn.scoring.artifacts import (
         classification_report_text,
         write_confusion_matrix,
         write_predictions,
     )
-    from nlp_rnn.training.metrics import score
+    from nlp_rnn.scoring.metrics import score
 
     metrics: dict[str, float] = {}
     for split in ("validation", "test"):
@@ -131,7 +131,7 @@ def _earliness(
 ) -> dict[str, float]:
     """How right the answers to validation texts are before a text ends; curves in the run."""
     from nlp_rnn.classifier.earliness import choose_threshold, earliness
-    from nlp_rnn.tracking.earliness_plot import write_earliness_plot
+    from nlp_rnn.scoring.earliness_plot import write_earliness_plot
 
     texts, labels = list(some["text"]), [classifier.labels[i] for i in some["label"]]
     found = earliness(classifier, texts, labels)
@@ -163,7 +163,7 @@ def _earliness(
 
 def part_accuracies(corpus: "Corpus", predictions: "NDArray[np.int64]") -> dict[str, float]:
     """Balanced accuracy of each part of the test split that has a name: `test/accuracy_2x`."""
-    from nlp_rnn.training.metrics import balanced_accuracy, confusion_matrix
+    from nlp_rnn.scoring.metrics import balanced_accuracy, confusion_matrix
 
     rows, labels = (np.asarray(corpus.test[name], dtype=np.int64) for name in ("row", "label"))
     found = {}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from nlp_rnn.tracking.label_artifacts import LabelPredictions, f1_of_labels
+from nlp_rnn.scoring.label_artifacts import LabelPredictions, f1_of_labels
 from nlp_rnn.tracking.note import wilson_interval
 
 __all__ = ["label_limits", "label_scores"]

@@ -44,9 +44,9 @@ def answer_label_splits(
 
     In place of the confusion matrix there is a picture of every label's F1, precision and recall.
     """
-    from nlp_rnn.tracking.artifacts import classification_report_text
-    from nlp_rnn.tracking.label_artifacts import write_label_picture, write_label_predictions
-    from nlp_rnn.training.several import score_several
+    from nlp_rnn.scoring.artifacts import classification_report_text
+    from nlp_rnn.scoring.label_artifacts import write_label_picture, write_label_predictions
+    from nlp_rnn.scoring.several import score_several
 
     thresholds = classifier.thresholds
     assert thresholds is not None
@@ -85,7 +85,7 @@ def label_earliness(
     At the thresholds of whole texts, with the percentage of the tokens as the step.
     """
     from nlp_rnn.classifier.earliness import SHARES, prefix_probabilities
-    from nlp_rnn.training.several import score_several
+    from nlp_rnn.scoring.several import score_several
 
     thresholds = classifier.thresholds
     assert thresholds is not None

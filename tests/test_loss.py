@@ -17,11 +17,11 @@ from nlp_rnn.config.run import AverageConfig, Cell, ClassWeight, Precision
 from nlp_rnn.data.batches import TokenizedTexts
 from nlp_rnn.model.network import make_network
 from nlp_rnn.model.normalized import NormalizedEmbedding
+from nlp_rnn.scoring.metrics import score
 from nlp_rnn.training.answers import Texts
 from nlp_rnn.training.divergence import divergence, symmetric_divergence
 from nlp_rnn.training.events import EpochEnd
 from nlp_rnn.training.feed import Update
-from nlp_rnn.training.metrics import score
 from nlp_rnn.training.perturbation import Perturbed, virtual_direction, with_norm
 from nlp_rnn.training.range_test import try_learning_rates
 from nlp_rnn.training.trainer import Trainer

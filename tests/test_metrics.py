@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 from sklearn.metrics import confusion_matrix as reference_confusion
 
-from nlp_rnn.training.metrics import confusion_matrix, score
+from nlp_rnn.scoring.metrics import confusion_matrix, score
 
 
 @pytest.mark.parametrize("num_labels", [2, 6, 40])

@@ -21,8 +21,8 @@ from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.cli import main
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.model.network import TextNetwork
-from nlp_rnn.tracking.label_artifacts import read_label_predictions
-from nlp_rnn.training.several import answer_scores
+from nlp_rnn.scoring.label_artifacts import read_label_predictions
+from nlp_rnn.scoring.several import answer_scores
 from tests.tiny_classifier import random_state, tiny_architecture, tiny_parts, tiny_texts
 
 THRESHOLDS = [0.45, 0.5, 0.6]

@@ -23,7 +23,7 @@ from nlp_rnn.config.signature import signature
 from nlp_rnn.data.corpus import load_corpus
 from nlp_rnn.data.stories import PLACES
 from nlp_rnn.errors import ClassifierError
-from nlp_rnn.tracking.artifacts import read_predictions
+from nlp_rnn.scoring.artifacts import read_predictions
 from tests import warm
 from tests.composing import compose
 

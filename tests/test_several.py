@@ -24,18 +24,18 @@ from nlp_rnn.config.run import (
 from nlp_rnn.data.batches import TokenizedTexts
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.model.network import make_network
-from nlp_rnn.training.objective import (
-    MOST_POSITIVE_WEIGHT,
-    Objective,
-    balanced_weights,
-    check_task,
-)
-from nlp_rnn.training.several import (
+from nlp_rnn.scoring.several import (
     FEW,
     answer_scores,
     choose_thresholds,
     score_several,
     sigmoid,
+)
+from nlp_rnn.training.objective import (
+    MOST_POSITIVE_WEIGHT,
+    Objective,
+    balanced_weights,
+    check_task,
 )
 from nlp_rnn.training.trainer import EpochEnd, Trainer
 

@@ -21,9 +21,9 @@ from nlp_rnn.config.run import (
 from nlp_rnn.data.batches import TokenizedTexts
 from nlp_rnn.errors import ConfigError, TrainingError
 from nlp_rnn.model.network import make_network
+from nlp_rnn.scoring.metrics import score
 from nlp_rnn.training.device import choose_device, choose_precision
 from nlp_rnn.training.feed import feed
-from nlp_rnn.training.metrics import score
 from nlp_rnn.training.processes import ALONE
 from nlp_rnn.training.schedule import default_max_epochs, plan
 from nlp_rnn.training.trainer import EpochEnd, Trainer, UpdateEnd

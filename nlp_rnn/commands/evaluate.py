@@ -59,9 +59,9 @@ def evaluate(words: list[str]) -> int:
     import numpy as np
 
     from nlp_rnn.data.corpus import load_corpus
-    from nlp_rnn.tracking.artifacts import classification_report_text, write_predictions
+    from nlp_rnn.scoring.artifacts import classification_report_text, write_predictions
+    from nlp_rnn.scoring.metrics import score
     from nlp_rnn.tracking.note import wilson_interval
-    from nlp_rnn.training.metrics import score
 
     split = split or _default_split(data)
     corpus = load_corpus(data)

@@ -31,9 +31,9 @@ def evaluate_labels(
     Raises:
         ClassifierError: the data has a label that the classifier does not.
     """
-    from nlp_rnn.tracking.artifacts import classification_report_text
-    from nlp_rnn.tracking.label_artifacts import write_label_predictions
-    from nlp_rnn.training.several import score_several
+    from nlp_rnn.scoring.artifacts import classification_report_text
+    from nlp_rnn.scoring.label_artifacts import write_label_predictions
+    from nlp_rnn.scoring.several import score_several
 
     truth = _as_the_classifiers(labels, corpus.labels, classifier.labels)
     probabilities = classifier.predict_proba(texts, windows="--windows" in given.flags)

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from nlp_rnn.config.run import ClassWeight, Monitor, TrainerConfig
 from nlp_rnn.errors import ConfigError
-from nlp_rnn.training.metrics import score
-from nlp_rnn.training.several import choose_thresholds, score_several, sigmoid
+from nlp_rnn.scoring.metrics import score
+from nlp_rnn.scoring.several import choose_thresholds, score_several, sigmoid
 
 __all__ = ["Objective", "balanced_weights", "check_task"]
 
