@@ -12,9 +12,9 @@ from nlp_rnn.config.pretraining import AUTO
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.signature import recorded
 from nlp_rnn.errors import DataError
-from nlp_rnn.matching import resolve_match
 from nlp_rnn.pretraining.start import check_start, fetch_encoder, set_encoder
-from nlp_rnn.record import (
+from nlp_rnn.runs.matching import resolve_match
+from nlp_rnn.runs.record import (
     Member,
     log_data,
     log_range_test,
@@ -25,7 +25,7 @@ from nlp_rnn.record import (
     run_tags,
     training_metrics,
 )
-from nlp_rnn.run_folder import (
+from nlp_rnn.runs.run_folder import (
     CHECKPOINT,
     CONFIG,
     RESULT,
@@ -35,8 +35,8 @@ from nlp_rnn.run_folder import (
     write_down,
     write_json,
 )
-from nlp_rnn.screen import announced, print_corpus, print_lines, print_result
-from nlp_rnn.worker import check_processes, processes_of, tell_workers
+from nlp_rnn.runs.screen import announced, print_corpus, print_lines, print_result
+from nlp_rnn.runs.worker import check_processes, processes_of, tell_workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -163,7 +163,7 @@ def _run(
     from nlp_rnn.classifier.predictor import TextClassifier
     from nlp_rnn.data.tokenization import tokenize_corpus
     from nlp_rnn.data.vectors import with_vectors
-    from nlp_rnn.evaluation import evaluate
+    from nlp_rnn.runs.evaluation import evaluate
     from nlp_rnn.tracking.run import tracked_run
     from nlp_rnn.training.memory import memory_errors
 

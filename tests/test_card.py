@@ -12,9 +12,9 @@ import pytest
 from tokenizers import Tokenizer
 
 import nlp_rnn
-from nlp_rnn.card import write_card
 from nlp_rnn.classifier.bundle import save_classifier
 from nlp_rnn.errors import ClassifierError
+from nlp_rnn.runs.card import write_card
 from nlp_rnn.scoring.artifacts import read_predictions, write_predictions
 from tests.tiny_classifier import tiny_parts, tiny_texts
 

@@ -38,8 +38,8 @@ run folder goes; --config-dir FOLDER adds your own group files.
 def train(words: list[str]) -> int:
     """Run the command."""
     if _is_worker():
+        from nlp_rnn.runs.worker import follow
         from nlp_rnn.training.processes import torchrun_processes
-        from nlp_rnn.worker import follow
 
         follow(torchrun_processes())
         return 0

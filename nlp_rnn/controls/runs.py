@@ -148,9 +148,9 @@ def train_control(
     scikit-learn has no form but pickle, and it is made again in seconds.
     """
     from nlp_rnn.classifier.latency import answer_latency
-    from nlp_rnn.evaluation import LATENCY_TEXTS, answer_splits
-    from nlp_rnn.label_evaluation import answer_label_splits
-    from nlp_rnn.record import log_data
+    from nlp_rnn.runs.evaluation import LATENCY_TEXTS, answer_splits
+    from nlp_rnn.runs.label_evaluation import answer_label_splits
+    from nlp_rnn.runs.record import log_data
     from nlp_rnn.tracking.run import tracked_run
 
     known = control_signature(name, corpus.digest)

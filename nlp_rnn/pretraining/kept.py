@@ -15,7 +15,7 @@ from nlp_rnn.errors import ClassifierError, ConfigError, DataError, TrackingErro
 from nlp_rnn.pretraining.encoder_folder import Encoder, read_encoder
 from nlp_rnn.pretraining.start import check_start
 from nlp_rnn.pretraining.story import begin, data_digest, go_on, read_more, shaping_options
-from nlp_rnn.run_folder import interrupted
+from nlp_rnn.runs.run_folder import interrupted
 
 if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus

@@ -13,8 +13,8 @@ from nlp_rnn.config.signature import flatten
 from nlp_rnn.errors import DataError
 from nlp_rnn.pretraining.encoder_folder import ENCODER, save_encoder
 from nlp_rnn.pretraining.start import tokenizer_options
-from nlp_rnn.record import log_data, short_name
-from nlp_rnn.run_folder import (
+from nlp_rnn.runs.record import log_data, short_name
+from nlp_rnn.runs.run_folder import (
     CHECKPOINT,
     CONFIG,
     RESULT,
@@ -24,7 +24,7 @@ from nlp_rnn.run_folder import (
     write_down,
     write_json,
 )
-from nlp_rnn.screen import announced, print_corpus, print_lines
+from nlp_rnn.runs.screen import announced, print_corpus, print_lines
 
 if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus

@@ -12,7 +12,7 @@ from nlp_rnn.config.data import ProbeConfig
 from nlp_rnn.config.run import Monitor
 from nlp_rnn.config.signature import plain
 from nlp_rnn.errors import NlpRnnError
-from nlp_rnn.screen import announced, output_to
+from nlp_rnn.runs.screen import announced, output_to
 from nlp_rnn.sweep.children import Child, validation_metric
 from nlp_rnn.sweep.grid import Command, Job, swept_words
 from nlp_rnn.tracking.store import experiment_name

@@ -20,7 +20,7 @@ from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.signature import signature
 from nlp_rnn.config.sweep import CommandConfig
 from nlp_rnn.errors import ConfigError, NlpRnnError
-from nlp_rnn.record import short_name
+from nlp_rnn.runs.record import short_name
 
 __all__ = ["Command", "Job", "grid", "make_job", "opened", "swept_words"]
 

@@ -11,9 +11,9 @@ from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.sweep import OnFailure
 from nlp_rnn.errors import ConfigError, DataError, PrunedError, TrackingError
 from nlp_rnn.launch import remove_empty
-from nlp_rnn.record import Member
-from nlp_rnn.run_folder import interrupted
-from nlp_rnn.screen import output_to
+from nlp_rnn.runs.record import Member
+from nlp_rnn.runs.run_folder import interrupted
+from nlp_rnn.runs.screen import output_to
 from nlp_rnn.sweep.pruning import on_epoch
 
 __all__ = ["STOPPED", "job"]
@@ -78,7 +78,7 @@ def _train(config: RunConfig, folder: Path, words: list[str], member: Member) ->
 def _record(error: Exception, config: RunConfig, member: Member, folder: Path) -> None:
     """A run for a job that failed before it had one."""
     from nlp_rnn.config.signature import flatten
-    from nlp_rnn.record import run_name
+    from nlp_rnn.runs.record import run_name
     from nlp_rnn.tracking.run import tracked_run
     from nlp_rnn.tracking.store import (
         experiment_name,

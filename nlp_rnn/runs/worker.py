@@ -175,7 +175,7 @@ class _Workers:
                     [
                         sys.executable,
                         "-m",
-                        "nlp_rnn.worker",
+                        "nlp_rnn.runs.worker",
                         str(store.port),
                         str(rank),
                         str(self.count),
@@ -231,7 +231,7 @@ class _Workers:
 
 
 def main() -> int:
-    """One process that `_Workers.start` started: `python -m nlp_rnn.worker PORT RANK COUNT`."""
+    """One process that `_Workers.start` started: `python -m nlp_rnn.runs.worker PORT RANK COUNT`."""
     port, rank, count = (int(word) for word in sys.argv[1:])
 
     def end_with_the_first() -> None:

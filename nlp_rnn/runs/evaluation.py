@@ -9,7 +9,7 @@ import numpy as np
 from nlp_rnn.classifier.latency import Answering, answer_latency
 from nlp_rnn.classifier.manifest import INT8_GRAPH
 from nlp_rnn.data.mapped import texts_of
-from nlp_rnn.label_evaluation import answer_label_splits, label_earliness
+from nlp_rnn.runs.label_evaluation import answer_label_splits, label_earliness
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -44,7 +44,7 @@ def evaluate(
 
     Beside what `answer_splits` writes, the model card goes into the classifier's own folder.
     """
-    from nlp_rnn.card import write_card
+    from nlp_rnn.runs.card import write_card
     from nlp_rnn.tracking.machine import machine_tags
 
     predictions: NDArray[Any]
