@@ -280,7 +280,7 @@ def test_a_csv_with_a_header_only(tmp_path):
 
 
 def test_the_hub_test_split_without_labels(monkeypatch):
-    import nlp_rnn.data.hub as hub
+    import nlp_rnn.sources.hub as hub
 
     train = datasets.Dataset.from_list(rows(9, 0, 1))
     test = datasets.Dataset.from_list(rows(9, -1))

@@ -5,9 +5,9 @@ import datasets
 import pandas as pd
 import pytest
 
-from nlp_rnn.data.arrow_cache import write_arrow
-from nlp_rnn.data.files import read_path
 from nlp_rnn.errors import DataError
+from nlp_rnn.sources.arrow_cache import write_arrow
+from nlp_rnn.sources.files import read_path
 
 ROWS = {"text": ["good film", "bad film", "fine"], "label": ["pos", "neg", "pos"]}
 WANTED = (["text"], ["label"])
@@ -120,7 +120,7 @@ def test_saved_to_disk_with_and_without_splits(tmp_path):
 
 def test_reading_a_file_asks_nobody(tmp_path, monkeypatch):
     from nlp_rnn.config.data import FilesConfig
-    from nlp_rnn.data.sources import read_source
+    from nlp_rnn.sources.sources import read_source
 
     asked: list[object] = []
     monkeypatch.setattr(datasets.config, "HF_UPDATE_DOWNLOAD_COUNTS", True)

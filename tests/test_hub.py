@@ -7,8 +7,8 @@ import huggingface_hub
 import pytest
 
 from nlp_rnn.config.data import HubConfig
-from nlp_rnn.data.hub import offline, read_hub
 from nlp_rnn.errors import DataError
+from nlp_rnn.sources.hub import offline, read_hub
 
 
 @pytest.fixture(autouse=True)
@@ -128,7 +128,7 @@ def test_no_hub_and_no_cache_fails_fast_and_says_what_to_type(no_hub):
 
 
 def test_a_name_that_takes_forever_to_look_up_does_not_hold_us(monkeypatch):
-    import nlp_rnn.data.hub as module
+    import nlp_rnn.sources.hub as module
 
     monkeypatch.setattr(datasets.config, "HF_ENDPOINT", "http://hub.invalid")
     monkeypatch.setattr(module, "_PATIENCE", 0.05)
@@ -195,7 +195,7 @@ def test_a_set_without_a_test_split_says_so_itself(hub):
     ],
 )
 def test_presets_fit_the_columns_and_splits_of_their_sets(hub, name, columns, given):
-    from nlp_rnn.data.sources import read_source
+    from nlp_rnn.sources.sources import read_source
     from tests.composing import compose
 
     values = {"string": ["a", "b"], "int64": [0, 1], "list": [[0, 1], [2]]}

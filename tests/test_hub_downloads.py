@@ -36,7 +36,7 @@ configs:
 READER = """
 import json, sys
 from nlp_rnn.data.corpus import quiet_datasets
-from nlp_rnn.data.hub import read_hub
+from nlp_rnn.sources.hub import read_hub
 from nlp_rnn.config.data import HubConfig
 from nlp_rnn.errors import DataError
 for line in sys.stdin:
@@ -191,7 +191,7 @@ def test_a_hub_that_takes_and_never_answers_a_connection_is_given_up_soon(monkey
     """As behind a wall that drops packets: nobody accepts, and the queue is full."""
     import datasets
 
-    from nlp_rnn.data.hub import hub_answers
+    from nlp_rnn.sources.hub import hub_answers
 
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)

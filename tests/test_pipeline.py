@@ -21,9 +21,9 @@ from nlp_rnn.cli import main
 from nlp_rnn.config.composition import read_config
 from nlp_rnn.config.signature import signature
 from nlp_rnn.data.corpus import load_corpus
-from nlp_rnn.data.stories import PLACES
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.scoring.artifacts import read_predictions
+from nlp_rnn.sources.stories import PLACES
 from tests import warm
 from tests.composing import compose
 

@@ -4,8 +4,8 @@ import pytest
 from pyarrow import parquet
 
 from nlp_rnn.config.data import DataConfig, FilesConfig, StoriesConfig
-from nlp_rnn.data.sources import read_source
 from nlp_rnn.errors import DataError
+from nlp_rnn.sources.sources import read_source
 
 
 @pytest.fixture(autouse=True)

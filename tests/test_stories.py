@@ -2,8 +2,8 @@ from collections import Counter
 
 import pytest
 
-from nlp_rnn.data.stories import PLACES, make_stories
 from nlp_rnn.errors import DataError
+from nlp_rnn.sources.stories import PLACES, make_stories
 
 
 def test_same_arguments_same_stories_and_another_seed_others():

@@ -149,7 +149,7 @@ def data_config(overrides: list[str]) -> "DataConfig":
 
 def _default_split(data: "DataConfig") -> str:
     from nlp_rnn.data.corpus import quiet_datasets
-    from nlp_rnn.data.sources import read_source
+    from nlp_rnn.sources.sources import read_source
 
     with quiet_datasets():
         return "test" if "test" in read_source(data).splits else "all"

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from nlp_rnn.comparison.evidence import Run
 from nlp_rnn.config.data import PROBE_FACTORS
-from nlp_rnn.data.probes import PROBES
 from nlp_rnn.errors import ComparisonError
+from nlp_rnn.sources.probes import PROBES
 
 __all__ = ["HELD", "ProbeCurve", "probe_curves", "seeds_ahead"]
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.config.data import DataConfig, TableConfig
 from nlp_rnn.data.digest import corpus_digest
-from nlp_rnn.data.files import SPLITS
 from nlp_rnn.data.label_sets import (
     LabelSets,
     has_label_lists,
@@ -18,10 +17,11 @@ from nlp_rnn.data.label_sets import (
 )
 from nlp_rnn.data.labels import SplitLabels, order_labels, read_labels
 from nlp_rnn.data.quality import Quality, describe_split, drop_leaks, leaks
-from nlp_rnn.data.sources import Source, read_source
 from nlp_rnn.data.splitting import Rows, cut, limit, without_leaks
-from nlp_rnn.data.texts import TextHashes, as_text, hash_texts
 from nlp_rnn.errors import DataError
+from nlp_rnn.sources.files import SPLITS
+from nlp_rnn.sources.sources import Source, read_source
+from nlp_rnn.sources.texts import TextHashes, as_text, hash_texts
 
 if TYPE_CHECKING:
     from datasets import Dataset

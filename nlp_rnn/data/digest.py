@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.data.arrow_cache import cached_file
-from nlp_rnn.data.mapped import arrow_batches
+from nlp_rnn.sources.arrow_cache import cached_file
+from nlp_rnn.sources.mapped import arrow_batches
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -41,8 +41,8 @@ def _from_hub(config: GivenTokenizerConfig) -> str:
 
     import huggingface_hub
 
-    from nlp_rnn.data.files import first_line
-    from nlp_rnn.data.hub import hub_answers, offline
+    from nlp_rnn.sources.files import first_line
+    from nlp_rnn.sources.hub import hub_answers, offline
 
     reached = hub_answers()
     try:

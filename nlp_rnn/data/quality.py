@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.data.columns import listed
-from nlp_rnn.data.texts import TextHashes
 from nlp_rnn.errors import DataError
+from nlp_rnn.sources.columns import listed
+from nlp_rnn.sources.texts import TextHashes
 
 if TYPE_CHECKING:
     import numpy

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.config.data import DataConfig
-from nlp_rnn.data.files import SPLITS
 from nlp_rnn.data.quality import Quality, overlap
 from nlp_rnn.data.sampling import Strata, allocate, sample
-from nlp_rnn.data.texts import TextHashes
 from nlp_rnn.errors import DataError
+from nlp_rnn.sources.files import SPLITS
+from nlp_rnn.sources.texts import TextHashes
 
 if TYPE_CHECKING:
     import numpy

@@ -14,8 +14,8 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.data.columns import listed
 from nlp_rnn.errors import ConfigError, DataError
+from nlp_rnn.sources.columns import listed
 
 __all__ = ["VectorFile", "find_vectors"]
 

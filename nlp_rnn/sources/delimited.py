@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlp_rnn.data.arrow_cache import file_key, write_arrow
-from nlp_rnn.data.columns import require_columns
-from nlp_rnn.data.decoding import bad_encoding
-from nlp_rnn.data.file_form import FileForm, delimiter_character
-from nlp_rnn.data.mapped import arrow_batches
 from nlp_rnn.errors import DataError
+from nlp_rnn.sources.arrow_cache import file_key, write_arrow
+from nlp_rnn.sources.columns import require_columns
+from nlp_rnn.sources.decoding import bad_encoding
+from nlp_rnn.sources.file_form import FileForm, delimiter_character
+from nlp_rnn.sources.mapped import arrow_batches
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.config.data import HubConfig
-from nlp_rnn.data.columns import listed
-from nlp_rnn.data.files import SPLITS
 from nlp_rnn.errors import DataError
+from nlp_rnn.sources.columns import listed
+from nlp_rnn.sources.files import SPLITS
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.data.arrow_cache import write_arrow
-from nlp_rnn.data.mapped import arrow_batches
 from nlp_rnn.errors import DataError
+from nlp_rnn.sources.arrow_cache import write_arrow
+from nlp_rnn.sources.mapped import arrow_batches
 
 if TYPE_CHECKING:
     import pyarrow

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.data.arrow_cache import write_arrow
-from nlp_rnn.data.columns import listed
-from nlp_rnn.data.mapped import arrow_batches
 from nlp_rnn.errors import DataError
+from nlp_rnn.sources.arrow_cache import write_arrow
+from nlp_rnn.sources.columns import listed
+from nlp_rnn.sources.mapped import arrow_batches
 
 if TYPE_CHECKING:
     import numpy

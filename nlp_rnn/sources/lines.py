@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlp_rnn.data.arrow_cache import file_key, write_arrow
-from nlp_rnn.data.columns import require_columns
-from nlp_rnn.data.file_form import FileForm, delimiter_character
 from nlp_rnn.errors import DataError
+from nlp_rnn.sources.arrow_cache import file_key, write_arrow
+from nlp_rnn.sources.columns import require_columns
+from nlp_rnn.sources.file_form import FileForm, delimiter_character
 
 if TYPE_CHECKING:
     import pyarrow

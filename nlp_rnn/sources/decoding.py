@@ -4,9 +4,9 @@ import codecs
 from pathlib import Path
 from typing import IO, Any
 
-from nlp_rnn.data.arrow_cache import cached_file, file_key
-from nlp_rnn.data.file_form import FileForm
 from nlp_rnn.errors import DataError
+from nlp_rnn.sources.arrow_cache import cached_file, file_key
+from nlp_rnn.sources.file_form import FileForm
 
 __all__ = ["bad_encoding", "plain_file"]
 

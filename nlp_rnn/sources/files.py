@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.data.arrow_cache import file_key, write_arrow
-from nlp_rnn.data.columns import listed, require_columns, top_columns
-from nlp_rnn.data.decoding import bad_encoding, plain_file
-from nlp_rnn.data.delimited import number_column, read_delimited
-from nlp_rnn.data.file_form import (
+from nlp_rnn.errors import DataError
+from nlp_rnn.sources.arrow_cache import file_key, write_arrow
+from nlp_rnn.sources.columns import listed, require_columns, top_columns
+from nlp_rnn.sources.decoding import bad_encoding, plain_file
+from nlp_rnn.sources.delimited import number_column, read_delimited
+from nlp_rnn.sources.file_form import (
     BY_NAME,
     KINDS,
     FileForm,
@@ -19,9 +20,8 @@ from nlp_rnn.data.file_form import (
     plain_stem,
     refuse_unused,
 )
-from nlp_rnn.data.folders import class_folders, read_class_folders
-from nlp_rnn.data.lines import read_lines
-from nlp_rnn.errors import DataError
+from nlp_rnn.sources.folders import class_folders, read_class_folders
+from nlp_rnn.sources.lines import read_lines
 
 if TYPE_CHECKING:
     from datasets import Dataset
