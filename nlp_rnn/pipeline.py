@@ -42,9 +42,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from nlp_rnn.data.corpus import Corpus
-    from nlp_rnn.data.tokenization import TokenizedCorpus
     from nlp_rnn.model.network import TextNetwork
     from nlp_rnn.pretraining.encoder_folder import Encoder
+    from nlp_rnn.tokens.tokenization import TokenizedCorpus
     from nlp_rnn.tracking.run import TrackedRun
     from nlp_rnn.training.events import EpochEnd, TrainingResult
 
@@ -86,9 +86,9 @@ def train(
     fetch_encoder(config)
     from nlp_rnn.data.corpus import load_corpus
     from nlp_rnn.data.label_sets import labels_of
-    from nlp_rnn.data.vector_files import find_vectors
     from nlp_rnn.pretraining.encoder_folder import read_encoder
     from nlp_rnn.pretraining.kept import encoder_of
+    from nlp_rnn.tokens.vector_files import find_vectors
     from nlp_rnn.tracking.store import (
         experiment_name,
         obtain_experiment,
@@ -161,9 +161,9 @@ def _run(
     """The part of the story that MLflow is told."""
     from nlp_rnn.classifier.bundle import save_classifier
     from nlp_rnn.classifier.predictor import TextClassifier
-    from nlp_rnn.data.tokenization import tokenize_corpus
-    from nlp_rnn.data.vectors import with_vectors
     from nlp_rnn.runs.evaluation import evaluate
+    from nlp_rnn.tokens.tokenization import tokenize_corpus
+    from nlp_rnn.tokens.vectors import with_vectors
     from nlp_rnn.tracking.run import tracked_run
     from nlp_rnn.training.memory import memory_errors
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from datasets import Dataset, Features, List, Value
 
-from nlp_rnn.data.batches import TokenizedTexts, epoch_order, length_order, split_by_tokens
-from nlp_rnn.data.tokenizer import PAD_ID
+from nlp_rnn.tokens.batches import TokenizedTexts, epoch_order, length_order, split_by_tokens
+from nlp_rnn.tokens.tokenizer import PAD_ID
 
 FEATURES = Features({"input_ids": List(Value("int32")), "label": Value("int64")})
 

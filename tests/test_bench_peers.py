@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from nlp_rnn.data.corpus import load_corpus
-from nlp_rnn.data.tokenizer import UNKNOWN_ID, encode, keep_tokenizer
+from nlp_rnn.tokens.tokenizer import UNKNOWN_ID, encode, keep_tokenizer
 from tests.composing import compose
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"

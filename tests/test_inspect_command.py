@@ -162,7 +162,7 @@ def test_every_cell(here: Path, undrawn: None, cell: str) -> None:
 
 def two_tokenizers(here: Path) -> None:
     """A second model that reads characters where the first reads words."""
-    from nlp_rnn.data.tokenizer import train_tokenizer
+    from nlp_rnn.tokens.tokenizer import train_tokenizer
     from tests.composing import compose
 
     config = compose(["tokenizer=char"]).tokenizer

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from nlp_rnn.data.tokenizer import encode, encode_counted, set_truncation, train_tokenizer
 from nlp_rnn.inspection.tokens import pieces, read_tokens
+from nlp_rnn.tokens.tokenizer import encode, encode_counted, set_truncation, train_tokenizer
 from tests.composing import compose
 
 TEXTS = [

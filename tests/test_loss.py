@@ -14,10 +14,10 @@ from safetensors import safe_open
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.cli import main
 from nlp_rnn.config.run import AverageConfig, Cell, ClassWeight, Precision
-from nlp_rnn.data.batches import TokenizedTexts
 from nlp_rnn.model.network import make_network
 from nlp_rnn.model.normalized import NormalizedEmbedding
 from nlp_rnn.scoring.metrics import score
+from nlp_rnn.tokens.batches import TokenizedTexts
 from nlp_rnn.training.answers import Texts
 from nlp_rnn.training.divergence import divergence, symmetric_divergence
 from nlp_rnn.training.events import EpochEnd

@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow
 import pytest
 
-from nlp_rnn.data import batches
-from nlp_rnn.data.batches import TokenizedTexts
 from nlp_rnn.sources import mapped
 from nlp_rnn.sources.mapped import arrow_batches, forget_pages, mapped_files, texts_of
+from nlp_rnn.tokens import batches
+from nlp_rnn.tokens.batches import TokenizedTexts
 
 
 def resident(path: Path) -> int:

@@ -16,7 +16,6 @@ from nlp_rnn.config.limits import check
 from nlp_rnn.config.run import OptimizerConfig, RunConfig
 from nlp_rnn.config.signature import recorded, signature
 from nlp_rnn.data.corpus import Corpus, load_corpus
-from nlp_rnn.data.tokenization import tokenize_corpus
 from nlp_rnn.errors import ClassifierError, ConfigError, DataError
 from nlp_rnn.model.network import make_network
 from nlp_rnn.pretraining.encoder_folder import Encoder, read_encoder, save_encoder
@@ -24,6 +23,7 @@ from nlp_rnn.pretraining.language_models import LanguageModels
 from nlp_rnn.pretraining.start import check_start, set_encoder, tokenizer_options
 from nlp_rnn.pretraining.story import shaping_options
 from nlp_rnn.pretraining.texts import tokenize_texts
+from nlp_rnn.tokens.tokenization import tokenize_corpus
 from nlp_rnn.training.checkpoint import TrainingState
 from nlp_rnn.training.freezing import unfreeze
 from nlp_rnn.training.optim import make_optimizer

@@ -21,7 +21,6 @@ from nlp_rnn.config.run import (
     Precision,
     TrainerConfig,
 )
-from nlp_rnn.data.batches import TokenizedTexts
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.model.network import make_network
 from nlp_rnn.scoring.several import (
@@ -31,6 +30,7 @@ from nlp_rnn.scoring.several import (
     score_several,
     sigmoid,
 )
+from nlp_rnn.tokens.batches import TokenizedTexts
 from nlp_rnn.training.objective import (
     MOST_POSITIVE_WEIGHT,
     Objective,

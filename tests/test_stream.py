@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.classifier.words import WordBuffer
 from nlp_rnn.config.data import CountedTokenizerConfig, TokenizerKind, TrainedTokenizerConfig
-from nlp_rnn.data.tokenizer import encode, train_tokenizer
 from nlp_rnn.errors import ClassifierError
+from nlp_rnn.tokens.tokenizer import encode, train_tokenizer
 from tests.tiny_classifier import save_tiny, tiny_texts
 
 POOLINGS = ["last", "mean", "max", "max_mean", "attention"]

@@ -15,10 +15,10 @@ from nlp_rnn.classifier.word_cache import WordCache
 from nlp_rnn.cli import main
 from nlp_rnn.config.limits import check
 from nlp_rnn.data.corpus import load_corpus
-from nlp_rnn.data.tokenization import tokenize_corpus
-from nlp_rnn.data.tokenizer import encode
 from nlp_rnn.errors import ClassifierError, NlpRnnError
 from nlp_rnn.sources.texts import SEPARATOR
+from nlp_rnn.tokens.tokenization import tokenize_corpus
+from nlp_rnn.tokens.tokenizer import encode
 from tests.composing import compose
 from tests.tiny_classifier import tiny_parts, tiny_texts
 

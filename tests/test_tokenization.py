@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from nlp_rnn.config.data import CountedTokenizerConfig, FilesConfig, TokenizerKind, Truncation
 from nlp_rnn.config.run import Cell, GatedConfig
-from nlp_rnn.data.batches import length_order
 from nlp_rnn.data.corpus import Corpus, load_corpus
 from nlp_rnn.data.quality import Quality
-from nlp_rnn.data.tokenization import tokenize_corpus
-from nlp_rnn.data.tokenizer import PAD_ID, UNKNOWN_ID, encode, train_tokenizer
+from nlp_rnn.tokens.batches import length_order
+from nlp_rnn.tokens.tokenization import tokenize_corpus
+from nlp_rnn.tokens.tokenizer import PAD_ID, UNKNOWN_ID, encode, train_tokenizer
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"
 
@@ -69,7 +69,7 @@ def test_many_unknown_words_are_said_with_what_to_type() -> None:
 
 def test_a_second_time_no_text_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     first = tokenize_corpus(corpus(["a b", "a b c"]), config())
-    monkeypatch.setattr("nlp_rnn.data.tokenization.encode_counted", None)
+    monkeypatch.setattr("nlp_rnn.tokens.tokenization.encode_counted", None)
     again = tokenize_corpus(corpus(["other", "texts"]), config())
     assert again.quality == first.quality
     assert list(again.train.lengths) == list(first.train.lengths)
@@ -119,8 +119,8 @@ def test_whatever_unicode_goes_through_tokenizer_batches_and_model(
 ) -> None:
     import torch
 
-    from nlp_rnn.data.batches import TokenizedTexts
     from nlp_rnn.model.network import make_network
+    from nlp_rnn.tokens.batches import TokenizedTexts
 
     tokenizer = KINDS[kind]
     ids = encode(tokenizer, texts)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from nlp_rnn.config.data import CountedTokenizerConfig, TokenizerKind, TrainedTokenizerConfig
-from nlp_rnn.data.tokenizer import (
+from nlp_rnn.errors import DataError
+from nlp_rnn.tokens.tokenizer import (
     PAD_ID,
     UNKNOWN_ID,
     content_hash,
@@ -17,7 +18,6 @@ from nlp_rnn.data.tokenizer import (
     keep_tokenizer,
     train_tokenizer,
 )
-from nlp_rnn.errors import DataError
 
 TEXTS = [
     f"The {a} {b} a {c}."

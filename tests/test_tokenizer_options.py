@@ -16,7 +16,8 @@ from nlp_rnn.config.data import (
     UnicodeForm,
 )
 from nlp_rnn.config.limits import check
-from nlp_rnn.data.tokenizer import (
+from nlp_rnn.errors import ConfigError, DataError
+from nlp_rnn.tokens.tokenizer import (
     PAD_ID,
     UNKNOWN_ID,
     encode,
@@ -25,7 +26,6 @@ from nlp_rnn.data.tokenizer import (
     set_truncation,
     train_tokenizer,
 )
-from nlp_rnn.errors import ConfigError, DataError
 from tests.composing import compose
 
 WORDS = ["w" + chr(97 + i) for i in range(12)]

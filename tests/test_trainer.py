@@ -18,10 +18,10 @@ from nlp_rnn.config.run import (
     Schedule,
     TrainerConfig,
 )
-from nlp_rnn.data.batches import TokenizedTexts
 from nlp_rnn.errors import ConfigError, TrainingError
 from nlp_rnn.model.network import make_network
 from nlp_rnn.scoring.metrics import score
+from nlp_rnn.tokens.batches import TokenizedTexts
 from nlp_rnn.training.device import choose_device, choose_precision
 from nlp_rnn.training.feed import feed
 from nlp_rnn.training.processes import ALONE

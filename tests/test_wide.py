@@ -29,13 +29,13 @@ from nlp_rnn.config.run import (
     Pooling,
     TrainerConfig,
 )
-from nlp_rnn.data.batches import TokenizedTexts
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.model.architecture import Architecture, check_size
 from nlp_rnn.model.network import TextNetwork, architecture_of, make_network
 from nlp_rnn.model.ngrams import DEFAULT_BUCKETS, LARGEST_ORDER, MULTIPLIER, PRIME, extend, row
 from nlp_rnn.model.wide import ngram_rows
 from nlp_rnn.scoring.metrics import cross_entropy, score
+from nlp_rnn.tokens.batches import TokenizedTexts
 from nlp_rnn.training import wide_path
 from nlp_rnn.training.events import TrainingResult
 from nlp_rnn.training.trainer import Trainer

@@ -11,9 +11,9 @@ import pytest
 from mlflow import MlflowClient
 
 from nlp_rnn.cli import main
-from nlp_rnn.data.tokenization import open_tokens
 from nlp_rnn.errors import DataError, TrainingError
 from nlp_rnn.runs.worker import processes_of
+from nlp_rnn.tokens.tokenization import open_tokens
 from tests import warm
 from tests.composing import compose
 from tests.test_pipeline import SMALL

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlp_rnn.classifier.runtime import Runtime
-from nlp_rnn.data.tokenizer import PAD_ID
 from nlp_rnn.errors import ClassifierError
+from nlp_rnn.tokens.tokenizer import PAD_ID
 
 __all__ = ["BatchedNetwork", "batches", "usable_threads"]
 

@@ -19,8 +19,8 @@ from nlp_rnn.classifier.stream_pool import StreamPool
 from nlp_rnn.classifier.texts import chunks, label_lists, strings
 from nlp_rnn.classifier.weights import unpack_weights
 from nlp_rnn.classifier.word_cache import WordCache
-from nlp_rnn.data.tokenizer import encode
 from nlp_rnn.errors import ClassifierError
+from nlp_rnn.tokens.tokenizer import encode
 
 __all__ = ["TextClassifier"]
 

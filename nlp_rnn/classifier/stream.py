@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from nlp_rnn.classifier.choice import choose
 from nlp_rnn.classifier.step import State, StepNetwork
 from nlp_rnn.classifier.words import WordBuffer
-from nlp_rnn.data.tokenizer import UNKNOWN_ID, encodable
 from nlp_rnn.errors import ClassifierError
+from nlp_rnn.tokens.tokenizer import UNKNOWN_ID, encodable
 
 __all__ = ["Reader", "TextStream", "check_text"]
 

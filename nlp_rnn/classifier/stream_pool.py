@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from nlp_rnn.classifier.step import State
 from nlp_rnn.classifier.stream import Reader, check_text
 from nlp_rnn.classifier.words import WordBuffer
-from nlp_rnn.data.tokenizer import UNKNOWN_ID
 from nlp_rnn.errors import ClassifierError
+from nlp_rnn.tokens.tokenizer import UNKNOWN_ID
 
 __all__ = ["StreamPool"]
 

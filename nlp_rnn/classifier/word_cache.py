@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from nlp_rnn.data.tokenizer import (
+from nlp_rnn.tokens.tokenizer import (
     MARK,
     MARKED_WORD,
     UNKNOWN_ID,
@@ -40,7 +40,7 @@ _SEPARATORS = "\x1c\x1d\x1e\x1f"
 class WordCache:
     """A tokenizer that remembers words; safe to share between threads.
 
-    Promise: `encode` gives what `nlp_rnn.data.tokenizer.encode` gives.
+    Promise: `encode` gives what `nlp_rnn.tokens.tokenizer.encode` gives.
     """
 
     def __init__(self, tokenizer: Any) -> None:

@@ -13,10 +13,10 @@ from nlp_rnn.classifier.bundle import Bundle, read_bundle
 from nlp_rnn.classifier.location import local_folder
 from nlp_rnn.classifier.runtime import start
 from nlp_rnn.classifier.weights import unpack_weights
-from nlp_rnn.data.tokenizer import encode
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.inspection.gates import trace
 from nlp_rnn.inspection.memory import half_lives
+from nlp_rnn.tokens.tokenizer import encode
 
 __all__ = ["Remembered", "mean_half_lives", "remember", "shown_accuracies"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.data.tokenizer import UNKNOWN_ID, encodable
+from nlp_rnn.tokens.tokenizer import UNKNOWN_ID, encodable
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nlp_rnn.data.tokenizer import PAD_ID
+from nlp_rnn.tokens.tokenizer import PAD_ID
 
 __all__ = ["NormalizedEmbedding"]
 

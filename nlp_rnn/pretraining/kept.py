@@ -44,8 +44,8 @@ def encoder_of(config: RunConfig, corpus: "Corpus", uri: str, experiment_id: str
 def _kept(config: RunConfig, corpus: "Corpus", uri: str, experiment_id: str) -> Path:
     from filelock import FileLock
 
-    from nlp_rnn.data.tokenization import cache_dir
     from nlp_rnn.pretraining.start import tokenizer_options
+    from nlp_rnn.tokens.tokenization import cache_dir
 
     more = read_more(config, corpus)
     shaping = [

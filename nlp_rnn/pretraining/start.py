@@ -12,8 +12,8 @@ from nlp_rnn.errors import ClassifierError, ConfigError, DataError
 from nlp_rnn.pretraining.encoder_folder import ENCODER, Encoder, read_encoder
 
 if TYPE_CHECKING:
-    from nlp_rnn.data.tokenization import TokenizedCorpus
     from nlp_rnn.model.network import TextNetwork
+    from nlp_rnn.tokens.tokenization import TokenizedCorpus
 
 __all__ = ["check_start", "fetch_encoder", "set_encoder", "tokenizer_options"]
 
@@ -41,7 +41,7 @@ def fetch_encoder(config: RunConfig) -> None:
     if place is None or not place.startswith("runs:/"):
         return
     from nlp_rnn.classifier.location import local_folder
-    from nlp_rnn.data.tokenization import cache_dir
+    from nlp_rnn.tokens.tokenization import cache_dir
     from nlp_rnn.tracking.environment import tracking_uri
     from nlp_rnn.tracking.store import resolve_uri
 

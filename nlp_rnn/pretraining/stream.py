@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.data.tokenizer import PAD_ID
+from nlp_rnn.tokens.tokenizer import PAD_ID
 
 __all__ = ["BOUNDARY_ID", "Lanes", "TokenTexts"]
 

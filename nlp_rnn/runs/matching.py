@@ -100,7 +100,7 @@ def _equally_fast(architecture: Architecture, cell: str) -> int:
     from filelock import FileLock
 
     from nlp_rnn.classifier.latency_match import equally_fast_size
-    from nlp_rnn.data.tokenization import cache_dir
+    from nlp_rnn.tokens.tokenization import cache_dir
     from nlp_rnn.tracking.machine import machine_tags
 
     processor = machine_tags()["processor"]

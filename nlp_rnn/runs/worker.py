@@ -23,7 +23,7 @@ from nlp_rnn.config.signature import plain
 from nlp_rnn.errors import ConfigError, NlpRnnError, TrainingError
 
 if TYPE_CHECKING:
-    from nlp_rnn.data.tokenization import TokenizedCorpus
+    from nlp_rnn.tokens.tokenization import TokenizedCorpus
     from nlp_rnn.training.processes import Processes
 
 __all__ = ["check_processes", "follow", "main", "processes_of", "tell_workers", "work"]
@@ -118,8 +118,8 @@ def work(processes: "Processes", store: Any = None) -> None:
     """
     from omegaconf import OmegaConf
 
-    from nlp_rnn.data.tokenization import open_tokens
     from nlp_rnn.model.network import make_network
+    from nlp_rnn.tokens.tokenization import open_tokens
     from nlp_rnn.training.processes import joined
     from nlp_rnn.training.recipe import filled
     from nlp_rnn.training.trainer import Trainer

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nlp_rnn.data.batches import TokenizedTexts, length_order
+from nlp_rnn.tokens.batches import TokenizedTexts, length_order
 from nlp_rnn.training.device import in_precision
 from nlp_rnn.training.feed import PlacedBatch
 from nlp_rnn.training.prefixes import random_prefixes

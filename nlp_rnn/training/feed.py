@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nlp_rnn.data.batches import Batch, TokenizedTexts, split_by_tokens
+from nlp_rnn.tokens.batches import Batch, TokenizedTexts, split_by_tokens
 from nlp_rnn.training.processes import Processes
 
 __all__ = ["PINNING", "PlacedBatch", "PlacedUpdate", "Update", "feed"]

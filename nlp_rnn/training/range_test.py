@@ -7,8 +7,8 @@ from itertools import cycle, islice
 
 import torch
 
-from nlp_rnn.data.batches import TokenizedTexts, epoch_order
 from nlp_rnn.errors import TrainingError
+from nlp_rnn.tokens.batches import TokenizedTexts, epoch_order
 from nlp_rnn.training.feed import feed
 from nlp_rnn.training.loss import LABELS
 from nlp_rnn.training.processes import ALONE

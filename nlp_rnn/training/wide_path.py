@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nlp_rnn.data.batches import TokenizedTexts, length_order
 from nlp_rnn.model.architecture import Architecture
 from nlp_rnn.model.network import TextNetwork
 from nlp_rnn.model.wide import WidePath, ngram_rows
+from nlp_rnn.tokens.batches import TokenizedTexts, length_order
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix

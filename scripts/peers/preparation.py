@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from nlp_rnn.config.data import CountedTokenizerConfig, FilesConfig, TokenizerKind
 from nlp_rnn.data.corpus import load_corpus
-from nlp_rnn.data.tokenizer import encode, keep_tokenizer
+from nlp_rnn.tokens.tokenizer import encode, keep_tokenizer
 
 # As in conf/tokenizer/bpe.yaml, so that `nlp-rnn train` makes the same tokenizer.
 MIN_FREQUENCY = 5

@@ -14,19 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlp_rnn.config.data import TokenizerConfig, TokenizerKind
-from nlp_rnn.data.batches import TokenizedTexts
 from nlp_rnn.data.corpus import Corpus, quiet_datasets
 from nlp_rnn.data.quality import Quality
-from nlp_rnn.data.tokenizer import (
+from nlp_rnn.errors import DataError
+from nlp_rnn.sources.arrow_cache import write_arrow_file
+from nlp_rnn.sources.mapped import arrow_batches, texts_of
+from nlp_rnn.tokens.batches import TokenizedTexts
+from nlp_rnn.tokens.tokenizer import (
     UNKNOWN_ID,
     content_hash,
     encode_counted,
     keep_tokenizer,
     set_truncation,
 )
-from nlp_rnn.errors import DataError
-from nlp_rnn.sources.arrow_cache import write_arrow_file
-from nlp_rnn.sources.mapped import arrow_batches, texts_of
 
 if TYPE_CHECKING:
     import pyarrow

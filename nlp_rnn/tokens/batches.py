@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlp_rnn.data.label_sets import label_array
-from nlp_rnn.data.tokenizer import PAD_ID
 from nlp_rnn.sources.mapped import AT_ONCE, forget_pages, mapped_files
+from nlp_rnn.tokens.tokenizer import PAD_ID
 
 if TYPE_CHECKING:
     from datasets import Dataset
