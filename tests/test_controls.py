@@ -10,13 +10,13 @@ from mlflow import MlflowClient
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.svm import LinearSVC
 
+from nlp_rnn.baselines.fitting import WORD, fit_linear, fit_majority
+from nlp_rnn.baselines.several import fit_linear_several, fit_majority_several
 from nlp_rnn.cli import main
-from nlp_rnn.controls.fitting import WORD, fit_linear, fit_majority
-from nlp_rnn.controls.runs import ensure_controls
-from nlp_rnn.controls.several import fit_linear_several, fit_majority_several
 from nlp_rnn.data.corpus import load_corpus
 from nlp_rnn.errors import DataError
 from nlp_rnn.scoring.artifacts import read_predictions
+from nlp_rnn.sweeps.control_runs import ensure_controls
 from nlp_rnn.tracking.store import obtain_experiment
 from tests.composing import compose
 

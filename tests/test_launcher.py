@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from nlp_rnn.errors import SweepError
-from nlp_rnn.sweep.children import Child, Children
-from nlp_rnn.sweep.grid import Job, grid, opened
-from nlp_rnn.sweep.launcher import Launcher
+from nlp_rnn.sweeps.children import Child, Children
+from nlp_rnn.sweeps.grid import Job, grid, opened
+from nlp_rnn.sweeps.launcher import Launcher
 
 DEAD = RuntimeError("A worker was terminated. It may have wanted too much memory.\n\n{SIGKILL}")
 

@@ -210,7 +210,7 @@ def test_the_signature_knows_the_weights_not_the_place(made: Encoder, corpus: Co
 
 
 def test_the_control_without_recurrence_is_not_pretrained() -> None:
-    from nlp_rnn.controls.runs import _averaged
+    from nlp_rnn.sweeps.control_runs import _averaged
 
     words = ["experiment=pretrained", "trainer.frozen_epochs=1", "pretraining.window=32"]
     files = ["data=files", "data.path=x", "data.unlabelled=y"]

@@ -11,12 +11,12 @@ import pytest
 from mlflow import MlflowClient
 
 from nlp_rnn.cli import main
-from nlp_rnn.sweep.grid import opened
+from nlp_rnn.sweeps.grid import opened
 from tests.servers import postgresql
 
 optuna = pytest.importorskip("optuna", reason="pip install 'nlp_rnn[optuna]'")
 
-from nlp_rnn.sweep.search import Search  # noqa: E402
+from nlp_rnn.sweeps.search import Search  # noqa: E402
 
 SMALL = [
     "data.train_rows=200",

@@ -14,8 +14,8 @@ import pytest
 from mlflow import MlflowClient
 
 from nlp_rnn.cli import main
-from nlp_rnn.sweep.grid import Job, grid, opened
-from nlp_rnn.sweep.watch import duration
+from nlp_rnn.sweeps.grid import Job, grid, opened
+from nlp_rnn.sweeps.watch import duration
 from tests import warm
 
 SMALL = [

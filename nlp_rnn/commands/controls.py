@@ -36,10 +36,10 @@ def controls(words: list[str]) -> int:
                 "tracking.experiment.\nFor a network without recurrence type nlp-rnn train "
                 "model=average."
             )
+    from nlp_rnn.baselines.fitting import CONTROLS
     from nlp_rnn.config.composition import make_paths_absolute
-    from nlp_rnn.controls.fitting import CONTROLS
-    from nlp_rnn.controls.runs import ensure_controls, read_corpus
     from nlp_rnn.launch import compose
+    from nlp_rnn.sweeps.control_runs import ensure_controls, read_corpus
     from nlp_rnn.tracking.store import (
         experiment_name,
         obtain_experiment,

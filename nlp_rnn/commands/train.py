@@ -63,7 +63,7 @@ def _sweep(words: list[str]) -> int:
 
         launch(words)
         return 0
-    from nlp_rnn.sweep.sweep import sweep
+    from nlp_rnn.sweeps.sweep import sweep
 
     sweep(["sweep." + word if word.startswith("resume=") else word for word in words])
     return 0

@@ -11,11 +11,11 @@ from nlp_rnn.config.run import LEARNING_RATE, Monitor
 from nlp_rnn.config.signature import flatten
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.pipeline import PATIENCE_IN_A_SWEEP
-from nlp_rnn.sweep.children import Child, Children, validation_metric
-from nlp_rnn.sweep.grid import Command, Job, make_job
-from nlp_rnn.sweep.launcher import Launcher
-from nlp_rnn.sweep.pruning import load_study, optuna_library
-from nlp_rnn.sweep.watch import Progress
+from nlp_rnn.sweeps.children import Child, Children, validation_metric
+from nlp_rnn.sweeps.grid import Command, Job, make_job
+from nlp_rnn.sweeps.launcher import Launcher
+from nlp_rnn.sweeps.pruning import load_study, optuna_library
+from nlp_rnn.sweeps.watch import Progress
 
 if TYPE_CHECKING:
     from nlp_rnn.tracking.run import TrackedRun
@@ -122,7 +122,7 @@ class Search:
         run: "TrackedRun",
     ) -> tuple[list[Job], list[Job]]:
         """Spend the budgets, in turns; return all jobs, and those of the best with every seed."""
-        from nlp_rnn.sweep.search_plots import write_search_plots
+        from nlp_rnn.sweeps.search_plots import write_search_plots
 
         folder.mkdir(parents=True, exist_ok=True)
         FixedTrial = optuna_library().trial.FixedTrial  # noqa: N806

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.controls.fitting import (
+from nlp_rnn.baselines.fitting import (
     Control,
     counter,
     grams_of,

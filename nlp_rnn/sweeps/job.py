@@ -14,7 +14,7 @@ from nlp_rnn.launch import remove_empty
 from nlp_rnn.runs.record import Member
 from nlp_rnn.runs.run_folder import interrupted
 from nlp_rnn.runs.screen import output_to
-from nlp_rnn.sweep.pruning import on_epoch
+from nlp_rnn.sweeps.pruning import on_epoch
 
 __all__ = ["STOPPED", "job"]
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nlp_rnn.baselines.fitting import CONTROLS, Control, fit_linear, fit_majority
+from nlp_rnn.baselines.several import fit_linear_several, fit_majority_several
 from nlp_rnn.config.composition import make_paths_absolute
 from nlp_rnn.config.data import DataConfig, TableConfig
 from nlp_rnn.config.pretraining import PretrainingConfig
@@ -19,8 +21,6 @@ from nlp_rnn.config.run import (
     RunConfig,
 )
 from nlp_rnn.config.signature import flatten, signature
-from nlp_rnn.controls.fitting import CONTROLS, Control, fit_linear, fit_majority
-from nlp_rnn.controls.several import fit_linear_several, fit_majority_several
 from nlp_rnn.data.label_sets import labels_of
 
 if TYPE_CHECKING:

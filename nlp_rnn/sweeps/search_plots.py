@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from nlp_rnn.sweep.pruning import optuna_library
+from nlp_rnn.sweeps.pruning import optuna_library
 
 __all__ = ["write_search_plots"]
 
