@@ -231,7 +231,7 @@ class _Workers:
 
 
 def main() -> int:
-    """One process that `_Workers.start` started: `python -m nlp_rnn.runs.worker PORT RANK COUNT`."""
+    """Run one process that `_Workers.start` started, with the arguments PORT RANK COUNT."""
     port, rank, count = (int(word) for word in sys.argv[1:])
 
     def end_with_the_first() -> None:
