@@ -6,15 +6,15 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from nlp_rnn.config.composition import conf_dir, register_schemas
-from nlp_rnn.config.hydra_words import (
+from nlp_rnn.config.arguments import (
     config_errors,
     flags_and_overrides,
     readable,
     run_config,
     version_base,
 )
-from nlp_rnn.config.limits import check
+from nlp_rnn.config.checks import check
+from nlp_rnn.config.compose import conf_dir, register_schemas
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.sweep import SearchConfig, SweepConfig
 from nlp_rnn.errors import ConfigError

@@ -6,25 +6,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlp_rnn.config.composition import make_paths_absolute, read_config
-from nlp_rnn.config.limits import check
+from nlp_rnn.config.checks import check
+from nlp_rnn.config.compose import make_paths_absolute, read_config
 from nlp_rnn.config.pretraining import AUTO
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.signature import recorded
 from nlp_rnn.errors import DataError
 from nlp_rnn.pretraining.start import check_start, fetch_encoder, set_encoder
-from nlp_rnn.runs.matching import resolve_match
-from nlp_rnn.runs.record import (
-    Member,
-    log_data,
-    log_range_test,
-    log_results,
-    log_speed,
-    provenance,
-    run_name,
-    run_tags,
-    training_metrics,
-)
+from nlp_rnn.runs.console import announced, print_corpus, print_lines, print_result
 from nlp_rnn.runs.run_folder import (
     CHECKPOINT,
     CONFIG,
@@ -35,8 +24,19 @@ from nlp_rnn.runs.run_folder import (
     write_down,
     write_json,
 )
-from nlp_rnn.runs.screen import announced, print_corpus, print_lines, print_result
-from nlp_rnn.runs.worker import check_processes, processes_of, tell_workers
+from nlp_rnn.runs.run_logging import (
+    Member,
+    log_data,
+    log_range_test,
+    log_results,
+    log_speed,
+    provenance,
+    run_name,
+    run_tags,
+    training_metrics,
+)
+from nlp_rnn.runs.size_matching import resolve_match
+from nlp_rnn.runs.worker_processes import check_processes, processes_of, tell_workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -10,8 +10,8 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
-from nlp_rnn.config.composition import conf_dir, register_schemas
-from nlp_rnn.config.hydra_words import run_config
+from nlp_rnn.config.arguments import run_config
+from nlp_rnn.config.compose import conf_dir, register_schemas
 from nlp_rnn.config.run import RunConfig
 
 VALUE = re.compile(r"seed=|[a-z]+\.[a-z_.]+=")

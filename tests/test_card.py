@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 import nlp_rnn
 from nlp_rnn.classifier.bundle import save_classifier
 from nlp_rnn.errors import ClassifierError
-from nlp_rnn.runs.card import write_card
+from nlp_rnn.runs.model_card import write_card
 from nlp_rnn.scoring.artifacts import read_predictions, write_predictions
 from tests.tiny_classifier import tiny_parts, tiny_texts
 

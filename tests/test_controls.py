@@ -16,7 +16,7 @@ from nlp_rnn.cli import main
 from nlp_rnn.data.corpus import load_corpus
 from nlp_rnn.errors import DataError
 from nlp_rnn.scoring.artifacts import read_predictions
-from nlp_rnn.sweeps.control_runs import ensure_controls
+from nlp_rnn.sweeps.baseline_runs import ensure_controls
 from nlp_rnn.tracking.store import obtain_experiment
 from tests.composing import compose
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import datasets
 import pytest
 
+from nlp_rnn.config.checks import check
 from nlp_rnn.config.data import FilesConfig
-from nlp_rnn.config.limits import check
 from nlp_rnn.data.corpus import Corpus, load_corpus
 from nlp_rnn.errors import ConfigError, DataError
 from nlp_rnn.sources.texts import hash_texts

@@ -9,7 +9,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from nlp_rnn.config.limits import check
+from nlp_rnn.config.checks import check
 from nlp_rnn.data.corpus import load_corpus
 from nlp_rnn.errors import ConfigError, DataError, NlpRnnError
 from tests.composing import compose

@@ -11,7 +11,7 @@ from safetensors import safe_open
 
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.cli import main
-from nlp_rnn.config.limits import check
+from nlp_rnn.config.checks import check
 from nlp_rnn.config.run import Cell, GatedConfig, OptimizerConfig, Precision, TrainerConfig
 from nlp_rnn.model.language_model import LanguageModel
 from nlp_rnn.model.network import TextNetwork, make_network

@@ -7,7 +7,7 @@ import pytest
 from hydra.errors import MissingConfigException
 
 from nlp_rnn.cli import main
-from nlp_rnn.config.hydra_words import config_errors
+from nlp_rnn.config.arguments import config_errors
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.launch import compose
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nlp_rnn.errors import SweepError
-from nlp_rnn.sweeps.children import Child, Children
+from nlp_rnn.sweeps.child_runs import Child, Children
 from nlp_rnn.sweeps.grid import Job, grid, opened
 from nlp_rnn.sweeps.launcher import Launcher
 

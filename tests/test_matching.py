@@ -9,12 +9,12 @@ import pytest
 
 from nlp_rnn.classifier import latency_match
 from nlp_rnn.cli import main
-from nlp_rnn.config.composition import read_config
+from nlp_rnn.config.compose import read_config
 from nlp_rnn.config.signature import signature
 from nlp_rnn.errors import ConfigError, DataError
 from nlp_rnn.model.architecture import Architecture
 from nlp_rnn.model.matching import matching_hidden_size, recurrent_parameters
-from nlp_rnn.runs.matching import resolve_match
+from nlp_rnn.runs.size_matching import resolve_match
 from tests.composing import compose
 
 

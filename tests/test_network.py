@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nlp_rnn.config.composition import conf_dir
+from nlp_rnn.config.compose import conf_dir
 from nlp_rnn.config.run import (
     AverageConfig,
     Cell,

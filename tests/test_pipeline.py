@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 import nlp_rnn
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.cli import main
-from nlp_rnn.config.composition import read_config
+from nlp_rnn.config.compose import read_config
 from nlp_rnn.config.signature import signature
 from nlp_rnn.data.corpus import load_corpus
 from nlp_rnn.errors import ClassifierError

@@ -17,7 +17,7 @@ from pyarrow import parquet
 import nlp_rnn
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.cli import main
-from nlp_rnn.commands import tables
+from nlp_rnn.commands import input_tables as tables
 from tests.peak_memory import told_by_the_system
 from tests.tiny_classifier import save_tiny, tiny_texts
 

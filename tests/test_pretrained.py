@@ -12,7 +12,7 @@ import torch
 from mlflow import MlflowClient
 
 from nlp_rnn.cli import main
-from nlp_rnn.config.limits import check
+from nlp_rnn.config.checks import check
 from nlp_rnn.config.run import OptimizerConfig, RunConfig
 from nlp_rnn.config.signature import recorded, signature
 from nlp_rnn.data.corpus import Corpus, load_corpus
@@ -210,7 +210,7 @@ def test_the_signature_knows_the_weights_not_the_place(made: Encoder, corpus: Co
 
 
 def test_the_control_without_recurrence_is_not_pretrained() -> None:
-    from nlp_rnn.sweeps.control_runs import _averaged
+    from nlp_rnn.sweeps.baseline_runs import _averaged
 
     words = ["experiment=pretrained", "trainer.frozen_epochs=1", "pretraining.window=32"]
     files = ["data=files", "data.path=x", "data.unlabelled=y"]

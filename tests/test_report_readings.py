@@ -7,7 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from nlp_rnn.cli import main
-from nlp_rnn.config.composition import make_paths_absolute
+from nlp_rnn.config.compose import make_paths_absolute
 from nlp_rnn.config.signature import plain
 from nlp_rnn.data.corpus import load_corpus
 from nlp_rnn.report.readings import read_curves, read_texts

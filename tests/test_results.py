@@ -174,10 +174,10 @@ def test_runs_of_others_stand_for_those_of_the_sweep(script: ModuleType) -> None
 def test_the_number_of_seeds_goes_by_the_seconds(
     script: ModuleType, monkeypatch: pytest.MonkeyPatch, here: Path
 ) -> None:
-    import nlp_rnn.sweeps.control_runs
+    import nlp_rnn.sweeps.baseline_runs
 
     monkeypatch.setattr(
-        nlp_rnn.sweeps.control_runs,
+        nlp_rnn.sweeps.baseline_runs,
         "ensure_controls",
         lambda *_, names, **__: {names[0]: SimpleNamespace(metrics={"test/accuracy": 0.5})},
     )

@@ -13,7 +13,7 @@ from nlp_rnn.classifier.latency import texts_of_length
 from nlp_rnn.classifier.speed import measure_speed, torch_kernel
 from nlp_rnn.config.run import Speed
 from nlp_rnn.errors import ClassifierError
-from nlp_rnn.runs.record import log_speed
+from nlp_rnn.runs.run_logging import log_speed
 from tests.tiny_classifier import save_tiny, tiny_parts
 
 

@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 
 from nlp_rnn.cli import main
 from nlp_rnn.sweeps.grid import Job, grid, opened
-from nlp_rnn.sweeps.watch import duration
+from nlp_rnn.sweeps.progress import duration
 from tests import warm
 
 SMALL = [

@@ -13,7 +13,7 @@ import nlp_rnn
 from nlp_rnn.classifier.bundle import save_classifier
 from nlp_rnn.classifier.word_cache import WordCache
 from nlp_rnn.cli import main
-from nlp_rnn.config.limits import check
+from nlp_rnn.config.checks import check
 from nlp_rnn.data.corpus import load_corpus
 from nlp_rnn.errors import ClassifierError, NlpRnnError
 from nlp_rnn.sources.texts import SEPARATOR

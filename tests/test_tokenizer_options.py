@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
+from nlp_rnn.config.checks import check
 from nlp_rnn.config.data import (
     CountedTokenizerConfig,
     GivenTokenizerConfig,
@@ -15,7 +16,6 @@ from nlp_rnn.config.data import (
     Truncation,
     UnicodeForm,
 )
-from nlp_rnn.config.limits import check
 from nlp_rnn.errors import ConfigError, DataError
 from nlp_rnn.tokens.tokenizer import (
     PAD_ID,

@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 
 import nlp_rnn
 from nlp_rnn.cli import main
-from nlp_rnn.config.composition import read_config
+from nlp_rnn.config.compose import read_config
 from nlp_rnn.config.data import CountedTokenizerConfig, FilesConfig, TokenizerKind
 from nlp_rnn.config.run import Cell, GatedConfig, OptimizerConfig, TrainerConfig
 from nlp_rnn.config.signature import signature

@@ -20,7 +20,7 @@ from nlp_rnn.classifier.graph import Graph
 from nlp_rnn.classifier.onnx_graph import OPSET, build_graph
 from nlp_rnn.classifier.step import StepNetwork
 from nlp_rnn.classifier.wide import add_rows
-from nlp_rnn.config.limits import LIMITS
+from nlp_rnn.config.checks import LIMITS
 from nlp_rnn.config.run import (
     AverageConfig,
     Cell,

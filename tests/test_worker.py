@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 
 from nlp_rnn.cli import main
 from nlp_rnn.errors import DataError, TrainingError
-from nlp_rnn.runs.worker import processes_of
+from nlp_rnn.runs.worker_processes import processes_of
 from nlp_rnn.tokens.tokenization import open_tokens
 from tests import warm
 from tests.composing import compose
@@ -84,7 +84,9 @@ def test_no_process_is_left_behind(
     process = warm.start([*STOPPED, "hydra.run.dir=one"], out, err)
     warm.wait_for(process, out, "epoch 1/")
     first = psutil.Process(process.pid)
-    (worker,) = [child for child in first.children() if "nlp_rnn.runs.worker" in child.cmdline()]
+    (worker,) = [
+        child for child in first.children() if "nlp_rnn.runs.worker_processes" in child.cmdline()
+    ]
     (first if whom == "first" else worker).send_signal(number)
     process.join(60)
     worker.wait(10)

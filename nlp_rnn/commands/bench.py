@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.commands.words import choice, number, read_words
+from nlp_rnn.commands.argument_parser import choice, number, read_words
 from nlp_rnn.errors import ConfigError
 
 if TYPE_CHECKING:

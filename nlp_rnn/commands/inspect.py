@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlp_rnn.commands.words import Words, read_words
+from nlp_rnn.commands.argument_parser import Words, read_words
 from nlp_rnn.errors import ConfigError, DataError, TrackingError
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _rows(given: Words) -> list[int]:
 def _rows_of_file(given: Words, rows: list[int]) -> list[str]:
     from contextlib import closing
 
-    from nlp_rnn.commands.tables import Table, kind_of
+    from nlp_rnn.commands.input_tables import Table, kind_of
 
     path = given.options["--input"]
     kind = kind_of(Path(path))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nlp_rnn.classifier.predictor import TextClassifier
-    from nlp_rnn.commands.words import Words
+    from nlp_rnn.commands.argument_parser import Words
     from nlp_rnn.data.corpus import Corpus
 
 __all__ = ["evaluate_labels"]

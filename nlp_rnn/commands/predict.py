@@ -8,13 +8,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.commands.words import Words, choice, number, read_words
+from nlp_rnn.commands.argument_parser import Words, choice, number, read_words
 from nlp_rnn.errors import ConfigError
 
 if TYPE_CHECKING:
     from nlp_rnn.classifier.predictor import TextClassifier
-    from nlp_rnn.commands.output import Output
-    from nlp_rnn.commands.tables import Chunk, Table
+    from nlp_rnn.commands.input_tables import Chunk, Table
+    from nlp_rnn.commands.output_file import Output
 
 __all__ = ["HELP", "predict"]
 
@@ -111,7 +111,7 @@ def _answer_words(classifier: "TextClassifier", given: Words, threshold: float |
 
 
 def _answer_table(classifier: "TextClassifier", given: Words, threshold: float | None) -> int:
-    from nlp_rnn.commands.output import Output
+    from nlp_rnn.commands.output_file import Output
 
     with closing(_open(given, classifier.config.get("separator"))) as table:
         path = Path(given.options["--output"]) if "--output" in given.options else None
@@ -144,7 +144,7 @@ def _answered(
     output: "Output | None",
 ) -> "Iterator[tuple[bytes, Chunk]]":
     """What to write for each chunk of the table that `output` does not hold yet."""
-    from nlp_rnn.commands.answers import AnswerColumns, ParquetRows, TextRows
+    from nlp_rnn.commands.output_columns import AnswerColumns, ParquetRows, TextRows
 
     rows: TextRows | ParquetRows | None = None
     done = output.rows if output else 0
@@ -176,7 +176,7 @@ def _answered(
 
 def _open(given: Words, separator: str | None) -> "Table":
     """The table that is to be read: typed texts, a file, or standard input."""
-    from nlp_rnn.commands.tables import Table, TypedTexts, kind_of
+    from nlp_rnn.commands.input_tables import Table, TypedTexts, kind_of
 
     if given.arguments[1:]:
         return TypedTexts(given.arguments[1:])
@@ -194,7 +194,7 @@ def _open(given: Words, separator: str | None) -> "Table":
 
 
 def _output_kind(path: Path | None, table: "Table", proba: bool) -> str:
-    from nlp_rnn.commands.tables import kind_of
+    from nlp_rnn.commands.input_tables import kind_of
 
     if path is not None:
         kind = kind_of(path)

@@ -4,7 +4,7 @@ import re
 from datetime import datetime
 from pathlib import Path
 
-from nlp_rnn.commands.words import run_to_resume
+from nlp_rnn.commands.argument_parser import run_to_resume
 from nlp_rnn.errors import ConfigError
 
 __all__ = ["HELP", "pretrain"]

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from nlp_rnn.commands.words import choice, read_words
+from nlp_rnn.commands.argument_parser import choice, read_words
 from nlp_rnn.errors import ConfigError, TrackingError
 
 __all__ = ["HELP", "register"]

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from nlp_rnn.commands.words import read_words
+from nlp_rnn.commands.argument_parser import read_words
 from nlp_rnn.errors import TrackingError
 
 __all__ = ["HELP", "sync"]

@@ -2,8 +2,8 @@
 
 import os
 
-from nlp_rnn.commands.words import run_to_resume
-from nlp_rnn.config.composition import conf_dir
+from nlp_rnn.commands.argument_parser import run_to_resume
+from nlp_rnn.config.compose import conf_dir
 
 __all__ = ["HELP", "train"]
 
@@ -38,7 +38,7 @@ run folder goes; --config-dir FOLDER adds your own group files.
 def train(words: list[str]) -> int:
     """Run the command."""
     if _is_worker():
-        from nlp_rnn.runs.worker import follow
+        from nlp_rnn.runs.worker_processes import follow
         from nlp_rnn.training.processes import torchrun_processes
 
         follow(torchrun_processes())

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from nlp_rnn.commands.words import number, read_words
+from nlp_rnn.commands.argument_parser import number, read_words
 from nlp_rnn.errors import ConfigError
 
 __all__ = ["HELP", "ui"]

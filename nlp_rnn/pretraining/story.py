@@ -6,14 +6,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.config.composition import make_paths_absolute, read_config
+from nlp_rnn.config.compose import make_paths_absolute, read_config
 from nlp_rnn.config.data import TableConfig
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.signature import flatten
 from nlp_rnn.errors import DataError
 from nlp_rnn.pretraining.encoder_folder import ENCODER, save_encoder
 from nlp_rnn.pretraining.start import tokenizer_options
-from nlp_rnn.runs.record import log_data, short_name
+from nlp_rnn.runs.console import announced, print_corpus, print_lines
 from nlp_rnn.runs.run_folder import (
     CHECKPOINT,
     CONFIG,
@@ -24,7 +24,7 @@ from nlp_rnn.runs.run_folder import (
     write_down,
     write_json,
 )
-from nlp_rnn.runs.screen import announced, print_corpus, print_lines
+from nlp_rnn.runs.run_logging import log_data, short_name
 
 if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus

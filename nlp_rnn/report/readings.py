@@ -81,7 +81,7 @@ def read_texts(comparison: Comparison, uri: str) -> tuple[dict[int, str] | None,
     quiet_mlflow()
     from mlflow import MlflowClient
 
-    from nlp_rnn.config.composition import read_config
+    from nlp_rnn.config.compose import read_config
     from nlp_rnn.config.data import HubConfig
     from nlp_rnn.data.corpus import load_corpus
 

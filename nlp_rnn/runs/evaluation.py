@@ -44,7 +44,7 @@ def evaluate(
 
     Beside what `answer_splits` writes, the model card goes into the classifier's own folder.
     """
-    from nlp_rnn.runs.card import write_card
+    from nlp_rnn.runs.model_card import write_card
     from nlp_rnn.tracking.machine import machine_tags
 
     predictions: NDArray[Any]

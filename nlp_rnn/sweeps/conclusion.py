@@ -12,8 +12,8 @@ from nlp_rnn.config.data import ProbeConfig
 from nlp_rnn.config.run import Monitor
 from nlp_rnn.config.signature import plain
 from nlp_rnn.errors import NlpRnnError
-from nlp_rnn.runs.screen import announced, output_to
-from nlp_rnn.sweeps.children import Child, validation_metric
+from nlp_rnn.runs.console import announced, output_to
+from nlp_rnn.sweeps.child_runs import Child, validation_metric
 from nlp_rnn.sweeps.grid import Command, Job, swept_words
 from nlp_rnn.tracking.store import experiment_name
 
@@ -131,7 +131,7 @@ def _compared_key(command: Command, jobs: Sequence[Job]) -> str | None:
 
 def _controls(sweep: Ended, jobs: Sequence[Job], finished: Sequence[Child]) -> set[str]:
     """The runs of the controls on each of the sweep's data sets; a failing one is left out."""
-    from nlp_rnn.sweeps.control_runs import ALL_CONTROLS, ensure_controls
+    from nlp_rnn.sweeps.baseline_runs import ALL_CONTROLS, ensure_controls
 
     configs = {job.key: job.config for job in jobs}
     by_data: dict[str, Child] = {}

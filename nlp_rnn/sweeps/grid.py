@@ -13,14 +13,14 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from nlp_rnn.config.composition import conf_dir, make_paths_absolute, register_schemas
-from nlp_rnn.config.hydra_words import config_errors, flags_and_overrides, run_config, version_base
-from nlp_rnn.config.limits import check
+from nlp_rnn.config.arguments import config_errors, flags_and_overrides, run_config, version_base
+from nlp_rnn.config.checks import check
+from nlp_rnn.config.compose import conf_dir, make_paths_absolute, register_schemas
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.signature import signature
 from nlp_rnn.config.sweep import CommandConfig
 from nlp_rnn.errors import ConfigError, NlpRnnError
-from nlp_rnn.runs.record import short_name
+from nlp_rnn.runs.run_logging import short_name
 
 __all__ = ["Command", "Job", "grid", "make_job", "opened", "swept_words"]
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from nlp_rnn.config.hydra_words import run_config
+from nlp_rnn.config.arguments import run_config
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.sweep import OnFailure
 from nlp_rnn.errors import ConfigError, DataError, PrunedError, TrackingError
 from nlp_rnn.launch import remove_empty
-from nlp_rnn.runs.record import Member
+from nlp_rnn.runs.console import output_to
 from nlp_rnn.runs.run_folder import interrupted
-from nlp_rnn.runs.screen import output_to
+from nlp_rnn.runs.run_logging import Member
 from nlp_rnn.sweeps.pruning import on_epoch
 
 __all__ = ["STOPPED", "job"]
@@ -78,7 +78,7 @@ def _train(config: RunConfig, folder: Path, words: list[str], member: Member) ->
 def _record(error: Exception, config: RunConfig, member: Member, folder: Path) -> None:
     """A run for a job that failed before it had one."""
     from nlp_rnn.config.signature import flatten
-    from nlp_rnn.runs.record import run_name
+    from nlp_rnn.runs.run_logging import run_name
     from nlp_rnn.tracking.run import tracked_run
     from nlp_rnn.tracking.store import (
         experiment_name,

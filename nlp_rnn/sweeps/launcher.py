@@ -9,7 +9,7 @@ from omegaconf import OmegaConf, open_dict
 from nlp_rnn.config.sweep import OnFailure
 from nlp_rnn.errors import SweepError
 from nlp_rnn.pipeline import PATIENCE_IN_A_SWEEP
-from nlp_rnn.sweeps.children import Child, Children
+from nlp_rnn.sweeps.child_runs import Child, Children
 from nlp_rnn.sweeps.grid import Command, Job
 from nlp_rnn.sweeps.job import STOPPED, job
 

@@ -7,7 +7,7 @@ from typing import Any
 from nlp_rnn.config.run import Monitor
 from nlp_rnn.config.sweep import Pruner, SearchConfig
 from nlp_rnn.errors import ConfigError, PrunedError
-from nlp_rnn.sweeps.children import validation_metric
+from nlp_rnn.sweeps.child_runs import validation_metric
 
 __all__ = ["load_study", "on_epoch", "optuna_library"]
 

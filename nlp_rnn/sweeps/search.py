@@ -11,11 +11,11 @@ from nlp_rnn.config.run import LEARNING_RATE, Monitor
 from nlp_rnn.config.signature import flatten
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.pipeline import PATIENCE_IN_A_SWEEP
-from nlp_rnn.sweeps.children import Child, Children, validation_metric
+from nlp_rnn.sweeps.child_runs import Child, Children, validation_metric
 from nlp_rnn.sweeps.grid import Command, Job, make_job
 from nlp_rnn.sweeps.launcher import Launcher
+from nlp_rnn.sweeps.progress import Progress
 from nlp_rnn.sweeps.pruning import load_study, optuna_library
-from nlp_rnn.sweeps.watch import Progress
 
 if TYPE_CHECKING:
     from nlp_rnn.tracking.run import TrackedRun

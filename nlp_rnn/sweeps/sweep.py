@@ -11,14 +11,14 @@ from nlp_rnn.config.sweep import SearchConfig
 from nlp_rnn.errors import ConfigError, DataError, SweepError, TrackingError
 from nlp_rnn.launch import remove_empty
 from nlp_rnn.pipeline import PATIENCE_IN_A_SWEEP
-from nlp_rnn.sweeps.children import Child, Children, Parent, find_parent
+from nlp_rnn.sweeps.child_runs import Child, Children, Parent, find_parent
 from nlp_rnn.sweeps.conclusion import Ended, conclude, note
 from nlp_rnn.sweeps.forecast import print_forecast
 from nlp_rnn.sweeps.grid import Command, Job, grid, opened, swept_words
 from nlp_rnn.sweeps.job import STOPPED
 from nlp_rnn.sweeps.launcher import Launcher
+from nlp_rnn.sweeps.progress import Progress, Watch
 from nlp_rnn.sweeps.search import Search
-from nlp_rnn.sweeps.watch import Progress, Watch
 from nlp_rnn.tracking.store import (
     experiment_name,
     obtain_experiment,

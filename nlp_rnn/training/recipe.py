@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from nlp_rnn.config.limits import has_dropout, language_model_obstacle
+from nlp_rnn.config.checks import has_dropout, language_model_obstacle
 from nlp_rnn.config.run import LEARNING_RATE, RunConfig
 
 __all__ = ["filled"]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlp_rnn.classifier.choice import reached
-from nlp_rnn.commands.tables import DELIMITERS, Chunk
+from nlp_rnn.commands.input_tables import DELIMITERS, Chunk
 from nlp_rnn.errors import DataError
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.baselines.fitting import CONTROLS, Control, fit_linear, fit_majority
 from nlp_rnn.baselines.several import fit_linear_several, fit_majority_several
-from nlp_rnn.config.composition import make_paths_absolute
+from nlp_rnn.config.compose import make_paths_absolute
 from nlp_rnn.config.data import DataConfig, TableConfig
 from nlp_rnn.config.pretraining import PretrainingConfig
 from nlp_rnn.config.run import (
@@ -150,7 +150,7 @@ def train_control(
     from nlp_rnn.classifier.latency import answer_latency
     from nlp_rnn.runs.evaluation import LATENCY_TEXTS, answer_splits
     from nlp_rnn.runs.label_evaluation import answer_label_splits
-    from nlp_rnn.runs.record import log_data
+    from nlp_rnn.runs.run_logging import log_data
     from nlp_rnn.tracking.run import tracked_run
 
     known = control_signature(name, corpus.digest)

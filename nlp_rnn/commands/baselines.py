@@ -37,9 +37,9 @@ def controls(words: list[str]) -> int:
                 "model=average."
             )
     from nlp_rnn.baselines.fitting import CONTROLS
-    from nlp_rnn.config.composition import make_paths_absolute
+    from nlp_rnn.config.compose import make_paths_absolute
     from nlp_rnn.launch import compose
-    from nlp_rnn.sweeps.control_runs import ensure_controls, read_corpus
+    from nlp_rnn.sweeps.baseline_runs import ensure_controls, read_corpus
     from nlp_rnn.tracking.store import (
         experiment_name,
         obtain_experiment,

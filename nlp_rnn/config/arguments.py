@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from nlp_rnn.config.composition import conf_dir, known_keys, text_keys
+from nlp_rnn.config.compose import conf_dir, known_keys, text_keys
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.sweep import CommandConfig
 from nlp_rnn.errors import ConfigError

@@ -3,8 +3,8 @@
 Values out of range are refused, and so is an option that could have no effect.
 """
 
-from nlp_rnn.config.data_limits import check_data, check_probe, check_tokenizer
-from nlp_rnn.config.pretraining_limits import check_pretrained
+from nlp_rnn.config.data_checks import check_data, check_probe, check_tokenizer
+from nlp_rnn.config.pretraining_checks import check_pretrained
 from nlp_rnn.config.run import (
     PATIENCE,
     PLATEAU_PATIENCE,

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TextIO
 
 from nlp_rnn.errors import TrackingError
-from nlp_rnn.sweeps.children import Child
+from nlp_rnn.sweeps.child_runs import Child
 
 __all__ = ["Progress", "Watch", "duration"]
 

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from nlp_rnn.config.composition import as_config
+from nlp_rnn.config.compose import as_config
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.signature import plain
 from nlp_rnn.errors import ConfigError, NlpRnnError, TrainingError
@@ -175,7 +175,7 @@ class _Workers:
                     [
                         sys.executable,
                         "-m",
-                        "nlp_rnn.runs.worker",
+                        "nlp_rnn.runs.worker_processes",
                         str(store.port),
                         str(rank),
                         str(self.count),

@@ -10,7 +10,7 @@ from nlp_rnn.config.data import DataConfig, TableConfig
 from nlp_rnn.config.run import RecurrentConfig, RunConfig, Speed
 from nlp_rnn.config.signature import signature
 from nlp_rnn.errors import ClassifierError
-from nlp_rnn.runs.screen import announced, print_lines
+from nlp_rnn.runs.console import announced, print_lines
 
 if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
