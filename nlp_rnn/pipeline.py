@@ -85,10 +85,10 @@ def train(
     make_paths_absolute(config)
     fetch_encoder(config)
     from nlp_rnn.data.corpus import load_corpus
-    from nlp_rnn.data.label_sets import labels_of
+    from nlp_rnn.data.multi_label import labels_of
     from nlp_rnn.pretraining.encoder_folder import read_encoder
     from nlp_rnn.pretraining.kept import encoder_of
-    from nlp_rnn.tokens.vector_files import find_vectors
+    from nlp_rnn.tokens.word_vector_files import find_vectors
     from nlp_rnn.tracking.store import (
         experiment_name,
         obtain_experiment,
@@ -163,7 +163,7 @@ def _run(
     from nlp_rnn.classifier.predictor import TextClassifier
     from nlp_rnn.runs.evaluation import evaluate
     from nlp_rnn.tokens.tokenization import tokenize_corpus
-    from nlp_rnn.tokens.vectors import with_vectors
+    from nlp_rnn.tokens.word_vectors import with_vectors
     from nlp_rnn.tracking.run import tracked_run
     from nlp_rnn.training.memory import memory_errors
 
@@ -235,8 +235,8 @@ def _train_network(
     run: "TrackedRun",
     watcher: "Callable[[int, Mapping[str, float]], None] | None" = None,
 ) -> "tuple[TextNetwork, TrainingResult]":
+    from nlp_rnn.model.embedding_vectors import set_vectors
     from nlp_rnn.model.network import make_network
-    from nlp_rnn.model.vectors import set_vectors
     from nlp_rnn.training.objective import Objective
     from nlp_rnn.training.progress import TrainingProgress
     from nlp_rnn.training.range_test import try_learning_rates

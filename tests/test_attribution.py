@@ -8,8 +8,8 @@ import torch
 
 import nlp_rnn
 from nlp_rnn.inspection.attribution import attribute
-from nlp_rnn.model.lanes import lanes, set_lanes
 from nlp_rnn.model.network import TextNetwork
+from nlp_rnn.model.parallel import lanes, set_lanes
 from tests.tiny_classifier import random_state, save_tiny, tiny_architecture
 
 CELLS = ["lstm", "gru", "rnn", "average"]

@@ -11,7 +11,7 @@ from nlp_rnn.config.checks import check
 from nlp_rnn.config.data import FilesConfig
 from nlp_rnn.data.corpus import Corpus, load_corpus
 from nlp_rnn.errors import ConfigError, DataError
-from nlp_rnn.sources.texts import hash_texts
+from nlp_rnn.sources.text_column import hash_texts
 from tests.composing import compose
 
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"

@@ -13,7 +13,7 @@ from nlp_rnn.model import gru
 from nlp_rnn.model.architecture import Architecture
 from nlp_rnn.model.encoder import RecurrentEncoder, initialize_recurrent
 from nlp_rnn.model.gru import gru_states
-from nlp_rnn.model.lanes import set_lanes
+from nlp_rnn.model.parallel import set_lanes
 from nlp_rnn.model.pooling import Pooling
 
 CELLS = ("lstm", "gru", "rnn")

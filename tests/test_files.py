@@ -120,7 +120,7 @@ def test_saved_to_disk_with_and_without_splits(tmp_path):
 
 def test_reading_a_file_asks_nobody(tmp_path, monkeypatch):
     from nlp_rnn.config.data import FilesConfig
-    from nlp_rnn.sources.sources import read_source
+    from nlp_rnn.sources.source import read_source
 
     asked: list[object] = []
     monkeypatch.setattr(datasets.config, "HF_UPDATE_DOWNLOAD_COUNTS", True)

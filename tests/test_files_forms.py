@@ -23,7 +23,7 @@ def _own_cache(monkeypatch, tmp_path_factory):
 
 
 def load(path: Path, *options: str):
-    from nlp_rnn.sources.sources import read_source
+    from nlp_rnn.sources.source import read_source
 
     config = compose(["data=files", f"data.path='{path}'", *options])
     check(config)

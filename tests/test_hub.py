@@ -195,7 +195,7 @@ def test_a_set_without_a_test_split_says_so_itself(hub):
     ],
 )
 def test_presets_fit_the_columns_and_splits_of_their_sets(hub, name, columns, given):
-    from nlp_rnn.sources.sources import read_source
+    from nlp_rnn.sources.source import read_source
     from tests.composing import compose
 
     values = {"string": ["a", "b"], "int64": [0, 1], "list": [[0, 1], [2]]}

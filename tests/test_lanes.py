@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from nlp_rnn.model.lanes import graphs_kept, lanes, run_in_lanes, set_lanes
+from nlp_rnn.model.parallel import graphs_kept, lanes, run_in_lanes, set_lanes
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +47,7 @@ def test_gradients_may_be_asked_for_again_where_graphs_are_kept() -> None:
 def test_a_gradient_does_not_wait_for_sympy() -> None:
     code = """
 import sys, torch
-from nlp_rnn.model.lanes import run_in_lanes, set_lanes
+from nlp_rnn.model.parallel import run_in_lanes, set_lanes
 set_lanes(2)
 weight = torch.ones(3, 3, requires_grad=True)
 sum(run_in_lanes([torch.mm] * 2, [[torch.ones(2, 3), weight]] * 2)).sum().backward()

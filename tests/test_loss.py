@@ -15,7 +15,7 @@ from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.cli import main
 from nlp_rnn.config.run import AverageConfig, Cell, ClassWeight, Precision
 from nlp_rnn.model.network import make_network
-from nlp_rnn.model.normalized import NormalizedEmbedding
+from nlp_rnn.model.normalized_embedding import NormalizedEmbedding
 from nlp_rnn.scoring.metrics import score
 from nlp_rnn.tokens.batches import TokenizedTexts
 from nlp_rnn.training.answers import Texts

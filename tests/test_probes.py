@@ -14,7 +14,7 @@ from nlp_rnn.cli import main
 from nlp_rnn.config.data import PROBE_LENGTHS, ProbeConfig, ProbeName
 from nlp_rnn.data.corpus import load_corpus
 from nlp_rnn.runs.evaluation import part_accuracies
-from nlp_rnn.sources.probes import PROBES, make_probe
+from nlp_rnn.sources.probe_tasks import PROBES, make_probe
 
 
 def config(name: str, **options: int) -> ProbeConfig:

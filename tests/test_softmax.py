@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nlp_rnn.model import softmax
-from nlp_rnn.model.softmax import NOTHING, token_losses
+from nlp_rnn.model import chunked_cross_entropy as softmax
+from nlp_rnn.model.chunked_cross_entropy import NOTHING, token_losses
 
 ROWS, SIZE, TOKENS = 23, 5, 11
 

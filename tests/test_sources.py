@@ -5,7 +5,7 @@ from pyarrow import parquet
 
 from nlp_rnn.config.data import DataConfig, FilesConfig, StoriesConfig
 from nlp_rnn.errors import DataError
-from nlp_rnn.sources.sources import read_source
+from nlp_rnn.sources.source import read_source
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,7 @@ from nlp_rnn.cli import main
 from nlp_rnn.config.checks import check
 from nlp_rnn.data.corpus import load_corpus
 from nlp_rnn.errors import ClassifierError, NlpRnnError
-from nlp_rnn.sources.texts import SEPARATOR
+from nlp_rnn.sources.text_column import SEPARATOR
 from nlp_rnn.tokens.tokenization import tokenize_corpus
 from nlp_rnn.tokens.tokenizer import encode
 from tests.composing import compose

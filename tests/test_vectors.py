@@ -19,12 +19,12 @@ from nlp_rnn.config.run import Cell, GatedConfig, OptimizerConfig, TrainerConfig
 from nlp_rnn.config.signature import signature
 from nlp_rnn.data.corpus import load_corpus
 from nlp_rnn.errors import ConfigError, DataError
+from nlp_rnn.model.embedding_vectors import set_vectors
 from nlp_rnn.model.network import make_network
-from nlp_rnn.model.vectors import set_vectors
 from nlp_rnn.tokens.tokenization import TokenizedCorpus, tokenize_corpus
 from nlp_rnn.tokens.tokenizer import PAD_ID, UNKNOWN_ID
-from nlp_rnn.tokens.vector_files import find_vectors
-from nlp_rnn.tokens.vectors import surface_forms, with_vectors
+from nlp_rnn.tokens.word_vector_files import find_vectors
+from nlp_rnn.tokens.word_vectors import surface_forms, with_vectors
 from nlp_rnn.training.trainer import Trainer
 from tests.composing import compose
 

@@ -32,8 +32,8 @@ from nlp_rnn.config.run import (
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.model.architecture import Architecture, check_size
 from nlp_rnn.model.network import TextNetwork, architecture_of, make_network
+from nlp_rnn.model.ngram_path import ngram_rows
 from nlp_rnn.model.ngrams import DEFAULT_BUCKETS, LARGEST_ORDER, MULTIPLIER, PRIME, extend, row
-from nlp_rnn.model.wide import ngram_rows
 from nlp_rnn.scoring.metrics import cross_entropy, score
 from nlp_rnn.tokens.batches import TokenizedTexts
 from nlp_rnn.training import wide_path

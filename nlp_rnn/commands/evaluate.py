@@ -149,7 +149,7 @@ def data_config(overrides: list[str]) -> "DataConfig":
 
 def _default_split(data: "DataConfig") -> str:
     from nlp_rnn.data.corpus import quiet_datasets
-    from nlp_rnn.sources.sources import read_source
+    from nlp_rnn.sources.source import read_source
 
     with quiet_datasets():
         return "test" if "test" in read_source(data).splits else "all"
@@ -159,7 +159,7 @@ def _rows(corpus: "Corpus", split: str) -> "tuple[list[str], NDArray[Any], NDArr
     """Texts, labels of the corpus and row numbers of a split, or of all three."""
     import numpy as np
 
-    from nlp_rnn.data.label_sets import labels_of
+    from nlp_rnn.data.multi_label import labels_of
 
     wanted = ("train", "validation", "test") if split == "all" else (split,)
     parts = [getattr(corpus, name) for name in wanted]

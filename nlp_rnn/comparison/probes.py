@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from nlp_rnn.comparison.evidence import Run
 from nlp_rnn.config.data import PROBE_FACTORS
 from nlp_rnn.errors import ComparisonError
-from nlp_rnn.sources.probes import PROBES
+from nlp_rnn.sources.probe_tasks import PROBES
 
 __all__ = ["HELD", "ProbeCurve", "probe_curves", "seeds_ahead"]
 

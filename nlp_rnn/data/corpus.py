@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.config.data import DataConfig, TableConfig
 from nlp_rnn.data.digest import corpus_digest
-from nlp_rnn.data.label_sets import (
+from nlp_rnn.data.labels import SplitLabels, order_labels, read_labels
+from nlp_rnn.data.multi_label import (
     LabelSets,
     has_label_lists,
     read_class_columns,
     read_joined_labels,
     read_label_lists,
 )
-from nlp_rnn.data.labels import SplitLabels, order_labels, read_labels
 from nlp_rnn.data.quality import Quality, describe_split, drop_leaks, leaks
 from nlp_rnn.data.splitting import Rows, cut, limit, without_leaks
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.files import SPLITS
-from nlp_rnn.sources.sources import Source, read_source
-from nlp_rnn.sources.texts import TextHashes, as_text, hash_texts
+from nlp_rnn.sources.source import Source, read_source
+from nlp_rnn.sources.text_column import TextHashes, as_text, hash_texts
 
 if TYPE_CHECKING:
     from datasets import Dataset

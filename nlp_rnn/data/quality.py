@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.columns import listed
-from nlp_rnn.sources.texts import TextHashes
+from nlp_rnn.sources.text_column import TextHashes
 
 if TYPE_CHECKING:
     import numpy

@@ -9,7 +9,7 @@ from nlp_rnn.data.quality import Quality, overlap
 from nlp_rnn.data.sampling import Strata, allocate, sample
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.files import SPLITS
-from nlp_rnn.sources.texts import TextHashes
+from nlp_rnn.sources.text_column import TextHashes
 
 if TYPE_CHECKING:
     import numpy

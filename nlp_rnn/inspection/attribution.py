@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nlp_rnn.model.lanes import graphs_kept
 from nlp_rnn.model.network import TextNetwork
-from nlp_rnn.model.wide import ngram_rows
+from nlp_rnn.model.ngram_path import ngram_rows
+from nlp_rnn.model.parallel import graphs_kept
 
 __all__ = ["Attribution", "attribute"]
 

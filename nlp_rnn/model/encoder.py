@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from nlp_rnn.model.architecture import Architecture
 from nlp_rnn.model.dropout import drop_features
 from nlp_rnn.model.gru import gru_states
-from nlp_rnn.model.lanes import run_in_lanes
+from nlp_rnn.model.parallel import run_in_lanes
 from nlp_rnn.model.pooling import Pooling
 from nlp_rnn.model.reversal import reversal_index, reverse_texts
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from nlp_rnn.model.architecture import Architecture
-from nlp_rnn.model.softmax import NOTHING, token_losses
+from nlp_rnn.model.chunked_cross_entropy import NOTHING, token_losses
 
 __all__ = ["POSITIONS", "LanguageModel"]
 

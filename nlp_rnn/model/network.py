@@ -9,12 +9,12 @@ from torch.func import functional_call
 from nlp_rnn.config.run import MANY_LABELS, GatedConfig, ModelConfig, RecurrentConfig, RecurrentInit
 from nlp_rnn.model.architecture import Architecture, check_size
 from nlp_rnn.model.dropout import drop_features, dropped_weights
+from nlp_rnn.model.embedding_vectors import prepare_freezing
 from nlp_rnn.model.encoder import RecurrentEncoder, initialize_recurrent
 from nlp_rnn.model.language_model import POSITIONS, LanguageModel
+from nlp_rnn.model.ngram_path import WidePath
 from nlp_rnn.model.ngrams import DEFAULT_BUCKETS
 from nlp_rnn.model.pooling import Pooling, make_pooling
-from nlp_rnn.model.vectors import prepare_freezing
-from nlp_rnn.model.wide import WidePath
 from nlp_rnn.tokens.tokenizer import PAD_ID, UNKNOWN_ID
 
 __all__ = ["Dropouts", "TextNetwork", "architecture_of", "make_network"]

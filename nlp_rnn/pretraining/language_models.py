@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from nlp_rnn.model.architecture import Architecture
+from nlp_rnn.model.chunked_cross_entropy import token_losses
 from nlp_rnn.model.dropout import drop_features
 from nlp_rnn.model.encoder import RecurrentEncoder, State
-from nlp_rnn.model.lanes import run_in_lanes
 from nlp_rnn.model.network import TextNetwork
-from nlp_rnn.model.softmax import token_losses
+from nlp_rnn.model.parallel import run_in_lanes
 
 __all__ = ["LanguageModels", "States"]
 

@@ -8,7 +8,7 @@ from nlp_rnn.comparison.probes import HELD, ProbeCurve, seeds_ahead
 from nlp_rnn.config.data import PROBE_FACTORS
 from nlp_rnn.report.page import Block, Figures, Section, Table, Words
 from nlp_rnn.report.pictures import Picture, Style, new_figure, shortened, styles_of
-from nlp_rnn.sources.probes import PROBES
+from nlp_rnn.sources.probe_tasks import PROBES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,7 @@ from typing import IO, Any
 
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import cached_file, file_key
-from nlp_rnn.sources.file_form import FileForm
+from nlp_rnn.sources.file_format import FileForm
 
 __all__ = ["bad_encoding", "plain_file"]
 

@@ -12,7 +12,7 @@ from nlp_rnn.sources.arrow_cache import file_key, write_arrow
 from nlp_rnn.sources.columns import listed, require_columns, top_columns
 from nlp_rnn.sources.decoding import bad_encoding, plain_file
 from nlp_rnn.sources.delimited import number_column, read_delimited
-from nlp_rnn.sources.file_form import (
+from nlp_rnn.sources.file_format import (
     BY_NAME,
     KINDS,
     FileForm,

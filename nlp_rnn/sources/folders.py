@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import write_arrow
 from nlp_rnn.sources.columns import listed, require_columns
-from nlp_rnn.sources.file_form import FileForm
+from nlp_rnn.sources.file_format import FileForm
 
 if TYPE_CHECKING:
     import pyarrow

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import file_key, write_arrow
 from nlp_rnn.sources.columns import require_columns
-from nlp_rnn.sources.file_form import FileForm, delimiter_character
+from nlp_rnn.sources.file_format import FileForm, delimiter_character
 
 if TYPE_CHECKING:
     import pyarrow

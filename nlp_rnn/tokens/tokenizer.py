@@ -216,7 +216,7 @@ def keep_tokenizer(
 
     source = ""
     if isinstance(config, GivenTokenizerConfig):
-        from nlp_rnn.tokens.given_tokenizer import given_tokenizer, read_given
+        from nlp_rnn.tokens.existing_tokenizer import given_tokenizer, read_given
 
         source = read_given(config)
         data_digest = hashlib.sha256(source.encode()).hexdigest()  # no data shapes it

@@ -9,7 +9,7 @@ import torch
 
 from nlp_rnn.config.run import Precision
 from nlp_rnn.errors import ConfigError
-from nlp_rnn.model.lanes import set_lanes
+from nlp_rnn.model.parallel import set_lanes
 from nlp_rnn.training.processes import ALONE, Processes
 
 __all__ = [

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nlp_rnn.model.network import TextNetwork
-from nlp_rnn.model.normalized import NormalizedEmbedding
+from nlp_rnn.model.normalized_embedding import NormalizedEmbedding
 from nlp_rnn.training.answers import Texts
 from nlp_rnn.training.divergence import divergence
 from nlp_rnn.training.objective import Objective

@@ -14,7 +14,7 @@ from nlp_rnn.config.run import ClassWeight, OptimizerConfig, TrainerConfig
 from nlp_rnn.errors import TrainingError
 from nlp_rnn.model.language_model import POSITIONS
 from nlp_rnn.model.network import TextNetwork
-from nlp_rnn.model.normalized import NormalizedEmbedding
+from nlp_rnn.model.normalized_embedding import NormalizedEmbedding
 from nlp_rnn.tokens.batches import TokenizedTexts, epoch_order
 from nlp_rnn.training.answers import all_logits
 from nlp_rnn.training.averaging import AveragedWeights

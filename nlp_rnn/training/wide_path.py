@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nlp_rnn.model.architecture import Architecture
 from nlp_rnn.model.network import TextNetwork
-from nlp_rnn.model.wide import WidePath, ngram_rows
+from nlp_rnn.model.ngram_path import WidePath, ngram_rows
 from nlp_rnn.tokens.batches import TokenizedTexts, length_order
 
 if TYPE_CHECKING:

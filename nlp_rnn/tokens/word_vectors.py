@@ -15,7 +15,7 @@ from nlp_rnn.data.quality import Quality
 from nlp_rnn.errors import DataError
 from nlp_rnn.tokens.tokenization import TokenizedCorpus, TokenVectors
 from nlp_rnn.tokens.tokenizer import MARK, UNKNOWN_ID
-from nlp_rnn.tokens.vector_files import VectorFile, find_vectors
+from nlp_rnn.tokens.word_vector_files import VectorFile, find_vectors
 
 __all__ = ["surface_forms", "with_vectors"]
 
