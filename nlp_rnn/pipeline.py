@@ -12,7 +12,7 @@ from nlp_rnn.config.pretraining import AUTO
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.signature import recorded
 from nlp_rnn.errors import DataError
-from nlp_rnn.pretraining.start import check_start, fetch_encoder, set_encoder
+from nlp_rnn.pretraining.initial_weights import check_start, fetch_encoder, set_encoder
 from nlp_rnn.runs.console import announced, print_corpus, print_lines, print_result
 from nlp_rnn.runs.run_folder import (
     CHECKPOINT,
@@ -86,8 +86,8 @@ def train(
     fetch_encoder(config)
     from nlp_rnn.data.corpus import load_corpus
     from nlp_rnn.data.multi_label import labels_of
+    from nlp_rnn.pretraining.encoder_cache import encoder_of
     from nlp_rnn.pretraining.encoder_folder import read_encoder
-    from nlp_rnn.pretraining.kept import encoder_of
     from nlp_rnn.tokens.word_vector_files import find_vectors
     from nlp_rnn.tracking.store import (
         experiment_name,
@@ -136,7 +136,7 @@ def resume(folder: Path, member: Member | None = None) -> Result:
     check(config)
     check_processes(config)
     from nlp_rnn.data.corpus import load_corpus
-    from nlp_rnn.pretraining.kept import encoder_of
+    from nlp_rnn.pretraining.encoder_cache import encoder_of
     from nlp_rnn.tracking.store import prepare_store
 
     corpus = load_corpus(config.data)
@@ -159,7 +159,7 @@ def _run(
     member: Member | None = None,
 ) -> Result:
     """The part of the story that MLflow is told."""
-    from nlp_rnn.classifier.bundle import save_classifier
+    from nlp_rnn.classifier.classifier_folder import save_classifier
     from nlp_rnn.classifier.predictor import TextClassifier
     from nlp_rnn.runs.evaluation import evaluate
     from nlp_rnn.tokens.tokenization import tokenize_corpus
@@ -237,10 +237,10 @@ def _train_network(
 ) -> "tuple[TextNetwork, TrainingResult]":
     from nlp_rnn.model.embedding_vectors import set_vectors
     from nlp_rnn.model.network import make_network
+    from nlp_rnn.training.defaults import filled
     from nlp_rnn.training.objective import Objective
     from nlp_rnn.training.progress import TrainingProgress
     from nlp_rnn.training.range_test import try_learning_rates
-    from nlp_rnn.training.recipe import filled
     from nlp_rnn.training.trainer import Trainer
 
     labels, checkpoint = len(corpus.labels), folder / CHECKPOINT / TRAINING

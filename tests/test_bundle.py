@@ -13,8 +13,13 @@ import onnx
 import pytest
 from tokenizers import Tokenizer
 
-from nlp_rnn.classifier import bundle
-from nlp_rnn.classifier.bundle import read_bundle, read_config, read_state, save_classifier
+from nlp_rnn.classifier import classifier_folder as bundle
+from nlp_rnn.classifier.classifier_folder import (
+    read_bundle,
+    read_config,
+    read_state,
+    save_classifier,
+)
 from nlp_rnn.classifier.manifest import FORMAT_VERSION, checksum
 from nlp_rnn.classifier.weights import parameter_shapes
 from nlp_rnn.errors import ClassifierError

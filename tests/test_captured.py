@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from nlp_rnn.config.run import OptimizerConfig, Schedule, TrainerConfig
-from nlp_rnn.training.captured import CapturedUpdates, capturable
-from nlp_rnn.training.feed import PINNING, PlacedBatch, PlacedUpdate
+from nlp_rnn.training.cuda_graphs import CapturedUpdates, capturable
+from nlp_rnn.training.prefetch import PINNING, PlacedBatch, PlacedUpdate
 from nlp_rnn.training.processes import ALONE, Processes
 
 CUDA = torch.device("cuda")

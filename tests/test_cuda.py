@@ -15,10 +15,10 @@ from nlp_rnn.errors import TrainingError
 from nlp_rnn.model.architecture import Architecture
 from nlp_rnn.model.encoder import RecurrentEncoder
 from nlp_rnn.model.network import make_network
-from nlp_rnn.pretraining.trainer import Pretrainer
+from nlp_rnn.pretraining.pretrainer import Pretrainer
 from nlp_rnn.training.device import choose_device, choose_precision
 from nlp_rnn.training.events import EpochEnd
-from nlp_rnn.training.feed import feed
+from nlp_rnn.training.prefetch import feed
 from nlp_rnn.training.processes import ALONE
 from nlp_rnn.training.range_test import try_learning_rates
 from nlp_rnn.training.trainer import Trainer

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nlp_rnn.classifier.earliness import EarlyExit, choose_threshold, earliness, early_exits
+from nlp_rnn.classifier.early_exit import EarlyExit, choose_threshold, earliness, early_exits
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.errors import ClassifierError
 from tests.tiny_classifier import save_tiny, tiny_texts

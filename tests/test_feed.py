@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from nlp_rnn.tokens.tokenizer import PAD_ID
-from nlp_rnn.training.feed import STEPS_MULTIPLE, VOCABULARY_MULTIPLE, feed
+from nlp_rnn.training.prefetch import STEPS_MULTIPLE, VOCABULARY_MULTIPLE, feed
 from nlp_rnn.training.processes import ALONE, Processes
 from tests.test_trainer import TRAIN
 

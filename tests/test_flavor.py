@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 
 import nlp_rnn
-from nlp_rnn.classifier.flavor import log_classifier
+from nlp_rnn.classifier.mlflow_model import log_classifier
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.tracking.run import tracked_run
 from nlp_rnn.tracking.store import obtain_experiment

@@ -18,11 +18,11 @@ from nlp_rnn.model.network import make_network
 from nlp_rnn.model.normalized_embedding import NormalizedEmbedding
 from nlp_rnn.scoring.metrics import score
 from nlp_rnn.tokens.batches import TokenizedTexts
-from nlp_rnn.training.answers import Texts
 from nlp_rnn.training.divergence import divergence, symmetric_divergence
 from nlp_rnn.training.events import EpochEnd
-from nlp_rnn.training.feed import Update
+from nlp_rnn.training.inference import Texts
 from nlp_rnn.training.perturbation import Perturbed, virtual_direction, with_norm
+from nlp_rnn.training.prefetch import Update
 from nlp_rnn.training.range_test import try_learning_rates
 from nlp_rnn.training.trainer import Trainer
 from tests.test_trainer import MODEL, OPTIMIZER, TRAIN, TRAINER, VALIDATION, needs_bf16

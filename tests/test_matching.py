@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nlp_rnn.classifier import latency_match
+from nlp_rnn.classifier import latency_matching as latency_match
 from nlp_rnn.cli import main
 from nlp_rnn.config.compose import read_config
 from nlp_rnn.config.signature import signature

@@ -15,8 +15,8 @@ from mlflow import MlflowClient
 from pyarrow import parquet
 
 import nlp_rnn
-from nlp_rnn.classifier.bundle import save_classifier
-from nlp_rnn.classifier.earliness import earliness
+from nlp_rnn.classifier.classifier_folder import save_classifier
+from nlp_rnn.classifier.early_exit import earliness
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.cli import main
 from nlp_rnn.errors import ClassifierError
@@ -80,7 +80,7 @@ def test_every_runtime_gives_the_sigmoid_of_the_network(tmp_path: Path, cell: st
 
 
 def _state(folder: Path) -> dict[str, torch.Tensor]:
-    from nlp_rnn.classifier.bundle import read_state
+    from nlp_rnn.classifier.classifier_folder import read_state
 
     return {name: torch.from_numpy(array.copy()) for name, array in read_state(folder).items()}
 

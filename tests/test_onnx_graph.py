@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from nlp_rnn.classifier.onnx_graph import build_graph, quantize
+from nlp_rnn.classifier.onnx_export import build_graph, quantize
 from nlp_rnn.model.architecture import Architecture
 from nlp_rnn.model.network import TextNetwork
 from tests.tiny_classifier import VOCAB_SIZE, random_state, tiny_architecture

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import nlp_rnn
-from nlp_rnn.classifier.bundle import read_state
+from nlp_rnn.classifier.classifier_folder import read_state
 from nlp_rnn.classifier.manifest import FORMAT_VERSION
 from nlp_rnn.errors import ClassifierError
 

@@ -212,14 +212,14 @@ def test_what_fails_in_training_is_failed_in_mlflow(
 def test_what_mlflow_does_not_take_loses_nothing_finished(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import nlp_rnn.classifier.flavor
+    import nlp_rnn.classifier.mlflow_model
 
     def away(*arguments: object, **options: object) -> None:
         raise OSError("the artifact store is away")
 
     with monkeypatch.context() as for_now:
         for_now.setattr("nlp_rnn.tracking.outbox.SECONDS_TO_CLOSE", 0.1)
-        for_now.setattr(nlp_rnn.classifier.flavor, "log_classifier", away)
+        for_now.setattr(nlp_rnn.classifier.mlflow_model, "log_classifier", away)
         assert main(["train", *SMALL, "hydra.run.dir=one"]) == 0
     result = json.loads((here / "one" / "result.json").read_text())
     assert nlp_rnn.load(result["classifier"]).predict(["A story."])

@@ -16,9 +16,9 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from nlp_rnn.classifier import batched
-from nlp_rnn.classifier import texts as given_texts
-from nlp_rnn.classifier.bundle import read_state
+from nlp_rnn.classifier import batched_network as batched
+from nlp_rnn.classifier import input_texts as given_texts
+from nlp_rnn.classifier.classifier_folder import read_state
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.model.network import TextNetwork

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import nlp_rnn
-from nlp_rnn.classifier import texts as given_texts
+from nlp_rnn.classifier import input_texts as given_texts
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.errors import ClassifierError
 from tests.tiny_classifier import save_tiny, tiny_parts, tiny_texts
@@ -154,7 +154,7 @@ def test_windows_are_refused_where_nothing_is_cut(tmp_path: Path) -> None:
     parts = tiny_parts()
     tokenizer = Tokenizer.from_str(parts["tokenizer_json"])
     tokenizer.no_truncation()
-    from nlp_rnn.classifier.bundle import save_classifier
+    from nlp_rnn.classifier.classifier_folder import save_classifier
 
     save_classifier(tmp_path / "c", **(parts | {"tokenizer_json": tokenizer.to_str()}))
     classifier = TextClassifier.load(tmp_path / "c")

@@ -19,10 +19,10 @@ from nlp_rnn.data.corpus import Corpus, load_corpus
 from nlp_rnn.errors import ClassifierError, ConfigError, DataError
 from nlp_rnn.model.network import make_network
 from nlp_rnn.pretraining.encoder_folder import Encoder, read_encoder, save_encoder
+from nlp_rnn.pretraining.initial_weights import check_start, set_encoder, tokenizer_options
 from nlp_rnn.pretraining.language_models import LanguageModels
-from nlp_rnn.pretraining.start import check_start, set_encoder, tokenizer_options
-from nlp_rnn.pretraining.story import shaping_options
-from nlp_rnn.pretraining.texts import tokenize_texts
+from nlp_rnn.pretraining.pipeline import shaping_options
+from nlp_rnn.pretraining.pretraining_texts import tokenize_texts
 from nlp_rnn.tokens.tokenization import tokenize_corpus
 from nlp_rnn.training.checkpoint import TrainingState
 from nlp_rnn.training.freezing import unfreeze

@@ -13,8 +13,8 @@ from nlp_rnn.config.run import Cell, GatedConfig, Precision, TrainerConfig
 from nlp_rnn.errors import TrainingError
 from nlp_rnn.model.network import make_network
 from nlp_rnn.pretraining.language_models import LanguageModels
-from nlp_rnn.pretraining.stream import BOUNDARY_ID, Lanes, TokenTexts
-from nlp_rnn.pretraining.trainer import Pretrainer, default_epochs
+from nlp_rnn.pretraining.pretrainer import Pretrainer, default_epochs
+from nlp_rnn.pretraining.token_stream import BOUNDARY_ID, Lanes, TokenTexts
 from nlp_rnn.training.events import UpdateEnd
 from tests.test_trainer import needs_bf16
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nlp_rnn.training.recipe import LITTLE, filled
+from nlp_rnn.training.defaults import LITTLE, filled
 from tests.composing import compose
 
 

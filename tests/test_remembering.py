@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import nlp_rnn
-from nlp_rnn.classifier.bundle import read_bundle, save_classifier
+from nlp_rnn.classifier.classifier_folder import read_bundle, save_classifier
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.inspection.remembering import mean_half_lives, remember
 from nlp_rnn.report.readings import read_remembered

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nlp_rnn.classifier.predictor import TextClassifier
-from nlp_rnn.classifier.words import WordBuffer
+from nlp_rnn.classifier.word_buffer import WordBuffer
 from nlp_rnn.config.data import CountedTokenizerConfig, TokenizerKind, TrainedTokenizerConfig
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.tokens.tokenizer import encode, train_tokenizer

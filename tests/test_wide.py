@@ -16,10 +16,10 @@ from onnx import TensorProto, helper
 from sklearn.svm import LinearSVC
 
 import nlp_rnn
-from nlp_rnn.classifier.graph import Graph
-from nlp_rnn.classifier.onnx_graph import OPSET, build_graph
-from nlp_rnn.classifier.step import StepNetwork
-from nlp_rnn.classifier.wide import add_rows
+from nlp_rnn.classifier.ngram_scores import add_rows
+from nlp_rnn.classifier.onnx_builder import Graph
+from nlp_rnn.classifier.onnx_export import OPSET, build_graph
+from nlp_rnn.classifier.recurrent_step import StepNetwork
 from nlp_rnn.config.checks import LIMITS
 from nlp_rnn.config.run import (
     AverageConfig,
@@ -36,16 +36,16 @@ from nlp_rnn.model.ngram_path import ngram_rows
 from nlp_rnn.model.ngrams import DEFAULT_BUCKETS, LARGEST_ORDER, MULTIPLIER, PRIME, extend, row
 from nlp_rnn.scoring.metrics import cross_entropy, score
 from nlp_rnn.tokens.batches import TokenizedTexts
-from nlp_rnn.training import wide_path
+from nlp_rnn.training import ngram_fitting as wide_path
 from nlp_rnn.training.events import TrainingResult
-from nlp_rnn.training.trainer import Trainer
-from nlp_rnn.training.wide_path import (
+from nlp_rnn.training.ngram_fitting import (
     _fit,
     _likeliest_factors,
     _some,
     add_wide_path,
     ngram_matrix,
 )
+from nlp_rnn.training.trainer import Trainer
 from tests.test_attribution import IDS, odds
 from tests.test_attribution import network as explained_network
 from tests.tiny_classifier import VOCAB_SIZE, random_state, save_tiny, tiny_architecture, tiny_texts

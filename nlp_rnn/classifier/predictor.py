@@ -9,14 +9,14 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.classifier.batched import BatchedNetwork, usable_threads
-from nlp_rnn.classifier.bundle import Bundle, read_bundle
-from nlp_rnn.classifier.choice import Answer, check_choice, choose
+from nlp_rnn.classifier.batched_network import BatchedNetwork, usable_threads
+from nlp_rnn.classifier.classifier_folder import Bundle, read_bundle
+from nlp_rnn.classifier.input_texts import chunks, label_lists, strings
+from nlp_rnn.classifier.label_choice import Answer, check_choice, choose
+from nlp_rnn.classifier.recurrent_step import StepNetwork
 from nlp_rnn.classifier.runtime import RUNTIMES, start
-from nlp_rnn.classifier.step import StepNetwork
 from nlp_rnn.classifier.stream import Reader, TextStream
 from nlp_rnn.classifier.stream_pool import StreamPool
-from nlp_rnn.classifier.texts import chunks, label_lists, strings
 from nlp_rnn.classifier.weights import unpack_weights
 from nlp_rnn.classifier.word_cache import WordCache
 from nlp_rnn.errors import ClassifierError

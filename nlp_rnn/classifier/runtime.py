@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.classifier.bundle import Bundle
+from nlp_rnn.classifier.classifier_folder import Bundle
 from nlp_rnn.classifier.manifest import GRAPH, INT8_GRAPH
 from nlp_rnn.classifier.weights import unpack_weights
 from nlp_rnn.errors import ClassifierError

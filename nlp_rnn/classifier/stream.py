@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.classifier.choice import choose
-from nlp_rnn.classifier.step import State, StepNetwork
-from nlp_rnn.classifier.words import WordBuffer
+from nlp_rnn.classifier.label_choice import choose
+from nlp_rnn.classifier.recurrent_step import State, StepNetwork
+from nlp_rnn.classifier.word_buffer import WordBuffer
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.tokens.tokenizer import UNKNOWN_ID, encodable
 

@@ -5,9 +5,9 @@ from collections.abc import Hashable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.classifier.step import State
+from nlp_rnn.classifier.recurrent_step import State
 from nlp_rnn.classifier.stream import Reader, check_text
-from nlp_rnn.classifier.words import WordBuffer
+from nlp_rnn.classifier.word_buffer import WordBuffer
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.tokens.tokenizer import UNKNOWN_ID
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.classifier.choice import reached
+from nlp_rnn.classifier.label_choice import reached
 from nlp_rnn.commands.input_tables import DELIMITERS, Chunk
 from nlp_rnn.errors import DataError
 

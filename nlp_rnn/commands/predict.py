@@ -96,7 +96,7 @@ def _answer_words(classifier: "TextClassifier", given: Words, threshold: float |
     texts = given.arguments[1:]
     probabilities = classifier.predict_proba(texts, windows="--windows" in given.flags)
     if classifier.thresholds is not None:
-        from nlp_rnn.classifier.choice import reached
+        from nlp_rnn.classifier.label_choice import reached
 
         for text, row in zip(texts, probabilities, strict=True):
             places = reached(row, classifier.thresholds if threshold is None else threshold)

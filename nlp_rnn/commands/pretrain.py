@@ -36,7 +36,7 @@ def pretrain(words: list[str]) -> int:
     """Run the command."""
     resumed = run_to_resume(words)
     if resumed is not None:
-        from nlp_rnn.pretraining.story import resume
+        from nlp_rnn.pretraining.pipeline import resume
 
         resume(resumed)
         return 0
@@ -44,7 +44,7 @@ def pretrain(words: list[str]) -> int:
         _check_word(word)
     from nlp_rnn.config.pretraining import AUTO
     from nlp_rnn.launch import compose
-    from nlp_rnn.pretraining.story import pretrain as run
+    from nlp_rnn.pretraining.pipeline import pretrain as run
 
     own = [word for word in words if not word.startswith(FOLDER)]
     config = compose([*own, f"model.pretrained={AUTO}"])

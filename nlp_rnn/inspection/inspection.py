@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.classifier.bundle import read_bundle
+from nlp_rnn.classifier.classifier_folder import read_bundle
 from nlp_rnn.classifier.location import local_folder
-from nlp_rnn.classifier.step import StepNetwork
+from nlp_rnn.classifier.recurrent_step import StepNetwork
 from nlp_rnn.classifier.weights import unpack_weights
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.inspection.gates import LayerTrace, trace

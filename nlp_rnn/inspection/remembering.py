@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.classifier.batched import BatchedNetwork, usable_threads
-from nlp_rnn.classifier.bundle import Bundle, read_bundle
+from nlp_rnn.classifier.batched_network import BatchedNetwork, usable_threads
+from nlp_rnn.classifier.classifier_folder import Bundle, read_bundle
 from nlp_rnn.classifier.location import local_folder
 from nlp_rnn.classifier.runtime import start
 from nlp_rnn.classifier.weights import unpack_weights

@@ -130,7 +130,7 @@ def _earliness(
     classifier: "TextClassifier", some: "Dataset", folder: Path, run: "TrackedRun"
 ) -> dict[str, float]:
     """How right the answers to validation texts are before a text ends; curves in the run."""
-    from nlp_rnn.classifier.earliness import choose_threshold, earliness
+    from nlp_rnn.classifier.early_exit import choose_threshold, earliness
     from nlp_rnn.scoring.earliness_plot import write_earliness_plot
 
     texts, labels = list(some["text"]), [classifier.labels[i] for i in some["label"]]

@@ -84,7 +84,7 @@ def label_earliness(
 
     At the thresholds of whole texts, with the percentage of the tokens as the step.
     """
-    from nlp_rnn.classifier.earliness import SHARES, prefix_probabilities
+    from nlp_rnn.classifier.early_exit import SHARES, prefix_probabilities
     from nlp_rnn.scoring.several import score_several
 
     thresholds = classifier.thresholds

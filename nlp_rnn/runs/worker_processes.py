@@ -120,8 +120,8 @@ def work(processes: "Processes", store: Any = None) -> None:
 
     from nlp_rnn.model.network import make_network
     from nlp_rnn.tokens.tokenization import open_tokens
+    from nlp_rnn.training.defaults import filled
     from nlp_rnn.training.processes import joined
-    from nlp_rnn.training.recipe import filled
     from nlp_rnn.training.trainer import Trainer
 
     with joined(processes, store):

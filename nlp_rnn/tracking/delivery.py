@@ -111,7 +111,7 @@ class Delivery:
             raise ValueError(f"an entry of an unknown kind: {', '.join(entry)}")
 
     def _model(self, folder: Path, example: Sequence[str]) -> None:
-        from nlp_rnn.classifier import flavor
+        from nlp_rnn.classifier import mlflow_model as flavor
 
         if not folder.is_dir():
             raise FileNotFoundError(f"{folder} is gone")

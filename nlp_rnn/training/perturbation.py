@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from nlp_rnn.model.network import TextNetwork
 from nlp_rnn.model.normalized_embedding import NormalizedEmbedding
-from nlp_rnn.training.answers import Texts
 from nlp_rnn.training.divergence import divergence
+from nlp_rnn.training.inference import Texts
 from nlp_rnn.training.objective import Objective
 
 __all__ = ["PERTURBATION", "Perturbed", "virtual_direction", "with_norm"]

@@ -9,8 +9,8 @@ import torch
 
 from nlp_rnn.errors import TrainingError
 from nlp_rnn.tokens.batches import TokenizedTexts, epoch_order
-from nlp_rnn.training.feed import feed
 from nlp_rnn.training.loss import LABELS
+from nlp_rnn.training.prefetch import feed
 from nlp_rnn.training.processes import ALONE
 from nlp_rnn.training.trainer import Trainer
 

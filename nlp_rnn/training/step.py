@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from nlp_rnn.model.network import TextNetwork
-from nlp_rnn.training.feed import PlacedUpdate
 from nlp_rnn.training.loss import UpdateLoss, Weights
+from nlp_rnn.training.prefetch import PlacedUpdate
 from nlp_rnn.training.processes import Processes
 
 __all__ = ["OptimizerStep"]

@@ -16,9 +16,7 @@ from nlp_rnn.model.language_model import POSITIONS
 from nlp_rnn.model.network import TextNetwork
 from nlp_rnn.model.normalized_embedding import NormalizedEmbedding
 from nlp_rnn.tokens.batches import TokenizedTexts, epoch_order
-from nlp_rnn.training.answers import all_logits
 from nlp_rnn.training.averaging import AveragedWeights
-from nlp_rnn.training.captured import CapturedUpdates, capturable
 from nlp_rnn.training.checkpoint import (
     TrainingState,
     keeping_the_last,
@@ -26,6 +24,7 @@ from nlp_rnn.training.checkpoint import (
     random_states,
     save_checkpoint,
 )
+from nlp_rnn.training.cuda_graphs import CapturedUpdates, capturable
 from nlp_rnn.training.device import (
     choose_device,
     choose_precision,
@@ -35,17 +34,18 @@ from nlp_rnn.training.device import (
     share_cores,
 )
 from nlp_rnn.training.events import EpochEnd, TrainingResult, UpdateEnd
-from nlp_rnn.training.feed import Update, feed
 from nlp_rnn.training.freezing import unfreeze
+from nlp_rnn.training.inference import all_logits
 from nlp_rnn.training.loss import UpdateLoss, Weights, perturbs
+from nlp_rnn.training.ngram_fitting import add_wide_path
 from nlp_rnn.training.objective import Objective
 from nlp_rnn.training.optim import make_optimizer
+from nlp_rnn.training.prefetch import Update, feed
 from nlp_rnn.training.processes import ALONE, Processes
 from nlp_rnn.training.profiling import UpdateProfile
 from nlp_rnn.training.schedule import note_epoch, plan, set_rates, stopped_by
 from nlp_rnn.training.step import OptimizerStep
 from nlp_rnn.training.tally import Tally
-from nlp_rnn.training.wide_path import add_wide_path
 
 __all__ = ["EpochEnd", "Trainer", "TrainingResult", "UpdateEnd"]
 

@@ -12,7 +12,7 @@ from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.signature import flatten
 from nlp_rnn.errors import DataError
 from nlp_rnn.pretraining.encoder_folder import ENCODER, save_encoder
-from nlp_rnn.pretraining.start import tokenizer_options
+from nlp_rnn.pretraining.initial_weights import tokenizer_options
 from nlp_rnn.runs.console import announced, print_corpus, print_lines
 from nlp_rnn.runs.run_folder import (
     CHECKPOINT,
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
     from nlp_rnn.data.unlabelled import Unlabelled
     from nlp_rnn.pretraining.language_models import LanguageModels
-    from nlp_rnn.pretraining.texts import PretrainingTexts
-    from nlp_rnn.pretraining.trainer import PretrainingResult
+    from nlp_rnn.pretraining.pretrainer import PretrainingResult
+    from nlp_rnn.pretraining.pretraining_texts import PretrainingTexts
     from nlp_rnn.tracking.run import TrackedRun
 
 __all__ = [
@@ -173,7 +173,7 @@ def _run(
     origin: Origin,
 ) -> dict[str, Any]:
     """The part of the story that MLflow is told."""
-    from nlp_rnn.pretraining.texts import tokenize_texts
+    from nlp_rnn.pretraining.pretraining_texts import tokenize_texts
     from nlp_rnn.tracking.run import tracked_run
     from nlp_rnn.training.memory import memory_errors
 
@@ -251,7 +251,7 @@ def _train(
 ) -> "tuple[LanguageModels, PretrainingResult]":
     from nlp_rnn.model.network import make_network
     from nlp_rnn.pretraining.language_models import LanguageModels
-    from nlp_rnn.pretraining.trainer import Pretrainer
+    from nlp_rnn.pretraining.pretrainer import Pretrainer
     from nlp_rnn.training.events import EpochEnd
     from nlp_rnn.training.progress import TrainingProgress
 

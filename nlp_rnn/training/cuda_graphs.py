@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from nlp_rnn.config.run import OptimizerConfig, Schedule, TrainerConfig
-from nlp_rnn.training.feed import PINNING, PlacedUpdate
 from nlp_rnn.training.loss import Weights, perturbs
+from nlp_rnn.training.prefetch import PINNING, PlacedUpdate
 from nlp_rnn.training.processes import Processes
 from nlp_rnn.training.step import OptimizerStep
 

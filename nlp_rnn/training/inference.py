@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from nlp_rnn.tokens.batches import TokenizedTexts, length_order
 from nlp_rnn.training.device import in_precision
-from nlp_rnn.training.feed import PlacedBatch
+from nlp_rnn.training.prefetch import PlacedBatch
 from nlp_rnn.training.prefixes import random_prefixes
 from nlp_rnn.training.processes import Processes
 

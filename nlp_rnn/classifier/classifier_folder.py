@@ -98,7 +98,7 @@ def save_classifier(
             finite, or the parts do not belong together.
         ValueError: the parameters are not the architecture's, or `provenance` is no JSON.
     """
-    from nlp_rnn.classifier.onnx_graph import build_graph
+    from nlp_rnn.classifier.onnx_export import build_graph
 
     folder = Path(folder).resolve()
     _check_target(folder)

@@ -13,8 +13,8 @@ from nlp_rnn.config.pretraining import AUTO
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.errors import ClassifierError, ConfigError, DataError, TrackingError, TrainingError
 from nlp_rnn.pretraining.encoder_folder import Encoder, read_encoder
-from nlp_rnn.pretraining.start import check_start
-from nlp_rnn.pretraining.story import begin, data_digest, go_on, read_more, shaping_options
+from nlp_rnn.pretraining.initial_weights import check_start
+from nlp_rnn.pretraining.pipeline import begin, data_digest, go_on, read_more, shaping_options
 from nlp_rnn.runs.run_folder import interrupted
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def encoder_of(config: RunConfig, corpus: "Corpus", uri: str, experiment_id: str
 def _kept(config: RunConfig, corpus: "Corpus", uri: str, experiment_id: str) -> Path:
     from filelock import FileLock
 
-    from nlp_rnn.pretraining.start import tokenizer_options
+    from nlp_rnn.pretraining.initial_weights import tokenizer_options
     from nlp_rnn.tokens.tokenization import cache_dir
 
     more = read_more(config, corpus)

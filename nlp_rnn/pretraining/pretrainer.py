@@ -15,7 +15,7 @@ from nlp_rnn.config.run import OptimizerConfig, TrainerConfig
 from nlp_rnn.errors import TrainingError
 from nlp_rnn.pretraining.checkpoint import PretrainingState, load_checkpoint, save_checkpoint
 from nlp_rnn.pretraining.language_models import LanguageModels, States
-from nlp_rnn.pretraining.stream import Lanes, TokenTexts, lane_count
+from nlp_rnn.pretraining.token_stream import Lanes, TokenTexts, lane_count
 from nlp_rnn.training.checkpoint import keeping_the_last
 from nlp_rnn.training.device import (
     choose_device,

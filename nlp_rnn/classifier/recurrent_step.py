@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.classifier.wide import StepWidePath
+from nlp_rnn.classifier.ngram_scores import StepWidePath
 from nlp_rnn.model.architecture import GATES, Architecture
 
 __all__ = ["State", "StepNetwork"]

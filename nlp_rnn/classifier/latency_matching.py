@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nlp_rnn.classifier.onnx_graph import build_graph
+from nlp_rnn.classifier.onnx_export import build_graph
 from nlp_rnn.classifier.weights import parameter_shapes
 from nlp_rnn.model.architecture import Architecture
 
