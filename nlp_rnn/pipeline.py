@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from nlp_rnn.model.network import TextNetwork
     from nlp_rnn.pretraining.encoder_folder import Encoder
     from nlp_rnn.tokens.tokenization import TokenizedCorpus
-    from nlp_rnn.tracking.run import TrackedRun
+    from nlp_rnn.tracking.tracked_run import TrackedRun
     from nlp_rnn.training.events import EpochEnd, TrainingResult
 
 __all__ = ["Result", "resume", "train"]
@@ -164,7 +164,7 @@ def _run(
     from nlp_rnn.runs.evaluation import evaluate
     from nlp_rnn.tokens.tokenization import tokenize_corpus
     from nlp_rnn.tokens.word_vectors import with_vectors
-    from nlp_rnn.tracking.run import tracked_run
+    from nlp_rnn.tracking.tracked_run import tracked_run
     from nlp_rnn.training.memory import memory_errors
 
     with tracked_run(

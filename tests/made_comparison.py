@@ -17,8 +17,8 @@ from nlp_rnn.comparison.evidence import (
     Rules,
     Run,
 )
-from nlp_rnn.inspection.remembering import Remembered
-from nlp_rnn.report.material import TrainingCurve
+from nlp_rnn.inspection.memory_horizon import Remembered
+from nlp_rnn.report.context import TrainingCurve
 from nlp_rnn.scoring.artifacts import Predictions
 
 LABELS = ("animal", "city", "person", "number")

@@ -11,8 +11,8 @@ import pytest
 from nlp_rnn.tracking.dead_runs import close_dead_runs
 from nlp_rnn.tracking.liveness import process_tags
 from nlp_rnn.tracking.outbox import Journal
-from nlp_rnn.tracking.run import tracked_run
 from nlp_rnn.tracking.store import obtain_experiment
+from nlp_rnn.tracking.tracked_run import tracked_run
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_a_killed_process_is_found_when_the_next_run_begins(
     other = client.create_run(obtain_experiment(store_uri, "other"), tags=process_tags())
     script = f"""
 import time
-from nlp_rnn.tracking.run import tracked_run
+from nlp_rnn.tracking.tracked_run import tracked_run
 with tracked_run({store_uri!r}, {experiment!r}, name="x", parameters={{}}, tags={{}}) as run:
     run.flush()
     print(run.run_id, flush=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nlp_rnn.inspection.tokens import pieces, read_tokens
+from nlp_rnn.inspection.text_tokens import pieces, read_tokens
 from nlp_rnn.tokens.tokenizer import encode, encode_counted, set_truncation, train_tokenizer
 from tests.composing import compose
 

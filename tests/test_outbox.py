@@ -19,8 +19,8 @@ from nlp_rnn.errors import TrackingError
 from nlp_rnn.tracking.delivery import Delivery
 from nlp_rnn.tracking.environment import http_limits
 from nlp_rnn.tracking.outbox import Entry, Journal, Outbox, Refused
-from nlp_rnn.tracking.run import TrackedRun, tracked_run
 from nlp_rnn.tracking.store import obtain_experiment
+from nlp_rnn.tracking.tracked_run import TrackedRun, tracked_run
 
 OF = {"uri": "http://127.0.0.1:9", "experiment_id": "1", "run_id": "abc"}
 

@@ -12,8 +12,8 @@ from nlp_rnn.comparison.evidence import Run
 from nlp_rnn.comparison.probes import probe_curves, seeds_ahead
 from nlp_rnn.errors import ComparisonError, DataError
 from nlp_rnn.report.probe_report import write_probe_report
-from nlp_rnn.report.readings import read_probes
 from nlp_rnn.report.report import write_report
+from nlp_rnn.report.report_data import read_probes
 from tests.compared_runs import run
 from tests.made_comparison import group_of, made_comparison, made_run
 

@@ -9,8 +9,8 @@ import pytest
 import nlp_rnn
 from nlp_rnn.classifier.classifier_folder import read_bundle, save_classifier
 from nlp_rnn.errors import ClassifierError
-from nlp_rnn.inspection.remembering import mean_half_lives, remember
-from nlp_rnn.report.readings import read_remembered
+from nlp_rnn.inspection.memory_horizon import mean_half_lives, remember
+from nlp_rnn.report.report_data import read_remembered
 from tests.made_comparison import group_of, made_comparison, made_predictions, made_run
 from tests.tiny_classifier import save_tiny, tiny_parts, tiny_texts
 

@@ -10,7 +10,7 @@ from nlp_rnn.cli import main
 from nlp_rnn.config.compose import make_paths_absolute
 from nlp_rnn.config.signature import plain
 from nlp_rnn.data.corpus import load_corpus
-from nlp_rnn.report.readings import read_curves, read_texts
+from nlp_rnn.report.report_data import read_curves, read_texts
 from tests.composing import compose
 from tests.made_comparison import group_of, made_comparison, made_run
 from tests.test_compared_store import fill

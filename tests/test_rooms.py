@@ -109,7 +109,10 @@ def test_files_are_short_shallow_and_say_what_they_are(path: Path) -> None:
         ("import nlp_rnn.cli", ("torch", "mlflow", "hydra", "omegaconf", "datasets", "numpy")),
         ("import nlp_rnn.config.run", ("torch", "mlflow", "datasets", "sklearn")),
         ("import nlp_rnn.launch", ("torch", "mlflow", "datasets", "sklearn")),
-        ("import nlp_rnn.tracking.run, nlp_rnn.tracking.store", ("torch", "mlflow", "datasets")),
+        (
+            "import nlp_rnn.tracking.tracked_run, nlp_rnn.tracking.store",
+            ("torch", "mlflow", "datasets"),
+        ),
         ("import nlp_rnn.model.network", ("mlflow", "datasets", "sklearn", "pandas")),
         ("import nlp_rnn.training.trainer", ("mlflow", "datasets", "sklearn", "pandas")),
     ],

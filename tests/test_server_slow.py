@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from nlp_rnn.tracking.run import tracked_run
 from nlp_rnn.tracking.store import obtain_experiment, prepare_store
+from nlp_rnn.tracking.tracked_run import tracked_run
 from tests.servers import MlflowServer, postgresql
 from tests.tiny_classifier import save_tiny
 

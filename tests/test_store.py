@@ -10,7 +10,6 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from nlp_rnn.errors import TrackingError
-from nlp_rnn.tracking.run import tracked_run
 from nlp_rnn.tracking.store import (
     experiment_name,
     obtain_experiment,
@@ -21,6 +20,7 @@ from nlp_rnn.tracking.store import (
     ui_link,
     visible_uri,
 )
+from nlp_rnn.tracking.tracked_run import tracked_run
 from tests import warm
 
 FOLDER = Path("/data/runs")

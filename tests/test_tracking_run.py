@@ -17,8 +17,8 @@ import pytest
 from nlp_rnn.errors import TrackingError
 from nlp_rnn.tracking.interruption import Interruptions, Terminated
 from nlp_rnn.tracking.machine import machine_tags
-from nlp_rnn.tracking.run import TrackedRun, tracked_run
 from nlp_rnn.tracking.store import obtain_experiment
+from nlp_rnn.tracking.tracked_run import TrackedRun, tracked_run
 
 Open = Callable[..., Any]
 
@@ -165,7 +165,7 @@ def test_a_terminated_process_exits_143_and_never_saw_torch(
 ) -> None:
     script = f"""
 import sys, time
-from nlp_rnn.tracking.run import tracked_run
+from nlp_rnn.tracking.tracked_run import tracked_run
 with tracked_run({store_uri!r}, {experiment_id!r}, name="x", parameters={{}}, tags={{}}) as run:
     for step in range(1500):
         run.log_metrics({{"train/loss": float(step)}}, step=step)

@@ -18,7 +18,7 @@ import pytest
 
 from nlp_rnn.cli import main
 from nlp_rnn.tracking.store import obtain_experiment
-from nlp_rnn.tracking.ui import share_view
+from nlp_rnn.tracking.ui_server import share_view
 from tests.servers import free_port
 
 TAG = "mlflow.sharedViewState.nlp_rnn"

@@ -27,6 +27,6 @@ def ui(words: list[str]) -> int:
         )
     port = number(given, "--port", 1, 65535, whole=True) or PORT
     from nlp_rnn.tracking.store import experiment_name, resolve_uri
-    from nlp_rnn.tracking.ui import serve
+    from nlp_rnn.tracking.ui_server import serve
 
     return serve(resolve_uri(None, Path.cwd()), experiment_name(None), int(port))

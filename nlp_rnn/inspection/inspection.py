@@ -15,7 +15,7 @@ from nlp_rnn.classifier.recurrent_step import StepNetwork
 from nlp_rnn.classifier.weights import unpack_weights
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.inspection.gates import LayerTrace, trace
-from nlp_rnn.inspection.tokens import TextTokens, read_tokens
+from nlp_rnn.inspection.text_tokens import TextTokens, read_tokens
 from nlp_rnn.model.architecture import Architecture
 
 if TYPE_CHECKING:

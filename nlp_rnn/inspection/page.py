@@ -12,7 +12,7 @@ import numpy as np
 from nlp_rnn.inspection import figures
 from nlp_rnn.inspection.inspection import Inspection
 from nlp_rnn.inspection.memory import LONGEST, half_lives, summarize
-from nlp_rnn.inspection.tokens import pieces
+from nlp_rnn.inspection.text_tokens import pieces
 
 __all__ = ["PAGE", "Picture", "prepare_drawing", "write_page"]
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from nlp_rnn.pretraining.language_models import LanguageModels
     from nlp_rnn.pretraining.pretrainer import PretrainingResult
     from nlp_rnn.pretraining.pretraining_texts import PretrainingTexts
-    from nlp_rnn.tracking.run import TrackedRun
+    from nlp_rnn.tracking.tracked_run import TrackedRun
 
 __all__ = [
     "begin",
@@ -174,7 +174,7 @@ def _run(
 ) -> dict[str, Any]:
     """The part of the story that MLflow is told."""
     from nlp_rnn.pretraining.pretraining_texts import tokenize_texts
-    from nlp_rnn.tracking.run import tracked_run
+    from nlp_rnn.tracking.tracked_run import tracked_run
     from nlp_rnn.training.memory import memory_errors
 
     parameters = {f"tokenizer.{key}": value for key, value in tokenizer_options(config).items()}

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nlp_rnn.report.pictures import Picture
+from nlp_rnn.report.figure_files import Picture
 
 __all__ = [
     "Block",

@@ -8,8 +8,8 @@ from nlp_rnn.comparison.evidence import Run
 from nlp_rnn.comparison.probes import ProbeCurve, probe_curves
 from nlp_rnn.config.data import PROBE_FACTORS
 from nlp_rnn.errors import ComparisonError, DataError
+from nlp_rnn.report.figure_files import save_picture
 from nlp_rnn.report.page import Page, render_html, render_markdown
-from nlp_rnn.report.pictures import save_picture
 from nlp_rnn.report.report import Report
 from nlp_rnn.report.sections_probes import probe_figure, probe_section
 

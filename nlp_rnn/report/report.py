@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.comparison.evidence import Comparison
 from nlp_rnn.errors import DataError
-from nlp_rnn.report.material import Material, TrainingCurve
+from nlp_rnn.report.context import Material, TrainingCurve
 from nlp_rnn.report.page import Page, Section, render_html, render_markdown
 from nlp_rnn.report.sections import (
     measured_section,
@@ -32,8 +32,8 @@ from nlp_rnn.report.sections_speed import speed_section
 
 if TYPE_CHECKING:
     from nlp_rnn.comparison.probes import ProbeCurve
-    from nlp_rnn.inspection.remembering import Remembered
-    from nlp_rnn.tracking.run import TrackedRun
+    from nlp_rnn.inspection.memory_horizon import Remembered
+    from nlp_rnn.tracking.tracked_run import TrackedRun
 
 __all__ = ["ARTIFACTS", "Report", "log_report", "report_runs", "write_report"]
 
@@ -118,7 +118,7 @@ def report_runs(comparison: Comparison, uri: str, folder: Path) -> Report:
         DataError: the folder cannot be written.
         TrackingError: MLflow does not answer.
     """
-    from nlp_rnn.report.readings import (
+    from nlp_rnn.report.report_data import (
         read_curves,
         read_probes,
         read_remembered,

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from nlp_rnn.comparison.evidence import Group, Recommendation
-from nlp_rnn.report.material import Material, on_the_scale, percent
+from nlp_rnn.report.context import Material, on_the_scale, percent
 from nlp_rnn.report.page import Block, Figures, Items, Missing, Section, Table, Words
 from nlp_rnn.report.sections_difference import why_no_difference
 
@@ -151,7 +151,7 @@ def seed_section(material: Material) -> Section:
     title = "Every seed"
     if not any(group.scores for group in comparison.groups):
         return Section("seeds", title, [Missing("No run of any group has a test score.")])
-    from nlp_rnn.report.plots import seed_figure
+    from nlp_rnn.report.score_figures import seed_figure
 
     close, far = on_the_scale(groups)
     figure = seed_figure(

@@ -10,7 +10,7 @@ from nlp_rnn.report.behaviour import (
     reliability,
     telling_rows,
 )
-from nlp_rnn.report.material import Material, percent, points, shown_text
+from nlp_rnn.report.context import Material, percent, points, shown_text
 from nlp_rnn.report.page import (
     Block,
     Card,
@@ -52,7 +52,7 @@ def length_section(material: Material) -> Section:
     if material.num_texts < SMALLEST:
         few = f"{material.num_texts} test texts are too few to be cut by their length."
         return Section("length", title, [Missing(few)])
-    from nlp_rnn.report.behaviour_plots import length_figure
+    from nlp_rnn.report.behaviour_figures import length_figure
 
     bands = dict(zip(found, length_bands(list(found.values())), strict=True))
     material.tables["lengths"] = [
@@ -75,7 +75,7 @@ def calibration_section(material: Material) -> Section:
     found = {name: reliability(runs) for name, runs in material.predictions.items()}
     if not found:
         return Section("calibration", title, [Missing(NO_PREDICTIONS)])
-    from nlp_rnn.report.behaviour_plots import reliability_figure
+    from nlp_rnn.report.behaviour_figures import reliability_figure
 
     material.tables["calibration"] = [
         {
@@ -153,7 +153,7 @@ def confusion_section(material: Material) -> Section:
     pair = material.pair()
     if pair is None:
         return Section("confusion", title, [Missing(NO_PAIR)])
-    from nlp_rnn.report.behaviour_plots import confusion_figure
+    from nlp_rnn.report.behaviour_figures import confusion_figure
 
     names = material.comparison.label_names
     first = confusion_shares(material.predictions[pair.first])

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from nlp_rnn.comparison.evidence import Group
-from nlp_rnn.report.material import Material, on_the_scale
+from nlp_rnn.report.context import Material, on_the_scale
+from nlp_rnn.report.figure_files import Picture
 from nlp_rnn.report.page import Block, Figures, Missing, Section, Words
-from nlp_rnn.report.pictures import Picture
 
 __all__ = ["cost_section", "curve_section"]
 
@@ -93,7 +93,7 @@ def curve_section(material: Material) -> Section:
                 )
             ],
         )
-    from nlp_rnn.report.plots import curve_figure
+    from nlp_rnn.report.score_figures import curve_figure
 
     up = f"validation {material.score_name} (%)"
     count = ", ".join(f"{name} {len(curves)}" for name, curves in updates.items())
@@ -143,7 +143,7 @@ def _cost_picture(
     name: str,
     across: str,
 ) -> Picture:
-    from nlp_rnn.report.plots import Cost, cost_figure
+    from nlp_rnn.report.score_figures import Cost, cost_figure
 
     costs = {}
     for group in groups:

@@ -3,7 +3,7 @@
 import math
 
 from nlp_rnn.comparison.evidence import Comparison, Difference
-from nlp_rnn.report.material import Material, percent, points
+from nlp_rnn.report.context import Material, percent, points
 from nlp_rnn.report.page import Block, Figures, Items, Missing, Section, Table, Words
 
 __all__ = ["difference_section", "why_no_difference"]
@@ -23,7 +23,7 @@ def difference_section(material: Material) -> Section:
     comparison = material.comparison
     blocks: list[Block] = []
     if comparison.differences:
-        from nlp_rnn.report.plots import difference_figure
+        from nlp_rnn.report.score_figures import difference_figure
 
         figure = difference_figure(
             {f"{each.first} − {each.second}": each.interval for each in comparison.differences},

@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nlp_rnn.report.material import Material
+from nlp_rnn.report.context import Material
+from nlp_rnn.report.figure_files import Style, axes_of, legend_above, new_figure, shortened
 from nlp_rnn.report.page import Block, Figures, Missing, Section, Table
-from nlp_rnn.report.pictures import Style, axes_of, legend_above, new_figure, shortened
 from nlp_rnn.report.sections_probes import probe_figure, probe_section
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from nlp_rnn.inspection.remembering import Remembered
+    from nlp_rnn.inspection.memory_horizon import Remembered
 
 __all__ = ["memory_section", "shown_figure"]
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from nlp_rnn.comparison.probes import HELD, ProbeCurve, seeds_ahead
 from nlp_rnn.config.data import PROBE_FACTORS
+from nlp_rnn.report.figure_files import Picture, Style, new_figure, shortened, styles_of
 from nlp_rnn.report.page import Block, Figures, Section, Table, Words
-from nlp_rnn.report.pictures import Picture, Style, new_figure, shortened, styles_of
 from nlp_rnn.sources.probe_tasks import PROBES
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from nlp_rnn.classifier.predictor import TextClassifier
     from nlp_rnn.data.corpus import Corpus
-    from nlp_rnn.tracking.run import TrackedRun
+    from nlp_rnn.tracking.tracked_run import TrackedRun
 
 __all__ = ["LATENCY_TEXTS", "Answerer", "answer_splits", "evaluate"]
 

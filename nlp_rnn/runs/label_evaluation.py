@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from nlp_rnn.classifier.predictor import TextClassifier
     from nlp_rnn.data.corpus import Corpus
-    from nlp_rnn.tracking.run import TrackedRun
+    from nlp_rnn.tracking.tracked_run import TrackedRun
 
 __all__ = ["LabelAnswerer", "answer_label_splits", "label_earliness"]
 

@@ -11,7 +11,7 @@ from nlp_rnn.config.signature import plain
 from nlp_rnn.errors import ConfigError
 
 if TYPE_CHECKING:
-    from nlp_rnn.tracking.run import TrackedRun
+    from nlp_rnn.tracking.tracked_run import TrackedRun
 
 __all__ = [
     "CHECKPOINT",

@@ -15,7 +15,7 @@ from nlp_rnn.runs.console import announced, print_lines
 if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
     from nlp_rnn.model.network import TextNetwork
-    from nlp_rnn.tracking.run import TrackedRun
+    from nlp_rnn.tracking.tracked_run import TrackedRun
     from nlp_rnn.training.events import TrainingResult
     from nlp_rnn.training.range_test import RangeTest
 

@@ -25,7 +25,7 @@ from nlp_rnn.data.multi_label import labels_of
 
 if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
-    from nlp_rnn.tracking.run import TrackedRun
+    from nlp_rnn.tracking.tracked_run import TrackedRun
 
 __all__ = [
     "ALL_CONTROLS",
@@ -151,7 +151,7 @@ def train_control(
     from nlp_rnn.runs.evaluation import LATENCY_TEXTS, answer_splits
     from nlp_rnn.runs.label_evaluation import answer_label_splits
     from nlp_rnn.runs.run_logging import log_data
-    from nlp_rnn.tracking.run import tracked_run
+    from nlp_rnn.tracking.tracked_run import tracked_run
 
     known = control_signature(name, corpus.digest)
     control = _fit(name, corpus)

@@ -18,7 +18,7 @@ from nlp_rnn.sweeps.grid import Command, Job, swept_words
 from nlp_rnn.tracking.store import experiment_name
 
 if TYPE_CHECKING:
-    from nlp_rnn.tracking.run import TrackedRun
+    from nlp_rnn.tracking.tracked_run import TrackedRun
 
 __all__ = ["Ended", "conclude", "note"]
 

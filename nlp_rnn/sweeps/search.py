@@ -18,7 +18,7 @@ from nlp_rnn.sweeps.progress import Progress
 from nlp_rnn.sweeps.pruning import load_study, optuna_library
 
 if TYPE_CHECKING:
-    from nlp_rnn.tracking.run import TrackedRun
+    from nlp_rnn.tracking.tracked_run import TrackedRun
 
 __all__ = ["Search"]
 

@@ -28,7 +28,7 @@ from nlp_rnn.tracking.store import (
 )
 
 if TYPE_CHECKING:
-    from nlp_rnn.tracking.run import TrackedRun
+    from nlp_rnn.tracking.tracked_run import TrackedRun
 
 __all__ = ["sweep"]
 
@@ -87,7 +87,7 @@ def _run(
     words: Sequence[str],
     parent: Parent | None,
 ) -> None:
-    from nlp_rnn.tracking.run import tracked_run
+    from nlp_rnn.tracking.tracked_run import tracked_run
 
     folder = Path(parent.tags["run_folder"] if parent else command.base.hydra.sweep.dir).absolute()
     try:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nlp_rnn.comparison.evidence import Comparison, Difference, Group
-from nlp_rnn.report.pictures import Picture, Style, save_picture, styles_of
+from nlp_rnn.report.figure_files import Picture, Style, save_picture, styles_of
 from nlp_rnn.scoring.artifacts import Predictions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from nlp_rnn.comparison.probes import ProbeCurve
-    from nlp_rnn.inspection.remembering import Remembered
-    from nlp_rnn.report.plots import Curve
+    from nlp_rnn.inspection.memory_horizon import Remembered
+    from nlp_rnn.report.score_figures import Curve
 
 __all__ = ["Material", "TrainingCurve", "on_the_scale", "percent", "points", "shown_text"]
 
@@ -121,7 +121,7 @@ class Material:
 
     def drawn_curves(self, against: str) -> "dict[str, Sequence[Curve]]":
         """The curves of each candidate against `updates` or `seconds`, where it has some."""
-        from nlp_rnn.report.plots import Curve
+        from nlp_rnn.report.score_figures import Curve
 
         found: dict[str, Sequence[Curve]] = {}
         for group in self.comparison.groups:

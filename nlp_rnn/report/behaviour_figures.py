@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlp_rnn.report.behaviour import LengthBand, Reliability
-from nlp_rnn.report.pictures import INK, Style, axes_of, legend_above, new_figure, shortened
+from nlp_rnn.report.figure_files import INK, Style, axes_of, legend_above, new_figure, shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

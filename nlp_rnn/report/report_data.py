@@ -11,8 +11,8 @@ from nlp_rnn.classifier.manifest import is_classifier
 from nlp_rnn.comparison.evidence import Comparison, Run
 from nlp_rnn.comparison.probes import ProbeCurve, probe_curves
 from nlp_rnn.errors import ComparisonError, NlpRnnError, TrackingError
-from nlp_rnn.inspection.remembering import Remembered, remember
-from nlp_rnn.report.material import TrainingCurve
+from nlp_rnn.inspection.memory_horizon import Remembered, remember
+from nlp_rnn.report.context import TrainingCurve
 from nlp_rnn.tracking.store import quiet_mlflow, tracking_errors
 
 __all__ = ["read_curves", "read_probes", "read_remembered", "read_texts"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.report.pictures import (
+from nlp_rnn.report.figure_files import (
     CONTROL,
     INK,
     PALE,
