@@ -23,7 +23,7 @@ Train LSTM and GRU text classifiers, compare them in MLflow, keep the better one
   nlp-rnn predict MODEL [TEXT ... | --input FILE] answer with a saved classifier
   nlp-rnn evaluate MODEL data=...                 test a saved classifier on labelled texts
   nlp-rnn inspect MODEL TEXT                      see what it read: tokens, gates, memory
-  nlp-rnn controls data=...                       majority class and linear SVM on the same data
+  nlp-rnn baselines data=...                       majority class and linear SVM on the same data
   nlp-rnn bench MODEL                             how fast a saved classifier answers here
   nlp-rnn register RUN --name NAME                make a run's classifier the champion in MLflow
   nlp-rnn sync [FOLDER ...]                       send what MLflow missed while it was away
@@ -39,7 +39,7 @@ COMMANDS = (
     "predict",
     "evaluate",
     "inspect",
-    "controls",
+    "baselines",
     "bench",
     "register",
     "sync",

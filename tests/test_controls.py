@@ -144,7 +144,7 @@ DATA = ["data=files", "data.path=reviews.csv", "data.text=review", "data.label=s
 def test_controls_are_runs_with_all_that_a_run_has_and_made_once(
     here: Path, capsys: pytest.CaptureFixture[str], store_uri: str
 ) -> None:
-    assert main(["controls", *DATA]) == 0
+    assert main(["baselines", *DATA]) == 0
     told = capsys.readouterr().out
     assert "linear    test accuracy 1.0000" in told
     assert "was there" not in told
@@ -170,7 +170,7 @@ def test_controls_are_runs_with_all_that_a_run_has_and_made_once(
         result = json.loads((Path(run.data.tags["run_folder"]) / "result.json").read_text())
         assert result["classifier"] is None
         assert result["run_id"] == run.info.run_id
-    assert main(["controls", *DATA]) == 0
+    assert main(["baselines", *DATA]) == 0
     assert capsys.readouterr().out.count("(was there)") == 2
     # the digest is enough to find them when the data is gone; another split is other data
     (here / "reviews.csv").rename("moved.csv")
@@ -179,7 +179,7 @@ def test_controls_are_runs_with_all_that_a_run_has_and_made_once(
     )
     assert known["linear"].run_id == runs["linear"].info.run_id
     moved = ["data=files", "data.path=moved.csv", *DATA[2:], "data.seed=1"]
-    assert main(["controls", *moved]) == 0
+    assert main(["baselines", *moved]) == 0
     assert "was there" not in capsys.readouterr().out
 
 
@@ -218,12 +218,12 @@ def test_a_sweep_gets_all_three_below_its_parent(here: Path, store_uri: str) -> 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["controls"], "controls needs data"),
-        (["controls", "data=stories", "seed=3"], "seed=3 has no effect on a control"),
-        (["controls", "data=stories", "model=gru"], "model=gru has no effect on a control"),
-        (["controls", "data=nothing"], "There is no data=nothing"),
-        (["controls", "data=files", "data.path=nowhere"], "nowhere"),
-        (["train", "model=linear"], "type nlp-rnn controls data=…"),
+        (["baselines"], "baselines needs data"),
+        (["baselines", "data=stories", "seed=3"], "seed=3 has no effect on a control"),
+        (["baselines", "data=stories", "model=gru"], "model=gru has no effect on a control"),
+        (["baselines", "data=nothing"], "There is no data=nothing"),
+        (["baselines", "data=files", "data.path=nowhere"], "nowhere"),
+        (["train", "model=linear"], "type nlp-rnn baselines data=…"),
     ],
 )
 def test_wrong_words(
@@ -238,7 +238,7 @@ def test_wrong_words(
 
 def test_no_store_is_made_for_data_that_is_not_there(here: Path) -> None:
     (here / "mlflow.db").unlink()
-    assert main(["controls", "data=files", "data.path=nowhere"]) == 1
+    assert main(["baselines", "data=files", "data.path=nowhere"]) == 1
     assert [path.name for path in here.iterdir()] == ["reviews.csv"]
 
 
@@ -249,6 +249,6 @@ def test_no_store_is_made_for_data_that_is_not_there(here: Path) -> None:
     ("name", "least"), [("trec6", 0.88), ("sst2", 0.81), ("tweet_emotion", 0.66)]
 )
 def test_linear_is_as_good_as_it_is_known_to_be(name: str, least: float, here: Path) -> None:
-    assert main(["controls", "data=files", f"data.path={SHARED / name}"]) == 0
+    assert main(["baselines", "data=files", f"data.path={SHARED / name}"]) == 0
     (result,) = here.glob("outputs/controls/*/linear/result.json")
     assert json.loads(result.read_text())["metrics"]["test/accuracy"] > least

@@ -317,7 +317,7 @@ def test_a_run_from_end_to_end(
 
     assert main(["compare"]) == 1
     assert "several labels each, and such runs are not compared" in capsys.readouterr().err
-    assert main(["controls", *data]) == 0
+    assert main(["baselines", *data]) == 0
     told = capsys.readouterr().out
     assert re.search(r"^majority  test micro-F1 0\.\d{4}", told, re.MULTILINE), told
     assert re.search(r"^linear    test micro-F1 [01]\.\d{4}", told, re.MULTILINE), told

@@ -4,14 +4,14 @@ from pathlib import Path
 
 from nlp_rnn.errors import ConfigError
 
-__all__ = ["HELP", "controls"]
+__all__ = ["HELP", "baselines"]
 
 HELP = """\
 Train what a recurrent classifier must beat on the same splits: the majority class, and TF-IDF of
 1-2-grams with a linear SVM. Both take seconds to a minute and are runs in MLflow.
 
-  nlp-rnn controls data=files data.path=reviews.csv data.text=review data.label=stars
-  nlp-rnn controls data=imdb tracking.experiment=imdb
+  nlp-rnn baselines data=files data.path=reviews.csv data.text=review data.label=stars
+  nlp-rnn baselines data=imdb tracking.experiment=imdb
 
 Takes data=…, data.…=…, tracking.uri and tracking.experiment. A control that the experiment has
 already for the same splits is shown and not trained again. A sweep adds its controls by itself.
@@ -21,12 +21,12 @@ The third control is a network without recurrence: nlp-rnn train model=average
 ALLOWED = ("tracking.uri", "tracking.experiment")
 
 
-def controls(words: list[str]) -> int:
+def baselines(words: list[str]) -> int:
     """Run the command."""
     if not any(word.startswith("data=") for word in words):
         raise ConfigError(
-            "controls needs data.\n"
-            "Type nlp-rnn controls data=files data.path=FILE, or nlp-rnn controls --help."
+            "baselines needs data.\n"
+            "Type nlp-rnn baselines data=files data.path=FILE, or nlp-rnn baselines --help."
         )
     for word in words:
         key = word.partition("=")[0]

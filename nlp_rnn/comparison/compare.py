@@ -188,7 +188,7 @@ def _comparison(
         )
     known = {group.runs[0].cell or group.name for group in part.controls if group.runs}
     if not known - {"average", "majority"}:
-        said.append("No linear control on this data: nlp-rnn controls data=… trains it.")
+        said.append("No linear control on this data: nlp-rnn baselines data=… trains it.")
     if "average" not in known:
         said.append("No average control: nlp-rnn train model=average with the same data.")
     predictions = runs[0].predictions

@@ -143,7 +143,7 @@ def _shortened(error: Exception) -> str:
         choices = sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
         hint = ""
         if group == "model" and choice in CONTROLS:
-            hint = f"\nThe control {choice} is no network: type nlp-rnn controls data=…"
+            hint = f"\nThe control {choice} is no network: type nlp-rnn baselines data=…"
         return f"There is no {group}={choice}; there are {', '.join(choices)}.{hint}"
     if found := re.match(r"Error merging override (.+)", first):
         return f"{found[1]}: {cause[0] if cause else 'does not fit'}."
