@@ -87,8 +87,8 @@ def test_no_text_is_copied_when_nothing_changes_and_a_second_run_reads_none(tmp_
     def read(dataset):
         raise AssertionError("texts are read again")
 
-    for module in ("texts", "digest"):
-        monkeypatch.setattr(f"nlp_rnn.data.{module}.arrow_batches", read)
+    for module in ("sources.text_column", "data.digest"):
+        monkeypatch.setattr(f"nlp_rnn.{module}.arrow_batches", read)
     again = load_corpus(config)
     assert again.digest == first.digest
     assert again.quality == first.quality
