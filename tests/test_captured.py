@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from nlp_rnn.config.run import OptimizerConfig, Schedule, TrainerConfig
+from nlp_rnn.config.training import OptimizerConfig, Schedule, TrainerConfig
 from nlp_rnn.training.cuda_graphs import CapturedUpdates, capturable
 from nlp_rnn.training.prefetch import PINNING, PlacedBatch, PlacedUpdate
 from nlp_rnn.training.processes import ALONE, Processes

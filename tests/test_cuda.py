@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import nlp_rnn
-from nlp_rnn.config.run import Precision
+from nlp_rnn.config.training import Precision
 from nlp_rnn.errors import TrainingError
 from nlp_rnn.model.architecture import Architecture
 from nlp_rnn.model.encoder import RecurrentEncoder

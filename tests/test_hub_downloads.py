@@ -37,7 +37,7 @@ READER = """
 import json, sys
 from nlp_rnn.data.corpus import quiet_datasets
 from nlp_rnn.sources.hub import read_hub
-from nlp_rnn.config.data import HubConfig
+from nlp_rnn.config.data import (HubConfig)
 from nlp_rnn.errors import DataError
 for line in sys.stdin:
     notes = []

@@ -12,7 +12,8 @@ from safetensors import safe_open
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.cli import main
 from nlp_rnn.config.checks import check
-from nlp_rnn.config.run import Cell, GatedConfig, OptimizerConfig, Precision, TrainerConfig
+from nlp_rnn.config.model import Cell, GatedConfig
+from nlp_rnn.config.training import OptimizerConfig, Precision, TrainerConfig
 from nlp_rnn.model.language_model import LanguageModel
 from nlp_rnn.model.network import TextNetwork, make_network
 from nlp_rnn.training.events import EpochEnd

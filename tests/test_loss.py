@@ -13,7 +13,8 @@ from safetensors import safe_open
 
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.cli import main
-from nlp_rnn.config.run import AverageConfig, Cell, ClassWeight, Precision
+from nlp_rnn.config.model import AverageConfig, Cell
+from nlp_rnn.config.training import ClassWeight, Precision
 from nlp_rnn.model.network import make_network
 from nlp_rnn.model.normalized_embedding import NormalizedEmbedding
 from nlp_rnn.scoring.metrics import score

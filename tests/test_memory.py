@@ -40,7 +40,8 @@ def test_any_other_error_stays_as_it_is() -> None:
 
 TRAINING = """
 from datasets import Dataset
-from nlp_rnn.config.run import Cell, GatedConfig, OptimizerConfig, TrainerConfig
+from nlp_rnn.config.model import (Cell, GatedConfig)
+from nlp_rnn.config.training import (OptimizerConfig, TrainerConfig)
 from nlp_rnn.tokens.batches import TokenizedTexts
 from nlp_rnn.model.network import make_network
 from nlp_rnn.training.trainer import Trainer

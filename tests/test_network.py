@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from nlp_rnn.config.compose import conf_dir
-from nlp_rnn.config.run import (
+from nlp_rnn.config.model import (
     AverageConfig,
     Cell,
     GatedConfig,

@@ -1,6 +1,6 @@
 """The optimizer's groups."""
 
-from nlp_rnn.config.run import OptimizerConfig
+from nlp_rnn.config.training import OptimizerConfig
 from nlp_rnn.model.architecture import Architecture
 from nlp_rnn.model.network import TextNetwork
 from nlp_rnn.training.optim import make_optimizer

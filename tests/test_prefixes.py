@@ -10,7 +10,7 @@ import torch
 from mlflow import MlflowClient
 
 from nlp_rnn.cli import main
-from nlp_rnn.config.run import AverageConfig, Cell, GatedConfig, ModelConfig, Pooling
+from nlp_rnn.config.model import AverageConfig, Cell, GatedConfig, ModelConfig, Pooling
 from nlp_rnn.model.network import TextNetwork, make_network
 from nlp_rnn.training.events import EpochEnd, UpdateEnd
 from nlp_rnn.training.prefixes import random_prefixes

@@ -13,8 +13,9 @@ from mlflow import MlflowClient
 
 from nlp_rnn.cli import main
 from nlp_rnn.config.checks import check
-from nlp_rnn.config.run import OptimizerConfig, RunConfig
+from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.signature import recorded, signature
+from nlp_rnn.config.training import OptimizerConfig
 from nlp_rnn.data.corpus import Corpus, load_corpus
 from nlp_rnn.errors import ClassifierError, ConfigError, DataError
 from nlp_rnn.model.network import make_network

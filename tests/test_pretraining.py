@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from nlp_rnn.config.model import Cell, GatedConfig
 from nlp_rnn.config.pretraining import PretrainingConfig
-from nlp_rnn.config.run import Cell, GatedConfig, Precision, TrainerConfig
+from nlp_rnn.config.training import Precision, TrainerConfig
 from nlp_rnn.errors import TrainingError
 from nlp_rnn.model.network import make_network
 from nlp_rnn.pretraining.language_models import LanguageModels
@@ -82,7 +83,7 @@ def test_windows_cost_what_one_long_read_costs(cell: str, layers: int) -> None:
 
 
 def rnn_models(layers: int) -> LanguageModels:
-    from nlp_rnn.config.run import RecurrentConfig
+    from nlp_rnn.config.model import RecurrentConfig
 
     config = RecurrentConfig(
         name="rnn",

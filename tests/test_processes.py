@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.distributed import TCPStore
 
-from nlp_rnn.config.run import Precision
+from nlp_rnn.config.training import Precision
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.model.network import make_network
 from nlp_rnn.training.device import choose_device, cores_of_a_process

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nlp_rnn.config.run import Precision
+from nlp_rnn.config.training import Precision
 from nlp_rnn.errors import TrainingError
 from nlp_rnn.scoring.range_plot import write_range_plot, write_range_table
 from nlp_rnn.training.range_test import try_learning_rates

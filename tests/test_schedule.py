@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from nlp_rnn.config.run import OptimizerConfig, Schedule
+from nlp_rnn.config.training import OptimizerConfig, Schedule
 from nlp_rnn.training.checkpoint import TrainingState
 from nlp_rnn.training.schedule import learning_rate_factor, note_epoch, set_rates
 

@@ -12,15 +12,8 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss
 from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
-from nlp_rnn.config.run import (
-    Cell,
-    ClassWeight,
-    GatedConfig,
-    Monitor,
-    OptimizerConfig,
-    Precision,
-    TrainerConfig,
-)
+from nlp_rnn.config.model import Cell, GatedConfig
+from nlp_rnn.config.training import ClassWeight, Monitor, OptimizerConfig, Precision, TrainerConfig
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.model.network import make_network
 from nlp_rnn.scoring.several import (

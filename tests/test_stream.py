@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.classifier.word_buffer import WordBuffer
-from nlp_rnn.config.data import CountedTokenizerConfig, TokenizerKind, TrainedTokenizerConfig
+from nlp_rnn.config.tokenizer import CountedTokenizerConfig, TokenizerKind, TrainedTokenizerConfig
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.tokens.tokenizer import encode, train_tokenizer
 from tests.tiny_classifier import save_tiny, tiny_texts

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nlp_rnn.config.data import CountedTokenizerConfig, FilesConfig, TokenizerKind, Truncation
-from nlp_rnn.config.run import Cell, GatedConfig
+from nlp_rnn.config.data import FilesConfig
+from nlp_rnn.config.model import Cell, GatedConfig
+from nlp_rnn.config.tokenizer import CountedTokenizerConfig, TokenizerKind, Truncation
 from nlp_rnn.data.corpus import Corpus, load_corpus
 from nlp_rnn.data.quality import Quality
 from nlp_rnn.tokens.batches import length_order

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from nlp_rnn.config.data import CountedTokenizerConfig, TokenizerKind, TrainedTokenizerConfig
+from nlp_rnn.config.tokenizer import CountedTokenizerConfig, TokenizerKind, TrainedTokenizerConfig
 from nlp_rnn.errors import DataError
 from nlp_rnn.tokens.tokenizer import (
     PAD_ID,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
 from nlp_rnn.config.checks import check
-from nlp_rnn.config.data import (
+from nlp_rnn.config.tokenizer import (
     CountedTokenizerConfig,
     GivenTokenizerConfig,
     TokenizerKind,

@@ -9,15 +9,8 @@ import pytest
 import torch
 from datasets import Dataset, Features, List, Value
 
-from nlp_rnn.config.run import (
-    Cell,
-    GatedConfig,
-    Monitor,
-    OptimizerConfig,
-    Precision,
-    Schedule,
-    TrainerConfig,
-)
+from nlp_rnn.config.model import Cell, GatedConfig
+from nlp_rnn.config.training import Monitor, OptimizerConfig, Precision, Schedule, TrainerConfig
 from nlp_rnn.errors import ConfigError, TrainingError
 from nlp_rnn.model.network import make_network
 from nlp_rnn.scoring.metrics import score

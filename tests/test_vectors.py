@@ -14,9 +14,11 @@ from mlflow import MlflowClient
 import nlp_rnn
 from nlp_rnn.cli import main
 from nlp_rnn.config.compose import read_config
-from nlp_rnn.config.data import CountedTokenizerConfig, FilesConfig, TokenizerKind
-from nlp_rnn.config.run import Cell, GatedConfig, OptimizerConfig, TrainerConfig
+from nlp_rnn.config.data import FilesConfig
+from nlp_rnn.config.model import Cell, GatedConfig
 from nlp_rnn.config.signature import signature
+from nlp_rnn.config.tokenizer import CountedTokenizerConfig, TokenizerKind
+from nlp_rnn.config.training import OptimizerConfig, TrainerConfig
 from nlp_rnn.data.corpus import load_corpus
 from nlp_rnn.errors import ConfigError, DataError
 from nlp_rnn.model.embedding_vectors import set_vectors

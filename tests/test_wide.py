@@ -21,14 +21,8 @@ from nlp_rnn.classifier.onnx_builder import Graph
 from nlp_rnn.classifier.onnx_export import OPSET, build_graph
 from nlp_rnn.classifier.recurrent_step import StepNetwork
 from nlp_rnn.config.checks import LIMITS
-from nlp_rnn.config.run import (
-    AverageConfig,
-    Cell,
-    GatedConfig,
-    OptimizerConfig,
-    Pooling,
-    TrainerConfig,
-)
+from nlp_rnn.config.model import AverageConfig, Cell, GatedConfig, Pooling
+from nlp_rnn.config.training import OptimizerConfig, TrainerConfig
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.model.architecture import Architecture, check_size
 from nlp_rnn.model.network import TextNetwork, architecture_of, make_network

@@ -9,7 +9,7 @@ from tokenizers import AddedToken, Tokenizer, normalizers, pre_tokenizers, proce
 
 from nlp_rnn.classifier import word_cache
 from nlp_rnn.classifier.word_cache import WordCache
-from nlp_rnn.config.data import CountedTokenizerConfig, TokenizerKind, Truncation
+from nlp_rnn.config.tokenizer import CountedTokenizerConfig, TokenizerKind, Truncation
 from nlp_rnn.tokens.tokenizer import encode, train_tokenizer
 from tests.test_stream import ALPHABET, KINDS, tokenizers
 from tests.tiny_classifier import tiny_tokenizer_json

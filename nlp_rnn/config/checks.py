@@ -4,20 +4,18 @@ Values out of range are refused, and so is an option that could have no effect.
 """
 
 from nlp_rnn.config.data_checks import check_data, check_probe, check_tokenizer
-from nlp_rnn.config.pretraining_checks import check_pretrained
-from nlp_rnn.config.run import (
-    PATIENCE,
-    PLATEAU_PATIENCE,
+from nlp_rnn.config.model import (
     AverageConfig,
     Cell,
     GatedConfig,
     ModelConfig,
     Pooling,
     RecurrentConfig,
-    RunConfig,
-    Schedule,
 )
+from nlp_rnn.config.pretraining_checks import check_pretrained
+from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.signature import flatten
+from nlp_rnn.config.training import PATIENCE, PLATEAU_PATIENCE, Schedule
 from nlp_rnn.errors import ConfigError
 
 __all__ = ["check", "has_dropout", "language_model_obstacle"]

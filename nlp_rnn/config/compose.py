@@ -5,27 +5,17 @@ import re
 from pathlib import Path
 from typing import Any
 
-from nlp_rnn.config.data import (
+from nlp_rnn.config.data import FilesConfig, HubConfig, ProbeConfig, StoriesConfig, TableConfig
+from nlp_rnn.config.model import AverageConfig, GatedConfig, RecurrentConfig
+from nlp_rnn.config.pretraining import AUTO, PretrainingConfig
+from nlp_rnn.config.run import RunConfig, TrackingConfig
+from nlp_rnn.config.sweep import CommandConfig, SearchConfig, SweepConfig
+from nlp_rnn.config.tokenizer import (
     CountedTokenizerConfig,
-    FilesConfig,
     GivenTokenizerConfig,
-    HubConfig,
-    ProbeConfig,
-    StoriesConfig,
-    TableConfig,
     TrainedTokenizerConfig,
 )
-from nlp_rnn.config.pretraining import AUTO, PretrainingConfig
-from nlp_rnn.config.run import (
-    AverageConfig,
-    GatedConfig,
-    OptimizerConfig,
-    RecurrentConfig,
-    RunConfig,
-    TrackingConfig,
-    TrainerConfig,
-)
-from nlp_rnn.config.sweep import CommandConfig, SearchConfig, SweepConfig
+from nlp_rnn.config.training import OptimizerConfig, TrainerConfig
 from nlp_rnn.errors import ConfigError
 
 __all__ = [

@@ -4,29 +4,21 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from nlp_rnn.config.option import MISSING
+
 __all__ = [
-    "MISSING",
     "PROBE_FACTORS",
     "PROBE_LENGTHS",
-    "CountedTokenizerConfig",
     "DataConfig",
     "FileFormat",
     "FilesConfig",
-    "GivenTokenizerConfig",
     "HubConfig",
     "ProbeConfig",
     "ProbeName",
     "StoriesConfig",
     "TableConfig",
-    "TokenizerConfig",
-    "TokenizerKind",
-    "TrainedTokenizerConfig",
-    "Truncation",
-    "UnicodeForm",
 ]
 
-MISSING: Any = "???"
-"""What omegaconf takes for a value that must be given; to import it takes a tenth of a second."""
 
 FileFormat = Enum(
     "FileFormat", ["parquet", "csv", "tsv", "json", "jsonl", "arrow", "lines", "fasttext"]
@@ -61,11 +53,6 @@ ProbeName = Enum(
         "permutation",
     ],
 )
-TokenizerKind = Enum(
-    "TokenizerKind", ["bpe", "byte_bpe", "wordpiece", "unigram", "word", "char", "given"]
-)
-Truncation = Enum("Truncation", ["head", "tail", "head_tail"])
-UnicodeForm = Enum("UnicodeForm", ["none", "nfc", "nfd", "nfkc", "nfkd"])
 
 
 @dataclass
@@ -146,39 +133,3 @@ class HubConfig(TableConfig):
     train_split: str = "train"
     validation_split: str | None = None
     test_split: str | None = "test"
-
-
-@dataclass
-class TokenizerConfig:
-    """What every tokenizer has: `max_length` tokens of a text are kept, and which."""
-
-    name: str = MISSING
-    kind: TokenizerKind = TokenizerKind.bpe
-    max_length: int = 800
-    truncation: Truncation = Truncation.head_tail
-
-
-@dataclass
-class GivenTokenizerConfig(TokenizerConfig):
-    """A tokenizer that is there: `path` is a tokenizer.json, or a name on the hub."""
-
-    path: str = MISSING
-    revision: str | None = None
-
-
-@dataclass
-class TrainedTokenizerConfig(TokenizerConfig):
-    """How texts become tokens; trained on the training split only."""
-
-    vocab_size: int = 8000
-    lowercase: bool = True
-    unicode: UnicodeForm = UnicodeForm.nfkc
-    strip_accents: bool = False
-    split_digits: bool = False
-
-
-@dataclass
-class CountedTokenizerConfig(TrainedTokenizerConfig):
-    """A tokenizer that keeps only what occurs often enough: all kinds but unigram."""
-
-    min_frequency: int = 2

@@ -6,13 +6,15 @@ from typing import Any
 from nlp_rnn.config.data import (
     PROBE_FACTORS,
     PROBE_LENGTHS,
-    CountedTokenizerConfig,
     DataConfig,
     FileFormat,
     FilesConfig,
-    GivenTokenizerConfig,
     ProbeConfig,
     TableConfig,
+)
+from nlp_rnn.config.tokenizer import (
+    CountedTokenizerConfig,
+    GivenTokenizerConfig,
     TokenizerConfig,
     TokenizerKind,
     TrainedTokenizerConfig,

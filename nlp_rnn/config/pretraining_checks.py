@@ -1,8 +1,10 @@
 """The options about pretraining are checked for what types cannot say."""
 
 from nlp_rnn.config.data import TableConfig
+from nlp_rnn.config.model import ModelConfig, RecurrentConfig
 from nlp_rnn.config.pretraining import AUTO, PretrainingConfig
-from nlp_rnn.config.run import ModelConfig, OptimizerConfig, RecurrentConfig, RunConfig
+from nlp_rnn.config.run import RunConfig
+from nlp_rnn.config.training import OptimizerConfig
 from nlp_rnn.errors import ConfigError
 
 __all__ = ["check_pretrained"]

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from nlp_rnn.config.run import MANY_LABELS, GatedConfig, ModelConfig, RecurrentConfig, RecurrentInit
+from nlp_rnn.config.model import GatedConfig, ModelConfig, RecurrentConfig, RecurrentInit
+from nlp_rnn.config.training import MANY_LABELS
 from nlp_rnn.model.architecture import Architecture, check_size
 from nlp_rnn.model.dropout import drop_features, dropped_weights
 from nlp_rnn.model.embedding_vectors import prepare_freezing

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from nlp_rnn.config.pretraining import PretrainingConfig
-from nlp_rnn.config.run import OptimizerConfig, TrainerConfig
+from nlp_rnn.config.training import OptimizerConfig, TrainerConfig
 from nlp_rnn.errors import TrainingError
 from nlp_rnn.pretraining.checkpoint import PretrainingState, load_checkpoint, save_checkpoint
 from nlp_rnn.pretraining.language_models import LanguageModels, States

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nlp_rnn.config.data import TokenizerConfig
+from nlp_rnn.config.tokenizer import TokenizerConfig
 from nlp_rnn.data.corpus import Corpus, quiet_datasets
 from nlp_rnn.data.unlabelled import Unlabelled
 from nlp_rnn.pretraining.token_stream import TokenTexts

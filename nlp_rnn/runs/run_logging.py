@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.config.data import DataConfig, TableConfig
-from nlp_rnn.config.run import RecurrentConfig, RunConfig, Speed
+from nlp_rnn.config.model import RecurrentConfig
+from nlp_rnn.config.run import RunConfig, Speed
 from nlp_rnn.config.signature import signature
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.runs.console import announced, print_lines

@@ -6,7 +6,8 @@ import re
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from nlp_rnn.config.run import Cell, RecurrentConfig, RunConfig
+from nlp_rnn.config.model import Cell, RecurrentConfig
+from nlp_rnn.config.run import RunConfig
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.model.architecture import GATES, Architecture
 from nlp_rnn.model.matching import matching_hidden_size, recurrent_parameters

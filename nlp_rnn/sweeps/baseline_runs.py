@@ -11,16 +11,11 @@ from nlp_rnn.baselines.fitting import CONTROLS, Control, fit_linear, fit_majorit
 from nlp_rnn.baselines.several import fit_linear_several, fit_majority_several
 from nlp_rnn.config.compose import make_paths_absolute
 from nlp_rnn.config.data import DataConfig, TableConfig
+from nlp_rnn.config.model import AverageConfig, Cell, ModelConfig, Pooling
 from nlp_rnn.config.pretraining import PretrainingConfig
-from nlp_rnn.config.run import (
-    AverageConfig,
-    Cell,
-    ModelConfig,
-    OptimizerConfig,
-    Pooling,
-    RunConfig,
-)
+from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.signature import flatten, signature
+from nlp_rnn.config.training import OptimizerConfig
 from nlp_rnn.data.multi_label import labels_of
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.config.run import Monitor
+from nlp_rnn.config.training import Monitor
 from nlp_rnn.errors import ConfigError, TrackingError
 from nlp_rnn.tracking.liveness import alive, here, stop
 from nlp_rnn.tracking.store import quiet_mlflow, tracking_errors

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlp_rnn.config.data import ProbeConfig
-from nlp_rnn.config.run import Monitor
 from nlp_rnn.config.signature import plain
+from nlp_rnn.config.training import Monitor
 from nlp_rnn.errors import NlpRnnError
 from nlp_rnn.runs.console import announced, output_to
 from nlp_rnn.sweeps.child_runs import Child, validation_metric

@@ -4,8 +4,8 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from nlp_rnn.config.run import Monitor
 from nlp_rnn.config.sweep import Pruner, SearchConfig
+from nlp_rnn.config.training import Monitor
 from nlp_rnn.errors import ConfigError, PrunedError
 from nlp_rnn.sweeps.child_runs import validation_metric
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from nlp_rnn.config.data import GivenTokenizerConfig
+from nlp_rnn.config.tokenizer import GivenTokenizerConfig
 from nlp_rnn.errors import DataError
 
 __all__ = ["given_tokenizer", "read_given"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.config.data import TokenizerConfig, TokenizerKind
+from nlp_rnn.config.tokenizer import TokenizerConfig, TokenizerKind
 from nlp_rnn.data.corpus import Corpus, quiet_datasets
 from nlp_rnn.data.quality import Quality
 from nlp_rnn.errors import DataError

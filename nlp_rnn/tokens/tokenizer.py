@@ -19,7 +19,7 @@ from nlp_rnn.errors import DataError
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from nlp_rnn.config.data import TokenizerConfig, TrainedTokenizerConfig
+    from nlp_rnn.config.tokenizer import TokenizerConfig, TrainedTokenizerConfig
 
 __all__ = [
     "MARK",
@@ -80,7 +80,7 @@ def train_tokenizer(
     """
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-    from nlp_rnn.config.data import CountedTokenizerConfig, TokenizerKind
+    from nlp_rnn.config.tokenizer import CountedTokenizerConfig, TokenizerKind
 
     common: dict[str, Any] = {
         "special_tokens": [PAD, UNKNOWN, *([separator] if separator else [])],
@@ -124,7 +124,7 @@ def _set_steps(tokenizer: "Tokenizer", config: "TrainedTokenizerConfig") -> None
     """Set what happens to a text before its words are looked up."""
     from tokenizers import Regex, normalizers, pre_tokenizers
 
-    from nlp_rnn.config.data import TokenizerKind, UnicodeForm
+    from nlp_rnn.config.tokenizer import TokenizerKind, UnicodeForm
 
     steps: list[Any] = []
     if config.unicode is not UnicodeForm.none:
@@ -178,7 +178,7 @@ def set_truncation(tokenizer: "Tokenizer", config: "TokenizerConfig") -> None:
     The library itself cannot keep both ends. For head and tail the stride, which elsewhere is the
     overlap of windows over a text, says how many of the `max_length` tokens are the text's last.
     """
-    from nlp_rnn.config.data import Truncation
+    from nlp_rnn.config.tokenizer import Truncation
 
     tokenizer.enable_truncation(
         max_length=config.max_length,
@@ -211,8 +211,8 @@ def keep_tokenizer(
     from filelock import FileLock
     from tokenizers import Tokenizer, __version__
 
-    from nlp_rnn.config.data import GivenTokenizerConfig, TrainedTokenizerConfig
     from nlp_rnn.config.signature import plain
+    from nlp_rnn.config.tokenizer import GivenTokenizerConfig, TrainedTokenizerConfig
 
     source = ""
     if isinstance(config, GivenTokenizerConfig):

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nlp_rnn.config.run import OptimizerConfig, Schedule, TrainerConfig
+from nlp_rnn.config.training import OptimizerConfig, Schedule, TrainerConfig
 from nlp_rnn.training.loss import Weights, perturbs
 from nlp_rnn.training.prefetch import PINNING, PlacedUpdate
 from nlp_rnn.training.processes import Processes

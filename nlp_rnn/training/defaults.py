@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from nlp_rnn.config.checks import has_dropout, language_model_obstacle
-from nlp_rnn.config.run import LEARNING_RATE, RunConfig
+from nlp_rnn.config.run import RunConfig
+from nlp_rnn.config.training import LEARNING_RATE
 
 __all__ = ["filled"]
 

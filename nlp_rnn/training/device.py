@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import torch
 
-from nlp_rnn.config.run import Precision
+from nlp_rnn.config.training import Precision
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.model.parallel import set_lanes
 from nlp_rnn.training.processes import ALONE, Processes

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from nlp_rnn.config.run import TrainerConfig
+from nlp_rnn.config.training import TrainerConfig
 from nlp_rnn.model.network import TextNetwork
 from nlp_rnn.training.device import gradient_scaler
 from nlp_rnn.training.divergence import divergence, symmetric_divergence

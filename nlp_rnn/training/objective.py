@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nlp_rnn.config.run import ClassWeight, Monitor, TrainerConfig
+from nlp_rnn.config.training import ClassWeight, Monitor, TrainerConfig
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.scoring.metrics import score
 from nlp_rnn.scoring.several import choose_thresholds, score_several, sigmoid

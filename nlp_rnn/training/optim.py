@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from nlp_rnn.config.run import LEARNING_RATE, OptimizerConfig
+from nlp_rnn.config.training import LEARNING_RATE, OptimizerConfig
 
 __all__ = ["make_optimizer"]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from nlp_rnn.config.run import (
+from nlp_rnn.config.training import (
     LEARNING_RATE,
     MANY_LABELS,
     PATIENCE,

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from nlp_rnn.config.run import TrainerConfig
+from nlp_rnn.config.training import TrainerConfig
 from nlp_rnn.training.checkpoint import TrainingState
 from nlp_rnn.training.loss import LABELS
 from nlp_rnn.training.processes import Processes

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from nlp_rnn.config.data import CountedTokenizerConfig, FilesConfig, TokenizerKind
+from nlp_rnn.config.data import FilesConfig
+from nlp_rnn.config.tokenizer import CountedTokenizerConfig, TokenizerKind
 from nlp_rnn.data.corpus import load_corpus
 from nlp_rnn.tokens.tokenizer import encode, keep_tokenizer
 
