@@ -6,14 +6,14 @@ from enum import Enum
 from nlp_rnn.config.option import MISSING
 
 __all__ = [
-    "ClassWeight",
     "LEARNING_RATE",
     "MANY_LABELS",
-    "Monitor",
-    "OptimizerConfig",
     "PATIENCE",
     "PLATEAU_FACTOR",
     "PLATEAU_PATIENCE",
+    "ClassWeight",
+    "Monitor",
+    "OptimizerConfig",
     "Precision",
     "Schedule",
     "TrainerConfig",
