@@ -7,7 +7,7 @@ import numpy as np
 
 from nlp_rnn.comparison.compare import compare_runs
 from nlp_rnn.comparison.evidence import Comparison, Rules, Run
-from nlp_rnn.scoring.artifacts import Predictions
+from nlp_rnn.scoring.predictions import Predictions
 
 CONFIG = {
     "data.name": "texts",

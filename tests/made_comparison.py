@@ -19,7 +19,7 @@ from nlp_rnn.comparison.evidence import (
 )
 from nlp_rnn.inspection.memory_horizon import Remembered
 from nlp_rnn.report.context import TrainingCurve
-from nlp_rnn.scoring.artifacts import Predictions
+from nlp_rnn.scoring.predictions import Predictions
 
 LABELS = ("animal", "city", "person", "number")
 NAMES = ("lstm h128", "gru h128", "rnn h128", "gru h155")

@@ -12,7 +12,7 @@ import pytest
 from nlp_rnn.cli import main
 from nlp_rnn.comparison.runs import read_runs, with_predictions
 from nlp_rnn.errors import ComparisonError
-from nlp_rnn.scoring.artifacts import write_predictions
+from nlp_rnn.scoring.predictions import write_predictions
 from tests.compared_runs import run as made
 from tests.compared_runs import two_cells
 

@@ -12,7 +12,7 @@ from nlp_rnn.comparison.evidence import Interval, Outcome
 from nlp_rnn.comparison.runs import with_predictions
 from nlp_rnn.comparison.table import table
 from nlp_rnn.errors import ComparisonError
-from nlp_rnn.scoring.artifacts import write_predictions
+from nlp_rnn.scoring.predictions import write_predictions
 from tests.compared_runs import RULES, changed, compared, predictions, run, two_cells
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import nlp_rnn
 from nlp_rnn.cli import main
-from nlp_rnn.scoring.artifacts import read_predictions
+from nlp_rnn.scoring.predictions import read_predictions
 from tests.tiny_classifier import save_tiny, tiny_texts
 
 

@@ -22,7 +22,7 @@ from nlp_rnn.config.compose import read_config
 from nlp_rnn.config.signature import signature
 from nlp_rnn.data.corpus import load_corpus
 from nlp_rnn.errors import ClassifierError
-from nlp_rnn.scoring.artifacts import read_predictions
+from nlp_rnn.scoring.predictions import read_predictions
 from nlp_rnn.sources.stories import PLACES
 from tests import warm
 from tests.composing import compose

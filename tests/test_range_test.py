@@ -7,7 +7,7 @@ import torch
 
 from nlp_rnn.config.training import Precision
 from nlp_rnn.errors import TrainingError
-from nlp_rnn.scoring.range_plot import write_range_plot, write_range_table
+from nlp_rnn.scoring.plots import write_range_plot, write_range_table
 from nlp_rnn.training.range_test import try_learning_rates
 from tests.test_trainer import TRAIN, VALIDATION, trainer
 

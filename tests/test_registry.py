@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 import nlp_rnn
 from nlp_rnn.cli import main
 from nlp_rnn.errors import ClassifierError
-from nlp_rnn.scoring.artifacts import write_predictions
+from nlp_rnn.scoring.predictions import write_predictions
 from nlp_rnn.tracking.store import obtain_experiment
 from nlp_rnn.tracking.tracked_run import tracked_run
 from tests.tiny_classifier import save_tiny

@@ -20,7 +20,7 @@ from nlp_rnn.report.behaviour import (
 )
 from nlp_rnn.report.page import Missing, Page, Section, Words, render_html, render_markdown
 from nlp_rnn.report.report import Report, log_report, write_report
-from nlp_rnn.scoring.artifacts import Predictions
+from nlp_rnn.scoring.predictions import Predictions
 from tests.made_comparison import (
     group_of,
     made_comparison,

@@ -31,7 +31,7 @@ def evaluate_labels(
     Raises:
         ClassifierError: the data has a label that the classifier does not.
     """
-    from nlp_rnn.scoring.artifacts import classification_report_text
+    from nlp_rnn.scoring.predictions import classification_report_text
     from nlp_rnn.scoring.label_artifacts import write_label_predictions
     from nlp_rnn.scoring.several import score_several
 

@@ -19,7 +19,7 @@ from nlp_rnn.comparison.recommendation import LONG_SHARE, recommend
 from nlp_rnn.comparison.runs import with_predictions
 from nlp_rnn.comparison.verdict import decided, flips, undecided, verdict
 from nlp_rnn.errors import ComparisonError
-from nlp_rnn.scoring.artifacts import Predictions
+from nlp_rnn.scoring.predictions import Predictions
 
 __all__ = ["compare_runs"]
 

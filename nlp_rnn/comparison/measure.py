@@ -25,7 +25,7 @@ from nlp_rnn.comparison.statistics import (
     wilcoxon,
 )
 from nlp_rnn.errors import ComparisonError
-from nlp_rnn.scoring.artifacts import Predictions
+from nlp_rnn.scoring.predictions import Predictions
 
 __all__ = ["Measured", "ScoreSheet", "majority", "same_texts", "score_sheet"]
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from nlp_rnn.comparison.evidence import Run
 from nlp_rnn.errors import ComparisonError, TrackingError
-from nlp_rnn.scoring.artifacts import read_predictions
+from nlp_rnn.scoring.predictions import read_predictions
 from nlp_rnn.tracking.store import quiet_mlflow, tracking_errors
 
 if TYPE_CHECKING:

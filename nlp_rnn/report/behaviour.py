@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.scoring.artifacts import Predictions
+from nlp_rnn.scoring.predictions import Predictions
 from nlp_rnn.tracking.note import wilson_interval
 
 __all__ = [

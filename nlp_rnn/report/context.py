@@ -10,7 +10,7 @@ import numpy as np
 
 from nlp_rnn.comparison.evidence import Comparison, Difference, Group
 from nlp_rnn.report.figure_files import Picture, Style, save_picture, styles_of
-from nlp_rnn.scoring.artifacts import Predictions
+from nlp_rnn.scoring.predictions import Predictions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

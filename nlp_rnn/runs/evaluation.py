@@ -82,7 +82,7 @@ def answer_splits(
     classification report and the confusion matrix. Promise: the metrics are those of the written
     answers.
     """
-    from nlp_rnn.scoring.artifacts import (
+    from nlp_rnn.scoring.predictions import (
         classification_report_text,
         write_confusion_matrix,
         write_predictions,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nlp_rnn.classifier.manifest import CARD, GRAPH, INT8_GRAPH, TOKENIZER
 from nlp_rnn.runs.label_card import label_limits, label_scores
-from nlp_rnn.scoring.artifacts import Predictions, read_predictions
+from nlp_rnn.scoring.predictions import Predictions, read_predictions
 from nlp_rnn.scoring.label_artifacts import read_label_predictions
 from nlp_rnn.tracking.note import wilson_interval
 

@@ -89,7 +89,7 @@ def log_data(data: DataConfig, corpus: "Corpus", run: "TrackedRun") -> None:
 
 def log_range_test(found: "RangeTest", folder: Path, run: "TrackedRun") -> None:
     """Write the losses at rising learning rates as a table and a picture."""
-    from nlp_rnn.scoring.range_plot import write_range_plot, write_range_table
+    from nlp_rnn.scoring.plots import write_range_plot, write_range_table
 
     table, picture = folder / "learning_rates.csv", folder / "learning_rates.png"
     write_range_table(table, found.rates, found.losses, found.smoothed)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nlp_rnn.errors import TrackingError
-from nlp_rnn.scoring.artifacts import LABEL_NAMES
+from nlp_rnn.scoring.predictions import LABEL_NAMES
 
 __all__ = [
     "LabelPredictions",

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from nlp_rnn.errors import TrackingError
-from nlp_rnn.scoring.artifacts import (
+from nlp_rnn.scoring.predictions import (
     classification_report_text,
     read_predictions,
     write_confusion_matrix,
@@ -158,7 +158,7 @@ def test_pictures_leave_pyplot_alone(tmp_path: Path) -> None:
     script = f"""
 import sys
 from pathlib import Path
-from nlp_rnn.scoring.artifacts import write_confusion_matrix
+from nlp_rnn.scoring.predictions import write_confusion_matrix
 write_confusion_matrix(Path({str(tmp_path)!r}) / "picture.png", [0, 1], [0, 1], ["a", "b"])
 print("matplotlib.pyplot" in sys.modules)
 """

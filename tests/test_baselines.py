@@ -15,7 +15,7 @@ from nlp_rnn.baselines.several import fit_linear_several, fit_majority_several
 from nlp_rnn.cli import main
 from nlp_rnn.data.corpus import load_corpus
 from nlp_rnn.errors import DataError
-from nlp_rnn.scoring.artifacts import read_predictions
+from nlp_rnn.scoring.predictions import read_predictions
 from nlp_rnn.sweeps.baseline_runs import ensure_controls
 from nlp_rnn.tracking.store import obtain_experiment
 from tests.composing import compose

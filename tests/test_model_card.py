@@ -15,7 +15,7 @@ import nlp_rnn
 from nlp_rnn.classifier.classifier_folder import save_classifier
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.runs.model_card import write_card
-from nlp_rnn.scoring.artifacts import read_predictions, write_predictions
+from nlp_rnn.scoring.predictions import read_predictions, write_predictions
 from tests.tiny_classifier import tiny_parts, tiny_texts
 
 ORIGIN: dict[str, Any] = {
@@ -125,7 +125,7 @@ def test_the_tokens_that_are_read_are_said(
     tokenizer = Tokenizer.from_str(tiny_parts()["tokenizer_json"])
     tokenizer.enable_truncation(40, **cut)
     parts = tiny_parts() | {"tokenizer_json": tokenizer.to_str()}
-    monkeypatch.setattr("tests.test_card.tiny_parts", lambda **_: dict(parts))
+    monkeypatch.setattr("tests.test_model_card.tiny_parts", lambda **_: dict(parts))
     assert words in (carded(tmp_path / "c") / "README.md").read_text()
 
 
