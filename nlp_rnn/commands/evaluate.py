@@ -59,8 +59,8 @@ def evaluate(words: list[str]) -> int:
     import numpy as np
 
     from nlp_rnn.data.corpus import load_corpus
-    from nlp_rnn.scoring.predictions import classification_report_text, write_predictions
     from nlp_rnn.scoring.metrics import score
+    from nlp_rnn.scoring.predictions import classification_report_text, write_predictions
     from nlp_rnn.tracking.note import wilson_interval
 
     split = split or _default_split(data)

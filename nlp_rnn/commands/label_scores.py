@@ -31,8 +31,8 @@ def evaluate_labels(
     Raises:
         ClassifierError: the data has a label that the classifier does not.
     """
-    from nlp_rnn.scoring.predictions import classification_report_text
     from nlp_rnn.scoring.label_artifacts import write_label_predictions
+    from nlp_rnn.scoring.predictions import classification_report_text
     from nlp_rnn.scoring.several import score_several
 
     truth = _as_the_classifiers(labels, corpus.labels, classifier.labels)

@@ -82,12 +82,12 @@ def answer_splits(
     classification report and the confusion matrix. Promise: the metrics are those of the written
     answers.
     """
+    from nlp_rnn.scoring.metrics import score
     from nlp_rnn.scoring.predictions import (
         classification_report_text,
         write_confusion_matrix,
         write_predictions,
     )
-    from nlp_rnn.scoring.metrics import score
 
     metrics: dict[str, float] = {}
     for split in ("validation", "test"):

@@ -44,8 +44,8 @@ def answer_label_splits(
 
     In place of the confusion matrix there is a picture of every label's F1, precision and recall.
     """
-    from nlp_rnn.scoring.predictions import classification_report_text
     from nlp_rnn.scoring.label_artifacts import write_label_picture, write_label_predictions
+    from nlp_rnn.scoring.predictions import classification_report_text
     from nlp_rnn.scoring.several import score_several
 
     thresholds = classifier.thresholds

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from nlp_rnn.classifier.manifest import CARD, GRAPH, INT8_GRAPH, TOKENIZER
 from nlp_rnn.runs.label_card import label_limits, label_scores
-from nlp_rnn.scoring.predictions import Predictions, read_predictions
 from nlp_rnn.scoring.label_artifacts import read_label_predictions
+from nlp_rnn.scoring.predictions import Predictions, read_predictions
 from nlp_rnn.tracking.note import wilson_interval
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlp_rnn.errors import TrackingError
-from nlp_rnn.scoring.predictions import Predictions, read_predictions
 from nlp_rnn.scoring.label_artifacts import LabelPredictions, read_label_predictions
 from nlp_rnn.scoring.metrics import accuracy, confusion_matrix, macro_f1
+from nlp_rnn.scoring.predictions import Predictions, read_predictions
 from nlp_rnn.scoring.several import answer_scores
 from nlp_rnn.tracking.store import quiet_mlflow, tracking_errors
 
