@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.sources.arrow_cache import cached_file
-from nlp_rnn.sources.mapped import arrow_batches
+from nlp_rnn.sources.arrow_cache import arrow_batches, cached_file
 
 if TYPE_CHECKING:
     from datasets import Dataset

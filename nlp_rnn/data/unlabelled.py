@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from nlp_rnn.config.data import TableConfig
 from nlp_rnn.errors import DataError
+from nlp_rnn.sources.arrow_cache import arrow_batches
 from nlp_rnn.sources.columns import select_columns
 from nlp_rnn.sources.file_format import BY_NAME
 from nlp_rnn.sources.files import read_path
 from nlp_rnn.sources.folders import read_text_folder, text_folder
 from nlp_rnn.sources.hub import offline
-from nlp_rnn.sources.mapped import arrow_batches
 from nlp_rnn.sources.text_column import as_text, hash_texts
 
 if TYPE_CHECKING:

@@ -13,8 +13,7 @@ from nlp_rnn.config.tokenizer import TokenizerConfig
 from nlp_rnn.data.corpus import Corpus, quiet_datasets
 from nlp_rnn.data.unlabelled import Unlabelled
 from nlp_rnn.pretraining.token_stream import TokenTexts
-from nlp_rnn.sources.arrow_cache import write_arrow_file
-from nlp_rnn.sources.mapped import arrow_batches, texts_of
+from nlp_rnn.sources.arrow_cache import arrow_batches, texts_of, write_arrow_file
 from nlp_rnn.tokens.tokenization import ENCODING_VERSION, cache_dir
 from nlp_rnn.tokens.tokenizer import content_hash, encode_counted, keep_tokenizer
 

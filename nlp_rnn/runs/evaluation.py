@@ -9,7 +9,7 @@ import numpy as np
 from nlp_rnn.classifier.latency import Answering, answer_latency
 from nlp_rnn.classifier.manifest import INT8_GRAPH
 from nlp_rnn.runs.label_evaluation import answer_label_splits, label_earliness
-from nlp_rnn.sources.mapped import texts_of
+from nlp_rnn.sources.arrow_cache import texts_of
 
 if TYPE_CHECKING:
     from datasets import Dataset

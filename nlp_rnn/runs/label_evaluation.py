@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from nlp_rnn.data.multi_label import labels_of
-from nlp_rnn.sources.mapped import texts_of
+from nlp_rnn.sources.arrow_cache import texts_of
 
 if TYPE_CHECKING:
     from datasets import Dataset

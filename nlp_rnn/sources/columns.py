@@ -4,8 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.errors import DataError
-from nlp_rnn.sources.arrow_cache import write_arrow
-from nlp_rnn.sources.mapped import arrow_batches
+from nlp_rnn.sources.arrow_cache import arrow_batches, write_arrow
 
 if TYPE_CHECKING:
     import pyarrow

@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlp_rnn.errors import DataError
-from nlp_rnn.sources.arrow_cache import file_key, write_arrow
+from nlp_rnn.sources.arrow_cache import arrow_batches, file_key, write_arrow
 from nlp_rnn.sources.columns import require_columns
 from nlp_rnn.sources.decoding import bad_encoding
 from nlp_rnn.sources.file_format import FileForm, delimiter_character
-from nlp_rnn.sources.mapped import arrow_batches
 
 if TYPE_CHECKING:
     from datasets import Dataset

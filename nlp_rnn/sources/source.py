@@ -16,11 +16,11 @@ from nlp_rnn.config.data import (
     TableConfig,
 )
 from nlp_rnn.errors import DataError
+from nlp_rnn.sources.arrow_cache import AT_ONCE, forget_pages, mapped_files
 from nlp_rnn.sources.columns import select_columns
 from nlp_rnn.sources.file_format import FileForm, delimiter_character
 from nlp_rnn.sources.files import read_path
 from nlp_rnn.sources.hub import offline, read_hub
-from nlp_rnn.sources.mapped import AT_ONCE, forget_pages, mapped_files
 from nlp_rnn.sources.probe_tasks import PROBES, make_probe, test_parts
 from nlp_rnn.sources.stories import make_stories
 from nlp_rnn.sources.text_column import SEPARATOR

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.errors import DataError
-from nlp_rnn.sources.arrow_cache import write_arrow
+from nlp_rnn.sources.arrow_cache import arrow_batches, write_arrow
 from nlp_rnn.sources.columns import listed
-from nlp_rnn.sources.mapped import arrow_batches
 
 if TYPE_CHECKING:
     import numpy

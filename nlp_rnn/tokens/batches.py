@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlp_rnn.data.multi_label import label_array
-from nlp_rnn.sources.mapped import AT_ONCE, forget_pages, mapped_files
+from nlp_rnn.sources.arrow_cache import AT_ONCE, forget_pages, mapped_files
 from nlp_rnn.tokens.tokenizer import PAD_ID
 
 if TYPE_CHECKING:

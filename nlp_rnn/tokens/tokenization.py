@@ -17,8 +17,7 @@ from nlp_rnn.config.tokenizer import TokenizerConfig, TokenizerKind
 from nlp_rnn.data.corpus import Corpus, quiet_datasets
 from nlp_rnn.data.quality import Quality
 from nlp_rnn.errors import DataError
-from nlp_rnn.sources.arrow_cache import write_arrow_file
-from nlp_rnn.sources.mapped import arrow_batches, texts_of
+from nlp_rnn.sources.arrow_cache import arrow_batches, texts_of, write_arrow_file
 from nlp_rnn.tokens.batches import TokenizedTexts
 from nlp_rnn.tokens.tokenizer import (
     UNKNOWN_ID,

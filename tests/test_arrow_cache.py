@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow
 import pytest
 
-from nlp_rnn.sources import mapped
-from nlp_rnn.sources.mapped import arrow_batches, forget_pages, mapped_files, texts_of
+from nlp_rnn.sources import arrow_cache
+from nlp_rnn.sources.arrow_cache import arrow_batches, forget_pages, mapped_files, texts_of
 from nlp_rnn.tokens import batches
 from nlp_rnn.tokens.batches import TokenizedTexts
 
@@ -62,7 +62,7 @@ def test_a_pass_over_a_file_leaves_no_more_than_it_may(file: Path, monkeypatch) 
     assert resident(file) > 0.8 * everything
     forget_pages(mapped_files(dataset))
     assert resident(file) < 0.1 * everything
-    monkeypatch.setattr(mapped, "AT_ONCE", everything // 10)
+    monkeypatch.setattr(arrow_cache, "AT_ONCE", everything // 10)
     most = 0
     again = []
     for text in texts_of(dataset):
