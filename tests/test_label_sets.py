@@ -13,7 +13,7 @@ import pytest
 from nlp_rnn.config.data import FileFormat, FilesConfig
 from nlp_rnn.config.data_checks import check_data
 from nlp_rnn.data.corpus import Corpus, load_corpus
-from nlp_rnn.data.multi_label import labels_of
+from nlp_rnn.data.label_columns import labels_of
 from nlp_rnn.data.sampling import Strata
 from nlp_rnn.errors import ConfigError, DataError
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.config.data import DataConfig, TableConfig
 from nlp_rnn.data.digest import corpus_digest
-from nlp_rnn.data.labels import SplitLabels, order_labels, read_labels
-from nlp_rnn.data.multi_label import (
+from nlp_rnn.data.label_columns import (
     LabelSets,
     has_label_lists,
     read_class_columns,
     read_joined_labels,
     read_label_lists,
 )
+from nlp_rnn.data.labels import SplitLabels, order_labels, read_labels
 from nlp_rnn.data.quality import Quality, describe_split, drop_leaks, leaks
 from nlp_rnn.data.splitting import Rows, cut, limit, without_leaks
 from nlp_rnn.errors import DataError

@@ -21,7 +21,7 @@ from nlp_rnn.sources.file_format import (
     refuse_unused,
 )
 from nlp_rnn.sources.folders import class_folders, read_class_folders
-from nlp_rnn.sources.lines import read_lines
+from nlp_rnn.sources.labelled_lines import read_lines
 
 if TYPE_CHECKING:
     from datasets import Dataset
