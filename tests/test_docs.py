@@ -17,7 +17,7 @@ import pytest
 
 from nlp_rnn.errors import NlpRnnError
 from nlp_rnn.launch import compose
-from nlp_rnn.sweeps.grid import opened
+from nlp_rnn.sweeps.jobs import opened
 from tests.warm import run
 
 ROOT = Path(__file__).parent.parent

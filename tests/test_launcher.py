@@ -7,7 +7,7 @@ import pytest
 
 from nlp_rnn.errors import SweepError
 from nlp_rnn.sweeps.child_runs import Child, Children
-from nlp_rnn.sweeps.grid import Job, grid, opened
+from nlp_rnn.sweeps.jobs import Job, grid, opened
 from nlp_rnn.sweeps.launcher import Launcher
 
 DEAD = RuntimeError("A worker was terminated. It may have wanted too much memory.\n\n{SIGKILL}")

@@ -11,7 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 from nlp_rnn.cli import main
-from nlp_rnn.sweeps.grid import opened
+from nlp_rnn.sweeps.jobs import opened
 from tests.servers import postgresql
 
 optuna = pytest.importorskip("optuna", reason="pip install 'nlp_rnn[optuna]'")

@@ -14,7 +14,7 @@ import pytest
 from mlflow import MlflowClient
 
 from nlp_rnn.cli import main
-from nlp_rnn.sweeps.grid import Job, grid, opened
+from nlp_rnn.sweeps.jobs import Job, grid, opened
 from nlp_rnn.sweeps.progress import duration
 from tests import warm
 

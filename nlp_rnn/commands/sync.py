@@ -26,8 +26,8 @@ def sync(words: list[str]) -> int:
     for place in places:
         if given.arguments and not place.is_dir():
             raise TrackingError(f"There is no folder {place}.")
+    from nlp_rnn.tracking.ended_runs import send_left_over, unsent_folders
     from nlp_rnn.tracking.outbox import StillLoggedError
-    from nlp_rnn.tracking.sync import send_left_over, unsent_folders
 
     failed = found = 0
     for folder in unsent_folders(places):

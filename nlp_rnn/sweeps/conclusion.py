@@ -14,7 +14,7 @@ from nlp_rnn.config.training import Monitor
 from nlp_rnn.errors import NlpRnnError
 from nlp_rnn.runs.console import announced, output_to
 from nlp_rnn.sweeps.child_runs import Child, validation_metric
-from nlp_rnn.sweeps.grid import Command, Job, swept_words
+from nlp_rnn.sweeps.jobs import Command, Job, swept_words
 from nlp_rnn.tracking.store import experiment_name
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any
 
 from nlp_rnn.config.signature import signature
 from nlp_rnn.errors import TrackingError
-from nlp_rnn.sweeps.grid import Command, Job, swept_words
+from nlp_rnn.sweeps.jobs import Command, Job, swept_words
 from nlp_rnn.sweeps.progress import duration
 from nlp_rnn.tracking.store import quiet_mlflow, tracking_errors
 

@@ -10,8 +10,8 @@ from nlp_rnn.config.sweep import OnFailure
 from nlp_rnn.errors import SweepError
 from nlp_rnn.pipeline import PATIENCE_IN_A_SWEEP
 from nlp_rnn.sweeps.child_runs import Child, Children
-from nlp_rnn.sweeps.grid import Command, Job
-from nlp_rnn.sweeps.job import STOPPED, job
+from nlp_rnn.sweeps.job_run import STOPPED, job
+from nlp_rnn.sweeps.jobs import Command, Job
 
 __all__ = ["Launcher"]
 

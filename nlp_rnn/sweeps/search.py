@@ -12,7 +12,7 @@ from nlp_rnn.config.training import LEARNING_RATE, Monitor
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.pipeline import PATIENCE_IN_A_SWEEP
 from nlp_rnn.sweeps.child_runs import Child, Children, validation_metric
-from nlp_rnn.sweeps.grid import Command, Job, make_job
+from nlp_rnn.sweeps.jobs import Command, Job, make_job
 from nlp_rnn.sweeps.launcher import Launcher
 from nlp_rnn.sweeps.progress import Progress
 from nlp_rnn.sweeps.pruning import load_study, optuna_library

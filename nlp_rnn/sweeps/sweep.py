@@ -14,8 +14,8 @@ from nlp_rnn.pipeline import PATIENCE_IN_A_SWEEP
 from nlp_rnn.sweeps.child_runs import Child, Children, Parent, find_parent
 from nlp_rnn.sweeps.conclusion import Ended, conclude, note
 from nlp_rnn.sweeps.forecast import print_forecast
-from nlp_rnn.sweeps.grid import Command, Job, grid, opened, swept_words
-from nlp_rnn.sweeps.job import STOPPED
+from nlp_rnn.sweeps.job_run import STOPPED
+from nlp_rnn.sweeps.jobs import Command, Job, grid, opened, swept_words
 from nlp_rnn.sweeps.launcher import Launcher
 from nlp_rnn.sweeps.progress import Progress, Watch
 from nlp_rnn.sweeps.search import Search

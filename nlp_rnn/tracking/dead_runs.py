@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlp_rnn.errors import TrackingError
+from nlp_rnn.tracking.ended_runs import send_left_over
 from nlp_rnn.tracking.liveness import alive, here
 from nlp_rnn.tracking.outbox import HEARTBEAT
 from nlp_rnn.tracking.store import tracking_errors
-from nlp_rnn.tracking.sync import send_left_over
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
