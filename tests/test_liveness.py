@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from nlp_rnn.tracking.dead_runs import close_dead_runs
-from nlp_rnn.tracking.liveness import process_tags
+from nlp_rnn.tracking.liveness import close_dead_runs, process_tags
 from nlp_rnn.tracking.outbox import Journal
 from nlp_rnn.tracking.store import obtain_experiment
 from nlp_rnn.tracking.tracked_run import tracked_run

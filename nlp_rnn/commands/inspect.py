@@ -162,7 +162,7 @@ def _log(model: "InspectedModel", paths: list[Path]) -> None:
     """Copy the page into the run that trained the model, if the store of this place knows it."""
     if model.run_id is None:
         return
-    from nlp_rnn.tracking.attachment import attach_files
+    from nlp_rnn.tracking.ended_runs import attach_files
 
     try:
         attach_files(model.run_id, paths, "inspection", Path.cwd())

@@ -1,7 +1,7 @@
 """What a run folder kept while MLflow was away becomes part of its run after all."""
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from nlp_rnn.errors import TrackingError
@@ -11,11 +11,12 @@ from nlp_rnn.tracking.outbox import UNSENT, Journal, Outbox
 from nlp_rnn.tracking.store import (
     prepare_store,
     quiet_mlflow,
+    resolve_uri,
     tracking_errors,
     visible_uri,
 )
 
-__all__ = ["send_left_over", "unsent_folders"]
+__all__ = ["attach_files", "send_left_over", "unsent_folders"]
 
 
 def unsent_folders(places: Iterable[Path]) -> Iterator[Path]:
@@ -55,6 +56,28 @@ def send_left_over(folder: Path, *, closing: bool = False) -> int:
         if closing and not any("status" in entry for entry in entries):
             _close_dead(uri, run_id)
     return len(entries)
+
+
+def attach_files(run_id: str, paths: Sequence[Path], folder: str, directory: Path) -> None:
+    """Copy `paths` into `folder` of the run's artifacts, in the store of `directory`.
+
+    Never makes a store: one that is not there does not know the run.
+
+    Raises:
+        TrackingError: there is no store, it does not answer, or it does not have the run.
+    """
+    uri = resolve_uri(None, directory)
+    file = uri.removeprefix("sqlite:///").partition("?")[0]
+    if uri.startswith("sqlite:///") and not Path(file).is_file():
+        raise TrackingError(f"There is no MLflow store at {visible_uri(uri)}.")
+    quiet_mlflow()
+    from mlflow import MlflowClient
+
+    with tracking_errors(uri):
+        client = MlflowClient(tracking_uri=uri)
+        client.get_run(run_id)
+        for path in paths:
+            client.log_artifact(run_id, str(path), folder)
 
 
 def _close_dead(uri: str, run_id: str) -> None:

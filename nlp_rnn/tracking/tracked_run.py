@@ -14,17 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from nlp_rnn.errors import PrunedError, TrackingError
-from nlp_rnn.tracking.dead_runs import close_dead_runs
 from nlp_rnn.tracking.delivery import Delivery
 from nlp_rnn.tracking.ended_runs import send_left_over
 from nlp_rnn.tracking.environment import sending, tracking_uri
 from nlp_rnn.tracking.interruption import Terminated, interruptions
-from nlp_rnn.tracking.liveness import process_tags
-from nlp_rnn.tracking.machine import machine_tags
+from nlp_rnn.tracking.liveness import close_dead_runs, process_tags
+from nlp_rnn.tracking.machine import machine_tags, machine_watched
 from nlp_rnn.tracking.outbox import SECONDS_TO_CLOSE, UNSENT, Journal, Outbox
 from nlp_rnn.tracking.passwords import without_passwords
 from nlp_rnn.tracking.store import quiet_mlflow, tracking_errors
-from nlp_rnn.tracking.system_metrics import machine_watched
 
 __all__ = ["TrackedRun", "tracked_run"]
 
