@@ -89,12 +89,8 @@ def train(
     from nlp_rnn.pretraining.encoder_cache import encoder_of
     from nlp_rnn.pretraining.encoder_folder import read_encoder
     from nlp_rnn.tokens.word_vector_files import find_vectors
-    from nlp_rnn.tracking.store import (
-        experiment_name,
-        obtain_experiment,
-        prepare_store,
-        resolve_uri,
-    )
+    from nlp_rnn.tracking.store import experiment_name, obtain_experiment, prepare_store
+    from nlp_rnn.tracking.uri import resolve_uri
     from nlp_rnn.training.device import choose_device, choose_precision
     from nlp_rnn.training.objective import check_task
     from nlp_rnn.training.processes import Processes, local_count

@@ -38,7 +38,8 @@ def _no_mlflow_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def prepared_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An sqlite file that MLflow has migrated; making one takes seconds, copying it none."""
-    from nlp_rnn.tracking.store import prepare_store, resolve_uri
+    from nlp_rnn.tracking.store import prepare_store
+    from nlp_rnn.tracking.uri import resolve_uri
 
     folder = tmp_path_factory.mktemp("prepared_store")
     prepare_store(resolve_uri("sqlite:///mlflow.db", folder))

@@ -10,17 +10,16 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from nlp_rnn.errors import TrackingError
+from nlp_rnn.tracking.environment import quiet_mlflow
 from nlp_rnn.tracking.store import (
     experiment_name,
     obtain_experiment,
     prepare_store,
-    quiet_mlflow,
-    resolve_uri,
     ui_command,
     ui_link,
-    visible_uri,
 )
 from nlp_rnn.tracking.tracked_run import tracked_run
+from nlp_rnn.tracking.uri import resolve_uri, visible_uri
 from tests import warm
 
 FOLDER = Path("/data/runs")

@@ -40,12 +40,8 @@ def baselines(words: list[str]) -> int:
     from nlp_rnn.config.compose import make_paths_absolute
     from nlp_rnn.launch import compose
     from nlp_rnn.sweeps.baseline_runs import ensure_controls, read_corpus
-    from nlp_rnn.tracking.store import (
-        experiment_name,
-        obtain_experiment,
-        prepare_store,
-        resolve_uri,
-    )
+    from nlp_rnn.tracking.store import experiment_name, obtain_experiment, prepare_store
+    from nlp_rnn.tracking.uri import resolve_uri
 
     config = compose(words)
     make_paths_absolute(config)

@@ -65,7 +65,8 @@ def compare(words: list[str]) -> int:
     from nlp_rnn.comparison.runs import read_runs
     from nlp_rnn.comparison.table import table
     from nlp_rnn.errors import ComparisonError
-    from nlp_rnn.tracking.store import experiment_name, prepare_store, resolve_uri
+    from nlp_rnn.tracking.store import experiment_name, prepare_store
+    from nlp_rnn.tracking.uri import resolve_uri
 
     rules = Rules(
         metric=metric,

@@ -64,7 +64,8 @@ def register(words: list[str]) -> int:
 
 def _run(given: str) -> tuple[str, str]:
     """The id of a run and the store it is in; `given` is the id, or the run folder."""
-    from nlp_rnn.tracking.store import prepare_store, resolve_uri
+    from nlp_rnn.tracking.store import prepare_store
+    from nlp_rnn.tracking.uri import resolve_uri
 
     result = Path(given) / "result.json"
     if result.is_file():

@@ -26,7 +26,8 @@ def ui(words: list[str]) -> int:
             "writes to from here."
         )
     port = number(given, "--port", 1, 65535, whole=True) or PORT
-    from nlp_rnn.tracking.store import experiment_name, resolve_uri
+    from nlp_rnn.tracking.store import experiment_name
     from nlp_rnn.tracking.ui_server import serve
+    from nlp_rnn.tracking.uri import resolve_uri
 
     return serve(resolve_uri(None, Path.cwd()), experiment_name(None), int(port))

@@ -11,7 +11,8 @@ from urllib.parse import unquote, urlsplit
 from nlp_rnn.comparison.evidence import Run
 from nlp_rnn.errors import ComparisonError, TrackingError
 from nlp_rnn.scoring.predictions import read_predictions
-from nlp_rnn.tracking.store import quiet_mlflow, tracking_errors
+from nlp_rnn.tracking.environment import quiet_mlflow
+from nlp_rnn.tracking.store import tracking_errors
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

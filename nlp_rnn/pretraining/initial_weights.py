@@ -43,7 +43,7 @@ def fetch_encoder(config: RunConfig) -> None:
     from nlp_rnn.classifier.location import local_folder
     from nlp_rnn.tokens.tokenization import cache_dir
     from nlp_rnn.tracking.environment import tracking_uri
-    from nlp_rnn.tracking.store import resolve_uri
+    from nlp_rnn.tracking.uri import resolve_uri
 
     run_id = place.removeprefix("runs:/").removesuffix(f"/{ENCODER}")
     kept = cache_dir() / "encoders" / run_id

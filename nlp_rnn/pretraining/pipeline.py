@@ -77,12 +77,8 @@ def pretrain(config: RunConfig, folder: Path, overrides: list[str]) -> dict[str,
     """
     make_paths_absolute(config)
     from nlp_rnn.data.corpus import load_corpus
-    from nlp_rnn.tracking.store import (
-        experiment_name,
-        obtain_experiment,
-        prepare_store,
-        resolve_uri,
-    )
+    from nlp_rnn.tracking.store import experiment_name, obtain_experiment, prepare_store
+    from nlp_rnn.tracking.uri import resolve_uri
     from nlp_rnn.training.device import choose_device, choose_precision
 
     choose_precision(config.trainer.precision, choose_device(config.trainer.device))

@@ -13,7 +13,8 @@ from nlp_rnn.comparison.probes import ProbeCurve, probe_curves
 from nlp_rnn.errors import ComparisonError, NlpRnnError, TrackingError
 from nlp_rnn.inspection.memory_horizon import Remembered, remember
 from nlp_rnn.report.context import TrainingCurve
-from nlp_rnn.tracking.store import quiet_mlflow, tracking_errors
+from nlp_rnn.tracking.environment import quiet_mlflow
+from nlp_rnn.tracking.store import tracking_errors
 
 __all__ = ["read_curves", "read_probes", "read_remembered", "read_texts"]
 

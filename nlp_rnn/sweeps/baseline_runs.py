@@ -109,7 +109,8 @@ def find_control(
     uri: str, experiment_id: str, name: str, known: str, digest: str
 ) -> ControlRun | None:
     """The newest finished run of a control with this signature on this data, if there is one."""
-    from nlp_rnn.tracking.store import quiet_mlflow, tracking_errors
+    from nlp_rnn.tracking.environment import quiet_mlflow
+    from nlp_rnn.tracking.store import tracking_errors
 
     quiet_mlflow()
     from mlflow import MlflowClient

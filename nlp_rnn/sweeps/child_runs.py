@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.config.training import Monitor
 from nlp_rnn.errors import ConfigError, TrackingError
+from nlp_rnn.tracking.environment import quiet_mlflow
 from nlp_rnn.tracking.liveness import alive, here, stop
-from nlp_rnn.tracking.store import quiet_mlflow, tracking_errors
+from nlp_rnn.tracking.store import tracking_errors
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -9,7 +9,8 @@ from nlp_rnn.config.signature import signature
 from nlp_rnn.errors import TrackingError
 from nlp_rnn.sweeps.jobs import Command, Job, swept_words
 from nlp_rnn.sweeps.progress import duration
-from nlp_rnn.tracking.store import quiet_mlflow, tracking_errors
+from nlp_rnn.tracking.environment import quiet_mlflow
+from nlp_rnn.tracking.store import tracking_errors
 
 __all__ = ["print_forecast"]
 

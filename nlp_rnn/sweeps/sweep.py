@@ -19,13 +19,8 @@ from nlp_rnn.sweeps.jobs import Command, Job, grid, opened, swept_words
 from nlp_rnn.sweeps.launcher import Launcher
 from nlp_rnn.sweeps.progress import Progress, Watch
 from nlp_rnn.sweeps.search import Search
-from nlp_rnn.tracking.store import (
-    experiment_name,
-    obtain_experiment,
-    prepare_store,
-    resolve_uri,
-    ui_link,
-)
+from nlp_rnn.tracking.store import experiment_name, obtain_experiment, prepare_store, ui_link
+from nlp_rnn.tracking.uri import resolve_uri
 
 if TYPE_CHECKING:
     from nlp_rnn.tracking.tracked_run import TrackedRun

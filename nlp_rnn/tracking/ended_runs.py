@@ -6,15 +6,10 @@ from pathlib import Path
 
 from nlp_rnn.errors import TrackingError
 from nlp_rnn.tracking.delivery import Delivery
-from nlp_rnn.tracking.environment import sending
+from nlp_rnn.tracking.environment import quiet_mlflow, sending
 from nlp_rnn.tracking.outbox import UNSENT, Journal, Outbox
-from nlp_rnn.tracking.store import (
-    prepare_store,
-    quiet_mlflow,
-    resolve_uri,
-    tracking_errors,
-    visible_uri,
-)
+from nlp_rnn.tracking.store import prepare_store, tracking_errors
+from nlp_rnn.tracking.uri import resolve_uri, visible_uri
 
 __all__ = ["attach_files", "send_left_over", "unsent_folders"]
 

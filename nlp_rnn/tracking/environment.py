@@ -4,7 +4,15 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-__all__ = ["http_limits", "sending", "tracking_uri"]
+__all__ = ["http_limits", "quiet_mlflow", "sending", "tracking_uri"]
+
+QUIET = {
+    "MLFLOW_LOGGING_LEVEL": "ERROR",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # it would look up a host at the first run
+    "GIT_PYTHON_REFRESH": "quiet",  # GitPython, which MLflow uses, shouts where git is missing
+}
 
 SECONDS_TO_TAKE = 30
 """A server may take its time over a large file, but is away when this long silent."""
@@ -12,6 +20,15 @@ SECONDS_TO_TAKE = 30
 
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+
+
+def quiet_mlflow() -> None:
+    """Make MLflow print nothing and call nobody, where the user has not said otherwise.
+
+    Works through the environment, so it comes before the first import of mlflow.
+    """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
 
 
 @contextmanager

@@ -18,7 +18,8 @@ from nlp_rnn.scoring.label_artifacts import LabelPredictions, read_label_predict
 from nlp_rnn.scoring.metrics import accuracy, confusion_matrix, macro_f1
 from nlp_rnn.scoring.predictions import Predictions, read_predictions
 from nlp_rnn.scoring.several import answer_scores
-from nlp_rnn.tracking.store import quiet_mlflow, tracking_errors
+from nlp_rnn.tracking.environment import quiet_mlflow
+from nlp_rnn.tracking.store import tracking_errors
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -10,94 +10,25 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from nlp_rnn.errors import TrackingError
-from nlp_rnn.tracking.environment import http_limits
+from nlp_rnn.tracking.environment import http_limits, quiet_mlflow
 from nlp_rnn.tracking.sqlite_store import prepare_sqlite
+from nlp_rnn.tracking.uri import DATABASES, SERVERS, sqlite_path, visible_uri
 
 __all__ = [
     "experiment_name",
     "obtain_experiment",
     "prepare_store",
-    "quiet_mlflow",
-    "resolve_uri",
     "tracking_errors",
     "ui_command",
     "ui_link",
-    "visible_uri",
 ]
-
-SERVERS = ("http", "https")
-DATABASES = ("postgresql", "mysql", "mssql")
-DATABRICKS = ("databricks", "databricks-uc", "uc")
-
-QUIET = {
-    "MLFLOW_LOGGING_LEVEL": "ERROR",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_DISABLE_TELEMETRY": "true",  # it would look up a host at the first run
-    "GIT_PYTHON_REFRESH": "quiet",  # GitPython, which MLflow uses, shouts where git is missing
-}
 
 SECONDS_TO_ANSWER = 10
 """A server or database that takes longer than this to answer counts as unreachable."""
 
 SECONDS_BETWEEN_TRIES = 2.0
-
-
-def quiet_mlflow() -> None:
-    """Make MLflow print nothing and call nobody, where the user has not said otherwise.
-
-    Works through the environment, so it comes before the first import of mlflow.
-    """
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
-
-
-def resolve_uri(uri: str | None, directory: Path) -> str:
-    """Return the absolute address of the store: `uri`, else MLFLOW_TRACKING_URI, else the default.
-
-    The default is `sqlite:///<directory>/mlflow.db`; a relative sqlite path is taken from
-    `directory`. Nothing is created or contacted.
-
-    Raises:
-        TrackingError: a plain folder (MLflow's file store, which MLflow itself refuses), a store
-            in memory, or an address of an unknown kind.
-    """
-    directory = directory.absolute()
-    given = uri or os.environ.get("MLFLOW_TRACKING_URI") or ""
-    said = f"{'tracking.uri' if uri else 'MLFLOW_TRACKING_URI'}={visible_uri(given)}"
-    if not given:
-        return _sqlite_uri(directory / "mlflow.db")
-    if given in DATABRICKS:
-        return given
-    scheme, separator, rest = given.partition(":")
-    kind = scheme.lower().partition("+")[0]
-    if not separator or kind == "file":
-        path = Path(unquote(rest.removeprefix("//")) if separator else given)
-        file = path if path.suffix in (".db", ".sqlite") else path / "mlflow.db"
-        raise TrackingError(
-            f"{said} is a plain path; MLflow keeps runs in a database file.\n"
-            f"Type tracking.uri=sqlite:///{os.path.normpath(directory / file)}"
-        )
-    if kind in SERVERS:
-        return given.rstrip("/")
-    if kind in (*DATABASES, *DATABRICKS):
-        return given
-    if kind != "sqlite":
-        raise TrackingError(
-            f"{said} is no address MLflow knows; it may begin with "
-            "sqlite:///, http://, https://, postgresql:// or mysql://"
-        )
-    name, mark, query = rest.removeprefix("///").partition("?")
-    if not rest.startswith("///") or name in ("", ":memory:"):
-        raise TrackingError(
-            f"{said} names no file, so the runs would be lost; "
-            "type tracking.uri=sqlite:///mlflow.db"
-        )
-    absolute = directory / Path(unquote(name)).expanduser()
-    return _sqlite_uri(Path(os.path.normpath(absolute))) + mark + query
 
 
 def prepare_store(uri: str, patience: float = 0) -> None:
@@ -112,7 +43,7 @@ def prepare_store(uri: str, patience: float = 0) -> None:
             to another version of MLflow.
     """
     quiet_mlflow()
-    path = _sqlite_path(uri)
+    path = sqlite_path(uri)
     if path is not None:
         with tracking_errors(uri):
             version = prepare_sqlite(path)
@@ -152,7 +83,7 @@ def obtain_experiment(uri: str, name: str) -> str:
         client = MlflowClient(tracking_uri=uri)
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
-            path = _sqlite_path(uri)
+            path = sqlite_path(uri)
             location = None if path is None else _artifact_folder(path, name).as_uri()
             try:
                 return str(client.create_experiment(name, artifact_location=location))
@@ -188,12 +119,6 @@ def ui_link(uri: str, experiment_id: str, run_id: str | None = None) -> str:
     return f"{server}/#/experiments/{experiment_id}/{page}?workflowType=machine_learning"
 
 
-def visible_uri(uri: str) -> str:
-    """Return `uri` with its password, if it holds one, replaced by `***`."""
-    password = urlsplit(uri).password if "@" in uri else None
-    return uri.replace(f":{password}@", ":***@") if password else uri
-
-
 @contextmanager
 def tracking_errors(uri: str) -> Iterator[None]:
     """Turn what MLflow, the database or the disk raise inside the block into a `TrackingError`."""
@@ -208,23 +133,6 @@ def tracking_errors(uri: str) -> Iterator[None]:
         if "out-of-date database schema" in reason:
             raise TrackingError(_other_version(uri)) from error
         raise TrackingError(f"MLflow at {visible_uri(uri)}: {_short(reason)}") from error
-
-
-def _sqlite_uri(path: Path) -> str:
-    # SQLAlchemy 2.0 takes the path as it is, 2.1 unquotes it, and MLflow does both.
-    if "%" in str(path) or "?" in str(path):
-        raise TrackingError(
-            f"MLflow cannot keep a store in a path that holds % or ?: {path}\n"
-            "Give another one: tracking.uri=sqlite:////FOLDER/mlflow.db"
-        )
-    return f"sqlite:///{path}"
-
-
-def _sqlite_path(uri: str) -> Path | None:
-    """The file behind an absolute sqlite address; None for every other kind."""
-    if not uri.startswith("sqlite:///"):
-        return None
-    return Path(uri.removeprefix("sqlite:///").partition("?")[0])
 
 
 def _is_current_schema(version: str) -> bool:

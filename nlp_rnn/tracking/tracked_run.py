@@ -3,34 +3,33 @@
 import json
 import logging
 import os
-import re
 import shlex
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from nlp_rnn.errors import PrunedError, TrackingError
 from nlp_rnn.tracking.delivery import Delivery
 from nlp_rnn.tracking.ended_runs import send_left_over
-from nlp_rnn.tracking.environment import sending, tracking_uri
+from nlp_rnn.tracking.environment import quiet_mlflow, sending, tracking_uri
 from nlp_rnn.tracking.interruption import Terminated, interruptions
 from nlp_rnn.tracking.liveness import close_dead_runs, process_tags
+from nlp_rnn.tracking.logged_values import (
+    METRIC_NAME,
+    PARAMETER_LENGTH,
+    TAG_LENGTH,
+    recorded,
+    shortened,
+    without_passwords,
+)
 from nlp_rnn.tracking.machine import machine_tags, machine_watched
 from nlp_rnn.tracking.outbox import SECONDS_TO_CLOSE, UNSENT, Journal, Outbox
-from nlp_rnn.tracking.passwords import without_passwords
-from nlp_rnn.tracking.store import quiet_mlflow, tracking_errors
+from nlp_rnn.tracking.store import tracking_errors
 
 __all__ = ["TrackedRun", "tracked_run"]
-
-PARAMETER_LENGTH = 6000
-TAG_LENGTH = 8000
-"""MLflow's own limits; it would refuse or silently cut what is beyond them."""
-
-METRIC_NAME = re.compile(r"[\w.\- :]+(/[\w.\- :]+)*")
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +51,7 @@ class TrackedRun:
 
     def log_parameters(self, parameters: Mapping[str, Any]) -> None:
         """Write what the run was given; over 6,000 characters a value ends in its full length."""
-        values = {name: _recorded(value, PARAMETER_LENGTH) for name, value in parameters.items()}
+        values = {name: recorded(value, PARAMETER_LENGTH) for name, value in parameters.items()}
         if values:
             self._outbox.add({"params": values})
 
@@ -132,7 +131,7 @@ class TrackedRun:
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         """Set tags; over 8,000 characters a value ends in its full length."""
-        values = {name: _recorded(value, TAG_LENGTH) for name, value in tags.items()}
+        values = {name: recorded(value, TAG_LENGTH) for name, value in tags.items()}
         if values:
             self._outbox.add({"tags": values})
 
@@ -149,7 +148,7 @@ class TrackedRun:
             status, reason, where = "KILLED", str(error), ""
         else:
             words = " ".join(str(error).split())
-            status, reason = "FAILED", _shortened(f"{type(error).__name__}: {words}", 500)
+            status, reason = "FAILED", shortened(f"{type(error).__name__}: {words}", 500)
             where = "\n\nThe traceback is in the artifact `traceback.txt`."
         quoted = reason.replace("`", "'")
         note = f"**{status}**: `{quoted}`{where}\n\n{self._note}".strip()
@@ -276,7 +275,7 @@ def _open(
     from mlflow.tracking.context.registry import resolve_tags
 
     known = {
-        key: _recorded(value, TAG_LENGTH)
+        key: recorded(value, TAG_LENGTH)
         for key, value in (machine_tags() | process_tags() | dict(tags)).items()
     }
     with tracking_errors(uri):
@@ -292,20 +291,3 @@ def _open(
             known["mlflow.parentRunId"] = parent_run_id
         made = client.create_run(experiment_id, tags=resolve_tags(known), run_name=name)
         return str(made.info.run_id)
-
-
-def _words(value: Any) -> str:
-    return str(value.value if isinstance(value, Enum) else value)
-
-
-def _recorded(value: Any, length: int) -> str:
-    """A value as MLflow may keep it: without passwords, and not too long."""
-    return _shortened(without_passwords(_words(value)), length)
-
-
-def _shortened(text: str, length: int) -> str:
-    """At most `length` characters, and if some are missing, a last line that says so."""
-    if len(text) <= length:
-        return text
-    end = f"\n… shortened from {len(text):,} characters"
-    return text[: length - len(end)] + end

@@ -12,13 +12,9 @@ from contextlib import suppress
 from typing import Any
 
 from nlp_rnn.errors import TrackingError
-from nlp_rnn.tracking.store import (
-    obtain_experiment,
-    prepare_store,
-    quiet_mlflow,
-    ui_link,
-    visible_uri,
-)
+from nlp_rnn.tracking.environment import quiet_mlflow
+from nlp_rnn.tracking.store import obtain_experiment, prepare_store, ui_link
+from nlp_rnn.tracking.uri import visible_uri
 
 __all__ = ["serve", "share_view"]
 
