@@ -161,7 +161,7 @@ def _run(
     from nlp_rnn.tokens.tokenization import tokenize_corpus
     from nlp_rnn.tokens.word_vectors import with_vectors
     from nlp_rnn.tracking.tracked_run import tracked_run
-    from nlp_rnn.training.memory import memory_errors
+    from nlp_rnn.training.device import memory_errors
 
     with tracked_run(
         origin.tracking_uri,

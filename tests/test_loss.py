@@ -19,10 +19,15 @@ from nlp_rnn.model.network import make_network
 from nlp_rnn.model.normalized_embedding import NormalizedEmbedding
 from nlp_rnn.scoring.metrics import score
 from nlp_rnn.tokens.batches import TokenizedTexts
-from nlp_rnn.training.divergence import divergence, symmetric_divergence
 from nlp_rnn.training.events import EpochEnd
 from nlp_rnn.training.inference import Texts
-from nlp_rnn.training.perturbation import Perturbed, virtual_direction, with_norm
+from nlp_rnn.training.perturbation import (
+    Perturbed,
+    divergence,
+    symmetric_divergence,
+    virtual_direction,
+    with_norm,
+)
 from nlp_rnn.training.prefetch import Update
 from nlp_rnn.training.range_test import try_learning_rates
 from nlp_rnn.training.trainer import Trainer

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from nlp_rnn.errors import TrainingError
-from nlp_rnn.training.memory import memory_errors
+from nlp_rnn.training.device import memory_errors
 
 
 def test_what_torch_cannot_have_is_told() -> None:

@@ -13,7 +13,7 @@ from nlp_rnn.cli import main
 from nlp_rnn.config.model import AverageConfig, Cell, GatedConfig, ModelConfig, Pooling
 from nlp_rnn.model.network import TextNetwork, make_network
 from nlp_rnn.training.events import EpochEnd, UpdateEnd
-from nlp_rnn.training.prefixes import random_prefixes
+from nlp_rnn.training.inference import random_prefixes
 from nlp_rnn.training.trainer import Trainer
 from tests.test_trainer import MODEL, OPTIMIZER, TRAIN, TRAINER, VALIDATION, Killed
 

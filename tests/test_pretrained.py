@@ -26,9 +26,7 @@ from nlp_rnn.pretraining.pipeline import shaping_options
 from nlp_rnn.pretraining.pretraining_texts import tokenize_texts
 from nlp_rnn.tokens.tokenization import tokenize_corpus
 from nlp_rnn.training.checkpoint import TrainingState
-from nlp_rnn.training.freezing import unfreeze
-from nlp_rnn.training.optim import make_optimizer
-from nlp_rnn.training.schedule import set_rates
+from nlp_rnn.training.optim import make_optimizer, set_rates, unfreeze
 from tests import warm
 from tests.composing import compose
 from tests.test_pipeline import SMALL

@@ -5,7 +5,7 @@ import torch
 
 from nlp_rnn.config.training import OptimizerConfig, Schedule
 from nlp_rnn.training.checkpoint import TrainingState
-from nlp_rnn.training.schedule import learning_rate_factor, note_epoch, set_rates
+from nlp_rnn.training.optim import learning_rate_factor, note_epoch, set_rates
 
 
 def config(schedule: Schedule, warmup: float = 0.1) -> OptimizerConfig:

@@ -16,9 +16,9 @@ from nlp_rnn.model.network import make_network
 from nlp_rnn.scoring.metrics import score
 from nlp_rnn.tokens.batches import TokenizedTexts
 from nlp_rnn.training.device import choose_device, choose_precision
+from nlp_rnn.training.optim import default_max_epochs, plan
 from nlp_rnn.training.prefetch import feed
 from nlp_rnn.training.processes import ALONE
-from nlp_rnn.training.schedule import default_max_epochs, plan
 from nlp_rnn.training.trainer import EpochEnd, Trainer, UpdateEnd
 
 FEATURES = Features({"input_ids": List(Value("int32")), "label": Value("int64")})

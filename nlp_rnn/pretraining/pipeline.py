@@ -171,7 +171,7 @@ def _run(
     """The part of the story that MLflow is told."""
     from nlp_rnn.pretraining.pretraining_texts import tokenize_texts
     from nlp_rnn.tracking.tracked_run import tracked_run
-    from nlp_rnn.training.memory import memory_errors
+    from nlp_rnn.training.device import memory_errors
 
     parameters = {f"tokenizer.{key}": value for key, value in tokenizer_options(config).items()}
     parameters |= shaping_options(config) | flatten_data(config)

@@ -27,9 +27,8 @@ from nlp_rnn.training.device import (
     share_cores,
 )
 from nlp_rnn.training.events import EpochEnd, UpdateEnd
-from nlp_rnn.training.optim import make_optimizer
+from nlp_rnn.training.optim import learning_rate_factor, make_optimizer
 from nlp_rnn.training.processes import ALONE
-from nlp_rnn.training.schedule import learning_rate_factor
 
 __all__ = ["Pretrainer", "PretrainingResult", "default_epochs"]
 

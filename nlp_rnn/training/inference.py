@@ -10,10 +10,9 @@ from torch import Tensor, nn
 from nlp_rnn.tokens.batches import TokenizedTexts, length_order
 from nlp_rnn.training.device import in_precision
 from nlp_rnn.training.prefetch import PlacedBatch
-from nlp_rnn.training.prefixes import random_prefixes
 from nlp_rnn.training.processes import Processes
 
-__all__ = ["Texts", "all_logits"]
+__all__ = ["Texts", "all_logits", "random_prefixes"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +63,16 @@ class Texts:
                 self.input_ids, self.lengths, self.prefixes, vocabulary, change
             )
         return answer if isinstance(answer, tuple) else (answer, None)
+
+
+def random_prefixes(lengths: Tensor) -> Tensor:
+    """For each length int64 (B,) a number of tokens from 1 to it, each as likely.
+
+    Drawn from the generator of torch that belongs to the device, whose state a checkpoint holds.
+    """
+    shares = torch.rand(lengths.shape, device=lengths.device)
+    # a share next to 1 of a long text may round up to the whole
+    return torch.minimum((shares * lengths).long() + 1, lengths)
 
 
 def all_logits(

@@ -8,10 +8,9 @@ from torch import Tensor, nn
 from nlp_rnn.config.training import TrainerConfig
 from nlp_rnn.model.network import TextNetwork
 from nlp_rnn.training.device import gradient_scaler
-from nlp_rnn.training.divergence import divergence, symmetric_divergence
 from nlp_rnn.training.inference import Texts
 from nlp_rnn.training.objective import Objective
-from nlp_rnn.training.perturbation import PERTURBATION, Perturbed
+from nlp_rnn.training.perturbation import PERTURBATION, Perturbed, divergence, symmetric_divergence
 from nlp_rnn.training.prefetch import PlacedUpdate
 from nlp_rnn.training.processes import Processes
 

@@ -7,11 +7,17 @@ from torch import Tensor, nn
 
 from nlp_rnn.model.network import TextNetwork
 from nlp_rnn.model.normalized_embedding import NormalizedEmbedding
-from nlp_rnn.training.divergence import divergence
 from nlp_rnn.training.inference import Texts
 from nlp_rnn.training.objective import Objective
 
-__all__ = ["PERTURBATION", "Perturbed", "virtual_direction", "with_norm"]
+__all__ = [
+    "PERTURBATION",
+    "Perturbed",
+    "divergence",
+    "symmetric_divergence",
+    "virtual_direction",
+    "with_norm",
+]
 
 PERTURBATION = 5.0
 """`trainer.perturbation=null`: Miyato et al. 2017."""
@@ -20,6 +26,28 @@ PROBE = 0.1
 """Norm of the change whose effect shows where the divergence is most curved (theirs too)."""
 
 TINY = 1e-30
+
+
+def divergence(expected: Tensor, found: Tensor, several: bool) -> Tensor:
+    """Kullback-Leibler divergence of `found` from `expected`, logits (B, C), in nats; a scalar.
+
+    The mean over texts of KL(softmax(expected) ‖ softmax(found)); with `several` labels a text
+    the labels' divergences between two Bernoulli distributions are added up, as their losses are.
+    """
+    expected, found = expected.float(), found.float()
+    if not several:
+        log_expected = expected.log_softmax(1)
+        difference = log_expected - found.log_softmax(1)
+        return (log_expected.exp() * difference).sum(1).mean()
+    log_sigmoid = nn.functional.logsigmoid
+    there = expected.sigmoid() * (log_sigmoid(expected) - log_sigmoid(found))
+    absent = (-expected).sigmoid() * (log_sigmoid(-expected) - log_sigmoid(-found))
+    return (there + absent).sum(1).mean()
+
+
+def symmetric_divergence(one: Tensor, other: Tensor, several: bool) -> Tensor:
+    """The mean of both directions' divergences between logits (B, C); a scalar."""
+    return (divergence(one, other, several) + divergence(other, one, several)) / 2
 
 
 def with_norm(direction: Tensor, lengths: Tensor, norm: float, deviation: Tensor) -> Tensor:

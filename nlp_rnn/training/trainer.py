@@ -34,18 +34,15 @@ from nlp_rnn.training.device import (
     share_cores,
 )
 from nlp_rnn.training.events import EpochEnd, TrainingResult, UpdateEnd
-from nlp_rnn.training.freezing import unfreeze
 from nlp_rnn.training.inference import all_logits
 from nlp_rnn.training.loss import UpdateLoss, Weights, perturbs
 from nlp_rnn.training.ngram_fitting import add_wide_path
 from nlp_rnn.training.objective import Objective
-from nlp_rnn.training.optim import make_optimizer
+from nlp_rnn.training.optim import make_optimizer, note_epoch, plan, set_rates, stopped_by, unfreeze
 from nlp_rnn.training.prefetch import Update, feed
 from nlp_rnn.training.processes import ALONE, Processes
 from nlp_rnn.training.profiling import UpdateProfile
-from nlp_rnn.training.schedule import note_epoch, plan, set_rates, stopped_by
-from nlp_rnn.training.step import OptimizerStep
-from nlp_rnn.training.tally import Tally
+from nlp_rnn.training.step import OptimizerStep, Tally
 
 __all__ = ["EpochEnd", "Trainer", "TrainingResult", "UpdateEnd"]
 
