@@ -22,7 +22,7 @@ from nlp_rnn.classifier.classifier_folder import read_state
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.model.network import TextNetwork
-from tests.test_bundle import replace
+from tests.test_classifier_folder import replace
 from tests.tiny_classifier import save_tiny, tiny_architecture, tiny_parts, tiny_texts
 
 SHAPES = [

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.test_flavor import TEXTS, Logged, expected, logged, model_folder, server
+from tests.test_mlflow_model import TEXTS, Logged, expected, logged, model_folder, server
 from tests.tiny_classifier import tiny_texts
 
 __all__ = ["logged", "model_folder", "server"]  # fixtures

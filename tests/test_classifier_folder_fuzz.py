@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import nlp_rnn
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.errors import ClassifierError
-from tests.test_bundle import replace, rewrite
+from tests.test_classifier_folder import replace, rewrite
 from tests.tiny_classifier import save_tiny
 
 FILES = ["config.json", "tokenizer.json", "model.safetensors", "model.onnx"]
