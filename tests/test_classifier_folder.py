@@ -13,9 +13,9 @@ import onnx
 import pytest
 from tokenizers import Tokenizer
 
-from nlp_rnn.classifier import classifier_folder as bundle
+from nlp_rnn.classifier import classifier_folder
 from nlp_rnn.classifier.classifier_folder import (
-    read_bundle,
+    read_classifier,
     read_config,
     read_state,
     save_classifier,
@@ -49,7 +49,7 @@ def replace(folder: Path, name: str, data: bytes) -> None:
     rewrite(folder, files=files)
 
 
-def refusal(folder: Path, read: Callable[[Path], Any] = read_bundle) -> str:
+def refusal(folder: Path, read: Callable[[Path], Any] = read_classifier) -> str:
     with pytest.raises(ClassifierError) as caught:
         read(folder)
     words = str(caught.value)
@@ -62,7 +62,7 @@ def refusal(folder: Path, read: Callable[[Path], Any] = read_bundle) -> str:
 def test_what_is_saved_is_read_back(tmp_path: Path, cell: str, pooling: str) -> None:
     parts = tiny_parts(cell=cell, pooling=pooling)
     save_classifier(tmp_path / "deep" / "er", **parts)
-    found = read_bundle(tmp_path / "deep" / "er")
+    found = read_classifier(tmp_path / "deep" / "er")
     assert found.architecture == parts["architecture"]
     assert found.labels == parts["labels"]
     assert found.tokenizer.to_str() == Tokenizer.from_str(parts["tokenizer_json"]).to_str()
@@ -101,7 +101,7 @@ def test_same_parts_make_the_same_bytes(tmp_path: Path, folder: Path) -> None:
 def test_labels_of_any_script_survive(tmp_path: Path) -> None:
     labels = ["", "schön\n", "悪い\x00\ud800"]
     save_classifier(tmp_path / "c", **(tiny_parts() | {"labels": labels}))
-    assert read_bundle(tmp_path / "c").labels == labels
+    assert read_classifier(tmp_path / "c").labels == labels
 
 
 def test_weights_that_lie_otherwise_in_memory_are_saved_in_order(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_a_failed_save_leaves_the_old_classifier_and_nothing_else(
             raise OSError(28, "No space left on device")
         rename(source, target)
 
-    monkeypatch.setattr(bundle.os, "rename", full_disk)
+    monkeypatch.setattr(classifier_folder.os, "rename", full_disk)
     with pytest.raises(OSError, match="No space"):
         save_tiny(folder, seed=1)
     monkeypatch.undo()
@@ -256,7 +256,7 @@ def test_link_within_the_folder_and_to_the_folder(tmp_path: Path, folder: Path) 
     (folder / "model.onnx").rename(folder / "real")
     (folder / "model.onnx").symlink_to("real")
     (tmp_path / "link").symlink_to(folder)
-    assert read_bundle(tmp_path / "link").labels == ["bad", "fair", "good"]
+    assert read_classifier(tmp_path / "link").labels == ["bad", "fair", "good"]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nlp_rnn.classifier.early_exit import EarlyExit, choose_threshold, earliness, early_exits
+from nlp_rnn.classifier.early_exit import EarlyExit, choose_exit_threshold, earliness, early_exits
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.errors import ClassifierError
 from tests.tiny_classifier import save_tiny, tiny_texts
@@ -61,11 +61,11 @@ def test_prefix_scores_are_those_of_the_answers_to_the_beginnings(tmp_path: Path
 
 def test_the_threshold_reads_least_for_what_it_may_lose() -> None:
     curve = [EarlyExit(0.5, 0.8, 0.3), EarlyExit(0.8, 0.89, 0.5), EarlyExit(0.9, 0.9, 0.7)]
-    assert choose_threshold(curve) == 0.8
-    assert choose_threshold(curve, loss=0) == 0.9
-    assert choose_threshold(curve, loss=0.1) == 0.5
+    assert choose_exit_threshold(curve) == 0.8
+    assert choose_exit_threshold(curve, loss=0) == 0.9
+    assert choose_exit_threshold(curve, loss=0.1) == 0.5
     with pytest.raises(ClassifierError, match="at least one"):
-        choose_threshold([])
+        choose_exit_threshold([])
 
 
 def test_what_has_no_curve(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import nlp_rnn
-from nlp_rnn.classifier.classifier_folder import read_bundle, save_classifier
+from nlp_rnn.classifier.classifier_folder import read_classifier, save_classifier
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.inspection.memory_horizon import mean_half_lives, remember
 from nlp_rnn.report.report_data import read_remembered
@@ -24,13 +24,13 @@ def test_mean_half_lives_are_those_of_the_gates(tmp_path: Path) -> None:
         bias = 0.0 if suffix else np.log(0.9 / 0.1)
         parts["state"][f"encoder.rnn.bias_ih_l0{suffix}"][5:10] = bias
     save_classifier(tmp_path / "steady", **parts)
-    found = mean_half_lives(read_bundle(tmp_path / "steady"), ["w3 w4", "w5"])
+    found = mean_half_lives(read_classifier(tmp_path / "steady"), ["w3 w4", "w5"])
     assert found == pytest.approx(
         {"layer 1, left to right": np.log(0.5) / np.log(0.9), "layer 1, right to left": 1.0},
         rel=1e-4,
     )
     save_tiny(tmp_path / "plain", cell="rnn")
-    assert mean_half_lives(read_bundle(tmp_path / "plain"), ["w3"]) == {}
+    assert mean_half_lives(read_classifier(tmp_path / "plain"), ["w3"]) == {}
 
 
 @pytest.mark.parametrize("bidirectional", [True, False])

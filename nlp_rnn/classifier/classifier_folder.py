@@ -17,23 +17,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.classifier.manifest import (
-    AGAIN,
-    ALWAYS,
-    CARD,
     CONFIG,
+    COPY_AGAIN,
     FORMAT,
+    FORMAT_SINCE_NGRAMS,
+    FORMAT_SINCE_TASK,
     GRAPH,
     INT8_GRAPH,
-    TASKS,
+    MODEL_CARD,
+    REQUIRED_FILES,
     TOKENIZER,
     WEIGHTS,
-    WIDE_SINCE,
     checksum,
     is_classifier,
+    read_checked_file,
     read_config,
     read_description,
-    read_file,
-    some,
+    shorten_list,
 )
 from nlp_rnn.classifier.weights import check_weights, pack_weights, unpack_weights
 from nlp_rnn.errors import ClassifierError
@@ -48,11 +48,11 @@ if TYPE_CHECKING:
 # model.int8.onnx is kept when it is smaller than this share of model.onnx.
 WORTH_INT8 = 0.4
 
-__all__ = ["Bundle", "read_bundle", "read_config", "read_state", "save_classifier"]
+__all__ = ["SavedClassifier", "read_classifier", "read_config", "read_state", "save_classifier"]
 
 
 @dataclass(frozen=True)
-class Bundle:
+class SavedClassifier:
     """A classifier folder that was read and found sound.
 
     `labels` are in the order of the logits; `graph` is the ONNX model, serialized, and
@@ -114,7 +114,9 @@ def save_classifier(
     truncation = json.loads(tokenizer_json)["truncation"]
     described = {
         "format": FORMAT,
-        "format_version": max(TASKS[task], WIDE_SINCE if architecture.ngrams else 1),
+        "format_version": max(
+            FORMAT_SINCE_TASK[task], FORMAT_SINCE_NGRAMS if architecture.ngrams else 1
+        ),
         "task": task,
         "id2label": {str(index): label for index, label in enumerate(labels)},
         "max_length": truncation["max_length"] if truncation else None,
@@ -146,10 +148,10 @@ def _check_target(folder: Path) -> None:
         raise ClassifierError(f"{folder} is a file.\nGive the classifier a folder of its own.")
     found = sorted(entry.name for entry in folder.iterdir())
     if CONFIG in found and is_classifier(folder):
-        found = [name for name in found if name not in (*ALWAYS, INT8_GRAPH, CARD)]
+        found = [name for name in found if name not in (*REQUIRED_FILES, INT8_GRAPH, MODEL_CARD)]
     if found:
         raise ClassifierError(
-            f"{folder} will not be replaced: it holds {some(found)}.\n"
+            f"{folder} will not be replaced: it holds {shorten_list(found)}.\n"
             "Give the classifier a folder of its own."
         )
 
@@ -164,9 +166,9 @@ def _put(folder: Path, files: Mapping[str, bytes]) -> None:
         written.mkdir()
         for name, data in files.items():
             (written / name).write_bytes(data)
-        read_bundle(written)
+        read_classifier(written)
         if INT8_GRAPH in files:
-            read_bundle(written, "int8")
+            read_classifier(written, "int8")
         if folder.exists():
             os.rename(folder, replaced)
         os.rename(written, folder)
@@ -200,7 +202,7 @@ def _versions() -> dict[str, str]:
     }
 
 
-def read_bundle(folder: Path, runtime: str = "onnx") -> Bundle:
+def read_classifier(folder: Path, runtime: str = "onnx") -> SavedClassifier:
     """Read a classifier folder and check everything that can be checked without answering.
 
     Args:
@@ -214,10 +216,10 @@ def read_bundle(folder: Path, runtime: str = "onnx") -> Bundle:
     folder = Path(folder)
     config = read_config(folder)
     architecture, labels, max_length, thresholds = read_description(folder, config)
-    weights = read_file(folder, WEIGHTS, config)
+    weights = read_checked_file(folder, WEIGHTS, config)
     check_weights(weights, architecture)
     graph = _graph(folder, INT8_GRAPH if runtime == "int8" else GRAPH, config)
-    tokenizer = _tokenizer(folder, read_file(folder, TOKENIZER, config))
+    tokenizer = _tokenizer(folder, read_checked_file(folder, TOKENIZER, config))
     truncation = tokenizer.truncation
     found = (
         max(tokenizer.get_vocab().values(), default=-1) + 1,
@@ -227,9 +229,11 @@ def read_bundle(folder: Path, runtime: str = "onnx") -> Bundle:
         raise ClassifierError(
             f"{folder / TOKENIZER} has {found[0]} tokens and cuts at {found[1]}, the network "
             f"reads {architecture.vocab_size} and {max_length}: they come from two trainings.\n"
-            f"{AGAIN}"
+            f"{COPY_AGAIN}"
         )
-    return Bundle(folder, config, architecture, labels, tokenizer, graph, weights, thresholds)
+    return SavedClassifier(
+        folder, config, architecture, labels, tokenizer, graph, weights, thresholds
+    )
 
 
 def _graph(folder: Path, name: str, config: Mapping[str, Any]) -> bytes:
@@ -238,10 +242,10 @@ def _graph(folder: Path, name: str, config: Mapping[str, Any]) -> bytes:
             f"{folder} holds no {name}: at this size it would have saved too little.\n"
             'Leave runtime at "onnx".'
         )
-    graph = read_file(folder, name, config)
+    graph = read_checked_file(folder, name, config)
     # An ONNX graph can name other files to read; such an entry always spells out this key.
     if b"location" in graph:
-        raise ClassifierError(f"{folder / name} wants data from outside itself.\n{AGAIN}")
+        raise ClassifierError(f"{folder / name} wants data from outside itself.\n{COPY_AGAIN}")
     return graph
 
 
@@ -251,14 +255,14 @@ def _tokenizer(folder: Path, data: bytes) -> "Tokenizer":
     try:
         return Tokenizer.from_str(data.decode())
     except Exception as error:  # the library raises bare Exception
-        raise ClassifierError(f"{folder / TOKENIZER} is not a tokenizer.\n{AGAIN}") from error
+        raise ClassifierError(f"{folder / TOKENIZER} is not a tokenizer.\n{COPY_AGAIN}") from error
 
 
 def read_state(folder: Path) -> "dict[str, NDArray[np.float32]]":
     """The parameters of a classifier folder by torch's names, for work that needs the network.
 
     Raises:
-        ClassifierError: as `read_bundle`.
+        ClassifierError: as `read_classifier`.
     """
-    weights = unpack_weights(read_bundle(folder).weights)
+    weights = unpack_weights(read_classifier(folder).weights)
     return {name: value.copy() for name, value in weights.items()}

@@ -16,7 +16,7 @@ __all__ = [
     "Earliness",
     "EarlyExit",
     "PrefixScore",
-    "choose_threshold",
+    "choose_exit_threshold",
     "earliness",
     "early_exits",
     "prefix_probabilities",
@@ -175,7 +175,7 @@ def _scored(
     )
 
 
-def choose_threshold(curve: Sequence[EarlyExit], loss: float = 0.01) -> float:
+def choose_exit_threshold(curve: Sequence[EarlyExit], loss: float = 0.01) -> float:
     """The threshold that reads least and is at most `loss` less accurate than the most accurate.
 
     Raises:

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from nlp_rnn.errors import ClassifierError
 
-__all__ = ["Answer", "check_choice", "choose", "reached"]
+__all__ = ["Prediction", "check_choice", "choose", "reached"]
 
-Answer = str | None | list[str] | list[tuple[str, float]]
+Prediction = str | None | list[str] | list[tuple[str, float]]
 
 
 def check_choice(top_k: Any, threshold: Any, num_labels: int) -> None:
@@ -37,7 +37,7 @@ def choose(
     top_k: int | None,
     threshold: float | None,
     thresholds: NDArray[np.float64] | None = None,
-) -> Answer:
+) -> Prediction:
     """The answer that `probabilities` (C,) of `labels` give; see `TextClassifier.predict`.
 
     With `thresholds` (C,) a text may have several labels: those that reach theirs, or `threshold`.

@@ -15,11 +15,11 @@ from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.errors import ClassifierError
 
 __all__ = [
-    "Answering",
-    "answer_latency",
+    "Predictor",
     "cold_start",
     "latency_by_length",
-    "memory",
+    "memory_of_process",
+    "prediction_latency",
     "step_latency",
     "texts_of_length",
     "throughput",
@@ -30,21 +30,25 @@ WARM_UP_CALLS = 20
 WORDS = 500
 
 
-class Answering(Protocol):
-    """Whatever answers texts as a `TextClassifier` does."""
+class Predictor(Protocol):
+    """A `TextClassifier`, or a baseline with the same methods."""
 
     @property
     def runtime(self) -> str:
-        """What computes the answers."""
+        """Name of the library that computes the probabilities."""
         ...
 
     def predict_proba(self, texts: Iterable[str]) -> NDArray[np.float32]:
-        """Probabilities float32 (n, C)."""
+        """Return the probabilities of n texts and C labels, float32 (n, C)."""
+        ...
+
+    def token_counts(self, texts: Iterable[str]) -> NDArray[np.int64]:
+        """Return the number of tokens of each text, int64 (n,)."""
         ...
 
 
-def answer_latency(
-    classifier: Answering, texts: Sequence[str], calls: int = 300
+def prediction_latency(
+    classifier: Predictor, texts: Sequence[str], calls: int = 300
 ) -> dict[str, float]:
     """Milliseconds from one text to its probabilities, tokenization included.
 
@@ -116,7 +120,7 @@ def latency_by_length(
     measured = {}
     for length in lengths:
         if length <= longest:
-            found = answer_latency(classifier, texts_of_length(classifier, length), calls)
+            found = prediction_latency(classifier, texts_of_length(classifier, length), calls)
             p50, p95 = found.values()
             measured[length] = {"p50_ms": p50, "p95_ms": p95}
     return measured
@@ -168,7 +172,7 @@ def cold_start(classifier: TextClassifier, starts: int = 3) -> float:
     return statistics.median(seconds)
 
 
-def memory(classifier: TextClassifier) -> int:
+def memory_of_process(classifier: TextClassifier) -> int:
     """Bytes that a fresh process takes after one answer, beyond the libraries it imports."""
     return int(_fresh(MEMORY, classifier))
 

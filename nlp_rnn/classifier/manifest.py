@@ -15,25 +15,25 @@ from nlp_rnn.model.ngrams import LARGEST_ORDER
 from nlp_rnn.version import __version__
 
 __all__ = [
-    "AGAIN",
-    "ALWAYS",
-    "CARD",
     "CONFIG",
+    "COPY_AGAIN",
     "FORMAT",
+    "FORMAT_SINCE_NGRAMS",
+    "FORMAT_SINCE_TASK",
     "FORMAT_VERSION",
     "GRAPH",
     "INT8_GRAPH",
-    "LARGEST",
-    "TASKS",
+    "MAX_FILE_BYTES",
+    "MODEL_CARD",
+    "REQUIRED_FILES",
     "TOKENIZER",
     "WEIGHTS",
-    "WIDE_SINCE",
     "checksum",
     "is_classifier",
+    "read_checked_file",
     "read_config",
     "read_description",
-    "read_file",
-    "some",
+    "shorten_list",
 ]
 
 FORMAT = "nlp_rnn.classifier"
@@ -44,15 +44,15 @@ TOKENIZER = "tokenizer.json"
 WEIGHTS = "model.safetensors"
 GRAPH = "model.onnx"
 INT8_GRAPH = "model.int8.onnx"
-CARD = "README.md"
+MODEL_CARD = "README.md"
 
-TASKS = {"single_label": 1, "multi_label": 2}
+FORMAT_SINCE_TASK = {"single_label": 1, "multi_label": 2}
 """Tasks, and the first format that has each: a classifier is written in the oldest that has its."""
 
-WIDE_SINCE = 3
+FORMAT_SINCE_NGRAMS = 3
 """The first format that has a wide path."""
 
-LARGEST = {
+MAX_FILE_BYTES = {
     CONFIG: 1 << 24,
     TOKENIZER: 1 << 28,
     WEIGHTS: 1 << 31,
@@ -61,10 +61,10 @@ LARGEST = {
 }
 """Files of a folder and the most bytes each may have; protobuf, so an ONNX graph, ends at 2 GiB."""
 
-ALWAYS = (CONFIG, TOKENIZER, WEIGHTS, GRAPH)
+REQUIRED_FILES = (CONFIG, TOKENIZER, WEIGHTS, GRAPH)
 """Files that every classifier folder has; `INT8_GRAPH` is there when it is worth its place."""
 
-AGAIN = "Fetch the classifier folder again from where it was trained."
+COPY_AGAIN = "Fetch the classifier folder again from where it was trained."
 
 _POOLINGS = ("last", "mean", "max", "max_mean", "attention")
 _MOST_LAYERS = 1000
@@ -94,7 +94,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     if config.get("format") != FORMAT:
         raise ClassifierError(
             f"{folder / CONFIG} is not the config of an nlp_rnn classifier: its format is "
-            f"{config.get('format')!r}.\nA classifier folder holds {', '.join(ALWAYS)}."
+            f"{config.get('format')!r}.\nA classifier folder holds {', '.join(REQUIRED_FILES)}."
         )
     version = config.get("format_version")
     if isinstance(version, int) and version > FORMAT_VERSION:
@@ -109,7 +109,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     except RecursionError:
         changed = True
     if changed:
-        raise ClassifierError(f"{folder / CONFIG} was changed after it was saved.\n{AGAIN}")
+        raise ClassifierError(f"{folder / CONFIG} was changed after it was saved.\n{COPY_AGAIN}")
     return config
 
 
@@ -121,12 +121,12 @@ def _other_folder(folder: Path) -> ClassifierError:
     found = sorted(entry.name for entry in folder.iterdir())
     return ClassifierError(
         f"{folder} is not a classifier folder: it has no {CONFIG}; "
-        f"found {some(found) if found else 'nothing'}.\n"
+        f"found {shorten_list(found) if found else 'nothing'}.\n"
         "A training run leaves one in the folder classifier/ of its run folder."
     )
 
 
-def some(names: Sequence[str]) -> str:
+def shorten_list(names: Sequence[str]) -> str:
     """The first few names, and how many more."""
     more = f" and {len(names) - 4} more" if len(names) > 4 else ""
     return ", ".join(names[:4]) + more
@@ -154,10 +154,10 @@ def read_description(
         version, task = config["format_version"], config["task"]
         if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
             raise ValueError(f"format {version!r} never was")
-        if task not in TASKS or version < TASKS[task]:
+        if task not in FORMAT_SINCE_TASK or version < FORMAT_SINCE_TASK[task]:
             raise ValueError(f"task is {task!r}")
         architecture = _architecture(config["architecture"])
-        if architecture.ngrams and version < WIDE_SINCE:
+        if architecture.ngrams and version < FORMAT_SINCE_NGRAMS:
             raise ValueError(f"format {version} has no wide path")
         id2label = config["id2label"]
         if len(id2label) != architecture.num_labels:
@@ -183,7 +183,7 @@ def read_description(
             raise ValueError("its thresholds are not a probability for each label")
     except (KeyError, TypeError, ValueError) as error:
         raise ClassifierError(
-            f"{folder / CONFIG} does not describe a classifier ({error}).\n{AGAIN}"
+            f"{folder / CONFIG} does not describe a classifier ({error}).\n{COPY_AGAIN}"
         ) from error
     return architecture, labels, max_length, thresholds
 
@@ -220,7 +220,7 @@ def _architecture(sizes: Mapping[str, Any]) -> Architecture:
     return architecture
 
 
-def read_file(folder: Path, name: str, config: Mapping[str, Any]) -> bytes:
+def read_checked_file(folder: Path, name: str, config: Mapping[str, Any]) -> bytes:
     """The bytes of one file that `config` lists, the same that were saved.
 
     Raises:
@@ -230,10 +230,10 @@ def read_file(folder: Path, name: str, config: Mapping[str, Any]) -> bytes:
     data = _read(folder, name)
     if len(data) != expected["bytes"]:
         raise ClassifierError(
-            f"{folder / name} has {len(data)} bytes, {expected['bytes']} were saved.\n{AGAIN}"
+            f"{folder / name} has {len(data)} bytes, {expected['bytes']} were saved.\n{COPY_AGAIN}"
         )
     if hashlib.sha256(data).hexdigest() != expected.get("sha256"):
-        raise ClassifierError(f"{folder / name} was changed after it was saved.\n{AGAIN}")
+        raise ClassifierError(f"{folder / name} was changed after it was saved.\n{COPY_AGAIN}")
     return data
 
 
@@ -247,16 +247,16 @@ def _read(folder: Path, name: str) -> bytes:
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
-            raise ClassifierError(f"{path} is not a regular file.\n{AGAIN}")
-        if found.st_size > LARGEST[name]:
+            raise ClassifierError(f"{path} is not a regular file.\n{COPY_AGAIN}")
+        if found.st_size > MAX_FILE_BYTES[name]:
             raise ClassifierError(
-                f"{path} has {found.st_size} bytes, more than any classifier's.\n{AGAIN}"
+                f"{path} has {found.st_size} bytes, more than any classifier's.\n{COPY_AGAIN}"
             )
         return path.read_bytes()
     except FileNotFoundError:
-        raise ClassifierError(f"{folder} lacks {name}.\n{AGAIN}") from None
+        raise ClassifierError(f"{folder} lacks {name}.\n{COPY_AGAIN}") from None
     except OSError as error:
-        raise ClassifierError(f"{path} cannot be read: {error.strerror}.\n{AGAIN}") from error
+        raise ClassifierError(f"{path} cannot be read: {error.strerror}.\n{COPY_AGAIN}") from error
 
 
 def _parse(data: bytes) -> dict[str, Any]:
@@ -265,5 +265,7 @@ def _parse(data: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         config = None
     if not isinstance(config, dict):
-        raise ClassifierError(f"{CONFIG} is not a JSON object: it was cut or replaced.\n{AGAIN}")
+        raise ClassifierError(
+            f"{CONFIG} is not a JSON object: it was cut or replaced.\n{COPY_AGAIN}"
+        )
     return config

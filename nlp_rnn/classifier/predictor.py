@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlp_rnn.classifier.batched_network import BatchedNetwork, usable_threads
-from nlp_rnn.classifier.classifier_folder import Bundle, read_bundle
+from nlp_rnn.classifier.classifier_folder import SavedClassifier, read_classifier
 from nlp_rnn.classifier.input_texts import chunks, label_lists, strings
-from nlp_rnn.classifier.label_choice import Answer, check_choice, choose
+from nlp_rnn.classifier.label_choice import Prediction, check_choice, choose
 from nlp_rnn.classifier.recurrent_step import StepNetwork
-from nlp_rnn.classifier.runtime import RUNTIMES, start
+from nlp_rnn.classifier.runtime import RUNTIMES, start_runtime
 from nlp_rnn.classifier.stream import Reader, TextStream
 from nlp_rnn.classifier.stream_pool import StreamPool
 from nlp_rnn.classifier.weights import unpack_weights
@@ -35,25 +35,27 @@ class TextClassifier:
     `threads`, beyond floating-point rounding.
     """
 
-    def __init__(self, bundle: Bundle, threads: int | None = None, runtime: str = "onnx") -> None:
-        """Make a classifier of what `read_bundle` gave for `runtime`; `load` does both."""
-        self.config: dict[str, Any] = bundle.config
-        self.labels: list[str] = bundle.labels
-        self.classes_: NDArray[np.str_] = np.array(bundle.labels, dtype=np.str_)
-        self.task: str = "single_label" if bundle.thresholds is None else "multi_label"
-        self.thresholds = None if bundle.thresholds is None else np.array(bundle.thresholds)
-        self.num_parameters: int = bundle.architecture.parameter_counts()["total"]
+    def __init__(
+        self, saved: SavedClassifier, threads: int | None = None, runtime: str = "onnx"
+    ) -> None:
+        """Make a classifier of what `read_classifier` gave for `runtime`; `load` does both."""
+        self.config: dict[str, Any] = saved.config
+        self.labels: list[str] = saved.labels
+        self.classes_: NDArray[np.str_] = np.array(saved.labels, dtype=np.str_)
+        self.task: str = "single_label" if saved.thresholds is None else "multi_label"
+        self.thresholds = None if saved.thresholds is None else np.array(saved.thresholds)
+        self.num_parameters: int = saved.architecture.parameter_counts()["total"]
         self.runtime = runtime
-        self.location = os.path.abspath(bundle.folder)
-        self._architecture = bundle.architecture
-        self._tokenizer = bundle.tokenizer
-        self._words = WordCache(bundle.tokenizer)
+        self.location = os.path.abspath(saved.folder)
+        self._architecture = saved.architecture
+        self._tokenizer = saved.tokenizer
+        self._words = WordCache(saved.tokenizer)
         self.threads = threads
         self._network = BatchedNetwork(
-            start(bundle, runtime), usable_threads(threads), softmax=self.thresholds is None
+            start_runtime(saved, runtime), usable_threads(threads), softmax=self.thresholds is None
         )
         # a stream reads in one direction, and needs the parameters
-        self._weights = b"" if bundle.architecture.bidirectional else bundle.weights
+        self._weights = b"" if saved.architecture.bidirectional else saved.weights
 
     @classmethod
     def load(
@@ -77,7 +79,7 @@ class TextClassifier:
         """
         if runtime not in RUNTIMES:
             raise ClassifierError(f"runtime is {runtime!r}; there are {', '.join(RUNTIMES)}.")
-        return cls(read_bundle(Path(folder), runtime), threads, runtime)
+        return cls(read_classifier(Path(folder), runtime), threads, runtime)
 
     @overload
     def predict(self, texts: Iterable[str], *, windows: bool = ...) -> list[str]: ...
@@ -128,7 +130,7 @@ class TextClassifier:
         top_k: int | None = None,
         threshold: float | None = None,
         windows: bool = False,
-    ) -> Iterator[Answer]:
+    ) -> Iterator[Prediction]:
         """As `predict`, an answer at a time: for more texts than fit into memory."""
         check_choice(top_k, threshold, len(self.labels))
         rows = self.predict_proba_iter(texts, windows=windows)

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.classifier.classifier_folder import Bundle
+from nlp_rnn.classifier.classifier_folder import SavedClassifier
 from nlp_rnn.classifier.manifest import GRAPH, INT8_GRAPH
 from nlp_rnn.classifier.weights import unpack_weights
 from nlp_rnn.errors import ClassifierError
 
-__all__ = ["RUNTIMES", "Runtime", "start"]
+__all__ = ["RUNTIMES", "Runtime", "start_runtime"]
 
 Runtime = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
 """Token ids int64 (B, T) and lengths int64 (B,) become float32 (B, C): logits, or, where
@@ -20,16 +20,16 @@ a text may have several labels, probabilities; thread-safe."""
 RUNTIMES = ("onnx", "int8", "torch")
 
 
-def start(bundle: Bundle, runtime: str) -> Runtime:
-    """The network of `bundle` in the runtime that it was read for, tried on the highest token id.
+def start_runtime(saved: SavedClassifier, runtime: str) -> Runtime:
+    """The network of `saved` in the runtime that it was read for, tried on the highest token id.
 
     Raises:
         ClassifierError: the runtime is not installed, or cannot run what the folder holds.
     """
-    return _start_torch(bundle) if runtime == "torch" else _start_onnx(bundle, runtime)
+    return _start_torch(saved) if runtime == "torch" else _start_onnx(saved, runtime)
 
 
-def _start_onnx(bundle: Bundle, runtime: str) -> Runtime:
+def _start_onnx(saved: SavedClassifier, runtime: str) -> Runtime:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -37,12 +37,12 @@ def _start_onnx(bundle: Bundle, runtime: str) -> Runtime:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what fails is raised, not printed
-    path = bundle.folder / (INT8_GRAPH if runtime == "int8" else GRAPH)
-    outputs = ["logits" if bundle.thresholds is None else "probabilities"]
-    last = np.array([[bundle.architecture.vocab_size - 1]], dtype=np.int64)
+    path = saved.folder / (INT8_GRAPH if runtime == "int8" else GRAPH)
+    outputs = ["logits" if saved.thresholds is None else "probabilities"]
+    last = np.array([[saved.architecture.vocab_size - 1]], dtype=np.int64)
     try:
         session: Any = onnxruntime.InferenceSession(
-            bundle.graph, options, providers=["CPUExecutionProvider"]
+            saved.graph, options, providers=["CPUExecutionProvider"]
         )
         inputs = {"input_ids": last, "lengths": np.array([1], dtype=np.int64)}
         (logits,) = session.run(outputs, inputs)
@@ -52,10 +52,10 @@ def _start_onnx(bundle: Bundle, runtime: str) -> Runtime:
             f"onnxruntime {onnxruntime.__version__} cannot run {path}: {reason}\n"
             "Install the newest onnxruntime, or fetch the classifier folder again."
         ) from error
-    if logits.shape != (1, len(bundle.labels)) or logits.dtype != np.float32:
+    if logits.shape != (1, len(saved.labels)) or logits.dtype != np.float32:
         raise ClassifierError(
             f"{path} answers {logits.dtype} {logits.shape}, not one number for "
-            f"each of {len(bundle.labels)} labels.\nFetch the classifier folder again."
+            f"each of {len(saved.labels)} labels.\nFetch the classifier folder again."
         )
     # it keeps the whole file for a change of providers, which never comes
     session._model_bytes = None
@@ -68,7 +68,7 @@ def _start_onnx(bundle: Bundle, runtime: str) -> Runtime:
     return run
 
 
-def _start_torch(bundle: Bundle) -> Runtime:
+def _start_torch(saved: SavedClassifier) -> Runtime:
     try:
         import torch
 
@@ -78,15 +78,15 @@ def _start_torch(bundle: Bundle) -> Runtime:
             f'runtime="torch" needs the whole of nlp_rnn, and {error.name} is not installed.\n'
             'Type pip install nlp_rnn, or leave runtime at "onnx".'
         ) from error
-    network = TextNetwork(bundle.architecture).eval()
+    network = TextNetwork(saved.architecture).eval()
     network.load_state_dict(
-        {name: torch.tensor(value) for name, value in unpack_weights(bundle.weights).items()}
+        {name: torch.tensor(value) for name, value in unpack_weights(saved.weights).items()}
     )
 
     def run(input_ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
         with torch.inference_mode():
             logits = network(torch.from_numpy(input_ids), torch.from_numpy(lengths))
-            if bundle.thresholds is not None:
+            if saved.thresholds is not None:
                 logits = logits.sigmoid()
         answer: NDArray[np.float32] = logits.numpy()
         return answer

@@ -86,7 +86,7 @@ def _measure(classifier: "TextClassifier", count: int, calls: int) -> dict[str, 
         "one_text": latency.latency_by_length(classifier, lengths, calls),
         "many_texts": latency.throughput(classifier, [many[place] for place in order]),
         "cold_start_seconds": latency.cold_start(classifier),
-        "memory_bytes": latency.memory(classifier),
+        "memory_bytes": latency.memory_of_process(classifier),
     }
     if not classifier.config["architecture"]["bidirectional"]:
         figures["stream_token_us"] = latency.step_latency(classifier, 10 * calls)

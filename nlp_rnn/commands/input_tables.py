@@ -13,7 +13,7 @@ from nlp_rnn.errors import ConfigError, DataError
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["KINDS", "Chunk", "Table", "TypedTexts", "kind_of"]
+__all__ = ["KINDS", "ArgumentTexts", "Chunk", "InputTable", "format_of_file"]
 
 KINDS = ("csv", "tsv", "jsonl", "parquet", "txt")
 DELIMITERS = {"csv": ",", "tsv": "\t"}
@@ -35,7 +35,7 @@ class Chunk:
     rows: "list[dict[str, Any]] | pyarrow.RecordBatch"
 
 
-def kind_of(path: Path) -> str:
+def format_of_file(path: Path) -> str:
     """What a file holds, by its name.
 
     Raises:
@@ -50,7 +50,7 @@ def kind_of(path: Path) -> str:
     return kind
 
 
-class Table:
+class InputTable:
     """A file, or standard input, that is read once from top to bottom.
 
     Attributes:
@@ -286,7 +286,7 @@ class Table:
             raise DataError(f"{self.name} cannot be read after row {number}: {reason}") from error
 
 
-class TypedTexts(Table):
+class ArgumentTexts(InputTable):
     """Texts that were typed, as a table with the column `text`."""
 
     def __init__(self, texts: list[str]) -> None:

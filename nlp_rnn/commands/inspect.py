@@ -121,15 +121,15 @@ def _rows(given: Words) -> list[int]:
 def _rows_of_file(given: Words, rows: list[int]) -> list[str]:
     from contextlib import closing
 
-    from nlp_rnn.commands.input_tables import Table, kind_of
+    from nlp_rnn.commands.input_tables import InputTable, format_of_file
 
     path = given.options["--input"]
-    kind = kind_of(Path(path))
+    kind = format_of_file(Path(path))
     column = given.options.get("--column")
     if column is not None and kind == "txt":
         raise ConfigError(f"--column does nothing for {path}, where a line is a text.")
     found: dict[int, str | None] = {}
-    with closing(Table(Path(path), kind, column)) as table:
+    with closing(InputTable(Path(path), kind, column)) as table:
         read = 0
         for chunk in table.chunks(skip=0):
             for row in rows:

@@ -17,10 +17,10 @@ from nlp_rnn.errors import DataError
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["AnswerColumns", "ParquetRows", "TextRows"]
+__all__ = ["ParquetRows", "PredictionColumns", "TextRows"]
 
 
-class AnswerColumns:
+class PredictionColumns:
     """The answers of a classifier as columns: `label`, `score`, and every class if wanted.
 
     With `thresholds` (C,) a text may have several labels: the columns are `labels` and `scores`,
@@ -81,7 +81,7 @@ class AnswerColumns:
 class TextRows:
     """Rows as lines of csv, tsv or jsonl, or as label, score and text without a header (txt)."""
 
-    def __init__(self, kind: str, answers: AnswerColumns, columns: Sequence[str]) -> None:
+    def __init__(self, kind: str, answers: PredictionColumns, columns: Sequence[str]) -> None:
         self.kind, self._answers, self._columns = kind, answers, list(columns)
 
     def begin(self) -> bytes:
@@ -134,7 +134,7 @@ class ParquetRows:
 
     kind = "parquet"
 
-    def __init__(self, answers: AnswerColumns, columns: Sequence[str]) -> None:
+    def __init__(self, answers: PredictionColumns, columns: Sequence[str]) -> None:
         self._answers, self._columns = answers, list(columns)
         self._schema: pyarrow.Schema | None = None
 

@@ -14,10 +14,10 @@ from typing import Any
 
 from nlp_rnn.errors import DataError
 
-__all__ = ["Output"]
+__all__ = ["ResumableFile"]
 
 
-class Output:
+class ResumableFile:
     """A file in the making.
 
     Attributes:

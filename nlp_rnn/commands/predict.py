@@ -13,8 +13,8 @@ from nlp_rnn.errors import ConfigError
 
 if TYPE_CHECKING:
     from nlp_rnn.classifier.predictor import TextClassifier
-    from nlp_rnn.commands.input_tables import Chunk, Table
-    from nlp_rnn.commands.output_file import Output
+    from nlp_rnn.commands.input_tables import Chunk, InputTable
+    from nlp_rnn.commands.output_file import ResumableFile
 
 __all__ = ["HELP", "predict"]
 
@@ -111,7 +111,7 @@ def _answer_words(classifier: "TextClassifier", given: Words, threshold: float |
 
 
 def _answer_table(classifier: "TextClassifier", given: Words, threshold: float | None) -> int:
-    from nlp_rnn.commands.output_file import Output
+    from nlp_rnn.commands.output_file import ResumableFile
 
     with closing(_open(given, classifier.config.get("separator"))) as table:
         path = Path(given.options["--output"]) if "--output" in given.options else None
@@ -125,7 +125,7 @@ def _answer_table(classifier: "TextClassifier", given: Words, threshold: float |
         else:
             if table.path is not None and path.resolve() == table.path.resolve():
                 raise ConfigError(f"--output {path} is the input too.\nType another name.")
-            with closing(Output(path, _origin(classifier, given, table))) as output:
+            with closing(ResumableFile(path, _origin(classifier, given, table))) as output:
                 progress = _Progress(table, output.rows)
                 for data, chunk in _answered(classifier, given, threshold, table, kind, output):
                     output.add(data, len(chunk.texts), output.note or chunk.columns)
@@ -139,12 +139,12 @@ def _answered(
     classifier: "TextClassifier",
     given: Words,
     threshold: float | None,
-    table: "Table",
+    table: "InputTable",
     kind: str,
-    output: "Output | None",
+    output: "ResumableFile | None",
 ) -> "Iterator[tuple[bytes, Chunk]]":
     """What to write for each chunk of the table that `output` does not hold yet."""
-    from nlp_rnn.commands.output_columns import AnswerColumns, ParquetRows, TextRows
+    from nlp_rnn.commands.output_columns import ParquetRows, PredictionColumns, TextRows
 
     rows: TextRows | ParquetRows | None = None
     done = output.rows if output else 0
@@ -152,7 +152,7 @@ def _answered(
         beginning = b""
         if rows is None:
             columns = output.note if output and done else chunk.columns
-            answers = AnswerColumns(
+            answers = PredictionColumns(
                 classifier.labels,
                 "--proba" in given.flags,
                 threshold,
@@ -174,30 +174,30 @@ def _answered(
         yield beginning + rows.lines(chunk, probabilities), chunk
 
 
-def _open(given: Words, separator: str | None) -> "Table":
+def _open(given: Words, separator: str | None) -> "InputTable":
     """The table that is to be read: typed texts, a file, or standard input."""
-    from nlp_rnn.commands.input_tables import Table, TypedTexts, kind_of
+    from nlp_rnn.commands.input_tables import ArgumentTexts, InputTable, format_of_file
 
     if given.arguments[1:]:
-        return TypedTexts(given.arguments[1:])
+        return ArgumentTexts(given.arguments[1:])
     source = given.options.get("--input", "-")
     path = None if source == "-" else Path(source)
     known = ("csv", "tsv", "jsonl", "txt", "parquet")
     if "--format" in given.options or path is None:
         kind = choice(given, "--format", known[: 4 if path is None else 5], "txt")
     else:
-        kind = kind_of(path)
+        kind = format_of_file(path)
     column = given.options.get("--text")
     if column is not None and kind == "txt":
         raise ConfigError("--text does nothing where a line is a text.\nSay --format KIND too.")
-    return Table(path, kind, column, separator)
+    return InputTable(path, kind, column, separator)
 
 
-def _output_kind(path: Path | None, table: "Table", proba: bool) -> str:
-    from nlp_rnn.commands.input_tables import kind_of
+def _output_kind(path: Path | None, table: "InputTable", proba: bool) -> str:
+    from nlp_rnn.commands.input_tables import format_of_file
 
     if path is not None:
-        kind = kind_of(path)
+        kind = format_of_file(path)
         if kind == "txt":
             raise ConfigError(
                 f"{path} has no place for labels beside texts.\n"
@@ -209,7 +209,9 @@ def _output_kind(path: Path | None, table: "Table", proba: bool) -> str:
     return "jsonl" if table.kind == "parquet" else table.kind
 
 
-def _origin(classifier: "TextClassifier", given: Words, table: "Table") -> dict[str, Any] | None:
+def _origin(
+    classifier: "TextClassifier", given: Words, table: "InputTable"
+) -> dict[str, Any] | None:
     """What an output is made from; None for what cannot be read again."""
     if table.path is None:
         return None
@@ -225,7 +227,7 @@ def _origin(classifier: "TextClassifier", given: Words, table: "Table") -> dict[
 class _Progress:
     """How far it is, on a terminal, and at the end what was done; both on standard error."""
 
-    def __init__(self, table: "Table", rows: int) -> None:
+    def __init__(self, table: "InputTable", rows: int) -> None:
         self._table, self._rows, self._before = table, rows, rows
         self._started = time.monotonic()
         self._without = 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.classifier.classifier_folder import read_bundle
+from nlp_rnn.classifier.classifier_folder import read_classifier
 from nlp_rnn.classifier.location import local_folder
 from nlp_rnn.classifier.recurrent_step import StepNetwork
 from nlp_rnn.classifier.weights import unpack_weights
@@ -96,17 +96,17 @@ def load_model(location: str | os.PathLike[str]) -> InspectedModel:
     from nlp_rnn.model.network import TextNetwork
 
     with local_folder(location) as folder:
-        bundle = read_bundle(folder)
-    weights = unpack_weights(bundle.weights)
-    network = TextNetwork(bundle.architecture).eval()
+        saved = read_classifier(folder)
+    weights = unpack_weights(saved.weights)
+    network = TextNetwork(saved.architecture).eval()
     network.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
     network.requires_grad_(False)
-    run_id = bundle.config.get("provenance", {}).get("mlflow_run_id")
+    run_id = saved.config.get("provenance", {}).get("mlflow_run_id")
     return InspectedModel(
         _short_name(location),
-        bundle.architecture,
-        bundle.labels,
-        bundle.tokenizer,
+        saved.architecture,
+        saved.labels,
+        saved.tokenizer,
         weights,
         network,
         run_id if isinstance(run_id, str) and run_id else None,

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlp_rnn.classifier.batched_network import BatchedNetwork, usable_threads
-from nlp_rnn.classifier.classifier_folder import Bundle, read_bundle
+from nlp_rnn.classifier.classifier_folder import SavedClassifier, read_classifier
 from nlp_rnn.classifier.location import local_folder
-from nlp_rnn.classifier.runtime import start
+from nlp_rnn.classifier.runtime import start_runtime
 from nlp_rnn.classifier.weights import unpack_weights
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.inspection.gates import trace
@@ -56,22 +56,22 @@ def remember(
         ClassifierError: there is no classifier, or it does not know one of the labels.
     """
     with local_folder(location) as folder:
-        bundle = read_bundle(folder)
+        saved = read_classifier(folder)
     some = [texts[i] for i in np.unique(np.linspace(0, len(texts) - 1, TRACED).astype(int))]
-    first, last, whole = shown_accuracies(bundle, texts, labels)
-    return Remembered(mean_half_lives(bundle, some), first, last, whole, len(texts), len(some))
+    first, last, whole = shown_accuracies(saved, texts, labels)
+    return Remembered(mean_half_lives(saved, some), first, last, whole, len(texts), len(some))
 
 
-def mean_half_lives(bundle: Bundle, texts: Sequence[str]) -> dict[str, float]:
+def mean_half_lives(saved: SavedClassifier, texts: Sequence[str]) -> dict[str, float]:
     """By layer and direction, the median half-life of its units in tokens, averaged over `texts`.
 
     The mean is geometric: half-lives differ by orders of magnitude. Empty for a network without
     gates that keep.
     """
-    weights = unpack_weights(bundle.weights)
+    weights = unpack_weights(saved.weights)
     found: dict[str, list[float]] = {}
-    for ids in encode(bundle.tokenizer, texts):
-        for layer in trace(bundle.architecture, weights, np.array(ids, dtype=np.int64)):
+    for ids in encode(saved.tokenizer, texts):
+        for layer in trace(saved.architecture, weights, np.array(ids, dtype=np.int64)):
             lives: Any = half_lives(layer)
             if lives is not None:
                 found.setdefault(layer.name, []).append(float(np.log(np.median(lives))))
@@ -79,7 +79,7 @@ def mean_half_lives(bundle: Bundle, texts: Sequence[str]) -> dict[str, float]:
 
 
 def shown_accuracies(
-    bundle: Bundle, texts: Sequence[str], labels: Sequence[str]
+    saved: SavedClassifier, texts: Sequence[str], labels: Sequence[str]
 ) -> tuple[dict[int, float], dict[int, float], float]:
     """Shares of right answers by the first and by the last tokens alone, and by all of them.
 
@@ -89,12 +89,12 @@ def shown_accuracies(
     Raises:
         ClassifierError: it does not know one of the labels.
     """
-    unknown = sorted(set(labels) - set(bundle.labels))
+    unknown = sorted(set(labels) - set(saved.labels))
     if unknown:
         raise ClassifierError(f"The classifier does not know the label {unknown[0]!r}.")
-    network = BatchedNetwork(start(bundle, "onnx"), usable_threads(None))
-    ids = encode(bundle.tokenizer, texts)
-    truth = np.array([bundle.labels.index(label) for label in labels])
+    network = BatchedNetwork(start_runtime(saved, "onnx"), usable_threads(None))
+    ids = encode(saved.tokenizer, texts)
+    truth = np.array([saved.labels.index(label) for label in labels])
 
     def right(parts: list[list[int]]) -> float:
         answers: NDArray[np.int64] = network.probabilities(parts).argmax(axis=1)

@@ -16,7 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.classifier.manifest import AGAIN, CONFIG, TOKENIZER, WEIGHTS, checksum, read_file
+from nlp_rnn.classifier.manifest import (
+    CONFIG,
+    COPY_AGAIN,
+    TOKENIZER,
+    WEIGHTS,
+    checksum,
+    read_checked_file,
+)
 from nlp_rnn.classifier.weights import parameter_shapes
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.model.architecture import GATES, Architecture
@@ -127,9 +134,11 @@ def read_encoder(folder: Path) -> Encoder:
     if config.get("checksum") != checksum(config):
         raise ClassifierError(f"{folder / CONFIG} was changed after it was saved.\n{MEND}")
     try:
-        tokenizer, weights = (read_file(folder, name, config) for name in (TOKENIZER, WEIGHTS))
+        tokenizer, weights = (
+            read_checked_file(folder, name, config) for name in (TOKENIZER, WEIGHTS)
+        )
     except ClassifierError as error:
-        raise ClassifierError(str(error).replace(AGAIN, MEND)) from error
+        raise ClassifierError(str(error).replace(COPY_AGAIN, MEND)) from error
     sizes = config["architecture"]
     return Encoder(
         folder,

@@ -1,12 +1,11 @@
 """A loaded classifier and a corpus become final metrics, and the files that explain them."""
 
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nlp_rnn.classifier.latency import Answering, answer_latency
+from nlp_rnn.classifier.latency import Predictor, prediction_latency
 from nlp_rnn.classifier.manifest import INT8_GRAPH
 from nlp_rnn.runs.label_evaluation import answer_label_splits, label_earliness
 from nlp_rnn.sources.arrow_cache import texts_of
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
     from nlp_rnn.tracking.tracked_run import TrackedRun
 
-__all__ = ["LATENCY_TEXTS", "Answerer", "answer_splits", "evaluate"]
+__all__ = ["LATENCY_TEXTS", "answer_splits", "evaluate"]
 
 # Test texts that the latency of one answer is measured on.
 LATENCY_TEXTS = 100
@@ -27,14 +26,6 @@ LATENCY_TEXTS = 100
 INT8_TEXTS = 2000
 # Validation texts, and about how many tokens of them, that are read token by token.
 EARLINESS_TEXTS, EARLINESS_TOKENS = 1000, 50_000
-
-
-class Answerer(Answering, Protocol):
-    """What `answer_splits` needs of a classifier: a `TextClassifier` or a control has it."""
-
-    def token_counts(self, texts: Iterable[str]) -> "NDArray[np.int64]":
-        """Tokens of each text, int64 (n,)."""
-        ...
 
 
 def evaluate(
@@ -61,7 +52,7 @@ def evaluate(
         else:
             metrics |= _earliness(classifier, some, folder, run)
     metrics |= _int8_agreement(classifier, texts, predictions[:INT8_TEXTS])
-    metrics |= answer_latency(classifier, texts[:LATENCY_TEXTS])
+    metrics |= prediction_latency(classifier, texts[:LATENCY_TEXTS])
     write_card(
         classifier,
         Path(classifier.location),
@@ -74,7 +65,7 @@ def evaluate(
 
 
 def answer_splits(
-    classifier: Answerer, corpus: "Corpus", folder: Path, run: "TrackedRun"
+    classifier: Predictor, corpus: "Corpus", folder: Path, run: "TrackedRun"
 ) -> "tuple[dict[str, float], NDArray[np.int64]]":
     """Metrics of validation and test, and the label ids that were given to the test texts.
 
@@ -130,7 +121,7 @@ def _earliness(
     classifier: "TextClassifier", some: "Dataset", folder: Path, run: "TrackedRun"
 ) -> dict[str, float]:
     """How right the answers to validation texts are before a text ends; curves in the run."""
-    from nlp_rnn.classifier.early_exit import choose_threshold, earliness
+    from nlp_rnn.classifier.early_exit import choose_exit_threshold, earliness
     from nlp_rnn.scoring.earliness_plot import write_earliness_plot
 
     texts, labels = list(some["text"]), [classifier.labels[i] for i in some["label"]]
@@ -142,7 +133,7 @@ def _earliness(
             "prefix/calibration_error": score.calibration_error,
         }
         run.log_metrics(curve, step=round(100 * score.share))
-    threshold = choose_threshold(found.exits)
+    threshold = choose_exit_threshold(found.exits)
     chosen = next(point for point in found.exits if point.threshold == threshold)
     picture = folder / "earliness.png"
     write_earliness_plot(

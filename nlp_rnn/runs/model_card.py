@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlp_rnn.classifier.manifest import CARD, GRAPH, INT8_GRAPH, TOKENIZER
+from nlp_rnn.classifier.manifest import GRAPH, INT8_GRAPH, MODEL_CARD, TOKENIZER
 from nlp_rnn.runs.label_card import label_limits, label_scores
 from nlp_rnn.scoring.label_artifacts import read_label_predictions
 from nlp_rnn.scoring.predictions import Predictions, read_predictions
@@ -60,9 +60,9 @@ def write_card(
         _speed(folder, metrics, processor),
         _origin(classifier),
     ]
-    temporary = folder.with_name(f".{folder.name}.{CARD}")
+    temporary = folder.with_name(f".{folder.name}.{MODEL_CARD}")
     temporary.write_bytes("\n".join(sections).encode("utf-8", "replace"))
-    os.replace(temporary, folder / CARD)
+    os.replace(temporary, folder / MODEL_CARD)
 
 
 def _head(classifier: "TextClassifier") -> str:

@@ -143,7 +143,7 @@ def train_control(
     `folder` gets what a training leaves, but for the classifier: a control is not kept, for
     scikit-learn has no form but pickle, and it is made again in seconds.
     """
-    from nlp_rnn.classifier.latency import answer_latency
+    from nlp_rnn.classifier.latency import prediction_latency
     from nlp_rnn.runs.evaluation import LATENCY_TEXTS, answer_splits
     from nlp_rnn.runs.label_evaluation import answer_label_splits
     from nlp_rnn.runs.run_logging import log_data
@@ -183,7 +183,7 @@ def train_control(
             "parameters/head": float(control.num_parameters),
             "parameters/total": float(control.num_parameters),
         }
-        metrics |= answer_latency(control, list(corpus.test[:LATENCY_TEXTS]["text"]))
+        metrics |= prediction_latency(control, list(corpus.test[:LATENCY_TEXTS]["text"]))
         result = {
             "run_id": run.run_id,
             "experiment_id": experiment_id,
