@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from nlp_rnn.comparison.compare import compare_runs
-from nlp_rnn.comparison.evidence import Comparison, Rules, Run
+from nlp_rnn.comparison.records import Comparison, Rules, Run
 from nlp_rnn.scoring.predictions import Predictions
 
 CONFIG = {

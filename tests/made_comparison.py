@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from nlp_rnn.comparison.evidence import (
+from nlp_rnn.comparison.records import (
     Comparison,
     Difference,
     Group,

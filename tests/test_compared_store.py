@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nlp_rnn.cli import main
-from nlp_rnn.comparison.runs import read_runs, with_predictions
+from nlp_rnn.comparison.read import read_runs, with_predictions
 from nlp_rnn.errors import ComparisonError
 from nlp_rnn.scoring.predictions import write_predictions
 from tests.compared_runs import run as made
@@ -200,7 +200,7 @@ def test_a_thousand_runs_are_read_in_less_than_ten_seconds(store_uri: str) -> No
 
 def test_unrelated_runs_are_counted_and_left_alone() -> None:
     from nlp_rnn.comparison.compare import compare_runs
-    from nlp_rnn.comparison.evidence import Rules
+    from nlp_rnn.comparison.records import Rules
 
     strangers = [
         made("", i, None, run_id=f"s{i}", signature="", tags={"signature": ""}) for i in range(500)
@@ -215,8 +215,8 @@ def test_unrelated_runs_are_counted_and_left_alone() -> None:
 
 def test_a_thousand_groups_of_a_search_are_paired_at_once() -> None:
     """Each with the one that has its learning rate, and not with the 499 others."""
-    from nlp_rnn.comparison.evidence import Rules
-    from nlp_rnn.comparison.pairing import plan
+    from nlp_rnn.comparison.pair import plan
+    from nlp_rnn.comparison.records import Rules
 
     runs = [
         made(cell, 1, None, signature=f"{cell}{i}", config={"optimizer.learning_rate": str(i)})

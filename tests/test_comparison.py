@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from nlp_rnn.comparison.compare import compare_runs
-from nlp_rnn.comparison.evidence import Interval, Outcome
-from nlp_rnn.comparison.runs import with_predictions
+from nlp_rnn.comparison.read import with_predictions
+from nlp_rnn.comparison.records import Interval, Outcome
 from nlp_rnn.comparison.table import table
 from nlp_rnn.errors import ComparisonError
 from nlp_rnn.scoring.predictions import write_predictions

@@ -7,11 +7,11 @@ import pytest
 from scipy.stats import binomtest
 
 from nlp_rnn.comparison.compare import compare_runs
-from nlp_rnn.comparison.evidence import Outcome, Rules
-from nlp_rnn.comparison.measure import ScoreSheet
-from nlp_rnn.comparison.pairing import Pair
+from nlp_rnn.comparison.decide import decided
+from nlp_rnn.comparison.pair import Pair
+from nlp_rnn.comparison.records import Outcome, Rules
 from nlp_rnn.comparison.resampling import resampled_scores, score_of
-from nlp_rnn.comparison.verdict import decided
+from nlp_rnn.comparison.score import ScoreSheet
 from nlp_rnn.errors import ComparisonError
 from tests.compared_runs import answers, run, two_cells
 

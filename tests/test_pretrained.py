@@ -217,7 +217,7 @@ def test_the_control_without_recurrence_is_not_pretrained() -> None:
 
 
 def test_runs_with_and_without_are_not_mixed_and_can_be_compared() -> None:
-    from nlp_rnn.comparison.pairing import Pair, _alike, _pair
+    from nlp_rnn.comparison.pair import Pair, _alike, _pair
     from tests.compared_runs import RULES, run
 
     def group(cell: str, pretrained: str, **more: str) -> tuple:
@@ -359,7 +359,7 @@ def test_auto_pretrains_once_for_all_seeds_and_the_comparison_knows(
     trained = runs(uri, "train")
     assert len(trained) == 2
     assert len({run.data.params["model.pretrained_digest"] for run in trained}) == 1
-    from nlp_rnn.comparison.runs import read_runs
+    from nlp_rnn.comparison.read import read_runs
 
     assert pretraining.info.run_id not in {run.run_id for run in read_runs(uri, "nlp_rnn")}
     assert main([*words, "pretraining.seed=2", "hydra.run.dir=four"]) == 0

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from nlp_rnn.comparison.evidence import Comparison, Interval, Recommendation
+from nlp_rnn.comparison.records import Comparison, Interval, Recommendation
 from nlp_rnn.errors import DataError
 from nlp_rnn.report.behaviour import (
     confusion_shares,

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from nlp_rnn.comparison.compare import compare_runs
-from nlp_rnn.comparison.evidence import Interval, Outcome
-from nlp_rnn.comparison.measure import Measured
-from nlp_rnn.comparison.verdict import needs, outcome
+from nlp_rnn.comparison.decide import needs, outcome
+from nlp_rnn.comparison.records import Interval, Outcome
+from nlp_rnn.comparison.score import Measured
 from tests.compared_runs import RULES, changed, compared, two_cells
 
 

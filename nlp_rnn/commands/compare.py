@@ -11,7 +11,7 @@ from nlp_rnn.commands.argument_parser import choice, number, read_words
 from nlp_rnn.errors import ConfigError
 
 if TYPE_CHECKING:
-    from nlp_rnn.comparison.evidence import Comparison
+    from nlp_rnn.comparison.records import Comparison
 
 __all__ = ["HELP", "compare"]
 
@@ -61,8 +61,8 @@ def compare(words: list[str]) -> int:
     latency = number(given, "--latency", 0, float("inf"), whole=False)
     memory = number(given, "--memory", 0, float("inf"), whole=False)
     from nlp_rnn.comparison.compare import compare_runs
-    from nlp_rnn.comparison.evidence import Rules
-    from nlp_rnn.comparison.runs import read_runs
+    from nlp_rnn.comparison.read import read_runs
+    from nlp_rnn.comparison.records import Rules
     from nlp_rnn.comparison.table import table
     from nlp_rnn.errors import ComparisonError
     from nlp_rnn.tracking.store import experiment_name, prepare_store

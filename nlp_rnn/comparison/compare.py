@@ -6,18 +6,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from nlp_rnn.comparison.evidence import Comparison, Difference, Group, Refusal, Rules, Run
-from nlp_rnn.comparison.measure import (
+from nlp_rnn.comparison.decide import decided, flips, undecided, verdict
+from nlp_rnn.comparison.pair import Plan, is_control, plan, usable
+from nlp_rnn.comparison.read import with_predictions
+from nlp_rnn.comparison.recommend import LONG_SHARE, recommend
+from nlp_rnn.comparison.records import Comparison, Difference, Group, Refusal, Rules, Run
+from nlp_rnn.comparison.score import (
     Measured,
     ScoreSheet,
     majority,
     same_texts,
     score_sheet,
 )
-from nlp_rnn.comparison.pairing import Plan, is_control, plan, usable
-from nlp_rnn.comparison.recommendation import LONG_SHARE, recommend
-from nlp_rnn.comparison.runs import with_predictions
-from nlp_rnn.comparison.verdict import decided, flips, undecided, verdict
 from nlp_rnn.errors import ComparisonError
 from nlp_rnn.scoring.predictions import Predictions
 

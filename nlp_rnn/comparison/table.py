@@ -2,7 +2,7 @@
 
 import math
 
-from nlp_rnn.comparison.evidence import Comparison, Group
+from nlp_rnn.comparison.records import Comparison, Group
 
 __all__ = ["table"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nlp_rnn.comparison.evidence import Comparison, Difference, Group
+from nlp_rnn.comparison.records import Comparison, Difference, Group
 from nlp_rnn.report.figure_files import Picture, Style, save_picture, styles_of
 from nlp_rnn.scoring.predictions import Predictions
 

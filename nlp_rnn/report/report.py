@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.comparison.evidence import Comparison
+from nlp_rnn.comparison.records import Comparison
 from nlp_rnn.errors import DataError
 from nlp_rnn.report.context import Material, TrainingCurve
 from nlp_rnn.report.page import Page, Section, render_html, render_markdown

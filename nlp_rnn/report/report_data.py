@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from nlp_rnn.classifier.manifest import is_classifier
-from nlp_rnn.comparison.evidence import Comparison, Run
 from nlp_rnn.comparison.probes import ProbeCurve, probe_curves
+from nlp_rnn.comparison.records import Comparison, Run
 from nlp_rnn.errors import ComparisonError, NlpRnnError, TrackingError
 from nlp_rnn.inspection.memory_horizon import Remembered, remember
 from nlp_rnn.report.context import TrainingCurve
@@ -150,7 +150,7 @@ def read_probes(comparison: Comparison, uri: str) -> list[ProbeCurve]:
     Raises:
         TrackingError: MLflow does not answer.
     """
-    from nlp_rnn.comparison.runs import read_probe_runs
+    from nlp_rnn.comparison.read import read_probe_runs
 
     def architecture(run: Run) -> tuple[str | None, ...]:
         return tuple(run.config.get(f"model.{name}") for name in ARCHITECTURE)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from nlp_rnn.comparison.evidence import Interval
+    from nlp_rnn.comparison.records import Interval
 
 __all__ = [
     "Cost",

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from nlp_rnn.comparison.evidence import Group, Recommendation
+from nlp_rnn.comparison.records import Group, Recommendation
 from nlp_rnn.report.context import Material, on_the_scale, percent
 from nlp_rnn.report.page import Block, Figures, Items, Missing, Section, Table, Words
 from nlp_rnn.report.sections_difference import why_no_difference

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nlp_rnn.comparison.evidence import Difference
+from nlp_rnn.comparison.records import Difference
 from nlp_rnn.report.behaviour import (
     Disagreement,
     confusion_shares,

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from nlp_rnn.comparison.evidence import Group
+from nlp_rnn.comparison.records import Group
 from nlp_rnn.report.context import Material, on_the_scale
 from nlp_rnn.report.figure_files import Picture
 from nlp_rnn.report.page import Block, Figures, Missing, Section, Words

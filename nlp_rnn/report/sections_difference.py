@@ -2,7 +2,7 @@
 
 import math
 
-from nlp_rnn.comparison.evidence import Comparison, Difference
+from nlp_rnn.comparison.records import Comparison, Difference
 from nlp_rnn.report.context import Material, percent, points
 from nlp_rnn.report.page import Block, Figures, Items, Missing, Section, Table, Words
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nlp_rnn.classifier.speed import LENGTHS
-from nlp_rnn.comparison.evidence import Group
+from nlp_rnn.comparison.records import Group
 from nlp_rnn.report.context import Material
 from nlp_rnn.report.figure_files import CONTROL, Style, axes_of, legend_above, new_figure, shortened
 from nlp_rnn.report.page import Block, Figures, Missing, Section, Table, Words

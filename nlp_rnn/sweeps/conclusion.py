@@ -84,8 +84,8 @@ def _compare(sweep: Ended, finished: Sequence[Child]) -> list[str]:
     if by is None:
         return []
     from nlp_rnn.comparison.compare import compare_runs
-    from nlp_rnn.comparison.evidence import Rules
-    from nlp_rnn.comparison.runs import CONTROLS, read_runs
+    from nlp_rnn.comparison.read import CONTROLS, read_runs
+    from nlp_rnn.comparison.records import Rules
     from nlp_rnn.comparison.table import table
     from nlp_rnn.report.probe_report import write_probe_report
     from nlp_rnn.report.report import log_report, report_runs

@@ -6,8 +6,8 @@ is not recommended. Then quality, and among equals what the use asks for.
 
 from collections.abc import Callable, Sequence
 
-from nlp_rnn.comparison.evidence import Difference, Group, Outcome, Recommendation, Rules
-from nlp_rnn.comparison.pairing import LATENCY
+from nlp_rnn.comparison.pair import LATENCY
+from nlp_rnn.comparison.records import Difference, Group, Outcome, Recommendation, Rules
 
 __all__ = ["LONG_SHARE", "recommend"]
 

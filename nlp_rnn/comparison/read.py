@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from nlp_rnn.comparison.evidence import Run
+from nlp_rnn.comparison.records import Run
 from nlp_rnn.errors import ComparisonError, TrackingError
 from nlp_rnn.scoring.predictions import read_predictions
 from nlp_rnn.tracking.environment import quiet_mlflow

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.comparison.evidence import Difference, Group, Interval, Outcome, Rules, Run
-from nlp_rnn.comparison.pairing import Pair
+from nlp_rnn.comparison.pair import Pair
+from nlp_rnn.comparison.records import Difference, Group, Interval, Outcome, Rules, Run
 from nlp_rnn.comparison.resampling import (
     drawn_seeds,
     interval,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from nlp_rnn.comparison.evidence import Refusal, Rules, Run
+from nlp_rnn.comparison.records import Refusal, Rules, Run
 from nlp_rnn.config.signature import NOT_IN_SIGNATURE
 
 __all__ = ["LATENCY", "Pair", "Plan", "is_control", "mean_metric", "plan", "usable"]

@@ -8,8 +8,8 @@ p-value that holds after Holm, and enough shared seeds.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from nlp_rnn.comparison.evidence import Difference, Interval, Needs, Outcome, Rules
-from nlp_rnn.comparison.measure import Measured
+from nlp_rnn.comparison.records import Difference, Interval, Needs, Outcome, Rules
+from nlp_rnn.comparison.score import Measured
 from nlp_rnn.comparison.statistics import clears, holm
 
 __all__ = ["decided", "flips", "needs", "outcome", "undecided", "verdict"]
