@@ -83,7 +83,7 @@ def run(
         "run_id": f"{cell}-{signature}-{seed}",
         "name": f"{cell} seed{seed}",
         "experiment_id": "1",
-        "group": f"{cell} h128 texts {signature}",
+        "configuration_name": f"{cell} h128 texts {signature}",
         "signature": signature,
         "cell": cell,
         "seed": seed,

@@ -7,13 +7,13 @@ import numpy as np
 
 from nlp_rnn.comparison.records import (
     Comparison,
+    Configuration,
     Difference,
-    Group,
     Interval,
-    Needs,
+    NotComparable,
     Outcome,
     Recommendation,
-    Refusal,
+    RequiredSamples,
     Rules,
     Run,
 )
@@ -55,7 +55,7 @@ def made_run(group: str, seed: int | None, answers: Predictions | None, **change
         "run_id": f"{group}-{seed}".replace(" ", "-"),
         "name": f"{group} seed{seed}",
         "experiment_id": "1",
-        "group": group,
+        "configuration_name": group,
         "signature": "c0ffee00",
         "cell": group.split()[0],
         "seed": seed,
@@ -110,7 +110,7 @@ def made_speed(slower: float) -> dict[str, float]:
 
 def made_group(
     name: str, share: float, seeds: int, texts: int, labels: tuple[str, ...] = LABELS
-) -> Group:
+) -> Configuration:
     runs = tuple(
         made_run(name, seed, made_predictions(seed + 100 * len(name), share, texts, labels))
         for seed in range(1, seeds + 1)
@@ -118,15 +118,15 @@ def made_group(
     return group_of(name, runs)
 
 
-def group_of(name: str, runs: tuple[Run, ...], control: bool = False) -> Group:
+def group_of(name: str, runs: tuple[Run, ...], control: bool = False) -> Configuration:
     scores = {run.seed or 0: 100 * run.metrics["test/accuracy"] for run in runs}
     values = np.array(list(scores.values()))
     mean, sd = float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else NAN
     keys = set.intersection(*(set(run.metrics) for run in runs))
-    return Group(
+    return Configuration(
         name=name,
         level="" if control else name.split()[0],
-        control=control,
+        is_baseline=control,
         runs=runs,
         scores=scores,
         score=Interval(mean, mean - 1.6, mean + 1.6),
@@ -135,13 +135,15 @@ def group_of(name: str, runs: tuple[Run, ...], control: bool = False) -> Group:
     )
 
 
-def made_controls(texts: int) -> tuple[Group, ...]:
-    majority = Group("majority class", "", True, (), {}, Interval(27.0, 23.1, 30.9), NAN, {})
-    run = made_run("linear", None, None, kind="control", metrics={"test/accuracy": 0.61})
+def made_controls(texts: int) -> tuple[Configuration, ...]:
+    majority = Configuration(
+        "majority class", "", True, (), {}, Interval(27.0, 23.1, 30.9), NAN, {}
+    )
+    run = made_run("linear", None, None, kind="baseline", metrics={"test/accuracy": 0.61})
     return majority, group_of("linear (TF-IDF, SVM)", (run,), control=True)
 
 
-def made_difference(first: Group, second: Group, texts: int) -> Difference:
+def made_difference(first: Configuration, second: Configuration, texts: int) -> Difference:
     by_seed = {seed: first.scores[seed] - second.scores[seed] for seed in first.scores}
     mean = float(np.mean(list(by_seed.values())))
     return Difference(
@@ -154,15 +156,15 @@ def made_difference(first: Group, second: Group, texts: int) -> Difference:
         texts=texts,
         p_values={"bootstrap": 0.02, "mcnemar": 0.0004, "wilcoxon": 0.0625},
         adjusted={"bootstrap": 0.04, "mcnemar": 0.0008, "wilcoxon": NAN},
-        effect=0.9,
-        cliff=0.44,
+        effect_size=0.9,
+        cliffs_delta=0.44,
         aso=0.31,
         wins=120,
         losses=88,
         detectable=2.2,
-        outcome=Outcome.undecided,
-        outcomes=dict.fromkeys((0.25, 0.5, 1.0), Outcome.undecided),
-        needs=Needs(seeds=12, texts=4_000),
+        outcome=Outcome.inconclusive,
+        outcomes=dict.fromkeys((0.25, 0.5, 1.0), Outcome.inconclusive),
+        required=RequiredSamples(seeds=12, texts=4_000),
     )
 
 
@@ -173,25 +175,25 @@ def made_comparison(
     shares = (0.78, 0.72, 0.60, 0.75)
     found = [made_group(NAMES[g], shares[g], seeds, texts, labels) for g in range(groups)]
     pairs = [(a, b) for place, a in enumerate(found) for b in found[place + 1 :]]
-    refused = [Refusal(a.name, b.name, "other budget: 3 and 4 epochs") for a, b in pairs[5:]]
+    refused = [NotComparable(a.name, b.name, "other budget: 3 and 4 epochs") for a, b in pairs[5:]]
     differences = tuple(made_difference(a, b, texts) for a, b in pairs[:5])
     return Comparison(
         data="questions",
         digest="d1ge57",
         label_names=labels,
         rules=Rules(),
-        groups=tuple(found),
-        controls=made_controls(texts),
+        configurations=tuple(found),
+        baselines=made_controls(texts),
         differences=differences,
-        refusals=tuple(refused),
+        not_comparable=tuple(refused),
         verdict=(
             "Undecided: lstm h128 is 1.20 points ahead of gru h128 [+0.30, +2.10] on 300 texts. "
             "12 seeds or 4,000 texts would decide."
             if differences
             else "Only one group of runs was found, so nothing is compared. Train a second one."
         ),
-        flips=("With a ROPE of ±0.25 points, lstm h128 is better.",) if differences else (),
-        undecided=("lstm h128 − gru h128: 12 seeds, or 4,000 texts.",) if differences else (),
+        robustness=("With a ROPE of ±0.25 points, lstm h128 is better.",) if differences else (),
+        inconclusive=("lstm h128 − gru h128: 12 seeds, or 4,000 texts.",) if differences else (),
         recommendations=(
             Recommendation(
                 "most accurate", "lstm h128", "It is ahead.", "81.3 % against 80.1 %, n = 300."
@@ -201,14 +203,14 @@ def made_comparison(
         if differences
         else (),
         notes=("1 run left out: it failed.",),
-        measured=("Latency: one thread, 1,000 calls, onnxruntime.",),
+        methods=("Latency: one thread, 1,000 calls, onnxruntime.",),
         same_machine=True,
     )
 
 
 def made_curves(comparison: Comparison) -> dict[str, TrainingCurve]:
     found = {}
-    for group in comparison.groups:
+    for group in comparison.configurations:
         for run in group.runs:
             best = group.scores[run.seed or 0]
             scores = tuple(best - 30 * 0.4**epoch for epoch in range(1, 5))
@@ -220,7 +222,7 @@ def made_curves(comparison: Comparison) -> dict[str, TrainingCurve]:
 
 def made_remembered(comparison: Comparison) -> dict[str, Remembered]:
     found = {}
-    for group in comparison.groups:
+    for group in comparison.configurations:
         for run in group.runs[:2]:
             lives = {"layer 1, left to right": 4.0 * (run.seed or 1)}
             shares = {1: 0.3, 3: 0.45, 10: 0.6}
@@ -236,9 +238,9 @@ def made_texts(texts: int = 300) -> dict[int, str]:
 def without_predictions(comparison: Comparison) -> Comparison:
     groups = tuple(
         replace(group, runs=tuple(replace(run, predictions=None) for run in group.runs))
-        for group in comparison.groups
+        for group in comparison.configurations
     )
-    return replace(comparison, groups=groups)
+    return replace(comparison, configurations=groups)
 
 
 def without_metrics(comparison: Comparison, prefix: str) -> Comparison:
@@ -251,6 +253,6 @@ def without_metrics(comparison: Comparison, prefix: str) -> Comparison:
             means=kept(group.means),
             runs=tuple(replace(run, metrics=kept(run.metrics)) for run in group.runs),
         )
-        for group in comparison.groups
+        for group in comparison.configurations
     )
-    return replace(comparison, groups=groups)
+    return replace(comparison, configurations=groups)

@@ -21,7 +21,7 @@ def file_of(uri: str) -> Path:
     return Path(uri.removeprefix("sqlite:///"))
 
 
-def fill(uri: str, runs: int, more: int = 0) -> None:
+def fill(uri: str, runs: int, more: int = 0, configuration_tag: str = "configuration") -> None:
     """Write `runs` copies of a run of each cell into the store, with seeds from 1, and answers.
 
     As MLflow would, but within a second; `more` parameters and metrics pad them to the size of
@@ -58,7 +58,12 @@ def fill(uri: str, runs: int, more: int = 0) -> None:
         rows["runs"].append((*begun, *ended))
         config = {**like.config, "seed": str(seed)} | {f"more.key{i}": "1" for i in range(more)}
         metrics = {**like.metrics} | {f"more/metric{i}": 1.0 for i in range(more)}
-        tags = {**like.tags, "group": like.group, "host": "here", "sweep": "s1" if seed < 3 else ""}
+        tags = {
+            **like.tags,
+            configuration_tag: like.configuration_name,
+            "host": "here",
+            "sweep": "s1" if seed < 3 else "",
+        }
         rows["params"] += [(key, value, run_id) for key, value in config.items()]
         rows["metrics"] += [(k, v, 1, run_id, 0, 0) for k, v in metrics.items()]
         rows["latest"] += [(k, v, 1, 0, 0, run_id) for k, v in metrics.items()]
@@ -117,7 +122,7 @@ def test_a_store_becomes_a_table_and_a_verdict(
     assert "gru h128" in told
     assert "majority class" in told
     assert main(["compare", "--sweep", "s1", "--json"]) == 0
-    assert '"outcome": "undecided"' in capsys.readouterr().out
+    assert '"outcome": "inconclusive"' in capsys.readouterr().out
     assert main(["compare", "--by", "model.cel"]) == 2
     assert "No run has the key 'model.cel'" in capsys.readouterr().err
     assert main(["compare", "--metric", "loss"]) == 2
@@ -135,7 +140,7 @@ def test_controls_of_the_same_data_come_with_a_sweep(store_uri: str) -> None:
     experiment = client.get_experiment_by_name("nlp_rnn").experiment_id
 
     def control(cell: str, digest: str, parent: str = "") -> str:
-        tags = {"kind": "control", "cell": cell, "mlflow.parentRunId": parent}
+        tags = {"kind": "baseline", "cell": cell, "mlflow.parentRunId": parent}
         made = client.create_run(experiment, run_name=f"{cell} {digest}", tags=tags)
         data = Dataset("texts test", digest, "code", "{}")
         given = DatasetInput(data, [InputTag("mlflow.data.context", "test")])
@@ -150,7 +155,7 @@ def test_controls_of_the_same_data_come_with_a_sweep(store_uri: str) -> None:
     control("average", "d1", "another")  # of another network, for all that is known
     for word in ("s1", parent):
         found = read_runs(store_uri, "nlp_rnn", word)
-        controls = [run.name for run in found if run.kind == "control"]
+        controls = [run.name for run in found if run.kind == "baseline"]
         assert sorted(controls) == ["average d1", "linear d1"], word
     assert len(read_runs(store_uri, "nlp_rnn", "s1")) == 4 + 2
 
@@ -167,14 +172,39 @@ def test_controls_that_a_sweep_was_compared_with_come_with_it(store_uri: str) ->
         client.set_terminated(made.info.run_id)
         return str(made.info.run_id)
 
-    earlier, other = (run(kind="control", cell="average") for _ in range(2))
-    tags = {"kind": "sweep", "sweep": "s2", "controls": f"{earlier} {'0' * 32}"}
+    earlier, other = (run(kind="baseline", cell="average") for _ in range(2))
+    tags = {"kind": "sweep", "sweep": "s2", "baselines": f"{earlier} {'0' * 32}"}
     parent = client.create_run(experiment, tags=tags).info.run_id
     run(kind="train", cell="gru", **{"mlflow.parentRunId": parent})
     for word in ("s2", parent):
         found = [each.run_id for each in read_runs(store_uri, "nlp_rnn", word)]
         assert earlier in found, word
         assert other not in found, word
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_a_store_with_the_tags_of_older_versions_is_read_alike(store_uri: str, old: bool) -> None:
+    from mlflow import MlflowClient
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    fill(store_uri, 5, configuration_tag="group" if old else "configuration")
+    client = MlflowClient(tracking_uri=store_uri)
+    experiment = client.get_experiment_by_name("nlp_rnn").experiment_id
+    ids = {}
+    for cell in ("average", "linear"):
+        tags = {"kind": "control" if old else "baseline", "cell": cell}
+        tags["group" if old else "configuration"] = f"{cell} texts"
+        ids[cell] = client.create_run(experiment, run_name=cell, tags=tags).info.run_id
+        data = Dataset("texts test", "d1", "code", "{}")
+        inputs = [DatasetInput(data, [InputTag("mlflow.data.context", "test")])]
+        client.log_inputs(ids[cell], inputs)
+        client.set_terminated(ids[cell])
+    tags = {"kind": "sweep", "sweep": "s1", "controls" if old else "baselines": ids["average"]}
+    client.create_run(experiment, tags=tags)
+    runs = read_runs(store_uri, "nlp_rnn", "s1")  # with the linear one of another sweep
+    assert [run.name for run in runs if run.kind == "baseline"] == ["average", "linear"]
+    names = {"gru h128 texts gru00000", "lstm h128 texts lstm0000", "average texts", "linear texts"}
+    assert {run.configuration_name for run in runs} == names
 
 
 def test_no_store_is_told_and_none_is_made(
@@ -208,14 +238,14 @@ def test_unrelated_runs_are_counted_and_left_alone() -> None:
     strangers = [replace(each, signature="", digest="") for each in strangers]
     others = [made("gru", i, None, signature=f"x{i}", digest=f"d{i + 2}") for i in range(500)]
     (found,) = compare_runs([*two_cells(texts=200), *strangers, *others], Rules(resamples=200))
-    assert len(found.groups) == 2
+    assert len(found.configurations) == 2
     assert any("500 runs were not made by nlp-rnn train" in note for note in found.notes)
     assert any("500 runs read 500 other versions of data" in note for note in found.notes)
 
 
 def test_a_thousand_groups_of_a_search_are_paired_at_once() -> None:
     """Each with the one that has its learning rate, and not with the 499 others."""
-    from nlp_rnn.comparison.pair import plan
+    from nlp_rnn.comparison.pair import pair_configurations
     from nlp_rnn.comparison.records import Rules
 
     runs = [
@@ -224,13 +254,13 @@ def test_a_thousand_groups_of_a_search_are_paired_at_once() -> None:
         for i in range(500)
     ]
     start = time.perf_counter()
-    found = plan(runs, Rules())
+    found = pair_configurations(runs, Rules())
     assert time.perf_counter() - start < 3
     assert len(found.pairs) == 500
-    assert found.refusals == ()
+    assert found.not_comparable == ()
     for pair in found.pairs:
         rates = [
-            found.groups[name][0].config["optimizer.learning_rate"]
+            found.configurations[name][0].config["optimizer.learning_rate"]
             for name in (pair.first, pair.second)
         ]
         assert rates[0] == rates[1]

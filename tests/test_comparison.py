@@ -77,7 +77,7 @@ def test_something_else_than_cells_is_compared() -> None:
             each,
             run_id=f"{each.run_id}-mean",
             signature="mean",
-            group="gru h128 texts mean",
+            configuration_name="gru h128 texts mean",
             config={**each.config, "model.pooling": "mean"},
         )
         for each in base
@@ -86,8 +86,8 @@ def test_something_else_than_cells_is_compared() -> None:
     found = compared([*base, *other], replace(RULES, by="model.pooling"))
     (difference,) = found.differences
     assert difference.matching == ("configuration",)
-    assert {group.level for group in found.groups} == {"max", "mean"}
-    assert {group.name for group in found.groups} == {
+    assert {group.level for group in found.configurations} == {"max", "mean"}
+    assert {group.name for group in found.configurations} == {
         "gru h128 pooling=max",
         "gru h128 pooling=mean",
     }
@@ -121,7 +121,9 @@ def test_a_run_with_other_test_texts_is_left_out_and_told() -> None:
 def test_a_metric_that_is_no_number_is_left_out_and_told(value: float) -> None:
     runs = [*two_cells(texts=100), run("gru", 6, None, metrics={"test/accuracy": value})]
     found = compared(runs)
-    assert any("no number; without it its group looks better" in note for note in found.notes)
+    assert any(
+        "no number; without it its configuration looks better" in note for note in found.notes
+    )
     assert "nan" not in table(found)
 
 
@@ -158,28 +160,36 @@ def test_a_class_that_is_absent_from_the_test_is_named() -> None:
 def test_controls_come_first_and_gate_what_is_recommended() -> None:
     runs = two_cells(texts=1000)
     strong = np.random.default_rng(0).random(1000) < 0.95
-    linear = run("linear_svm", None, strong, kind="control", signature="", group="linear svm")
+    linear = run(
+        "linear_svm", None, strong, kind="baseline", signature="", configuration_name="linear svm"
+    )
     average = run("average", 1, strong ^ True, signature="avg")
     found = compared([*runs, average, linear])
-    names = [group.name for group in found.controls]
+    names = [group.name for group in found.baselines]
     assert names[0].startswith("majority class")
     assert names[1:] == ["linear svm", "average h128"]
     assert all(each.choice is None for each in found.recommendations)
-    assert all("No group passes: linear svm" in each.reason for each in found.recommendations)
+    assert all(
+        "No configuration passes: linear svm" in each.reason for each in found.recommendations
+    )
     told = table(found)
     assert (
-        told.index("majority class") < told.index("linear svm (control)") < told.index("gru h128  ")
+        told.index("majority class")
+        < told.index("linear svm (baseline)")
+        < told.index("gru h128  ")
     )
-    assert told.count("No group passes") == 1
-    assert "  for every use: none of them. No group passes: linear svm" in told
+    assert told.count("No configuration passes") == 1
+    assert "  for every use: none of them. No configuration passes: linear svm" in told
 
 
 def test_a_run_of_the_majority_class_stands_for_the_counted_one() -> None:
     constant = np.arange(100) % 2 == 0
-    given = run("majority", None, constant, kind="control", signature="", group="majority")
+    given = run(
+        "majority", None, constant, kind="baseline", signature="", configuration_name="majority"
+    )
     found = compared([*two_cells(texts=100), given])
-    assert [group.name for group in found.controls] == ["majority"]
-    assert found.controls[0].scores == {0: 50.0}
+    assert [group.name for group in found.baselines] == ["majority"]
+    assert found.baselines[0].scores == {0: 50.0}
 
 
 def test_the_same_runs_give_the_same_words_in_any_order() -> None:
@@ -193,7 +203,7 @@ def test_the_table_says_all_of_it() -> None:
         "gru h128 is better than lstm h128",
         "5 seeds × 5,000 texts",
         "cannot go below p = 0.0625",
-        "No linear control",
+        "No linear baseline",
         "Machine: here one core",
         "after Holm",
     ):

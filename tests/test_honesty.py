@@ -7,11 +7,11 @@ import pytest
 from scipy.stats import binomtest
 
 from nlp_rnn.comparison.compare import compare_runs
-from nlp_rnn.comparison.decide import decided
+from nlp_rnn.comparison.decide import decide
 from nlp_rnn.comparison.pair import Pair
 from nlp_rnn.comparison.records import Outcome, Rules
 from nlp_rnn.comparison.resampling import resampled_scores, score_of
-from nlp_rnn.comparison.score import ScoreSheet
+from nlp_rnn.comparison.score import ScoredRuns
 from nlp_rnn.errors import ComparisonError
 from tests.compared_runs import answers, run, two_cells
 
@@ -43,9 +43,9 @@ def outcomes(
     for trial in range(trials):
         at = slice(trial * 2 * seeds, (trial + 1) * 2 * seeds)
         place = {each.run_id: i for i, each in enumerate((*runs, *others))}
-        sheet = ScoreSheet(rules, place, labels, said[at], scores[at], replicates[:, at])
+        sheet = ScoredRuns(rules, place, labels, said[at], scores[at], replicates[:, at])
         measured = sheet.difference(Pair("gru", "lstm", ("size",), ()), runs, others)
-        found.append(decided([measured], rules)[0].outcome)
+        found.append(decide([measured], rules)[0].outcome)
     return found
 
 
@@ -75,7 +75,7 @@ def test_two_points_on_five_thousand_texts_and_five_seeds_are_found() -> None:
 
 def test_three_seeds_that_spread_leave_it_undecided() -> None:
     found = outcomes(50, 500, 3, 0.01, 0.01)
-    assert sum(each is Outcome.undecided for each in found) >= 45
+    assert sum(each is Outcome.inconclusive for each in found) >= 45
 
 
 def test_a_large_test_and_many_alike_seeds_are_called_equivalent() -> None:
@@ -103,8 +103,8 @@ def test_a_bidirectional_cell_against_one_direction_is_refused() -> None:
 def test_one_seed_is_marked_and_decides_nothing() -> None:
     (found,) = compare_runs(two_cells(texts=5000, seeds=1, gru=0.9, lstm=0.8), RULES)
     assert found.differences[0].interval.low > 5  # so many texts, and still
-    assert found.differences[0].outcome is Outcome.undecided
-    assert "undecided" in found.verdict
+    assert found.differences[0].outcome is Outcome.inconclusive
+    assert "inconclusive" in found.verdict
     assert "at least 3 seeds" in found.verdict
     assert any("share 1 seed: no verdict" in note for note in found.notes)
 

@@ -68,7 +68,7 @@ def test_what_does_not_count_is_left_out() -> None:
 
 def test_runs_that_differ_in_more_are_refused() -> None:
     with pytest.raises(ComparisonError, match="gru on the probe dyck1 differ in more than the"):
-        probe_curves([*RUNS, replace(RUNS[1], seed=7, group="another size")])
+        probe_curves([*RUNS, replace(RUNS[1], seed=7, configuration_name="another size")])
     with pytest.raises(ComparisonError, match="dyck1 did not read the same texts"):
         probe_curves([*RUNS, replace(RUNS[1], seed=7, digest="other texts")])
 
@@ -135,7 +135,7 @@ def test_a_comparison_tells_of_probes_of_the_same_architecture(
     group = group_of(
         "lstm h32", (made_run("lstm h32", 1, None, config=config, experiment_id=experiment),)
     )
-    comparison = replace(made_comparison(groups=1, seeds=1, texts=20), groups=(group,))
+    comparison = replace(made_comparison(groups=1, seeds=1, texts=20), configurations=(group,))
     (curve,) = read_probes(comparison, store_uri)
     assert (curve.probe, curve.cell, curve.seeds) == ("dyck1", "lstm h32", (1, 2))
     assert curve.means == pytest.approx([95, 90, 80, 60])
@@ -144,6 +144,7 @@ def test_a_comparison_tells_of_probes_of_the_same_architecture(
     assert "Where each breaks" in memory
     assert "95.0 ± 0.0" in memory
     other = replace(
-        comparison, groups=(group_of("gru", (made_run("gru", 1, None, experiment_id=experiment),)),)
+        comparison,
+        configurations=(group_of("gru", (made_run("gru", 1, None, experiment_id=experiment),)),),
     )
     assert read_probes(other, store_uri) == []

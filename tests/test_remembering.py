@@ -83,7 +83,7 @@ def test_classifiers_of_runs_are_asked_where_they_are(tmp_path: Path, store_uri:
         made_run("gru h5", 3, answers, run_id=gone),
     )
     comparison = made_comparison(groups=1, seeds=1, texts=20)
-    found = replace(comparison, groups=(group_of("gru h5", runs),))
+    found = replace(comparison, configurations=(group_of("gru h5", runs),))
     texts = dict(zip(answers.rows.tolist(), tiny_texts(50), strict=True))
     remembered = read_remembered(found, store_uri, texts)
     assert list(remembered) == ["0" * 32, logged]

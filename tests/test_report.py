@@ -138,9 +138,9 @@ def test_a_linear_control_is_timed_on_scikit_learn(tmp_path: Path) -> None:
     comparison = made_comparison()
     timed = {"test/accuracy": 0.61, "latency/sklearn_batch1_p50_ms": 0.11}
     timed |= {"latency/sklearn_batch1_p95_ms": 0.17}
-    run = made_run("linear", None, None, kind="control", metrics=timed)
-    controls = (comparison.controls[0], group_of("linear", (run,), control=True))
-    page = seen(tmp_path, replace(comparison, controls=controls))
+    run = made_run("linear", None, None, kind="baseline", metrics=timed)
+    controls = (comparison.baselines[0], group_of("linear", (run,), control=True))
+    page = seen(tmp_path, replace(comparison, baselines=controls))
     assert "linear–––––0.110.17" in page.sections["table"].replace(" ", "")
     assert "one answer, p95 (ms); on onnxruntime, linear on scikit-learn;" in page.sections["cost"]
 
@@ -211,7 +211,7 @@ def test_nothing_of_the_data_becomes_a_part_of_the_page(tmp_path: Path) -> None:
         comparison,
         data=evil,
         verdict=f"{evil} is better.",
-        groups=tuple(replace(g, name=f"{g.name}{evil}") for g in comparison.groups),
+        configurations=tuple(replace(g, name=f"{g.name}{evil}") for g in comparison.configurations),
         differences=tuple(
             replace(d, first=f"{d.first}{evil}", second=f"{d.second}{evil}")
             for d in comparison.differences
@@ -247,7 +247,7 @@ def test_one_group_only_is_a_page_that_says_what_is_missing(tmp_path: Path) -> N
 def test_four_groups_are_all_told_and_refused_pairs_named(tmp_path: Path) -> None:
     comparison = made_comparison(groups=4, seeds=2, texts=80)
     page = seen(tmp_path, comparison, curves=made_curves(comparison), texts=made_texts(80))
-    for group in comparison.groups:
+    for group in comparison.configurations:
         assert group.name in page.sections["table"]
         assert group.name in page.sections["seeds"]
     assert "rnn h128 and gru h155 are not compared" in page.sections["difference"]
@@ -277,9 +277,9 @@ def test_one_answer_for_every_use_is_given_once_and_far_controls_leave_the_scale
     comparison = made_comparison()
     uses = ("most accurate", "long texts", "small memory")
     none = tuple(Recommendation(use, None, "No group passes.", "Both below.") for use in uses)
-    run = made_run("majority", None, None, kind="control", metrics={"test/accuracy": 0.2} | COST)
+    run = made_run("majority", None, None, kind="baseline", metrics={"test/accuracy": 0.2} | COST)
     far = replace(group_of("majority", (run,), control=True), score=Interval(20.0, 19.0, 21.0))
-    changed = replace(comparison, recommendations=none, controls=(far, comparison.controls[1]))
+    changed = replace(comparison, recommendations=none, baselines=(far, comparison.baselines[1]))
     page = seen(tmp_path, changed)
     assert "For every use: none of them" in page.sections["recommendation"]
     assert page.sections["recommendation"].count("No group passes.") == 1
@@ -288,7 +288,7 @@ def test_one_answer_for_every_use_is_given_once_and_far_controls_leave_the_scale
 
 def test_a_table_without_controls_is_not_printed(tmp_path: Path) -> None:
     few = without_metrics(without_metrics(made_comparison(seeds=2, texts=50), "l"), "train/")
-    comparison = replace(without_metrics(few, "parameters/"), controls=())
+    comparison = replace(without_metrics(few, "parameters/"), baselines=())
     page = seen(tmp_path, comparison)
     assert "No table is shown" in page.sections["table"]
     assert "Only the rows are shown" in page.sections["disagreement"]

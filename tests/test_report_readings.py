@@ -46,7 +46,7 @@ def test_curves_and_texts_come_back(store_uri: str, tmp_path: Path) -> None:
     found = replace(
         made_comparison(groups=1, seeds=1, texts=20),
         digest=corpus.digest,
-        groups=(group_of("gru h128", runs),),
+        configurations=(group_of("gru h128", runs),),
     )
     curves = read_curves(found, store_uri)
     assert list(curves) == [run_id]

@@ -8,7 +8,7 @@ import pytest
 from nlp_rnn.comparison.compare import compare_runs
 from nlp_rnn.comparison.decide import needs, outcome
 from nlp_rnn.comparison.records import Interval, Outcome
-from nlp_rnn.comparison.score import Measured
+from nlp_rnn.comparison.score import MeasuredDifference
 from tests.compared_runs import RULES, changed, compared, two_cells
 
 
@@ -61,11 +61,11 @@ def test_few_labels_speak_for_the_whole_data() -> None:
         ((-1.4, -0.6), 5, 0.01, Outcome.second),
         ((-0.4, 0.5), 5, 0.6, Outcome.equivalent),
         ((0.1, 0.4), 5, 0.01, Outcome.equivalent),  # surely not 0, and surely too small to matter
-        ((0.4, 1.4), 5, 0.01, Outcome.undecided),
-        ((-3.0, 3.0), 5, 0.9, Outcome.undecided),
-        ((0.6, 1.4), 2, 0.01, Outcome.undecided),
-        ((0.6, 1.4), 5, 0.06, Outcome.undecided),  # not after Holm
-        ((math.nan, math.nan), 5, math.nan, Outcome.undecided),
+        ((0.4, 1.4), 5, 0.01, Outcome.inconclusive),
+        ((-3.0, 3.0), 5, 0.9, Outcome.inconclusive),
+        ((0.6, 1.4), 2, 0.01, Outcome.inconclusive),
+        ((0.6, 1.4), 5, 0.06, Outcome.inconclusive),  # not after Holm
+        ((math.nan, math.nan), 5, math.nan, Outcome.inconclusive),
     ],
 )
 def test_the_rule(interval: tuple[float, float], seeds: int, p: float, expected: Outcome) -> None:
@@ -76,13 +76,15 @@ def test_the_rule(interval: tuple[float, float], seeds: int, p: float, expected:
 def test_a_verdict_that_turns_with_the_rope_or_the_matching_says_so() -> None:
     same = two_cells(texts=5000, gru=0.83, lstm=0.80)
     narrow = compared(same, replace(RULES, ropes=(0.5, 1.0, 9.0)))
-    assert any("turns with the ROPE" in each and "±9 practically" in each for each in narrow.flips)
+    assert any(
+        "turns with the ROPE" in each and "±9 practically" in each for each in narrow.robustness
+    )
     matched = [
         replace(
             each,
             run_id=f"{each.run_id}-large",
             signature="large",
-            group="gru h155 texts large",
+            configuration_name="gru h155 texts large",
             config={**each.config, "model.hidden_size": "155"},
             metrics={**each.metrics, "parameters/recurrent": 4000.0},
             predictions=next(
@@ -96,7 +98,7 @@ def test_a_verdict_that_turns_with_the_rope_or_the_matching_says_so() -> None:
     ]
     found = compared([*same, *matched])
     assert {each.matching for each in found.differences} == {("size",), ("parameters",)}
-    assert any("gru against lstm turns with the matching" in each for each in found.flips)
+    assert any("gru against lstm turns with the matching" in each for each in found.robustness)
 
 
 def test_holm_runs_over_all_pairs_of_all_data() -> None:
@@ -109,9 +111,11 @@ def test_holm_runs_over_all_pairs_of_all_data() -> None:
         assert each.adjusted["mcnemar"] == pytest.approx(2 * alone.p_values["mcnemar"])
 
 
-def measured(mean: float, seed_sd: float, text_variance: float, seeds: int = 5) -> Measured:
+def measured(
+    mean: float, seed_sd: float, text_variance: float, seeds: int = 5
+) -> MeasuredDifference:
     (difference,) = compared(two_cells(texts=100, seeds=seeds)).differences
-    return Measured(
+    return MeasuredDifference(
         replace(difference, interval=Interval(mean, mean - 2, mean + 2), texts=1000),
         seed_sd,
         text_variance,

@@ -6,17 +6,24 @@ from dataclasses import replace
 
 import numpy as np
 
-from nlp_rnn.comparison.decide import decided, flips, undecided, verdict
-from nlp_rnn.comparison.pair import Plan, is_control, plan, usable
+from nlp_rnn.comparison.decide import decide, inconclusive, robustness, verdict
+from nlp_rnn.comparison.pair import Pairing, is_baseline, pair_configurations, usable_runs
 from nlp_rnn.comparison.read import with_predictions
 from nlp_rnn.comparison.recommend import LONG_SHARE, recommend
-from nlp_rnn.comparison.records import Comparison, Difference, Group, Refusal, Rules, Run
+from nlp_rnn.comparison.records import (
+    Comparison,
+    Configuration,
+    Difference,
+    NotComparable,
+    Rules,
+    Run,
+)
 from nlp_rnn.comparison.score import (
-    Measured,
-    ScoreSheet,
+    MeasuredDifference,
+    ScoredRuns,
     majority,
     same_texts,
-    score_sheet,
+    score_runs,
 )
 from nlp_rnn.errors import ComparisonError
 from nlp_rnn.scoring.predictions import Predictions
@@ -38,19 +45,19 @@ def compare_runs(
     Raises:
         ComparisonError: there is no pair that can be compared; it says what makes it so.
     """
-    kept, notes = usable(runs, rules.metric)
+    kept, notes = usable_runs(runs, rules.metric)
     by_data: dict[str, list[Run]] = defaultdict(list)
     for run in kept:
         by_data[run.digest].append(run)
-    planned = {digest: plan(found, rules) for digest, found in by_data.items()}
+    planned = {digest: pair_configurations(found, rules) for digest, found in by_data.items()}
     read = (lambda some: with_predictions(uri, some)) if uri is not None else list
     ready: list[_Ready] = []
-    refusals: list[Refusal] = []
+    not_comparable: list[NotComparable] = []
     for digest, each in planned.items():
-        refusals += each.refusals
+        not_comparable += each.not_comparable
         if each.pairs:
             found = _ready(digest, each, rules, read)
-            refusals += [r for r in found.refusals if r not in each.refusals]
+            not_comparable += [r for r in found.not_comparable if r not in each.not_comparable]
             if found.measured:
                 ready.append(found)
             else:
@@ -61,9 +68,9 @@ def compare_runs(
         where = f"{len(elsewhere)} other version{'s' if len(elsewhere) > 1 else ''} of data"
         notes.append(f"{others:,} runs read {where}, on which there is no pair to compare.")
     if not ready:
-        raise ComparisonError(_nothing(kept, notes, refusals, rules))
-    whole = decided([m for part in ready for m in part.measured], rules)
-    lengthy = decided([m for part in ready for m in part.long], rules)
+        raise ComparisonError(_nothing(kept, notes, not_comparable, rules))
+    whole = decide([m for part in ready for m in part.measured], rules)
+    lengthy = decide([m for part in ready for m in part.long], rules)
     comparisons = []
     for part in ready:
         own = tuple(whole[: len(part.measured)])
@@ -76,23 +83,35 @@ def compare_runs(
 class _Ready:
     """A data set whose answers are read and measured."""
 
-    def __init__(self, digest: str, groups: Sequence[Group], controls: Sequence[Group]) -> None:
-        self.digest, self.groups, self.controls = digest, tuple(groups), tuple(controls)
-        self.measured: list[Measured] = []
-        self.long: list[Measured] = []
-        self.refusals: list[Refusal] = []
+    def __init__(
+        self,
+        digest: str,
+        configurations: Sequence[Configuration],
+        baselines: Sequence[Configuration],
+    ) -> None:
+        self.digest, self.configurations, self.baselines = (
+            digest,
+            tuple(configurations),
+            tuple(baselines),
+        )
+        self.measured: list[MeasuredDifference] = []
+        self.long: list[MeasuredDifference] = []
+        self.not_comparable: list[NotComparable] = []
         self.notes: list[str] = []
 
 
 def _ready(
-    digest: str, planned: Plan, rules: Rules, read: Callable[[Sequence[Run]], list[Run]]
+    digest: str, planned: Pairing, rules: Rules, read: Callable[[Sequence[Run]], list[Run]]
 ) -> _Ready:
     notes = list(planned.notes)
-    refusals = list(planned.refusals)
-    groups: dict[str, tuple[Run, ...]] = {}
-    controls: dict[str, tuple[Run, ...]] = {}
+    not_comparable = list(planned.not_comparable)
+    configurations: dict[str, tuple[Run, ...]] = {}
+    baselines: dict[str, tuple[Run, ...]] = {}
     reference = None
-    for chosen, target in ((planned.groups, groups), (planned.controls, controls)):
+    for chosen, target in (
+        (planned.configurations, configurations),
+        (planned.baselines, baselines),
+    ):
         for name, runs in chosen.items():
             answered = []
             for run in read(runs):
@@ -114,38 +133,43 @@ def _ready(
                 target[name] = tuple(answered)
     pairs = []
     for pair in planned.pairs:
-        ones, others = groups.get(pair.first, ()), groups.get(pair.second, ())
+        ones, others = configurations.get(pair.first, ()), configurations.get(pair.second, ())
         if not {run.seed for run in ones} & {run.seed for run in others}:
             reason = "no seed in common has its answers to the test texts"
-            refusals.append(Refusal(pair.first, pair.second, reason))
+            not_comparable.append(NotComparable(pair.first, pair.second, reason))
         else:
             pairs.append(pair)
     if reference is None or not pairs:
         found = _Ready(digest, (), ())
-        found.refusals, found.notes = refusals, notes
+        found.not_comparable, found.notes = not_comparable, notes
         return found
     paired = {name for pair in pairs for name in (pair.first, pair.second)}
-    groups = {name: runs for name, runs in groups.items() if name in paired}
-    everyone = [run for runs in (*groups.values(), *controls.values()) for run in runs]
-    sheet = score_sheet(everyone, rules)
+    configurations = {name: runs for name, runs in configurations.items() if name in paired}
+    everyone = [run for runs in (*configurations.values(), *baselines.values()) for run in runs]
+    sheet = score_runs(everyone, rules)
     found = _Ready(
         digest,
         [
-            sheet.group(name, _level(runs[0], rules), False, runs)
-            for name, runs in sorted(groups.items())
+            sheet.configuration(name, _level(runs[0], rules), False, runs)
+            for name, runs in sorted(configurations.items())
         ],
-        _controls(sheet, controls, reference),
+        _baselines(sheet, baselines, reference),
     )
-    found.notes, found.refusals = notes, refusals
+    found.notes, found.not_comparable = notes, not_comparable
 
-    def measure(on: ScoreSheet) -> list[Measured]:
-        return [on.difference(pair, groups[pair.first], groups[pair.second]) for pair in pairs]
+    def measure(on: ScoredRuns) -> list[MeasuredDifference]:
+        return [
+            on.difference(pair, configurations[pair.first], configurations[pair.second])
+            for pair in pairs
+        ]
 
     found.measured = measure(sheet)
     lengths = reference.lengths
     longest = lengths >= np.quantile(lengths, 1 - LONG_SHARE)
     if longest.sum() >= LONG_TEXTS:
-        found.long = measure(score_sheet([r for g in groups.values() for r in g], rules, longest))
+        found.long = measure(
+            score_runs([r for runs in configurations.values() for r in runs], rules, longest)
+        )
     absent = set(range(len(reference.label_names))) - set(reference.labels.tolist())
     if absent:
         names = ", ".join(sorted(reference.label_names[each] for each in absent)[:5])
@@ -153,15 +177,17 @@ def _ready(
     return found
 
 
-def _controls(
-    sheet: ScoreSheet, controls: Mapping[str, Sequence[Run]], reference: Predictions
-) -> list[Group]:
+def _baselines(
+    sheet: ScoredRuns, baselines: Mapping[str, Sequence[Run]], reference: Predictions
+) -> list[Configuration]:
     """Majority class first, counted from the labels where no run of it is there; average last."""
-    groups = [sheet.group(name, "", True, runs) for name, runs in sorted(controls.items())]
-    if not any(group.runs[0].cell == "majority" for group in groups):
-        groups.insert(0, majority(reference.labels, reference.label_names, sheet.rules))
+    configurations = [
+        sheet.configuration(name, "", True, runs) for name, runs in sorted(baselines.items())
+    ]
+    if not any(configuration.runs[0].cell == "majority" for configuration in configurations):
+        configurations.insert(0, majority(reference.labels, reference.label_names, sheet.rules))
     order = {"majority": 0, "average": 2}
-    return sorted(groups, key=lambda g: order.get(g.runs[0].cell, 1) if g.runs else 0)
+    return sorted(configurations, key=lambda g: order.get(g.runs[0].cell, 1) if g.runs else 0)
 
 
 def _level(run: Run, rules: Rules) -> str:
@@ -175,7 +201,7 @@ def _comparison(
     rules: Rules,
     notes: Sequence[str],
 ) -> Comparison:
-    runs = [run for group in part.groups for run in group.runs]
+    runs = [run for configuration in part.configurations for run in configuration.runs]
     machines = sorted({run.machine for run in runs})
     same_machine = len(machines) == 1
     said = [*notes, *part.notes]
@@ -186,11 +212,15 @@ def _comparison(
             f"The runs were timed on {len(machines)} machines ({'; '.join(machines)}): speeds "
             "cannot be compared, quality can."
         )
-    known = {group.runs[0].cell or group.name for group in part.controls if group.runs}
+    known = {
+        configuration.runs[0].cell or configuration.name
+        for configuration in part.baselines
+        if configuration.runs
+    }
     if not known - {"average", "majority"}:
-        said.append("No linear control on this data: nlp-rnn baselines data=… trains it.")
+        said.append("No linear baseline on this data: nlp-rnn baselines data=… trains it.")
     if "average" not in known:
-        said.append("No average control: nlp-rnn train model=average with the same data.")
+        said.append("No average baseline: nlp-rnn train model=average with the same data.")
     predictions = runs[0].predictions
     assert predictions is not None
     return Comparison(
@@ -198,16 +228,22 @@ def _comparison(
         digest=part.digest,
         label_names=predictions.label_names,
         rules=rules,
-        groups=part.groups,
-        controls=part.controls,
+        configurations=part.configurations,
+        baselines=part.baselines,
         differences=own,
-        refusals=tuple(part.refusals),
+        not_comparable=tuple(part.not_comparable),
         verdict=verdict(own, rules),
-        flips=flips(own, {group.name: group.level for group in part.groups}, rules),
-        undecided=undecided(own, rules),
-        recommendations=recommend(part.groups, part.controls, own, long, rules, same_machine),
+        robustness=robustness(
+            own,
+            {configuration.name: configuration.level for configuration in part.configurations},
+            rules,
+        ),
+        inconclusive=inconclusive(own, rules),
+        recommendations=recommend(
+            part.configurations, part.baselines, own, long, rules, same_machine
+        ),
         notes=tuple(dict.fromkeys(said)),
-        measured=_measured(runs, machines, rules, len(predictions.labels)),
+        methods=_measured(runs, machines, rules, len(predictions.labels)),
         same_machine=same_machine,
     )
 
@@ -216,10 +252,10 @@ def _few_seeds(found: Sequence[Difference], rules: Rules) -> list[str]:
     told = []
     for each in found:
         seeds = len(each.by_seed)
-        if seeds < rules.least_seeds:
+        if seeds < rules.min_seeds:
             told.append(
                 f"{each.first} against {each.second} share {seeds} "
-                f"seed{'' if seeds == 1 else 's'}: no verdict below {rules.least_seeds}."
+                f"seed{'' if seeds == 1 else 's'}: no verdict below {rules.min_seeds}."
             )
         elif seeds < 6:
             told.append(
@@ -263,13 +299,15 @@ def _few_labels(found: tuple[Comparison, ...]) -> tuple[Comparison, ...]:
 
 
 def _nothing(
-    kept: Sequence[Run], notes: Sequence[str], refusals: Sequence[Refusal], rules: Rules
+    kept: Sequence[Run], notes: Sequence[str], not_comparable: Sequence[NotComparable], rules: Rules
 ) -> str:
     """Why there is no pair, and what to type, in two lines."""
-    candidates = [run for run in kept if not is_control(run)]
-    if refusals:
-        first = refusals[0]
-        more = f" ({len(refusals) - 1} more pairs likewise)" if len(refusals) > 1 else ""
+    candidates = [run for run in kept if not is_baseline(run)]
+    if not_comparable:
+        first = not_comparable[0]
+        more = (
+            f" ({len(not_comparable) - 1} more pairs likewise)" if len(not_comparable) > 1 else ""
+        )
         why = f"{first.first} and {first.second} cannot be compared: {first.reason}{more}."
         return f"{why}\nTrain them alike but for {rules.by}, with the same seeds."
     levels = sorted({_level(run, rules) for run in candidates})

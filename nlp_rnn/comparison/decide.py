@@ -8,11 +8,11 @@ p-value that holds after Holm, and enough shared seeds.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from nlp_rnn.comparison.records import Difference, Interval, Needs, Outcome, Rules
-from nlp_rnn.comparison.score import Measured
+from nlp_rnn.comparison.records import Difference, Interval, Outcome, RequiredSamples, Rules
+from nlp_rnn.comparison.score import MeasuredDifference
 from nlp_rnn.comparison.statistics import clears, holm
 
-__all__ = ["decided", "flips", "needs", "outcome", "undecided", "verdict"]
+__all__ = ["decide", "inconclusive", "needs", "outcome", "robustness", "verdict"]
 
 MOST_SEEDS, MOST_TEXTS = 1000, 10_000_000
 """What nobody will ever run or label counts as never."""
@@ -24,8 +24,8 @@ def outcome(
     interval: Interval, rope: float, seeds: int, adjusted_p: float, rules: Rules
 ) -> Outcome:
     """What an interval says against ±`rope`, with so many shared seeds."""
-    if seeds < rules.least_seeds:
-        return Outcome.undecided
+    if seeds < rules.min_seeds:
+        return Outcome.inconclusive
     if -rope <= interval.low and interval.high <= rope:
         return Outcome.equivalent
     if adjusted_p <= 1 - rules.confidence:
@@ -33,10 +33,10 @@ def outcome(
             return Outcome.first
         if interval.high < -rope:
             return Outcome.second
-    return Outcome.undecided
+    return Outcome.inconclusive
 
 
-def decided(measured: Sequence[Measured], rules: Rules) -> list[Difference]:
+def decide(measured: Sequence[MeasuredDifference], rules: Rules) -> list[Difference]:
     """Give every difference its adjusted p-values, outcomes and needs; Holm runs over them all."""
     ropes = sorted({*rules.ropes, rules.rope})
     adjusted: dict[str, dict[str, float]] = {}
@@ -57,13 +57,13 @@ def decided(measured: Sequence[Measured], rules: Rules) -> list[Difference]:
                 adjusted=p_values,
                 outcome=own,
                 outcomes=outcomes,
-                needs=needs(each, rules) if own is Outcome.undecided else None,
+                required=needs(each, rules) if own is Outcome.inconclusive else None,
             )
         )
     return found
 
 
-def needs(measured: Measured, rules: Rules) -> Needs | None:
+def needs(measured: MeasuredDifference, rules: Rules) -> RequiredSamples | None:
     """How many seeds or texts in all would decide; None where no spread of seeds is known yet."""
     difference = measured.difference
     seeds, texts, sd = len(difference.by_seed), difference.texts, measured.seed_sd
@@ -74,25 +74,25 @@ def needs(measured: Measured, rules: Rules) -> Needs | None:
     # within the region two bounds must be cleared, so half of what may go wrong for each
     power = rules.power if size > rules.rope else (1 + rules.power) / 2
     if margin < 1e-9:
-        return Needs(None, None, None, _together(measured, rules.rope, rules))
+        return RequiredSamples(None, None, None, _together(measured, rules.rope, rules))
 
     def enough(n: int, part: float) -> bool:
         variance = measured.text_variance * part
         return clears(sd, n, variance, margin, rules.confidence, power)
 
-    least = max(seeds + 1, rules.least_seeds)
+    least = max(seeds + 1, rules.min_seeds)
     more_seeds = _least(lambda n: enough(n, 1.0), least, MOST_SEEDS)
     more_texts = None
-    if seeds >= rules.least_seeds:
+    if seeds >= rules.min_seeds:
         more_texts = _least(lambda n: enough(seeds, texts / n), texts + 1, MOST_TEXTS)
     if more_seeds is not None or more_texts is not None:
-        return Needs(more_seeds, more_texts)
+        return RequiredSamples(more_seeds, more_texts)
     both = _together(measured, margin, rules)
     equal = None if both else _together(measured, rules.rope, rules)
-    return Needs(None, None, both, equal)
+    return RequiredSamples(None, None, both, equal)
 
 
-def _together(measured: Measured, margin: float, rules: Rules) -> tuple[int, int] | None:
+def _together(measured: MeasuredDifference, margin: float, rules: Rules) -> tuple[int, int] | None:
     """As many times the seeds and the texts as clear `margin`; on two sides, which is stricter."""
     seeds, texts = len(measured.difference.by_seed), measured.difference.texts
 
@@ -137,7 +137,7 @@ def _said(found: Difference, rules: Rules) -> str:
             return f"{b} is better than {a}: {a} − {b} is {numbers}, all of it beyond {region}"
         case Outcome.equivalent:
             return f"{a} and {b} are practically equivalent: {numbers}, all of it within {region}"
-    return f"{a} against {b} is undecided: {numbers}, neither within nor beyond {region}"
+    return f"{a} against {b} is inconclusive: {numbers}, neither within nor beyond {region}"
 
 
 def verdict(found: Sequence[Difference], rules: Rules) -> str:
@@ -152,14 +152,14 @@ def verdict(found: Sequence[Difference], rules: Rules) -> str:
                 (Outcome.first, "with the first better"),
                 (Outcome.second, "with the second better"),
                 (Outcome.equivalent, "equivalent"),
-                (Outcome.undecided, "undecided"),
+                (Outcome.inconclusive, "inconclusive"),
             )
             if any(each.outcome is kind for each in found)
         )
         return f"{first} Of {len(found)} pairs, after Holm's correction: {counted}."
-    if main.outcome is Outcome.undecided:
+    if main.outcome is Outcome.inconclusive:
         return f"{first} {_missing(main, rules)}"
-    effect = "no number" if main.effect != main.effect else f"{main.effect:+.1f}"
+    effect = "no number" if main.effect_size != main.effect_size else f"{main.effect_size:+.1f}"
     p = main.adjusted
     return (
         f"{first} Bootstrap p {p['bootstrap']:.2g}, McNemar p {p['mcnemar']:.2g}, Wilcoxon p "
@@ -173,11 +173,11 @@ def _missing(found: Difference, rules: Rules) -> str:
     if seeds < 2:
         return (
             "With one seed in common nothing is known of what chance does: "
-            f"train both with at least {rules.least_seeds} seeds, better 5."
+            f"train both with at least {rules.min_seeds} seeds, better 5."
         )
-    need = found.needs
+    need = found.required
     if need is None:
-        return f"Train both with at least {rules.least_seeds} seeds."
+        return f"Train both with at least {rules.min_seeds} seeds."
     share = "in four of five cases" if rules.power == 0.8 else f"with power {rules.power:g}"
     ways = []
     if need.seeds is not None:
@@ -200,12 +200,12 @@ def _missing(found: Difference, rules: Rules) -> str:
     return f"{close}; take another ROPE, before more runs and not after them."
 
 
-def undecided(found: Sequence[Difference], rules: Rules) -> tuple[str, ...]:
-    """For every undecided pair what it would take, and what the test can show at all."""
+def inconclusive(found: Sequence[Difference], rules: Rules) -> tuple[str, ...]:
+    """For every inconclusive pair what it would take, and what the test can show at all."""
     return tuple(
         f"{each.first} against {each.second}: {_missing(each, rules)}{_shown(each)}"
         for each in found
-        if each.outcome is Outcome.undecided
+        if each.outcome is Outcome.inconclusive
     )
 
 
@@ -218,10 +218,10 @@ def _shown(found: Difference) -> str:
     )
 
 
-def flips(found: Sequence[Difference], level: dict[str, str], rules: Rules) -> tuple[str, ...]:
+def robustness(found: Sequence[Difference], level: dict[str, str], rules: Rules) -> tuple[str, ...]:
     """Where another ROPE, or another way of matching the same levels, gives another outcome.
 
-    `level` gives the value of `rules.by` for each group.
+    `level` gives the value of `rules.by` for each configuration.
     """
     told = []
     for each in found:

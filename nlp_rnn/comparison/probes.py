@@ -77,7 +77,7 @@ def probe_curves(runs: Sequence[Run], by: str = "model.cell") -> list[ProbeCurve
                 "Train all of them with the same data.seed, data.length and rows."
             )
     for (probe, cell), seeds in found.items():
-        if len({run.group for run in seeds.values()}) > 1:
+        if len({run.configuration_name for run in seeds.values()}) > 1:
             raise ComparisonError(
                 f"The runs of {cell} on the probe {probe} differ in more than the seed.\n"
                 "Choose those of one sweep, or compare by the key that differs."

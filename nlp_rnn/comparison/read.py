@@ -13,17 +13,16 @@ from nlp_rnn.errors import ComparisonError, TrackingError
 from nlp_rnn.scoring.predictions import read_predictions
 from nlp_rnn.tracking.environment import quiet_mlflow
 from nlp_rnn.tracking.store import tracking_errors
+from nlp_rnn.tracking.tags import KIND, OLD_KIND, baseline_ids, configuration_name, run_kind
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["CONTROLS", "read_probe_runs", "read_runs", "with_predictions"]
+__all__ = ["read_probe_runs", "read_runs", "with_predictions"]
 
 PAGE = 500
 TEST = "predictions/test_predictions.parquet"
 MACHINE = ("host", "processor")
-CONTROLS = "controls"
-"""Tag of a sweep's run: the ids of the controls that it was compared with."""
 
 
 def read_runs(uri: str, experiment: str | None = None, sweep: str | None = None) -> list[Run]:
@@ -33,8 +32,8 @@ def read_runs(uri: str, experiment: str | None = None, sweep: str | None = None)
         uri: a store that `prepare_store` has seen.
         experiment: its name.
         sweep: what its runs are tagged with, or the id of its parent run; with an experiment,
-            only the runs in that. With them come the controls it was compared with, which an
-            earlier sweep may have made, and majority and linear control of the same data.
+            only the runs in that. With them come the baselines it was compared with, which an
+            earlier sweep may have made, and majority and linear baseline of the same data.
 
     The parent runs of sweeps are no rows, nor are pretrainings.
 
@@ -66,10 +65,10 @@ def read_runs(uri: str, experiment: str | None = None, sweep: str | None = None)
             told = [
                 run_id
                 for each in _with_ids(client, within, parents)
-                for run_id in each.data.tags.get(CONTROLS, "").split()
+                for run_id in baseline_ids(each.data.tags)
             ]
             found += _with_ids(client, within, told)
-            found += _controls(client, found)
+            found += _baselines(client, found)
     runs = {each.info.run_id: _run(each) for each in found}
     rows = sorted(
         (run for run in runs.values() if run.kind not in ("sweep", "pretraining")),
@@ -130,18 +129,19 @@ def _predictions(client: "MlflowClient", run: Run) -> Any:
         return None
 
 
-def _controls(client: "MlflowClient", found: Sequence[Any]) -> list[Any]:
-    """The newest majority and linear control of the data that `found` read, where they have none.
+def _baselines(client: "MlflowClient", found: Sequence[Any]) -> list[Any]:
+    """The newest majority and linear baseline of the data that `found` read, where they have none.
 
     An earlier sweep of the same data may have made them, so that they lie below that.
     """
     runs = [_run(each) for each in found if _kind(each) != "sweep"]
-    there = {(run.digest, run.cell) for run in runs if run.kind == "control"}
+    there = {(run.digest, run.cell) for run in runs if run.kind == KIND}
     wanted = {run.digest for run in runs if run.digest}
     added = []
     experiments = sorted({run.experiment_id for run in runs})
-    query = "tags.kind = 'control' and attributes.status = 'FINISHED'"
-    for each in _search(client, experiments, query) if wanted else ():
+    kinds = (KIND, OLD_KIND) if wanted else ()
+    queries = [f"tags.kind = '{kind}' and attributes.status = 'FINISHED'" for kind in kinds]
+    for each in (run for query in queries for run in _search(client, experiments, query)):
         run = _run(each)
         key = (run.digest, run.cell)
         if run.cell in ("majority", "linear") and run.digest in wanted and key not in there:
@@ -157,7 +157,7 @@ def _with_ids(client: "MlflowClient", experiments: list[str], ids: Iterable[str]
 
 
 def _kind(found: Any) -> str:
-    return str(found.data.tags.get("kind", ""))
+    return run_kind(found.data.tags)
 
 
 def _search(client: "MlflowClient", experiments: list[str], query: str) -> list[Any]:
@@ -183,11 +183,11 @@ def _run(found: Any) -> Run:
         run_id=found.info.run_id,
         name=found.info.run_name or found.info.run_id,
         experiment_id=found.info.experiment_id,
-        group=tags.get("group", ""),
+        configuration_name=configuration_name(tags),
         signature=tags.get("signature", ""),
         cell=tags.get("cell", ""),
         seed=int(seed) if seed.lstrip("-").isdigit() else None,
-        kind=tags.get("kind", "train"),
+        kind=run_kind(tags, "train"),
         status=found.info.status,
         config=config,
         metrics={name: _number(value) for name, value in found.data.metrics.items()},

@@ -1,13 +1,13 @@
-"""Groups, their differences and their costs become what to take for each use, with the reason.
+"""Recommend a configuration for each use, from quality and costs.
 
-Gates first: a group below the best control by more than the ROPE, or beyond the limits asked for,
-is not recommended. Then quality, and among equals what the use asks for.
+Gates first: a configuration below the best baseline by more than the ROPE, or beyond the limits
+asked for, is not recommended. Then quality, and among equals what the use asks for.
 """
 
 from collections.abc import Callable, Sequence
 
 from nlp_rnn.comparison.pair import LATENCY
-from nlp_rnn.comparison.records import Difference, Group, Outcome, Recommendation, Rules
+from nlp_rnn.comparison.records import Configuration, Difference, Outcome, Recommendation, Rules
 
 __all__ = ["LONG_SHARE", "recommend"]
 
@@ -30,8 +30,8 @@ TIE = 0.05
 
 
 def recommend(
-    groups: Sequence[Group],
-    controls: Sequence[Group],
+    configurations: Sequence[Configuration],
+    baselines: Sequence[Configuration],
     differences: Sequence[Difference],
     long: Sequence[Difference],
     rules: Rules,
@@ -41,9 +41,12 @@ def recommend(
 
     `long` are the differences on the longest quarter of the texts; empty if it is too small.
     """
-    best = max(controls, key=lambda c: c.score.mean)
-    reasons = {group.name: _fails(group, best, rules, same_machine) for group in groups}
-    left = [group for group in groups if not reasons[group.name]]
+    best = max(baselines, key=lambda c: c.score.mean)
+    reasons = {
+        configuration.name: _fails(configuration, best, rules, same_machine)
+        for configuration in configurations
+    }
+    left = [configuration for configuration in configurations if not reasons[configuration.name]]
     uses: list[tuple[str, Callable[[], Recommendation]]] = [
         ("most accurate", lambda: _by_quality("most accurate", left, differences, same_machine)),
         ("real-time answers", lambda: _real_time(left, differences, same_machine)),
@@ -53,9 +56,10 @@ def recommend(
     ]
     if not left:
         evidence = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-        reason = f"No group passes: {best.name} scores {best.score.mean:.1f}; take that, or tune."
+        score = f"{best.score.mean:.1f}"
+        reason = f"No configuration passes: {best.name} scores {score}; take that, or tune."
         return tuple(Recommendation(use, None, reason, evidence) for use, _ in uses)
-    if len(left) == 1 < len(groups):
+    if len(left) == 1 < len(configurations):
         failed = "; ".join(f"{name}: {reason}" for name, reason in reasons.items() if reason)
         only = f"{_scores(left)}; {failed}"
         return tuple(_alone(make(), left[0].name, only) for _, make in uses)
@@ -69,41 +73,45 @@ def _alone(found: Recommendation, name: str, evidence: str) -> Recommendation:
     return Recommendation(found.use, name, ALONE, evidence)
 
 
-def _fails(group: Group, best: Group, rules: Rules, same_machine: bool) -> str:
-    if group.score.mean < best.score.mean - rules.rope:
+def _fails(
+    configuration: Configuration, best: Configuration, rules: Rules, same_machine: bool
+) -> str:
+    if configuration.score.mean < best.score.mean - rules.rope:
         return (
-            f"{group.score.mean:.1f} is below {best.name} with {best.score.mean:.1f} "
+            f"{configuration.score.mean:.1f} is below {best.name} with {best.score.mean:.1f} "
             f"by more than {rules.rope:g}"
         )
     if rules.latency_limit is not None:
-        latency = _cost(group, *LATENCY)
+        latency = _cost(configuration, *LATENCY)
         if latency is None or latency > rules.latency_limit:
             known = "unknown" if latency is None else f"{latency:.2f} ms"
             return f"its latency is {known}, the limit {rules.latency_limit:g} ms"
     if rules.memory_limit is not None:
-        memory = _megabytes(group)
+        memory = _megabytes(configuration)
         if memory is None or memory > rules.memory_limit:
             known = "unknown" if memory is None else f"{memory:.1f} MB"
             return f"its memory is {known}, the limit {rules.memory_limit:g} MB"
     return ""
 
 
-def _cost(group: Group, *names: str) -> float | None:
-    return next((group.means[name] for name in names if name in group.means), None)
+def _cost(configuration: Configuration, *names: str) -> float | None:
+    return next((configuration.means[name] for name in names if name in configuration.means), None)
 
 
-def _megabytes(group: Group) -> float | None:
+def _megabytes(configuration: Configuration) -> float | None:
     """Measured, else of the weights alone, four bytes each."""
-    measured = _cost(group, *MEMORY)
+    measured = _cost(configuration, *MEMORY)
     if measured is not None:
         return measured
-    parameters = _cost(group, "parameters/total")
+    parameters = _cost(configuration, "parameters/total")
     return None if parameters is None else 4 * parameters / 1e6
 
 
-def _unbeaten(groups: Sequence[Group], differences: Sequence[Difference]) -> list[Group]:
-    """Groups that no other is better than."""
-    names = {group.name for group in groups}
+def _unbeaten(
+    configurations: Sequence[Configuration], differences: Sequence[Difference]
+) -> list[Configuration]:
+    """Configurations that no other is better than."""
+    names = {configuration.name for configuration in configurations}
     beaten = set()
     for each in differences:
         if each.first in names and each.second in names:
@@ -111,17 +119,17 @@ def _unbeaten(groups: Sequence[Group], differences: Sequence[Difference]) -> lis
                 beaten.add(each.second)
             if each.outcome is Outcome.second:
                 beaten.add(each.first)
-    return [group for group in groups if group.name not in beaten]
+    return [configuration for configuration in configurations if configuration.name not in beaten]
 
 
-def _open(groups: Sequence[Group], differences: Sequence[Difference]) -> list[str]:
-    """Pairs of these groups of which nothing is known: undecided, or never compared."""
+def _open(configurations: Sequence[Configuration], differences: Sequence[Difference]) -> list[str]:
+    """Pairs of these configurations of which nothing is known: inconclusive, or never compared."""
     known = {
         frozenset((each.first, each.second))
         for each in differences
-        if each.outcome is not Outcome.undecided
+        if each.outcome is not Outcome.inconclusive
     }
-    names = [group.name for group in groups]
+    names = [configuration.name for configuration in configurations]
     return [
         f"{a} against {b}"
         for i, a in enumerate(names)
@@ -130,17 +138,21 @@ def _open(groups: Sequence[Group], differences: Sequence[Difference]) -> list[st
     ]
 
 
-def _scores(groups: Sequence[Group]) -> str:
+def _scores(configurations: Sequence[Configuration]) -> str:
     return "; ".join(
-        f"{g.name} {g.score.mean:.1f} [{g.score.low:.1f}, {g.score.high:.1f}]" for g in groups
+        f"{c.name} {c.score.mean:.1f} [{c.score.low:.1f}, {c.score.high:.1f}]"
+        for c in configurations
     )
 
 
 def _by_quality(
-    use: str, groups: Sequence[Group], differences: Sequence[Difference], same_machine: bool
+    use: str,
+    configurations: Sequence[Configuration],
+    differences: Sequence[Difference],
+    same_machine: bool,
 ) -> Recommendation:
-    left = _unbeaten(groups, differences)
-    evidence = _pairs_said(differences) or _scores(groups)
+    left = _unbeaten(configurations, differences)
+    evidence = _pairs_said(differences) or _scores(configurations)
     if len(left) == 1:
         (only,) = left
         against = [each for each in differences if only.name in (each.first, each.second)]
@@ -148,26 +160,28 @@ def _by_quality(
             return Recommendation(
                 use, only.name, "Better than what it was compared with.", evidence
             )
-        return Recommendation(use, only.name, ALONE, _scores(groups))
+        return Recommendation(use, only.name, ALONE, _scores(configurations))
     unknown = _open(left, differences)
     if unknown:
         some = ", ".join(unknown[:3]) + (", …" if len(unknown) > 3 else "")
-        return Recommendation(use, None, f"Undecided: {some}.", evidence)
+        return Recommendation(use, None, f"Inconclusive: {some}.", evidence)
     costs = COSTS if same_machine else COSTS[-1:]
     for name, unit in costs:
-        cheapest = _cheapest(left, lambda group, name=name: _cost(group, name))  # type: ignore[misc]
+        cheapest = _cheapest(left, lambda configuration, name=name: _cost(configuration, name))  # type: ignore[misc]
         if cheapest is not None:
-            told = "; ".join(f"{g.name} {g.means[name]:,.4g} {unit}" for g in left)
+            told = "; ".join(f"{c.name} {c.means[name]:,.4g} {unit}" for c in left)
             reason = f"Practically equivalent, and cheaper: {unit}."
             return Recommendation(use, cheapest.name, reason, f"{evidence}. {told}")
     return Recommendation(use, None, "Practically equivalent, and as costly: take any.", evidence)
 
 
-def _cheapest(groups: Sequence[Group], cost: Callable[[Group], float | None]) -> Group | None:
-    """The group that costs less than all others by more than a tie; None where there is none."""
-    costs = [(cost(group), group) for group in groups]
+def _cheapest(
+    configurations: Sequence[Configuration], cost: Callable[[Configuration], float | None]
+) -> Configuration | None:
+    """Return the configuration that costs less than all others by more than a tie, or None."""
+    costs = [(cost(configuration), configuration) for configuration in configurations]
     known = sorted(((c, g) for c, g in costs if c is not None), key=lambda pair: pair[0])
-    if len(known) < len(groups) or not known:
+    if len(known) < len(configurations) or not known:
         return None
     if len(known) > 1 and known[0][0] >= (1 - TIE) * known[1][0]:
         return None
@@ -185,18 +199,18 @@ def _pairs_said(differences: Sequence[Difference]) -> str:
 
 def _by_cost(
     use: str,
-    groups: Sequence[Group],
+    configurations: Sequence[Configuration],
     differences: Sequence[Difference],
-    cost: Callable[[Group], float | None],
+    cost: Callable[[Configuration], float | None],
     unit: str,
 ) -> Recommendation:
     """The cheapest of those that nothing is better than."""
-    left = _unbeaten(groups, differences)
-    told = [(group, cost(group)) for group in left]
+    left = _unbeaten(configurations, differences)
+    told = [(configuration, cost(configuration)) for configuration in left]
     evidence = "; ".join(
-        f"{group.name} {'unknown' if value is None else f'{value:,.4g}'} {unit}, "
-        f"score {group.score.mean:.1f}"
-        for group, value in told
+        f"{configuration.name} {'unknown' if value is None else f'{value:,.4g}'} {unit}, "
+        f"score {configuration.score.mean:.1f}"
+        for configuration, value in told
     )
     cheapest = _cheapest(left, cost)
     if cheapest is None:
@@ -208,41 +222,45 @@ def _by_cost(
     reason = f"The least of those that none is shown to be better than: {unit}."
     unknown = [pair for pair in _open(left, differences) if cheapest.name in pair]
     if unknown:
-        reason += " Whether it is as accurate is undecided."
+        reason += " Whether it is as accurate is inconclusive."
     return Recommendation(use, cheapest.name, reason, evidence)
 
 
 def _real_time(
-    groups: Sequence[Group], differences: Sequence[Difference], same_machine: bool
+    configurations: Sequence[Configuration], differences: Sequence[Difference], same_machine: bool
 ) -> Recommendation:
     use = "real-time answers"
     if not same_machine:
         reason = "The runs were timed on several machines, so their speeds cannot be compared."
         return Recommendation(use, None, reason, "Time them on one: nlp-rnn bench MODEL.")
-    name = next((key for key in LATENCY if all(key in g.means for g in groups)), LATENCY[0])
+    name = next((key for key in LATENCY if all(key in c.means for c in configurations)), LATENCY[0])
     unit = "ms p95 a text on onnxruntime" if "p95" in name else "ms p50 a text on onnxruntime"
-    return _by_cost(use, groups, differences, lambda group: _cost(group, name), unit)
+    return _by_cost(
+        use, configurations, differences, lambda configuration: _cost(configuration, name), unit
+    )
 
 
-def _small(groups: Sequence[Group], differences: Sequence[Difference]) -> Recommendation:
-    return _by_cost("small memory", groups, differences, _megabytes, "MB")
+def _small(
+    configurations: Sequence[Configuration], differences: Sequence[Difference]
+) -> Recommendation:
+    return _by_cost("small memory", configurations, differences, _megabytes, "MB")
 
 
 def _long(
-    groups: Sequence[Group], long: Sequence[Difference], same_machine: bool
+    configurations: Sequence[Configuration], long: Sequence[Difference], same_machine: bool
 ) -> Recommendation:
     if not long:
         reason = "Too few test texts to tell long ones apart."
         return Recommendation("long texts", None, reason, "At least 400 test texts are needed.")
-    found = _by_quality("long texts", groups, long, same_machine)
+    found = _by_quality("long texts", configurations, long, same_machine)
     evidence = f"On the longest {LONG_SHARE:.0%} of the test texts: {found.evidence}"
     return Recommendation(found.use, found.choice, found.reason, evidence)
 
 
 def _few(
-    groups: Sequence[Group], differences: Sequence[Difference], same_machine: bool
+    configurations: Sequence[Configuration], differences: Sequence[Difference], same_machine: bool
 ) -> Recommendation:
-    config = groups[0].runs[0].config
+    config = configurations[0].runs[0].config
     restricted = [
         f"{key}={config[key]}"
         for key in ("data.limit", "data.fraction")
@@ -255,6 +273,6 @@ def _few(
             "No evidence: all runs read the whole training split.",
             "Train the same with data.fraction=0.1 and compare those.",
         )
-    found = _by_quality("few labels", groups, differences, same_machine)
+    found = _by_quality("few labels", configurations, differences, same_machine)
     evidence = f"Trained with {', '.join(restricted)}: {found.evidence}"
     return Recommendation(found.use, found.choice, found.reason, evidence)

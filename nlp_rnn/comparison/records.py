@@ -12,13 +12,13 @@ from nlp_rnn.scoring.predictions import Predictions
 
 __all__ = [
     "Comparison",
+    "Configuration",
     "Difference",
-    "Group",
     "Interval",
-    "Needs",
+    "NotComparable",
     "Outcome",
     "Recommendation",
-    "Refusal",
+    "RequiredSamples",
     "Rules",
     "Run",
 ]
@@ -30,7 +30,7 @@ class Outcome(StrEnum):
     first = "first better"
     second = "second better"
     equivalent = "practically equivalent"
-    undecided = "undecided"
+    inconclusive = "inconclusive"
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,15 @@ class Rules:
     Attributes:
         metric: `accuracy` or `macro_f1` of the test split.
         by: dotted configuration key whose values are compared.
-        tuned: keys over which every value of `by` was tuned with the same budget; groups may
-            differ in them.
+        tuned_keys: keys over which every value of `by` was tuned with the same budget;
+            configurations may differ in them.
         rope: half width of the region of practical equivalence, points.
         ropes: the verdict is repeated for these.
         confidence: of every interval.
-        power: for which `Needs` is computed.
-        least_seeds: with fewer shared seeds nothing is called better or equivalent.
-        parameter_match, latency_match: relative difference up to which two groups count as
+        power: for which `RequiredSamples` is computed.
+        min_seeds: with fewer shared seeds nothing is called better or equivalent.
+        parameter_tolerance, latency_tolerance: relative difference up to which two
+            configurations count as
             matched by recurrent parameters, by latency.
         latency_limit: milliseconds (p95 of one text) that a recommendation may need, or None.
         memory_limit: megabytes that a recommendation may need, or None.
@@ -57,14 +58,14 @@ class Rules:
 
     metric: str = "accuracy"
     by: str = "model.cell"
-    tuned: tuple[str, ...] = ()
+    tuned_keys: tuple[str, ...] = ()
     rope: float = 0.5
     ropes: tuple[float, ...] = (0.25, 0.5, 1.0)
     confidence: float = 0.95
     power: float = 0.8
-    least_seeds: int = 3
-    parameter_match: float = 0.01
-    latency_match: float = 0.05
+    min_seeds: int = 3
+    parameter_tolerance: float = 0.01
+    latency_tolerance: float = 0.05
     latency_limit: float | None = None
     memory_limit: float | None = None
     resamples: int = 10_000
@@ -77,9 +78,9 @@ class Run:
 
     Attributes:
         run_id, name, experiment_id: as MLflow has them.
-        group, signature, cell: its tags; empty where there is none.
-        seed: None where the run names none, as a control without chance.
-        kind: `train` or `control` (tag `kind`; a run without it is `train`).
+        configuration_name, signature, cell: its tags; empty where there is none.
+        seed: None where the run names none, as a baseline without chance.
+        kind: `train` or `baseline` (tag `kind`; a run without it is `train`).
         status: FINISHED, FAILED, KILLED or RUNNING.
         config: dotted configuration keys and their values in words.
         metrics: the last value of each.
@@ -94,7 +95,7 @@ class Run:
     run_id: str
     name: str
     experiment_id: str
-    group: str
+    configuration_name: str
     signature: str
     cell: str
     seed: int | None
@@ -120,13 +121,13 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Group:
+class Configuration:
     """The runs of one signature: one for each seed, in the order of the seeds.
 
     Attributes:
         name: short and unique within the comparison, such as `gru h128`.
-        level: its value of `Rules.by`; empty for a control.
-        control: whether it is a yardstick (majority class, linear, average) and no candidate.
+        level: its value of `Rules.by`; empty for a baseline.
+        is_baseline: whether it is a yardstick (majority class, linear, average) and no candidate.
         runs: finished runs with predictions; empty for the majority class, which is counted from
             the labels.
         scores: percent, for each seed (0 for a run without one).
@@ -137,7 +138,7 @@ class Group:
 
     name: str
     level: str
-    control: bool
+    is_baseline: bool
     runs: tuple[Run, ...]
     scores: Mapping[int, float]
     score: Interval
@@ -146,7 +147,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Needs:
+class RequiredSamples:
     """What would decide, at `Rules.power`, if the difference is truly the one that was seen.
 
     Attributes:
@@ -165,10 +166,10 @@ class Needs:
 
 @dataclass(frozen=True)
 class Difference:
-    """Group `first` minus group `second`, paired by seed and by text.
+    """Configuration `first` minus configuration `second`, paired by seed and by text.
 
     Attributes:
-        first, second: names of groups.
+        first, second: names of configurations.
         metric: as `Rules.metric`.
         matching: how the two are matched: any of `size` (same hidden size), `parameters`,
             `latency`; `configuration` where nothing but `Rules.by` differs and it is no cell.
@@ -177,15 +178,15 @@ class Difference:
         texts: n of the test split.
         p_values: two-sided, by test: `bootstrap`, `mcnemar`, `wilcoxon`; NaN where it cannot be.
         adjusted: the same after Holm over all differences of the call.
-        effect: Cohen's d_z over the shared seeds; NaN for one seed or no spread.
-        cliff: Cliff's delta between the two groups' seeds, −1 to 1.
+        effect_size: Cohen's d_z over the shared seeds; NaN for one seed or no spread.
+        cliffs_delta: Cliff's delta between the two configurations' seeds, −1 to 1.
         aso: eps_min of `first` over `second` (Dror et al. 2019); below 0.5 `first` is almost
             stochastically larger; NaN for fewer than two seeds.
         wins: texts times seeds that only `first` has right; `losses`: only `second`.
         detectable: the smallest difference the present seeds and texts would show, points.
         outcome: for `Rules.rope`.
         outcomes: for each of `Rules.ropes`.
-        needs: where undecided what would decide, else None.
+        required: where inconclusive what would decide, else None.
         remarks: what a reader must know of this pair.
         detectable_by_texts: the smallest difference these texts would show with any number of
             seeds, points.
@@ -200,22 +201,22 @@ class Difference:
     texts: int
     p_values: Mapping[str, float]
     adjusted: Mapping[str, float]
-    effect: float
-    cliff: float
+    effect_size: float
+    cliffs_delta: float
     aso: float
     wins: int
     losses: int
     detectable: float
     outcome: Outcome
     outcomes: Mapping[float, Outcome]
-    needs: Needs | None
+    required: RequiredSamples | None
     remarks: tuple[str, ...] = ()
     detectable_by_texts: float = float("nan")
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """Two groups that are not compared, and the difference that makes it so."""
+class NotComparable:
+    """Two configurations that are not compared, and the difference that makes it so."""
 
     first: str
     second: str
@@ -228,7 +229,7 @@ class Recommendation:
 
     Attributes:
         use: `most accurate`, `real-time answers`, `long texts`, `few labels`, `small memory`.
-        choice: name of a group; None where the evidence does not carry one.
+        choice: name of a configuration; None where the evidence does not carry one.
         reason: one sentence.
         evidence: the numbers it rests on, one sentence.
     """
@@ -247,16 +248,16 @@ class Comparison:
         data: its name; `digest`: of its content.
         label_names: the C classes, in the order of the predictions' columns.
         rules: the thresholds.
-        groups: candidates, in the order of their names.
-        controls: majority class first, then linear, then average.
+        configurations: candidates, in the order of their names.
+        baselines: majority class first, then linear, then average.
         differences: of every comparable pair of candidates.
-        refusals: pairs that were not compared, and why.
+        not_comparable: pairs that were not compared, and why.
         verdict: two sentences.
-        flips: sentences that say where another ROPE or matching gives another verdict.
-        undecided: sentences that say what could not be decided and what it would take.
+        robustness: sentences that say where another ROPE or matching gives another verdict.
+        inconclusive: sentences that say what could not be decided and what it would take.
         recommendations: one for each use.
         notes: runs that were left out, and other things a reader must know.
-        measured: how it was measured, sentences.
+        methods: how it was measured, sentences.
         same_machine: whether all times come from one machine, so that speeds can be compared.
     """
 
@@ -264,14 +265,14 @@ class Comparison:
     digest: str
     label_names: tuple[str, ...]
     rules: Rules
-    groups: tuple[Group, ...]
-    controls: tuple[Group, ...]
+    configurations: tuple[Configuration, ...]
+    baselines: tuple[Configuration, ...]
     differences: tuple[Difference, ...]
-    refusals: tuple[Refusal, ...]
+    not_comparable: tuple[NotComparable, ...]
     verdict: str
-    flips: tuple[str, ...]
-    undecided: tuple[str, ...]
+    robustness: tuple[str, ...]
+    inconclusive: tuple[str, ...]
     recommendations: tuple[Recommendation, ...]
     notes: tuple[str, ...]
-    measured: tuple[str, ...]
+    methods: tuple[str, ...]
     same_machine: bool

@@ -1,4 +1,4 @@
-"""Groups of runs and their answers to one test become intervals and paired differences."""
+"""Configurations of runs and their answers to one test become intervals and paired differences."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlp_rnn.comparison.pair import Pair
-from nlp_rnn.comparison.records import Difference, Group, Interval, Outcome, Rules, Run
+from nlp_rnn.comparison.records import Configuration, Difference, Interval, Outcome, Rules, Run
 from nlp_rnn.comparison.resampling import (
     drawn_seeds,
     interval,
@@ -27,11 +27,11 @@ from nlp_rnn.comparison.statistics import (
 from nlp_rnn.errors import ComparisonError
 from nlp_rnn.scoring.predictions import Predictions
 
-__all__ = ["Measured", "ScoreSheet", "majority", "same_texts", "score_sheet"]
+__all__ = ["MeasuredDifference", "ScoredRuns", "majority", "same_texts", "score_runs"]
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredDifference:
     """A difference and what its needs are computed from.
 
     Attributes:
@@ -55,7 +55,7 @@ def same_texts(one: Predictions, other: Predictions) -> bool:
 
 
 @dataclass(frozen=True)
-class ScoreSheet:
+class ScoredRuns:
     """The scores of R runs on one test of N texts, as it is and resampled.
 
     Attributes:
@@ -78,8 +78,10 @@ class ScoreSheet:
         """Where the runs stand."""
         return [self.place[run.run_id] for run in runs]
 
-    def group(self, name: str, level: str, control: bool, runs: Sequence[Run]) -> Group:
-        """Score a group: one run for each seed."""
+    def configuration(
+        self, name: str, level: str, baseline: bool, runs: Sequence[Run]
+    ) -> Configuration:
+        """Score a configuration: one run for each seed."""
         at, texts = self.columns(runs), len(self.labels)
         scores = self.scores[at]
         shares = drawn_seeds(len(at), self.rules.resamples, self.rules.seed)
@@ -87,10 +89,10 @@ class ScoreSheet:
             scores, self.replicates[:, at], shares, self.rules.confidence, texts
         )
         shared = set.intersection(*(set(run.metrics) for run in runs))
-        return Group(
+        return Configuration(
             name=name,
             level=level,
-            control=control,
+            is_baseline=baseline,
             runs=tuple(runs),
             scores={run.seed or 0: float(x) for run, x in zip(runs, scores, strict=True)},
             score=Interval(mean, low, high),
@@ -100,7 +102,9 @@ class ScoreSheet:
             },
         )
 
-    def difference(self, pair: Pair, first: Sequence[Run], second: Sequence[Run]) -> Measured:
+    def difference(
+        self, pair: Pair, first: Sequence[Run], second: Sequence[Run]
+    ) -> MeasuredDifference:
         """Measure first − second over the seeds that both have."""
         rules, texts = self.rules, len(self.labels)
         ones = {run.seed: run for run in first}
@@ -129,24 +133,24 @@ class ScoreSheet:
             texts=texts,
             p_values=p_values,
             adjusted=dict(p_values),
-            effect=cohens_dz(by_seed),
-            cliff=cliffs_delta(self.scores[a], self.scores[b]),
+            effect_size=cohens_dz(by_seed),
+            cliffs_delta=cliffs_delta(self.scores[a], self.scores[b]),
             aso=aso(self.scores[a], self.scores[b], rules.seed),
             wins=int(wins.sum()),
             losses=int(losses.sum()),
             detectable=detectable(sd, len(seeds), texts_part, rules.confidence, rules.power),
-            outcome=Outcome.undecided,
+            outcome=Outcome.inconclusive,
             outcomes={},
-            needs=None,
+            required=None,
             remarks=pair.remarks,
             detectable_by_texts=detectable(0.0, texts, texts_part, rules.confidence, rules.power),
         )
-        return Measured(found, sd, texts_part)
+        return MeasuredDifference(found, sd, texts_part)
 
 
-def score_sheet(
+def score_runs(
     runs: Sequence[Run], rules: Rules, chosen: NDArray[np.bool_] | None = None
-) -> ScoreSheet:
+) -> ScoredRuns:
     """Score all runs, which answered the same texts; `chosen` (N,) keeps some of the texts.
 
     Raises:
@@ -160,7 +164,7 @@ def score_sheet(
     if chosen is not None:
         labels, answers = labels[chosen], answers[:, chosen]
     classes = len(known[0].label_names)
-    return ScoreSheet(
+    return ScoredRuns(
         rules=rules,
         place={run.run_id: place for place, run in enumerate(runs)},
         labels=labels,
@@ -172,7 +176,7 @@ def score_sheet(
     )
 
 
-def majority(labels: NDArray[np.int64], names: Sequence[str], rules: Rules) -> Group:
+def majority(labels: NDArray[np.int64], names: Sequence[str], rules: Rules) -> Configuration:
     """What always answering the most frequent class of the test would score."""
     most = int(np.bincount(labels, minlength=len(names)).argmax())
     answers = np.full((1, len(labels)), most, dtype=np.int64)
@@ -182,10 +186,10 @@ def majority(labels: NDArray[np.int64], names: Sequence[str], rules: Rules) -> G
     )
     tail = (1 - rules.confidence) / 2
     low, high = np.quantile(replicates[:, 0], [tail, 1 - tail])
-    return Group(
+    return Configuration(
         name=f"majority class ({names[most]})",
         level="",
-        control=True,
+        is_baseline=True,
         runs=(),
         scores={0: float(score[0])},
         score=Interval(float(score[0]), float(low), float(high)),

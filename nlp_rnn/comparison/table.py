@@ -2,13 +2,13 @@
 
 import math
 
-from nlp_rnn.comparison.records import Comparison, Group
+from nlp_rnn.comparison.records import Comparison, Configuration
 
 __all__ = ["table"]
 
 
 def table(found: Comparison) -> str:
-    """A comparison as text for a terminal: verdict, table with the controls first, the rest."""
+    """A comparison as text for a terminal: verdict, table with the baselines first, the rest."""
     rules = found.rules
     texts = found.differences[0].texts
     lines = [
@@ -18,7 +18,10 @@ def table(found: Comparison) -> str:
         "",
     ]
     heads = ["", "seeds", "mean", "95 % interval", "sd", "recurrent", "train s", "p95 ms"]
-    rows = [heads] + [_row(group, found.same_machine) for group in (*found.controls, *found.groups)]
+    rows = [heads] + [
+        _row(configuration, found.same_machine)
+        for configuration in (*found.baselines, *found.configurations)
+    ]
     lines += _aligned(rows)
     pairs = [
         ["first − second", "points", "interval", "p boot", "McNemar", "Wilcoxon", "d_z", "ASO"]
@@ -31,7 +34,7 @@ def table(found: Comparison) -> str:
                 f"{seen.mean:+.2f}",
                 f"{seen.low:+.2f} to {seen.high:+.2f}",
                 *(_figure(p[test], ".3f") for test in ("bootstrap", "mcnemar", "wilcoxon")),
-                _figure(each.effect, "+.1f"),
+                _figure(each.effect_size, "+.1f"),
                 _figure(each.aso, ".2f"),
             ]
         )
@@ -41,16 +44,16 @@ def table(found: Comparison) -> str:
     uses = found.recommendations
     same = len(uses) > 1 and len({(each.choice, each.reason, each.evidence) for each in uses}) == 1
     for said in uses[:1] if same else uses:
-        use, nobody = ("for every use", "none of them") if same else (said.use, "undecided")
+        use, nobody = ("for every use", "none of them") if same else (said.use, "inconclusive")
         lines += [f"  {use}: {said.choice or nobody}. {said.reason}"]
         lines += [f"      {said.evidence}"]
-    refused = [f"{each.first} and {each.second}: {each.reason}." for each in found.refusals]
+    refused = [f"{each.first} and {each.second}: {each.reason}." for each in found.not_comparable]
     for title, told in (
-        ("What turns", found.flips),
-        ("Undecided", found.undecided),
+        ("What turns", found.robustness),
+        ("Inconclusive", found.inconclusive),
         ("Not compared", tuple(refused[:5])),
         ("To know", found.notes),
-        ("Measured", found.measured),
+        ("Measured", found.methods),
     ):
         if told:
             lines += ["", title, *(f"  {each}" for each in told)]
@@ -59,17 +62,17 @@ def table(found: Comparison) -> str:
     return "\n".join(lines)
 
 
-def _row(group: Group, timed: bool) -> list[str]:
-    means, score = group.means, group.score
+def _row(configuration: Configuration, timed: bool) -> list[str]:
+    means, score = configuration.means, configuration.score
     linear = means.get("latency/sklearn_batch1_p95_ms", math.nan)
     latency = means.get("latency/onnx_batch1_p95_ms", linear) if timed else math.nan
     seconds = means.get("train/seconds", math.nan) if timed else math.nan
     return [
-        f"{group.name} (control)" if group.control else group.name,
-        str(len(group.runs)) if group.runs else "–",
+        f"{configuration.name} (baseline)" if configuration.is_baseline else configuration.name,
+        str(len(configuration.runs)) if configuration.runs else "–",
         f"{score.mean:.2f}",
         f"{score.low:.2f} to {score.high:.2f}",
-        _figure(group.sd, ".2f"),
+        _figure(configuration.sd, ".2f"),
         _figure(means.get("parameters/recurrent", math.nan), ",.0f"),
         _figure(seconds, ",.0f"),
         _figure(latency, ".2f"),

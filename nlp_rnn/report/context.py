@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nlp_rnn.comparison.records import Comparison, Difference, Group
+from nlp_rnn.comparison.records import Comparison, Configuration, Difference
 from nlp_rnn.report.figure_files import Picture, Style, save_picture, styles_of
 from nlp_rnn.scoring.predictions import Predictions
 
@@ -67,7 +67,9 @@ class Material:
     def styles(self) -> dict[str, Style]:
         """A style for each group, candidates first."""
         comparison = self.comparison
-        return styles_of([group.name for group in (*comparison.groups, *comparison.controls)])
+        return styles_of(
+            [group.name for group in (*comparison.configurations, *comparison.baselines)]
+        )
 
     @property
     def score_name(self) -> str:
@@ -78,7 +80,7 @@ class Material:
     @property
     def num_texts(self) -> int:
         """Texts of the test split; 0 where no run has its predictions."""
-        for group in (*self.comparison.groups, *self.comparison.controls):
+        for group in (*self.comparison.configurations, *self.comparison.baselines):
             for run in group.runs:
                 if run.predictions is not None:
                     return len(run.predictions.rows)
@@ -89,7 +91,7 @@ class Material:
         """The answers of each candidate's seeds to the same texts; groups without are missing."""
         found: dict[str, list[Predictions]] = {}
         rows = None
-        for group in self.comparison.groups:
+        for group in self.comparison.configurations:
             for run in group.runs:
                 answers = run.predictions
                 if answers is None or not len(answers.rows):
@@ -101,7 +103,7 @@ class Material:
 
     def pair(self) -> Difference | None:
         """The pair that texts and confusions are shown for: the one whose groups score highest."""
-        scores = {group.name: group.score.mean for group in self.comparison.groups}
+        scores = {group.name: group.score.mean for group in self.comparison.configurations}
         pairs = [
             each
             for each in self.comparison.differences
@@ -124,7 +126,7 @@ class Material:
         from nlp_rnn.report.score_figures import Curve
 
         found: dict[str, Sequence[Curve]] = {}
-        for group in self.comparison.groups:
+        for group in self.comparison.configurations:
             curves = [self.curves[run.run_id] for run in group.runs if run.run_id in self.curves]
             if curves:
                 found[group.name] = [
@@ -134,18 +136,18 @@ class Material:
         return found
 
 
-def on_the_scale(groups: Sequence[Group]) -> tuple[list[Group], str]:
+def on_the_scale(groups: Sequence[Configuration]) -> tuple[list[Configuration], str]:
     """The candidates and the controls that do not squeeze them into a corner, and who is missing.
 
     The words begin with a blank, and are empty where nobody is.
     """
-    scores = [score for group in groups if not group.control for score in group.scores.values()]
+    scores = [score for group in groups if not group.is_baseline for score in group.scores.values()]
     low, high = min(scores), max(scores)
     reach = max(3 * (high - low), 8.0)
     close = [
         group
         for group in groups
-        if not group.control or low - reach <= group.score.mean <= high + reach
+        if not group.is_baseline or low - reach <= group.score.mean <= high + reach
     ]
     far = [f"{each.name} ({percent(each.score.mean)} %)" for each in groups if each not in close]
     return close, f" Far off the scale: {', '.join(far)}." if far else ""

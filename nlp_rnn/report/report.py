@@ -166,9 +166,9 @@ def _write(material: Material, folder: Path, more: Sequence[Section]) -> None:
 
 def _page(material: Material, more: Sequence[Section]) -> Page:
     comparison = material.comparison
-    levels = list(dict.fromkeys(group.level for group in comparison.groups if group.level))
+    levels = list(dict.fromkeys(group.level for group in comparison.configurations if group.level))
     versus = " or ".join(filter(None, (", ".join(levels[:-1]), *levels[-1:])))
-    runs = sum(len(group.runs) for group in comparison.groups)
+    runs = sum(len(group.runs) for group in comparison.configurations)
     return Page(
         f"{versus or comparison.rules.by}? {comparison.data}",
         f"{runs} {'run' if runs == 1 else 'runs'} compared by {comparison.rules.by} on "
@@ -198,14 +198,14 @@ def _runs(comparison: Comparison) -> list[dict[str, Any]]:
     return [
         {
             "group": group.name,
-            "control": group.control,
+            "control": group.is_baseline,
             "run_id": run.run_id,
             "seed": run.seed,
             "machine": run.machine,
             "score": group.scores.get(run.seed if run.seed is not None else 0),
             **dict(sorted(run.metrics.items())),
         }
-        for group in (*comparison.controls, *comparison.groups)
+        for group in (*comparison.baselines, *comparison.configurations)
         for run in group.runs
     ]
 

@@ -45,7 +45,7 @@ def read_curves(comparison: Comparison, uri: str) -> dict[str, TrainingCurve]:
     name = f"validation/{comparison.rules.metric}"
     with tracking_errors(uri):
         client = MlflowClient(tracking_uri=uri)
-        for group in comparison.groups:
+        for group in comparison.configurations:
             for run in group.runs:
                 history = client.get_metric_history(run.run_id, name)
                 curve = _curve(run, {each.step: (each.timestamp, each.value) for each in history})
@@ -86,7 +86,7 @@ def read_texts(comparison: Comparison, uri: str) -> tuple[dict[int, str] | None,
     from nlp_rnn.config.data import HubConfig
     from nlp_rnn.data.corpus import load_corpus
 
-    run = next((run for group in comparison.groups for run in group.runs), None)
+    run = next((run for group in comparison.configurations for run in group.runs), None)
     if run is None:
         return None, "no run is there to say where they are."
     if not comparison.digest:
@@ -117,7 +117,7 @@ def read_remembered(
     gone are missing; controls are not asked.
     """
     found = {}
-    for group in comparison.groups:
+    for group in comparison.configurations:
         for run in group.runs[:SEEDS]:
             if run.predictions is None or run.cell == "average":
                 continue
@@ -155,8 +155,10 @@ def read_probes(comparison: Comparison, uri: str) -> list[ProbeCurve]:
     def architecture(run: Run) -> tuple[str | None, ...]:
         return tuple(run.config.get(f"model.{name}") for name in ARCHITECTURE)
 
-    names = {architecture(group.runs[0]): group.name for group in comparison.groups if group.runs}
-    experiments = {run.experiment_id for group in comparison.groups for run in group.runs}
+    names = {
+        architecture(group.runs[0]): group.name for group in comparison.configurations if group.runs
+    }
+    experiments = {run.experiment_id for group in comparison.configurations for run in group.runs}
     runs = [
         replace(run, config={**run.config, "group": names[architecture(run)]})
         for experiment in sorted(experiments)

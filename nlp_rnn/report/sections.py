@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from nlp_rnn.comparison.records import Group, Recommendation
+from nlp_rnn.comparison.records import Configuration, Recommendation
 from nlp_rnn.report.context import Material, on_the_scale, percent
 from nlp_rnn.report.page import Block, Figures, Items, Missing, Section, Table, Words
 from nlp_rnn.report.sections_difference import why_no_difference
@@ -44,8 +44,8 @@ def verdict_section(material: Material) -> Section:
     """The answer, and where another threshold or matching gives another one."""
     comparison = material.comparison
     blocks: list[Block] = [Words(comparison.verdict, "verdict")]
-    if comparison.flips:
-        blocks.append(Items([("This turns it.", flip, "") for flip in comparison.flips]))
+    if comparison.robustness:
+        blocks.append(Items([("This turns it.", flip, "") for flip in comparison.robustness]))
     elif comparison.differences:
         ropes = ", ".join(f"±{rope:g}" for rope in comparison.rules.ropes)
         blocks.append(Words(f"The outcome is the same for a ROPE of {ropes} points."))
@@ -92,14 +92,14 @@ def table_section(material: Material) -> Section:
     """Every group in a row, the yardsticks first; without yardsticks no table."""
     comparison = material.comparison
     title = "All groups, controls first"
-    if not comparison.controls:
+    if not comparison.baselines:
         missing = Missing(
             "No table is shown, because a score without a yardstick misleads: neither the majority "
             "class, nor a linear model, nor the average of embeddings was available on this split."
         )
         return Section("table", title, [missing])
-    groups = [*comparison.controls, *comparison.groups]
-    quiet = frozenset(range(len(comparison.controls)))
+    groups = [*comparison.baselines, *comparison.configurations]
+    quiet = frozenset(range(len(comparison.baselines)))
     metric = comparison.rules.metric
     other, key = ("macro-F1", "macro_f1") if metric == "accuracy" else ("accuracy", "accuracy")
     scores = Table(
@@ -147,9 +147,11 @@ def table_section(material: Material) -> Section:
 def seed_section(material: Material) -> Section:
     """A dot for every seed."""
     comparison = material.comparison
-    groups = [group for group in (*comparison.controls, *comparison.groups) if group.scores]
+    groups = [
+        group for group in (*comparison.baselines, *comparison.configurations) if group.scores
+    ]
     title = "Every seed"
-    if not any(group.scores for group in comparison.groups):
+    if not any(group.scores for group in comparison.configurations):
         return Section("seeds", title, [Missing("No run of any group has a test score.")])
     from nlp_rnn.report.score_figures import seed_figure
 
@@ -159,10 +161,10 @@ def seed_section(material: Material) -> Section:
         {group.name: group.score for group in close if math.isfinite(group.score.low)},
         material.styles,
         f"test {material.score_name} (%)",
-        frozenset(group.name for group in close if group.control),
+        frozenset(group.name for group in close if group.is_baseline),
     )
     material.tables["seeds"] = [
-        {"group": group.name, "control": group.control, "seed": seed, "score": score}
+        {"group": group.name, "control": group.is_baseline, "seed": seed, "score": score}
         for group in groups
         for seed, score in group.scores.items()
     ]
@@ -179,8 +181,8 @@ def undecided_section(material: Material) -> Section:
     """What the runs could not answer and what would."""
     comparison = material.comparison
     blocks: list[Block] = [
-        Items([("", sentence, "") for sentence in comparison.undecided])
-        if comparison.undecided
+        Items([("", sentence, "") for sentence in comparison.inconclusive])
+        if comparison.inconclusive
         else Missing(
             "Nothing that was asked is left open."
             if comparison.differences
@@ -211,7 +213,7 @@ def measured_section(material: Material) -> Section:
         f"Compared by {rules.by} on test {material.score_name}; ROPE ±{rules.rope:g} points, "
         f"intervals of {rules.confidence:.0%}, {rules.resamples:,} resamples over seeds and texts "
         f"(bootstrap seed {rules.seed}).",
-        *comparison.measured,
+        *comparison.methods,
         "All times are of one machine."
         if comparison.same_machine
         else "Times come from several machines and are not comparable; scores are.",
@@ -226,7 +228,7 @@ def measured_section(material: Material) -> Section:
             run.run_id,
             run.machine or "–",
         ]
-        for group in (*comparison.controls, *comparison.groups)
+        for group in (*comparison.baselines, *comparison.configurations)
         for run in group.runs
     ]
     if runs:
@@ -235,12 +237,12 @@ def measured_section(material: Material) -> Section:
     return Section("measured", "How it was measured", blocks)
 
 
-def _mean(group: Group, metrics: Sequence[str], form: str) -> str:
+def _mean(group: Configuration, metrics: Sequence[str], form: str) -> str:
     value = next((group.means[name] for name in metrics if name in group.means), math.nan)
     return form.format(value) if math.isfinite(value) else "–"
 
 
-def _seeds(group: Group) -> str:
+def _seeds(group: Configuration) -> str:
     """How many; a control without chance has none."""
     return str(len(group.runs)) if any(run.seed is not None for run in group.runs) else "–"
 

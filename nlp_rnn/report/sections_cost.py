@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from nlp_rnn.comparison.records import Group
+from nlp_rnn.comparison.records import Configuration
 from nlp_rnn.report.context import Material, on_the_scale
 from nlp_rnn.report.figure_files import Picture
 from nlp_rnn.report.page import Block, Figures, Missing, Section, Words
@@ -30,9 +30,12 @@ def cost_section(material: Material) -> Section:
     comparison = material.comparison
     figures, missing = [], []
     for name, metrics, across, words in COSTS:
-        found = {g.name: _measured(g, metrics) for g in (*comparison.groups, *comparison.controls)}
-        groups = [g for g in (*comparison.groups, *comparison.controls) if found[g.name]]
-        if not any(not group.control for group in groups):
+        found = {
+            g.name: _measured(g, metrics)
+            for g in (*comparison.configurations, *comparison.baselines)
+        }
+        groups = [g for g in (*comparison.configurations, *comparison.baselines) if found[g.name]]
+        if not any(not group.is_baseline for group in groups):
             missing.append(words)
             continue
         groups, far = on_the_scale(groups)
@@ -114,7 +117,7 @@ def curve_section(material: Material) -> Section:
         )
     run_groups = {
         run.run_id: (group.name, run.seed)
-        for group in material.comparison.groups
+        for group in material.comparison.configurations
         for run in group.runs
     }
     material.tables["curves"] = [
@@ -138,7 +141,7 @@ def curve_section(material: Material) -> Section:
 
 def _cost_picture(
     material: Material,
-    groups: list[Group],
+    groups: list[Configuration],
     found: Mapping[str, list[tuple[float, float]]],
     name: str,
     across: str,
@@ -148,9 +151,9 @@ def _cost_picture(
     costs = {}
     for group in groups:
         cost, score = np.array(found[group.name], dtype=np.float64).T
-        costs[group.name] = Cost(cost, score, group.control)
+        costs[group.name] = Cost(cost, score, group.is_baseline)
     material.tables[f"cost_{name}"] = [
-        {"group": group.name, "control": group.control, "cost": float(x), "score": float(y)}
+        {"group": group.name, "control": group.is_baseline, "cost": float(x), "score": float(y)}
         for group in groups
         for x, y in zip(costs[group.name].cost, costs[group.name].score, strict=True)
     ]
@@ -159,7 +162,7 @@ def _cost_picture(
     return material.picture(figure, f"cost_{name}", f"{up} over {across}")
 
 
-def _measured(group: Group, metrics: Sequence[str]) -> list[tuple[float, float]]:
+def _measured(group: Configuration, metrics: Sequence[str]) -> list[tuple[float, float]]:
     """Cost, by the first of the metrics that all runs have, and score of the runs."""
     found = []
     metric = next((m for m in metrics if math.isfinite(group.means.get(m, math.nan))), "")

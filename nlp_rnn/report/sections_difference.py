@@ -48,12 +48,12 @@ def difference_section(material: Material) -> Section:
         material.tables["differences"] = [_row(each) for each in comparison.differences]
     else:
         blocks.append(Missing(why_no_difference(comparison)))
-    if comparison.refusals:
+    if comparison.not_comparable:
         blocks.append(
             Items(
                 [
                     (f"{each.first} and {each.second} are not compared.", each.reason, "")
-                    for each in comparison.refusals
+                    for each in comparison.not_comparable
                 ]
             )
         )
@@ -62,10 +62,10 @@ def difference_section(material: Material) -> Section:
 
 def why_no_difference(comparison: Comparison) -> str:
     """Why there is no pair, in a sentence, and what would make one."""
-    if comparison.refusals:
+    if comparison.not_comparable:
         return "No two groups can be compared fairly; the reasons are given beside each pair."
-    if len(comparison.groups) < 2:
-        found = comparison.groups[0].name if comparison.groups else "none"
+    if len(comparison.configurations) < 2:
+        found = comparison.configurations[0].name if comparison.configurations else "none"
         return (
             f"A difference needs two groups of runs; found: {found}. "
             f"Train another value of {comparison.rules.by} with the same seeds."
@@ -84,8 +84,8 @@ def _tests(comparison: Comparison) -> Table:
                 points(each.interval.mean),
                 f"{points(each.interval.low)} to {points(each.interval.high)}",
                 *(_p(each.adjusted.get(name, math.nan)) for name in used),
-                points(each.effect),
-                points(each.cliff),
+                points(each.effect_size),
+                points(each.cliffs_delta),
                 percent(each.aso, 2),
                 f"{each.wins:,} / {each.losses:,}",
                 ", ".join(each.matching) or "–",
@@ -115,8 +115,8 @@ def _row(each: Difference) -> dict[str, object]:
         "high": each.interval.high,
         "texts": each.texts,
         "outcome": each.outcome.value,
-        "effect": each.effect,
-        "cliff": each.cliff,
+        "effect": each.effect_size,
+        "cliff": each.cliffs_delta,
         "aso": each.aso,
         "wins": each.wins,
         "losses": each.losses,

@@ -25,7 +25,7 @@ def memory_section(material: Material) -> Section:
     title = "What they remember"
     found: dict[str, list[Remembered]] = {}
     table = []
-    for group in material.comparison.groups:
+    for group in material.comparison.configurations:
         for run in group.runs:
             kept = material.remembered.get(run.run_id)
             if kept is None:
@@ -74,7 +74,7 @@ def memory_section(material: Material) -> Section:
             pictures.append((picture, caption))
         blocks.append(Figures(pictures))
     blocks += _probes(material)
-    missing = [each.name for each in material.comparison.groups if each.name not in found]
+    missing = [each.name for each in material.comparison.configurations if each.name not in found]
     if missing:
         blocks.append(Missing(f"Without a recurrent classifier to ask: {', '.join(missing)}."))
     return Section("memory", title, blocks)

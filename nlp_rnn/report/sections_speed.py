@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nlp_rnn.classifier.speed import LENGTHS
-from nlp_rnn.comparison.records import Group
+from nlp_rnn.comparison.records import Configuration
 from nlp_rnn.report.context import Material
 from nlp_rnn.report.figure_files import CONTROL, Style, axes_of, legend_above, new_figure, shortened
 from nlp_rnn.report.page import Block, Figures, Missing, Section, Table, Words
@@ -42,10 +42,10 @@ def speed_section(material: Material) -> Section:
     comparison = material.comparison
     groups = [
         group
-        for group in (*comparison.controls, *comparison.groups)
+        for group in (*comparison.baselines, *comparison.configurations)
         if any(_mean(group, f"{_latency(name, n)}_p50_ms") for name, _ in RUNTIMES for n in LENGTHS)
     ]
-    if not any(not group.control for group in groups):
+    if not any(not group.is_baseline for group in groups):
         told = (
             "The runs did not time their classifiers (tracking.speed=none, or an old version), so "
             "latency by length, throughput, memory and cold start are unknown. nlp-rnn bench "
@@ -63,7 +63,7 @@ def speed_section(material: Material) -> Section:
             for group, points in curves.items()
             for length, (p50, p95) in points.items()
         )
-        grey = frozenset(group.name for group in groups if group.control)
+        grey = frozenset(group.name for group in groups if group.is_baseline)
         picture = material.picture(
             latency_figure(curves, material.styles, grey, words),
             f"latency_{name}",
@@ -119,7 +119,7 @@ def latency_figure(
     return figure
 
 
-def _table(groups: Sequence[Group]) -> Table:
+def _table(groups: Sequence[Configuration]) -> Table:
     rows = []
     for name, words in SHORT.items():
         for length in LENGTHS:
@@ -147,7 +147,7 @@ def _table(groups: Sequence[Group]) -> Table:
     )
 
 
-def _conditions(groups: Sequence[Group]) -> list[tuple[str, str]]:
+def _conditions(groups: Sequence[Configuration]) -> list[tuple[str, str]]:
     """What the figures depend on, as the runs recorded it, and of which groups where it differs."""
     told = []
     for tag, words in TAGS:
@@ -179,7 +179,7 @@ def _latency(runtime: str, length: int) -> str:
     return f"latency/{runtime}_batch1_{length}"
 
 
-def _curve(group: Group, runtime: str) -> dict[int, tuple[float, float]]:
+def _curve(group: Configuration, runtime: str) -> dict[int, tuple[float, float]]:
     found = {}
     for length in LENGTHS:
         p50 = _mean(group, f"{_latency(runtime, length)}_p50_ms")
@@ -189,7 +189,7 @@ def _curve(group: Group, runtime: str) -> dict[int, tuple[float, float]]:
     return found
 
 
-def _mean(group: Group, metric: str) -> float | None:
+def _mean(group: Configuration, metric: str) -> float | None:
     value = group.means.get(metric, math.nan)
     return value if math.isfinite(value) else None
 

@@ -16,6 +16,7 @@ from nlp_rnn.runs.console import announced, output_to
 from nlp_rnn.sweeps.child_runs import Child, validation_metric
 from nlp_rnn.sweeps.jobs import Command, Job, swept_words
 from nlp_rnn.tracking.store import experiment_name
+from nlp_rnn.tracking.tags import BASELINES_TAG
 
 if TYPE_CHECKING:
     from nlp_rnn.tracking.tracked_run import TrackedRun
@@ -84,7 +85,7 @@ def _compare(sweep: Ended, finished: Sequence[Child]) -> list[str]:
     if by is None:
         return []
     from nlp_rnn.comparison.compare import compare_runs
-    from nlp_rnn.comparison.read import CONTROLS, read_runs
+    from nlp_rnn.comparison.read import read_runs
     from nlp_rnn.comparison.records import Rules
     from nlp_rnn.comparison.table import table
     from nlp_rnn.report.probe_report import write_probe_report
@@ -100,12 +101,12 @@ def _compare(sweep: Ended, finished: Sequence[Child]) -> list[str]:
         return [report.summary.read_text(encoding="utf-8")]
     with announced("Training the controls"):
         controls = _controls(sweep, jobs, finished)
-    sweep.run.set_tags({CONTROLS: " ".join(sorted(controls))})
+    sweep.run.set_tags({BASELINES_TAG: " ".join(sorted(controls))})
     ids |= controls
     keys = [key for key in sweep.command.space if "." in key and key != by] if sweep.tuned else []
     with announced("Comparing"):
         runs = [each for each in read_runs(sweep.uri, experiment) if each.run_id in ids]
-        found = compare_runs(runs, Rules(by=by, tuned=tuple(keys)), sweep.uri)
+        found = compare_runs(runs, Rules(by=by, tuned_keys=tuple(keys)), sweep.uri)
     summaries = []
     for each in found:
         place = "comparison" if len(found) == 1 else f"comparison/{each.data}-{each.digest[:6]}"
