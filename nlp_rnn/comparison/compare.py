@@ -2,14 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from nlp_rnn.comparison.decide import decide, inconclusive, robustness, verdict
 from nlp_rnn.comparison.pair import Pairing, is_baseline, pair_configurations, usable_runs
 from nlp_rnn.comparison.read import with_predictions
-from nlp_rnn.comparison.recommend import LONG_SHARE, recommend
+from nlp_rnn.comparison.recommend import LONG_SHARE, recommend, share_few_labels
 from nlp_rnn.comparison.records import (
     Comparison,
     Configuration,
@@ -77,7 +76,7 @@ def compare_runs(
         long = tuple(lengthy[: len(part.long)])
         whole, lengthy = whole[len(own) :], lengthy[len(long) :]
         comparisons.append(_comparison(part, own, long, rules, notes))
-    return _few_labels(tuple(sorted(comparisons, key=lambda c: (c.data, c.digest))))
+    return share_few_labels(tuple(sorted(comparisons, key=lambda c: (c.data, c.digest))))
 
 
 class _Ready:
@@ -276,25 +275,6 @@ def _measured(
         f"Better: the whole interval beyond ±{rules.rope:g} points, and bootstrap p after Holm at "
         f"most {1 - rules.confidence:.2g}; equivalent: the whole interval within.",
         f"Machine: {'; '.join(machines) or 'not recorded'}.",
-    )
-
-
-def _few_labels(found: tuple[Comparison, ...]) -> tuple[Comparison, ...]:
-    """Let the runs with few labels of the same data speak where the whole was read."""
-    spoken = {}
-    for each in found:
-        for said in each.recommendations:
-            if said.use == "few labels" and "Trained with" in said.evidence:
-                spoken[each.data] = said
-    return tuple(
-        replace(
-            each,
-            recommendations=tuple(
-                spoken.get(each.data, said) if said.use == "few labels" else said
-                for said in each.recommendations
-            ),
-        )
-        for each in found
     )
 
 

@@ -5,11 +5,19 @@ asked for, is not recommended. Then quality, and among equals what the use asks 
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from nlp_rnn.comparison.pair import LATENCY
-from nlp_rnn.comparison.records import Configuration, Difference, Outcome, Recommendation, Rules
+from nlp_rnn.comparison.records import (
+    Comparison,
+    Configuration,
+    Difference,
+    Outcome,
+    Recommendation,
+    Rules,
+)
 
-__all__ = ["LONG_SHARE", "recommend"]
+__all__ = ["LONG_SHARE", "recommend", "share_few_labels"]
 
 LONG_SHARE = 0.25
 """Of the texts, the longest, on which `long texts` is decided."""
@@ -276,3 +284,22 @@ def _few(
     found = _by_quality("few labels", configurations, differences, same_machine)
     evidence = f"Trained with {', '.join(restricted)}: {found.evidence}"
     return Recommendation(found.use, found.choice, found.reason, evidence)
+
+
+def share_few_labels(found: tuple[Comparison, ...]) -> tuple[Comparison, ...]:
+    """Copy what runs with few labels recommend to the comparison of the whole data."""
+    spoken = {}
+    for each in found:
+        for said in each.recommendations:
+            if said.use == "few labels" and "Trained with" in said.evidence:
+                spoken[each.data] = said
+    return tuple(
+        replace(
+            each,
+            recommendations=tuple(
+                spoken.get(each.data, said) if said.use == "few labels" else said
+                for said in each.recommendations
+            ),
+        )
+        for each in found
+    )
