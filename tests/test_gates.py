@@ -7,8 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from nlp_rnn.inspection.gates import GATE_NAMES, LayerTrace, trace
-from nlp_rnn.inspection.memory import LONGEST, half_lives, summarize
+from nlp_rnn.inspection.gates import GATE_NAMES, LONGEST, LayerTrace, half_lives, summarize, trace
 from nlp_rnn.model.architecture import Architecture
 from tests.tiny_classifier import random_state, tiny_architecture
 

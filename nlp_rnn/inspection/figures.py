@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.inspection.gates import LayerTrace
+from nlp_rnn.inspection.gates import LayerTrace, half_lives
 from nlp_rnn.inspection.inspection import Inspection
-from nlp_rnn.inspection.memory import half_lives
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

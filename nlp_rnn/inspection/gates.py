@@ -12,12 +12,23 @@ from numpy.typing import NDArray
 
 from nlp_rnn.model.architecture import Architecture
 
-__all__ = ["GATE_NAMES", "LayerTrace", "trace"]
+__all__ = [
+    "GATE_NAMES",
+    "LONGEST",
+    "LayerTrace",
+    "MemorySummary",
+    "half_lives",
+    "summarize",
+    "trace",
+]
 
 Array = NDArray[np.float32]
 
 GATE_NAMES = {"lstm": ("input", "forget", "output"), "gru": ("reset", "update"), "rnn": ()}
 """The gates of each cell, each between 0 and 1; a plain RNN has none."""
+
+LONGEST = 1e6
+"""A half-life, in tokens, is at most this: a gate that never lets go has none."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +69,19 @@ class LayerTrace:
         return order
 
 
+@dataclass(frozen=True)
+class MemorySummary:
+    """Half-lives in tokens over the H units of a layer: the median, the longest tenth, the longest.
+
+    `beyond` is the share of units whose half-life is longer than the text.
+    """
+
+    median: float
+    longest_tenth: float
+    longest: float
+    beyond: float
+
+
 def trace(
     architecture: Architecture, weights: Mapping[str, Array], ids: NDArray[np.int64]
 ) -> list[LayerTrace]:
@@ -87,6 +111,29 @@ def trace(
         found += of_layer
         steps = np.concatenate([each.states for each in of_layer], axis=1)  # (T, D)
     return found
+
+
+def half_lives(trace: LayerTrace) -> NDArray[np.float64] | None:
+    """The half-life of each unit over the text, in tokens, (H,); None without a gate that keeps.
+
+    A unit that keeps the shares k₁ … k_T keeps their product over the text; the half-life is that
+    of the same loss spread evenly, T ln 2 / -Σ ln k.
+    """
+    if trace.kept is None:
+        return None
+    loss = -np.log(np.clip(trace.kept.astype(np.float64), 1e-30, 1.0)).mean(axis=0)
+    lives: NDArray[np.float64] = np.minimum(np.log(2) / np.maximum(loss, 1e-12), LONGEST)
+    return lives
+
+
+def summarize(lives: NDArray[np.float64], tokens: int) -> MemorySummary:
+    """The half-lives (H,) of a layer over a text of so many `tokens`."""
+    return MemorySummary(
+        median=float(np.median(lives)),
+        longest_tenth=float(np.quantile(lives, 0.9)),
+        longest=float(lives.max()),
+        beyond=float((lives > tokens).mean()),
+    )
 
 
 def _sigmoid(values: Array) -> Array:

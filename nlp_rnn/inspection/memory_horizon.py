@@ -14,8 +14,7 @@ from nlp_rnn.classifier.location import local_folder
 from nlp_rnn.classifier.runtime import start_runtime
 from nlp_rnn.classifier.weights import unpack_weights
 from nlp_rnn.errors import ClassifierError
-from nlp_rnn.inspection.gates import trace
-from nlp_rnn.inspection.memory import half_lives
+from nlp_rnn.inspection.gates import half_lives, trace
 from nlp_rnn.tokens.tokenizer import encode
 
 __all__ = ["Remembered", "mean_half_lives", "remember", "shown_accuracies"]

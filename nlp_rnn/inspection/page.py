@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from nlp_rnn.inspection import figures
+from nlp_rnn.inspection.gates import LONGEST, half_lives, summarize
 from nlp_rnn.inspection.inspection import Inspection
-from nlp_rnn.inspection.memory import LONGEST, half_lives, summarize
 from nlp_rnn.inspection.text_tokens import pieces
 
 __all__ = ["PAGE", "Picture", "prepare_drawing", "write_page"]
