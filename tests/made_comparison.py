@@ -17,7 +17,7 @@ from nlp_rnn.comparison.records import (
     Rules,
     Run,
 )
-from nlp_rnn.inspection.memory_horizon import Remembered
+from nlp_rnn.inspection.memory_horizon import MemoryHorizon
 from nlp_rnn.report.context import TrainingCurve
 from nlp_rnn.scoring.predictions import Predictions
 
@@ -220,13 +220,13 @@ def made_curves(comparison: Comparison) -> dict[str, TrainingCurve]:
     return found
 
 
-def made_remembered(comparison: Comparison) -> dict[str, Remembered]:
+def made_remembered(comparison: Comparison) -> dict[str, MemoryHorizon]:
     found = {}
     for group in comparison.configurations:
         for run in group.runs[:2]:
             lives = {"layer 1, left to right": 4.0 * (run.seed or 1)}
             shares = {1: 0.3, 3: 0.45, 10: 0.6}
-            found[run.run_id] = Remembered(lives, shares, shares, 0.8, 120, 20)
+            found[run.run_id] = MemoryHorizon(lives, shares, shares, 0.8, 120, 20)
     return found
 
 

@@ -1,4 +1,4 @@
-"""Integrated gradients sum to what they explain, and occlusion is what it says."""
+"""Integrated gradients sum to the log-odds, and occlusion follows its definition."""
 
 from pathlib import Path
 
@@ -27,17 +27,17 @@ IDS = np.array([3, 4, 5, 6, 7, 8, 20, 1, 2, 29])
 
 
 def odds(made: TextNetwork, ids: np.ndarray, weight: torch.Tensor | None = None) -> np.ndarray:
-    """Log-odds of every class by the network as it answers, with other embeddings if given."""
-    own = made.embedding.weight.clone()
+    """Log-odds of every class by a forward pass, with other embeddings if `weight` is set."""
+    original = made.embedding.weight.clone()
     if weight is not None:
         made.embedding.weight.copy_(weight)
     p = made(torch.from_numpy(ids)[None], torch.tensor([len(ids)]))[0].double().softmax(0).numpy()
-    made.embedding.weight.copy_(own)
+    made.embedding.weight.copy_(original)
     return np.log(p) - np.log1p(-p)
 
 
 def test_a_training_before_it_in_the_same_process_changes_nothing() -> None:
-    """A training leaves its lanes on, and what runs in those can be walked back through once."""
+    """A training leaves its threads on; a graph made in them can be differentiated only once."""
     alone = attribute(network(), IDS, [2, 0]).integrated
     set_lanes(2)
     try:
@@ -50,39 +50,44 @@ def test_a_training_before_it_in_the_same_process_changes_nothing() -> None:
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("pooling", ["mean", "attention"])
-def test_they_sum_to_the_log_odds_of_the_text_less_those_of_nothing(
+def test_they_sum_to_the_log_odds_of_the_text_minus_those_of_the_baseline(
     cell: str, pooling: str
 ) -> None:
     made = network(cell, pooling)
-    found = attribute(made, IDS, [2, 0], steps=256)
-    nothing = odds(made, IDS, torch.zeros_like(made.embedding.weight))
-    difference = (odds(made, IDS) - nothing)[[2, 0]]
+    attribution = attribute(made, IDS, [2, 0], steps=256)
+    baseline = odds(made, IDS, torch.zeros_like(made.embedding.weight))
+    difference = (odds(made, IDS) - baseline)[[2, 0]]
     assert np.abs(difference).max() > 0.05
-    np.testing.assert_allclose(found.integrated.sum(1), difference, atol=5e-3)
-    assert found.residual < 5e-3
-    assert found.classes == (2, 0)
-    assert found.integrated.shape == found.occluded.shape == found.gradient.shape == (2, len(IDS))
+    np.testing.assert_allclose(attribution.integrated.sum(1), difference, atol=5e-3)
+    assert attribution.residual < 5e-3
+    assert attribution.classes == (2, 0)
+    assert (
+        attribution.integrated.shape
+        == attribution.occluded.shape
+        == attribution.gradient.shape
+        == (2, len(IDS))
+    )
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_occlusion_takes_one_token_out(cell: str) -> None:
+def test_occlusion_removes_one_token(cell: str) -> None:
     made = network(cell)
-    found = attribute(made, IDS, [0, 1, 2], steps=2)
-    assert found.span == 1
+    attribution = attribute(made, IDS, [0, 1, 2], steps=2)
+    assert attribution.span == 1
     whole = odds(made, IDS)
-    for place in range(len(IDS)):
+    for position in range(len(IDS)):
         ids = IDS.copy()
-        ids[place] = 0  # a token whose embedding is made to be nothing
+        ids[position] = 0  # a token whose embedding is set to zero
         weight = made.embedding.weight.clone()
         weight[0] = 0.0
-        fall = whole - odds(made, ids, weight)
-        np.testing.assert_allclose(found.occluded[:, place], fall, atol=1e-4)
+        decrease = whole - odds(made, ids, weight)
+        np.testing.assert_allclose(attribution.occluded[:, position], decrease, atol=1e-4)
 
 
 def test_the_gradient_is_that_of_the_log_odds() -> None:
     made = network("lstm")
-    found = attribute(made, IDS, [1], steps=2)
-    place, small = 6, 1e-2  # token 20 stands there alone
+    attribution = attribute(made, IDS, [1], steps=2)
+    position, small = 6, 1e-2  # the only position of token 20
     slopes = []
     for feature in range(6):
         sides = []
@@ -91,44 +96,46 @@ def test_the_gradient_is_that_of_the_log_odds() -> None:
             weight[20, feature] += sign * small
             sides.append(odds(made, IDS, weight)[1])
         slopes.append((sides[0] - sides[1]) / (2 * small))
-    assert found.gradient[0, place] == pytest.approx(np.linalg.norm(slopes), rel=0.02)
+    assert attribution.gradient[0, position] == pytest.approx(np.linalg.norm(slopes), rel=0.02)
 
 
 def test_long_texts_are_occluded_in_spans() -> None:
     made = network("gru")
     ids = np.random.default_rng(0).integers(2, 30, 501)
-    found = attribute(made, ids, [0], steps=2)
-    assert found.span == 3
-    assert found.occluded.shape == (1, 501)
-    assert found.occluded[0, 0] == found.occluded[0, 2] != found.occluded[0, 3]
-    assert found.occluded[0, 498] == found.occluded[0, 500]
+    attribution = attribute(made, ids, [0], steps=2)
+    assert attribution.span == 3
+    assert attribution.occluded.shape == (1, 501)
+    assert attribution.occluded[0, 0] == attribution.occluded[0, 2] != attribution.occluded[0, 3]
+    assert attribution.occluded[0, 498] == attribution.occluded[0, 500]
 
 
-def test_agreement_is_a_rank_correlation_or_nothing() -> None:
+def test_agreement_is_a_rank_correlation_or_none() -> None:
     from scipy.stats import spearmanr
 
-    found = attribute(network("gru"), IDS, [0], steps=8)
-    expected = spearmanr(found.integrated[0], found.occluded[0]).statistic
-    assert found.agreement(0) == pytest.approx(expected)
+    attribution = attribute(network("gru"), IDS, [0], steps=8)
+    expected = spearmanr(attribution.integrated[0], attribution.occluded[0]).statistic
+    assert attribution.agreement(0) == pytest.approx(expected)
     assert attribute(network("gru"), IDS[:1], [0]).agreement(0) is None
 
 
-def test_a_sure_answer_keeps_its_log_odds(tmp_path: Path) -> None:
+def test_log_odds_stay_finite_for_a_certain_prediction(tmp_path: Path) -> None:
     """p rounds to 1 and 1 - p to 0, but the log-odds are finite."""
     made = network("gru")
     made.head.bias[1] = 200.0
-    found = attribute(made, IDS, [1, 0])
-    assert np.isfinite(found.integrated).all()
-    assert np.isfinite(found.occluded).all()
+    attribution = attribute(made, IDS, [1, 0])
+    assert np.isfinite(attribution.integrated).all()
+    assert np.isfinite(attribution.occluded).all()
 
 
-def test_the_explained_class_is_the_one_that_is_answered(tmp_path: Path) -> None:
+def test_the_explained_class_is_the_predicted_one(tmp_path: Path) -> None:
     from nlp_rnn.inspection.inspection import inspect_text, load_model
 
     folder = save_tiny(tmp_path / "classifier")
     text = "w3 w4 w9 unheard-of w12"
-    seen = inspect_text(load_model(folder), text)
+    inspection = inspect_text(load_model(folder), text)
     classifier = nlp_rnn.load(folder)
-    np.testing.assert_allclose(seen.probabilities, classifier.predict_proba([text])[0], atol=1e-6)
-    assert [seen.label] == classifier.predict([text])
-    assert seen.model.labels[seen.attribution.classes[0]] == seen.label
+    np.testing.assert_allclose(
+        inspection.probabilities, classifier.predict_proba([text])[0], atol=1e-6
+    )
+    assert [inspection.label] == classifier.predict([text])
+    assert inspection.model.labels[inspection.attribution.classes[0]] == inspection.label

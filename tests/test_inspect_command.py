@@ -1,4 +1,4 @@
-"""`nlp-rnn inspect`: a page that stands alone, whatever the text, and what is refused."""
+"""`nlp-rnn inspect`: a self-contained page for any text, and errors for wrong arguments."""
 
 import os
 import re
@@ -39,7 +39,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pictures are empty, for tests of everything else: drawing takes most of a page's time."""
+    """Replace figures by empty files, because drawing takes most of the time of a page."""
     from nlp_rnn.inspection import figures
 
     for name in figures.__all__:
@@ -48,12 +48,12 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Page(HTMLParser):
-    """Tags, the words of the page, and the words of the boxes that hold the coloured text."""
+    """Tags and text of the page, and the texts of the boxes that hold coloured text."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict]] = []
-        self.words = ""
+        self.text = ""
         self.boxes: list[str] = []
         self._depth = 0
         self.feed(html)
@@ -69,7 +69,7 @@ class Page(HTMLParser):
             self._depth = 0
 
     def handle_data(self, data: str) -> None:
-        self.words += data
+        self.text += data
         if self._depth:
             self.boxes[-1] += data
 
@@ -78,11 +78,11 @@ def page(folder: str = "inspection") -> Page:
     return Page(Path(folder, "inspection.html").read_text(encoding="utf-8"))
 
 
-def test_a_page_and_its_pictures(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_page_and_its_figures(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["inspect", "both", "w3 w4 w5", "w6"]) == 0
-    told = capsys.readouterr().out
-    answers = nlp_rnn.load("both").predict(["w3 w4 w5", "w6"])
-    assert [line.split()[0] for line in told.splitlines()[:2]] == answers
+    output = capsys.readouterr().out
+    predictions = nlp_rnn.load("both").predict(["w3 w4 w5", "w6"])
+    assert [line.split()[0] for line in output.splitlines()[:2]] == predictions
     files = {path.name for path in (here / "inspection").iterdir()}
     assert files == {
         "inspection.html",
@@ -99,9 +99,9 @@ def test_a_page_and_its_pictures(here: Path, capsys: pytest.CaptureFixture[str])
             assert attributes["src"].startswith("data:image/png;base64,")
             assert attributes["alt"]
     assert "http" not in re.sub(r"http-equiv", "", Path("inspection/inspection.html").read_text())
-    # the predicted label, two others and the check
+    # the predicted label, two others and occlusion
     assert made.boxes == ["w3 w4 w5"] * 4 + ["w6"] * 4
-    # another page takes the place of this one, pictures included
+    # another page replaces this one and its figures
     assert main(["inspect", "one", "w3", "--over-time"]) == 0
     files = {path.name for path in (here / "inspection").iterdir()}
     assert "text1_over_time.png" in files
@@ -109,22 +109,22 @@ def test_a_page_and_its_pictures(here: Path, capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "expected"),
     [
-        ("w3", "1 tokens read."),
-        ("", "1 tokens read, 1 of them unknown"),
-        ("nothing is known", "3 tokens read, 3 of them unknown"),
-        (" ".join(["w7", "w8"] * 2500), "40 tokens read of 5000; the rest was cut off"),
-        ("שלום w3 עולם", "3 tokens read, 2 of them unknown"),
-        ("今天天气很好 w4", "2 tokens read"),
-        ("w5 $\\frac{1}{2}$ % \x00 \ud800", "tokens read"),
+        ("w3", "1 token."),
+        ("", "1 token, 1 of them unknown"),
+        ("nothing is known", "3 tokens, 3 of them unknown"),
+        (" ".join(["w7", "w8"] * 2500), "40 tokens, truncated from 5000"),
+        ("שלום w3 עולם", "3 tokens, 2 of them unknown"),
+        ("今天天气很好 w4", "2 tokens"),
+        ("w5 $\\frac{1}{2}$ % \x00 \ud800", "tokens"),
     ],
     ids=["one token", "empty", "unknown", "5000", "right to left", "chinese", "odd"],
 )
-def test_any_text(here: Path, text: str, words: str) -> None:
+def test_any_text(here: Path, text: str, expected: str) -> None:
     assert main(["inspect", "one", "--text", text]) == 0
     made = page()
-    assert words in made.words
+    assert expected in made.text
     if text.isprintable() and text:
         assert made.boxes[0] == text
 
@@ -146,7 +146,7 @@ def test_labels_are_only_text_too(here: Path) -> None:
     save_classifier(here / "odd", **parts)
     assert main(["inspect", "odd", "w3 w4"]) == 0
     assert "script" not in [tag for tag, _ in page().tags]
-    assert "<script>1</script>" in page().words
+    assert "<script>1</script>" in page().text
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn", "average"])
@@ -157,11 +157,11 @@ def test_every_cell(here: Path, undrawn: None, cell: str) -> None:
     gates = len(list((here / "inspection").glob("*gates*")))
     assert gates == (4 if cell in ("lstm", "gru") else 0)
     assert (here / "inspection" / "text1_half_lives.png").exists() == (gates > 0)
-    assert ("No half-lives" in page().words) == (gates == 0)
+    assert ("No half-lives" in page().text) == (gates == 0)
 
 
 def two_tokenizers(here: Path) -> None:
-    """A second model that reads characters where the first reads words."""
+    """Save a second model whose tokens are characters; those of the first are words."""
     from nlp_rnn.tokens.tokenizer import train_tokenizer
     from tests.composing import compose
 
@@ -176,45 +176,45 @@ def test_two_models_with_different_tokenizers_are_aligned_by_characters(here: Pa
     assert main(["inspect", "both", "letters", "--text", "w3  w4 w12"]) == 0
     made = page()
     assert made.boxes == ["w3  w4 w12"] * 8
-    assert "A" in made.words
-    assert "GRU h5, bidirectional" in made.words
-    assert "LSTM h5, bidirectional" in made.words
+    assert "A" in made.text
+    assert "GRU h5, bidirectional" in made.text
+    assert "LSTM h5, bidirectional" in made.text
     files = {path.name for path in (here / "inspection").glob("*.png")}
     assert {"text1_a_attribution.png", "text1_b_attribution.png", "text1_gradient.png"} <= files
     titles = [attributes["title"] for tag, attributes in made.tags if "title" in attributes]
-    # 3 words; 8 characters and two blanks read as one: for three labels and once occluded
+    # 3 words; 8 characters and two spaces as one token: for three labels and for occlusion
     assert len(titles) == 4 * 3 + 4 * 9
 
 
 def test_both_models_share_one_scale(here: Path, undrawn: None) -> None:
-    """A model whose answer hardly depends on the text is hardly coloured."""
+    """A model whose prediction hardly depends on the text is hardly coloured."""
     flat = tiny_parts(seed=5)
     flat["state"]["head.weight"] *= 1e-3
     save_classifier(here / "flat", **flat)
     assert main(["inspect", "both", "flat", "--text", "w3 w4 w9 w10"]) == 0
     html = Path("inspection/inspection.html").read_text()
-    left, right = html.split("What each token gave")[1].split("<h3>")[0].split("B · ")
+    left, right = html.split("Token attributions")[1].split("<h3>")[0].split("B · ")
     coloured = 'style="background:rgba'
     assert left.count(coloured) > 0
-    check = right.index("Check by occlusion")
+    check = right.index("Comparison with occlusion")
     assert right[:check].count(coloured) == 0
 
 
 def test_probabilities_over_time(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = "w3 w9 w4 w11 w5"
-    seen = inspect_text(load_model("one"), text)
-    assert seen.over_time is not None
+    inspection = inspect_text(load_model("one"), text)
+    assert inspection.over_time is not None
     for length in range(1, 6):
         expected = nlp_rnn.load("one").predict_proba([" ".join(text.split()[:length])])[0]
-        np.testing.assert_allclose(seen.over_time[length - 1], expected, atol=1e-5)
+        np.testing.assert_allclose(inspection.over_time[length - 1], expected, atol=1e-5)
     assert inspect_text(load_model("both"), text).over_time is None
-    with pytest.raises(ClassifierError, match="reads texts from both ends"):
+    with pytest.raises(ClassifierError, match="is bidirectional"):
         probabilities_over_time(load_model("both"), np.array([3]))
     assert main(["inspect", "both", "w3", "--over-time"]) == 1
-    told = capsys.readouterr().err
-    assert "both reads texts from both ends" in told
-    assert "experiment=streaming" in told
-    assert len(told.splitlines()) == 2
+    error = capsys.readouterr().err
+    assert "both is bidirectional" in error
+    assert "experiment=streaming" in error
+    assert len(error.splitlines()) == 2
     assert not (here / "inspection").exists()
 
 
@@ -228,51 +228,55 @@ def test_rows_of_files_and_data(here: Path, undrawn: None) -> None:
     assert [page().boxes[0], page().boxes[4]] == ["w9", "w3 w4"]
     assert main(["inspect", "one", "--input", "r.txt", "--rows", "2"]) == 0
     assert page().boxes[0] == "w6 w7"
-    words = ["data=stories", "data.train_rows=20", "data.test_rows=4"]
-    assert main(["inspect", "one", *words, "--rows", "4"]) == 0
+    overrides = ["data=stories", "data.train_rows=20", "data.test_rows=4"]
+    assert main(["inspect", "one", *overrides, "--rows", "4"]) == 0
     assert "letter" in page().boxes[0]
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("arguments", "message"),
     [
         ([], "inspect needs a classifier and a text"),
         (["one"], "inspect needs a classifier and a text"),
         (["--text", "w3"], "found none"),
-        (["one", "both", "one", "--text", "w3"], "one model or two side by side"),
-        (["one", "--text", "w3", "--input", "r.csv"], "--text and --input both name texts"),
-        (["one", "--text", "w3", "data=stories"], "--text and data=… both name texts"),
-        (["one", "w3", "--rows", "2"], "--rows does nothing without --input or data=…"),
-        (["one", "data=stories", "--column", "x"], "--column does nothing without --input"),
-        (["one", "--input", "r.csv", "--rows", "0"], "type numbers of rows from 1"),
+        (["one", "both", "one", "--text", "w3"], "needs one or two models"),
+        (["one", "--text", "w3", "--input", "r.csv"], "--text and --input both select texts"),
+        (["one", "--text", "w3", "data=stories"], "--text and data=… both select texts"),
+        (["one", "w3", "--rows", "2"], "--rows has no effect without --input or data=…"),
+        (["one", "data=stories", "--column", "x"], "--column has no effect without --input"),
+        (["one", "--input", "r.csv", "--rows", "0"], "not row numbers from 1"),
         (["one", "--input", "r.csv", "--rows", "x"], "--rows is 'x'"),
-        (["one", "--input", "r.csv", "--rows", "9"], "row 9 is not there: it has 2 rows"),
+        (["one", "--input", "r.csv", "--rows", "9"], "row 9 does not exist; there are 2"),
         (["one", "--input", "r.csv", "--rows", "2", "--column", "b"], "row 2 has no text (null)"),
         (["one", "--input", "nowhere.csv"], "nowhere.csv"),
-        (["one", "--input", "r.txt", "--column", "a"], "where a line is a text"),
-        (["one", "data=stories", "data.train_rows=20", "data.test_rows=3", "--rows", "4"], "3 row"),
+        (["one", "--input", "r.txt", "--column", "a"], "where every line is one text"),
+        (
+            ["one", "data=stories", "data.train_rows=20", "data.test_rows=3", "--rows", "4"],
+            "are 3.",
+        ),
         (["one", "data=nothing"], "There is no data=nothing"),
         (["nowhere", "w3"], "nowhere is not there"),
         (["one", "w3", "--output", "r.csv"], "--output r.csv is a file"),
-        (["one", *["w3"] * 21], "A page of 21 texts would not be read"),
+        (["one", *["w3"] * 21], "at most 20 texts, but 21 were selected"),
         (["one", "w3", "--windows"], "inspect has no option --windows"),
     ],
 )
-def test_wrong_words(
-    here: Path, capsys: pytest.CaptureFixture[str], words: list[str], told: str
+def test_wrong_arguments(
+    here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     pd.DataFrame({"a": ["w3", "w4"], "b": ["w3", None]}).to_json(
         "r.jsonl", orient="records", lines=True
     )
-    words = [word.replace("r.csv", "r.jsonl") if "--rows" in words else word for word in words]
+    if "--rows" in arguments:
+        arguments = [argument.replace("r.csv", "r.jsonl") for argument in arguments]
     pd.DataFrame({"text": ["w3", "w4"]}).to_csv("r.csv", index=False)
     Path("r.txt").write_text("w5\n")
-    if "--rows" in words and "--column" not in words and "r.jsonl" in words:
-        words = [*words, "--column", "a"]
+    if "--rows" in arguments and "--column" not in arguments and "r.jsonl" in arguments:
+        arguments = [*arguments, "--column", "a"]
     before = sorted(os.listdir(here))
-    assert main(["inspect", *words]) in (1, 2)
+    assert main(["inspect", *arguments]) in (1, 2)
     error = capsys.readouterr().err
-    assert told in error
+    assert message in error
     assert len(error.splitlines()) <= 2
     assert sorted(set(os.listdir(here)) - {"cache"}) == before
 
@@ -290,9 +294,9 @@ def test_the_page_goes_into_the_run_of_the_model(
     assert main(["inspect", "known", "w3", "--no-log"]) == 0
     assert client.list_artifacts(run) == []
     assert main(["inspect", "known", "lost", "--text", "w3"]) == 0
-    told = capsys.readouterr()
-    assert f"MLflow run    {run}" in told.out
-    assert told.err.startswith("not logged    MLflow at")
+    output = capsys.readouterr()
+    assert f"MLflow run    {run}" in output.out
+    assert output.err.startswith("not logged    MLflow at")
     names = {Path(file.path).name for file in client.list_artifacts(run, "inspection")}
     assert "inspection.html" in names
     assert "text1_gradient.png" in names
@@ -316,13 +320,13 @@ def test_a_page_of_400_tokens_is_made_within_five_seconds(here: Path) -> None:
         subprocess.run(command, check=True, capture_output=True)
         seconds.append(time.perf_counter() - begin)
     assert sorted(seconds)[1] < 5, seconds  # the median
-    assert "400 tokens read." in page().words
+    assert "400 tokens." in page().text
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium")
 def test_a_script_in_a_text_does_not_run_in_a_browser(here: Path) -> None:
-    """Without the page's own ban on scripts too, so that it is the escaping that is tested."""
+    """Also without the page's Content-Security-Policy, so that the escaping itself is tested."""
     spell = "document.documentElement.setAttribute('data-ran','yes')"
     text = f'<script>{spell}</script> <img src=x onerror="{spell}"> w3'
     assert main(["inspect", "one", text]) == 0
@@ -338,7 +342,7 @@ def test_a_script_in_a_text_does_not_run_in_a_browser(here: Path) -> None:
         command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
         command += [f"--user-data-dir={here / 'profile'}", (here / f"{name}.html").as_uri()]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        assert "What each token gave" in done.stdout
+        assert "Token attributions" in done.stdout
         assert ('data-ran="yes"' in done.stdout) == runs, name
 
 

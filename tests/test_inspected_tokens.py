@@ -1,9 +1,9 @@
-"""What is shown of a text is what the network reads of it, and all of the text."""
+"""Tokens are those that the network reads, and spans cover the whole text."""
 
 import numpy as np
 import pytest
 
-from nlp_rnn.inspection.text_tokens import pieces, read_tokens
+from nlp_rnn.inspection.text_tokens import text_spans, tokenize_text
 from nlp_rnn.tokens.tokenizer import encode, encode_counted, set_truncation, train_tokenizer
 from tests.composing import compose
 
@@ -25,38 +25,38 @@ TEXTS = [
 
 @pytest.mark.parametrize("kind", ["bpe", "byte_bpe", "wordpiece", "unigram", "word", "char"])
 @pytest.mark.parametrize("truncation", ["head", "tail", "head_tail"])
-def test_tokens_and_pieces(kind: str, truncation: str) -> None:
-    words = [f"tokenizer={kind}", "tokenizer.vocab_size=300", "tokenizer.max_length=25"]
-    config = compose([*words, f"tokenizer.truncation={truncation}"]).tokenizer
+def test_tokens_and_spans(kind: str, truncation: str) -> None:
+    overrides = [f"tokenizer={kind}", "tokenizer.vocab_size=300", "tokenizer.max_length=25"]
+    config = compose([*overrides, f"tokenizer.truncation={truncation}"]).tokenizer
     tokenizer = train_tokenizer([TEXTS[3], TEXTS[5], "a text with words and tabs"] * 9, config)
     set_truncation(tokenizer, config)
     for text in TEXTS:
-        tokens = read_tokens(tokenizer, text)
+        tokens = tokenize_text(tokenizer, text)
         (ids,), (count,) = encode(tokenizer, [text]), encode_counted(tokenizer, [text])[1]
         assert tokens.ids.tolist() == ids
-        assert tokens.num_uncut == count
+        assert tokens.num_untruncated == count
         values = np.arange(1, len(tokens) + 1, dtype=np.float32)
-        found = pieces(tokens, values)
-        assert "".join(piece.text for piece in found) == tokens.text
+        spans = text_spans(tokens, values)
+        assert "".join(span.text for span in spans) == tokens.text
         assert len(tokens.text) == len(text)
-        total = sum(piece.value for piece in found if piece.value is not None)
+        total = sum(span.value for span in spans if span.value is not None)
         assert total == pytest.approx(values.sum())
 
 
-def test_bytes_of_one_character_make_one_piece() -> None:
+def test_bytes_of_one_character_make_one_span() -> None:
     config = compose(["tokenizer=byte_bpe", "tokenizer.vocab_size=258"]).tokenizer
     tokenizer = train_tokenizer(["ab"] * 9, config)
-    tokens = read_tokens(tokenizer, "a天b")
+    tokens = tokenize_text(tokenizer, "a天b")
     assert len(tokens) == 6  # a blank before the text, a, three bytes, b
-    found = pieces(tokens, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0])
-    assert [(piece.text, piece.value) for piece in found] == [("a", 1.0), ("天", 9.0), ("b", 5.0)]
+    spans = text_spans(tokens, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0])
+    assert [(span.text, span.value) for span in spans] == [("a", 1.0), ("天", 9.0), ("b", 5.0)]
 
 
 def test_what_is_between_words_has_no_value() -> None:
     config = compose(["tokenizer.max_length=2", "tokenizer.truncation=head"]).tokenizer
     tokenizer = train_tokenizer(["one two three"] * 9, config)
-    found = pieces(read_tokens(tokenizer, " one  two three"), [1.0, 2.0])
-    assert [(piece.text, piece.value) for piece in found] == [
+    spans = text_spans(tokenize_text(tokenizer, " one  two three"), [1.0, 2.0])
+    assert [(span.text, span.value) for span in spans] == [
         (" ", None),
         ("one", 1.0),
         ("  ", None),

@@ -1,4 +1,4 @@
-"""What a classifier keeps of texts: half-lives, and what the first or last tokens are worth."""
+"""Memory horizon: half-lives of the gates, and the accuracy on the first or last tokens."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 import nlp_rnn
 from nlp_rnn.classifier.classifier_folder import read_classifier, save_classifier
 from nlp_rnn.errors import ClassifierError
-from nlp_rnn.inspection.memory_horizon import mean_half_lives, remember
+from nlp_rnn.inspection.memory_horizon import mean_half_lives, measure_memory_horizon
 from nlp_rnn.report.report_data import read_remembered
 from tests.made_comparison import group_of, made_comparison, made_predictions, made_run
 from tests.tiny_classifier import save_tiny, tiny_parts, tiny_texts
@@ -20,7 +20,7 @@ def test_mean_half_lives_are_those_of_the_gates(tmp_path: Path) -> None:
     for name, value in parts["state"].items():
         if "rnn" in name:
             value[:] = 0
-    for suffix in ("", "_reverse"):  # forget gates of 1/2 and 0.9 whatever is read
+    for suffix in ("", "_reverse"):  # forget gates of 1/2 and 0.9 for every input
         bias = 0.0 if suffix else np.log(0.9 / 0.1)
         parts["state"][f"encoder.rnn.bias_ih_l0{suffix}"][5:10] = bias
     save_classifier(tmp_path / "steady", **parts)
@@ -34,38 +34,45 @@ def test_mean_half_lives_are_those_of_the_gates(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("bidirectional", [True, False])
-def test_parts_are_answered_as_texts_of_their_own(tmp_path: Path, bidirectional: bool) -> None:
+def test_excerpts_are_classified_like_separate_texts(tmp_path: Path, bidirectional: bool) -> None:
     folder = save_tiny(tmp_path / "c", bidirectional=bidirectional)
     texts = [text for text in tiny_texts(60) if len(text.split()) > 12]
     cut = [" ".join(text.split()[:40]) for text in texts]  # as the tokenizer cuts
     classifier = nlp_rnn.load(folder)
     labels = [classifier.labels[i % 3] for i in range(len(texts))]
 
-    def right(parts: list[str]) -> float:
-        return float(np.mean(np.array(classifier.predict(parts)) == np.array(labels)))
+    def accuracy(excerpts: list[str]) -> float:
+        return float(np.mean(np.array(classifier.predict(excerpts)) == np.array(labels)))
 
-    found = remember(folder, texts, labels)
-    assert list(found.first) == list(found.last) == [1, 3, 10, 30]
+    horizon = measure_memory_horizon(folder, texts, labels)
+    assert list(horizon.first) == list(horizon.last) == [1, 3, 10, 30]
     for count in (1, 3, 10, 30):
-        assert found.first[count] == right([" ".join(t.split()[:count]) for t in cut])
-        assert found.last[count] == right([" ".join(t.split()[-count:]) for t in cut])
-    assert found.whole == right(texts)
-    assert len({*found.first.values(), *found.last.values(), found.whole}) > 2
-    assert (found.texts, found.traced) == (len(texts), 20)
-    assert len(found.half_lives) == (2 if bidirectional else 1)
+        assert horizon.first[count] == accuracy([" ".join(t.split()[:count]) for t in cut])
+        assert horizon.last[count] == accuracy([" ".join(t.split()[-count:]) for t in cut])
+    assert horizon.full == accuracy(texts)
+    assert len({*horizon.first.values(), *horizon.last.values(), horizon.full}) > 2
+    assert (horizon.num_texts, horizon.num_traced) == (len(texts), 20)
+    assert len(horizon.half_lives) == (2 if bidirectional else 1)
 
 
-def test_one_short_text_and_a_strange_label(tmp_path: Path) -> None:
+def test_one_short_text_and_an_unknown_label(tmp_path: Path) -> None:
     folder = save_tiny(tmp_path / "c", cell="average")
-    found = remember(folder, ["w3"], [nlp_rnn.load(folder).labels[0]])
-    assert (found.first, found.half_lives, found.texts, found.traced) == ({}, {}, 1, 1)
-    with pytest.raises(ClassifierError, match="does not know the label 'strange'"):
-        remember(folder, ["w3"], ["strange"])
+    horizon = measure_memory_horizon(folder, ["w3"], [nlp_rnn.load(folder).labels[0]])
+    assert (horizon.first, horizon.half_lives, horizon.num_texts, horizon.num_traced) == (
+        {},
+        {},
+        1,
+        1,
+    )
+    with pytest.raises(ClassifierError, match="does not have the label 'strange'"):
+        measure_memory_horizon(folder, ["w3"], ["strange"])
     with pytest.raises(ClassifierError):
-        remember(tmp_path / "nowhere", ["w3"], ["strange"])
+        measure_memory_horizon(tmp_path / "nowhere", ["w3"], ["strange"])
 
 
-def test_classifiers_of_runs_are_asked_where_they_are(tmp_path: Path, store_uri: str) -> None:
+def test_classifiers_are_read_from_the_run_folder_or_from_mlflow(
+    tmp_path: Path, store_uri: str
+) -> None:
     from mlflow import MlflowClient
 
     names = tuple(tiny_parts()["labels"])
@@ -87,7 +94,7 @@ def test_classifiers_of_runs_are_asked_where_they_are(tmp_path: Path, store_uri:
     texts = dict(zip(answers.rows.tolist(), tiny_texts(50), strict=True))
     remembered = read_remembered(found, store_uri, texts)
     assert list(remembered) == ["0" * 32, logged]
-    expected = remember(
+    expected = measure_memory_horizon(
         tmp_path / "other", list(texts.values()), [names[i] for i in answers.labels]
     )
     assert remembered[logged] == expected

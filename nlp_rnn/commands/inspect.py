@@ -1,4 +1,4 @@
-"""Saved classifiers and texts become a page that shows how they were read."""
+"""`nlp-rnn inspect`: an HTML page of attributions, gates and memory for single texts."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -14,152 +14,163 @@ if TYPE_CHECKING:
 __all__ = ["HELP", "inspect"]
 
 HELP = """\
-Show how a saved classifier reads texts: what each token gave, the gates, how long it remembers,
-and for one-direction models the answer after each token. Writes a page and its pictures.
+Show how a saved classifier processes single texts: token attributions, gates, half-lives of its
+memory, and for one direction the probabilities after each token. Writes an HTML page with figures.
 
   nlp-rnn inspect MODEL "What a story."
   nlp-rnn inspect MODEL_A MODEL_B --text "What a story."        side by side
   nlp-rnn inspect MODEL --input reviews.csv --column review --rows 1,7
   nlp-rnn inspect MODEL data=stories --rows 3
 
-  --text TEXT        one text; what else is typed are then models, one or two
-  --input FILE       texts of a file, as for nlp-rnn predict; --column COLUMN holds them
-  data=…             texts of the test split of a data set, named as for nlp-rnn train
-  --rows N,M         which texts of the file or data set, from 1; default: the first
-  --over-time        insist on the probabilities after each token
-  --output FOLDER    where to write; default: inspection
-  --no-log           do not copy it into the model's MLflow run
+  --text TEXT        the text; all other arguments are then models, one or two
+  --input FILE       texts from a file, as for nlp-rnn predict
+  --column COLUMN    the column of the file that holds the texts
+  data=…             texts from the test split of a data set, with the options of nlp-rnn train
+  --rows N,M         rows of the file or data set, counted from 1; default: the first
+  --over-time        raise an error if the probabilities after each token are not available
+  --output FOLDER    output folder; default: inspection
+  --no-log           do not copy the page into the MLflow run of the model
 """
 
 OPTIONS = ("--text", "--input", "--column", "--rows", "--output")
 FLAGS = ("--over-time", "--no-log")
-MOST_TEXTS = 20
+MAX_TEXTS = 20
 
 
-def inspect(words: list[str]) -> int:
+def inspect(argv: list[str]) -> int:
     """Run the command."""
-    given = read_words("inspect", words, OPTIONS, FLAGS)
-    places, texts = _read(given)
-    folder = Path(given.options.get("--output", "inspection"))
+    arguments = read_words("inspect", argv, OPTIONS, FLAGS)
+    locations, texts = _models_and_texts(arguments)
+    folder = Path(arguments.options.get("--output", "inspection"))
     if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"--output {folder} is a file.\nType the name of a folder.")
+        raise ConfigError(f"--output {folder} is a file.\nSet --output to a folder.")
     from nlp_rnn.inspection.inspection import inspect_text, load_model, probabilities_over_time
-    from nlp_rnn.inspection.page import prepare_drawing, write_page
+    from nlp_rnn.inspection.page import preload_drawing, write_page
     from nlp_rnn.training.device import available_cores, share_cores
 
     share_cores(available_cores())
-    models = [load_model(place) for place in places]
-    if "--over-time" in given.flags:
+    models = [load_model(location) for location in locations]
+    if "--over-time" in arguments.flags:
         import numpy as np
 
         for model in models:
             probabilities_over_time(model, np.array([1], dtype=np.int64))
-    with ThreadPoolExecutor(1) as beside:  # its imports take as long as a text
-        beside.submit(prepare_drawing)
+    with ThreadPoolExecutor(1) as executor:  # its imports take as long as a text
+        executor.submit(preload_drawing)
         inspections = [[inspect_text(model, text) for model in models] for text in texts]
     paths = write_page(folder, inspections)
-    for text, seen in zip(texts, inspections, strict=True):
-        answers = "\t".join(f"{each.label} {each.probabilities.max():.4f}" for each in seen)
-        print(f"{answers}\t{' '.join(text.split())[:60]}")
+    for text, by_model in zip(texts, inspections, strict=True):
+        predictions = "\t".join(f"{i.label} {i.probabilities.max():.4f}" for i in by_model)
+        print(f"{predictions}\t{' '.join(text.split())[:60]}")
     print(f"page          {paths[0]}")
-    if "--no-log" not in given.flags:
+    if "--no-log" not in arguments.flags:
         for model in models:
             _log(model, paths)
     return 0
 
 
-def _read(given: Words) -> tuple[list[str], list[str]]:
-    """The models and the texts that were named.
+def _models_and_texts(arguments: Words) -> tuple[list[str], list[str]]:
+    """Return the locations of the models and the texts.
 
-    Raises:
-        ConfigError: none or too many of them, or an option that could have no effect.
+    Raises
+    ------
+    ConfigError
+        Models or texts are missing, there are too many, or an option would have no effect.
     """
-    data = [word for word in given.arguments if word.startswith(("data=", "data."))]
-    arguments = [word for word in given.arguments if word not in data]
-    sources: list[str] = [name for name in ("--text", "--input") if name in given.options]
+    data = [word for word in arguments.arguments if word.startswith(("data=", "data."))]
+    positional = [word for word in arguments.arguments if word not in data]
+    sources: list[str] = [name for name in ("--text", "--input") if name in arguments.options]
     sources += ["data=…"] if data else []
     if len(sources) > 1:
-        raise ConfigError(f"{' and '.join(sources)} both name texts.\nGive one of them.")
+        raise ConfigError(f"{' and '.join(sources)} both select texts.\nSet only one of them.")
     if not sources:
-        models, texts = arguments[:1], arguments[1:]
+        models, texts = positional[:1], positional[1:]
         if not models or not texts:
             raise ConfigError(
                 "inspect needs a classifier and a text.\n"
-                'Type nlp-rnn inspect FOLDER_OR_URI "text", or nlp-rnn inspect --help.'
+                'Run nlp-rnn inspect FOLDER_OR_URI "text", or see nlp-rnn inspect --help.'
             )
     else:
-        models = arguments
+        models = positional
         if not 1 <= len(models) <= 2:
             raise ConfigError(
-                f"inspect {sources[0]} sets one model or two side by side; found "
-                f"{', '.join(models) or 'none'}.\nType nlp-rnn inspect MODEL_A MODEL_B …"
+                f"inspect {sources[0]} needs one or two models; found "
+                f"{', '.join(models) or 'none'}.\n"
+                f"Run nlp-rnn inspect MODEL {sources[0]} …, or MODEL_A MODEL_B {sources[0]} …"
             )
-        texts = [given.options["--text"]] if "--text" in given.options else []
+        texts = [arguments.options["--text"]] if "--text" in arguments.options else []
     for name, needed in (("--rows", "--input or data=…"), ("--column", "--input")):
-        if name in given.options and sources != ["--input"] and (name == "--column" or not data):
-            raise ConfigError(f"{name} does nothing without {needed}.\nLeave it out.")
+        if (
+            name in arguments.options
+            and sources != ["--input"]
+            and (name == "--column" or not data)
+        ):
+            raise ConfigError(f"{name} has no effect without {needed}.\nRemove {name}.")
     if not texts:
-        rows = _rows(given)
-        texts = _rows_of_data(data, rows) if data else _rows_of_file(given, rows)
-    if len(texts) > MOST_TEXTS:
+        rows = _rows(arguments)
+        texts = _texts_of_data(data, rows) if data else _texts_of_file(arguments, rows)
+    if len(texts) > MAX_TEXTS:
         raise ConfigError(
-            f"A page of {len(texts)} texts would not be read; at most {MOST_TEXTS} are drawn.\n"
-            "Name fewer."
+            f"A page holds at most {MAX_TEXTS} texts, but {len(texts)} were selected.\n"
+            "Select fewer texts."
         )
     return models, texts
 
 
-def _rows(given: Words) -> list[int]:
-    words = given.options.get("--rows", "1").split(",")
-    if not all(word.isascii() and word.isdigit() and int(word) > 0 for word in words):
+def _rows(arguments: Words) -> list[int]:
+    numbers = arguments.options.get("--rows", "1").split(",")
+    if not all(number.isascii() and number.isdigit() and int(number) > 0 for number in numbers):
         raise ConfigError(
-            f"--rows is {given.options['--rows']!r}; type numbers of rows from 1: --rows 1,7"
+            f"--rows is {arguments.options['--rows']!r}, not row numbers from 1.\n"
+            "Set it for example to --rows 1,7"
         )
-    return [int(word) for word in words]
+    return [int(number) for number in numbers]
 
 
-def _rows_of_file(given: Words, rows: list[int]) -> list[str]:
+def _texts_of_file(arguments: Words, rows: list[int]) -> list[str]:
     from contextlib import closing
 
     from nlp_rnn.commands.input_tables import InputTable, format_of_file
 
-    path = given.options["--input"]
+    path = arguments.options["--input"]
     kind = format_of_file(Path(path))
-    column = given.options.get("--column")
+    column = arguments.options.get("--column")
     if column is not None and kind == "txt":
-        raise ConfigError(f"--column does nothing for {path}, where a line is a text.")
-    found: dict[int, str | None] = {}
+        raise ConfigError(
+            f"--column has no effect for {path}, where every line is one text.\nRemove --column."
+        )
+    texts: dict[int, str | None] = {}
     with closing(InputTable(Path(path), kind, column)) as table:
-        read = 0
+        num_read = 0
         for chunk in table.chunks(skip=0):
             for row in rows:
-                if read < row <= read + len(chunk.texts):
-                    found[row] = chunk.texts[row - read - 1]
-            read += len(chunk.texts)
-            if read >= max(rows):
+                if num_read < row <= num_read + len(chunk.texts):
+                    texts[row] = chunk.texts[row - num_read - 1]
+            num_read += len(chunk.texts)
+            if num_read >= max(rows):
                 break
-    return [_there(found, row, path, read) for row in rows]
+    return [_text_of_row(texts, row, path, num_read) for row in rows]
 
 
-def _rows_of_data(overrides: list[str], rows: list[int]) -> list[str]:
+def _texts_of_data(overrides: list[str], rows: list[int]) -> list[str]:
     from nlp_rnn.commands.evaluate import data_config
     from nlp_rnn.data.corpus import load_corpus
 
     test = load_corpus(data_config(overrides)).test
-    found: dict[int, str | None] = {row: test[row - 1]["text"] for row in rows if row <= len(test)}
-    return [_there(found, row, "The test split", len(test)) for row in rows]
+    texts: dict[int, str | None] = {row: test[row - 1]["text"] for row in rows if row <= len(test)}
+    return [_text_of_row(texts, row, "The test split", len(test)) for row in rows]
 
 
-def _there(found: dict[int, str | None], row: int, where: str, count: int) -> str:
-    text = found.get(row)
+def _text_of_row(texts: dict[int, str | None], row: int, source: str, num_rows: int) -> str:
+    text = texts.get(row)
     if text is None:
-        fault = "has no text (null)" if row in found else f"is not there: it has {count:,} rows"
-        raise DataError(f"{where}: row {row} {fault}.\nType another number after --rows.")
+        fault = "has no text (null)" if row in texts else f"does not exist; there are {num_rows:,}"
+        raise DataError(f"{source}: row {row} {fault}.\nSet --rows to another row.")
     return text
 
 
 def _log(model: "InspectedModel", paths: list[Path]) -> None:
-    """Copy the page into the run that trained the model, if the store of this place knows it."""
+    """Copy the page into the run that trained the model, if the current MLflow store has it."""
     if model.run_id is None:
         return
     from nlp_rnn.tracking.ended_runs import attach_files

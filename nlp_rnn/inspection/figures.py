@@ -1,4 +1,4 @@
-"""Inspections become pictures: small, so that they can be read on a telephone."""
+"""Figures of an inspection as PNG, small enough to be read on a phone."""
 
 import io
 from collections.abc import Sequence
@@ -21,29 +21,33 @@ __all__ = [
     "draw_gradient",
     "draw_half_lives",
     "draw_over_time",
-    "styled",
+    "figure_style",
 ]
 
-# Okabe & Ito's colours, which differ for every kind of sight.
+# Okabe & Ito 2008: distinguishable with every kind of colour blindness.
 BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a8d93"
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE)
 GATE_COLOURS = {"input": GREEN, "forget": BLUE, "output": ORANGE, "reset": ORANGE, "update": BLUE}
 WIDTH = 4.6
-"""Inches; a screen of 390 points shows them at about 80 an inch."""
+"""Inches; a screen that is 390 points wide shows about 80 points per inch."""
 
 LEFT, RIGHT, TOP, BOTTOM = 0.84, 0.2, 0.1, 0.46
-"""Inches around the axes. Fixed: matplotlib's own layouts draw everything twice to measure it."""
+"""Inches around the axes. Fixed, because matplotlib's layout engines draw every figure twice."""
 LEGEND_LINE, LETTER, BAR = 0.19, 0.08, 0.56
-"""Inches that a line of a legend, a letter of a token and a colour bar take."""
+"""Inches for a line of the legend, a letter of a token and the colour bar."""
 
 UNITS = 12
-FEW_TOKENS = 24
-LAST_DRAWN = 0x0530
-"""Matplotlib's own font has Latin, Greek and Cyrillic letters, which end here."""
+"""Number of units whose gates are drawn."""
+
+MAX_LABELLED = 24
+"""Maximal number of tokens that are written below the axis."""
+
+END_OF_FONT = 0x0530
+"""Matplotlib's default font has Latin, Greek and Cyrillic letters, which end at this code point."""
 
 
-def styled() -> Any:
-    """A context in which all pictures are drawn alike."""
+def figure_style() -> Any:
+    """Return a context manager that sets the style of all figures."""
     import matplotlib
 
     settings: Any = {
@@ -64,7 +68,7 @@ def styled() -> Any:
 
 
 def _figure(height: float, rows: Sequence[float] = (1,)) -> "tuple[Figure, list[Axes]]":
-    """Panels above one another, with ticks along the lowest alone: they cost more than the rest."""
+    """Return panels above one another; only the lowest has ticks, which are slow to draw."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import NullLocator
 
@@ -76,7 +80,7 @@ def _figure(height: float, rows: Sequence[float] = (1,)) -> "tuple[Figure, list[
 
 
 def _lay_out(figure: "Figure", lines: int, letters: int, right: float = RIGHT) -> None:
-    """Leave room for a legend of `lines`, and for tokens of `letters` that are written upright."""
+    """Reserve space for a legend of `lines` and for vertical tokens of up to `letters` letters."""
     width, height = figure.get_size_inches()
     bottom = LETTER * letters + 0.14 if letters else BOTTOM
     height += max(0.0, bottom - BOTTOM)
@@ -96,9 +100,9 @@ def _png(figure: "Figure") -> bytes:
     return data.getvalue()
 
 
-def _edges(seen: Inspection, by_characters: bool) -> NDArray[np.float64]:
-    """Where each token begins on the axis, and where the last one ends, (T + 1,)."""
-    tokens = seen.tokens
+def _edges(inspection: Inspection, by_characters: bool) -> NDArray[np.float64]:
+    """Return the left edges of the tokens on the axis and the right edge of the last, (T + 1,)."""
+    tokens = inspection.tokens
     if not by_characters:
         return np.arange(len(tokens) + 1, dtype=np.float64) + 0.5
     starts = np.maximum.accumulate(tokens.starts)
@@ -106,14 +110,14 @@ def _edges(seen: Inspection, by_characters: bool) -> NDArray[np.float64]:
     return np.append(starts, end).astype(np.float64)
 
 
-def _middles(seen: Inspection, by_characters: bool) -> NDArray[np.float64]:
-    edges = _edges(seen, by_characters)
-    middles: NDArray[np.float64] = edges[:-1] + np.diff(edges) / 2
-    return middles
+def _centres(inspection: Inspection, by_characters: bool) -> NDArray[np.float64]:
+    edges = _edges(inspection, by_characters)
+    centres: NDArray[np.float64] = edges[:-1] + np.diff(edges) / 2
+    return centres
 
 
 def _bars(edges: NDArray[np.float64], values: NDArray[np.float32]) -> "PolyCollection":
-    """A bar a token, in one piece: 400 patches would take longer than all else on a page."""
+    """Return one bar per token in a single collection; 400 separate patches are slow to draw."""
     from matplotlib.collections import PolyCollection
 
     shapes = np.zeros((len(values), 4, 2))
@@ -123,21 +127,21 @@ def _bars(edges: NDArray[np.float64], values: NDArray[np.float32]) -> "PolyColle
     return PolyCollection(list(shapes), facecolors=list(np.where(values >= 0, BLUE, ORANGE)))
 
 
-def _name_axis(axes: "Axes", seen: Inspection, by_characters: bool) -> int:
-    """The tokens themselves where they are few and can be written, else their numbers.
+def _name_axis(axes: "Axes", inspection: Inspection, by_characters: bool) -> int:
+    """Label the axis with the tokens if they are few and the font has them, else with positions.
 
-    Returns the letters of the longest token that is written, 0 for numbers.
+    Returns the number of letters of the longest label, 0 for positions.
     """
-    tokens = seen.tokens
-    words = [tokens.text[a:b] for a, b in zip(tokens.starts, tokens.ends, strict=True)]
-    drawable = all(word.isprintable() and all(ord(c) < LAST_DRAWN for c in word) for word in words)
-    edges = _edges(seen, by_characters)
+    tokens = inspection.tokens
+    labels = [tokens.text[a:b] for a, b in zip(tokens.starts, tokens.ends, strict=True)]
+    drawable = all(_short(label, len(label)) == label for label in labels)
+    edges = _edges(inspection, by_characters)
     axes.set_xlim((0, max(len(tokens.text), 1)) if by_characters else (edges[0], edges[-1]))
     if by_characters:
         axes.set_xlabel("character of the text")
-    elif len(words) <= FEW_TOKENS and drawable and any(words):
-        short = [word if len(word) <= 12 else f"{word[:11]}…" for word in words]
-        axes.set_xticks(np.arange(len(words)) + 1, short, rotation=90)
+    elif len(labels) <= MAX_LABELLED and drawable and any(labels):
+        short = [_short(label, 12) for label in labels]
+        axes.set_xticks(np.arange(len(labels)) + 1, short, rotation=90)
         axes.grid(False, axis="x")
         return max(map(len, short))
     else:
@@ -146,7 +150,7 @@ def _name_axis(axes: "Axes", seen: Inspection, by_characters: bool) -> int:
 
 
 def _plain_numbers(axis: Any) -> None:
-    """Powers of ten as 0.01, 1, 1000: labels with exponents need the markup of formulas."""
+    """Write powers of ten as 0.01, 1, 1000, because exponents need mathtext, which is off."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     axis.set_major_locator(LogLocator(numticks=6))
@@ -154,34 +158,41 @@ def _plain_numbers(axis: Any) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def draw_attribution(seen: Inspection, by_characters: bool = False, top: float = 0.0) -> bytes:
-    """PNG: what each token gave to the most probable class, both ways; `top` is the scale."""
+def draw_attribution(
+    inspection: Inspection, by_characters: bool = False, limit: float = 0.0
+) -> bytes:
+    """Draw the attributions to the predicted label by both methods; `limit` ends the axis."""
     figure, (axes,) = _figure(2.6)
-    values = seen.attribution.integrated[0]
-    axes.add_collection(_bars(_edges(seen, by_characters), values))
+    values = inspection.attribution.integrated[0]
+    axes.add_collection(_bars(_edges(inspection, by_characters), values))
     axes.plot([], [], color=BLUE, lw=5, label="integrated gradients")
-    places = _middles(seen, by_characters)
-    size = 3.5 if len(places) <= 100 else 1.5
+    centres = _centres(inspection, by_characters)
+    size = 3.5 if len(centres) <= 100 else 1.5
     axes.plot(
-        places, seen.attribution.occluded[0], ".", color="#1d1d1f", ms=size, label="occlusion"
+        centres,
+        inspection.attribution.occluded[0],
+        ".",
+        color="#1d1d1f",
+        ms=size,
+        label="occlusion",
     )
     axes.axhline(0, color=GREY, lw=0.8)
-    if top > 0:
-        axes.set_ylim(-top, top)
-    axes.set_ylabel(f"log-odds of {_short(seen.label)}")
+    if limit > 0:
+        axes.set_ylim(-limit, limit)
+    axes.set_ylabel(f"log-odds of {_short(inspection.label)}")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, borderaxespad=0.2)
-    _lay_out(figure, 1, _name_axis(axes, seen, by_characters))
+    _lay_out(figure, 1, _name_axis(axes, inspection, by_characters))
     return _png(figure)
 
 
-def draw_gates(seen: Inspection, layer: LayerTrace, by_characters: bool = False) -> bytes:
-    """PNG: each gate's mean over the units, and the gate of the most active units."""
+def draw_gates(inspection: Inspection, layer: LayerTrace, by_characters: bool = False) -> bytes:
+    """Draw the mean of each gate over the units, and each gate of the most active units."""
     names = list(layer.gates)
     figure, panels = _figure(1.7 + 1.05 * len(names) + 0.4, (1.7, *[1.05] * len(names)))
-    edges, places = _edges(seen, by_characters), _middles(seen, by_characters)
+    edges, centres = _edges(inspection, by_characters), _centres(inspection, by_characters)
     for name in names:
         mean = layer.gates[name].mean(axis=1)
-        panels[0].plot(places, mean, color=GATE_COLOURS[name], lw=1.4, label=name)
+        panels[0].plot(centres, mean, color=GATE_COLOURS[name], lw=1.4, label=name)
     panels[0].set_xlim(edges[0], edges[-1])
     panels[0].set_ylim(0, 1)
     panels[0].set_ylabel("mean of units")
@@ -200,7 +211,7 @@ def draw_gates(seen: Inspection, layer: LayerTrace, by_characters: bool = False)
         axes.set_ylabel(name)
         axes.set_yticks([])
         axes.grid(False)
-    _lay_out(figure, 1, _name_axis(panels[-1], seen, by_characters), BAR)
+    _lay_out(figure, 1, _name_axis(panels[-1], inspection, by_characters), BAR)
     first, last = panels[1].get_position(), panels[-1].get_position()
     beside = (first.x1 + 0.06 / WIDTH, last.y0, 0.09 / WIDTH, first.y1 - last.y0)
     figure.colorbar(image, cax=figure.add_axes(beside), ticks=[0, 0.5, 1])
@@ -208,21 +219,21 @@ def draw_gates(seen: Inspection, layer: LayerTrace, by_characters: bool = False)
 
 
 def draw_half_lives(inspections: Sequence[Inspection]) -> bytes:
-    """PNG: which share of the units still holds half of a token after so many more."""
+    """Draw the share of units whose half-life is longer than a number of tokens."""
     figure, (axes,) = _figure(2.8)
     highest = 10.0
-    several = len(inspections) > 1
-    for number, (letter, seen) in enumerate(zip("AB", inspections, strict=False)):
-        for layer in seen.layers:
+    compared = len(inspections) > 1
+    for number, (letter, inspection) in enumerate(zip("AB", inspections, strict=False)):
+        for layer in inspection.layers:
             lives = half_lives(layer)
             if lives is None:
                 continue
-            name = f"{letter} {seen.model.architecture.cell.upper()}, " if several else ""
+            name = f"{letter} {inspection.model.architecture.cell.upper()}, " if compared else ""
             axes.plot(
                 np.concatenate([[0.1], np.sort(lives)]),
                 1 - np.arange(len(lives) + 1) / len(lives),
                 drawstyle="steps-post",
-                color=COLOURS[number if several else layer.layer % len(COLOURS)],
+                color=COLOURS[number if compared else layer.layer % len(COLOURS)],
                 ls="--" if layer.backward else "-",
                 lw=1.5,
                 label=f"{name}{layer.name}",
@@ -233,25 +244,25 @@ def draw_half_lives(inspections: Sequence[Inspection]) -> bytes:
     axes.set_xlim(0.3, min(10 * highest, 2e6))
     axes.set_ylim(0, 1)
     axes.set_xlabel("tokens later")
-    axes.set_ylabel("units that hold half")
+    axes.set_ylabel("units with half left")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2)
     _lay_out(figure, len(axes.get_lines()), 0)
     return _png(figure)
 
 
 def draw_gradient(inspections: Sequence[Inspection], by_characters: bool = False) -> bytes:
-    """PNG: how strongly the decision depends on each token, as a share of the strongest."""
+    """Draw the norm of the gradient for each token, as a share of the largest."""
     figure, (axes,) = _figure(2.6)
-    for number, (letter, seen) in enumerate(zip("AB", inspections, strict=False)):
-        strength = seen.attribution.gradient[0]
+    for number, (letter, inspection) in enumerate(zip("AB", inspections, strict=False)):
+        strength = inspection.attribution.gradient[0]
         share = np.maximum(strength / max(float(strength.max()), 1e-30), 1e-12)
         axes.plot(
-            _middles(seen, by_characters),
+            _centres(inspection, by_characters),
             share,
             color=COLOURS[number],
             lw=1.4,
-            marker="." if len(share) <= FEW_TOKENS else "",
-            label=f"{letter} {seen.model.title}",
+            marker="." if len(share) <= MAX_LABELLED else "",
+            label=f"{letter} {inspection.model.title}",
         )
     axes.set_yscale("log")
     _plain_numbers(axes.yaxis)
@@ -264,28 +275,28 @@ def draw_gradient(inspections: Sequence[Inspection], by_characters: bool = False
     return _png(figure)
 
 
-def draw_over_time(seen: Inspection, by_characters: bool = False) -> bytes:
-    """PNG: the probabilities of the most probable classes after each token."""
-    assert seen.over_time is not None
+def draw_over_time(inspection: Inspection, by_characters: bool = False) -> bytes:
+    """Draw the probabilities of the most probable labels after each token."""
+    assert inspection.over_time is not None
     figure, (axes,) = _figure(2.6)
-    places = _middles(seen, by_characters)
-    for number, label in enumerate(seen.attribution.classes):
+    centres = _centres(inspection, by_characters)
+    for number, label in enumerate(inspection.attribution.classes):
         axes.plot(
-            places,
-            seen.over_time[:, label],
+            centres,
+            inspection.over_time[:, label],
             color=COLOURS[number],
             lw=1.5,
-            marker="." if len(places) <= FEW_TOKENS else "",
-            label=_short(seen.model.labels[label]),
+            marker="." if len(centres) <= MAX_LABELLED else "",
+            label=_short(inspection.model.labels[label]),
         )
     axes.set_ylim(-0.02, 1.02)
     axes.set_ylabel("probability so far")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderaxespad=0.2)
-    _lay_out(figure, 1, _name_axis(axes, seen, by_characters))
+    _lay_out(figure, 1, _name_axis(axes, inspection, by_characters))
     return _png(figure)
 
 
-def _short(label: str) -> str:
-    """A label as the font can draw it, and not too long."""
-    drawn = "".join(c if c.isprintable() and ord(c) < LAST_DRAWN else "?" for c in label)
-    return drawn if len(drawn) <= 16 else f"{drawn[:15]}…"
+def _short(label: str, length: int = 16) -> str:
+    """Shorten a label to `length` characters and replace those that the font lacks by `?`."""
+    drawn = "".join(c if c.isprintable() and ord(c) < END_OF_FONT else "?" for c in label)
+    return drawn if len(drawn) <= length else f"{drawn[: length - 1]}…"

@@ -1,4 +1,8 @@
-"""A saved classifier and a text become everything that is shown of how it was read."""
+"""Inspection of one text with one saved classifier: prediction, attributions, gates and memory.
+
+inspection = inspect_text(load_model("run/classifier"), "Warm, quick and on time.")
+inspection.attribution.integrated  # (classes, tokens)
+"""
 
 import os
 from collections.abc import Mapping
@@ -14,8 +18,8 @@ from nlp_rnn.classifier.location import local_folder
 from nlp_rnn.classifier.recurrent_step import StepNetwork
 from nlp_rnn.classifier.weights import unpack_weights
 from nlp_rnn.errors import ClassifierError
-from nlp_rnn.inspection.gates import LayerTrace, trace
-from nlp_rnn.inspection.text_tokens import TextTokens, read_tokens
+from nlp_rnn.inspection.gates import LayerTrace, trace_layers
+from nlp_rnn.inspection.text_tokens import TextTokens, tokenize_text
 from nlp_rnn.model.architecture import Architecture
 
 if TYPE_CHECKING:
@@ -34,12 +38,30 @@ __all__ = [
 ]
 
 CLASSES = 3
-"""The most probable classes are explained, so many of them."""
+"""Number of classes that are explained, the most probable first."""
 
 
 @dataclass(frozen=True)
 class InspectedModel:
-    """A classifier opened up: `name` is how it is called on a page, `run_id` its MLflow run."""
+    """A saved classifier with its weights as numpy arrays and as a torch network.
+
+    Attributes
+    ----------
+    name : str
+        Short name for the page, from the path or URI.
+    architecture : Architecture
+        Architecture of the network.
+    labels : list of str
+        The C labels, in the order of the probabilities.
+    tokenizer : tokenizers.Tokenizer
+        The tokenizer, with its truncation.
+    weights : mapping of str to float32 array
+        The weights in `model.safetensors`.
+    network : TextNetwork
+        The same weights in torch, in evaluation mode, without gradients.
+    run_id : str or None
+        MLflow run that trained the classifier, if it is known.
+    """
 
     name: str
     architecture: Architecture
@@ -51,25 +73,34 @@ class InspectedModel:
 
     @property
     def title(self) -> str:
-        """The cell and its size: `GRU h128, bidirectional`."""
+        """Cell and size, for example `GRU h128, bidirectional`."""
         sizes = self.architecture
-        wide = f", beside it n-grams of 1 to {sizes.ngrams}" if sizes.ngrams else ""
+        ngrams = f", with n-gram features of 1 to {sizes.ngrams} tokens" if sizes.ngrams else ""
         if sizes.cell == "average":
-            return f"average of embeddings{wide}"
+            return f"average of embeddings{ngrams}"
         layers = f"{sizes.num_layers} layers, " if sizes.num_layers > 1 else ""
-        ways = "bidirectional" if sizes.bidirectional else "one direction"
-        return f"{sizes.cell.upper()} h{sizes.hidden_size}, {layers}{ways}{wide}"
+        directions = "bidirectional" if sizes.bidirectional else "one direction"
+        return f"{sizes.cell.upper()} h{sizes.hidden_size}, {layers}{directions}{ngrams}"
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """One text as one model read it.
+    """Everything that the page shows about one text and one classifier.
 
-    Attributes:
-        probabilities: float32 (C,).
-        attribution: what each token gave to the most probable classes.
-        layers: gates and states of every layer and direction; empty without recurrence.
-        over_time: float32 (T, C), probabilities after each token; None if it reads from both ends.
+    Attributes
+    ----------
+    model : InspectedModel
+        The classifier.
+    tokens : TextTokens
+        The T tokens of the text.
+    probabilities : float32 (C,)
+        Predicted probabilities of the labels.
+    attribution : Attribution
+        Token attributions for the `CLASSES` most probable labels.
+    layers : list of LayerTrace
+        Gates and states of every layer and direction; empty without a recurrent layer.
+    over_time : float32 (T, C) or None
+        Probabilities after each token; None for a bidirectional classifier.
     """
 
     model: InspectedModel
@@ -81,15 +112,17 @@ class Inspection:
 
     @property
     def label(self) -> str:
-        """The most probable label."""
+        """The predicted label."""
         return self.model.labels[int(self.probabilities.argmax())]
 
 
 def load_model(location: str | os.PathLike[str]) -> InspectedModel:
-    """Open a classifier folder or an MLflow URI.
+    """Load a classifier from a folder or an MLflow URI for inspection.
 
-    Raises:
-        ClassifierError: there is no classifier, or a changed or newer one.
+    Raises
+    ------
+    ClassifierError
+        There is no classifier, its files have changed, or its format is newer.
     """
     import torch
 
@@ -114,48 +147,51 @@ def load_model(location: str | os.PathLike[str]) -> InspectedModel:
 
 
 def _short_name(location: str | os.PathLike[str]) -> str:
-    """The last two parts of a path without `classifier`, or the URI."""
-    text = os.fspath(location)
-    if "://" in text or text.startswith(("runs:/", "models:/")):
-        return text
-    parts = [part for part in Path(text).parts if part not in ("classifier", "/", ".")]
-    return "/".join(parts[-2:]) or text
+    """Return the URI, or the last two parts of a path without `classifier`."""
+    name = os.fspath(location)
+    if "://" in name or name.startswith(("runs:/", "models:/")):
+        return name
+    parts = [part for part in Path(name).parts if part not in ("classifier", "/", ".")]
+    return "/".join(parts[-2:]) or name
 
 
 def inspect_text(model: InspectedModel, text: str) -> Inspection:
-    """Read `text` and explain what came out."""
+    """Classify one text and compute its attributions, gates and probabilities over time."""
     import torch
 
     from nlp_rnn.inspection.attribution import attribute
 
-    tokens = read_tokens(model.tokenizer, text)
+    tokens = tokenize_text(model.tokenizer, text)
     with torch.inference_mode():
         logits = model.network(
             torch.from_numpy(tokens.ids)[None], torch.tensor([len(tokens)], dtype=torch.int64)
         )
         probabilities: NDArray[np.float32] = logits[0].softmax(0).numpy()
     classes = np.argsort(-probabilities, kind="stable")[:CLASSES].tolist()
-    one_way = not model.architecture.bidirectional
     return Inspection(
         model,
         tokens,
         probabilities,
         attribute(model.network, tokens.ids, classes),
-        trace(model.architecture, model.weights, tokens.ids),
-        probabilities_over_time(model, tokens.ids) if one_way else None,
+        trace_layers(model.architecture, model.weights, tokens.ids),
+        probabilities_over_time(model, tokens.ids)
+        if not model.architecture.bidirectional
+        else None,
     )
 
 
 def probabilities_over_time(model: InspectedModel, ids: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Probabilities float32 (T, C) after each of the token ids int64 (T,).
+    """Return the probabilities float32 (T, C) after each of the token ids int64 (T,).
 
-    Raises:
-        ClassifierError: the model reads from both ends.
+    Raises
+    ------
+    ClassifierError
+        The classifier is bidirectional.
     """
     if model.architecture.bidirectional:
         raise ClassifierError(
-            f"{model.name} reads texts from both ends: before a text ends it has no answer that "
-            "could change.\nTrain one that reads left to right: nlp-rnn train experiment=streaming"
+            f"{model.name} is bidirectional, so it has no prediction before the end of a text.\n"
+            "Train a classifier with one direction: nlp-rnn train experiment=streaming"
         )
     network = StepNetwork(model.architecture, model.weights)
     return network.read_all(network.start(1), ids.tolist())

@@ -1,4 +1,7 @@
-"""A saved classifier and labelled texts become how long it remembers, and what a part is worth."""
+"""Memory horizon of a classifier: half-lives of its gates, accuracy on the first or last k tokens.
+
+Both are measured on labelled texts, for comparisons of cells.
+"""
 
 import os
 from collections.abc import Sequence
@@ -14,94 +17,123 @@ from nlp_rnn.classifier.location import local_folder
 from nlp_rnn.classifier.runtime import start_runtime
 from nlp_rnn.classifier.weights import unpack_weights
 from nlp_rnn.errors import ClassifierError
-from nlp_rnn.inspection.gates import half_lives, trace
+from nlp_rnn.inspection.gates import half_lives, trace_layers
 from nlp_rnn.tokens.tokenizer import encode
 
-__all__ = ["Remembered", "mean_half_lives", "remember", "shown_accuracies"]
+__all__ = ["MemoryHorizon", "excerpt_accuracies", "mean_half_lives", "measure_memory_horizon"]
 
-SHOWN = (1, 3, 10, 30, 100, 300)
-"""Tokens that are shown of a text, from its beginning or its end."""
+EXCERPT_LENGTHS = (1, 3, 10, 30, 100, 300)
+"""Numbers of tokens at the start or the end of a text that are classified without the rest."""
 
-TRACED = 20
-"""Texts whose gates are averaged; they are computed step by step, in numpy."""
+MAX_TRACED = 20
+"""Number of texts whose half-lives are averaged; gates are computed step by step in numpy."""
 
 
 @dataclass(frozen=True)
-class Remembered:
-    """What one classifier keeps of texts.
+class MemoryHorizon:
+    """How far back the predictions of one classifier reach.
 
-    Attributes:
-        half_lives: tokens, by layer and direction; empty without gates that keep.
-        first, last: share of right answers when so many tokens are shown, the first or the last.
-        whole: share of right answers to the whole texts, as the tokenizer cuts them.
-        texts: how many were answered.
-        traced: over how many of them half-lives are averaged.
+    Attributes
+    ----------
+    half_lives : dict of str to float
+        Half-life in tokens by layer and direction. Empty without a forget or update gate.
+    first, last : dict of int to float
+        Accuracy (0 to 1) by the number of tokens at the start or the end of a text that the
+        classifier reads.
+    full : float
+        Accuracy on the full texts, after the truncation of the tokenizer.
+    num_texts : int
+        Number of texts behind the accuracies.
+    num_traced : int
+        Number of texts over which the half-lives are averaged.
     """
 
     half_lives: dict[str, float]
     first: dict[int, float]
     last: dict[int, float]
-    whole: float
-    texts: int
-    traced: int
+    full: float
+    num_texts: int
+    num_traced: int
 
 
-def remember(
+def measure_memory_horizon(
     location: str | os.PathLike[str], texts: Sequence[str], labels: Sequence[str]
-) -> Remembered:
-    """Ask the classifier at `location`, a folder or a URI, about `texts` and their true labels.
+) -> MemoryHorizon:
+    """Measure half-lives and the accuracy on excerpts of texts.
 
-    Raises:
-        ClassifierError: there is no classifier, or it does not know one of the labels.
+    Parameters
+    ----------
+    location : str or path
+        Classifier folder or MLflow URI.
+    texts : sequence of str
+        Texts, at least one.
+    labels : sequence of str
+        True labels of the texts.
+
+    Returns
+    -------
+    MemoryHorizon
+
+    Raises
+    ------
+    ClassifierError
+        There is no classifier, or it does not have one of the labels.
     """
     with local_folder(location) as folder:
         saved = read_classifier(folder)
-    some = [texts[i] for i in np.unique(np.linspace(0, len(texts) - 1, TRACED).astype(int))]
-    first, last, whole = shown_accuracies(saved, texts, labels)
-    return Remembered(mean_half_lives(saved, some), first, last, whole, len(texts), len(some))
+    rows = np.unique(np.linspace(0, len(texts) - 1, MAX_TRACED).astype(int))
+    traced = [texts[row] for row in rows]
+    first, last, full = excerpt_accuracies(saved, texts, labels)
+    lives = mean_half_lives(saved, traced)
+    return MemoryHorizon(lives, first, last, full, len(texts), len(traced))
 
 
 def mean_half_lives(saved: SavedClassifier, texts: Sequence[str]) -> dict[str, float]:
-    """By layer and direction, the median half-life of its units in tokens, averaged over `texts`.
+    """Return the median half-life of the units in tokens, averaged over `texts`.
 
-    The mean is geometric: half-lives differ by orders of magnitude. Empty for a network without
-    gates that keep.
+    The keys are the names of the layers and directions. The mean is geometric, because half-lives
+    differ by orders of magnitude. Empty for a network without a forget or update gate.
     """
     weights = unpack_weights(saved.weights)
-    found: dict[str, list[float]] = {}
+    log_lives: dict[str, list[float]] = {}
     for ids in encode(saved.tokenizer, texts):
-        for layer in trace(saved.architecture, weights, np.array(ids, dtype=np.int64)):
+        for layer in trace_layers(saved.architecture, weights, np.array(ids, dtype=np.int64)):
             lives: Any = half_lives(layer)
             if lives is not None:
-                found.setdefault(layer.name, []).append(float(np.log(np.median(lives))))
-    return {name: float(np.exp(np.mean(values))) for name, values in found.items()}
+                log_lives.setdefault(layer.name, []).append(float(np.log(np.median(lives))))
+    return {name: float(np.exp(np.mean(values))) for name, values in log_lives.items()}
 
 
-def shown_accuracies(
+def excerpt_accuracies(
     saved: SavedClassifier, texts: Sequence[str], labels: Sequence[str]
 ) -> tuple[dict[int, float], dict[int, float], float]:
-    """Shares of right answers by the first and by the last tokens alone, and by all of them.
+    """Return the accuracies on the first k tokens, on the last k tokens and on the full texts.
 
-    More tokens than the longest text has are not asked for; a text that is shorter is shown whole.
-    The classifier has not learnt to read parts unless it was trained with `trainer.prefixes`.
+    k takes the values of `EXCERPT_LENGTHS` that are below the length of the longest text; shorter
+    texts are read in full. A classifier was trained on excerpts only with `trainer.prefixes`.
 
-    Raises:
-        ClassifierError: it does not know one of the labels.
+    Raises
+    ------
+    ClassifierError
+        The classifier does not have one of the labels.
     """
     unknown = sorted(set(labels) - set(saved.labels))
     if unknown:
-        raise ClassifierError(f"The classifier does not know the label {unknown[0]!r}.")
+        raise ClassifierError(
+            f"The classifier does not have the label {unknown[0]!r}; "
+            f"its labels are {', '.join(map(repr, saved.labels[:10]))}."
+        )
     network = BatchedNetwork(start_runtime(saved, "onnx"), usable_threads(None))
     ids = encode(saved.tokenizer, texts)
     truth = np.array([saved.labels.index(label) for label in labels])
 
-    def right(parts: list[list[int]]) -> float:
-        answers: NDArray[np.int64] = network.probabilities(parts).argmax(axis=1)
-        return float((answers == truth).mean())
+    def accuracy(excerpts: list[list[int]]) -> float:
+        predictions: NDArray[np.int64] = network.probabilities(excerpts).argmax(axis=1)
+        return float((predictions == truth).mean())
 
-    counts = [count for count in SHOWN if count < max(map(len, ids))]
+    counts = [count for count in EXCERPT_LENGTHS if count < max(map(len, ids))]
     return (
-        {count: right([row[:count] for row in ids]) for count in counts},
-        {count: right([row[-count:] for row in ids]) for count in counts},
-        right(ids),
+        {count: accuracy([row[:count] for row in ids]) for count in counts},
+        {count: accuracy([row[-count:] for row in ids]) for count in counts},
+        accuracy(ids),
     )

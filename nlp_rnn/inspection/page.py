@@ -1,30 +1,30 @@
-"""Inspections become one HTML page that stands alone, and its pictures as PNG files."""
+"""HTML page of inspections, self-contained, with its figures also as PNG files."""
 
 import base64
 import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from nlp_rnn.inspection import figures
-from nlp_rnn.inspection.gates import LONGEST, half_lives, summarize
+from nlp_rnn.inspection.gates import LONGEST_HALF_LIFE, half_lives, summarize_half_lives
 from nlp_rnn.inspection.inspection import Inspection
-from nlp_rnn.inspection.text_tokens import pieces
+from nlp_rnn.inspection.text_tokens import text_spans
 
-__all__ = ["PAGE", "Picture", "prepare_drawing", "write_page"]
+__all__ = ["PAGE", "PageFigure", "preload_drawing", "write_page"]
 
 PAGE = "inspection.html"
 HERE = Path(__file__).parent
-FAINTEST = 0.04
-"""Below this share of the strongest, a token is not coloured."""
+MIN_SHARE = 0.04
+"""A token is not coloured if its attribution is below this share of the largest."""
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A PNG with the name of its file, and what it shows."""
+class PageFigure:
+    """A figure of the page: file name, PNG bytes and caption."""
 
     name: str
     png: bytes
@@ -32,13 +32,23 @@ class Picture:
 
     @property
     def data(self) -> str:
-        """The picture inside the page."""
+        """The PNG in base64, for a data URL."""
         return base64.b64encode(self.png).decode()
 
 
 @dataclass(frozen=True)
 class ColouredText:
-    """A text coloured for one class: (words, background as CSS or none, value as words)."""
+    """A text coloured by the attributions to one label.
+
+    Attributes
+    ----------
+    label : str
+        The explained label.
+    probability : float
+        Its predicted probability.
+    spans : list of (str, str, str)
+        Text, CSS background and formatted attribution of each span; the last two may be empty.
+    """
 
     label: str
     probability: float
@@ -46,42 +56,42 @@ class ColouredText:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What one model made of a text, ready for the template."""
+class ModelView:
+    """The inspection of a text by one model, formatted for the template."""
 
-    seen: Inspection
-    given: list[ColouredText]
+    inspection: Inspection
+    attributions: list[ColouredText]
     occluded: ColouredText
     agreement: str
-    gates: list[Picture] = field(default_factory=list)
+    gates: list[PageFigure] = field(default_factory=list)
     saturation: list[tuple[str, ...]] = field(default_factory=list)
     memory: list[tuple[str, ...]] = field(default_factory=list)
-    bars: Picture | None = None
-    over_time: Picture | None = None
+    bars: PageFigure | None = None
+    over_time: PageFigure | None = None
 
     @property
     def probabilities(self) -> list[tuple[str, float]]:
-        """Labels with their probabilities, the most probable ones."""
+        """The most probable labels with their probabilities."""
         return [
-            (self.seen.model.labels[index], float(self.seen.probabilities[index]))
-            for index in self.seen.attribution.classes
+            (self.inspection.model.labels[index], float(self.inspection.probabilities[index]))
+            for index in self.inspection.attribution.classes
         ]
 
 
 @dataclass(frozen=True)
 class TextSection:
-    """One text and its readings, side by side."""
+    """One text with the views of its models, which stand side by side."""
 
     number: int
     title: str
     text: str
-    readings: list[Reading]
-    half_lives: Picture | None
-    gradient: Picture
+    views: list[ModelView]
+    half_lives: PageFigure | None
+    gradient: PageFigure
 
 
-def prepare_drawing() -> None:
-    """Import what a page is made with, and find the fonts."""
+def preload_drawing() -> None:
+    """Import jinja2 and matplotlib and load the fonts, which takes as long as inspecting a text."""
     import jinja2
     from matplotlib.figure import Figure
 
@@ -91,105 +101,120 @@ def prepare_drawing() -> None:
 
 
 def write_page(folder: Path, texts: Sequence[Sequence[Inspection]]) -> list[Path]:
-    """Write `inspection.html` and its PNGs into `folder`; return their paths.
+    """Write `inspection.html` and its PNG files.
 
-    `texts` has for each text one inspection a model, or two. What an earlier page left there is
-    replaced.
+    Parameters
+    ----------
+    folder : Path
+        Created if it is missing. The files of an earlier page are replaced.
+    texts : sequence of sequence of Inspection
+        For every text its inspections by one or two models.
+
+    Returns
+    -------
+    list of Path
+        The page, then the PNG files.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    with figures.styled():
-        sections = [_section(number, seen) for number, seen in enumerate(texts, start=1)]
+    with figures.figure_style():
+        sections = [
+            _section(number, inspections) for number, inspections in enumerate(texts, start=1)
+        ]
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     html = environment.get_template("page.html.jinja").render(
-        sections=sections, models=[seen.model for seen in texts[0]]
+        sections=sections, models=[inspection.model for inspection in texts[0]]
     )
     folder.mkdir(parents=True, exist_ok=True)
     for old in (*folder.glob("text*_*.png"), folder / PAGE):
         old.unlink(missing_ok=True)
     paths = []
-    for picture in (picture for section in sections for picture in _pictures(section)):
-        paths.append(folder / picture.name)
-        paths[-1].write_bytes(picture.png)
+    for figure in (figure for section in sections for figure in _figures(section)):
+        paths.append(folder / figure.name)
+        paths[-1].write_bytes(figure.png)
     temporary = folder / f".{PAGE}.part"
     temporary.write_text(html, encoding="utf-8")
     os.replace(temporary, folder / PAGE)
     return [folder / PAGE, *paths]
 
 
-def _pictures(section: TextSection) -> list[Picture]:
-    found = [section.gradient, *([section.half_lives] if section.half_lives else [])]
-    for reading in section.readings:
-        found += reading.gates
-        found += [picture for picture in (reading.bars, reading.over_time) if picture]
-    return found
+def _figures(section: TextSection) -> list[PageFigure]:
+    optional = [section.gradient, section.half_lives]
+    for view in section.views:
+        optional += [*view.gates, view.bars, view.over_time]
+    return [figure for figure in optional if figure is not None]
 
 
 def _section(number: int, inspections: Sequence[Inspection]) -> TextSection:
-    several = len(inspections) > 1
-    scale = max(float(np.abs(seen.attribution.integrated).max()) for seen in inspections) or 1.0
-    highest = max(
-        float(np.abs(values[0]).max())
-        for seen in inspections
-        for values in (seen.attribution.integrated, seen.attribution.occluded)
+    compared = len(inspections) > 1
+    scale = (
+        max(float(np.abs(inspection.attribution.integrated).max()) for inspection in inspections)
+        or 1.0
     )
-    readings = []
-    for place, seen in enumerate(inspections):
-
-        def name(what: str, place: int = place) -> str:
-            return f"text{number}_{'ab'[place] + '_' if several else ''}{what}.png"
-
-        readings.append(_reading(seen, name, several, scale, 1.05 * highest))
+    limit = 1.05 * max(
+        float(np.abs(values[0]).max())
+        for inspection in inspections
+        for values in (inspection.attribution.integrated, inspection.attribution.occluded)
+    )
+    views = []
+    for letter, inspection in zip("ab", inspections, strict=False):
+        prefix = f"text{number}_{letter + '_' if compared else ''}"
+        views.append(_model_view(inspection, prefix, compared, scale, limit))
     text = inspections[0].tokens.text
-    words = " ".join(text.split())
-    gated = any(layer.kept is not None for seen in inspections for layer in seen.layers)
+    title = " ".join(text.split())
+    gated = any(
+        layer.retention is not None for inspection in inspections for layer in inspection.layers
+    )
     return TextSection(
         number,
-        words if len(words) <= 60 else f"{words[:59]}…",
+        title if len(title) <= 60 else f"{title[:59]}…",
         text,
-        readings,
-        Picture(
+        views,
+        PageFigure(
             f"text{number}_half_lives.png",
             figures.draw_half_lives(inspections),
-            "Of the units, the share that still holds half of what it held so many tokens ago.",
+            "Share of the units that still hold at least half of their content after a number of "
+            "tokens.",
         )
         if gated
         else None,
-        Picture(
+        PageFigure(
             f"text{number}_gradient.png",
-            figures.draw_gradient(inspections, several),
-            "How strongly the decision would change with each token; logarithmic.",
+            figures.draw_gradient(inspections, compared),
+            "Norm of the gradient of the log-odds with respect to each token's embedding, on a "
+            "logarithmic scale: how strongly the prediction depends on the token.",
         ),
     )
 
 
-def _reading(
-    seen: Inspection, name: Callable[[str], str], several: bool, scale: float, highest: float
-) -> Reading:
-    found = seen.attribution
-    labels = [seen.model.labels[index] for index in found.classes]
-    shares = [float(seen.probabilities[index]) for index in found.classes]
-    occluded = float(np.abs(found.occluded[0]).max()) or 1.0
-    agreement = found.agreement(0)
-    layers = [layer for layer in seen.layers if layer.gates]
-    return Reading(
-        seen,
+def _model_view(
+    inspection: Inspection, prefix: str, compared: bool, scale: float, limit: float
+) -> ModelView:
+    """Format one inspection; file names start with `prefix`, `compared` aligns by characters."""
+    attribution = inspection.attribution
+    labels = [inspection.model.labels[index] for index in attribution.classes]
+    shares = [float(inspection.probabilities[index]) for index in attribution.classes]
+    occluded = float(np.abs(attribution.occluded[0]).max()) or 1.0
+    agreement = attribution.agreement(0)
+    layers = [layer for layer in inspection.layers if layer.gates]
+    return ModelView(
+        inspection,
         [
-            _coloured(seen, label, share, values, scale)
-            for label, share, values in zip(labels, shares, found.integrated, strict=True)
+            _coloured(inspection, label, share, values, scale)
+            for label, share, values in zip(labels, shares, attribution.integrated, strict=True)
         ],
-        _coloured(seen, labels[0], shares[0], found.occluded[0], occluded),
+        _coloured(inspection, labels[0], shares[0], attribution.occluded[0], occluded),
         "too few tokens to compare" if agreement is None else f"rank correlation {agreement:.2f}",
         [
-            Picture(
-                name(f"gates_l{layer.layer + 1}{'_reverse' if layer.backward else ''}"),
-                figures.draw_gates(seen, layer, several),
-                f"{layer.name.capitalize()}: mean of each gate, and the gates of the "
-                f"{min(figures.UNITS, layer.states.shape[1])} units that change most "
-                "(dark: closed, light: open).",
+            PageFigure(
+                f"{prefix}gates_l{layer.layer + 1}{'_reverse' if layer.backward else ''}.png",
+                figures.draw_gates(inspection, layer, compared),
+                f"{layer.name.capitalize()}: the mean of each gate, and each gate of the "
+                f"{min(figures.UNITS, layer.states.shape[1])} units whose states vary most "
+                "(dark is closed, light is open).",
             )
             for layer in layers
         ],
@@ -198,53 +223,55 @@ def _reading(
             for layer in layers
             for gate, values in layer.gates.items()
         ],
-        _memory_rows(seen),
-        Picture(
-            name("attribution"),
-            figures.draw_attribution(seen, several, highest if several else 0.0),
-            "Each token's share, for (blue) and against (orange); dots: what taking it out costs.",
+        _memory_rows(inspection),
+        PageFigure(
+            f"{prefix}attribution.png",
+            figures.draw_attribution(inspection, compared, limit if compared else 0.0),
+            "Bars: integrated gradients of each token for (blue) and against (orange) the label. "
+            "Dots: decrease of the log-odds when the token is occluded.",
         ),
-        Picture(
-            name("over_time"),
-            figures.draw_over_time(seen, several),
-            "What the model would answer if the text ended here.",
+        PageFigure(
+            f"{prefix}over_time.png",
+            figures.draw_over_time(inspection, compared),
+            "Probabilities that the model would predict if the text ended at this token.",
         )
-        if seen.over_time is not None
+        if inspection.over_time is not None
         else None,
     )
 
 
 def _coloured(
-    seen: Inspection, label: str, probability: float, values: np.ndarray, scale: float
+    inspection: Inspection, label: str, probability: float, values: np.ndarray, scale: float
 ) -> ColouredText:
-    """The text in coloured pieces: `scale` is what the strongest colour stands for."""
+    """Colour a text; `scale` is the attribution with the strongest colour."""
     spans = []
-    for piece in pieces(seen.tokens, values):
-        if piece.value is None:
-            spans.append((piece.text, "", ""))
+    for span in text_spans(inspection.tokens, values):
+        if span.value is None:
+            spans.append((span.text, "", ""))
             continue
-        strength = min(abs(piece.value) / scale, 1.0)
-        # both leave black letters readable at full strength
-        colour = "86,180,233" if piece.value > 0 else "240,150,70"
-        css = f"rgba({colour},{strength:.2f})" if strength >= FAINTEST else ""
-        spans.append((piece.text, css, f"{piece.value:+.2f}"))
+        strength = min(abs(span.value) / scale, 1.0)
+        # black letters are readable on both colours at full strength
+        colour = "86,180,233" if span.value > 0 else "240,150,70"
+        css = f"rgba({colour},{strength:.2f})" if strength >= MIN_SHARE else ""
+        spans.append((span.text, css, f"{span.value:+.2f}"))
     return ColouredText(label, probability, spans)
 
 
-def _memory_rows(seen: Inspection) -> list[tuple[str, ...]]:
+def _memory_rows(inspection: Inspection) -> list[tuple[str, ...]]:
     rows = []
-    for layer in seen.layers:
+    for layer in inspection.layers:
         lives = half_lives(layer)
         if lives is not None:
-            found = summarize(lives, len(seen.tokens))
-            numbers = (found.median, found.longest_tenth, found.longest)
-            rows.append((layer.name, *map(_tokens, numbers), _percent(found.beyond)))
+            summary = summarize_half_lives(lives, len(inspection.tokens))
+            numbers = (summary.median, summary.percentile_90, summary.longest)
+            share = _percent(summary.share_beyond_text)
+            rows.append((layer.name, *map(_num_tokens, numbers), share))
     return rows
 
 
-def _tokens(number: float) -> str:
-    if number >= LONGEST:
-        return "never"
+def _num_tokens(number: float) -> str:
+    if number >= LONGEST_HALF_LIFE:
+        return "unlimited"
     return f"{number:.1f}" if number < 10 else f"{number:,.0f}"
 
 

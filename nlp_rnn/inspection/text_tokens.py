@@ -1,4 +1,4 @@
-"""A text becomes the tokens that the network reads, each with its place among the characters."""
+"""Tokens of one text as the network reads them, with their character offsets in the text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,95 +12,97 @@ from nlp_rnn.tokens.tokenizer import UNKNOWN_ID, encodable
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-__all__ = ["Piece", "TextTokens", "pieces", "read_tokens"]
+__all__ = ["TextSpan", "TextTokens", "text_spans", "tokenize_text"]
 
 
 @dataclass(frozen=True)
 class TextTokens:
-    """T tokens of a text, as `data.tokenizer.encode` gives them.
+    """The T tokens of one text that the network reads, as from `tokens.tokenizer.encode`.
 
-    Attributes:
-        text: what was read, lone surrogates replaced; `starts` and `ends` count its characters.
-        ids: int64 (T,), at least one: an empty text is one unknown token.
-        starts, ends: int64 (T,); a token that stands for no character has both equal.
-        num_uncut: tokens of the whole text, of which the network reads T.
+    Attributes
+    ----------
+    text : str
+        The text, with lone surrogates replaced.
+    ids : int64 (T,)
+        Token ids, at least one: an empty text is one unknown token.
+    starts, ends : int64 (T,)
+        Offsets of the tokens in characters of `text`. Both are equal for a token that stands for
+        no character.
+    num_untruncated : int
+        Number of tokens of the whole text, before truncation to T.
     """
 
     text: str
     ids: NDArray[np.int64]
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
-    num_uncut: int
+    num_untruncated: int
 
     def __len__(self) -> int:
         return len(self.ids)
 
     @property
     def num_unknown(self) -> int:
-        """Tokens that the tokenizer does not know."""
+        """Number of unknown tokens."""
         return int((self.ids == UNKNOWN_ID).sum())
 
-    @property
-    def middles(self) -> NDArray[np.float64]:
-        """The middle of each token in characters, (T,): where to draw it beside another model."""
-        middles: NDArray[np.float64] = (self.starts + self.ends) / 2
-        return middles
 
-
-def read_tokens(tokenizer: "Tokenizer", text: str) -> TextTokens:
-    """Tokenize `text` and cut it as the tokenizer's JSON says, both ends included."""
+def tokenize_text(tokenizer: "Tokenizer", text: str) -> TextTokens:
+    """Tokenize `text` with the truncation of the tokenizer's JSON, for head, tail or both ends."""
     text = encodable(text)
     encoding = tokenizer.encode(text, add_special_tokens=False)
     truncation = tokenizer.truncation
-    most, tail = (truncation["max_length"], truncation["stride"]) if truncation else (0, 0)
+    max_length, tail = (truncation["max_length"], truncation["stride"]) if truncation else (0, 0)
     ids, offsets, count = encoding.ids, encoding.offsets, len(encoding.ids)
-    if count == most and (windows := encoding.overflowing):
+    if count == max_length and (windows := encoding.overflowing):
         if tail:
             # windows overlap by `tail`; the last one ends with the text
-            ids = ids[: most - tail] + windows[-1].ids[-tail:]
-            offsets = offsets[: most - tail] + windows[-1].offsets[-tail:]
-            count = (most - tail) * len(windows) + len(windows[-1].ids)
+            ids = ids[: max_length - tail] + windows[-1].ids[-tail:]
+            offsets = offsets[: max_length - tail] + windows[-1].offsets[-tail:]
+            count = (max_length - tail) * len(windows) + len(windows[-1].ids)
         else:
             count += sum(len(window.ids) for window in windows)
     if not ids:
         ids, offsets = [UNKNOWN_ID], [(0, len(text))]
-    places = np.array(offsets, dtype=np.int64)
-    return TextTokens(text, np.array(ids, dtype=np.int64), places[:, 0], places[:, 1], count)
+    starts, ends = np.array(offsets, dtype=np.int64).T
+    return TextTokens(text, np.array(ids, dtype=np.int64), starts, ends, count)
 
 
 @dataclass(frozen=True)
-class Piece:
-    """Some characters of a text in a row and what they gave; None where nothing was read."""
+class TextSpan:
+    """Consecutive characters of a text and their attribution, None where no token covers them."""
 
     text: str
     value: float | None
 
 
-def pieces(tokens: TextTokens, values: Sequence[float] | NDArray[np.floating]) -> list[Piece]:
-    """The whole text in pieces, each with the sum of the `values` (T,) of the tokens in it.
+def text_spans(
+    tokens: TextTokens, values: Sequence[float] | NDArray[np.floating]
+) -> list[TextSpan]:
+    """Split the whole text into spans, each with the sum of the `values` (T,) of its tokens.
 
-    Tokens that share characters, as bytes of one character do, make one piece. What lies between
-    tokens, or was cut off, has no value. Joined, the pieces are the text.
+    Tokens that share characters form one span, for example the bytes of one character. Characters
+    between tokens and truncated characters have no value. The joined spans are the text.
     """
-    found: list[Piece] = []
+    spans: list[TextSpan] = []
     end = 0
     order = np.argsort(tokens.starts, kind="stable")
     columns = (tokens.starts[order], tokens.ends[order], np.asarray(values, dtype=float)[order])
-    groups: list[tuple[int, int, float]] = []
-    for start, stop, given in zip(*(column.tolist() for column in columns), strict=True):
-        if groups and (start < groups[-1][1] or start == stop == groups[-1][1]):
-            first, last, value = groups[-1]
-            groups[-1] = (first, max(last, stop), value + given)
+    merged: list[tuple[int, int, float]] = []
+    for start, stop, addend in zip(*(column.tolist() for column in columns), strict=True):
+        if merged and (start < merged[-1][1] or start == stop == merged[-1][1]):
+            first, last, value = merged[-1]
+            merged[-1] = (first, max(last, stop), value + addend)
         else:
-            groups.append((start, stop, given))
-    for start, stop, value in groups:
-        # the blank that some tokenizers count to a word is not coloured
+            merged.append((start, stop, addend))
+    for start, stop, value in merged:
+        # some tokenizers count the space before a word to the word; it is not coloured
         word = tokens.text[start:stop].lstrip()
         start = stop - len(word) if word else start
         if start > end:
-            found.append(Piece(tokens.text[end:start], None))
-        found.append(Piece(tokens.text[start:stop], value))
+            spans.append(TextSpan(tokens.text[end:start], None))
+        spans.append(TextSpan(tokens.text[start:stop], value))
         end = stop
     if end < len(tokens.text):
-        found.append(Piece(tokens.text[end:], None))
-    return found
+        spans.append(TextSpan(tokens.text[end:], None))
+    return spans

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from nlp_rnn.comparison.probes import ProbeCurve
-    from nlp_rnn.inspection.memory_horizon import Remembered
+    from nlp_rnn.inspection.memory_horizon import MemoryHorizon
     from nlp_rnn.report.score_figures import Curve
 
 __all__ = ["Material", "TrainingCurve", "on_the_scale", "percent", "points", "shown_text"]
@@ -58,7 +58,7 @@ class Material:
     curves: Mapping[str, TrainingCurve]
     texts: Mapping[int, str] | None
     no_texts: str
-    remembered: Mapping[str, "Remembered"] = field(default_factory=dict)
+    remembered: Mapping[str, "MemoryHorizon"] = field(default_factory=dict)
     probes: Sequence["ProbeCurve"] = ()
     tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     pictures: list[Picture] = field(default_factory=list)

@@ -32,7 +32,7 @@ from nlp_rnn.report.sections_speed import speed_section
 
 if TYPE_CHECKING:
     from nlp_rnn.comparison.probes import ProbeCurve
-    from nlp_rnn.inspection.memory_horizon import Remembered
+    from nlp_rnn.inspection.memory_horizon import MemoryHorizon
     from nlp_rnn.tracking.tracked_run import TrackedRun
 
 __all__ = ["ARTIFACTS", "Report", "log_report", "report_runs", "write_report"]
@@ -67,7 +67,7 @@ def write_report(
     curves: Mapping[str, TrainingCurve] | None = None,
     texts: Mapping[int, str] | None = None,
     no_texts: str = "the data was not read again.",
-    remembered: Mapping[str, "Remembered"] | None = None,
+    remembered: Mapping[str, "MemoryHorizon"] | None = None,
     probes: Sequence["ProbeCurve"] = (),
     more: Sequence[Section] = (),
 ) -> Report:

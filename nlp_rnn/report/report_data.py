@@ -11,7 +11,7 @@ from nlp_rnn.classifier.manifest import is_classifier
 from nlp_rnn.comparison.probes import ProbeCurve, probe_curves
 from nlp_rnn.comparison.records import Comparison, Run
 from nlp_rnn.errors import ComparisonError, NlpRnnError, TrackingError
-from nlp_rnn.inspection.memory_horizon import Remembered, remember
+from nlp_rnn.inspection.memory_horizon import MemoryHorizon, measure_memory_horizon
 from nlp_rnn.report.context import TrainingCurve
 from nlp_rnn.tracking.environment import quiet_mlflow
 from nlp_rnn.tracking.store import tracking_errors
@@ -110,7 +110,7 @@ def read_texts(comparison: Comparison, uri: str) -> tuple[dict[int, str] | None,
 
 def read_remembered(
     comparison: Comparison, uri: str, texts: Mapping[int, str]
-) -> dict[str, Remembered]:
+) -> dict[str, MemoryHorizon]:
     """Ask the classifiers of up to `SEEDS` runs of each candidate what they keep of test texts.
 
     The same texts for all, evenly from the test. Runs without answers or whose classifier is
@@ -132,7 +132,7 @@ def read_remembered(
             ]
             try:
                 with _classifier(run, uri) as folder:
-                    found[run.run_id] = remember(
+                    found[run.run_id] = measure_memory_horizon(
                         folder,
                         [texts[int(answers.rows[place])] for place in some],
                         [answers.label_names[answers.labels[place]] for place in some],

@@ -13,17 +13,17 @@ from nlp_rnn.report.sections_probes import probe_figure, probe_section
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from nlp_rnn.inspection.memory_horizon import Remembered
+    from nlp_rnn.inspection.memory_horizon import MemoryHorizon
 
 __all__ = ["memory_section", "shown_figure"]
 
-Groups = Mapping[str, Sequence["Remembered"]]
+Groups = Mapping[str, Sequence["MemoryHorizon"]]
 
 
 def memory_section(material: Material) -> Section:
     """Half-lives of the gates on the test texts, and what the first or last tokens are worth."""
     title = "What they remember"
-    found: dict[str, list[Remembered]] = {}
+    found: dict[str, list[MemoryHorizon]] = {}
     table = []
     for group in material.comparison.configurations:
         for run in group.runs:
@@ -48,11 +48,11 @@ def memory_section(material: Material) -> Section:
             "where this report is made, and neither is asked for on a hub."
         )
         return Section("memory", title, [*_probes(material), Missing(why)])
-    texts = min(run.texts for runs in found.values() for run in runs)
+    texts = min(run.num_texts for runs in found.values() for run in runs)
     blocks: list[Block] = []
     rows = _half_lives(found)
     if rows:
-        traced = min(run.traced for runs in found.values() for run in runs)
+        traced = min(run.num_traced for runs in found.values() for run in runs)
         told = (
             "Half-lives in tokens: after so many, the median unit holds half of what it held, by "
             "the forget gate (LSTM) or the update gate (GRU) alone. Geometric means over "
@@ -87,7 +87,7 @@ def shown_figure(found: Groups, styles: Mapping[str, Style], end: str) -> "Figur
     counts = sorted({count for runs in found.values() for run in runs for count in run.first})
     for name, runs in found.items():
         style = styles[name]
-        shares = [getattr(run, end) | {0: run.whole} for run in runs]
+        shares = [getattr(run, end) | {0: run.full} for run in runs]
         own = [count for count in counts if all(count in each for each in shares)]
         means = [100 * float(np.mean([each[count] for each in shares])) for count in (*own, 0)]
         places = [*(counts.index(count) for count in own), len(counts)]
