@@ -85,7 +85,7 @@ def train(
     make_paths_absolute(config)
     fetch_encoder(config)
     from nlp_rnn.data.corpus import load_corpus
-    from nlp_rnn.data.label_columns import labels_of
+    from nlp_rnn.data.labels import labels_of
     from nlp_rnn.pretraining.encoder_cache import encoder_of
     from nlp_rnn.pretraining.encoder_folder import read_encoder
     from nlp_rnn.tokens.word_vector_files import find_vectors

@@ -105,7 +105,7 @@ def test_a_missing_validation_split_is_cut_stratified(tmp_path):
         text == f"text {row}"
         for text, row in zip(corpus.validation["text"], corpus.validation["row"], strict=True)
     )
-    assert "validation: none was given; cut 10 of 100 training rows" in corpus.notes[0]
+    assert "validation: the data has none; cut 10 of 100 training rows" in corpus.notes[0]
 
 
 def test_cuts_are_seeded_by_the_data(tmp_path):
@@ -187,8 +187,8 @@ def test_nulls_are_dropped_and_empty_texts_kept_and_all_is_said(tmp_path):
     assert corpus.notes == (
         "train: 2 rows without a text (null) dropped",
         "train: 1 row without a label (null) dropped",
-        "train: 2 rows with an empty text kept",
-        "test: 1 row with an empty text kept",
+        "train: 2 rows with an empty text retained",
+        "test: 1 row with an empty text retained",
     )
 
 
@@ -251,13 +251,16 @@ def test_other_column_names_and_strings(tmp_path):
     assert corpus.train.features["text"] == datasets.Value("string")
     assert set(corpus.train["text"]) == {"a", "b"}
     config.text = "text"
-    assert "values of the kind int64, not texts" in refusal(config)
+    assert "values of type int64, not texts" in refusal(config)
 
 
 def test_mixed_values_in_a_column_are_refused(tmp_path):
     content = [{"text": "a", "label": 1}, {"text": "b", "label": "x"}]
     message = refusal(write(tmp_path, train=content))
-    assert 'values of different kinds, 1 (int) and "x" (str), not one label a row' in message
+    assert (
+        "values of different types, 1 (int) and \"x\" (str), in its column 'label', not one label per"
+        in message
+    )
 
 
 def test_a_single_class(tmp_path):

@@ -13,7 +13,7 @@ import pytest
 from nlp_rnn.config.data import FileFormat, FilesConfig
 from nlp_rnn.config.data_checks import check_data
 from nlp_rnn.data.corpus import Corpus, load_corpus
-from nlp_rnn.data.label_columns import labels_of
+from nlp_rnn.data.labels import labels_of
 from nlp_rnn.data.sampling import Strata
 from nlp_rnn.errors import ConfigError, DataError
 
@@ -113,7 +113,7 @@ def test_a_column_for_each_class(tmp_path: Path, kind: str) -> None:
         frozenset(["spam"]),
         frozenset(["spam", "unkind"]),
     }
-    assert "should say with 0 or 1" in refusal(files(path, label=["spam", "other"]))
+    assert "not 0 or 1" in refusal(files(path, label=["spam", "other"]))
 
 
 def test_rows_of_which_nothing_is_known_are_dropped_and_counted(tmp_path: Path) -> None:
@@ -137,18 +137,18 @@ def test_a_null_in_a_column_of_a_class_makes_the_row_unknown(tmp_path: Path) -> 
     [
         (
             {"train": [["a"], ["b"]], "test": ["a", "b"]},
-            "has one label a row in its column 'label'",
+            "has one label per row in its column 'label'",
         ),
         ({"train": [["a"], ["a"], []]}, "a single label, 'a'"),
         ({"train": [[], [], []]}, "no row with a label"),
-        ({"train": [["a", None], ["b"]]}, "row 1 a list of labels with nothing in one place"),
-        ({"train": [["a"], ["b", ""]]}, "row 2 a list of labels with nothing in one place"),
-        ({"train": [[["a"]], [["b"]]]}, "not one label a row"),
+        ({"train": [["a", None], ["b"]]}, "an empty string within the list of labels of row 1"),
+        ({"train": [["a"], ["b", ""]]}, "an empty string within the list of labels of row 2"),
+        ({"train": [[["a"]], [["b"]]]}, "not one label per row"),
         ({"train": [[0.5], [1.0]]}, r"not whole numbers, such as 0.5"),
         ({"train": [[-1], [1]]}, "label -1"),
-        ({"train": [["a"], "b"]}, 'different kinds, ["a"] (list) and "b" (str)'),
-        ({"train": ["a", ["b"], 3]}, 'different kinds, "a" (str) and ["b"] (list) and 3 (int)'),
-        ({"train": [["a"], [1]]}, "values of different kinds"),
+        ({"train": [["a"], "b"]}, 'different types, ["a"] (list) and "b" (str)'),
+        ({"train": ["a", ["b"], 3]}, 'different types, "a" (str) and ["b"] (list) and 3 (int)'),
+        ({"train": [["a"], [1]]}, "values of different types"),
     ],
 )
 def test_what_is_no_list_of_labels(
@@ -159,7 +159,7 @@ def test_what_is_no_list_of_labels(
 
 def test_one_label_in_train_and_lists_in_test_are_two_forms(tmp_path: Path) -> None:
     data = write(tmp_path, train=["a", "b"], test=[["a"], ["b"]])
-    assert "not one label a row" in refusal(files(data))
+    assert "not one label per row" in refusal(files(data))
 
 
 def test_a_label_that_train_never_had_is_told(tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_the_stratum_of_a_row_is_its_rarest_label() -> None:
     # rarest first: label 1 (one row), then 2 (one row), then 0; the last is of rows without any
     assert strata.ids.tolist() == [1, 0, 3, 2]
     assert strata.counts.tolist() == [1, 1, 1, 1]
-    assert labels[strata.kept].any(axis=0).all()
+    assert labels[strata.representatives].any(axis=0).all()
 
 
 def test_the_same_labels_in_another_order_are_the_same(tmp_path: Path) -> None:
@@ -303,10 +303,10 @@ def test_separators_without_sense(options: dict[str, Any], words: str) -> None:
 
 
 def test_a_separator_that_stands_nowhere_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no text with two labels between which ';' stands"):
+    with pytest.raises(DataError, match="no text with two labels separated by ';'"):
         joined(tmp_path / "a.csv", "a", '"b, a"', label_separator=";")
     path = write(tmp_path / "lists", train=[["a"], ["b"]])
-    with pytest.raises(DataError, match="not words with data.label_separator between them"):
+    with pytest.raises(DataError, match="not strings that data.label_separator can split"):
         load_corpus(files(path, label_separator=";"))
 
 

@@ -4,7 +4,8 @@ import pyarrow
 import pytest
 from datasets import ClassLabel, Dataset, Features, List, Value
 
-from nlp_rnn.data.labels import order_labels, read_labels
+from nlp_rnn.data.label_values import read_single_labels
+from nlp_rnn.data.labels import order_labels
 from nlp_rnn.errors import DataError
 
 
@@ -14,7 +15,7 @@ def table(values: list, feature=None) -> Dataset:
 
 
 def names_of(values: list, feature=None, class_names=None) -> list[str | None]:
-    found = read_labels(table(values, feature), "label", "The train split", class_names)
+    found = read_single_labels(table(values, feature), "label", "The train split", class_names)
     assert found.ids.dtype == "int64"
     assert len(set(found.names)) == len(found.names)
     return [found.names[index] if index >= 0 else None for index in found.ids]
@@ -41,7 +42,7 @@ def test_every_type_of_label(values, feature, expected):
 
 def test_numbers_take_the_names_that_train_has():
     assert names_of([1, 0], Value("int64"), ("neg", "pos")) == ["pos", "neg"]
-    with pytest.raises(DataError, match="has the label 2, but only 2 label names"):
+    with pytest.raises(DataError, match="has the label 2, but there are only 2 label names"):
         names_of([2], Value("int64"), ("neg", "pos"))
     # names of its own go first, words are names already
     assert names_of([1], ClassLabel(names=["a", "b"]), ("neg", "pos")) == ["b"]
@@ -51,7 +52,7 @@ def test_numbers_take_the_names_that_train_has():
 def test_labels_over_several_chunks_and_through_a_selection():
     parts = [pyarrow.table({"label": values}) for values in (["b", "a"], ["a", "c"])]
     rows = Dataset(pyarrow.concat_tables(parts)).select([3, 2, 0])
-    found = read_labels(rows, "label", "The train split")
+    found = read_single_labels(rows, "label", "The train split")
     assert [found.names[index] for index in found.ids] == ["c", "a", "b"]
 
 
@@ -63,13 +64,13 @@ def test_labels_over_several_chunks_and_through_a_selection():
         ([-1.0, 1.0], Value("float64"), "label -1 in 1 of 2 rows"),
         ([1.0, 2.5], Value("float64"), r"not whole numbers, such as 2\.5"),
         ([1.0, float("inf")], Value("float64"), "such as inf"),
-        ([[1], [2, 3]], List(Value("int64")), "not one label a row"),
-        ([b"a"], Value("binary"), "binary, not one label a row"),
+        ([[1], [2, 3]], List(Value("int64")), "not one label per row"),
+        ([b"a"], Value("binary"), "type binary in its column .label., not one label per row"),
     ],
 )
 def test_what_is_no_label(values, feature, words):
     with pytest.raises(DataError, match=f"^The test split has .*{words}") as caught:
-        read_labels(table(values, feature), "label", "The test split")
+        read_single_labels(table(values, feature), "label", "The test split")
     assert len(str(caught.value).splitlines()) == 2
 
 

@@ -59,7 +59,7 @@ def carded(folder: Path, labels: list[str] | None = None, **changes: Any) -> Pat
     }
     if (folder / "model.int8.onnx").exists():
         metrics |= {"int8/agreement": 0.98, "int8/texts": 50.0}
-    remarks = ["test: none was given; cut 50 rows"]
+    remarks = ["test: the data has none; cut 50 rows"]
     write_card(classifier, folder, predictions, metrics, remarks, "A Processor 9")
     return folder
 

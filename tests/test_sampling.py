@@ -38,7 +38,7 @@ def test_ties_go_to_the_smaller_id():
 
 def test_what_cannot_be_shared_out():
     counts = np.array([1, 2])
-    with pytest.raises(ValueError, match="4 rows cannot be shared out"):
+    with pytest.raises(ValueError, match="4 rows cannot be allocated"):
         allocate(counts, 4, counts * 0, counts)
 
 

@@ -159,7 +159,7 @@ def _rows(corpus: "Corpus", split: str) -> "tuple[list[str], NDArray[Any], NDArr
     """Texts, labels of the corpus and row numbers of a split, or of all three."""
     import numpy as np
 
-    from nlp_rnn.data.label_columns import labels_of
+    from nlp_rnn.data.labels import labels_of
 
     wanted = ("train", "validation", "test") if split == "all" else (split,)
     parts = [getattr(corpus, name) for name in wanted]

@@ -1,4 +1,8 @@
-"""The rows of a source become a corpus: three clean splits of texts and label ids."""
+"""A corpus: the train, validation and test split of a data set, with texts and label ids.
+
+`load_corpus` does it in this order: read the source, read labels and hash texts, drop rows
+without text or label, compare the splits, cut or limit splits, describe the result.
+"""
 
 import contextlib
 import logging
@@ -8,15 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.config.data import DataConfig, TableConfig
 from nlp_rnn.data.digest import corpus_digest
-from nlp_rnn.data.label_columns import (
-    LabelSets,
-    has_label_lists,
-    read_class_columns,
-    read_joined_labels,
-    read_label_lists,
-)
-from nlp_rnn.data.labels import SplitLabels, order_labels, read_labels
-from nlp_rnn.data.quality import Quality, describe_split, drop_leaks, leaks
+from nlp_rnn.data.label_columns import read_labels
+from nlp_rnn.data.labels import MultiLabels, SingleLabels, order_labels
+from nlp_rnn.data.quality import Quality, compare_splits, describe_split, drop_leaks
 from nlp_rnn.data.splitting import Rows, cut, limit, without_leaks
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.files import SPLITS
@@ -33,17 +31,31 @@ _TEST_FRACTION = 0.1  # of the rows, when the source has no test split
 
 @dataclass(frozen=True)
 class Corpus:
-    """Texts with labels, split in three.
+    """Texts with labels in three splits.
 
-    Each split has the columns `text` (string, never null), `label` and `row` (int64, the index of
-    the row in the split it was read from). A `label` is an int64, an index into `labels`; or, where
-    the task is `multi_label`, a list of booleans, one for each of `labels`. `labels` has every
-    label of any split; those that train lacks come last. `digest` is a hash of the texts, the
-    label ids and the label names of the three splits: the same data has the same digest wherever
-    it lies.
-    `notes` has one line for everything that was done to the data, `quality` what was seen in it.
-    `parts` names rows of the test split that get a score of their own. `separator` is the token
-    between the parts of a text that was several.
+    Attributes
+    ----------
+    name : str
+        Name of the data set.
+    train, validation, test : Dataset
+        Columns `text` (string, never null), `label` and `row` (int64, index of the row in the
+        split that was read). `label` is int64, an index into `labels`; for multi-label data, a
+        list of booleans, one for each of `labels`.
+    labels : tuple of str
+        The labels of all splits; those that train lacks come last.
+    digest : str
+        Hash of the texts, the label ids and the label names. It does not depend on where or in
+        which file format the data is stored.
+    notes : tuple of str
+        One line for each change that was made to the data.
+    quality : Quality
+        Findings about the data, such as leaks and class sizes.
+    parts : mapping of str to range
+        Named rows of the test split that get separate scores.
+    task : {"single_label", "multi_label"}
+        Whether a text has exactly one label or any number of labels.
+    separator : str or None
+        Token between the parts of a text that was joined from several columns.
     """
 
     name: str
@@ -60,11 +72,16 @@ class Corpus:
 
 
 def load_corpus(config: DataConfig) -> Corpus:
-    """Read, clean, limit and split the data that `config` points at.
+    """Load the data set that `config` describes and prepare its three splits.
 
-    A missing test split is cut from train first, then `limit` or `fraction` is applied to train,
-    then a missing validation split is cut from what is left; every cut is stratified, seeded by
-    `config.seed` and leaves each class at least one training row. Raises `DataError`.
+    A missing test split is cut from train first. Then `limit` or `fraction` is applied to train.
+    Then a missing validation split is cut from the remaining rows. Every cut is stratified,
+    seeded by `config.seed`, and leaves at least one training row of each class.
+
+    Raises
+    ------
+    DataError
+        The data cannot be read, or its texts or labels cannot be used.
     """
     with quiet_datasets():
         source = read_source(config)
@@ -72,7 +89,7 @@ def load_corpus(config: DataConfig) -> Corpus:
         dropping = isinstance(config, TableConfig) and config.drop_leaks
         quality = Quality()
         splits, labels = _clean(source, notes, quality, dropping)
-        given = set(splits)
+        uncut = set(splits)
         if "test" not in splits:
             splits["train"], splits["test"] = cut(
                 splits["train"], "test", _TEST_FRACTION, config.seed, notes
@@ -83,7 +100,7 @@ def load_corpus(config: DataConfig) -> Corpus:
                 splits["train"], "validation", config.validation_fraction, config.seed, notes
             )
         for split in SPLITS[1:]:
-            if split not in given:
+            if split not in uncut:
                 others = SPLITS[:1] if split == "test" else ("train", "test")
                 splits[split] = without_leaks(splits, split, others, quality, dropping, notes)
         for split in SPLITS:
@@ -94,7 +111,7 @@ def load_corpus(config: DataConfig) -> Corpus:
             validation=splits["validation"].dataset(),
             test=splits["test"].dataset(),
             labels=labels,
-            digest=corpus_digest([splits[split].parts() for split in SPLITS], labels),
+            digest=corpus_digest([splits[split].digest_part() for split in SPLITS], labels),
             notes=tuple(notes),
             quality=quality,
             parts=source.parts,
@@ -105,7 +122,7 @@ def load_corpus(config: DataConfig) -> Corpus:
 
 @contextlib.contextmanager
 def quiet_datasets() -> Iterator[None]:
-    """No progress bars or log lines of `datasets`: what the user should know is in the notes."""
+    """Hide progress bars and log lines of `datasets`: the notes hold what a user should know."""
     import datasets
 
     level = datasets.logging.get_verbosity()
@@ -123,71 +140,48 @@ def quiet_datasets() -> Iterator[None]:
 def _clean(
     source: Source, notes: list[str], quality: Quality, dropping: bool
 ) -> tuple[dict[str, Rows], tuple[str, ...]]:
-    """Leave out rows without text or label, and by option leaks; number the labels."""
+    """Drop rows without text or label, and leaks if asked to; encode the labels."""
     import numpy
 
     texts: dict[str, Dataset] = {}
     hashes: dict[str, TextHashes] = {}
-    found: dict[str, SplitLabels | LabelSets] = {}
-    kept: dict[str, numpy.ndarray[Any, Any]] = {}
+    labels: dict[str, SingleLabels | MultiLabels] = {}
+    usable: dict[str, numpy.ndarray[Any, Any]] = {}
     for split, dataset in source.splits.items():
         where = f"The {split} split of {source.name}"
         if not len(dataset):
-            raise DataError(f"{where} has no rows.{_without(split)}")
-        found[split] = _read_labels(source, split, where, found.get("train"))
+            raise DataError(f"{where} has no rows.{_removal_advice(split)}")
+        labels[split] = read_labels(source, split, labels.get("train"))
         texts[split] = as_text(dataset, source.text, where, source.separator)
         hashes[split] = hash_texts(texts[split])
-        no_text = hashes[split].missing
-        no_label = found[split].missing
-        kept[split] = numpy.flatnonzero(~(no_text | no_label))
-        if not len(kept[split]):
+        no_text, no_label = hashes[split].missing, labels[split].missing
+        usable[split] = numpy.flatnonzero(~(no_text | no_label))
+        if not len(usable[split]):
             raise DataError(
                 f"{where} is empty: none of its {len(dataset):,} rows has a text and a label."
-                + _without(split)
+                + _removal_advice(split)
             )
         for rows, what in (
             (int(no_text.sum()), "without a text (null) dropped"),
             (int((no_label & ~no_text).sum()), "without a label (null) dropped"),
-            (hashes[split].num_blank, "with an empty text kept"),
+            (hashes[split].num_blank, "with an empty text retained"),
         ):
             if rows:
                 notes.append(f"{split}: {rows:,} {'row' if rows == 1 else 'rows'} {what}")
-    leaks(hashes, kept, {split: labels.word_ids() for split, labels in found.items()}, quality)
+    label_hashes = {split: split_labels.row_hashes() for split, split_labels in labels.items()}
+    compare_splits(hashes, usable, label_hashes, quality)
     if dropping:
-        drop_leaks(hashes, kept, notes)
-    counts = {split: found[split].counts(rows) for split, rows in kept.items()}
-    several = isinstance(found["train"], LabelSets)
-    labels = order_labels(found["train"].class_names or (), counts, notes, several)
+        drop_leaks(hashes, usable, notes)
+    counts = {split: labels[split].counts(rows) for split, rows in usable.items()}
+    multi_label = isinstance(labels["train"], MultiLabels)
+    order = order_labels(labels["train"].class_names or (), counts, notes, multi_label)
     return {
-        split: Rows(dataset, hashes[split], found[split].numbered(labels), kept[split])
+        split: Rows(dataset, hashes[split], labels[split].encode(order), usable[split])
         for split, dataset in texts.items()
-    }, labels
+    }, order
 
 
-def _read_labels(
-    source: Source, split: str, where: str, train: SplitLabels | LabelSets | None
-) -> SplitLabels | LabelSets:
-    """The labels of a split in the form that those of `train` have, if they were read already."""
-    dataset, renamed = source.splits[split], source.label_names
-    if isinstance(source.label, tuple):
-        return read_class_columns(dataset, source.label, where, renamed)
-    names = train.class_names if train else None
-    if source.label_separator is not None:
-        sets = read_joined_labels(
-            dataset, source.label, source.label_separator, where, names, renamed
-        )
-        if train is None and sets.members.sum(axis=1).max() < 2:
-            raise DataError(
-                f"{where} has no text with two labels between which {source.label_separator!r} "
-                f"stands in {source.label!r}.\nName what stands there (data.label_separator), or "
-                "leave it out."
-            )
-        return sets
-    lists = has_label_lists(dataset, source.label) if train is None else None
-    if lists or isinstance(train, LabelSets):
-        return read_label_lists(dataset, source.label, where, names, renamed)
-    return read_labels(dataset, source.label, where, names, renamed)
-
-
-def _without(split: str) -> str:
-    return "" if split == "train" else "\nTake it away, and one is cut from the training rows."
+def _removal_advice(split: str) -> str:
+    if split == "train":
+        return ""
+    return f"\nRemove the {split} split, and one is cut from the training rows."

@@ -1,4 +1,4 @@
-"""Texts, label ids and label names become the digest of a corpus, made once."""
+"""The digest of a corpus: a hash of its texts, label ids and label names, cached once computed."""
 
 import hashlib
 import json
@@ -16,15 +16,28 @@ if TYPE_CHECKING:
 
 __all__ = ["corpus_digest"]
 
-# Part of the key of kept digests: raise it when `_content_digest` would give others.
+# Part of the key of cached digests: raise it when `_content_digest` would return others.
 DIGEST_VERSION = 1
 
 
 def corpus_digest(splits: "Sequence[Part]", labels: Sequence[str]) -> str:
-    """The hash of a corpus in 32 hexadecimal digits; how it is stored does not matter.
+    """Return the hash of a corpus; where and in which format it is stored does not matter.
 
-    Each split is a column `text`, the rows chosen of it (int64, ascending) and their label ids.
-    Texts in files are read once: afterwards what says that nothing changed finds the digest.
+    The texts of files are hashed once. Afterwards the digest is found in the cache, under the
+    fingerprints of the files.
+
+    Parameters
+    ----------
+    splits : sequence of tuple
+        For each split: a data set with the column `text`, the chosen rows (int64, ascending)
+        and their label ids (int64, or packed bits for multi-label data).
+    labels : sequence of str
+        The label names.
+
+    Returns
+    -------
+    str
+        32 hexadecimal digits (BLAKE2b).
     """
     if not all(texts.cache_files for texts, _, _ in splits):
         return _content_digest(splits, labels)

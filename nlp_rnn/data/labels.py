@@ -1,7 +1,9 @@
-"""Label columns of whatever type become label names and ids."""
+"""The labels of a split as arrays: one label per row, or any number of labels per row.
 
-import json
-import math
+`SingleLabels` and `MultiLabels` have the same properties and methods, so that the corpus treats
+both tasks alike. `label_columns` reads them from the columns of a data set.
+"""
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,14 +14,21 @@ if TYPE_CHECKING:
     import numpy
     from datasets import Dataset
 
-__all__ = ["SplitLabels", "order_labels", "read_labels", "read_values"]
+__all__ = ["MultiLabels", "SingleLabels", "label_array", "labels_of", "order_labels"]
 
 
 @dataclass(frozen=True)
-class SplitLabels:
-    """The labels of one split: `names[ids[row]]`; an id of -1 is a row without a label.
+class SingleLabels:
+    """The labels of a split for single-label classification.
 
-    `ids` is int64. `class_names` are the names in the order of a `ClassLabel` column, else None.
+    Attributes
+    ----------
+    names : tuple of str
+        Label names in the order in which `ids` counts them.
+    ids : int64 array of shape (rows,)
+        Index into `names`; -1 for a row without a label.
+    class_names : tuple of str or None
+        Names in the order that the data declares (a `ClassLabel` column, `data.label_names`).
     """
 
     names: tuple[str, ...]
@@ -28,184 +37,138 @@ class SplitLabels:
 
     @property
     def missing(self) -> "numpy.ndarray[Any, Any]":
-        """The rows without a label, bool (rows,)."""
+        """Mask of the rows without a label, bool (rows,)."""
         missing: numpy.ndarray[Any, Any] = self.ids < 0
         return missing
 
     def counts(self, rows: "numpy.ndarray[Any, Any]") -> dict[str, int]:
-        """How many of `rows` each label has, labels without any left out."""
+        """Count `rows` (int64) by label; labels without any row are left out."""
         import numpy
 
         counts = numpy.bincount(self.ids[rows], minlength=len(self.names))
         return {name: int(n) for name, n in zip(self.names, counts, strict=True) if n}
 
-    def numbered(self, labels: Sequence[str]) -> "numpy.ndarray[Any, Any]":
-        """The place of each row's label in `labels`, int64 (rows,); -1 for none."""
+    def encode(self, labels: Sequence[str]) -> "numpy.ndarray[Any, Any]":
+        """Return the index of each row's label in `labels`, int64 (rows,); -1 for none."""
         import numpy
 
-        place = {name: index for index, name in enumerate(labels)}
-        # the last place is that of id -1, a row without a label
-        ids = numpy.array([*(place.get(name, -1) for name in self.names), -1], numpy.int64)
-        numbered: numpy.ndarray[Any, Any] = ids[self.ids]
-        return numbered
+        index_of = {name: index for index, name in enumerate(labels)}
+        # the last entry serves the id -1, a row without a label
+        table = numpy.array([*(index_of.get(name, -1) for name in self.names), -1], numpy.int64)
+        encoded: numpy.ndarray[Any, Any] = table[self.ids]
+        return encoded
 
-    def word_ids(self) -> "numpy.ndarray[Any, Any]":
-        """A number for each row that is the same for the same name in every split, uint64."""
+    def row_hashes(self) -> "numpy.ndarray[Any, Any]":
+        """Hash each row's label name, uint64 (rows,): equal labels are equal in every split."""
         import numpy
         from pandas.util import hash_array
 
-        words = numpy.array([*self.names, ""], dtype=object)  # the last is that of id -1
-        numbers: numpy.ndarray[Any, Any] = hash_array(words, categorize=False)[self.ids]
-        return numbers
+        names = numpy.array([*self.names, ""], dtype=object)  # the last entry serves the id -1
+        hashes: numpy.ndarray[Any, Any] = hash_array(names, categorize=False)[self.ids]
+        return hashes
 
 
-def read_labels(
-    dataset: "Dataset",
-    column: str,
-    where: str,
-    class_names: tuple[str, ...] | None = None,
-    renamed: Mapping[str, str] | None = None,
-) -> SplitLabels:
-    """Read integers, strings, booleans, whole floats or a `ClassLabel`.
+@dataclass(frozen=True)
+class MultiLabels:
+    """The labels of a split for multi-label classification.
 
-    Numbers are named by their digits, or by `class_names` (those of train) if given; null, NaN
-    and the empty string are no label. `renamed` (`data.label_names`) gives names to labels as they
-    were found, numbers or words; one name for two labels makes one class of them. `where` begins
-    the sentence of a `DataError`, which is raised for negative numbers (the hub's -1 means no
-    label), fractions and anything else.
+    Attributes
+    ----------
+    names : tuple of str
+        Label names, one for each column of `members`.
+    members : bool array of shape (rows, names)
+        Whether a row has a label. A row may have none.
+    missing : bool array of shape (rows,)
+        Rows whose labels are unknown (null); a row with an empty list is not among them.
+    class_names : tuple of str or None
+        Names in the order that the data declares, as in `SingleLabels`.
     """
-    feature = dataset.features[column]
-    values = dataset.select_columns([column]).with_format("arrow")[:].column(column)
-    return read_values(values, feature, column, where, class_names, renamed)
 
+    names: tuple[str, ...]
+    members: "numpy.ndarray[Any, Any]"
+    missing: "numpy.ndarray[Any, Any]"
+    class_names: tuple[str, ...] | None
 
-def read_values(
-    values: Any,
-    feature: Any,
-    column: str,
-    where: str,
-    class_names: tuple[str, ...] | None,
-    renamed: Mapping[str, str] | None,
-) -> SplitLabels:
-    """As `read_labels`, of the Arrow values of a column and the feature that describes them."""
-    import pyarrow
-    import pyarrow.compute as pc
+    def counts(self, rows: "numpy.ndarray[Any, Any]") -> dict[str, int]:
+        """Count `rows` (int64) by label; labels without any row are left out."""
+        counts = self.members[rows].sum(axis=0)
+        return {name: int(n) for name, n in zip(self.names, counts, strict=True) if n}
 
-    kind = values.type
-    if pyarrow.types.is_floating(kind) or pyarrow.types.is_decimal(kind):
-        values = pc.if_else(pc.is_nan(values.cast("float64")), None, values.cast("float64"))
-    elif _is_string(kind):
-        values = pc.if_else(pc.equal(values.cast("large_string"), ""), None, values)
-    elif not (
-        pyarrow.types.is_integer(kind)
-        or pyarrow.types.is_boolean(kind)
-        or pyarrow.types.is_null(kind)
-    ):
-        raise DataError(
-            f"{where} has in its column {column!r} {_described(feature, values)}, not one label "
-            "a row.\n"
-            "Name a column of words, whole numbers or lists of them: data.label=COLUMN"
-        )
-    unique = pc.unique(values).drop_null()
-    ids = pc.index_in(values, value_set=unique).fill_null(-1).to_numpy().astype("int64")
-    found = unique.to_pylist()
-    if not _is_string(kind):
-        _check_numbers(found, values, where)
-        found = [value if isinstance(value, bool) else int(value) for value in found]
-    own_names = tuple(feature.names) if hasattr(feature, "names") else None
-    names = own_names or (class_names if pyarrow.types.is_integer(kind) else None)
-    if renamed is not None:
-        return _renamed([str(value) for value in found], names, ids, renamed, where)
-    if names is None:
-        return SplitLabels(tuple(str(value) for value in found), ids, None)
-    if found and max(found) >= len(names):
-        raise DataError(f"{where} has the label {max(found)}, but only {len(names)} label names.")
-    return SplitLabels(tuple(names[value] for value in found), ids, own_names)
+    def encode(self, labels: Sequence[str]) -> "numpy.ndarray[Any, Any]":
+        """Return whether each row has each of `labels`, bool (rows, labels)."""
+        import numpy
 
+        index_of = {name: index for index, name in enumerate(labels)}
+        encoded = numpy.zeros((len(self.members), len(labels)), bool)
+        for column, name in enumerate(self.names):
+            if name in index_of:
+                encoded[:, index_of[name]] |= self.members[:, column]
+        return encoded
 
-def _renamed(
-    found: list[str],
-    names: tuple[str, ...] | None,
-    ids: "numpy.ndarray[Any, Any]",
-    renamed: Mapping[str, str],
-    where: str,
-) -> SplitLabels:
-    """Give the labels their new names, by number or, in a `ClassLabel`, by their old name."""
-    import numpy
+    def row_hashes(self) -> "numpy.ndarray[Any, Any]":
+        """Hash each row's set of labels, uint64 (rows,): equal sets are equal in every split."""
+        import numpy
+        from pandas.util import hash_array
 
-    new = []
-    for label in found:
-        word = renamed.get(label)
-        if word is None and names is not None and int(label) < len(names):
-            word = renamed.get(names[int(label)])
-        if word is None:
-            raise DataError(
-                f"{where} has the label {label!r}, to which data.label_names gives no name; it has "
-                f"names for: {', '.join(list(renamed)[:20])}.\nName every label: "
-                f"'data.label_names={{{label}:NAME,…}}', or a list for labels from 0."
-            )
-        new.append(word)
-    order = tuple(dict.fromkeys(renamed.values()))
-    place = numpy.array([*(order.index(word) for word in new), -1], numpy.int64)
-    return SplitLabels(order, place[ids], order)
+        name_hashes = hash_array(numpy.array(self.names, dtype=object), categorize=False)
+        hashes = numpy.zeros(len(self.members), numpy.uint64)
+        for column, value in enumerate(name_hashes):  # a sum ignores the order, and may overflow
+            hashes[self.members[:, column]] += value
+        return hashes
 
 
 def order_labels(
-    declared: Sequence[str],
+    class_names: Sequence[str],
     counts: Mapping[str, Mapping[str, int]],
     notes: list[str],
-    several: bool = False,
+    multi_label: bool = False,
 ) -> tuple[str, ...]:
-    """Put all labels that have rows in order: those of train first, then those it lacks.
+    """Return all labels that have rows: first those of train, then those that train lacks.
 
-    Within both the order is that of `declared` (a `ClassLabel`, or a column a class), by number if
-    all are numbers, else by name. `counts` has the rows of each label of each split. Raises
-    `DataError` for a single class; `several` says that a row may have any number of them.
+    Within both parts the order is that of `class_names`, then numerical if all remaining labels
+    are numbers, else alphabetical.
+
+    Parameters
+    ----------
+    class_names : sequence of str
+        Declared label names, in their order; may be empty.
+    counts : mapping of str to mapping of str to int
+        For each split, the number of rows of each label.
+    notes : list of str
+        Receives a line for unused names and for labels that are missing in train.
+    multi_label : bool, default False
+        Whether a row may have any number of labels.
+
+    Raises
+    ------
+    DataError
+        The train split has fewer than two labels.
     """
     names = {name for split in counts.values() for name in split}
-    order = [*(name for name in declared if name in names), *_sorted(names - {*declared})]
-    if unused := [name for name in declared if name not in names]:
+    order = [*(name for name in class_names if name in names), *_sorted(names - {*class_names})]
+    if unused := [name for name in class_names if name not in names]:
         notes.append(f"label names without any row, left out: {', '.join(unused)}")
     seen = [name for name in order if name in counts["train"]]
-    if several and len(seen) < 2:
+    if multi_label and len(seen) < 2:
         what = f"a single label, {seen[0]!r}" if seen else "no row with a label"
         raise DataError(
-            f"The train split has {what}: that is not several labels to choose from.\n"
-            "Name another column, or one that has a class for every text: data.label=COLUMN"
+            f"The train split has {what}: multi-label classification needs two labels or more.\n"
+            "Set data.label=COLUMN to another column, or to one that has a class for every text."
         )
-    if len(seen) < 2 and not several:
+    if len(seen) < 2:
         raise DataError(
             f"The train split has a single class, {seen[0]!r}: there is nothing to learn.\n"
-            "Name another column (data.label=COLUMN) or bring rows of a second class."
+            "Set data.label=COLUMN to another column, or add rows of a second class."
         )
     unseen = [name for name in order if name not in counts["train"]]
+    consequence = "cannot be found" if multi_label else "count as wrong"
     for split in counts:
         for name in unseen:
             if rows := counts[split].get(name):
-                wrong = "cannot be found" if several else "count as wrong"
                 notes.append(
-                    f"{split}: label {name!r} is not in train; its rows ({rows:,}) {wrong}"
+                    f"{split}: label {name!r} is not in train; its rows ({rows:,}) {consequence}"
                 )
     return (*seen, *unseen)
-
-
-def _check_numbers(found: list[Any], values: Any, where: str) -> None:
-    import pyarrow.compute as pc
-
-    fractions = [value for value in found if not math.isfinite(value) or value != int(value)]
-    if fractions:
-        raise DataError(
-            f"{where} has labels that are not whole numbers, such as {fractions[0]}.\n"
-            "Classes are words or whole numbers from 0; a quantity cannot be learnt as a class."
-        )
-    if found and (lowest := int(min(found))) < 0:
-        rows = pc.sum(pc.less(values, 0)).as_py()
-        of_all = "all" if rows == len(values) else f"{rows:,} of {len(values):,}"
-        raise DataError(
-            f"{where} has label {lowest} in {of_all} rows; -1 means that there is no label.\n"
-            "Number the classes from 0 or name them, or use a split that has labels "
-            "(data=hub: data.test_split=validation; data=files: take the file away)."
-        )
 
 
 def _sorted(names: set[str]) -> list[str]:
@@ -214,21 +177,19 @@ def _sorted(names: set[str]) -> list[str]:
     return sorted(names)
 
 
-def _is_string(kind: Any) -> bool:
+def labels_of(dataset: "Dataset") -> "numpy.ndarray[Any, Any]":
+    """Return the labels of a corpus split: int64 (rows,), or bool (rows, labels)."""
+    return label_array(dataset.select_columns(["label"]).with_format("arrow")[:].column("label"))
+
+
+def label_array(column: Any) -> "numpy.ndarray[Any, Any]":
+    """Return an Arrow column of labels as an array: int64 (rows,), or bool (rows, labels)."""
+    import numpy
     import pyarrow
 
-    return bool(
-        pyarrow.types.is_string(kind)
-        or pyarrow.types.is_large_string(kind)
-        or pyarrow.types.is_string_view(kind)
-    )
-
-
-def _described(feature: Any, values: Any) -> str:
-    if type(feature).__name__ == "Json":  # `datasets` keeps what has no one type as JSON
-        first: dict[str, str] = {}
-        for value in values.drop_null().cast("string").to_pylist()[:10_000]:
-            first.setdefault(type(json.loads(value)).__name__, value[:20])
-        found = " and ".join(f"{value} ({kind})" for kind, value in list(first.items())[:3])
-        return f"values of different kinds, {found}"
-    return str(getattr(feature, "dtype", "")) or f"values of the kind {type(feature).__name__}"
+    if not pyarrow.types.is_fixed_size_list(column.type):
+        ids: numpy.ndarray[Any, Any] = column.to_numpy().astype(numpy.int64)
+        return ids
+    size = column.type.list_size
+    flags = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
+    return numpy.concatenate([numpy.empty(0, bool), *flags]).reshape(-1, size)

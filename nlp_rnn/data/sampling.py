@@ -1,4 +1,4 @@
-"""Label ids become a stratified sample of their rows: seeded, the same on every machine."""
+"""Stratified sampling of rows by label: seeded, and the same on every machine."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,27 +12,43 @@ __all__ = ["Strata", "allocate", "sample"]
 
 @dataclass(frozen=True)
 class Strata:
-    """Rows in groups, each of which is sampled in proportion.
+    """Rows divided into strata, from each of which a proportional share is sampled.
 
-    `ids`, int64 (rows,), is the stratum of each row, `counts`, int64 (strata,), the rows of each.
-    `least`, int64 (strata,), of them are needed so that each of the `classes` that have rows has
-    one; where a stratum is not a class, `kept` (int64) are the positions of such rows.
+    Attributes
+    ----------
+    ids : int64 array of shape (rows,)
+        The stratum of each row.
+    counts : int64 array of shape (strata,)
+        The number of rows of each stratum.
+    least : int64 array of shape (strata,)
+        The number of rows of each stratum that a sample needs, so that every class has a row.
+    classes : int
+        The number of classes that have rows.
+    representatives : int64 array or None
+        Rows that together have every label. None where each stratum is a class.
     """
 
     ids: "ndarray[Any, Any]"
     counts: "ndarray[Any, Any]"
     least: "ndarray[Any, Any]"
     classes: int
-    kept: "ndarray[Any, Any] | None" = None
+    representatives: "ndarray[Any, Any] | None" = None
 
     @classmethod
     def of(cls, labels: "ndarray[Any, Any]", seed: Sequence[int]) -> "Strata":
-        """The classes of rows with one label each, int64 (rows,); else by their rarest label.
+        """Stratify rows by class, or multi-label rows by their rarest label.
 
-        Where rows have several labels, bool (rows, labels), a row's stratum is the rarest of them:
-        as in Sechidis et al. 2011 (doi:10.1007/978-3-642-23808-6_10) the labels that a chance cut
-        would serve worst are served first, but a row's place hangs on nothing that was chosen
-        before it. Rows without a label are a stratum.
+        The rarest label comes first as in Sechidis et al. 2011
+        (doi:10.1007/978-3-642-23808-6_10), because random cuts serve it worst. Unlike there, the
+        stratum of a row does not depend on the rows that were chosen before it. Rows without
+        labels form a stratum of their own.
+
+        Parameters
+        ----------
+        labels : array
+            int64 (rows,), or bool (rows, labels) for multi-label data.
+        seed : sequence of int
+            Seed for the choice of the representatives.
         """
         import numpy
 
@@ -42,14 +58,17 @@ class Strata:
         totals = labels.sum(axis=0)
         order = numpy.argsort(totals, kind="stable")
         ids = numpy.full(len(labels), len(totals), numpy.int64)
-        for place in reversed(range(len(order))):  # what is rarer is written over it
-            ids[labels[:, order[place]]] = place
+        for rank in reversed(range(len(order))):  # rarer labels overwrite more frequent ones
+            ids[labels[:, order[rank]]] = rank
         keys = numpy.random.default_rng([*seed, len(totals)]).random(len(ids))
         rows = [numpy.flatnonzero(labels[:, label]) for label in numpy.flatnonzero(totals)]
-        kept = numpy.unique([some[keys[some].argmin()] for some in rows]).astype(numpy.int64)
+        representatives = numpy.unique(
+            [label_rows[keys[label_rows].argmin()] for label_rows in rows]
+        ).astype(numpy.int64)
         size = len(totals) + 1
         counts = numpy.bincount(ids, minlength=size)
-        return cls(ids, counts, numpy.bincount(ids[kept], minlength=size), len(rows), kept)
+        least = numpy.bincount(ids[representatives], minlength=size)
+        return cls(ids, counts, least, len(rows), representatives)
 
 
 def allocate(
@@ -58,15 +77,30 @@ def allocate(
     least: "ndarray[Any, Any]",
     most: "ndarray[Any, Any]",
 ) -> "ndarray[Any, Any]":
-    """Share `total` rows out among classes in proportion to `counts` (largest remainders).
+    """Allocate `total` rows to classes in proportion to `counts` (largest remainder method).
 
-    Class c gets at least `least[c]` and at most `most[c]`; ties go to the smaller id. All arrays
-    are int64 of shape (classes,). `total` must lie between the sums of `least` and `most`.
+    Parameters
+    ----------
+    counts : int64 array of shape (classes,)
+        The number of rows of each class.
+    total : int
+        Rows to allocate, between the sums of `least` and `most`.
+    least, most : int64 arrays of shape (classes,)
+        Bounds of the share of each class. Ties go to the smaller class id.
+
+    Returns
+    -------
+    int64 array of shape (classes,)
+
+    Raises
+    ------
+    ValueError
+        `total` is outside the bounds.
     """
     import numpy
 
     if not least.sum() <= total <= most.sum():
-        raise ValueError(f"{total} rows cannot be shared out within {least} and {most}")
+        raise ValueError(f"{total} rows cannot be allocated within {least} and {most}")
     quota = counts * (total / counts.sum())
     shares: ndarray[Any, Any] = numpy.clip(numpy.floor(quota).astype(numpy.int64), least, most)
     while (missing := total - int(shares.sum())) != 0:
@@ -84,11 +118,25 @@ def sample(
     first: "ndarray[Any, Any] | None" = None,
     last: "ndarray[Any, Any] | None" = None,
 ) -> "ndarray[Any, Any]":
-    """Choose `shares[c]` rows of each class c at random; return a mask over the rows.
+    """Sample `shares[c]` rows of each class c at random.
 
-    `ids` is int64 of shape (rows,). With the same seed, a larger share holds the smaller one. The
-    rows at the positions `first` are chosen before the others of their class, those at `last`
-    after them.
+    Guarantee: with the same seed, a sample with larger shares contains the smaller sample.
+
+    Parameters
+    ----------
+    ids : int64 array of shape (rows,)
+        The class of each row.
+    shares : int64 array of shape (classes,)
+        The number of rows to sample of each class.
+    seed : sequence of int
+        Seed of the random order.
+    first, last : int64 array, optional
+        Rows that are chosen before, or after, all other rows of their class.
+
+    Returns
+    -------
+    bool array of shape (rows,)
+        Mask of the sampled rows.
     """
     import numpy
 

@@ -1,4 +1,4 @@
-"""The rows of a split become fewer or two splits: stratified, seeded, every class kept in train."""
+"""Stratified, seeded cuts and limits of splits; every class keeps a row in train."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,11 +22,18 @@ __all__ = ["Rows", "cut", "limit", "without_leaks"]
 
 @dataclass(frozen=True)
 class Rows:
-    """Some rows of a split as it was read; the texts stay where they are until the choice is made.
+    """A choice of rows of a split. The texts are not copied until the choice is final.
 
-    `texts` has the column `text` of all rows; `ids` their labels: int64 (rows,), -1 for none, or
-    bool (rows, labels) where a row may have several; `rows` (int64, ascending) are the rows that
-    were chosen.
+    Attributes
+    ----------
+    texts : Dataset
+        The column `text` of all rows of the split as it was read.
+    hashes : TextHashes
+        The hashes of all texts.
+    ids : array
+        The labels of all rows: int64 (all rows,), -1 for none; or bool (all rows, labels).
+    rows : int64 array
+        The chosen rows, ascending.
     """
 
     texts: "Dataset"
@@ -34,8 +41,8 @@ class Rows:
     ids: "numpy.ndarray[Any, Any]"
     rows: "numpy.ndarray[Any, Any]"
 
-    def parts(self) -> "Part":
-        """What the digest is made of."""
+    def digest_part(self) -> "Part":
+        """Return texts, rows and labels in the form of `corpus_digest`."""
         import numpy
 
         ids = self.chosen_ids
@@ -43,12 +50,12 @@ class Rows:
 
     @property
     def chosen_ids(self) -> "numpy.ndarray[Any, Any]":
-        """The labels of the rows that were chosen."""
+        """The labels of the chosen rows."""
         chosen: numpy.ndarray[Any, Any] = self.ids[self.rows]
         return chosen
 
     def dataset(self) -> "Dataset":
-        """The chosen rows with the columns of a corpus."""
+        """Return the chosen rows with the columns of a corpus: `text`, `label` and `row`."""
         import datasets
         import numpy
 
@@ -71,7 +78,31 @@ class Rows:
 
 
 def cut(train: Rows, split: str, fraction: float, seed: int, notes: list[str]) -> tuple[Rows, Rows]:
-    """Cut a stratified split off the training rows; return what is left and what was cut."""
+    """Cut a stratified split from the training rows.
+
+    Parameters
+    ----------
+    train : Rows
+        The training rows.
+    split : {"validation", "test"}
+        The split to cut.
+    fraction : float
+        Its share of the rows; at least one row is cut.
+    seed : int
+        `data.seed`.
+    notes : list of str
+        Receives a line about the cut.
+
+    Returns
+    -------
+    train, cut : Rows
+        The remaining training rows and the new split.
+
+    Raises
+    ------
+    DataError
+        There are not enough rows to leave one of each class in train.
+    """
     import numpy
 
     key = (seed, SPLITS.index(split))
@@ -81,21 +112,25 @@ def cut(train: Rows, split: str, fraction: float, seed: int, notes: list[str]) -
     if not most.sum():
         raise DataError(
             f"{len(ids)} training rows are too few to cut a {split} split from: "
-            f"each of the {strata.classes} classes must keep one.\n"
-            f"Bring more rows, or a {split} split of your own (a file {split}.*)."
+            f"each of the {strata.classes} classes needs one training row.\n"
+            f"Add rows, or provide a {split} split (a file {split}.*)."
         )
     total = int(numpy.clip(round(fraction * len(ids)), 1, most.sum()))
     shares = allocate(counts, total, numpy.zeros_like(counts), most)
-    mask = sample(ids, shares, key, last=strata.kept)
+    mask = sample(ids, shares, key, last=strata.representatives)
     notes.append(
-        f"{split}: none was given; cut {total:,} of {len(ids):,} training rows "
+        f"{split}: the data has none; cut {total:,} of {len(ids):,} training rows "
         f"(stratified, data.seed={seed})"
     )
     return replace(train, rows=train.rows[~mask]), replace(train, rows=train.rows[mask])
 
 
 def limit(train: Rows, config: DataConfig, notes: list[str]) -> Rows:
-    """Keep a stratified sample of `limit` rows or of a `fraction`, at least one of each class."""
+    """Reduce train to a stratified sample of `config.limit` rows or of `config.fraction`.
+
+    At least one row of each class remains. Raises `DataError` if `config.limit` is too small for
+    that. A line about the sample is added to `notes`.
+    """
     key = (config.seed, SPLITS.index("train"))
     if config.fraction is None and config.limit is None:
         return train
@@ -111,12 +146,12 @@ def limit(train: Rows, config: DataConfig, notes: list[str]) -> Rows:
     if most < least.sum():
         raise DataError(
             f"data.limit={most} is less than one row for each of the {strata.classes} classes.\n"
-            f"Type data.limit={2 * least.sum()} or more."
+            f"Set data.limit={2 * least.sum()} or more."
         )
     notes.append(
         f"train: limited to {most:,} of {len(ids):,} rows (stratified, data.seed={config.seed})"
     )
-    mask = sample(ids, allocate(counts, most, least, counts), key, first=strata.kept)
+    mask = sample(ids, allocate(counts, most, least, counts), key, first=strata.representatives)
     return replace(train, rows=train.rows[mask])
 
 
@@ -128,27 +163,49 @@ def without_leaks(
     dropping: bool,
     notes: list[str],
 ) -> Rows:
-    """Count, and by option leave out, texts of a cut split that stand in another one too.
+    """Count the texts of a cut split that are in other splits too; remove them if asked to.
 
-    They are left out of the cut, not of train, so that every class keeps its training rows.
+    They are removed from the cut split, not from train, so that every class keeps its training
+    rows.
+
+    Parameters
+    ----------
+    splits : dict of str to Rows
+        All splits.
+    split : {"validation", "test"}
+        The split that was cut.
+    others : sequence of str
+        The splits to compare it with.
+    quality : Quality
+        Receives the counts.
+    dropping : bool
+        Whether to remove shared texts (`data.drop_leaks`).
+    notes : list of str
+        Receives a line if texts were removed.
+
+    Raises
+    ------
+    DataError
+        Nothing would be left of the split.
     """
     import numpy
 
-    mine = splits[split]
-    shared = numpy.zeros(len(mine.rows), bool)
+    cut_rows = splits[split]
+    shared = numpy.zeros(len(cut_rows.rows), bool)
     for other in others:
-        theirs = splits[other]
-        exact, normal = overlap(mine.hashes, mine.rows, theirs.hashes, theirs.rows)
+        exact, normal = overlap(
+            cut_rows.hashes, cut_rows.rows, splits[other].hashes, splits[other].rows
+        )
         quality.add_leak(split, other, int(exact.sum()), int(normal.sum()), len(exact))
         shared |= normal
     if not dropping or not shared.any():
-        return mine
+        return cut_rows
     if shared.all():
         raise DataError(
-            f"Every text of the {split} split that was cut also stands in {' or '.join(others)}: "
-            "data.drop_leaks=true would leave none.\nBring other rows."
+            f"Every text of the {split} split that was cut is also in {' or '.join(others)}, so "
+            "that data.drop_leaks=true would leave none.\nAdd rows, or set data.drop_leaks=false."
         )
     notes.append(
-        f"{split}: {int(shared.sum()):,} texts that stand in {' or '.join(others)} dropped"
+        f"{split}: {int(shared.sum()):,} texts dropped that are also in {' or '.join(others)}"
     )
-    return replace(mine, rows=mine.rows[~shared])
+    return replace(cut_rows, rows=cut_rows.rows[~shared])

@@ -1,4 +1,4 @@
-"""A file or folder of texts without labels becomes rows that a language model may read."""
+"""Unlabelled texts for the pretraining of a language model."""
 
 import hashlib
 from dataclasses import dataclass
@@ -25,7 +25,17 @@ __all__ = ["Unlabelled", "read_unlabelled"]
 
 @dataclass(frozen=True)
 class Unlabelled:
-    """Texts (a column `text`, never null) and a hash of them; `notes` say what was left out."""
+    """Unlabelled texts.
+
+    Attributes
+    ----------
+    texts : Dataset
+        The column `text` (string, never null).
+    digest : str
+        Hash of the texts.
+    notes : tuple of str
+        One line for each kind of text that was left out, and the number of texts.
+    """
 
     texts: "Dataset"
     digest: str
@@ -33,12 +43,14 @@ class Unlabelled:
 
 
 def read_unlabelled(config: TableConfig, corpus: "Corpus") -> Unlabelled:
-    """Read `config.unlabelled`, the text columns only; of a folder of splits, train.
+    """Read the text columns of `config.unlabelled`; of a folder of splits, those of train.
 
-    Empty texts are left out, and those that validation or test have too.
+    Empty texts are left out, and so are the texts of the validation and test split of `corpus`.
 
-    Raises:
-        DataError: it cannot be read, or no text is left.
+    Raises
+    ------
+    DataError
+        The path cannot be read, or no text is left.
     """
     import numpy
 
@@ -55,22 +67,24 @@ def read_unlabelled(config: TableConfig, corpus: "Corpus") -> Unlabelled:
     texts = as_text(select_columns(rows, columns, where), columns, where, corpus.separator)
     hashes = hash_texts(texts)
     blank = hash_texts(_blank()).normal[0]
-    kept = ~hashes.missing & (hashes.normal != blank)
-    if empty := int((~kept).sum()):
+    usable = ~hashes.missing & (hashes.normal != blank)
+    if empty := int((~usable).sum()):
         notes.append(f"unlabelled: {empty:,} empty texts left out")
-    held = numpy.concatenate(
+    evaluation_texts = numpy.concatenate(
         [
             hash_texts(split.select_columns("text")).normal
             for split in (corpus.validation, corpus.test)
         ]
     )
-    leaks = kept & numpy.isin(hashes.normal, held)
+    leaks = usable & numpy.isin(hashes.normal, evaluation_texts)
     if leaks.any():
         notes.append(f"unlabelled: {int(leaks.sum()):,} texts of validation or test left out")
-    kept &= ~leaks
-    if not kept.any():
-        raise DataError(f"{where} has no text that could be read.\nName a file with texts.")
-    chosen = texts.select(numpy.flatnonzero(kept))
+    usable &= ~leaks
+    if not usable.any():
+        raise DataError(
+            f"{where} has no text that can be used.\nSet data.unlabelled to a file with texts."
+        )
+    chosen = texts.select(numpy.flatnonzero(usable))
     notes.append(f"unlabelled: {len(chosen):,} texts")
     return Unlabelled(chosen, _digest(chosen), tuple(notes))
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from nlp_rnn.data.label_columns import labels_of
+from nlp_rnn.data.labels import labels_of
 from nlp_rnn.sources.arrow_cache import texts_of
 
 if TYPE_CHECKING:

@@ -37,7 +37,7 @@ def as_text(
         kind = getattr(dataset.features[name], "dtype", type(dataset.features[name]).__name__)
         if kind not in ("string", "large_string", "string_view", "null"):
             raise DataError(
-                f"{where} has in its column {name!r} values of the kind {kind}, not texts; "
+                f"{where} has in its column {name!r} values of type {kind}, not texts; "
                 f"it has: {listed(dataset.column_names)}.\nType data.text=COLUMN"
             )
     kinds = [dataset.features[name].dtype for name in columns]

@@ -16,7 +16,7 @@ from nlp_rnn.config.pretraining import PretrainingConfig
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.signature import flatten, signature
 from nlp_rnn.config.training import OptimizerConfig
-from nlp_rnn.data.label_columns import labels_of
+from nlp_rnn.data.labels import labels_of
 
 if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus

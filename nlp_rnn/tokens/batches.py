@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.data.label_columns import label_array
+from nlp_rnn.data.labels import label_array
 from nlp_rnn.sources.arrow_cache import AT_ONCE, forget_pages, mapped_files
 from nlp_rnn.tokens.tokenizer import PAD_ID
 
