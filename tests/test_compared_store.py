@@ -45,14 +45,7 @@ def fill(uri: str, runs: int, more: int = 0, configuration_tag: str = "configura
         if seed <= 5:
             assert like.predictions is not None
             (place / "predictions").mkdir(parents=True)
-            write_predictions(
-                place / "predictions" / "test_predictions.parquet",
-                like.predictions.rows,
-                like.predictions.labels,
-                like.predictions.probabilities,
-                like.predictions.lengths,
-                like.predictions.label_names,
-            )
+            write_predictions(place / "predictions" / "test_predictions.parquet", like.predictions)
         ended: tuple[object, ...] = (None, "", "active", place.as_uri(), int(experiment))
         begun = (run_id, f"{cell} seed{seed}", "LOCAL", "", "", "me", "FINISHED", number, number)
         rows["runs"].append((*begun, *ended))

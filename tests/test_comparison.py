@@ -221,14 +221,7 @@ def test_answers_on_a_server_are_fetched(monkeypatch: pytest.MonkeyPatch, tmp_pa
         if run_id == "lost":
             raise MlflowException("no such artifact")
         file = Path(folder) / "answers.parquet"
-        write_predictions(
-            file,
-            answers.rows,
-            answers.labels,
-            answers.probabilities,
-            answers.lengths,
-            answers.label_names,
-        )
+        write_predictions(file, answers)
         return str(file)
 
     monkeypatch.setattr(MlflowClient, "download_artifacts", download)

@@ -17,7 +17,7 @@ from nlp_rnn.config.model import AverageConfig, Cell
 from nlp_rnn.config.training import ClassWeight, Precision
 from nlp_rnn.model.network import make_network
 from nlp_rnn.model.normalized_embedding import NormalizedEmbedding
-from nlp_rnn.scoring.metrics import score
+from nlp_rnn.scoring.metrics import score_logits
 from nlp_rnn.tokens.batches import TokenizedTexts
 from nlp_rnn.training.events import EpochEnd
 from nlp_rnn.training.inference import Texts
@@ -302,7 +302,7 @@ def test_a_training_leaves_a_plain_network_that_answers_as_it_was_measured() -> 
     result = one.fit(TRAIN, VALIDATION)
     assert type(one.network.embedding) is torch.nn.Embedding
     assert set(one.network.state_dict()) == set(make_network(MODEL, 12, 2, 1).state_dict())
-    found = score(VALIDATION.labels, one.logits(VALIDATION))
+    found = score_logits(VALIDATION.labels, one.logits(VALIDATION))[0]
     assert found == pytest.approx(result.best_metrics)
 
 

@@ -15,7 +15,7 @@ import nlp_rnn
 from nlp_rnn.classifier.classifier_folder import save_classifier
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.runs.model_card import write_card
-from nlp_rnn.scoring.predictions import read_predictions, write_predictions
+from nlp_rnn.scoring.predictions import Predictions, read_predictions, write_predictions
 from tests.tiny_classifier import tiny_parts, tiny_texts
 
 ORIGIN: dict[str, Any] = {
@@ -38,18 +38,17 @@ def carded(folder: Path, labels: list[str] | None = None, **changes: Any) -> Pat
     save_classifier(folder, **parts)
     classifier = nlp_rnn.load(folder)
     texts = tiny_texts(50)
-    predictions = folder.parent / "test_predictions.parquet"
     probabilities = classifier.predict_proba(texts)
     right = probabilities.argmax(axis=1)
     right[:10] = (right[:10] + 1) % len(classifier.labels)
-    write_predictions(
-        predictions,
+    predictions = Predictions.from_probabilities(
         rows=range(50),
         labels=right,
         probabilities=probabilities,
         lengths=classifier.token_counts(texts),
         label_names=classifier.labels,
     )
+    write_predictions(folder.parent / "test_predictions.parquet", predictions)
     metrics = {
         "test/macro_f1": 0.71234,
         "validation/accuracy": 0.9,
@@ -85,7 +84,7 @@ def test_the_card_says_what_it_is_and_how_good(tmp_path: Path) -> None:
     one_way = carded(tmp_path / "d", bidirectional=False, embedding_size=64, vocab_size=2000)
     text = (one_way / "README.md").read_text()
     assert "no streaming" not in text
-    assert "the same label for 98.00% of 50 test texts" in text
+    assert "the same labels for 98.00% of 50 test texts" in text
     average = (carded(tmp_path / "e", cell="average") / "README.md").read_text()
     assert "an average of embeddings" in average
 
@@ -115,8 +114,8 @@ def test_the_python_of_the_card_gives_what_was_logged(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("cut", "words"),
     [
-        ({"direction": "left"}, "Reads the last 40 tokens"),
-        ({"stride": 15}, "Reads the first 25 and the last 15 tokens"),
+        ({"direction": "left"}, "reads the last 40 tokens"),
+        ({"stride": 15}, "reads the first 25 and the last 15 tokens"),
     ],
 )
 def test_the_tokens_that_are_read_are_said(

@@ -21,8 +21,8 @@ from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.cli import main
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.model.network import TextNetwork
-from nlp_rnn.scoring.label_artifacts import read_label_predictions
-from nlp_rnn.scoring.several import answer_scores
+from nlp_rnn.scoring.metrics import score_predictions
+from nlp_rnn.scoring.predictions import Predictions, read_predictions
 from tests.tiny_classifier import random_state, tiny_architecture, tiny_parts, tiny_texts
 
 THRESHOLDS = [0.45, 0.5, 0.6]
@@ -38,6 +38,12 @@ def saved(folder: Path, seed: int = 0, **changes: Any) -> Path:
     parts = tiny_parts(seed, **changes) | {"state": state, "labels": labels}
     save_classifier(folder, thresholds=THRESHOLDS, **parts)
     return folder
+
+
+def scores_of(predictions: Predictions) -> dict[str, float]:
+    return score_predictions(
+        predictions.labels, predictions.predictions, len(predictions.label_names)
+    )
 
 
 @pytest.fixture
@@ -223,16 +229,16 @@ def test_evaluate_gives_the_scores_of_the_answers(
     assert main([*words, "--json", "--predictions", "answers.parquet"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["subset_accuracy"] == pytest.approx(0.9)
-    answers = read_label_predictions(here / "answers.parquet")
+    answers = read_predictions(here / "answers.parquet")
     assert answers.label_names == tuple(classifier.labels)
-    expected = answer_scores(answers.labels, answers.predictions)
+    expected = scores_of(answers)
     assert {name: found[name] for name in expected} == pytest.approx(expected)
     assert [
         {classifier.labels[place] for place in np.flatnonzero(row)} for row in answers.labels
     ] == [set(truth[row]) for row in answers.rows]
     assert main(words) == 0
     told = capsys.readouterr().out
-    assert "all labels right 0.9000" in told
+    assert "all labels correct 0.9000" in told
     assert "micro avg" in told
 
 
@@ -246,7 +252,7 @@ def test_evaluate_refuses_labels_and_tasks_it_does_not_have(
     labelled(here / "one.jsonl", ["fair", "good"] * 10)  # type: ignore[list-item]
     assert main([*words, "data.path=one.jsonl"]) == 1
     told = capsys.readouterr().err
-    assert "The data has one label a text, the classifier gives several labels." in told
+    assert "The data is single-label, the classifier multi-label." in told
     assert len(told.splitlines()) == 2
 
 
@@ -295,8 +301,8 @@ def test_a_run_from_end_to_end(
     assert run.data.tags["task"] == "multi_label"
     assert run.data.params["trainer.monitor"] == "auto"
     assert "test/accuracy" not in run.data.metrics
-    answers = read_label_predictions(tmp_path / "run" / "test_predictions.parquet")
-    scores = answer_scores(answers.labels, answers.predictions)
+    answers = read_predictions(tmp_path / "run" / "test_predictions.parquet")
+    scores = scores_of(answers)
     for name, value in scores.items():
         assert result["metrics"][f"test/{name}"] == pytest.approx(value), name
     assert (answers.predictions == (answers.probabilities >= classifier.thresholds)).all()
@@ -324,8 +330,8 @@ def test_a_run_from_end_to_end(
     linear = client.get_run(told.split()[-1])
     assert linear.data.tags["task"] == "multi_label"
     path = client.download_artifacts(linear.info.run_id, "predictions", str(tmp_path))
-    answers = read_label_predictions(Path(path) / "test_predictions.parquet")
-    for name, value in answer_scores(answers.labels, answers.predictions).items():
+    answers = read_predictions(Path(path) / "test_predictions.parquet")
+    for name, value in scores_of(answers).items():
         assert linear.data.metrics[f"test/{name}"] == pytest.approx(value), name
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store_uri)
     assert main(["register", "run", "--name", "talk", "--metric", "micro_f1"]) == 0

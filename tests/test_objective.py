@@ -16,11 +16,11 @@ from nlp_rnn.config.model import Cell, GatedConfig
 from nlp_rnn.config.training import ClassWeight, Monitor, OptimizerConfig, Precision, TrainerConfig
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.model.network import make_network
-from nlp_rnn.scoring.several import (
-    FEW,
-    answer_scores,
+from nlp_rnn.scoring.metrics import (
+    MIN_TEXTS_FOR_THRESHOLD,
     choose_thresholds,
-    score_several,
+    score_predictions,
+    score_probabilities,
     sigmoid,
 )
 from nlp_rnn.tokens.batches import TokenizedTexts
@@ -47,7 +47,7 @@ def made(rows: int, labels: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]
 def test_metrics_are_those_of_scikit_learn(seed: int) -> None:
     truth, probabilities = made(300, 7, seed)
     thresholds = np.linspace(0.2, 0.7, 7)
-    found = score_several(truth, probabilities, thresholds)
+    found = score_probabilities(truth, probabilities, thresholds)
     answers = probabilities >= thresholds
     assert found["micro_f1"] == pytest.approx(f1_score(truth, answers, average="micro"))
     assert found["macro_f1"] == pytest.approx(f1_score(truth, answers, average="macro"))
@@ -58,25 +58,25 @@ def test_metrics_are_those_of_scikit_learn(seed: int) -> None:
 
 def test_labels_that_nobody_has_count_in_no_mean() -> None:
     truth = np.array([[1, 0, 0], [1, 0, 0]], bool)
-    said = np.array([[1, 0, 0], [0, 0, 0]], bool)
-    assert answer_scores(truth, said) == {
+    predictions = np.array([[1, 0, 0], [0, 0, 0]], bool)
+    assert score_predictions(truth, predictions, 3) == {
         "micro_f1": pytest.approx(2 / 3),
         "macro_f1": pytest.approx(2 / 3),
         "subset_accuracy": 0.5,
     }
     nothing = np.zeros((2, 3), bool)
-    assert answer_scores(nothing, nothing)["macro_f1"] == 0.0
+    assert score_predictions(nothing, nothing, 3)["macro_f1"] == 0.0
 
 
 def test_certain_and_wrong_is_no_infinite_loss() -> None:
     truth, sure = np.array([[True, False]]), np.array([[0.0, 1.0]], np.float32)
-    assert np.isfinite(score_several(truth, sure, np.array([0.5, 0.5]))["loss"])
+    assert np.isfinite(score_probabilities(truth, sure, np.array([0.5, 0.5]))["loss"])
     assert sigmoid(np.array([-200.0, 0, 200], np.float32)).tolist() == [0.0, 0.5, 1.0]
 
 
 def test_a_threshold_has_the_best_f1_of_all_there_are() -> None:
     truth, probabilities = made(200, 4, 5)
-    truth[:FEW, 0] = True  # enough of the rarest
+    truth[:MIN_TEXTS_FOR_THRESHOLD, 0] = True  # enough of the rarest
     thresholds = choose_thresholds(truth, probabilities)
     for label in range(4):
         own = probabilities[:, label]
@@ -87,7 +87,7 @@ def test_a_threshold_has_the_best_f1_of_all_there_are() -> None:
 def test_a_rare_label_takes_the_common_threshold() -> None:
     truth, probabilities = made(400, 3, 6)
     truth[:, 0], truth[:, 1] = False, False
-    truth[: FEW - 1, 1] = True
+    truth[: MIN_TEXTS_FOR_THRESHOLD - 1, 1] = True
     thresholds = choose_thresholds(truth, probabilities)
     assert thresholds[0] == thresholds[1] != thresholds[2]
     flat, limits = truth.ravel(), np.unique(probabilities)[::7]
@@ -222,7 +222,7 @@ def test_a_network_learns_which_labels_a_text_has() -> None:
     assert result.best_metrics["subset_accuracy"] > 0.8
     validation = which_occur(400, 1)
     probabilities = probabilities_of(trained, validation)
-    again = score_several(validation.labels, probabilities, np.array(result.thresholds))
+    again = score_probabilities(validation.labels, probabilities, np.array(result.thresholds))
     assert again == pytest.approx(result.best_metrics, abs=1e-4)
     np.testing.assert_allclose(
         choose_thresholds(validation.labels, probabilities), result.thresholds, atol=1e-5

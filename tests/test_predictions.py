@@ -1,17 +1,21 @@
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from nlp_rnn.errors import TrackingError
+from nlp_rnn.scoring.metrics import wilson_interval
+from nlp_rnn.scoring.plots import write_confusion_matrix, write_label_scores
 from nlp_rnn.scoring.predictions import (
+    Predictions,
     classification_report_text,
     read_predictions,
-    write_confusion_matrix,
     write_predictions,
 )
-from nlp_rnn.tracking.note import RunSummary, run_note, wilson_interval
+from nlp_rnn.tracking.note import RunSummary, run_note
 
 NAMES = ("négative", "positive $x$", "日本\n語")
 
@@ -23,11 +27,19 @@ def random_predictions(n: int, num_labels: int, seed: int = 0) -> tuple[np.ndarr
     return labels, probabilities
 
 
+def predicted(labels: Any, predictions: Any, names: Sequence[str]) -> Predictions:
+    """Predictions that are certain."""
+    count = np.arange(len(labels))
+    certain = np.eye(len(names), dtype=np.float32)[np.asarray(predictions)]
+    return Predictions.from_probabilities(count, labels, certain, count + 1, names)
+
+
 @pytest.mark.parametrize("n", [0, 1, 57])
 def test_predictions_come_back_as_they_were(tmp_path: Path, n: int) -> None:
     labels, probabilities = random_predictions(n, 3)
     rows, lengths = np.arange(n)[::-1] * 10, np.arange(n) + 1
-    write_predictions(tmp_path / "test.parquet", rows, labels, probabilities, lengths, NAMES)
+    predictions = Predictions.from_probabilities(rows, labels, probabilities, lengths, NAMES)
+    write_predictions(tmp_path / "test.parquet", predictions)
     read = read_predictions(tmp_path / "test.parquet")
     assert read.label_names == NAMES
     for column, expected in (
@@ -45,12 +57,33 @@ def test_predictions_come_back_as_they_were(tmp_path: Path, n: int) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["test.parquet"]
 
 
+@pytest.mark.parametrize("n", [0, 1, 57])
+def test_multi_label_predictions_come_back_as_they_were(tmp_path: Path, n: int) -> None:
+    random = np.random.default_rng(0)
+    labels, probabilities = random.random((n, 3)) < 0.4, random.random((n, 3), np.float32)
+    thresholds, path = np.array([0.2, 0.5, 0.8]), tmp_path / "test.parquet"
+    written = Predictions.from_probabilities(
+        range(n), labels, probabilities, np.ones(n), NAMES, thresholds
+    )
+    assert written.multi_label
+    write_predictions(path, written)
+    read = read_predictions(path)
+    assert read.multi_label
+    assert read.label_names == NAMES
+    for name in ("rows", "labels", "predictions", "probabilities", "lengths", "correct"):
+        np.testing.assert_array_equal(getattr(read, name), getattr(written, name))
+    np.testing.assert_array_equal(read.predictions, probabilities >= thresholds)
+
+
 def test_anyone_can_read_the_predictions(tmp_path: Path) -> None:
     import pandas as pd
     import pyarrow.parquet as pq
 
     path = tmp_path / "test.parquet"
-    write_predictions(path, [7, 9], [0, 1], [[0.2, 0.8], [0.25, 0.75]], [3, 4], ["no", "yes"])
+    predictions = Predictions.from_probabilities(
+        [7, 9], [0, 1], [[0.2, 0.8], [0.25, 0.75]], [3, 4], ["no", "yes"]
+    )
+    write_predictions(path, predictions)
     table = pd.read_parquet(path)
     assert list(table.columns) == ["row", "label", "prediction", "length", "probabilities"]
     assert table["row"].tolist() == [7, 9]
@@ -62,27 +95,32 @@ def test_anyone_can_read_the_predictions(tmp_path: Path) -> None:
     assert pq.ParquetFile(path).metadata.row_group(0).column(0).compression == "ZSTD"
 
 
-def test_predictions_that_do_not_fit_together_write_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "test.parquet"
-    with pytest.raises(ValueError, match="the classes are 3"):
-        write_predictions(path, [1], [0], [[0.5, 0.5]], [3], NAMES)
-    with pytest.raises(ValueError, match="beside"):
-        write_predictions(path, [1, 2], [0], [[0.5, 0.5]], [3], NAMES[:2])
-    assert list(tmp_path.iterdir()) == []
+def test_predictions_of_different_shapes_raise_an_error() -> None:
+    for wrong, message in (
+        ({"label_names": NAMES}, r"probabilities have the shape \(1, 2\), not \(1, 3\)"),
+        ({"rows": [1, 2]}, r"labels have the shape \(1,\), not \(2,\)"),
+        ({"lengths": [3, 4]}, r"lengths have the shape \(2,\), not \(1,\)"),
+        ({"thresholds": np.full(2, 0.5)}, r"predictions have the shape \(1, 2\), not \(1,\)"),
+    ):
+        columns = {"rows": [1], "labels": [0], "probabilities": [[0.5, 0.5]], "lengths": [3]}
+        with pytest.raises(ValueError, match=message):
+            Predictions.from_probabilities(**{**columns, "label_names": NAMES[:2], **wrong})
 
 
-def test_files_that_are_no_predictions_are_refused(tmp_path: Path) -> None:
+def test_files_that_are_no_predictions_raise_an_error(tmp_path: Path) -> None:
     import pandas as pd
 
     pd.DataFrame({"row": [1], "label": ["a"]}).to_parquet(tmp_path / "other.parquet")
     (tmp_path / "text.parquet").write_text("not parquet")
     for name in ("other.parquet", "text.parquet", "missing.parquet"):
-        with pytest.raises(TrackingError, match=f"{name} is no table of predictions"):
+        with pytest.raises(TrackingError, match=f"{name} is not a table of predictions"):
             read_predictions(tmp_path / name)
 
 
 def test_the_report_names_every_class() -> None:
-    report = classification_report_text([0, 0, 1, 1], [0, 1, 1, 1], ["no", "yes", "never seen"])
+    report = classification_report_text(
+        predicted([0, 0, 1, 1], [0, 1, 1, 1], ["no", "yes", "never seen"])
+    )
     by_name = {line.strip().split("  ")[0]: line.split() for line in report.splitlines() if line}
     assert by_name["no"][1:] == ["1.0000", "0.5000", "0.6667", "2"]
     assert by_name["yes"][1:] == ["0.6667", "1.0000", "0.8000", "2"]
@@ -110,8 +148,8 @@ def test_the_picture_shows_counts_shares_and_names(
     texts = drawn_texts(monkeypatch)
     labels = [0] * 1200 + [1] * 4 + [2] * 2
     predictions = [0] * 1200 + [1, 1, 1, 0] + [2, 1]
-    write_confusion_matrix(tmp_path / "picture.png", labels, predictions, NAMES)
-    assert {"négative", "positive $x$", "日本 語", "1,204 of 1,206 right (99.8%)"} <= set(texts)
+    write_confusion_matrix(tmp_path / "picture.png", predicted(labels, predictions, NAMES))
+    assert {"négative", "positive $x$", "日本 語", "1,204 of 1,206 correct (99.8%)"} <= set(texts)
     # true class 0, then 1, then 2; a count of zero is not written
     cells = [text for text in texts if text.replace(",", "").isdigit()]
     assert sorted(cells) == ["1", "1", "1", "1,200", "3"]
@@ -128,13 +166,30 @@ def test_a_picture_of_many_classes_lists_the_confusions(
     predictions[[30, 31, 32]] = 5  # three of class 3
     predictions[[700]] = 1  # one of class 70
     names = [f"class {number}" for number in range(77)]
-    write_confusion_matrix(tmp_path / "picture.png", labels, predictions, names)
+    write_confusion_matrix(tmp_path / "picture.png", predicted(labels, predictions, names))
     confusions = [text for text in texts if "→ class" in text]
     assert [text.split() for text in confusions] == [
         "3 of 10 class 3 → class 5".split(),
         "1 of 10 class 70 → class 1".split(),
     ]
     assert "10" not in texts
+
+
+def test_the_picture_of_multi_label_predictions_has_the_most_frequent_label_on_top(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = drawn_texts(monkeypatch)
+    labels = np.array([[1, 1, 0], [1, 0, 0], [1, 1, 1]], bool)
+    predictions = Predictions.from_probabilities(
+        range(3), labels, labels * np.float32(0.9), [1, 1, 1], NAMES, np.full(3, 0.5)
+    )
+    write_label_scores(tmp_path / "picture.png", predictions)
+    names = [
+        text for text in texts if text[-1].isdigit() and text.split()[0] in "négative 日本 positive"
+    ]
+    assert names == ["日本 語  1", "positive $x$  2", "négative  3"]
+    assert {"F1", "precision", "recall"} <= set(texts)
+    assert [file.name for file in tmp_path.iterdir()] == ["picture.png"]
 
 
 @pytest.mark.parametrize("num_labels", [2, 20, pytest.param(151, marks=pytest.mark.slow)])
@@ -144,7 +199,7 @@ def test_pictures_are_large_enough_for_their_classes(tmp_path: Path, num_labels:
     labels, probabilities = random_predictions(300, num_labels)
     names = [f"a rather long name of class {number} is cut" for number in range(num_labels)]
     path = tmp_path / "picture.png"
-    write_confusion_matrix(path, labels, probabilities.argmax(axis=1), names)
+    write_confusion_matrix(path, predicted(labels, probabilities.argmax(axis=1), names))
     height, width, _ = imread(path).shape
     # every class has a line of at least 11 pixels, and no picture is larger than a browser takes
     assert 300 + 11 * num_labels < min(height, width)
@@ -158,8 +213,10 @@ def test_pictures_leave_pyplot_alone(tmp_path: Path) -> None:
     script = f"""
 import sys
 from pathlib import Path
-from nlp_rnn.scoring.predictions import write_confusion_matrix
-write_confusion_matrix(Path({str(tmp_path)!r}) / "picture.png", [0, 1], [0, 1], ["a", "b"])
+from nlp_rnn.scoring.plots import write_confusion_matrix
+from nlp_rnn.scoring.predictions import Predictions
+predictions = Predictions.from_probabilities(range(2), [0, 1], [[1, 0], [0, 1]], [1, 1], ["a", "b"])
+write_confusion_matrix(Path({str(tmp_path)!r}) / "picture.png", predictions)
 print("matplotlib.pyplot" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)

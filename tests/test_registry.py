@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 import nlp_rnn
 from nlp_rnn.cli import main
 from nlp_rnn.errors import ClassifierError
-from nlp_rnn.scoring.predictions import write_predictions
+from nlp_rnn.scoring.predictions import Predictions, write_predictions
 from nlp_rnn.tracking.store import obtain_experiment
 from nlp_rnn.tracking.tracked_run import tracked_run
 from tests.tiny_classifier import save_tiny
@@ -38,11 +38,13 @@ class Store:
         path = self.folder / "test_predictions.parquet"
         write_predictions(
             path,
-            range(rows),
-            LABELS[:rows],
-            probabilities[:rows],
-            [3] * rows,
-            ["bad", "fair", "good"],
+            Predictions.from_probabilities(
+                range(rows),
+                LABELS[:rows],
+                probabilities[:rows],
+                [3] * rows,
+                ["bad", "fair", "good"],
+            ),
         )
         with tracked_run(
             self.uri, self.experiment, name="r", parameters={}, tags={"data": "tiny"},

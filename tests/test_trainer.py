@@ -13,7 +13,7 @@ from nlp_rnn.config.model import Cell, GatedConfig
 from nlp_rnn.config.training import Monitor, OptimizerConfig, Precision, Schedule, TrainerConfig
 from nlp_rnn.errors import ConfigError, TrainingError
 from nlp_rnn.model.network import make_network
-from nlp_rnn.scoring.metrics import score
+from nlp_rnn.scoring.metrics import score_logits
 from nlp_rnn.tokens.batches import TokenizedTexts
 from nlp_rnn.training.device import choose_device, choose_precision
 from nlp_rnn.training.optim import default_max_epochs, plan
@@ -64,7 +64,9 @@ def test_it_learns_an_order_and_keeps_the_best_weights() -> None:
     one = trainer(on_epoch=epochs.append, on_update=updates.append, max_epochs=8, patience=8)
     result = one.fit(TRAIN, VALIDATION)
     assert result.best_metrics["accuracy"] > 0.9
-    assert score(VALIDATION.labels, one.logits(VALIDATION)) == pytest.approx(result.best_metrics)
+    assert score_logits(VALIDATION.labels, one.logits(VALIDATION))[0] == pytest.approx(
+        result.best_metrics
+    )
     best = max(epochs, key=lambda event: event.metrics["validation/macro_f1"])
     assert result.best_epoch == best.epoch
     assert [event.epoch for event in epochs] == list(range(1, 9))
@@ -411,7 +413,7 @@ def test_validation_and_the_kept_weights_are_the_average() -> None:
     epochs: list[EpochEnd] = []
     one = trainer(average_decay=0.9, max_epochs=3, patience=9, on_epoch=epochs.append)
     result = one.fit(TRAIN, VALIDATION)
-    found = score(VALIDATION.labels, one.logits(VALIDATION))
+    found = score_logits(VALIDATION.labels, one.logits(VALIDATION))[0]
     assert found == pytest.approx(result.best_metrics)
     best = epochs[result.best_epoch - 1].metrics
     assert found["macro_f1"] == pytest.approx(best["validation/macro_f1"])

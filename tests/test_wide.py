@@ -28,7 +28,7 @@ from nlp_rnn.model.architecture import Architecture, check_size
 from nlp_rnn.model.network import TextNetwork, architecture_of, make_network
 from nlp_rnn.model.ngram_path import ngram_rows
 from nlp_rnn.model.ngrams import DEFAULT_BUCKETS, LARGEST_ORDER, MULTIPLIER, PRIME, extend, row
-from nlp_rnn.scoring.metrics import cross_entropy, score
+from nlp_rnn.scoring.metrics import cross_entropy, score_logits
 from nlp_rnn.tokens.batches import TokenizedTexts
 from nlp_rnn.training import ngram_fitting as wide_path
 from nlp_rnn.training.events import TrainingResult
@@ -303,7 +303,7 @@ def trainer_of(model: Any, epochs: int = 8, seed: int = 1, **options: Any) -> Tr
 
 def accuracy(trainer: Trainer) -> float:
     trainer.fit(TRAIN, VALIDATION)
-    found = score(VALIDATION.labels, trainer.logits(VALIDATION))["accuracy"]
+    found = score_logits(VALIDATION.labels, trainer.logits(VALIDATION))[0]["accuracy"]
     return float(found)
 
 
@@ -335,9 +335,9 @@ def test_the_network_beside_it_is_trained_as_it_would_be_alone() -> None:
     factors = weights["head.weight"] / other["head.weight"]
     torch.testing.assert_close(factors, factors[:1, :1].expand_as(factors))
     # what is said of the result is what the finished network answers
-    found = score(VALIDATION.labels, one.logits(VALIDATION))
+    found = score_logits(VALIDATION.labels, one.logits(VALIDATION))[0]
     assert result.best_metrics == pytest.approx(found, abs=1e-5)
-    assert found["loss"] < score(VALIDATION.labels, alone.logits(VALIDATION))["loss"] / 3
+    assert found["loss"] < score_logits(VALIDATION.labels, alone.logits(VALIDATION))[0]["loss"] / 3
 
 
 def test_it_is_scikit_learns_machine_of_the_texts_n_grams() -> None:
@@ -417,7 +417,7 @@ def test_labels_that_no_text_or_every_text_has_are_told_apart(balanced: bool) ->
     network = make_network(model, 14, 4, 1)
     zeros = np.zeros((200, 4), np.float32)
     joined = add_wide_path(network, TRAIN, VALIDATION, zeros, balanced=balanced, seed=1)
-    assert score(VALIDATION.labels, joined)["accuracy"] > 0.97
+    assert score_logits(VALIDATION.labels, joined)[0]["accuracy"] > 0.97
     assert (joined[:, 2:] < joined.max(1, keepdims=True)).all()
 
 

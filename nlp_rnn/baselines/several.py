@@ -14,7 +14,7 @@ from nlp_rnn.baselines.fitting import (
     likeliest_factor,
     vectorized,
 )
-from nlp_rnn.scoring.several import choose_thresholds, sigmoid
+from nlp_rnn.scoring.metrics import choose_thresholds, sigmoid
 
 __all__ = ["fit_linear_several", "fit_majority_several"]
 

@@ -38,6 +38,11 @@ class Predictor(Protocol):
         """Name of the library that computes the probabilities."""
         ...
 
+    @property
+    def thresholds(self) -> NDArray[np.float64] | None:
+        """Probability (C,) from which on a text has each label; None for single-label tasks."""
+        ...
+
     def predict_proba(self, texts: Iterable[str]) -> NDArray[np.float32]:
         """Return the probabilities of n texts and C labels, float32 (n, C)."""
         ...

@@ -1,4 +1,4 @@
-"""A saved classifier and labelled texts become its scores on them."""
+"""The command `evaluate`: metrics of a saved classifier on labelled texts."""
 
 import json
 from pathlib import Path
@@ -8,11 +8,12 @@ from nlp_rnn.commands.argument_parser import choice, number, read_words
 from nlp_rnn.errors import ClassifierError, ConfigError
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
+    from nlp_rnn.classifier.predictor import TextClassifier
     from nlp_rnn.config.data import DataConfig
     from nlp_rnn.data.corpus import Corpus
+    from nlp_rnn.scoring.predictions import Predictions
 
 __all__ = ["HELP", "data_config", "evaluate"]
 
@@ -39,90 +40,63 @@ TRAINING_ONLY = ("data.limit", "data.validation_fraction")
 
 def evaluate(words: list[str]) -> int:
     """Run the command."""
-    given = read_words("evaluate", words, OPTIONS, ("--json", "--windows"))
-    if not given.arguments or not any(word.startswith("data=") for word in given.arguments[1:]):
+    arguments = read_words("evaluate", words, OPTIONS, ("--json", "--windows"))
+    overrides = arguments.arguments[1:]
+    if not any(override.startswith("data=") for override in overrides):
         raise ConfigError(
             "evaluate needs a classifier and data.\n"
-            "Type nlp-rnn evaluate FOLDER_OR_URI data=files data.path=FILE, or "
+            "Run nlp-rnn evaluate FOLDER_OR_URI data=files data.path=FILE, or "
             "nlp-rnn evaluate --help."
         )
-    split = choice(given, "--split", SPLITS, "") if "--split" in given.options else None
-    threads = number(given, "--threads", 1, 1024, whole=True)
-    data = data_config(given.arguments[1:])
+    split = choice(arguments, "--split", SPLITS, "") if "--split" in arguments.options else None
+    threads = number(arguments, "--threads", 1, 1024, whole=True)
+    data = data_config(overrides)
     import nlp_rnn
 
     classifier = nlp_rnn.load(
-        given.arguments[0],
+        arguments.arguments[0],
         threads=None if threads is None else int(threads),
-        runtime=given.options.get("--runtime", "onnx"),
+        runtime=arguments.options.get("--runtime", "onnx"),
     )
-    import numpy as np
-
     from nlp_rnn.data.corpus import load_corpus
-    from nlp_rnn.scoring.metrics import score
+    from nlp_rnn.scoring.metrics import score_probabilities, wilson_interval
     from nlp_rnn.scoring.predictions import classification_report_text, write_predictions
-    from nlp_rnn.tracking.note import wilson_interval
 
     split = split or _default_split(data)
     corpus = load_corpus(data)
-    if corpus.task != classifier.task:
-        kinds = {"single_label": "one label", "multi_label": "several labels"}
-        raise ClassifierError(
-            f"The data has {kinds[corpus.task]} a text, the classifier gives "
-            f"{kinds[classifier.task]}.\nName the column of its labels: data.label=COLUMN"
-        )
-    separator = classifier.config.get("separator")
-    if corpus.separator != separator:
-        told = "joined by" if separator else "not joined by"
-        raise ClassifierError(
-            f"The classifier was trained on texts {told} {separator or corpus.separator}.\n"
-            + (
-                "Type data.separator_token=true and the columns: 'data.text=[premise,hypothesis]'"
-                if separator
-                else "Leave data.separator_token out."
-            )
-        )
-    texts, labels, rows = _rows(corpus, split)
-    if classifier.task == "multi_label":
-        from nlp_rnn.commands.label_scores import evaluate_labels
-
-        return evaluate_labels(given, classifier, corpus, split, texts, labels, rows)
-    truth = _as_the_classifiers(labels, corpus.labels, classifier.labels)
-    probabilities = classifier.predict_proba(texts, windows="--windows" in given.flags)
-    logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
-    right = int((probabilities.argmax(1) == truth).sum())
-    low, high = wilson_interval(right, len(texts))
+    _check_same_task(classifier, corpus)
+    predictions = _predictions(classifier, corpus, split, "--windows" in arguments.flags)
     scores: dict[str, Any] = {
-        "classifier": given.arguments[0],
+        "classifier": arguments.arguments[0],
         "checksum": classifier.config["checksum"],
         "data": corpus.name,
         "data_digest": corpus.digest,
         "split": split,
-        "texts": len(texts),
-        **score(truth, logits),
-        "accuracy_interval_95": [low, high],
+        "texts": len(predictions.rows),
+        **score_probabilities(predictions.labels, predictions.probabilities, classifier.thresholds),
     }
-    if path := given.options.get("--predictions"):
-        write_predictions(
-            Path(path),
-            rows=rows,
-            labels=truth,
-            probabilities=probabilities,
-            lengths=classifier.token_counts(texts),
-            label_names=classifier.labels,
+    if predictions.multi_label:
+        main = (
+            f"micro-F1 {scores['micro_f1']:.4f}  macro-F1 {scores['macro_f1']:.4f}  "
+            f"all labels correct {scores['subset_accuracy']:.4f}"
         )
+    else:
+        low, high = wilson_interval(int(predictions.correct.sum()), len(predictions.rows))
+        scores["accuracy_interval_95"] = [low, high]
+        main = (
+            f"accuracy {scores['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f})  "
+            f"macro-F1 {scores['macro_f1']:.4f}"
+        )
+    if path := arguments.options.get("--predictions"):
+        write_predictions(Path(path), predictions)
     as_json = json.dumps(scores, indent=2) + "\n"
-    if path := given.options.get("--output"):
+    if path := arguments.options.get("--output"):
         Path(path).write_text(as_json, encoding="utf-8")
-    if "--json" in given.flags:
+    if "--json" in arguments.flags:
         print(as_json, end="")
         return 0
-    print(
-        f"{corpus.name}, {split}: {len(texts):,} texts\n"
-        f"accuracy {scores['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f})  "
-        f"macro-F1 {scores['macro_f1']:.4f}  loss {scores['loss']:.4f}\n"
-    )
-    print(classification_report_text(truth, probabilities.argmax(1), classifier.labels), end="")
+    print(f"{corpus.name}, {split}: {scores['texts']:,} texts\n{main}  loss {scores['loss']:.4f}\n")
+    print(classification_report_text(predictions), end="")
     return 0
 
 
@@ -155,35 +129,75 @@ def _default_split(data: "DataConfig") -> str:
         return "test" if "test" in read_source(data).splits else "all"
 
 
-def _rows(corpus: "Corpus", split: str) -> "tuple[list[str], NDArray[Any], NDArray[np.int64]]":
-    """Texts, labels of the corpus and row numbers of a split, or of all three."""
+def _check_same_task(classifier: "TextClassifier", corpus: "Corpus") -> None:
+    """Raise an error if the classifier was trained on another task or another form of texts."""
+    if corpus.task != classifier.task:
+        names = {"single_label": "single-label", "multi_label": "multi-label"}
+        raise ClassifierError(
+            f"The data is {names[corpus.task]}, the classifier {names[classifier.task]}.\n"
+            "Set data.label=COLUMN to a column with labels for the task of the classifier."
+        )
+    separator = classifier.config.get("separator")
+    if corpus.separator != separator:
+        joined = "joined by" if separator else "not joined by"
+        raise ClassifierError(
+            f"The classifier was trained on texts {joined} {separator or corpus.separator}.\n"
+            + (
+                "Set data.separator_token=true and the columns: 'data.text=[premise,hypothesis]'"
+                if separator
+                else "Leave data.separator_token out."
+            )
+        )
+
+
+def _predictions(
+    classifier: "TextClassifier", corpus: "Corpus", split: str, windows: bool
+) -> "Predictions":
+    """Return the classifier's predictions for a split, or for all three."""
     import numpy as np
 
     from nlp_rnn.data.labels import labels_of
+    from nlp_rnn.scoring.predictions import Predictions
 
-    wanted = ("train", "validation", "test") if split == "all" else (split,)
-    parts = [getattr(corpus, name) for name in wanted]
+    names = ("train", "validation", "test") if split == "all" else (split,)
+    parts = [getattr(corpus, name) for name in names]
     texts = [text for part in parts for text in part["text"]]
     labels = np.concatenate([labels_of(part) for part in parts])
-    rows = np.concatenate([np.asarray(part["row"], dtype=np.int64) for part in parts])
-    return texts, labels, rows
+    return Predictions.from_probabilities(
+        rows=np.concatenate([np.asarray(part["row"]) for part in parts]),
+        labels=_classifier_labels(labels, corpus.labels, classifier.labels),
+        probabilities=classifier.predict_proba(texts, windows=windows),
+        lengths=classifier.token_counts(texts),
+        label_names=classifier.labels,
+        thresholds=classifier.thresholds,
+    )
 
 
-def _as_the_classifiers(
-    ids: "NDArray[np.int64]", names: "tuple[str, ...]", known: list[str]
-) -> "NDArray[np.int64]":
-    """Label ids of the data as places among the classifier's labels.
+def _classifier_labels(
+    labels: "NDArray[Any]", names: tuple[str, ...], known: list[str]
+) -> "NDArray[Any]":
+    """Return labels of a corpus, int64 (n,) or bool (n, C), numbered as the classifier does.
 
-    Raises:
-        ClassifierError: the data has a label that the classifier does not.
+    Raises
+    ------
+    ClassifierError
+        The data has a label that the classifier does not know.
     """
     import numpy as np
 
-    place = {name: index for index, name in enumerate(known)}
-    strange = [name for name in (names[each] for each in np.unique(ids)) if name not in place]
-    if strange:
+    multi_label = labels.ndim == 2
+    occurring = np.flatnonzero(labels.any(axis=0)) if multi_label else np.unique(labels)
+    index_of = {name: index for index, name in enumerate(known)}
+    unknown = [names[label] for label in occurring if names[label] not in index_of]
+    if unknown:
         raise ClassifierError(
-            f"The data has labels that the classifier does not know: {', '.join(strange[:10])}.\n"
+            f"The data has labels that the classifier does not know: {', '.join(unknown[:10])}.\n"
             f"It knows: {', '.join(known[:10])}{', …' if len(known) > 10 else ''}."
         )
-    return np.array([place.get(name, -1) for name in names], dtype=np.int64)[ids]
+    numbers = np.array([index_of.get(name, -1) for name in names], dtype=np.int64)
+    if multi_label:
+        renumbered = np.zeros((len(labels), len(known)), bool)
+        renumbered[:, numbers[occurring]] = labels[:, occurring]
+    else:
+        renumbered = numbers[labels]
+    return renumbered

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nlp_rnn.scoring.metrics import wilson_interval
 from nlp_rnn.scoring.predictions import Predictions
-from nlp_rnn.tracking.note import wilson_interval
 
 __all__ = [
     "Disagreement",

@@ -1,4 +1,4 @@
-"""A loaded classifier and a corpus become final metrics, and the files that explain them."""
+"""Evaluation of a saved classifier on validation and test, and the files that a run logs of it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,22 +7,31 @@ import numpy as np
 
 from nlp_rnn.classifier.latency import Predictor, prediction_latency
 from nlp_rnn.classifier.manifest import INT8_GRAPH
-from nlp_rnn.runs.label_evaluation import answer_label_splits, label_earliness
+from nlp_rnn.data.labels import labels_of
 from nlp_rnn.sources.arrow_cache import texts_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from numpy.typing import NDArray
 
+    from nlp_rnn.classifier.early_exit import Earliness
     from nlp_rnn.classifier.predictor import TextClassifier
     from nlp_rnn.data.corpus import Corpus
+    from nlp_rnn.scoring.predictions import Predictions
     from nlp_rnn.tracking.tracked_run import TrackedRun
 
-__all__ = ["LATENCY_TEXTS", "answer_splits", "evaluate"]
+__all__ = [
+    "LATENCY_TEXTS",
+    "Evaluated",
+    "evaluate",
+    "evaluate_splits",
+    "part_accuracies",
+    "predict_split",
+]
 
-# Test texts that the latency of one answer is measured on.
+# Test texts that the latency of one text is measured on.
 LATENCY_TEXTS = 100
-# Test texts that the network in 8 bits answers too.
+# Test texts that the 8-bit network is compared on.
 INT8_TEXTS = 2000
 # Validation texts, and about how many tokens of them, that are read token by token.
 EARLINESS_TEXTS, EARLINESS_TOKENS = 1000, 50_000
@@ -31,121 +40,129 @@ EARLINESS_TEXTS, EARLINESS_TOKENS = 1000, 50_000
 def evaluate(
     classifier: "TextClassifier", corpus: "Corpus", folder: Path, run: "TrackedRun"
 ) -> dict[str, float]:
-    """Metrics of validation and test by the classifier as a user will load it.
+    """Evaluate the classifier as a user will load it, and return its metrics.
 
-    Beside what `answer_splits` writes, the model card goes into the classifier's own folder.
+    Beside the files of `evaluate_splits`, it writes the model card into the classifier folder. A
+    one-directional classifier is also scored on the beginnings of validation texts.
     """
     from nlp_rnn.runs.model_card import write_card
     from nlp_rnn.tracking.machine import machine_tags
 
-    predictions: NDArray[Any]
-    if corpus.task == "multi_label":
-        metrics, predictions = answer_label_splits(classifier, corpus, folder, run)
-    else:
-        metrics, predictions = answer_splits(classifier, corpus, folder, run)
+    metrics, test = evaluate_splits(classifier, corpus, folder, run)
     texts = list(corpus.test[:INT8_TEXTS]["text"])
-    one_direction = not classifier.config["architecture"]["bidirectional"]
-    if one_direction:
-        some = _spread(classifier, corpus.validation)
-        if corpus.task == "multi_label":
-            metrics |= label_earliness(classifier, some, run)
-        else:
-            metrics |= _earliness(classifier, some, folder, run)
-    metrics |= _int8_agreement(classifier, texts, predictions[:INT8_TEXTS])
+    if not classifier.config["architecture"]["bidirectional"]:
+        metrics |= _prefix_scores(classifier, _sample(classifier, corpus.validation), folder, run)
+    metrics |= _int8_agreement(classifier, texts, test.predictions[:INT8_TEXTS])
     metrics |= prediction_latency(classifier, texts[:LATENCY_TEXTS])
-    write_card(
-        classifier,
-        Path(classifier.location),
-        folder / "test_predictions.parquet",
-        metrics,
-        corpus.notes,
-        machine_tags()["processor"],
-    )
+    processor = machine_tags()["processor"]
+    write_card(classifier, Path(classifier.location), test, metrics, corpus.notes, processor)
     return metrics
 
 
-def answer_splits(
+def evaluate_splits(
     classifier: Predictor, corpus: "Corpus", folder: Path, run: "TrackedRun"
-) -> "tuple[dict[str, float], NDArray[np.int64]]":
-    """Metrics of validation and test, and the label ids that were given to the test texts.
+) -> "tuple[dict[str, float], Predictions]":
+    """Return the metrics of validation and test, and the predictions for the test split.
 
-    Writes the answers to every text into `folder` and the run, and for the test split the
-    classification report and the confusion matrix. Promise: the metrics are those of the written
-    answers.
+    Writes the predictions for both splits into `folder` and the run; for the test split also the
+    classification report and a figure, which is the confusion matrix or, in the multi-label task,
+    F1, precision and recall of every label.
+
+    Guarantee: the metrics are those of the written predictions.
     """
-    from nlp_rnn.scoring.metrics import score
-    from nlp_rnn.scoring.predictions import (
-        classification_report_text,
-        write_confusion_matrix,
-        write_predictions,
-    )
+    from nlp_rnn.scoring.metrics import score_probabilities
+    from nlp_rnn.scoring.plots import write_score_figure
+    from nlp_rnn.scoring.predictions import classification_report_text, write_predictions
 
     metrics: dict[str, float] = {}
     for split in ("validation", "test"):
-        dataset = getattr(corpus, split)
-        labels = np.asarray(dataset["label"], dtype=np.int64)
-        probabilities = classifier.predict_proba(texts_of(dataset))
-        lengths = classifier.token_counts(texts_of(dataset))
-        # a probability that float32 rounds to 0 would cost an infinite loss
-        logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
-        metrics |= {f"{split}/{name}": value for name, value in score(labels, logits).items()}
-        path = folder / f"{split}_predictions.parquet"
-        write_predictions(
-            path,
-            rows=np.asarray(dataset["row"], dtype=np.int64),
-            labels=labels,
-            probabilities=probabilities,
-            lengths=lengths,
-            label_names=corpus.labels,
+        predictions = predict_split(classifier, getattr(corpus, split), corpus.labels)
+        scores = score_probabilities(
+            predictions.labels, predictions.probabilities, classifier.thresholds
         )
+        metrics |= {f"{split}/{name}": value for name, value in scores.items()}
+        path = folder / f"{split}_predictions.parquet"
+        write_predictions(path, predictions)
         run.log_file(path, "predictions")
-    predictions = probabilities.argmax(1)
-    metrics |= part_accuracies(corpus, predictions)
-    report = classification_report_text(labels, predictions, corpus.labels)
-    run.log_text(report, "classification_report.txt")
-    picture = folder / "confusion_matrix.png"
-    write_confusion_matrix(picture, labels, predictions, corpus.labels)
-    run.log_file(picture)
+    metrics |= part_accuracies(corpus, predictions.predictions)
+    run.log_text(classification_report_text(predictions), "classification_report.txt")
+    run.log_file(write_score_figure(folder, predictions))
     return metrics, predictions
 
 
-def _spread(classifier: "TextClassifier", dataset: "Dataset") -> "Dataset":
-    """Some texts of a split, few enough to be read token by token."""
+def predict_split(
+    classifier: Predictor, dataset: "Dataset", label_names: tuple[str, ...]
+) -> "Predictions":
+    """Return the predictions for a split of a corpus with these labels."""
+    from nlp_rnn.scoring.predictions import Predictions
+
+    return Predictions.from_probabilities(
+        rows=dataset["row"],
+        labels=labels_of(dataset),
+        probabilities=classifier.predict_proba(texts_of(dataset)),
+        lengths=classifier.token_counts(texts_of(dataset)),
+        label_names=label_names,
+        thresholds=classifier.thresholds,
+    )
+
+
+def _sample(classifier: "TextClassifier", dataset: "Dataset") -> "Dataset":
+    """Return evenly spaced texts of a split, few enough to be read token by token."""
     lengths = classifier.token_counts(texts_of(dataset))
-    # evenly from all of them: data is often sorted by label
+    # evenly spaced: data is often sorted by label
     count = min(len(lengths), EARLINESS_TEXTS, 1 + int(EARLINESS_TOKENS / lengths.mean()))
     return dataset.select(np.linspace(0, len(lengths) - 1, count).astype(int))
 
 
-def _earliness(
-    classifier: "TextClassifier", some: "Dataset", folder: Path, run: "TrackedRun"
+def _prefix_scores(
+    classifier: "TextClassifier", dataset: "Dataset", folder: Path, run: "TrackedRun"
 ) -> dict[str, float]:
-    """How right the answers to validation texts are before a text ends; curves in the run."""
-    from nlp_rnn.classifier.early_exit import choose_exit_threshold, earliness
-    from nlp_rnn.scoring.earliness_plot import write_earliness_plot
+    """Score predictions from the beginnings of texts, and log them by percentage of tokens read.
 
-    texts, labels = list(some["text"]), [classifier.labels[i] for i in some["label"]]
-    found = earliness(classifier, texts, labels)
-    for score in found.prefixes:
-        curve = {
-            "prefix/accuracy": score.accuracy,
-            "prefix/loss": score.loss,
-            "prefix/calibration_error": score.calibration_error,
-        }
-        run.log_metrics(curve, step=round(100 * score.share))
-    threshold = choose_exit_threshold(found.exits)
-    chosen = next(point for point in found.exits if point.threshold == threshold)
-    picture = folder / "earliness.png"
+    Multi-label predictions are made at the thresholds of whole texts. Single-label ones are also
+    scored for stopping at a threshold, with a figure.
+    """
+    from nlp_rnn.classifier.early_exit import SHARES, earliness, prefix_probabilities
+    from nlp_rnn.scoring.metrics import score_probabilities
+
+    texts, labels = list(dataset["text"]), labels_of(dataset)
+    early_exit: dict[str, float] = {}
+    if classifier.thresholds is None:
+        names = ("accuracy", "loss", "calibration_error")
+        curve = earliness(classifier, texts, [classifier.labels[label] for label in labels])
+        scores = [{name: getattr(point, name) for name in names} for point in curve.prefixes]
+        early_exit = _early_exit(curve, folder, run)
+    else:
+        names = ("micro_f1", "macro_f1", "loss")
+        prefixes = prefix_probabilities(classifier, texts)
+        scores = [
+            score_probabilities(labels, prefixes[:, index], classifier.thresholds)
+            for index in range(len(SHARES))
+        ]
+    for share, values in zip(SHARES, scores, strict=True):
+        run.log_metrics({f"prefix/{n}": values[n] for n in names}, step=round(100 * share))
+    return {
+        f"prefix/mean_{name}": float(np.mean([values[name] for values in scores]))
+        for name in (names[0], "loss")
+    } | early_exit
+
+
+def _early_exit(curve: "Earliness", folder: Path, run: "TrackedRun") -> dict[str, float]:
+    """Choose the threshold of early exit and draw the curve that it is chosen from."""
+    from nlp_rnn.classifier.early_exit import choose_exit_threshold
+    from nlp_rnn.scoring.plots import write_earliness_plot
+
+    threshold = choose_exit_threshold(curve.exits)
+    chosen = next(point for point in curve.exits if point.threshold == threshold)
+    path = folder / "earliness.png"
     write_earliness_plot(
-        picture,
-        [(s.share, s.accuracy, s.confidence) for s in found.prefixes],
-        [(point.threshold, point.tokens_read, point.accuracy) for point in found.exits],
+        path,
+        [(point.share, point.accuracy, point.confidence) for point in curve.prefixes],
+        [(point.threshold, point.tokens_read, point.accuracy) for point in curve.exits],
         threshold,
     )
-    run.log_file(picture)
+    run.log_file(path)
     return {
-        "prefix/mean_accuracy": float(np.mean([s.accuracy for s in found.prefixes])),
-        "prefix/mean_loss": float(np.mean([s.loss for s in found.prefixes])),
         "early_exit/threshold": threshold,
         "early_exit/tokens_read": chosen.tokens_read,
         "early_exit/accuracy": chosen.accuracy,
@@ -153,28 +170,28 @@ def _earliness(
 
 
 def part_accuracies(corpus: "Corpus", predictions: "NDArray[np.int64]") -> dict[str, float]:
-    """Balanced accuracy of each part of the test split that has a name: `test/accuracy_2x`."""
-    from nlp_rnn.scoring.metrics import balanced_accuracy, confusion_matrix
+    """Return the balanced accuracy of each named part of the test split: `test/accuracy_2x`."""
+    from nlp_rnn.scoring.metrics import balanced_accuracy, label_counts
 
-    rows, labels = (np.asarray(corpus.test[name], dtype=np.int64) for name in ("row", "label"))
-    found = {}
+    rows, labels = np.asarray(corpus.test["row"], dtype=np.int64), labels_of(corpus.test)
+    metrics = {}
     for name, part in corpus.parts.items():
-        own = (rows >= part.start) & (rows < part.stop)
-        confusion = confusion_matrix(labels[own], predictions[own], len(corpus.labels))
-        found[f"test/accuracy_{name}"] = balanced_accuracy(confusion)
-    return found
+        inside = (rows >= part.start) & (rows < part.stop)
+        counts = label_counts(labels[inside], predictions[inside], len(corpus.labels))
+        metrics[f"test/accuracy_{name}"] = balanced_accuracy(counts)
+    return metrics
 
 
 def _int8_agreement(
     classifier: "TextClassifier", texts: list[str], predictions: "NDArray[Any]"
 ) -> dict[str, float]:
-    """The share of `texts` that the network in 8 bits gives the same labels, where it is kept."""
+    """Return the share of `texts` with the same labels from the 8-bit network, if it was saved."""
+    from nlp_rnn.scoring.metrics import predicted_labels
+
     if INT8_GRAPH not in classifier.config["files"]:
         return {}
     small = type(classifier).load(classifier.location, classifier.threads, "int8")
-    probabilities = small.predict_proba(texts)
-    if classifier.thresholds is None:
-        same = probabilities.argmax(1) == predictions
-    else:
-        same = ((probabilities >= classifier.thresholds) == predictions).all(axis=1)
+    same = predicted_labels(small.predict_proba(texts), classifier.thresholds) == predictions
+    if same.ndim == 2:
+        same = same.all(axis=1)
     return {"int8/agreement": float(same.mean()), "int8/texts": float(len(texts))}

@@ -1,58 +1,227 @@
-"""Labels and logits become accuracy, macro-F1 and loss."""
+"""Metrics of predictions, single-label and multi-label, and the thresholds of multi-label ones.
+
+The shape of the labels says which task they belong to: int64 (n,), the index of each text's one
+label, is single-label; bool (n, C), whether a text has each of the C labels, is multi-label.
+Predictions have the form of the labels, probabilities and logits are (n, C) for both.
+"""
+
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "accuracy",
+    "MIN_TEXTS_FOR_THRESHOLD",
+    "LabelCounts",
     "balanced_accuracy",
+    "choose_thresholds",
     "confusion_matrix",
     "cross_entropy",
-    "macro_f1",
-    "score",
+    "f1_of_labels",
+    "label_counts",
+    "predicted_labels",
+    "score_logits",
+    "score_predictions",
+    "score_probabilities",
+    "sigmoid",
+    "wilson_interval",
 ]
+
+MIN_TEXTS_FOR_THRESHOLD = 20
+"""Validation texts that a label needs for a threshold of its own, which would overfit to fewer."""
+
+MIN_THRESHOLD, MAX_THRESHOLD = 0.01, 0.99
+TINY = np.finfo(np.float32).tiny
+Z_95 = 1.959963984540054
+"""Quantile of the standard normal distribution for a two-sided 95 % interval."""
+
+
+class LabelCounts(NamedTuple):
+    """Texts of each label, int64 (C,): predicted correctly, labelled with it, predicted as it."""
+
+    correct: NDArray[np.int64]
+    labelled: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+
+
+def label_counts(labels: NDArray[Any], predictions: NDArray[Any], num_labels: int) -> LabelCounts:
+    """Count for each label what precision, recall and F1 are computed from."""
+    if labels.ndim == 2:
+        columns = (labels & predictions, labels, predictions)
+        return LabelCounts(*(column.sum(axis=0) for column in columns))
+    ids = (labels[labels == predictions], labels, predictions)
+    return LabelCounts(*(np.bincount(column, minlength=num_labels) for column in ids))
+
+
+def f1_of_labels(counts: LabelCounts) -> NDArray[np.float64]:
+    """Return the F1 of each label, float64 (C,); 0 where it is neither labelled nor predicted."""
+    f1: NDArray[np.float64] = 2 * counts.correct / np.maximum(counts.labelled + counts.predicted, 1)
+    return f1
+
+
+def balanced_accuracy(counts: LabelCounts) -> float:
+    """Return the mean recall of the labels that at least one text has."""
+    present = counts.labelled > 0
+    return float(np.mean(counts.correct[present] / counts.labelled[present]))
 
 
 def confusion_matrix(
     labels: NDArray[np.int64], predictions: NDArray[np.int64], num_labels: int
 ) -> NDArray[np.int64]:
-    """Counts (C, C): row = label, column = prediction."""
+    """Count texts by true label (row) and predicted label (column), int64 (C, C)."""
     pairs = labels * num_labels + predictions
     return np.bincount(pairs, minlength=num_labels**2).reshape(num_labels, num_labels)
 
 
-def accuracy(confusion: NDArray[np.int64]) -> float:
-    """Share of texts predicted right."""
-    return float(np.trace(confusion) / confusion.sum())
-
-
-def balanced_accuracy(confusion: NDArray[np.int64]) -> float:
-    """Mean over the labels that occur of the share of their texts predicted right."""
-    of_label = confusion.sum(1)
-    present = of_label > 0
-    return float(np.mean(np.diag(confusion)[present] / of_label[present]))
-
-
-def macro_f1(confusion: NDArray[np.int64]) -> float:
-    """Mean F1 over the labels that occur as label or prediction, as in scikit-learn."""
-    right = np.diag(confusion)
-    occurring = confusion.sum(0) + confusion.sum(1)
-    present = occurring > 0
-    return float(np.mean(2 * right[present] / occurring[present]))
-
-
-def cross_entropy(labels: NDArray[np.int64], logits: NDArray[np.float32]) -> float:
-    """Mean negative log-likelihood in nats; `logits` (n, C)."""
+def cross_entropy(labels: NDArray[np.int64], logits: NDArray[Any]) -> float:
+    """Return the mean negative log-likelihood of single-label `logits` (n, C), in nats."""
     shifted = logits.astype(np.float64) - logits.max(1, keepdims=True)
     log_total = np.log(np.exp(shifted).sum(1))
     return float(np.mean(log_total - shifted[np.arange(len(labels)), labels]))
 
 
-def score(labels: NDArray[np.int64], logits: NDArray[np.float32]) -> dict[str, float]:
-    """`accuracy`, `macro_f1` and `loss` of `logits` (n, C); log-probabilities do as well."""
-    confusion = confusion_matrix(labels, logits.argmax(1).astype(np.int64), logits.shape[1])
+def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the logistic function of `logits` of any shape, float32, without overflow."""
+    # the exponent is never positive
+    small = np.exp(-np.abs(logits.astype(np.float64)))
+    shares: NDArray[np.float64] = np.where(logits >= 0, 1, small) / (1 + small)
+    return shares.astype(np.float32)
+
+
+def predicted_labels(
+    probabilities: NDArray[np.float32], thresholds: NDArray[np.float64] | None
+) -> NDArray[Any]:
+    """Return the most probable label of each text, or all labels that reach their thresholds.
+
+    Parameters
+    ----------
+    probabilities : float32 (n, C)
+    thresholds : float64 (C,) or None
+        The probability from which on a text has each label; None for single-label predictions.
+
+    Returns
+    -------
+    int64 (n,) for single-label, bool (n, C) for multi-label predictions.
+    """
+    return probabilities.argmax(axis=1) if thresholds is None else probabilities >= thresholds
+
+
+def score_predictions(
+    labels: NDArray[Any], predictions: NDArray[Any], num_labels: int
+) -> dict[str, float]:
+    """Return the metrics that need no probabilities.
+
+    Single-label: `accuracy` and `macro_f1`. Multi-label: `micro_f1`, `macro_f1` and
+    `subset_accuracy`, the share of texts all of whose labels are correct. Macro-F1 is the mean over
+    the labels that are labelled or predicted at least once, as in scikit-learn.
+    """
+    counts = label_counts(labels, predictions, num_labels)
+    occurring = counts.labelled + counts.predicted
+    f1 = f1_of_labels(counts)[occurring > 0]
+    macro_f1 = float(f1.mean()) if len(f1) else 0.0
+    if labels.ndim == 1:
+        return {"accuracy": float((labels == predictions).mean()), "macro_f1": macro_f1}
     return {
-        "accuracy": accuracy(confusion),
-        "macro_f1": macro_f1(confusion),
-        "loss": cross_entropy(labels, logits),
+        "micro_f1": float(2 * counts.correct.sum() / max(int(occurring.sum()), 1)),
+        "macro_f1": macro_f1,
+        "subset_accuracy": float((labels == predictions).all(axis=1).mean()),
     }
+
+
+def score_probabilities(
+    labels: NDArray[Any],
+    probabilities: NDArray[np.float32],
+    thresholds: NDArray[np.float64] | None = None,
+) -> dict[str, float]:
+    """Return the metrics of `score_predictions` and the `loss`, in nats per text.
+
+    The loss is the cross-entropy, in the multi-label task the sum of the binary cross-entropies of
+    all labels. A probability that float32 rounds to 0 counts as the smallest normal number, so that
+    the loss stays finite.
+
+    Parameters
+    ----------
+    labels : int64 (n,) or bool (n, C)
+    probabilities : float32 (n, C)
+    thresholds : float64 (C,), optional
+        Decide on multi-label predictions; None for single-label ones.
+    """
+    predictions = predicted_labels(probabilities, thresholds)
+    scores = score_predictions(labels, predictions, probabilities.shape[1])
+    if labels.ndim == 1:
+        return scores | {"loss": cross_entropy(labels, np.log(np.maximum(probabilities, TINY)))}
+    of_truth = np.where(labels, probabilities, 1 - probabilities.astype(np.float64))
+    return scores | {"loss": float(-np.log(np.maximum(of_truth, TINY)).sum(axis=1).mean())}
+
+
+def score_logits(
+    labels: NDArray[Any], logits: NDArray[np.float32]
+) -> tuple[dict[str, float], list[float]]:
+    """Return the metrics of `logits` (n, C), and the thresholds chosen on them.
+
+    Single-label predictions have no thresholds. Multi-label metrics are those at the thresholds.
+    """
+    if labels.ndim == 1:
+        scores = score_predictions(labels, logits.argmax(1), logits.shape[1])
+        return scores | {"loss": cross_entropy(labels, logits)}, []
+    probabilities = sigmoid(logits)
+    thresholds = choose_thresholds(labels.astype(bool), probabilities)
+    scores = score_probabilities(labels.astype(bool), probabilities, thresholds)
+    return scores, thresholds.tolist()
+
+
+def choose_thresholds(
+    labels: NDArray[np.bool_], probabilities: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Return the threshold of each label that has the best F1 on validation texts.
+
+    A label of fewer than `MIN_TEXTS_FOR_THRESHOLD` texts gets the common threshold, which has the
+    best micro-F1 of all labels together. A threshold lies midway between two probabilities, within
+    `MIN_THRESHOLD` and `MAX_THRESHOLD`. Never choose them on test texts.
+
+    Parameters
+    ----------
+    labels : bool (n, C)
+    probabilities : float32 (n, C)
+
+    Returns
+    -------
+    float64 (C,)
+    """
+    common = _best_threshold(labels.ravel(), probabilities.ravel())
+    thresholds = [
+        _best_threshold(labels[:, label], probabilities[:, label])
+        if labels[:, label].sum() >= MIN_TEXTS_FOR_THRESHOLD
+        else common
+        for label in range(labels.shape[1])
+    ]
+    return np.array(thresholds, dtype=np.float64)
+
+
+def _best_threshold(labels: NDArray[np.bool_], probabilities: NDArray[np.float32]) -> float:
+    """Return the threshold with the highest F1, or 0.5 if no label is true; both are (n,)."""
+    if not labels.any():
+        return 0.5
+    order = np.argsort(-probabilities, kind="stable")
+    ranked = probabilities[order].astype(np.float64)
+    hits = np.cumsum(labels[order])
+    f1 = 2 * hits / (np.arange(1, len(ranked) + 1) + int(labels.sum()))
+    # no threshold separates equal probabilities
+    f1[:-1][ranked[1:] == ranked[:-1]] = -1
+    last = int(f1.argmax())
+    below = ranked[last + 1] if last + 1 < len(ranked) else 0.0
+    return float(np.clip((ranked[last] + below) / 2, MIN_THRESHOLD, MAX_THRESHOLD))
+
+
+def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
+    """Return the 95 % confidence interval of a proportion.
+
+    Wilson 1927, doi:10.1080/01621459.1927.10502953. Unlike `p ± 1.96 s`, it stays within 0 and 1
+    and has about the right coverage near both. `trials` is at least 1.
+    """
+    share = successes / trials
+    weight = 1 + Z_95**2 / trials
+    middle = (share + Z_95**2 / (2 * trials)) / weight
+    half = Z_95 * math.sqrt(share * (1 - share) / trials + (Z_95 / (2 * trials)) ** 2) / weight
+    return max(0.0, middle - half), min(1.0, middle + half)

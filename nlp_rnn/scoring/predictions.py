@@ -1,99 +1,134 @@
-"""The answers of a classifier become the files that explain its run: table, report, picture."""
+"""Predictions for a split, single-label or multi-label: their table on disk and their report."""
 
 import json
 import os
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nlp_rnn.errors import TrackingError
+from nlp_rnn.scoring.metrics import predicted_labels
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-__all__ = [
-    "Predictions",
-    "classification_report_text",
-    "read_predictions",
-    "write_confusion_matrix",
-    "write_predictions",
-]
+__all__ = ["Predictions", "classification_report_text", "read_predictions", "write_predictions"]
 
 LABEL_NAMES = b"label_names"
-"""Key of the schema's metadata that holds the classes as a JSON list."""
+"""Key of the schema's metadata that holds the label names as a JSON list."""
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a classifier said about the n texts of a split.
+    """Labels and predictions of the n texts of a split.
 
-    Attributes:
-        rows: int64 (n,), where each text stands in the data that was read.
-        labels: int64 (n,), the true class as a position in `label_names`.
-        predictions: int64 (n,), the most probable class.
-        probabilities: float32 (n, C).
-        lengths: int64 (n,), tokens.
-        label_names: the C classes.
+    Attributes
+    ----------
+    rows : int64 (n,)
+        Index of each text in the data that was read.
+    labels : int64 (n,) or bool (n, C)
+        The true label as an index into `label_names`; in the multi-label task, whether a text has
+        each label.
+    predictions : int64 (n,) or bool (n, C)
+        The predicted labels in the same form.
+    probabilities : float32 (n, C)
+    lengths : int64 (n,)
+        Length of each text in tokens.
+    label_names : tuple of C str
+
+    Raises
+    ------
+    ValueError
+        The shapes do not match.
     """
 
     rows: NDArray[np.int64]
-    labels: NDArray[np.int64]
-    predictions: NDArray[np.int64]
+    labels: NDArray[Any]
+    predictions: NDArray[Any]
     probabilities: NDArray[np.float32]
     lengths: NDArray[np.int64]
     label_names: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        """Check that the shapes match."""
+        shape = (len(self.rows), len(self.label_names))
+        label_shape = shape if self.multi_label else shape[:1]
+        expected = {
+            "labels": label_shape,
+            "predictions": label_shape,
+            "probabilities": shape,
+            "lengths": shape[:1],
+        }
+        for name, wanted in expected.items():
+            if getattr(self, name).shape != wanted:
+                raise ValueError(f"{name} have the shape {getattr(self, name).shape}, not {wanted}")
 
-def write_predictions(
-    path: Path,
-    rows: ArrayLike,
-    labels: ArrayLike,
-    probabilities: ArrayLike,
-    lengths: ArrayLike,
-    label_names: Sequence[str],
-) -> None:
-    """Write one parquet row per text, all at once or not at all; any parquet reader can open it.
+    @classmethod
+    def from_probabilities(
+        cls,
+        rows: ArrayLike,
+        labels: ArrayLike,
+        probabilities: ArrayLike,
+        lengths: ArrayLike,
+        label_names: Sequence[str],
+        thresholds: NDArray[np.float64] | None = None,
+    ) -> "Predictions":
+        """Predict the most probable label, or all labels that reach their thresholds (C,).
 
-    Columns: `row` int64, `label` and `prediction` string, `length` int64 and `probabilities`, a
-    list of C float32 in the order of the classes, which the schema's metadata names.
+        The other parameters are the attributes of the same names.
+        """
+        table = np.asarray(probabilities, dtype=np.float32)
+        return cls(
+            rows=np.asarray(rows, dtype=np.int64),
+            labels=np.asarray(labels, dtype=np.int64 if thresholds is None else np.bool_),
+            predictions=predicted_labels(table, thresholds),
+            probabilities=table,
+            lengths=np.asarray(lengths, dtype=np.int64),
+            label_names=tuple(label_names),
+        )
 
-    Args:
-        path: the file; its folder exists.
-        rows: integers (n,), where each text stands in the data that was read.
-        labels: integers (n,), positions in `label_names`.
-        probabilities: floats (n, C).
-        lengths: integers (n,), tokens.
-        label_names: the C classes.
+    @property
+    def multi_label(self) -> bool:
+        """Whether a text may have any number of labels."""
+        return self.labels.ndim == 2
 
-    Raises:
-        ValueError: the shapes do not fit together.
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """Whether each text has exactly the predicted labels, bool (n,)."""
+        same = self.labels == self.predictions
+        correct: NDArray[np.bool_] = same.all(axis=1) if self.multi_label else same
+        return correct
+
+
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    """Write one Parquet row per text, all rows or none; any Parquet reader can open the file.
+
+    Columns: `row` int64; `label` and `prediction` string, in the multi-label task lists of string;
+    `length` int64; `probabilities`, a list of C float32 in the order of the label names, which the
+    schema's metadata holds.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = np.ascontiguousarray(probabilities, dtype=np.float32)
-    columns = [np.asarray(column, dtype=np.int64) for column in (rows, labels, lengths)]
-    if table.ndim != 2 or table.shape[1] != len(label_names):
-        raise ValueError(f"probabilities are {table.shape}, the classes are {len(label_names)}")
-    if any(column.shape != table.shape[:1] for column in columns):
-        raise ValueError(f"{[column.shape for column in columns]} beside {table.shape}")
-    names = np.asarray(label_names, dtype=object)
-    offsets = np.arange(len(table) + 1, dtype=np.int32) * table.shape[1]
-    row, label, length = columns
+    names = np.asarray(predictions.label_names, dtype=object)
+
+    def named(labels: NDArray[Any]) -> Any:
+        if not predictions.multi_label:
+            return pa.array(names[labels], pa.string())
+        return pa.array([list(names[row]) for row in labels], pa.list_(pa.string()))
+
+    probabilities = np.ascontiguousarray(predictions.probabilities, dtype=np.float32)
+    offsets = np.arange(len(probabilities) + 1, dtype=np.int32) * len(names)
     content = pa.table(
         {
-            "row": pa.array(row),
-            "label": pa.array(names[label], pa.string()),
-            "prediction": pa.array(names[table.argmax(axis=1)], pa.string()),
-            "length": pa.array(length),
-            "probabilities": pa.ListArray.from_arrays(offsets, table.ravel()),
+            "row": pa.array(predictions.rows),
+            "label": named(predictions.labels),
+            "prediction": named(predictions.predictions),
+            "length": pa.array(predictions.lengths),
+            "probabilities": pa.ListArray.from_arrays(offsets, probabilities.ravel()),
         }
-    ).replace_schema_metadata({LABEL_NAMES: json.dumps(list(label_names))})
+    ).replace_schema_metadata({LABEL_NAMES: json.dumps(list(predictions.label_names))})
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
         pq.write_table(content, unfinished, compression="zstd")
@@ -103,167 +138,56 @@ def write_predictions(
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Read what `write_predictions` wrote.
+    """Read a table that `write_predictions` wrote.
 
-    Raises:
-        TrackingError: the file is missing or was not written by `write_predictions`.
+    Raises
+    ------
+    TrackingError
+        The file is missing or was not written by `write_predictions`.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         content = pq.read_table(path)
-        if pa.types.is_list(content.schema.field("label").type):
-            raise TrackingError(
-                f"{path} has texts with several labels, and this is for one label a text."
-            )
         label_names = tuple(json.loads(content.schema.metadata[LABEL_NAMES]))
-        position = {name: index for index, name in enumerate(label_names)}
+        index_of = {name: index for index, name in enumerate(label_names)}
+
+        def labels(column: str) -> NDArray[Any]:
+            values = content[column].to_pylist()
+            if not pa.types.is_list(content.schema.field(column).type):
+                return np.asarray([index_of[name] for name in values], dtype=np.int64)
+            members = np.zeros((len(values), len(label_names)), bool)
+            for row, names in enumerate(values):
+                members[row, [index_of[name] for name in names]] = True
+            return members
+
         probabilities = content["probabilities"].combine_chunks().values.to_numpy()
         return Predictions(
             rows=content["row"].to_numpy(),
-            labels=_positions(content["label"], position),
-            predictions=_positions(content["prediction"], position),
+            labels=labels("label"),
+            predictions=labels("prediction"),
             probabilities=probabilities.reshape(-1, len(label_names)),
             lengths=content["length"].to_numpy(),
             label_names=label_names,
         )
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        raise TrackingError(f"{path} is no table of predictions of a run ({error})") from error
+        raise TrackingError(f"{path} is not a table of predictions of a run ({error})") from error
 
 
-def classification_report_text(
-    labels: ArrayLike, predictions: ArrayLike, label_names: Sequence[str]
-) -> str:
-    """Return precision, recall, F1 and count of every class, and their averages, as aligned text.
+def classification_report_text(predictions: Predictions) -> str:
+    """Return precision, recall, F1 and support of every label, and their averages, as a table.
 
-    Both arguments are integers (n,), positions in `label_names`. What is undefined counts as 0.
+    An undefined value counts as 0.
     """
     from sklearn.metrics import classification_report
 
     report: str = classification_report(
-        np.asarray(labels),
-        np.asarray(predictions),
-        labels=range(len(label_names)),
-        target_names=list(label_names),
+        predictions.labels,
+        predictions.predictions,
+        labels=range(len(predictions.label_names)),
+        target_names=list(predictions.label_names),
         digits=4,
         zero_division=0,
     )
     return report
-
-
-def write_confusion_matrix(
-    path: Path, labels: ArrayLike, predictions: ArrayLike, label_names: Sequence[str]
-) -> None:
-    """Draw how often each class (a row) was taken for each class (a column) as a PNG.
-
-    Both arguments are integers (n,), positions in `label_names`. Colour is the share of the row,
-    text the count. With more than 40 classes no count would be readable: the most frequent
-    confusions are listed beside the picture instead.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.colors import PowerNorm
-    from matplotlib.figure import Figure
-
-    size = len(label_names)
-    pairs = np.asarray(labels, dtype=np.int64) * size + np.asarray(predictions, dtype=np.int64)
-    counts = np.bincount(pairs, minlength=size * size).reshape(size, size)
-    names = [_label(name) for name in label_names]
-    crowded = size > 40
-    # Inches and points, found by looking at 2, 6, 20, 40, 77 and 151 classes.
-    cell = 1.6 if size <= 2 else 0.95 if size <= 10 else 0.42 if size <= 40 else 0.17
-    cell = min(cell, 18 / size)
-    font = 10 if size <= 10 else 9 if size <= 40 else min(8, 60 * cell)
-
-    # A figure of its own instead of pyplot, which keeps global state and may want a display.
-    figure = Figure(figsize=(cell * size, cell * size))
-    canvas = FigureCanvasAgg(figure)
-    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    # The square root, or the confusions, which are what one looks for, would all be white.
-    image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, vmin=0, vmax=1))
-    # Names are shown as they are: a $ starts no formula.
-    axes.set_xticks(range(size), names, fontsize=font, parse_math=False)
-    axes.set_yticks(range(size), names, fontsize=font, parse_math=False)
-    fits = max(map(len, names)) * 0.65 * font < cell * 72
-    axes.tick_params(axis="x", labelrotation=0 if fits else 90)
-    axes.set_xlabel("predicted", fontsize=11)
-    axes.set_ylabel("true", fontsize=11)
-    right, total = int(np.trace(counts)), int(counts.sum())
-    title = f"{right:,} of {total:,} right ({right / max(total, 1):.1%})"
-    axes.set_title(title, fontsize=12, pad=10)
-    if crowded:
-        _list_confusions(axes, counts, names)
-    else:
-        _write_counts(axes, counts, shares)
-        beside = figure.add_axes((1.03, 0.2, 0.15 / (cell * size), 0.6))
-        scale = figure.colorbar(image, cax=beside, ticks=[0, 0.05, 0.2, 0.5, 1])
-        scale.ax.set_yticklabels(["0%", "5%", "20%", "50%", "100%"], fontsize=9)
-        scale.set_label("share of the true class", fontsize=9)
-
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        with warnings.catch_warnings():
-            # A script that the font lacks shows as boxes; the report has the names.
-            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-            figure.set_dpi(110)
-            # bbox_inches="tight" would draw everything twice, to find the same edges
-            renderer = canvas.get_renderer()  # type: ignore[no-untyped-call]
-            drawn = figure.get_tightbbox(renderer).padded(0.2)
-            figure.savefig(unfinished, format="png", dpi=110, bbox_inches=drawn)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def _write_counts(axes: "Axes", counts: NDArray[Any], shares: NDArray[Any]) -> None:
-    roomy = len(counts) <= 10
-    for true, predicted in zip(*np.nonzero(counts), strict=True):
-        count, share = counts[true, predicted], shares[true, predicted]
-        axes.text(
-            predicted,
-            true,
-            f"{count:,}\n{share:.0%}" if roomy else str(count),
-            ha="center",
-            va="center",
-            fontsize=10 if roomy else 7,
-            color="white" if share > 0.3 else "black",
-        )
-
-
-def _list_confusions(axes: "Axes", counts: NDArray[Any], names: Sequence[str]) -> None:
-    wrong = counts.copy()
-    np.fill_diagonal(wrong, 0)
-    order = np.argsort(-wrong, axis=None, kind="stable")[:40]
-    order = order[wrong.ravel()[order] > 0]
-    lines = [
-        "colour: share of the true class",
-        "",
-        "most frequent confusions, true → predicted",
-        "",
-    ]
-    for true, predicted in zip(*np.unravel_index(order, wrong.shape), strict=True):
-        lines.append(
-            f"{wrong[true, predicted]:>5,} of {counts[true].sum():<6,} "
-            f"{names[true]} → {names[predicted]}"
-        )
-    axes.annotate(
-        "\n".join(lines),
-        xy=(1, 1),
-        xycoords="axes fraction",
-        xytext=(25, 0),
-        textcoords="offset points",
-        va="top",
-        fontsize=10,
-        family="monospace",
-        parse_math=False,
-    )
-
-
-def _label(name: str) -> str:
-    words = " ".join(name.split())
-    return words if len(words) <= 30 else words[:29] + "…"
-
-
-def _positions(column: Any, position: dict[str, int]) -> NDArray[np.int64]:
-    return np.asarray([position[name] for name in column.to_pylist()], dtype=np.int64)

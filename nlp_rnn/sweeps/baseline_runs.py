@@ -144,8 +144,7 @@ def train_control(
     scikit-learn has no form but pickle, and it is made again in seconds.
     """
     from nlp_rnn.classifier.latency import prediction_latency
-    from nlp_rnn.runs.evaluation import LATENCY_TEXTS, answer_splits
-    from nlp_rnn.runs.label_evaluation import answer_label_splits
+    from nlp_rnn.runs.evaluation import LATENCY_TEXTS, evaluate_splits
     from nlp_rnn.runs.run_logging import log_data
     from nlp_rnn.tracking.tracked_run import tracked_run
 
@@ -175,9 +174,7 @@ def train_control(
         log_data(data, corpus, run)
         if corpus.task == "multi_label":
             run.set_tags({"task": corpus.task})
-            metrics, _ = answer_label_splits(control, corpus, folder, run)
-        else:
-            metrics, _ = answer_splits(control, corpus, folder, run)
+        metrics, _ = evaluate_splits(control, corpus, folder, run)
         metrics |= {
             "train/seconds": control.seconds,
             "parameters/head": float(control.num_parameters),

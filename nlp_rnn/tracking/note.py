@@ -1,14 +1,11 @@
 """The results of a run become a Markdown note that explains it to whoever opens it in MLflow."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["RunSummary", "run_note", "wilson_interval"]
+from nlp_rnn.scoring.metrics import wilson_interval
 
-Z_95 = 1.959963984540054
-"""Quantile of the normal distribution with 2.5 % beyond it."""
-
+__all__ = ["RunSummary", "run_note"]
 
 NO_BREAK_SPACE = "\u00a0"
 
@@ -73,19 +70,6 @@ def run_note(summary: RunSummary) -> str:
             f"```bash\n{summary.command}\n```",
         ]
     )
-
-
-def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share (Wilson 1927, doi:10.1080/01621459.1927.10502953).
-
-    `trials` is at least 1. Unlike the textbook's `p ± 1.96 s` it stays within 0 and 1 and holds
-    near both.
-    """
-    share = successes / trials
-    weight = 1 + Z_95**2 / trials
-    middle = (share + Z_95**2 / (2 * trials)) / weight
-    half = Z_95 * math.sqrt(share * (1 - share) / trials + (Z_95 / (2 * trials)) ** 2) / weight
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _headline(summary: RunSummary) -> str:

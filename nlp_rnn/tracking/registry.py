@@ -11,13 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nlp_rnn.errors import TrackingError
-from nlp_rnn.scoring.label_artifacts import LabelPredictions, read_label_predictions
-from nlp_rnn.scoring.metrics import accuracy, confusion_matrix, macro_f1
+from nlp_rnn.scoring.metrics import score_predictions
 from nlp_rnn.scoring.predictions import Predictions, read_predictions
-from nlp_rnn.scoring.several import answer_scores
 from nlp_rnn.tracking.environment import quiet_mlflow
 from nlp_rnn.tracking.store import tracking_errors
 
@@ -184,7 +181,7 @@ def _compare(client: "MlflowClient", run_id: str, champion: Any, metric: str) ->
             f"{digests[1]}: not the same texts, so they cannot be compared.\n"
             "Train both on the same data, or type --force to take it without a comparison."
         )
-    right, held = _right(challenger), _right(holder)
+    right, held = challenger.correct, holder.correct
     return Contest(
         champion_version=str(champion.version),
         champion_run=champion.run_id,
@@ -196,16 +193,7 @@ def _compare(client: "MlflowClient", run_id: str, champion: Any, metric: str) ->
     )
 
 
-def _right(answers: Predictions | LabelPredictions) -> NDArray[np.bool_]:
-    """Which texts were answered wholly right, bool (n,)."""
-    if isinstance(answers, LabelPredictions):
-        wrong: NDArray[np.bool_] = (answers.predictions != answers.labels).any(axis=1)
-    else:
-        wrong = answers.predictions != answers.labels
-    return ~wrong
-
-
-def _answers(client: "MlflowClient", run_id: str) -> Predictions | LabelPredictions:
+def _answers(client: "MlflowClient", run_id: str) -> Predictions:
     from mlflow.exceptions import MlflowException
 
     with tempfile.TemporaryDirectory(prefix="nlp_rnn_") as folder:
@@ -216,8 +204,7 @@ def _answers(client: "MlflowClient", run_id: str) -> Predictions | LabelPredicti
                 f"The run {run_id} kept no answers to its test split ({TEST}).\n"
                 "Train it again, or type --force to take the challenger without a comparison."
             ) from error
-        several = client.get_run(run_id).data.tags.get("task") == "multi_label"
-        return read_label_predictions(Path(path)) if several else read_predictions(Path(path))
+        return read_predictions(Path(path))
 
 
 def _test_digest(client: "MlflowClient", run_id: str) -> str:
@@ -227,21 +214,15 @@ def _test_digest(client: "MlflowClient", run_id: str) -> str:
     return "unknown data"
 
 
-def _score(answers: Predictions | LabelPredictions, metric: str) -> float:
-    several = isinstance(answers, LabelPredictions)
-    known = ("macro_f1", *(METRICS[2:] if several else METRICS[1:2]))
-    if metric not in known:
-        kind = "several labels" if several else "one label"
+def _score(answers: Predictions, metric: str) -> float:
+    scores = score_predictions(answers.labels, answers.predictions, len(answers.label_names))
+    if metric not in scores:
+        kind = "several labels" if answers.multi_label else "one label"
         raise TrackingError(
             f"{metric} is not measured where a text has {kind}."
-            f"\nType --metric {' or '.join(known)}."
+            f"\nType --metric {' or '.join(scores)}."
         )
-    if isinstance(answers, LabelPredictions):
-        return answer_scores(answers.labels, answers.predictions)[metric]
-    counts: NDArray[np.int64] = confusion_matrix(
-        answers.labels, answers.predictions, len(answers.label_names)
-    )
-    return macro_f1(counts) if metric == "macro_f1" else accuracy(counts)
+    return scores[metric]
 
 
 def _worse(contest: Contest, name: str, alias: str, metric: str) -> str:

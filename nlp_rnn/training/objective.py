@@ -6,8 +6,6 @@ what the text's labels cost together, as one label does. A mean over the labels 
 nothing beside the other parts of the loss.
 """
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,8 +13,6 @@ from torch import Tensor, nn
 
 from nlp_rnn.config.training import ClassWeight, Monitor, TrainerConfig
 from nlp_rnn.errors import ConfigError
-from nlp_rnn.scoring.metrics import score
-from nlp_rnn.scoring.several import choose_thresholds, score_several, sigmoid
 
 __all__ = ["Objective", "balanced_weights", "check_task"]
 
@@ -130,20 +126,3 @@ class Objective:
             logits.float(), targets, pos_weight=self._weights, reduction="none"
         )
         return losses.sum(1).mean()
-
-    @staticmethod
-    def score(labels: Labels, logits: NDArray[np.float32]) -> tuple[dict[str, float], list[float]]:
-        """Metrics of `logits` (n, C), and where texts have several labels the best thresholds.
-
-        There the metrics are those at these thresholds, as the finished classifier's will be.
-        """
-        if labels.ndim == 1:
-            return score(_whole(labels), logits), []
-        probabilities = sigmoid(logits)
-        thresholds = choose_thresholds(labels.astype(bool), probabilities)
-        return score_several(labels.astype(bool), probabilities, thresholds), thresholds.tolist()
-
-
-def _whole(labels: Any) -> NDArray[np.int64]:
-    whole: NDArray[np.int64] = labels
-    return whole

@@ -15,6 +15,7 @@ from nlp_rnn.errors import TrainingError
 from nlp_rnn.model.language_model import POSITIONS
 from nlp_rnn.model.network import TextNetwork
 from nlp_rnn.model.normalized_embedding import NormalizedEmbedding
+from nlp_rnn.scoring.metrics import score_logits
 from nlp_rnn.tokens.batches import TokenizedTexts, epoch_order
 from nlp_rnn.training.averaging import AveragedWeights
 from nlp_rnn.training.checkpoint import (
@@ -249,7 +250,7 @@ class Trainer:
         if self.processes.first:
             balanced = self.config.class_weight is ClassWeight.balanced
             joined = add_wide_path(network, train, validation, logits, balanced, self.seed)
-            scores = self.objective.score(validation.labels, joined)
+            scores = score_logits(validation.labels, joined)
             state.best_metrics, state.best_thresholds = scores
         self._tick()
 
@@ -270,7 +271,7 @@ class Trainer:
     def _validate(self, validation: TokenizedTexts, measured: dict[str, float]) -> None:
         """Measure, keep the weights if they are the best so far, and see whether to go on."""
         state = self.state
-        metrics, thresholds = self.objective.score(validation.labels, self.logits(validation))
+        metrics, thresholds = score_logits(validation.labels, self.logits(validation))
         value = metrics[self.objective.monitor]
         if self.objective.monitor == "loss":
             value = -value
