@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LATENCY_TEXTS",
-    "Evaluated",
     "evaluate",
     "evaluate_splits",
     "part_accuracies",
