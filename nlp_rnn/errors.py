@@ -1,6 +1,6 @@
-"""The errors a user can cause: each carries one or two lines and the exit code of the command.
+"""Errors that a user can cause, with the exit code that the command line returns for each.
 
-The words say what was wrong, what was found instead and what to type.
+A message has one or two lines: what is wrong, what was found, and the command or option to use.
 """
 
 __all__ = [
@@ -17,23 +17,23 @@ __all__ = [
 
 
 class NlpRnnError(Exception):
-    """Anything a user can mend; the command line prints it without a traceback."""
+    """Base class of errors that a user can fix; the command line prints no traceback for them."""
 
     exit_code = 1
 
 
 class ConfigError(NlpRnnError):
-    """The words of the command were wrong: an unknown key, a wrong value, a contradiction."""
+    """The command has wrong arguments: an unknown key, an invalid value or a contradiction."""
 
     exit_code = 2
 
 
 class DataError(NlpRnnError):
-    """The data cannot be read or cannot be learnt from."""
+    """The data cannot be read or is not suitable for training."""
 
 
 class ClassifierError(NlpRnnError):
-    """A saved classifier cannot be loaded, or was asked for what it cannot give."""
+    """A saved classifier cannot be loaded or does not support what was requested."""
 
 
 class TrackingError(NlpRnnError):
@@ -41,16 +41,16 @@ class TrackingError(NlpRnnError):
 
 
 class TrainingError(NlpRnnError):
-    """Training cannot go on: the loss is no longer a number, or the device is not there."""
+    """Training cannot continue: the loss is NaN, or the device is not available."""
 
 
 class ComparisonError(NlpRnnError):
-    """There are no runs that can be compared."""
+    """No runs can be compared."""
 
 
 class SweepError(NlpRnnError):
-    """A sweep came to its end, but not all its jobs did; a line for each says why."""
+    """Some jobs of a sweep did not finish; the message has one line with the reason for each."""
 
 
 class PrunedError(NlpRnnError):
-    """A trial of a search fell behind the others and was given up: no failure."""
+    """A trial of a search was pruned because it fell behind the others; this is not a failure."""

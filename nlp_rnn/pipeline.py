@@ -160,7 +160,7 @@ def _run(
     from nlp_rnn.runs.evaluation import evaluate
     from nlp_rnn.tokens.tokenization import tokenize_corpus
     from nlp_rnn.tokens.word_vectors import with_vectors
-    from nlp_rnn.tracking.tracked_run import tracked_run
+    from nlp_rnn.tracking.run_lifecycle import tracked_run
     from nlp_rnn.training.device import memory_errors
 
     with tracked_run(

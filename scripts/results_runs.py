@@ -101,10 +101,10 @@ def missing(
 
 def wait_for(store: Store, words: list[str]) -> Any:
     """The sweep to go on with, once no process that a killed script left works at it, or None."""
-    from nlp_rnn.tracking.liveness import alive
+    from nlp_rnn.tracking.liveness import is_alive
 
     said = False
-    while (run := store.sweep(words)) and run.info.status == "RUNNING" and alive(run.data.tags):
+    while (run := store.sweep(words)) and run.info.status == "RUNNING" and is_alive(run.data.tags):
         if not said:
             print(f"waiting for process {run.data.tags['process']} to end this sweep", flush=True)
         said = True

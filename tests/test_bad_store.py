@@ -9,7 +9,7 @@ import pytest
 
 from nlp_rnn.cli import main
 from nlp_rnn.errors import TrackingError
-from nlp_rnn.tracking.outbox import Journal
+from nlp_rnn.tracking.journal import Journal
 from nlp_rnn.tracking.store import obtain_experiment
 
 SMALL = [
@@ -32,16 +32,16 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store_uri: str) -> Pat
     return tmp_path
 
 
-def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    """What the command says that cannot train, and leaves nothing behind."""
+def error_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Return the error message of a training that cannot start and leaves no files."""
     capsys.readouterr()
-    assert main(["train", *SMALL, *words]) in (1, 2)
-    told = capsys.readouterr().err
-    assert len(told.splitlines()) <= 2, told
-    assert "not foreseen" not in told
+    assert main(["train", *SMALL, *arguments]) in (1, 2)
+    message = capsys.readouterr().err
+    assert len(message.splitlines()) <= 2, message
+    assert "not foreseen" not in message
     assert not Path("outputs").exists()
     assert not Path("multirun").exists()
-    return told
+    return message
 
 
 @pytest.mark.parametrize("many", [[], ["-m", "seed=1,2"]], ids=["one", "sweep"])
@@ -52,12 +52,12 @@ def test_a_store_that_takes_no_runs(
 
     gone = obtain_experiment(store_uri, "gone")
     MlflowClient(tracking_uri=store_uri).delete_experiment(gone)
-    assert "'gone' was deleted" in refused(capsys, *many, "tracking.experiment=gone")
-    assert "No MLflow server answers" in refused(capsys, *many, "tracking.uri=http://127.0.0.1:9")
+    assert "'gone' was deleted" in error_of(capsys, *many, "tracking.experiment=gone")
+    assert "No MLflow server responds" in error_of(capsys, *many, "tracking.uri=http://127.0.0.1:9")
     with closing(sqlite3.connect(here / "mlflow.db")) as database:
         database.execute("update alembic_version set version_num = '1b5f0d9ad7c1'")
         database.commit()
-    assert "mlflow db upgrade sqlite:///" in refused(capsys, *many)
+    assert "mlflow db upgrade sqlite:///" in error_of(capsys, *many)
 
 
 def test_a_folder_that_cannot_be_written(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -72,13 +72,13 @@ def test_a_folder_that_cannot_be_written(here: Path, capsys: pytest.CaptureFixtu
     try:
         if user == 0:  # who may write anywhere, so the test is somebody else for a moment
             os.seteuid(65534)
-        told = refused(capsys)
+        message = error_of(capsys)
         with pytest.raises(TrackingError, match=r"cannot be written \(Permission denied\)"):
             Journal(locked / "run", {})
     finally:
         os.seteuid(user)
-    assert "outputs: Permission denied" in told
-    assert "hydra.run.dir=FOLDER" in told
+    assert "outputs: Permission denied" in message
+    assert "hydra.run.dir=FOLDER" in message
     assert list(locked.iterdir()) == []
 
 

@@ -103,7 +103,7 @@ def test_files_are_short_shallow_and_documented(path: Path) -> None:
         ("import nlp_rnn.config.run", ("torch", "mlflow", "datasets", "sklearn")),
         ("import nlp_rnn.launch", ("torch", "mlflow", "datasets", "sklearn")),
         (
-            "import nlp_rnn.tracking.tracked_run, nlp_rnn.tracking.store",
+            "import nlp_rnn.tracking.run_lifecycle, nlp_rnn.tracking.store",
             ("torch", "mlflow", "datasets"),
         ),
         ("import nlp_rnn.model.network", ("mlflow", "datasets", "sklearn", "pandas")),

@@ -1,4 +1,4 @@
-"""What a dead process or machine left open is closed when the next run begins."""
+"""Runs whose process or machine died are closed when the next run starts."""
 
 import subprocess
 import sys
@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from nlp_rnn.tracking.journal import Journal
 from nlp_rnn.tracking.liveness import close_dead_runs, process_tags
-from nlp_rnn.tracking.outbox import Journal
+from nlp_rnn.tracking.run_lifecycle import tracked_run
 from nlp_rnn.tracking.store import obtain_experiment
-from nlp_rnn.tracking.tracked_run import tracked_run
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_a_killed_process_is_found_when_the_next_run_begins(
     other = client.create_run(obtain_experiment(store_uri, "other"), tags=process_tags())
     script = f"""
 import time
-from nlp_rnn.tracking.tracked_run import tracked_run
+from nlp_rnn.tracking.run_lifecycle import tracked_run
 with tracked_run({store_uri!r}, {experiment!r}, name="x", parameters={{}}, tags={{}}) as run:
     run.flush()
     print(run.run_id, flush=True)
@@ -64,20 +64,20 @@ with tracked_run({store_uri!r}, {experiment!r}, name="x", parameters={{}}, tags=
     assert status(client, other.info.run_id)[0] == "RUNNING"
 
 
-def test_an_end_that_a_dead_process_had_not_told_is_told(
+def test_the_end_of_a_run_that_a_dead_process_could_not_send_is_sent(
     store_uri: str, experiment: str, client: Any, tmp_path: Path
 ) -> None:
     dead = process_tags() | {"process": "999999999 started 1.0"}
-    made = [
+    created = [
         client.create_run(experiment, tags=dead | {"run_folder": str(tmp_path / name)})
         for name in ("at its end", "before")
     ]
-    ended, unfinished = (run.info.run_id for run in made)
-    of = {"uri": store_uri, "experiment_id": experiment}
+    ended, unfinished = (run.info.run_id for run in created)
+    owner = {"uri": store_uri, "experiment_id": experiment}
     metric = {"metrics": [["test/accuracy", 0.5, 1, 1]]}
     last = [metric, {"status": "FINISHED", "time": 2000}]
-    Journal(tmp_path / "at its end", of | {"run_id": ended}).close(last)
-    Journal(tmp_path / "before", of | {"run_id": unfinished}).close([metric])
+    Journal(tmp_path / "at its end", owner | {"run_id": ended}).close(last)
+    Journal(tmp_path / "before", owner | {"run_id": unfinished}).close([metric])
     assert close_dead_runs(store_uri, experiment) == [unfinished]
     assert status(client, ended) == ("FINISHED", None)
     assert status(client, unfinished) == ("KILLED", "its process died")
@@ -91,8 +91,8 @@ def test_another_machine_is_dead_when_it_is_silent(
     now = time.time()
 
     def run(began: float, **tags: str) -> str:
-        made = client.create_run(experiment, start_time=int(began * 1000), tags=tags)
-        return str(made.info.run_id)
+        created = client.create_run(experiment, start_time=int(began * 1000), tags=tags)
+        return str(created.info.run_id)
 
     away = {"host": "another", "process": "1 started 2.0"}
     alive = run(now - 9000, heartbeat=f"{now - 60:.0f}", **away)
@@ -102,12 +102,12 @@ def test_another_machine_is_dead_when_it_is_silent(
     of_another_program = run(now - 9000)
     number_used_again = run(now, **process_tags() | {"process": "1 started 2.0"})
     assert set(close_dead_runs(store_uri, experiment)) == {silent, never_heard, number_used_again}
-    assert status(client, silent) == ("KILLED", "nothing heard from another for half an hour")
+    assert status(client, silent) == ("KILLED", "no heartbeat from another for half an hour")
     for run_id in (alive, young, of_another_program):
         assert status(client, run_id)[0] == "RUNNING"
 
 
-def test_a_run_says_that_it_lives(
+def test_a_run_sends_a_heartbeat(
     store_uri: str, experiment: str, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nlp_rnn.tracking.outbox.SECONDS_BETWEEN_SENDS", 0.02)

@@ -21,8 +21,8 @@ import pytest
 import nlp_rnn
 from nlp_rnn.classifier.mlflow_model import log_classifier
 from nlp_rnn.errors import ClassifierError
+from nlp_rnn.tracking.run_lifecycle import tracked_run
 from nlp_rnn.tracking.store import obtain_experiment
-from nlp_rnn.tracking.tracked_run import tracked_run
 from tests.tiny_classifier import save_tiny, tiny_texts
 
 # mlflow.pyfunc says this to itself when it is imported.

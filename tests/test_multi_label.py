@@ -344,7 +344,7 @@ def test_a_run_from_end_to_end(
     assert main(["register", "two", "--name", "talk", "--metric", "subset_accuracy"]) == 1
     assert "is worse than the champion" in capsys.readouterr().err
     assert main(["register", "two", "--name", "talk", "--metric", "accuracy"]) == 1
-    assert "accuracy is not measured where a text has several labels" in capsys.readouterr().err
+    assert "accuracy is not measured for multi-label data" in capsys.readouterr().err
 
 
 def _served(classifier: TextClassifier, uri: str) -> None:

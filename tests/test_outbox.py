@@ -1,4 +1,4 @@
-"""What MLflow misses while it is away is kept in the run folder, and sent once."""
+"""While MLflow is unavailable, data is pending in the run folder; it is sent exactly once."""
 
 import json
 import logging
@@ -18,11 +18,13 @@ from nlp_rnn.cli import main
 from nlp_rnn.errors import TrackingError
 from nlp_rnn.tracking.delivery import Delivery
 from nlp_rnn.tracking.environment import http_limits
-from nlp_rnn.tracking.outbox import Entry, Journal, Outbox, Refused
+from nlp_rnn.tracking.journal import Entry, Journal
+from nlp_rnn.tracking.outbox import Outbox, RejectedByMlflow
+from nlp_rnn.tracking.run_lifecycle import tracked_run
 from nlp_rnn.tracking.store import obtain_experiment
-from nlp_rnn.tracking.tracked_run import TrackedRun, tracked_run
+from nlp_rnn.tracking.tracked_run import TrackedRun
 
-OF = {"uri": "http://127.0.0.1:9", "experiment_id": "1", "run_id": "abc"}
+OWNER = {"uri": "http://127.0.0.1:9", "experiment_id": "1", "run_id": "abc"}
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +69,7 @@ def points(client: Any, run: TrackedRun, name: str) -> list[tuple[int, float]]:
     return sorted((point.step, point.value) for point in history)
 
 
-def test_everything_is_sent_in_order_however_often_mlflow_is_away() -> None:
+def test_everything_is_sent_in_order_however_often_mlflow_is_unavailable() -> None:
     sent: list[Any] = []
     sizes: list[int] = []
     troubles = iter([True, False, True, True] + [False] * 10)
@@ -87,12 +89,12 @@ def test_everything_is_sent_in_order_however_often_mlflow_is_away() -> None:
     assert max(sizes) == 1000
 
 
-def test_a_refused_entry_does_not_hold_up_the_others() -> None:
+def test_a_rejected_entry_does_not_block_the_others() -> None:
     sent: list[Entry] = []
 
     def send(batch: Sequence[Entry]) -> None:
         if "bad" in batch[0].get("tags", {}):
-            raise Refused("no such tag")
+            raise RejectedByMlflow("no such tag")
         sent.extend(batch)
 
     outbox = Outbox(send)
@@ -104,7 +106,7 @@ def test_a_refused_entry_does_not_hold_up_the_others() -> None:
     assert outbox.reason == "no such tag"
 
 
-def test_mlflow_may_be_away_in_the_middle(
+def test_mlflow_may_be_unavailable_in_the_middle(
     store_uri: str, client: Any, gate: Gate, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = tmp_path / "run"
@@ -126,8 +128,8 @@ def test_mlflow_may_be_away_in_the_middle(
         elsewhere.unlink()
         assert not run.flush()
         assert time.monotonic() - started < 2
-        kept = Journal.read(folder)[1]
-        assert len(kept) == 501
+        pending = Journal.read(folder)[1]
+        assert len(pending) == 501
         assert "device" not in client.get_run(run.run_id).data.tags
         gate.shut = False
         deadline = time.monotonic() + 10
@@ -140,8 +142,8 @@ def test_mlflow_may_be_away_in_the_middle(
     assert [file.path for file in client.list_artifacts(run.run_id)] == ["picture.png"]
     assert not (folder / "unsent").exists()
     assert [record.message for record in caplog.records] == [
-        "MLflow is away, the run goes on and tells it later: away",
-        "MLflow is back.",
+        "MLflow is unavailable; the run continues and sends its data later: away",
+        "MLflow is available again.",
     ]
 
 
@@ -167,20 +169,20 @@ def test_sync_sends_later_what_a_run_could_not(
         (folder / "config.yaml").write_text("seed: 1\n")
         run.log_file(folder / "config.yaml", "folder")
         raise ValueError("bad luck")
-    assert f"Type: nlp-rnn sync '{folder}'" in caplog.text
+    assert f"Run: nlp-rnn sync '{folder}'" in caplog.text
     assert client.get_run(run.run_id).info.status == "RUNNING"
 
     assert main(["sync"]) == 1
-    told = capsys.readouterr().err
-    assert told.startswith("nlp-rnn: MLflow at sqlite:////")
-    assert "did not take 6 of 6 entries" in told
-    assert len(told.splitlines()) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("nlp-rnn: MLflow at sqlite:////")
+    assert "did not store 6 of 6 pending entries" in message
+    assert len(message.splitlines()) == 2
     # it may go on from a copy, on another machine
     moved = tmp_path / "outputs" / "moved"
     shutil.move(folder, moved)
     gate.shut = False
     assert main(["sync"]) == 0
-    assert capsys.readouterr().out == "outputs/moved: sent, 6 entries\n"
+    assert capsys.readouterr().out == "outputs/moved: sent 6 pending entries\n"
     ended = client.get_run(run.run_id)
     assert ended.info.status == "FAILED"
     assert ended.data.tags["error"] == "ValueError: bad luck"
@@ -192,11 +194,11 @@ def test_sync_sends_later_what_a_run_could_not(
 
     count = len(gate.delivered)
     assert main(["sync", "outputs"]) == 0
-    assert capsys.readouterr().out == "Nothing is left to send below outputs.\n"
+    assert capsys.readouterr().out == "There is nothing to send below outputs.\n"
     assert len(gate.delivered) == count
 
 
-def test_what_arrived_already_is_not_doubled(
+def test_data_that_arrived_already_is_not_duplicated(
     store_uri: str, client: Any, gate: Gate, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
@@ -208,10 +210,10 @@ def test_what_arrived_already_is_not_doubled(
         for step in range(50):
             run.log_metrics({"train/loss": float(step), "train/nan": float("nan")}, step=step)
         run.set_note("well")
-    of = {"uri": store_uri, "experiment_id": experiment, "run_id": run.run_id}
+    owner = {"uri": store_uri, "experiment_id": experiment, "run_id": run.run_id}
     before = client.get_run(run.run_id)
     # as a process leaves it that dies before it forgets
-    Journal(folder, of).close(gate.delivered[:])
+    Journal(folder, owner).close(gate.delivered[:])
     assert main(["sync", str(folder)]) == 0
     assert points(client, run, "train/loss") == [(step, float(step)) for step in range(50)]
     assert len(points(client, run, "train/nan")) == 50
@@ -220,15 +222,15 @@ def test_what_arrived_already_is_not_doubled(
     assert (after.info.end_time, after.data.params) == (before.info.end_time, before.data.params)
 
 
-def test_a_run_that_was_killed_goes_on_and_sends_the_rest(
+def test_a_killed_run_is_resumed_and_sends_the_rest(
     store_uri: str, client: Any, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
     experiment = obtain_experiment(store_uri, "tests")
     killed = client.create_run(experiment)
-    of = {"uri": store_uri, "experiment_id": experiment, "run_id": killed.info.run_id}
+    owner = {"uri": store_uri, "experiment_id": experiment, "run_id": killed.info.run_id}
     entry = {"metrics": [["train/loss", 0.5, 1, 1]]}
-    Journal(folder, of).close([entry])
+    Journal(folder, owner).close([entry])
     with (folder / "unsent" / "journal.jsonl").open("a") as file:
         file.write('{"metrics": [["train/lo')  # it died while it wrote this
     with tracked_run(
@@ -245,15 +247,15 @@ def test_sync_closes_the_run_of_a_process_that_died(
 ) -> None:
     experiment = obtain_experiment(store_uri, "tests")
     run_id = client.create_run(experiment).info.run_id
-    of = {"uri": store_uri, "experiment_id": experiment, "run_id": run_id}
-    Journal(tmp_path, of).close([{"metrics": [["train/loss", 0.5, 1, 1]]}])
+    owner = {"uri": store_uri, "experiment_id": experiment, "run_id": run_id}
+    Journal(tmp_path, owner).close([{"metrics": [["train/loss", 0.5, 1, 1]]}])
     assert main(["sync", str(tmp_path)]) == 0
     ended = client.get_run(run_id)
     assert (ended.info.status, ended.data.tags["error"]) == ("KILLED", "its process died")
     assert ended.data.metrics == {"train/loss": 0.5}
 
 
-def test_sync_leaves_a_run_that_goes_on_alone(
+def test_sync_does_not_touch_a_run_that_is_still_running(
     store_uri: str, client: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     experiment = obtain_experiment(store_uri, "tests")
@@ -262,7 +264,7 @@ def test_sync_leaves_a_run_that_goes_on_alone(
         system_metrics=False,
     ) as run:  # fmt: skip
         assert main(["sync", str(tmp_path)]) == 0
-        assert "it sends everything by itself" in capsys.readouterr().out
+        assert "sends everything by itself" in capsys.readouterr().out
         # nor does a second training in its folder disturb it
         with pytest.raises(TrackingError, match="Another process logs the run"):
             tracked_run(
@@ -270,12 +272,12 @@ def test_sync_leaves_a_run_that_goes_on_alone(
                 folder=tmp_path / "run", system_metrics=False,
             ).__enter__()  # fmt: skip
         assert client.get_run(run.run_id).info.status == "RUNNING"
-    found = client.search_runs([experiment])
-    assert [each.info.run_name for each in found if each.info.status == "FINISHED"] == ["r"]
-    assert all(each.info.status != "RUNNING" for each in found)
+    runs = client.search_runs([experiment])
+    assert [run.info.run_name for run in runs if run.info.status == "FINISHED"] == ["r"]
+    assert all(run.info.status != "RUNNING" for run in runs)
 
 
-def test_who_is_interrupted_again_waits_no_longer(
+def test_a_second_interruption_ends_the_waiting(
     store_uri: str, gate: Gate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nlp_rnn.tracking.outbox.SECONDS_TO_CLOSE", 60)
@@ -306,7 +308,7 @@ def silent_server() -> Iterator[str]:
 def test_a_server_that_hangs_slows_nothing(silent_server: str, tmp_path: Path) -> None:
     with http_limits(retries=0, seconds=1):
         delivery = Delivery(silent_server, "1", "abc", tmp_path)
-        journal = Journal(tmp_path, OF | {"uri": silent_server})
+        journal = Journal(tmp_path, OWNER | {"uri": silent_server})
         run = TrackedRun("abc", Outbox(delivery, journal), tmp_path)
         started = time.monotonic()
         for step in range(300):
@@ -323,13 +325,13 @@ def test_a_server_that_hangs_slows_nothing(silent_server: str, tmp_path: Path) -
     assert entries[-1]["status"] == "FINISHED"
 
 
-def test_what_sync_cannot_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    going_on = Journal(tmp_path / "running", OF)
+def test_errors_of_sync(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    running = Journal(tmp_path / "running", OWNER)
     with pytest.raises(TrackingError, match="Another process logs the run"):
-        Journal(tmp_path / "running", OF)
+        Journal(tmp_path / "running", OWNER)
     assert main(["sync", str(tmp_path / "running")]) == 1  # the server does not even answer
-    assert "No MLflow server answers" in capsys.readouterr().err
-    going_on.close([{"tags": {"a": "1"}}])
+    assert "No MLflow server responds" in capsys.readouterr().err
+    running.close([{"tags": {"a": "1"}}])
     (tmp_path / "damaged" / "unsent").mkdir(parents=True)
     damaged = tmp_path / "damaged" / "unsent" / "journal.jsonl"
     for content in ("[]\n", "{]\n", json.dumps({"run_id": "1"}) + "\n"):
@@ -337,9 +339,9 @@ def test_what_sync_cannot_do(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         assert main(["sync", str(tmp_path / "damaged")]) == 1
         assert f"{damaged} is damaged" in capsys.readouterr().err
     assert main(["sync", str(tmp_path)]) == 1
-    told = capsys.readouterr().err
-    assert "No MLflow server answers at http://127.0.0.1:9" in told
-    assert "is damaged" in told
+    message = capsys.readouterr().err
+    assert "No MLflow server responds at http://127.0.0.1:9" in message
+    assert "is damaged" in message
     assert main(["sync", str(tmp_path / "nowhere")]) == 1
     assert "There is no folder" in capsys.readouterr().err
     assert main(["sync", "--all"]) == 2

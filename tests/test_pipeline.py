@@ -232,11 +232,13 @@ def test_what_mlflow_does_not_take_loses_nothing_finished(
 
     capsys.readouterr()
     assert main(["sync", "one"]) == 0
-    assert capsys.readouterr().out == "one: sent, 2 entries\n"  # the model, and the status again
+    assert (
+        capsys.readouterr().out == "one: sent 2 pending entries\n"
+    )  # the model, and the status again
     monkeypatch.setenv("MLFLOW_TRACKING_URI", result["tracking_uri"])
     assert nlp_rnn.load(f"runs:/{result['run_id']}/classifier").predict(["A story."])
     assert main(["sync", "one"]) == 0
-    assert capsys.readouterr().out == "Nothing is left to send below one.\n"
+    assert capsys.readouterr().out == "There is nothing to send below one.\n"
     assert len(client.search_logged_models([result["experiment_id"]])) == 1
 
 

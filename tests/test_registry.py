@@ -12,8 +12,8 @@ import nlp_rnn
 from nlp_rnn.cli import main
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.scoring.predictions import Predictions, write_predictions
+from nlp_rnn.tracking.run_lifecycle import tracked_run
 from nlp_rnn.tracking.store import obtain_experiment
-from nlp_rnn.tracking.tracked_run import tracked_run
 from tests.tiny_classifier import save_tiny
 
 LABELS = np.arange(60) % 3
@@ -31,10 +31,10 @@ class Store:
     def run(self, right: int, digest: str = "d1", rows: int = 60, seed: int = 0) -> str:
         self.count += 1
         folder = save_tiny(self.folder / f"classifier{self.count}", seed=seed)
-        said = LABELS.copy()
-        said[right:] = (said[right:] + 1) % 3
+        predictions = LABELS.copy()
+        predictions[right:] = (predictions[right:] + 1) % 3
         probabilities = np.full((60, 3), 0.1)
-        probabilities[np.arange(60), said] = 0.8
+        probabilities[np.arange(60), predictions] = 0.8
         path = self.folder / "test_predictions.parquet"
         write_predictions(
             path,
@@ -67,8 +67,8 @@ def store(tmp_path: Path, store_uri: str, monkeypatch: pytest.MonkeyPatch) -> St
     return Store(tmp_path, store_uri)
 
 
-def register(run: str, *words: str) -> int:
-    return main(["register", run, "--name", "reviews", *words])
+def register(run: str, *arguments: str) -> int:
+    return main(["register", run, "--name", "reviews", *arguments])
 
 
 def test_a_better_run_takes_the_alias_and_a_worse_one_does_not(
@@ -82,17 +82,17 @@ def test_a_better_run_takes_the_alias_and_a_worse_one_does_not(
     assert store.champion().tags["test_accuracy"] == "0.8333"
     capsys.readouterr()
     assert register(worse) == 1
-    told = capsys.readouterr().err
-    assert "worse than the champion of reviews, version 1: test macro_f1 0.8166" in told
-    assert "on the same 60 texts" in told
-    assert "only the champion on 1 (McNemar p 0.5, may be chance). To take" in told
-    assert len(told.splitlines()) == 2
+    message = capsys.readouterr().err
+    assert "worse than the champion of reviews, version 1: test macro_f1 0.8166" in message
+    assert "on the same 60 texts" in message
+    assert "only the champion on 1 (McNemar p 0.5, not significant). Add --force" in message
+    assert len(message.splitlines()) == 2
     assert store.champion().run_id == first
     assert len(store.client.search_model_versions("name='reviews'")) == 1
     assert register(better) == 0
-    told = capsys.readouterr().out
-    assert "0.8500 against 0.8333 of version 1" in told
-    assert "60 texts (McNemar p 0.5, may be chance)" in told
+    message = capsys.readouterr().out
+    assert "0.8500 against 0.8333 of version 1" in message
+    assert "60 texts (McNemar p 0.5, not significant)" in message
     assert store.champion().run_id == better
     assert register(equal, "--metric", "accuracy") == 0
     assert store.champion().run_id == equal
@@ -104,25 +104,25 @@ def test_a_better_run_takes_the_alias_and_a_worse_one_does_not(
     assert store.champion(alias="old").run_id == worse
 
 
-def test_a_difference_that_is_no_chance_is_said(
+def test_a_significant_difference_is_reported(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
     good, bad = store.run(50), store.run(20)
     assert register(bad) == 0
     assert register(good) == 0
-    assert "(McNemar p 9.3e-10, more than chance)" in capsys.readouterr().out
+    assert "(McNemar p 9.3e-10, significant)" in capsys.readouterr().out
 
 
 def test_the_champion_loads_by_its_alias(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     runs = [store.run(50, seed=seed) for seed in (0, 1)]
     for number, run in enumerate(runs, 1):
         assert register(run) == 0
-        told = capsys.readouterr().out
-        assert 'nlp_rnn.load("models:/reviews@champion")' in told
+        message = capsys.readouterr().out
+        assert 'nlp_rnn.load("models:/reviews@champion")' in message
         expected = nlp_rnn.load(store.folder / f"classifier{number}")
         for location in ("models:/reviews@champion", f"models:/reviews/{number}"):
-            found = nlp_rnn.load(location)
-            assert found.config == expected.config
+            loaded = nlp_rnn.load(location)
+            assert loaded.config == expected.config
         assert main(["predict", "models:/reviews@champion", "w2 w3"]) == 0
         assert capsys.readouterr().out.startswith(expected.predict(["w2 w3"])[0])
 
@@ -146,9 +146,9 @@ def test_other_test_texts_cannot_be_compared(
     first, second = store.run(50), store.run(55, **other)
     assert register(first) == 0
     assert register(second) == 1
-    told = capsys.readouterr().err
-    assert "not the same texts, so they cannot be compared" in told
-    assert "--force" in told
+    message = capsys.readouterr().err
+    assert "different texts, so the two cannot be compared" in message
+    assert "--force" in message
     assert store.champion().run_id == first
     assert register(second, "--force") == 0
     assert store.champion().run_id == second
@@ -168,10 +168,10 @@ def test_a_run_folder_will_do(
     assert register("run") == 2
     result.unlink()
     assert register("run") == 2
-    assert "no run folder" in capsys.readouterr().err
+    assert "not a run folder" in capsys.readouterr().err
 
 
-def test_what_cannot_be_registered(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_runs_that_cannot_be_registered(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     failed = store.run(50)
     store.client.set_terminated(failed, "FAILED")
     with tracked_run(
@@ -179,19 +179,19 @@ def test_what_cannot_be_registered(store: Store, capsys: pytest.CaptureFixture[s
     ) as bare:
         pass
     capsys.readouterr()
-    for words, told in (
+    for arguments, message in (
         ([failed, "--name", "reviews"], "is FAILED, not FINISHED"),
         (["0" * 32, "--name", "reviews"], "MLflow at"),
-        ([bare.run_id, "--name", "reviews"], "logged no model called classifier"),
+        ([bare.run_id, "--name", "reviews"], "has no logged model named classifier"),
         ([bare.run_id], "--name NAME"),
         ([bare.run_id, "--name", ""], "--name NAME"),
         ([], "--name NAME"),
         ([bare.run_id, bare.run_id, "--name", "x"], "needs one run"),
         ([bare.run_id, "--name", "x", "--metric", "loss"], "--metric is 'loss'"),
     ):
-        assert main(["register", *words]) in (1, 2), words
+        assert main(["register", *arguments]) in (1, 2), arguments
         error = capsys.readouterr().err
-        assert told in error
+        assert message in error
         assert len(error.splitlines()) <= 2
     assert store.client.search_model_versions("name='reviews'") == []
     good = store.run(50)
@@ -201,10 +201,10 @@ def test_what_cannot_be_registered(store: Store, capsys: pytest.CaptureFixture[s
     ) as untested:
         untested.log_classifier(store.folder / "classifier1", ["w2"])
     assert register(untested.run_id) == 1
-    assert "kept no answers to its test split" in capsys.readouterr().err
+    assert "has no predictions for its test split" in capsys.readouterr().err
 
 
-def test_without_a_store_it_says_where_to_look(
+def test_without_a_store_the_error_says_how_to_set_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)

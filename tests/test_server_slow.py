@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from nlp_rnn.tracking.run_lifecycle import tracked_run
 from nlp_rnn.tracking.store import obtain_experiment, prepare_store
-from nlp_rnn.tracking.tracked_run import tracked_run
 from tests.servers import MlflowServer, postgresql
 from tests.tiny_classifier import save_tiny
 
@@ -121,18 +121,18 @@ def test_a_training_outlives_its_server(server: MlflowServer, tmp_path: Path) ->
         server.stop()
         _, err = job.communicate(timeout=240)
     assert job.returncode == 0, err
-    assert "MLflow is away" in err
+    assert "MLflow is unavailable" in err
     assert f"nlp-rnn sync {tmp_path / 'one'}" in err
     result = json.loads((tmp_path / "one" / "result.json").read_text())
 
     sync = [*program, "sync", "one"]
     refused = subprocess.run(sync, cwd=tmp_path, capture_output=True, text=True)
     assert refused.returncode == 1
-    assert "No MLflow server answers" in refused.stderr
+    assert "No MLflow server responds" in refused.stderr
     assert len(refused.stderr.splitlines()) == 2
     server.start()
     first = subprocess.run(sync, cwd=tmp_path, capture_output=True, text=True)
-    assert first.stdout.startswith("one: sent"), first.stderr
+    assert first.stdout.startswith("one: sent "), first.stderr
     history = points(server.uri, result["run_id"])
     client = MlflowClient(tracking_uri=server.uri)
     run = client.get_run(result["run_id"])
@@ -145,7 +145,7 @@ def test_a_training_outlives_its_server(server: MlflowServer, tmp_path: Path) ->
     assert len(client.search_logged_models([result["experiment_id"]])) == 1
 
     second = subprocess.run(sync, cwd=tmp_path, capture_output=True, text=True)
-    assert second.stdout == "Nothing is left to send below one.\n"
+    assert second.stdout == "There is nothing to send below one.\n"
     assert points(server.uri, result["run_id"]) == history
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from nlp_rnn.errors import TrackingError
 from nlp_rnn.tracking.environment import quiet_mlflow
+from nlp_rnn.tracking.run_lifecycle import tracked_run
 from nlp_rnn.tracking.store import (
     experiment_name,
     obtain_experiment,
@@ -18,7 +19,6 @@ from nlp_rnn.tracking.store import (
     ui_command,
     ui_link,
 )
-from nlp_rnn.tracking.tracked_run import tracked_run
 from nlp_rnn.tracking.uri import resolve_uri, visible_uri
 from tests import warm
 
@@ -37,7 +37,7 @@ def test_the_configuration_comes_before_the_environment(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize(
-    ("given", "resolved"),
+    ("uri", "resolved"),
     [
         ("sqlite:////absolute/x.db", "sqlite:////absolute/x.db"),
         ("sqlite:///../x.db", "sqlite:////data/x.db"),
@@ -48,30 +48,30 @@ def test_the_configuration_comes_before_the_environment(monkeypatch: pytest.Monk
         ("databricks", "databricks"),
     ],
 )
-def test_addresses_become_absolute(given: str, resolved: str) -> None:
-    assert resolve_uri(given, FOLDER) == resolved
+def test_relative_uris_are_resolved(uri: str, resolved: str) -> None:
+    assert resolve_uri(uri, FOLDER) == resolved
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("uri", "message"),
     [
-        ("./mlruns", "Type tracking.uri=sqlite:////data/runs/mlruns/mlflow.db"),
-        ("runs.db", "Type tracking.uri=sqlite:////data/runs/runs.db"),
-        ("file:///tmp/mlruns", "Type tracking.uri=sqlite:////tmp/mlruns/mlflow.db"),
+        ("./mlruns", "Set tracking.uri=sqlite:////data/runs/mlruns/mlflow.db"),
+        ("runs.db", "Set tracking.uri=sqlite:////data/runs/runs.db"),
+        ("file:///tmp/mlruns", "Set tracking.uri=sqlite:////tmp/mlruns/mlflow.db"),
         ("sqlite:///:memory:", "names no file"),
         ("sqlite://", "names no file"),
-        ("sqlit:///x.db", "no address MLflow knows"),
-        ("sqlite:///a%25b/x.db", "holds % or ?"),
+        ("sqlit:///x.db", "is not an address that MLflow supports"),
+        ("sqlite:///a%25b/x.db", "contains % or ?"),
     ],
 )
-def test_addresses_that_cannot_work_are_refused(given: str, words: str) -> None:
-    with pytest.raises(TrackingError) as refusal:
-        resolve_uri(given, FOLDER)
-    assert words in str(refusal.value)
-    assert str(refusal.value).count("\n") <= 1
+def test_uris_that_cannot_work_raise_an_error(uri: str, message: str) -> None:
+    with pytest.raises(TrackingError) as caught:
+        resolve_uri(uri, FOLDER)
+    assert message in str(caught.value)
+    assert str(caught.value).count("\n") <= 1
 
 
-def test_a_refusal_names_the_environment_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_names_the_environment_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "mlruns")
     with pytest.raises(TrackingError, match=r"^MLFLOW_TRACKING_URI=mlruns is a plain path"):
         resolve_uri(None, FOLDER)
@@ -145,7 +145,7 @@ def test_a_store_in_a_folder_that_is_missing_is_made(
     assert (tmp_path / "new" / "folder" / "mlflow.db").exists()
 
 
-def test_a_read_only_folder_is_refused(tmp_path: Path, prepared_store: Path) -> None:
+def test_a_read_only_folder_raises_an_error(tmp_path: Path, prepared_store: Path) -> None:
     import mlflow  # noqa: F401  (its files may lie where only root can read)
 
     new, old = tmp_path / "new", tmp_path / "old"
@@ -168,20 +168,20 @@ def test_a_read_only_folder_is_refused(tmp_path: Path, prepared_store: Path) -> 
     assert list(new.iterdir()) == []
 
 
-def test_a_store_of_an_older_mlflow_is_refused_and_not_touched(store_uri: str) -> None:
+def test_a_store_of_an_older_mlflow_raises_an_error_and_is_not_changed(store_uri: str) -> None:
     path = Path(store_uri.removeprefix("sqlite:///"))
     with closing(sqlite3.connect(path)) as database:
         database.execute("update alembic_version set version_num = '1b5f0d9ad7c1'")
         database.execute("drop table webhooks")  # MLflow migrates a store that lacks a table
         database.commit()
     before = path.read_bytes()
-    with pytest.raises(TrackingError, match="another version of MLflow") as refusal:
+    with pytest.raises(TrackingError, match="another version of MLflow") as caught:
         prepare_store(store_uri)
-    assert f"mlflow db upgrade {store_uri}" in str(refusal.value)
+    assert f"mlflow db upgrade {store_uri}" in str(caught.value)
     assert path.read_bytes() == before
 
 
-def test_a_store_of_a_newer_mlflow_is_refused(store_uri: str) -> None:
+def test_a_store_of_a_newer_mlflow_raises_an_error(store_uri: str) -> None:
     path = Path(store_uri.removeprefix("sqlite:///"))
     with closing(sqlite3.connect(path)) as database:
         database.execute("update alembic_version set version_num = 'ffffffffffff'")
@@ -190,10 +190,10 @@ def test_a_store_of_a_newer_mlflow_is_refused(store_uri: str) -> None:
         prepare_store(store_uri)
 
 
-def test_files_that_are_no_store_are_refused_and_kept(tmp_path: Path) -> None:
+def test_files_that_are_no_store_raise_an_error_and_are_not_changed(tmp_path: Path) -> None:
     text = tmp_path / "text.db"
     text.write_text("this is no database " * 100)
-    with pytest.raises(TrackingError, match="is no database"):
+    with pytest.raises(TrackingError, match="is not a database"):
         prepare_store(f"sqlite:///{text}")
     assert text.read_text().startswith("this is no database")
 
@@ -201,7 +201,7 @@ def test_files_that_are_no_store_are_refused_and_kept(tmp_path: Path) -> None:
     with closing(sqlite3.connect(other)) as database:
         database.execute("create table birds (name text)")
         database.commit()
-    with pytest.raises(TrackingError, match="no MLflow store"):
+    with pytest.raises(TrackingError, match="not an MLflow store"):
         prepare_store(f"sqlite:///{other}")
 
     with pytest.raises(TrackingError, match="is a folder"):
@@ -210,12 +210,12 @@ def test_files_that_are_no_store_are_refused_and_kept(tmp_path: Path) -> None:
         prepare_store(f"sqlite:///{text}/mlflow.db")
 
 
-def test_an_unreachable_server_is_found_out_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_server_is_detected_fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
     before = dict(os.environ)
     start = time.monotonic()
     # Nobody listens on port 9, the port of the discard service.
-    with pytest.raises(TrackingError, match=r"server answers at http://127\.0\.0\.1:9 "):
+    with pytest.raises(TrackingError, match=r"server responds at http://127\.0\.0\.1:9 "):
         prepare_store("http://127.0.0.1:9")
     assert time.monotonic() - start < 10
     changed = {name for name in before if os.environ.get(name) != before[name]}
@@ -224,10 +224,10 @@ def test_an_unreachable_server_is_found_out_fast(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_server_that_starts_late_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = iter([False, False, True])
+    responses = iter([False, False, True])
 
     def reach(uri: str) -> None:
-        if not next(answers):
+        if not next(responses):
             raise TrackingError("away")
 
     monkeypatch.setattr("nlp_rnn.tracking.store._reach_server", reach)
@@ -235,14 +235,14 @@ def test_a_server_that_starts_late_is_waited_for(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(TrackingError, match="away"):
         prepare_store("http://127.0.0.1:9")
     prepare_store("http://127.0.0.1:9", patience=60)
-    assert list(answers) == []
+    assert list(responses) == []
 
 
-def test_an_unreachable_database_is_refused_without_its_password() -> None:
-    with pytest.raises(TrackingError, match="cannot be reached") as refusal:
+def test_an_unreachable_database_raises_an_error_without_its_password() -> None:
+    with pytest.raises(TrackingError, match="cannot be reached") as caught:
         prepare_store("postgresql+psycopg2://me:secret@127.0.0.1:9/runs")
-    assert "me:***@127.0.0.1:9" in str(refusal.value)
-    assert "secret" not in str(refusal.value)
+    assert "me:***@127.0.0.1:9" in str(caught.value)
+    assert "secret" not in str(caught.value)
 
 
 def test_an_experiment_is_obtained_and_its_artifacts_lie_beside_the_store(
@@ -270,20 +270,20 @@ def test_the_name_of_the_experiment(monkeypatch: pytest.MonkeyPatch) -> None:
     assert experiment_name("mine") == "mine"
 
 
-def test_an_experiment_without_a_name_is_refused(store_uri: str) -> None:
+def test_an_experiment_without_a_name_raises_an_error(store_uri: str) -> None:
     with pytest.raises(TrackingError, match="Invalid experiment name"):
         obtain_experiment(store_uri, "")
 
 
-def test_a_deleted_experiment_is_refused_with_the_way_back(store_uri: str) -> None:
+def test_a_deleted_experiment_raises_an_error_that_says_how_to_restore_it(store_uri: str) -> None:
     from mlflow import MlflowClient
 
     experiment_id = obtain_experiment(store_uri, "gone")
     MlflowClient(tracking_uri=store_uri).delete_experiment(experiment_id)
-    with pytest.raises(TrackingError, match="'gone' was deleted") as refusal:
+    with pytest.raises(TrackingError, match="'gone' was deleted") as caught:
         obtain_experiment(store_uri, "gone")
-    assert f"mlflow experiments restore -x {experiment_id}" in str(refusal.value)
-    assert "tracking.experiment=NAME" in str(refusal.value)
+    assert f"mlflow experiments restore -x {experiment_id}" in str(caught.value)
+    assert "tracking.experiment=NAME" in str(caught.value)
 
 
 def test_how_to_open_the_ui() -> None:

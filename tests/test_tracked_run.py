@@ -17,8 +17,9 @@ import pytest
 from nlp_rnn.errors import TrackingError
 from nlp_rnn.tracking.interruption import Interruptions, Terminated
 from nlp_rnn.tracking.machine import machine_tags
+from nlp_rnn.tracking.run_lifecycle import tracked_run
 from nlp_rnn.tracking.store import obtain_experiment
-from nlp_rnn.tracking.tracked_run import TrackedRun, tracked_run
+from nlp_rnn.tracking.tracked_run import TrackedRun
 
 Open = Callable[..., Any]
 
@@ -113,9 +114,9 @@ def test_passwords_stay_out_of_mlflow(open_run: Open, client: Any) -> None:
         run.set_note(f"`nlp-rnn train tracking.uri='{uri}'`")
         run.log_text(f"uri: {uri}", "config.yaml")
     kept = client.get_run(run.run_id)
-    told = [*kept.data.params.values(), *kept.data.tags.values()]
-    told.append(artifact(client, run, "config.yaml"))
-    assert not any("s3cret" in each for each in told)
+    stored = [*kept.data.params.values(), *kept.data.tags.values()]
+    stored.append(artifact(client, run, "config.yaml"))
+    assert not any("s3cret" in value for value in stored)
     assert kept.data.params["tracking.uri"] == "postgresql://me:***@host/runs"
 
 
@@ -165,7 +166,7 @@ def test_a_terminated_process_exits_143_and_never_saw_torch(
 ) -> None:
     script = f"""
 import sys, time
-from nlp_rnn.tracking.tracked_run import tracked_run
+from nlp_rnn.tracking.run_lifecycle import tracked_run
 with tracked_run({store_uri!r}, {experiment_id!r}, name="x", parameters={{}}, tags={{}}) as run:
     for step in range(1500):
         run.log_metrics({{"train/loss": float(step)}}, step=step)
@@ -212,10 +213,12 @@ def test_a_run_in_a_run_is_ended_alone(open_run: Open, client: Any) -> None:
     assert client.get_run(outer.run_id).info.status == "FINISHED"
 
 
-def test_a_missing_parent_or_experiment_is_said_in_one_line(open_run: Open, store_uri: str) -> None:
-    with pytest.raises(TrackingError, match="not found") as refusal, open_run(parent_run_id="0a"):
+def test_a_missing_parent_or_experiment_is_reported_in_one_line(
+    open_run: Open, store_uri: str
+) -> None:
+    with pytest.raises(TrackingError, match="not found") as caught, open_run(parent_run_id="0a"):
         pass
-    assert "\n" not in str(refusal.value)
+    assert "\n" not in str(caught.value)
     nowhere = tracked_run(store_uri, "999", name="x", parameters={}, tags={})
     with pytest.raises(TrackingError, match="999"), nowhere:
         pass
@@ -232,10 +235,12 @@ def test_metrics_that_are_no_numbers_do_no_harm(open_run: Open, client: Any) -> 
     assert values[2:] == [sys.float_info.max, -sys.float_info.max]
 
 
-def test_a_metric_that_mlflow_would_refuse_is_refused_at_once(open_run: Open, client: Any) -> None:
+def test_a_metric_name_that_mlflow_rejects_raises_an_error_at_once(
+    open_run: Open, client: Any
+) -> None:
     with open_run() as run:
         for name in ("f1 (macro)", "/f1", "test//f1", "", "f1\n"):
-            with pytest.raises(ValueError, match="no metric called"):
+            with pytest.raises(ValueError, match="is not a valid name of an MLflow metric"):
                 run.log_metrics({"test/fine": 1.0, name: 1.0}, step=0)
         run.log_metrics({"per class/f1: a.b-c_d": 0.5}, step=0)
     assert client.get_run(run.run_id).data.metrics == {"per class/f1: a.b-c_d": 0.5}
@@ -266,7 +271,7 @@ def test_long_values_are_shortened_visibly(open_run: Open, client: Any) -> None:
     assert len(data.tags["other"]) == 8000
 
 
-def test_metrics_are_sent_while_the_run_goes_on(
+def test_metrics_are_sent_while_the_run_is_running(
     open_run: Open, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nlp_rnn.tracking.outbox.SECONDS_BETWEEN_SENDS", 0.05)
@@ -278,7 +283,7 @@ def test_metrics_are_sent_while_the_run_goes_on(
         assert client.get_run(run.run_id).data.metrics == {"train/loss": 0.5}
 
 
-def test_the_machine_is_watched_if_wanted(
+def test_system_metrics_are_logged_if_wanted(
     open_run: Open, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.1")
@@ -294,7 +299,7 @@ def test_a_closed_run_takes_no_more_metrics(open_run: Open) -> None:
         run.log_metrics({"train/loss": 0.5}, step=1)
 
 
-def test_a_signal_waits_for_what_must_not_be_torn() -> None:
+def test_a_signal_waits_for_the_end_of_a_critical_block() -> None:
     received = Interruptions()
     done = []
     with pytest.raises(Terminated, match="SIGTERM"), received.hold():  # noqa: PT012

@@ -39,7 +39,7 @@ def test_the_view_groups_the_seeds_and_shows_what_matters(store_uri: str, client
     assert len(tag) < 5000  # MLflow's limit for a tag of an experiment
     packed = base64.b64decode(view["state"].removeprefix("deflate;"))
     state = json.loads(zlib.decompress(packed))
-    assert state["groupBy"]["groupByKeys"] == [{"mode": "tag", "groupByData": "group"}]
+    assert state["groupBy"]["groupByKeys"] == [{"mode": "tag", "groupByData": "configuration"}]
     assert {"metrics.`test/accuracy`", "attributes.`Duration`"} <= set(state["selectedColumns"])
     assert state["orderByKey"] in state["selectedColumns"]
     # once is enough
@@ -59,7 +59,7 @@ def test_a_store_that_takes_no_view_has_a_link_all_the_same(
     assert share_view(store_uri, obtain_experiment(store_uri, "tests")) == ""
 
 
-def test_a_taken_port_and_a_missing_store_are_said_in_a_line(
+def test_a_port_in_use_and_a_missing_store_are_reported_in_one_line(
     store_uri: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -69,7 +69,7 @@ def test_a_taken_port_and_a_missing_store_are_said_in_a_line(
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert main(["ui", "--port", str(port)]) == 1
-    assert f"Port {port} is taken" in capsys.readouterr().err
+    assert f"Port {port} is in use" in capsys.readouterr().err
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/nowhere.db")
     assert main(["ui"]) == 1
     assert "There are no runs" in capsys.readouterr().err

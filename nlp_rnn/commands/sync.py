@@ -1,4 +1,4 @@
-"""Run folders that kept something while MLflow was away become complete runs."""
+"""The command `nlp-rnn sync`: send the pending data of run folders to MLflow."""
 
 import sys
 from pathlib import Path
@@ -9,38 +9,39 @@ from nlp_rnn.errors import TrackingError
 __all__ = ["HELP", "sync"]
 
 HELP = """\
-Send MLflow what it missed while it was away. A run does so by itself when MLflow is back before
-its end; what is left lies in the run folder, in unsent/.
+Send the data of runs that MLflow could not store while it was unavailable. A run sends it by
+itself if MLflow is available again before the run ends; otherwise the data is pending in the
+folder unsent/ of the run folder.
 
   nlp-rnn sync                                  every run below outputs/ and multirun/
   nlp-rnn sync outputs/2026-01-31/12-00-00-gru
 """
 
-PLACES = ("outputs", "multirun")
+DEFAULT_FOLDERS = ("outputs", "multirun")
 
 
 def sync(words: list[str]) -> int:
     """Run the command."""
-    given = read_words("sync", words, (), ())
-    places = [Path(word) for word in given.arguments or PLACES]
-    for place in places:
-        if given.arguments and not place.is_dir():
-            raise TrackingError(f"There is no folder {place}.")
-    from nlp_rnn.tracking.ended_runs import send_left_over, unsent_folders
-    from nlp_rnn.tracking.outbox import StillLoggedError
+    parsed = read_words("sync", words, (), ())
+    folders = [Path(argument) for argument in parsed.arguments or DEFAULT_FOLDERS]
+    for folder in folders:
+        if parsed.arguments and not folder.is_dir():
+            raise TrackingError(f"There is no folder {folder}.")
+    from nlp_rnn.tracking.ended_runs import pending_run_folders, send_pending
+    from nlp_rnn.tracking.journal import StillLoggedError
 
-    failed = found = 0
-    for folder in unsent_folders(places):
-        found += 1
+    failed = count = 0
+    for folder in pending_run_folders(folders):
+        count += 1
         try:
-            count = send_left_over(folder.absolute(), closing=True)
+            entries = send_pending(folder.absolute(), closing=True)
         except StillLoggedError as error:
             print(error)
         except TrackingError as error:
             print(f"nlp-rnn: {error}", file=sys.stderr)
             failed += 1
         else:
-            print(f"{folder}: sent, {count} entries")
-    if not found:
-        print(f"Nothing is left to send below {', '.join(map(str, places))}.")
+            print(f"{folder}: sent {entries} pending entries")
+    if not count:
+        print(f"There is nothing to send below {', '.join(map(str, folders))}.")
     return 1 if failed else 0

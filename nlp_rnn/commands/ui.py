@@ -1,4 +1,4 @@
-"""The words of `nlp-rnn ui` become MLflow's own interface on this folder's store."""
+"""The command `nlp-rnn ui`: open the MLflow UI on the store of this folder."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from nlp_rnn.errors import ConfigError
 __all__ = ["HELP", "ui"]
 
 HELP = """\
-Open the MLflow UI on the store that `nlp-rnn train` writes to from here.
+Open the MLflow UI on the store that `nlp-rnn train` logs to in this folder.
 
   nlp-rnn ui
   nlp-rnn ui --port 5001
@@ -19,13 +19,13 @@ PORT = 5000
 
 def ui(words: list[str]) -> int:
     """Run the command."""
-    given = read_words("ui", words, ("--port",))
-    if given.arguments:
+    parsed = read_words("ui", words, ("--port",))
+    if parsed.arguments:
         raise ConfigError(
-            f"ui takes --port and no {given.arguments[0]!r}: it opens the store that nlp-rnn train "
-            "writes to from here."
+            f"ui has the option --port and no argument {parsed.arguments[0]!r}: it opens the store "
+            "that nlp-rnn train logs to in this folder."
         )
-    port = number(given, "--port", 1, 65535, whole=True) or PORT
+    port = number(parsed, "--port", 1, 65535, whole=True) or PORT
     from nlp_rnn.tracking.store import experiment_name
     from nlp_rnn.tracking.ui_server import serve
     from nlp_rnn.tracking.uri import resolve_uri

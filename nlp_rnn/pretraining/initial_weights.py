@@ -42,7 +42,7 @@ def fetch_encoder(config: RunConfig) -> None:
         return
     from nlp_rnn.classifier.location import local_folder
     from nlp_rnn.tokens.tokenization import cache_dir
-    from nlp_rnn.tracking.environment import tracking_uri
+    from nlp_rnn.tracking.environment import default_tracking_uri
     from nlp_rnn.tracking.uri import resolve_uri
 
     run_id = place.removeprefix("runs:/").removesuffix(f"/{ENCODER}")
@@ -50,7 +50,7 @@ def fetch_encoder(config: RunConfig) -> None:
     if not kept.is_dir():
         uri = resolve_uri(config.tracking.uri, Path.cwd())
         try:
-            with tracking_uri(uri), local_folder(f"runs:/{run_id}/{ENCODER}") as found:
+            with default_tracking_uri(uri), local_folder(f"runs:/{run_id}/{ENCODER}") as found:
                 read_encoder(found)
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 os.rename(_copied(found, kept), kept)

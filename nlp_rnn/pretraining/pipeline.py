@@ -170,7 +170,7 @@ def _run(
 ) -> dict[str, Any]:
     """The part of the story that MLflow is told."""
     from nlp_rnn.pretraining.pretraining_texts import tokenize_texts
-    from nlp_rnn.tracking.tracked_run import tracked_run
+    from nlp_rnn.tracking.run_lifecycle import tracked_run
     from nlp_rnn.training.device import memory_errors
 
     parameters = {f"tokenizer.{key}": value for key, value in tokenizer_options(config).items()}

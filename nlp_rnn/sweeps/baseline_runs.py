@@ -146,7 +146,7 @@ def train_control(
     from nlp_rnn.classifier.latency import prediction_latency
     from nlp_rnn.runs.evaluation import LATENCY_TEXTS, evaluate_splits
     from nlp_rnn.runs.run_logging import log_data
-    from nlp_rnn.tracking.tracked_run import tracked_run
+    from nlp_rnn.tracking.run_lifecycle import tracked_run
 
     known = control_signature(name, corpus.digest)
     control = _fit(name, corpus)

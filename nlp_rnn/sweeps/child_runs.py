@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nlp_rnn.config.training import Monitor
 from nlp_rnn.errors import ConfigError, TrackingError
 from nlp_rnn.tracking.environment import quiet_mlflow
-from nlp_rnn.tracking.liveness import alive, here, stop
+from nlp_rnn.tracking.liveness import is_alive, on_this_machine, stop_process
 from nlp_rnn.tracking.store import tracking_errors
 
 if TYPE_CHECKING:
@@ -112,9 +112,9 @@ class Children:
         wanted = None if keys is None else set(keys)
         for run in self._runs("attributes.status = 'RUNNING'"):
             tags = dict(run.data.tags)
-            if not here(tags) or (wanted is not None and tags.get("job") not in wanted):
+            if not on_this_machine(tags) or (wanted is not None and tags.get("job") not in wanted):
                 continue
-            stop(tags)
+            stop_process(tags)
             with tracking_errors(self._uri):
                 client = self._client()
                 if client.get_run(run.info.run_id).info.status == "RUNNING":
@@ -171,7 +171,7 @@ def find_parent(uri: str, experiment_id: str, sweep: str) -> Parent:
     for run in found:
         tags = dict(run.data.tags)
         if sweep in (LAST, tags.get("sweep"), run.info.run_id):
-            if run.info.status == "RUNNING" and alive(tags):
+            if run.info.status == "RUNNING" and is_alive(tags):
                 raise ConfigError(
                     f"The sweep {tags.get('sweep')} is still running, in process "
                     f"{tags['process'].partition(' ')[0]}.\nWait for it, or stop that first."

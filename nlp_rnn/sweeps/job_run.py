@@ -79,8 +79,8 @@ def _record(error: Exception, config: RunConfig, member: Member, folder: Path) -
     """A run for a job that failed before it had one."""
     from nlp_rnn.config.signature import flatten
     from nlp_rnn.runs.run_logging import run_name
+    from nlp_rnn.tracking.run_lifecycle import tracked_run
     from nlp_rnn.tracking.store import experiment_name, obtain_experiment, prepare_store
-    from nlp_rnn.tracking.tracked_run import tracked_run
     from nlp_rnn.tracking.uri import resolve_uri
 
     uri = resolve_uri(config.tracking.uri, Path.cwd())

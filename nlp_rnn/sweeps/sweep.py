@@ -82,7 +82,7 @@ def _run(
     words: Sequence[str],
     parent: Parent | None,
 ) -> None:
-    from nlp_rnn.tracking.tracked_run import tracked_run
+    from nlp_rnn.tracking.run_lifecycle import tracked_run
 
     folder = Path(parent.tags["run_folder"] if parent else command.base.hydra.sweep.dir).absolute()
     try:

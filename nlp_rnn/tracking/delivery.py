@@ -1,38 +1,51 @@
-"""Entries of a run's outbox become calls of MLflow."""
+"""Send the entries of a run's outbox to MLflow."""
 
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from nlp_rnn.tracking.environment import tracking_uri
-from nlp_rnn.tracking.outbox import METRICS_PER_CALL, Entry, Refused
+from nlp_rnn.tracking.environment import default_tracking_uri
+from nlp_rnn.tracking.journal import Entry
+from nlp_rnn.tracking.outbox import METRICS_PER_CALL, RejectedByMlflow
 from nlp_rnn.tracking.store import tracking_errors
 
 __all__ = ["Delivery"]
 
 VALUES_PER_CALL = 100
 
-REFUSALS = {
+REJECTIONS = {
     "BAD_REQUEST",
     "INVALID_PARAMETER_VALUE",
     "INVALID_STATE",
     "RESOURCE_ALREADY_EXISTS",
     "RESOURCE_DOES_NOT_EXIST",
 }
-"""MLflow's codes for what will not get better by waiting."""
+"""Error codes of MLflow that do not change when the same call is repeated."""
 
 
 class Delivery:
-    """Takes the entries of one run to the store it lives in.
+    """Callable that sends entries of one run to its store.
 
-    Each kind may be delivered twice, which is what happens to a process that is killed between
-    delivering and forgetting: MLflow keeps one of several equal points, parameters, tags and
-    files, and a model that is there is not logged again.
+    Every entry may be sent twice, which happens when a process is killed after it has sent an
+    entry and before it has removed it from the journal. MLflow stores one of several equal
+    points, parameters, tags and files; a model that exists is not logged again.
     """
 
     def __init__(self, uri: str, experiment_id: str, run_id: str, folder: Path | None) -> None:
-        """Deliver to the run `run_id`, whose entries name files relative to `folder`."""
+        """Prepare to send entries.
+
+        Parameters
+        ----------
+        uri : str
+            Absolute URI of the store.
+        experiment_id : str
+            Experiment of the run.
+        run_id : str
+            Run that the entries belong to.
+        folder : Path or None
+            Run folder, which relative paths in the entries start from.
+        """
         from mlflow import MlflowClient
 
         self._uri, self._experiment_id, self._run_id = uri, experiment_id, run_id
@@ -40,15 +53,18 @@ class Delivery:
         self._client = MlflowClient(tracking_uri=uri)
 
     def __call__(self, entries: Sequence[Entry]) -> None:
-        """Deliver one entry, or several of metrics.
+        """Send one entry, or several entries of metrics.
 
-        Kinds, by their key: `metrics` [[name, value, milliseconds, step], …], `params` {}, `tags`
-        {}, `dataset` {} with `context`, `file` PATH with `to`, `text` with `to`, `model` PATH
-        with `example`, `status` with `time`.
+        The kind of an entry is its first key: `metrics` [[name, value, milliseconds, step], …],
+        `params` {}, `tags` {}, `dataset` {} with `context`, `file` PATH with `to`, `text` with
+        `to`, `model` PATH with `example`, `status` with `time`.
 
-        Raises:
-            Refused: MLflow will never take it.
-            TrackingError: MLflow is away.
+        Raises
+        ------
+        RejectedByMlflow
+            MLflow will never store the entry.
+        TrackingError
+            MLflow is unavailable.
         """
         from mlflow.exceptions import MlflowException
         from requests.exceptions import RequestException
@@ -61,13 +77,13 @@ class Delivery:
                     (entry,) = entries
                     self._one(entry)
             except MlflowException as error:
-                if error.error_code in REFUSALS:
-                    raise Refused(str(error).partition("\n")[0]) from error
+                if error.error_code in REJECTIONS:
+                    raise RejectedByMlflow(str(error).partition("\n")[0]) from error
                 raise
             except RequestException:  # some are ValueErrors, too
                 raise
             except (FileNotFoundError, LookupError, TypeError, ValueError) as error:
-                raise Refused(f"{type(error).__name__}: {error}") from error
+                raise RejectedByMlflow(f"{type(error).__name__}: {error}") from error
 
     def _metrics(self, points: Sequence[Any]) -> None:
         from mlflow.entities import Metric
@@ -97,7 +113,7 @@ class Delivery:
             except MlflowException as error:
                 if "IntegrityError" not in str(error):
                     raise
-                # another run wrote the same data for the first time in this very moment
+                # Another run logged the same data set for the first time at the same moment.
                 client.log_inputs(run_id, datasets=datasets)
         elif "file" in entry:
             client.log_artifact(run_id, str(self._folder / entry["file"]), entry["to"])
@@ -108,20 +124,20 @@ class Delivery:
         elif "status" in entry:
             client.set_terminated(run_id, entry["status"], entry["time"])
         else:
-            raise ValueError(f"an entry of an unknown kind: {', '.join(entry)}")
+            raise ValueError(f"unknown kind of entry: {', '.join(entry)}")
 
     def _model(self, folder: Path, example: Sequence[str]) -> None:
         from nlp_rnn.classifier import mlflow_model as flavor
 
         if not folder.is_dir():
-            raise FileNotFoundError(f"{folder} is gone")
+            raise FileNotFoundError(f"{folder} does not exist any more")
         name = "classifier"
         query = f"source_run_id = '{self._run_id}' AND name = '{name}'"
-        found = self._client.search_logged_models([self._experiment_id], query)
-        if any(str(model.status) == "READY" for model in found):
+        models = self._client.search_logged_models([self._experiment_id], query)
+        if any(str(model.status) == "READY" for model in models):
             return
-        for model in found:  # of an attempt that was cut off
+        for model in models:  # of an attempt that was interrupted
             with suppress(Exception):
                 self._client.delete_logged_model(model.model_id)
-        with tracking_uri(self._uri):
+        with default_tracking_uri(self._uri):
             flavor.log_classifier(folder, name=name, example=example, run_id=self._run_id)

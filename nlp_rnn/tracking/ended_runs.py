@@ -1,4 +1,4 @@
-"""What a run folder kept while MLflow was away becomes part of its run after all."""
+"""Log to runs that have ended: pending entries of run folders, and files that were made later."""
 
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,47 +6,63 @@ from pathlib import Path
 
 from nlp_rnn.errors import TrackingError
 from nlp_rnn.tracking.delivery import Delivery
-from nlp_rnn.tracking.environment import quiet_mlflow, sending
-from nlp_rnn.tracking.outbox import UNSENT, Journal, Outbox
+from nlp_rnn.tracking.environment import outbox_http_limits, quiet_mlflow
+from nlp_rnn.tracking.journal import PENDING_FOLDER, Journal
+from nlp_rnn.tracking.outbox import Outbox
 from nlp_rnn.tracking.store import prepare_store, tracking_errors
-from nlp_rnn.tracking.uri import resolve_uri, visible_uri
+from nlp_rnn.tracking.uri import resolve_uri, store_exists, visible_uri
 
-__all__ = ["attach_files", "send_left_over", "unsent_folders"]
-
-
-def unsent_folders(places: Iterable[Path]) -> Iterator[Path]:
-    """Run folders, among and below `places`, that keep something for MLflow."""
-    for place in places:
-        for found in sorted({place / UNSENT, *place.rglob(UNSENT)}):
-            if (found / "journal.jsonl").is_file():
-                yield found.parent
+__all__ = ["attach_files", "pending_run_folders", "send_pending"]
 
 
-def send_left_over(folder: Path, *, closing: bool = False) -> int:
-    """Send what a run folder keeps, and forget it; return how many entries that were.
+def pending_run_folders(folders: Iterable[Path]) -> Iterator[Path]:
+    """Yield the run folders, in and below `folders`, that have pending entries for MLflow."""
+    for folder in folders:
+        for pending in sorted({folder / PENDING_FOLDER, *folder.rglob(PENDING_FOLDER)}):
+            if (pending / "journal.jsonl").is_file():
+                yield pending.parent
 
-    Whatever had arrived already is not doubled. With `closing`, a run whose process died before
-    it could say how it ended is KILLED.
 
-    Raises:
-        TrackingError: MLflow is away or refuses a part, which is still kept; or the run is still
-            going on, and sends by itself.
+def send_pending(folder: Path, *, closing: bool = False) -> int:
+    """Send the pending entries of a run folder to MLflow and remove them.
+
+    Entries that MLflow has already are not duplicated.
+
+    Parameters
+    ----------
+    folder : Path
+        Run folder.
+    closing : bool
+        Set the status KILLED for a run whose process died before it could log how it ended.
+
+    Returns
+    -------
+    int
+        Number of entries that were sent.
+
+    Raises
+    ------
+    TrackingError
+        MLflow is unavailable or rejected an entry, which stays in the run folder.
+    StillLoggedError
+        The run is still running and sends its entries by itself.
     """
-    of, entries = Journal.read(folder)
-    if not of:
+    run, entries = Journal.read(folder)
+    if not run:
         return 0
     quiet_mlflow()
-    uri, run_id = of["uri"], of["run_id"]
+    uri, run_id = run["uri"], run["run_id"]
     prepare_store(uri)
-    with sending():
-        journal = Journal(folder, of, entries)
-        outbox = Outbox(Delivery(uri, of["experiment_id"], run_id, folder), journal, entries)
-        left = outbox.close()
-        if left:
-            kept = shlex.quote(str(folder / UNSENT))
+    with outbox_http_limits():
+        journal = Journal(folder, run, entries)
+        outbox = Outbox(Delivery(uri, run["experiment_id"], run_id, folder), journal, entries)
+        unsent = outbox.close()
+        if unsent:
+            remove = shlex.join(["rm", "-r", str(folder / PENDING_FOLDER)])
             raise TrackingError(
-                f"MLflow at {visible_uri(uri)} did not take {len(left)} of {len(entries)} entries "
-                f"of {folder} ({outbox.reason}).\nThey are kept; to give them up, type rm -r {kept}"
+                f"MLflow at {visible_uri(uri)} did not store {len(unsent)} of {len(entries)} "
+                f"pending entries of {folder} ({outbox.reason}).\n"
+                f"They stay in the run folder. To discard them, run: {remove}"
             )
         if closing and not any("status" in entry for entry in entries):
             _close_dead(uri, run_id)
@@ -54,16 +70,26 @@ def send_left_over(folder: Path, *, closing: bool = False) -> int:
 
 
 def attach_files(run_id: str, paths: Sequence[Path], folder: str, directory: Path) -> None:
-    """Copy `paths` into `folder` of the run's artifacts, in the store of `directory`.
+    """Copy files to the artifacts of a run that has ended.
 
-    Never makes a store: one that is not there does not know the run.
+    Parameters
+    ----------
+    run_id : str
+        Run that gets the files.
+    paths : sequence of Path
+        Files to copy.
+    folder : str
+        Folder in the run's artifacts.
+    directory : Path
+        Folder whose store is used if MLFLOW_TRACKING_URI is not set. No store is created.
 
-    Raises:
-        TrackingError: there is no store, it does not answer, or it does not have the run.
+    Raises
+    ------
+    TrackingError
+        The store does not exist, does not respond, or does not contain the run.
     """
     uri = resolve_uri(None, directory)
-    file = uri.removeprefix("sqlite:///").partition("?")[0]
-    if uri.startswith("sqlite:///") and not Path(file).is_file():
+    if not store_exists(uri):
         raise TrackingError(f"There is no MLflow store at {visible_uri(uri)}.")
     quiet_mlflow()
     from mlflow import MlflowClient

@@ -1,39 +1,42 @@
-"""MLflow's settings, which are those of a whole process, hold for a block and leave no trace."""
+"""MLflow settings of the whole process (environment variables), set for the length of a block."""
 
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-__all__ = ["http_limits", "quiet_mlflow", "sending", "tracking_uri"]
+__all__ = ["default_tracking_uri", "http_limits", "outbox_http_limits", "quiet_mlflow"]
 
 QUIET = {
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",  # it would look up a host at the first run
-    "GIT_PYTHON_REFRESH": "quiet",  # GitPython, which MLflow uses, shouts where git is missing
+    "GIT_PYTHON_REFRESH": "quiet",  # GitPython, which MLflow uses, warns where git is missing
 }
-
-SECONDS_TO_TAKE = 30
-"""A server may take its time over a large file, but is away when this long silent."""
-
 
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 
+OUTBOX_TIMEOUT = 30
+"""Seconds without a response after which an outbox treats a server as unavailable. A server may
+need that long to store a large file."""
+
 
 def quiet_mlflow() -> None:
-    """Make MLflow print nothing and call nobody, where the user has not said otherwise.
+    """Turn off MLflow's logging, progress bars and telemetry, except where the user set them.
 
-    Works through the environment, so it comes before the first import of mlflow.
+    It works through the environment, so call it before the first import of mlflow.
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
 
 
 @contextmanager
-def tracking_uri(uri: str) -> Iterator[None]:
-    """Make `uri` MLflow's default inside the block, and leave no trace of it in the environment."""
+def default_tracking_uri(uri: str) -> Iterator[None]:
+    """Make `uri` MLflow's default tracking URI inside the block and restore the previous one.
+
+    The environment variable MLFLOW_TRACKING_URI is the same before and after the block.
+    """
     import mlflow
 
     in_environment = os.environ.get("MLFLOW_TRACKING_URI")
@@ -49,9 +52,16 @@ def tracking_uri(uri: str) -> Iterator[None]:
 
 @contextmanager
 def http_limits(retries: int, seconds: int) -> Iterator[None]:
-    """Let MLflow repeat a request to a server so often, and wait so long for each answer.
+    """Limit the HTTP requests that MLflow sends inside the block.
 
-    Its own limits, seven and two minutes, add up to a quarter of an hour.
+    MLflow's own limits, seven retries of two minutes, add up to a quarter of an hour.
+
+    Parameters
+    ----------
+    retries : int
+        How often a failed request is repeated.
+    seconds : int
+        Timeout of one request.
     """
     limits = {RETRIES: str(retries), TIMEOUT: str(seconds)}
     before = {name: os.environ.get(name) for name in limits}
@@ -66,8 +76,11 @@ def http_limits(retries: int, seconds: int) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def sending() -> AbstractContextManager[None]:
-    """The `http_limits` of an outbox, which repeats by itself; what the user set comes first."""
+def outbox_http_limits() -> AbstractContextManager[None]:
+    """Return the `http_limits` for sending an outbox, which retries by itself.
+
+    Limits that the user set in the environment are kept.
+    """
     return http_limits(
-        int(os.environ.get(RETRIES, 1)), int(os.environ.get(TIMEOUT, SECONDS_TO_TAKE))
+        int(os.environ.get(RETRIES, 1)), int(os.environ.get(TIMEOUT, OUTBOX_TIMEOUT))
     )

@@ -1,4 +1,4 @@
-"""Signals that ask the process to stop become exceptions, raised when they can be dealt with."""
+"""Stop signals (SIGINT, SIGTERM, SIGHUP) as exceptions, held back during critical blocks."""
 
 import signal
 import threading
@@ -25,44 +25,45 @@ class Terminated(SystemExit):
 
 
 class Interruptions:
-    """Raises for each signal received: at once, or after a block that must not be torn."""
+    """Signal handler that raises an exception at once, or at the end of a critical block."""
 
     def __init__(self) -> None:
-        """Hold nothing back."""
+        """Start without a critical block and without a received signal."""
         self._held = False
-        self._waiting: int | None = None
+        self._pending: int | None = None
 
     def receive(self, number: int, frame: FrameType | None = None) -> None:
         """Raise KeyboardInterrupt for Ctrl-C and Terminated for the other signals.
 
-        Inside `hold` the first signal waits; a second one is obeyed at once.
+        Inside `hold` the first signal waits until the end of the block; a second signal raises
+        its exception at once.
         """
-        if self._held and self._waiting is None:
-            self._waiting = number
+        if self._held and self._pending is None:
+            self._pending = number
             return
-        self._waiting = None
+        self._pending = None
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         raise Terminated(128 + number)
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Let the block finish before a signal is obeyed."""
+        """Delay the exception of a signal until the end of the block."""
         self._held = True
         try:
             yield
         finally:
             self._held = False
-            if self._waiting is not None:
-                self.receive(self._waiting)
+            if self._pending is not None:
+                self.receive(self._pending)
 
 
 @contextmanager
 def interruptions() -> Iterator[Interruptions]:
-    """Take over the stop signals inside the block, then give them back.
+    """Handle the stop signals inside the block and restore the previous handlers afterwards.
 
-    A signal that the surroundings ignore (`nohup`) stays ignored. Outside the main thread, where
-    Python allows no signal handlers, nothing is taken over.
+    A signal that is ignored already, as under `nohup`, stays ignored. Outside the main thread,
+    where Python allows no signal handlers, no handler is installed.
     """
     received = Interruptions()
     before: dict[int, Callable[..., Any] | int] = {}

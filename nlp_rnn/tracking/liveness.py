@@ -1,7 +1,4 @@
-"""A run's tags say which process writes it, so that others can tell whether that still lives.
-
-Runs that are called RUNNING though nothing runs them any more become KILLED ones.
-"""
+"""Liveness of runs: which process logs a run, whether it still exists, and closing of dead runs."""
 
 import logging
 import os
@@ -13,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlp_rnn.errors import TrackingError
-from nlp_rnn.tracking.ended_runs import send_left_over
+from nlp_rnn.tracking.ended_runs import send_pending
 from nlp_rnn.tracking.outbox import HEARTBEAT
 from nlp_rnn.tracking.store import tracking_errors
 
@@ -22,41 +19,48 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-__all__ = ["alive", "close_dead_runs", "here", "process_tags", "stop"]
+__all__ = ["close_dead_runs", "is_alive", "on_this_machine", "process_tags", "stop_process"]
 
 SECONDS_TO_CLOSE = 10.0
-"""How long a process that was asked to stop may take to close its run."""
+"""Time in which a process that was asked to stop may close its run."""
 
 SECONDS_OF_SILENCE = 1800.0
-"""A run of another machine that has not told MLflow anything for so long counts as dead. Should
-it only have been cut off, it says at its end how it really ended."""
+"""Age of the heartbeat from which on a run of another machine counts as dead. If that machine was
+only disconnected, it logs the true status when the run ends."""
 
 logger = logging.getLogger(__name__)
 
 
 def process_tags() -> dict[str, str]:
-    """`host` and `process`: its number and when it started, for numbers are used again."""
+    """Return the tags `host` and `process` of this process.
+
+    `process` has the process id and the start time, because process ids are used again.
+    """
     import psutil
 
-    own = psutil.Process()
-    return {"host": platform.node(), "process": f"{own.pid} started {own.create_time():.1f}"}
+    process = psutil.Process()
+    started = f"{process.pid} started {process.create_time():.1f}"
+    return {"host": platform.node(), "process": started}
 
 
-def here(tags: Mapping[str, str]) -> bool:
-    """Whether the run was written from this machine."""
+def on_this_machine(tags: Mapping[str, str]) -> bool:
+    """Return whether the run was logged from this machine, by its tags."""
     return tags.get("host") == platform.node()
 
 
-def alive(tags: Mapping[str, str]) -> bool:
-    """Whether the process that opened the run is still there; False on another machine."""
-    return here(tags) and _process(tags) is not None
+def is_alive(tags: Mapping[str, str]) -> bool:
+    """Return whether the process that opened the run still exists; False on another machine."""
+    return on_this_machine(tags) and _process(tags) is not None
 
 
-def stop(tags: Mapping[str, str]) -> None:
-    """Ask the process that writes the run to stop, and wait until it has; never this one."""
+def stop_process(tags: Mapping[str, str]) -> None:
+    """Terminate the process that logs the run and wait for its end; never stop this process.
+
+    A process that does not end within ten seconds is killed.
+    """
     import psutil
 
-    process = _process(tags) if here(tags) else None
+    process = _process(tags) if on_this_machine(tags) else None
     if process is None or process.pid == os.getpid():
         return
     try:
@@ -66,6 +70,53 @@ def stop(tags: Mapping[str, str]) -> None:
         process.kill()
     except psutil.NoSuchProcess:
         pass
+
+
+def close_dead_runs(uri: str, experiment_id: str, resumed: str | None = None) -> list[str]:
+    """Set the status KILLED for RUNNING runs whose process or machine died.
+
+    On this machine the process is looked up; on another machine the heartbeat decides. Pending
+    entries of a dead process are sent first, because they may say that the run had ended. Runs
+    that were not logged by this package are not changed.
+
+    Parameters
+    ----------
+    uri : str
+        Absolute URI of the store.
+    experiment_id : str
+        Experiment whose runs are checked.
+    resumed : str, optional
+        Id of a run that is about to be resumed and is not changed either.
+
+    Returns
+    -------
+    list of str
+        Ids of the runs that were closed.
+
+    Raises
+    ------
+    TrackingError
+        MLflow does not respond.
+    """
+    from mlflow import MlflowClient
+
+    closed = []
+    with tracking_errors(uri):
+        client = MlflowClient(tracking_uri=uri)
+        for run in client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
+            reason = _death(run.data.tags, run.info.start_time / 1000)
+            if reason and run.info.run_id != resumed:
+                if on_this_machine(run.data.tags) and _had_ended(client, run):
+                    continue
+                client.set_tag(run.info.run_id, "error", reason)
+                client.set_terminated(run.info.run_id, "KILLED")
+                closed.append(str(run.info.run_id))
+                logger.warning(
+                    "The run %s was still open in MLflow (%s). Its status is now KILLED.",
+                    run.info.run_name,
+                    reason,
+                )
+    return closed
 
 
 def _process(tags: Mapping[str, str]) -> "psutil.Process | None":
@@ -80,52 +131,25 @@ def _process(tags: Mapping[str, str]) -> "psutil.Process | None":
         return None
 
 
-def close_dead_runs(uri: str, experiment_id: str, resumed: str | None = None) -> list[str]:
-    """Close the runs of an experiment whose process or machine died; return their ids.
-
-    On this machine the process is looked for; on another one its heartbeat counts. What a dead
-    process had no time to send is sent first: it may say that the run came to its end. Runs that
-    were not written by this package are left alone, and so is `resumed`, which is about to go on.
-
-    Raises:
-        TrackingError: MLflow does not answer.
-    """
-    from mlflow import MlflowClient
-
-    closed = []
-    with tracking_errors(uri):
-        client = MlflowClient(tracking_uri=uri)
-        for run in client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
-            reason = _dead(run.data.tags, run.info.start_time / 1000)
-            if reason and run.info.run_id != resumed:
-                if here(run.data.tags) and _ended(client, run):
-                    continue
-                client.set_tag(run.info.run_id, "error", reason)
-                client.set_terminated(run.info.run_id, "KILLED")
-                closed.append(str(run.info.run_id))
-                logger.warning("The run %s was left open (%s); closed", run.info.run_name, reason)
-    return closed
-
-
-def _ended(client: "MlflowClient", run: "Run") -> bool:
-    """Whether the run had come to its end, which its process could not tell MLflow any more."""
+def _had_ended(client: "MlflowClient", run: "Run") -> bool:
+    """Send the pending entries of a dead run; return whether they said that it had ended."""
     folder = run.data.tags.get("run_folder")
     if folder is None:
         return False
-    with suppress(TrackingError):  # what cannot be sent is kept
-        send_left_over(Path(folder))
+    with suppress(TrackingError):  # what cannot be sent stays in the run folder
+        send_pending(Path(folder))
     return bool(client.get_run(run.info.run_id).info.status != "RUNNING")
 
 
-def _dead(tags: Mapping[str, str], started: float) -> str:
-    """Why a run counts as dead; nothing if it does not."""
+def _death(tags: Mapping[str, str], started: float) -> str:
+    """Return the reason why a run counts as dead, or an empty string if it does not."""
     if "process" not in tags:
         return ""
-    if here(tags):
-        return "" if alive(tags) else "its process died"
+    if on_this_machine(tags):
+        return "" if is_alive(tags) else "its process died"
     try:
         last = float(tags.get(HEARTBEAT, started))
     except ValueError:
         return ""
     silent = time.time() - last > SECONDS_OF_SILENCE
-    return f"nothing heard from {tags.get('host')} for half an hour" if silent else ""
+    return f"no heartbeat from {tags.get('host')} for half an hour" if silent else ""

@@ -1,4 +1,4 @@
-"""Machine, software and checkout become tags, so that a number can be traced back to them."""
+"""The machine of a run: tags for hardware, software and checkout, and system metrics."""
 
 import logging
 import os
@@ -14,17 +14,17 @@ from pathlib import Path
 
 from nlp_rnn.version import __version__
 
-__all__ = ["machine_tags", "machine_watched"]
+__all__ = ["machine_tags", "system_metrics_logged"]
 
 logger = logging.getLogger(__name__)
 
 
 def machine_tags() -> dict[str, str]:
-    """Return what a measurement depends on besides its configuration.
+    """Return tags for what a measurement depends on besides the configuration.
 
-    Keys: `host`, `processor`, `cores` (that this process may use), `memory_gb`, `platform`,
-    `python`, `torch`, `nlp_rnn`, and `commit` (with `-dirty` if tracked files were changed) when
-    the working directory lies in a git checkout.
+    Keys: `host`, `processor`, `cores` (that this process may use), `memory_gb` (GiB), `platform`,
+    `python`, `torch`, `nlp_rnn`, and `commit` (with `-dirty` if tracked files were changed) if
+    the working directory is in a git checkout.
     """
     import psutil
 
@@ -49,14 +49,24 @@ def machine_tags() -> dict[str, str]:
 
 
 @contextmanager
-def machine_watched(
+def system_metrics_logged(
     run_id: str, uri: str, log: Callable[[Mapping[str, float], int], None]
 ) -> Iterator[None]:
-    """Give what MLflow's own monitor measures to `log`, every ten seconds inside the block.
+    """Log processor, memory, disk and GPU metrics every ten seconds inside the block.
 
-    That monitor would write to MLflow itself, and stop for good when MLflow is away once. The
-    interval is MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL; a step is one interval since 1970, so
-    that a run that is gone on with goes on here, too.
+    MLflow's monitor measures them. It does not log them itself, because it would stop for good
+    the first time that MLflow is unavailable. The interval is
+    MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL.
+
+    Parameters
+    ----------
+    run_id : str
+        Run that the metrics belong to.
+    uri : str
+        Absolute URI of the store.
+    log : callable
+        Called with the metrics and their step. A step is one interval since 1970, so that the
+        steps of a resumed run continue.
     """
     from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
@@ -68,15 +78,15 @@ def machine_watched(
             monitor.collect_metrics()
             while not stopped.wait(monitor.sampling_interval):
                 monitor.collect_metrics()
-                found = monitor.aggregate_metrics()
-                for each in monitor.monitors:
-                    each.clear_metrics()
+                metrics = monitor.aggregate_metrics()
+                for source in monitor.monitors:
+                    source.clear_metrics()
                 log(
-                    {f"system/{name}": value for name, value in found.items()},
+                    {f"system/{name}": value for name, value in metrics.items()},
                     int(time.time() / monitor.sampling_interval),
                 )
         except Exception as error:  # the run matters more
-            logger.warning("The machine is no longer watched: %s", error)
+            logger.warning("System metrics are no longer logged: %s", error)
 
     thread = threading.Thread(target=watch, name="system metrics", daemon=True)
     thread.start()
@@ -98,7 +108,7 @@ def _processor() -> str:
 def _commit() -> str | None:
     command = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=10)
+        git = subprocess.run(command, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return None  # no git, or a very slow disk: the run matters more than this tag
-    return answer.stdout.strip() if answer.returncode == 0 else None
+    return git.stdout.strip() if git.returncode == 0 else None

@@ -1,224 +1,140 @@
-"""What a run wants to tell MLflow becomes a queue, kept on disk until MLflow has taken it.
+"""Outbox of a run: a queue whose entries a thread sends to MLflow.
 
-Nobody waits for MLflow: a thread sends. Every entry is appended to `unsent/journal.jsonl` in the
-run folder before anything else happens to it, so that neither an MLflow that is away nor a
-process that is killed loses one.
+Nothing waits for MLflow. Every entry is appended to the journal in the run folder before it is
+sent, so that no entry is lost when MLflow is unavailable or the process is killed.
 """
 
-import json
 import logging
-import os
-import shutil
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TextIO
 
-from nlp_rnn.errors import TrackingError
+from nlp_rnn.tracking.journal import Entry, Journal
 
-__all__ = ["HEARTBEAT", "UNSENT", "Entry", "Journal", "Outbox", "Refused", "StillLoggedError"]
-
-Entry = dict[str, Any]
-"""One thing to tell, as JSON; `delivery.deliver` lists the kinds."""
-
-UNSENT = "unsent"
-"""The folder, in a run folder, of what MLflow has not taken yet; gone when there is nothing."""
-
-JOURNAL = "journal.jsonl"
-LOCK = ".lock"
+__all__ = ["HEARTBEAT", "Outbox", "RejectedByMlflow"]
 
 METRICS_PER_CALL = 1000
-"""The most that MLflow takes at once."""
+"""MLflow's limit."""
 
 SECONDS_BETWEEN_SENDS = 10.0
-"""How long a metric waits at most: one call costs 23 ms and a thousand metrics in one 171 ms.
-While MLflow is away, how long until it is tried again."""
+"""Longest time a metric waits before it is sent: one call costs 23 ms, and a call with a thousand
+metrics 171 ms. While MLflow is unavailable, the time between two attempts."""
 
 SECONDS_TO_CLOSE = 30.0
-"""How long the end of a run waits for an MLflow that is away."""
+"""Time for which the end of a run waits while MLflow is unavailable."""
 
 SECONDS_BETWEEN_LAST_TRIES = 1.0
 
 HEARTBEAT = "heartbeat"
-"""The tag that tells when a run was last heard of, in seconds since 1970."""
+"""Tag with the time at which a run was last known to be alive, in seconds since 1970."""
 
 SECONDS_BETWEEN_BEATS = 300.0
 
 logger = logging.getLogger(__name__)
 
 
-class Refused(Exception):  # noqa: N818  (it is an answer, not a failure to get one)
-    """MLflow answered, and will not take this entry however often it is sent."""
-
-
-class StillLoggedError(TrackingError):
-    """Another process writes the journal, and sends what is in it."""
-
-
-class Journal:
-    """The entries of one run that MLflow has not taken, as JSON lines in `FOLDER/unsent`.
-
-    The first line says whose they are. Where a process died between sending and forgetting, they
-    are sent again, which changes nothing: MLflow keeps one of several equal points.
-    """
-
-    def __init__(self, folder: Path, run: Mapping[str, str], entries: Sequence[Entry] = ()) -> None:
-        """Begin the journal of a run folder, or with what `read` returned, go on with it.
-
-        Raises:
-            StillLoggedError: another process writes it.
-            TrackingError: it cannot be written.
-        """
-        from filelock import FileLock, Timeout
-
-        self.folder = folder / UNSENT
-        self._run = dict(run)
-        self._made = not folder.exists()
-        self._lock = FileLock(self.folder / LOCK, timeout=0, thread_local=False)
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire()
-            self._file = self._keep(entries)
-        except Timeout:
-            raise StillLoggedError(
-                f"Another process logs the run in {folder}; it sends everything by itself."
-            ) from None
-        except OSError as error:
-            raise TrackingError(
-                f"The run folder {folder} cannot be written ({error.strerror}).\n"
-                "Type hydra.run.dir=FOLDER, or for a sweep hydra.sweep.dir=FOLDER."
-            ) from error
-
-    @staticmethod
-    def read(folder: Path) -> tuple[dict[str, str], list[Entry]]:
-        """Whose entries a run folder keeps, and which; nothing at all where it keeps none.
-
-        Raises:
-            TrackingError: the file is not what `Journal` writes.
-        """
-        path = folder / UNSENT / JOURNAL
-        try:
-            lines = path.read_text(encoding="utf-8").split("\n")
-        except FileNotFoundError:
-            return {}, []
-        # What follows the last line's end was being written when the process died.
-        try:
-            run, *entries = [json.loads(line) for line in lines[:-1]] or [{}]
-            if lines[:-1] and not {"uri", "experiment_id", "run_id"} <= run.keys():
-                raise ValueError("the first line names no run")
-        except (ValueError, AttributeError) as error:
-            raise TrackingError(f"{path} is damaged: {error}.") from None
-        return run, entries
-
-    def add(self, entry: Entry) -> None:
-        """Keep an entry."""
-        self._file.write(json.dumps(entry) + "\n")
-        self._file.flush()
-
-    def copy(self, path: Path) -> str:
-        """Keep a file that may be gone when it is sent; return where, from the run folder."""
-        place = tempfile.mkdtemp(dir=self.folder)
-        return str(Path(shutil.copy(path, place)).relative_to(self.folder.parent))
-
-    def keep(self, entries: Sequence[Entry]) -> None:
-        """Forget all but these."""
-        self._file.close()
-        self._file = self._keep(entries)
-
-    def close(self, entries: Sequence[Entry]) -> None:
-        """Leave these entries behind, or if there are none, nothing."""
-        if entries:
-            self.keep(entries)
-        self._file.close()
-        if not entries:
-            shutil.rmtree(self.folder, ignore_errors=True)
-        self._lock.release()
-        (self.folder / LOCK).unlink(missing_ok=True)
-        if self._made:
-            with suppress(OSError):  # nobody else put anything there
-                self.folder.parent.rmdir()
-
-    def _keep(self, entries: Sequence[Entry]) -> TextIO:
-        temporary, path = self.folder / f"{JOURNAL}.part", self.folder / JOURNAL
-        lines = [self._run, *entries]
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-        os.replace(temporary, path)
-        return path.open("a", encoding="utf-8")
+class RejectedByMlflow(Exception):  # noqa: N818  (a response, not a failure to get one)
+    """MLflow responded that it will never store this entry, however often it is sent."""
 
 
 class Outbox:
-    """Sends entries in order from a thread of its own.
+    """Queue whose entries a separate thread sends to MLflow in order.
 
-    While MLflow is away they wait; an entry that it refuses is set aside, so that it does not
-    hold up the others.
+    While MLflow is unavailable the entries wait. An entry that MLflow rejects is put aside, so
+    that it does not block the others.
+
+    Attributes
+    ----------
+    rejected : list of Entry
+        Entries that MLflow rejected.
+    reason : str
+        Message of the last rejection or failure.
+    error : Exception or None
+        Why MLflow is unavailable at the moment; None while it is available.
     """
 
     def __init__(
         self,
         send: Callable[[Sequence[Entry]], None],
         journal: Journal | None = None,
-        waiting: Sequence[Entry] = (),
+        pending: Sequence[Entry] = (),
     ) -> None:
         """Start the thread.
 
-        Args:
-            send: takes one entry, or several of metrics; raises `Refused`, or anything else if
-                they should be sent again.
-            journal: where entries are kept; without one they are lost with the process.
-            waiting: entries that `journal` holds already.
+        Parameters
+        ----------
+        send : callable
+            Sends one entry, or several entries of metrics. It raises `RejectedByMlflow`, or any
+            other exception if the entries should be sent again.
+        journal : Journal, optional
+            Stores the pending entries. Without one they are lost when the process ends.
+        pending : sequence of Entry
+            Entries that `journal` contains already.
         """
-        self.refused: list[Entry] = []
+        self.rejected: list[Entry] = []
         self.reason = ""
         self.error: Exception | None = None
         self._send = send
         self._journal = journal
-        self._waiting = list(waiting)
+        self._pending = list(pending)
         self._changing = threading.Lock()
         self._wake = threading.Event()
         self._deadline: float | None = None
-        self._beat = time.monotonic()
-        self._thread = threading.Thread(target=self._work, name="MLflow outbox", daemon=True)
+        self._last_beat = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="MLflow outbox", daemon=True)
         self._thread.start()
 
     @property
     def closing(self) -> bool:
-        """Whether it takes no more entries."""
+        """Whether no more entries can be added."""
         return self._deadline is not None
 
     def add(self, entry: Entry, *, soon: bool = True) -> None:
-        """Keep an entry and send it at once, or if not `soon`, within `SECONDS_BETWEEN_SENDS`."""
+        """Add an entry and send it at once, or if not `soon`, within `SECONDS_BETWEEN_SENDS`."""
         if self.closing:
-            raise RuntimeError("the run is closed and takes no more metrics")
+            raise RuntimeError("the run is closed, no more metrics can be logged")
         with self._changing:
             if self._journal is not None:
                 self._journal.add(entry)
-            self._waiting.append(entry)
+            self._pending.append(entry)
         if soon and self.error is None:
             self._wake.set()
 
     def copy(self, path: Path) -> str:
-        """Keep a file until it is sent; return its path, from the run folder if there is one."""
+        """Copy a file until it is sent; return its path in the run folder.
+
+        Without a journal nothing is copied and the absolute path is returned.
+        """
         return str(path.absolute()) if self._journal is None else self._journal.copy(path)
 
     def flush(self, seconds: float = SECONDS_TO_CLOSE) -> bool:
-        """Wait until everything is sent, MLflow turns out to be away, or the time is over."""
+        """Wait until everything is sent, MLflow is unavailable, or `seconds` have passed.
+
+        Returns
+        -------
+        bool
+            Whether everything was sent.
+        """
         end = time.monotonic() + seconds
         self._wake.set()
-        while self._waiting and self._thread.is_alive() and time.monotonic() < end:
+        while self._pending and self._thread.is_alive() and time.monotonic() < end:
             if self.error is not None and not self._wake.is_set():
                 break
             time.sleep(0.005)
-        return not self._waiting
+        return not self._pending
 
     def close(self, last: Entry | None = None) -> list[Entry]:
-        """Send everything, `last` at the end, for as long as `SECONDS_TO_CLOSE` allows.
+        """Send everything, `last` at the end, within `SECONDS_TO_CLOSE`.
 
-        Returns what was not sent, which the journal keeps; then `last` may have arrived before
-        it, for a run whose files cannot be stored is over all the same. Called again, after an
-        interruption, it waits no longer.
+        If something cannot be sent, `last` is sent all the same: a run whose files cannot be stored
+        has ended nevertheless. A second call, after an interruption, does not wait.
+
+        Returns
+        -------
+        list of Entry
+            Entries that were not sent, which stay in the journal.
         """
         if self._deadline is None:
             if last is not None:
@@ -229,61 +145,65 @@ class Outbox:
             last = None
         self._wake.set()
         self._thread.join()
-        left = [*self.refused, *self._waiting]
-        if last is not None and len(self._waiting) > 1:
+        unsent = [*self.rejected, *self._pending]
+        if last is not None and len(self._pending) > 1:
             with suppress(Exception):
                 self._send([last])
         if self._journal is not None:
-            self._journal.close(left)
+            self._journal.close(unsent)
             self._journal = None
-        return left
+        return unsent
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         while True:
             closing = self._deadline is not None
             self._wake.wait(SECONDS_BETWEEN_LAST_TRIES if closing else SECONDS_BETWEEN_SENDS)
             self._wake.clear()
-            if self._deadline is None and time.monotonic() - self._beat > SECONDS_BETWEEN_BEATS:
-                self._beat = time.monotonic()
+            since_beat = time.monotonic() - self._last_beat
+            if self._deadline is None and since_beat > SECONDS_BETWEEN_BEATS:
+                self._last_beat = time.monotonic()
                 with self._changing:
-                    self._waiting.append({"tags": {HEARTBEAT: f"{time.time():.0f}"}})
-            self._send_waiting()
+                    self._pending.append({"tags": {HEARTBEAT: f"{time.time():.0f}"}})
+            self._send_pending()
             if self._deadline is not None:
-                if not self._waiting or time.monotonic() > self._deadline:
+                if not self._pending or time.monotonic() > self._deadline:
                     return
                 if not closing:
                     self._wake.set()
 
-    def _send_waiting(self) -> None:
-        while self._waiting:
+    def _send_pending(self) -> None:
+        while self._pending:
             batch = self._batch()
             try:
                 self._send(batch)
-            except Refused as refusal:
-                logger.warning("MLflow refuses a part of the run, which is kept: %s", refusal)
-                self.reason = str(refusal)
-                self.refused += batch
-            except Exception as error:  # the training goes on, and the next round tries again
+            except RejectedByMlflow as rejection:
+                logger.warning("MLflow rejected a part of the run: %s", rejection)
+                self.reason = str(rejection)
+                self.rejected += batch
+            except Exception as error:  # the training continues, and the next round tries again
                 if self.error is None:
-                    logger.warning("MLflow is away, the run goes on and tells it later: %s", error)
+                    logger.warning(
+                        "MLflow is unavailable; the run continues and sends its data later: %s",
+                        error,
+                    )
                 self.error, self.reason = error, str(error)
                 return
             if self.error is not None:
-                logger.warning("MLflow is back.")
+                logger.warning("MLflow is available again.")
                 self.error = None
             with self._changing:
-                del self._waiting[: len(batch)]
-                if not self._waiting and self._journal is not None:
-                    self._journal.keep(self.refused)
+                del self._pending[: len(batch)]
+                if not self._pending and self._journal is not None:
+                    self._journal.replace(self.rejected)
 
     def _batch(self) -> list[Entry]:
-        """The next entry, or as many of metrics as MLflow takes at once."""
+        """Return the next entry, or as many entries of metrics as fit into one call."""
         count = points = 0
-        for entry in self._waiting:
+        for entry in self._pending:
             points += len(entry.get("metrics", ()))
             if count and ("metrics" not in entry or points > METRICS_PER_CALL):
                 break
             count += 1
             if "metrics" not in entry:
                 break
-        return self._waiting[:count]
+        return self._pending[:count]

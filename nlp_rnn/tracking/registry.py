@@ -1,7 +1,7 @@
-"""A finished run becomes the version of a registered model that an alias points at, if it earns it.
+"""MLflow model registry: give an alias such as `champion` to the better of two runs.
 
-A challenger is compared with the present holder of the alias by their answers to the same test
-texts, and refused when it is worse.
+The challenger is compared with the version that has the alias on the same test texts, and
+rejected if it is worse.
 """
 
 import tempfile
@@ -24,16 +24,26 @@ if TYPE_CHECKING:
 __all__ = ["METRICS", "Registration", "register"]
 
 METRICS = ("macro_f1", "accuracy", "micro_f1", "subset_accuracy")
-LEVEL = 0.05
-TEST = "predictions/test_predictions.parquet"
+SIGNIFICANCE_LEVEL = 0.05
+TEST_PREDICTIONS = "predictions/test_predictions.parquet"
 
 
 @dataclass(frozen=True)
 class Contest:
-    """Challenger against champion on the n texts of one test split.
+    """Comparison of a challenger with the champion on one test split.
 
-    `only_challenger` and `only_champion` count the texts that only one of them had right;
-    `p_value` is that of a paired test of these two, where one was given.
+    Attributes
+    ----------
+    champion_version, champion_run : str
+        Version that has the alias, and its run.
+    challenger, champion : float
+        Value of the metric for each of them.
+    texts : int
+        Number of test texts.
+    only_challenger, only_champion : int
+        Number of texts that only one of them classified correctly.
+    p_value : float or None
+        Result of a paired test of these two counts, if one was made.
     """
 
     champion_version: str
@@ -46,17 +56,17 @@ class Contest:
     p_value: float | None = None
 
     @property
-    def chance(self) -> str:
-        """What the paired test says, as the end of a sentence."""
+    def significance(self) -> str:
+        """Return the result of the paired test in parentheses, to be appended to a sentence."""
         if self.p_value is None:
             return ""
-        verdict = "more than chance" if self.p_value < LEVEL else "may be chance"
-        return f" (McNemar p {self.p_value:.2g}, {verdict})"
+        significant = "significant" if self.p_value < SIGNIFICANCE_LEVEL else "not significant"
+        return f" (McNemar p {self.p_value:.2g}, {significant})"
 
 
 @dataclass(frozen=True)
 class Registration:
-    """The version that the alias points at now; `contest` is None where there was no champion."""
+    """Version that has the alias now; `contest` is None if there was nothing to compare it with."""
 
     version: str
     contest: Contest | None
@@ -71,23 +81,37 @@ def register(
     force: bool = False,
     paired_test: Callable[[int, int], float] | None = None,
 ) -> Registration:
-    """Register the classifier of a run and give it the alias.
+    """Register the classifier of a run and give it an alias, unless the champion is better.
 
-    Args:
-        uri: the store, as `resolve_uri` returns it.
-        run_id: a run of `nlp-rnn train` that is finished.
-        name: of the registered model, which is made if it is missing.
-        alias: such as `champion`; moved from the version that has it.
-        metric: of the test split: `macro_f1` or `accuracy`; where a text may have several labels
-            `macro_f1`, `micro_f1` or `subset_accuracy`.
-        force: do not compare.
-        paired_test: the p-value of so many texts that only the challenger, and only the champion,
-            had right; told, and decides nothing: a challenger that is not better is refused.
+    Parameters
+    ----------
+    uri : str
+        Absolute URI of the store.
+    run_id : str
+        Finished run of `nlp-rnn train`.
+    name : str
+        Registered model; created if it does not exist.
+    alias : str
+        Alias such as `champion`, which is moved from the version that has it.
+    metric : str
+        Metric of the test split: `macro_f1` or `accuracy`; for multi-label data `macro_f1`,
+        `micro_f1` or `subset_accuracy`.
+    force : bool
+        Whether to skip the comparison.
+    paired_test : callable, optional
+        Computes a p-value from the numbers of texts that only the challenger, and only the
+        champion, classified correctly. It is reported and does not change the decision.
 
-    Raises:
-        TrackingError: there is no such finished run or it has no classifier; the challenger is
-            worse than the champion, or they cannot be compared; MLflow refuses. The alias is
-            then where it was.
+    Returns
+    -------
+    Registration
+        Version that has the alias now, and the comparison.
+
+    Raises
+    ------
+    TrackingError
+        There is no such finished run, it has no classifier, it is worse than the champion, or
+        the two cannot be compared. The alias is not moved then.
     """
     quiet_mlflow()
     from mlflow import MlflowClient
@@ -98,9 +122,9 @@ def register(
         if run.info.status != "FINISHED":
             raise TrackingError(
                 f"The run {run_id} is {run.info.status}, not FINISHED.\n"
-                "Register a run that nlp-rnn train brought to its end."
+                "Register a finished run of nlp-rnn train."
             )
-        champion = _holder(client, name, alias)
+        champion = _champion(client, name, alias)
         contest = None
         if champion is not None and champion.run_id != run_id and not force:
             contest = _compare(client, run_id, champion, metric)
@@ -108,10 +132,8 @@ def register(
                 p_value = paired_test(contest.only_challenger, contest.only_champion)
                 contest = replace(contest, p_value=p_value)
             if contest.challenger < contest.champion:
-                raise TrackingError(_worse(contest, name, alias, metric))
-        version = _version_of(client, name, run_id)
-        if version is None:
-            version = _new_version(client, name, run_id)
+                raise TrackingError(_rejection(contest, name, alias, metric))
+        version = _existing_version(client, name, run_id) or _new_version(client, name, run_id)
         for key in ("data", "signature", "cell"):
             if key in run.data.tags:
                 client.set_model_version_tag(name, version, key, run.data.tags[key])
@@ -123,8 +145,8 @@ def register(
     return Registration(version, contest)
 
 
-def _holder(client: "MlflowClient", name: str, alias: str) -> Any:
-    """The version that has the alias, or None."""
+def _champion(client: "MlflowClient", name: str, alias: str) -> Any:
+    """Return the version that has the alias, or None."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -135,101 +157,100 @@ def _holder(client: "MlflowClient", name: str, alias: str) -> Any:
         raise
 
 
-def _version_of(client: "MlflowClient", name: str, run_id: str) -> str | None:
-    """The version that this run has already, so that it is not registered twice."""
+def _existing_version(client: "MlflowClient", name: str, run_id: str) -> str | None:
+    """Return the version of this run, if it is registered already."""
     quoted = name.replace("'", "''")
-    found = client.search_model_versions(f"name='{quoted}'")
-    versions = [int(each.version) for each in found if each.run_id == run_id]
-    return str(max(versions)) if versions else None
+    versions = client.search_model_versions(f"name='{quoted}'")
+    numbers = [int(version.version) for version in versions if version.run_id == run_id]
+    return str(max(numbers)) if numbers else None
 
 
 def _new_version(client: "MlflowClient", name: str, run_id: str) -> str:
-    """Register the model `classifier` of a run; by the client, which says nothing by itself."""
+    """Register the model `classifier` of a run, with the client because it prints nothing."""
     from mlflow.exceptions import MlflowException
 
     outputs = client.get_run(run_id).outputs
-    for given in outputs.model_outputs if outputs else ():
-        if client.get_logged_model(given.model_id).name == "classifier":
+    for model in outputs.model_outputs if outputs else ():
+        if client.get_logged_model(model.model_id).name == "classifier":
             break
     else:
         raise TrackingError(
-            f"The run {run_id} logged no model called classifier.\n"
-            "Register a run that nlp-rnn train brought to its end."
+            f"The run {run_id} has no logged model named classifier.\n"
+            "Register a finished run of nlp-rnn train."
         )
     try:
         client.create_registered_model(name)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    source = f"models:/{given.model_id}"
-    made = client.create_model_version(name, source, run_id, model_id=given.model_id)
-    return str(made.version)
+    source = f"models:/{model.model_id}"
+    version = client.create_model_version(name, source, run_id, model_id=model.model_id)
+    return str(version.version)
 
 
 def _compare(client: "MlflowClient", run_id: str, champion: Any, metric: str) -> Contest:
-    challenger = _answers(client, run_id)
-    holder = _answers(client, champion.run_id)
-    digests = [_test_digest(client, each) for each in (run_id, champion.run_id)]
-    same = digests[0] == digests[1] and challenger.label_names == holder.label_names
+    new = _test_predictions(client, run_id)
+    old = _test_predictions(client, champion.run_id)
+    digests = [_test_digest(client, run) for run in (run_id, champion.run_id)]
     if (
-        not same
-        or not np.array_equal(challenger.rows, holder.rows)
-        or not np.array_equal(challenger.labels, holder.labels)
+        digests[0] != digests[1]
+        or new.label_names != old.label_names
+        or not np.array_equal(new.rows, old.rows)
+        or not np.array_equal(new.labels, old.labels)
     ):
         raise TrackingError(
-            f"The run {run_id} was tested on {digests[0]}, version {champion.version} on "
-            f"{digests[1]}: not the same texts, so they cannot be compared.\n"
-            "Train both on the same data, or type --force to take it without a comparison."
+            f"The run {run_id} was tested on {digests[0]} and version {champion.version} on "
+            f"{digests[1]}. These are different texts, so the two cannot be compared.\n"
+            "Train both on the same data, or add --force to register it without a comparison."
         )
-    right, held = challenger.correct, holder.correct
+    new_correct, old_correct = new.correct, old.correct
     return Contest(
         champion_version=str(champion.version),
         champion_run=champion.run_id,
-        challenger=_score(challenger, metric),
-        champion=_score(holder, metric),
-        texts=len(right),
-        only_challenger=int((right & ~held).sum()),
-        only_champion=int((held & ~right).sum()),
+        challenger=_score(new, metric),
+        champion=_score(old, metric),
+        texts=len(new_correct),
+        only_challenger=int((new_correct & ~old_correct).sum()),
+        only_champion=int((old_correct & ~new_correct).sum()),
     )
 
 
-def _answers(client: "MlflowClient", run_id: str) -> Predictions:
+def _test_predictions(client: "MlflowClient", run_id: str) -> Predictions:
     from mlflow.exceptions import MlflowException
 
     with tempfile.TemporaryDirectory(prefix="nlp_rnn_") as folder:
         try:
-            path = client.download_artifacts(run_id, TEST, folder)
+            path = client.download_artifacts(run_id, TEST_PREDICTIONS, folder)
         except (MlflowException, OSError) as error:
             raise TrackingError(
-                f"The run {run_id} kept no answers to its test split ({TEST}).\n"
-                "Train it again, or type --force to take the challenger without a comparison."
+                f"The run {run_id} has no predictions for its test split ({TEST_PREDICTIONS}).\n"
+                "Train it again, or add --force to register without a comparison."
             ) from error
         return read_predictions(Path(path))
 
 
 def _test_digest(client: "MlflowClient", run_id: str) -> str:
-    for given in client.get_run(run_id).inputs.dataset_inputs:
-        if any(tag.value == "test" for tag in given.tags):
-            return f"{given.dataset.name} ({given.dataset.digest[:12]})"
+    for dataset_input in client.get_run(run_id).inputs.dataset_inputs:
+        if any(tag.value == "test" for tag in dataset_input.tags):
+            return f"{dataset_input.dataset.name} ({dataset_input.dataset.digest[:12]})"
     return "unknown data"
 
 
-def _score(answers: Predictions, metric: str) -> float:
-    scores = score_predictions(answers.labels, answers.predictions, len(answers.label_names))
+def _score(test: Predictions, metric: str) -> float:
+    scores = score_predictions(test.labels, test.predictions, len(test.label_names))
     if metric not in scores:
-        kind = "several labels" if answers.multi_label else "one label"
+        task = "multi-label" if test.multi_label else "single-label"
         raise TrackingError(
-            f"{metric} is not measured where a text has {kind}."
-            f"\nType --metric {' or '.join(scores)}."
+            f"{metric} is not measured for {task} data.\nSet --metric {' or '.join(scores)}."
         )
     return scores[metric]
 
 
-def _worse(contest: Contest, name: str, alias: str, metric: str) -> str:
+def _rejection(contest: Contest, name: str, alias: str, metric: str) -> str:
     return (
         f"The run is worse than the {alias} of {name}, version {contest.champion_version}: "
         f"test {metric} {contest.challenger:.4f} against {contest.champion:.4f} on the same "
-        f"{contest.texts:,} texts.\nOnly it is right on {contest.only_challenger}, only the "
-        f"{alias} on {contest.only_champion}{contest.chance}. To take it all the same, type "
-        "--force."
+        f"{contest.texts:,} texts.\nOnly the run is correct on {contest.only_challenger} texts, "
+        f"only the {alias} on {contest.only_champion}{contest.significance}. "
+        "Add --force to register it all the same."
     )

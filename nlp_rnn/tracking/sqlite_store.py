@@ -1,4 +1,4 @@
-"""A path becomes an sqlite file that MLflow can write to, made once by however many processes."""
+"""Create or check the SQLite file of an MLflow store, safely from several processes at once."""
 
 import os
 import sqlite3
@@ -10,26 +10,38 @@ from nlp_rnn.errors import TrackingError
 
 __all__ = ["prepare_sqlite"]
 
-SECONDS_TO_CREATE = 120
-"""Waiting longer than this for another process to create the store is an error."""
+CREATION_TIMEOUT = 120
+"""Seconds to wait for another process that is creating the store."""
 
 
 def prepare_sqlite(path: Path) -> str:
-    """Create the store at the absolute `path` if it is missing or empty; return its schema version.
+    """Create the store at `path` if it is missing or empty, and return its schema version.
 
-    It is made under a file lock and moved into place when complete, so any number of processes
-    may ask at once, and one that is killed leaves nothing half-made.
+    The file is created under a file lock and moved into place when it is complete. Any number of
+    processes may call this at once, and one that is killed leaves no incomplete store.
 
-    Raises:
-        TrackingError: the place cannot be written, or holds something else.
+    Parameters
+    ----------
+    path : Path
+        Absolute path of the SQLite file.
+
+    Returns
+    -------
+    str
+        Name of the last schema migration that was applied to the store.
+
+    Raises
+    ------
+    TrackingError
+        The file cannot be written, or it is not an MLflow store.
     """
     if path.is_dir():
         raise TrackingError(
-            f"The MLflow store {path} is a folder; type tracking.uri=sqlite:///{path}/mlflow.db"
+            f"The MLflow store {path} is a folder. Set tracking.uri=sqlite:///{path}/mlflow.db"
         )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Tried, not asked: sqlite writes its journal beside the store, whoever the user is.
+        # SQLite writes its journal beside the store, so try the folder; mode bits may mislead.
         with tempfile.TemporaryFile(dir=path.parent):
             pass
         if not _has_content(path):
@@ -37,7 +49,7 @@ def prepare_sqlite(path: Path) -> str:
     except OSError as error:
         raise TrackingError(
             f"The MLflow store {path} cannot be written ({error.strerror or error}).\n"
-            "Run in a folder of your own, or type tracking.uri=sqlite:////FOLDER/mlflow.db"
+            "Run in a folder that you can write to, or set tracking.uri=sqlite:////FOLDER/mlflow.db"
         ) from error
     return _schema_version(path)
 
@@ -53,23 +65,23 @@ def _create_sqlite(path: Path) -> None:
     lock = path.with_name(f".{path.name}.lock")
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
-        with FileLock(lock, timeout=SECONDS_TO_CREATE):
+        with FileLock(lock, timeout=CREATION_TIMEOUT):
             if not _has_content(path):
                 unfinished.unlink(missing_ok=True)  # of a process that was killed
                 try:
-                    # The class, not a client: it takes the artifact folder of experiment 0.
+                    # Only the class, not the client, accepts the artifact folder of experiment 0.
                     artifacts = (path.parent / "mlartifacts").as_uri()
                     store = SqlAlchemyStore(f"sqlite:///{unfinished}", artifacts)
                     store.engine.dispose()
                     os.replace(unfinished, path)
                 finally:
                     unfinished.unlink(missing_ok=True)
-            # Whoever makes a new lock file from here on finds the store complete.
+            # A process that makes a new lock file from here on sees the complete store.
             lock.unlink(missing_ok=True)
     except Timeout as error:
         raise TrackingError(
-            f"Another process has been creating the MLflow store {path} for {SECONDS_TO_CREATE} "
-            f"seconds; if there is none, delete {lock} and try again."
+            f"Another process has been creating the MLflow store {path} for {CREATION_TIMEOUT} "
+            f"seconds. If there is no such process, delete {lock} and try again."
         ) from error
 
 
@@ -80,8 +92,8 @@ def _schema_version(path: Path) -> str:
             tables = {name for (name,) in database.execute(names)}
             if not {"alembic_version", "experiments"} <= tables:
                 raise TrackingError(
-                    f"{path} is an sqlite database but no MLflow store; "
-                    "type tracking.uri=sqlite:///ANOTHER.db"
+                    f"{path} is an SQLite database but not an MLflow store. "
+                    "Set tracking.uri=sqlite:///ANOTHER.db"
                 )
             row = database.execute("select version_num from alembic_version").fetchone()
             database.execute("begin immediate")  # fails where the file cannot be written
@@ -91,6 +103,6 @@ def _schema_version(path: Path) -> str:
         raise TrackingError(f"The MLflow store {path} cannot be written ({error}).") from error
     except sqlite3.DatabaseError as error:
         raise TrackingError(
-            f"{path} is no database ({error}), so it cannot be the MLflow store.\n"
-            "Move it away, or type tracking.uri=sqlite:///ANOTHER.db"
+            f"{path} is not a database ({error}), so it cannot be the MLflow store.\n"
+            "Move it away, or set tracking.uri=sqlite:///ANOTHER.db"
         ) from error

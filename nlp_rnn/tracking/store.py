@@ -1,4 +1,4 @@
-"""A store's address, or none, becomes an MLflow store and an experiment that are ready for runs."""
+"""MLflow stores and experiments: create or check them, and turn their errors into messages."""
 
 import hashlib
 import os
@@ -25,29 +25,37 @@ __all__ = [
     "ui_link",
 ]
 
-SECONDS_TO_ANSWER = 10
-"""A server or database that takes longer than this to answer counts as unreachable."""
+RESPONSE_TIMEOUT = 10
+"""Seconds after which a server or database without a response counts as unreachable."""
 
 SECONDS_BETWEEN_TRIES = 2.0
 
 
 def prepare_store(uri: str, patience: float = 0) -> None:
-    """Make sure that the store at `uri`, as returned by `resolve_uri`, can take runs.
+    """Make sure that runs can be logged to the store at `uri`.
 
-    An sqlite file that is missing or empty is created and migrated under a file lock and moved
-    into place when complete, so any number of processes may call this at once. A server or a
-    database is asked for an answer, once, or until it gives one within `patience` seconds.
+    A missing or empty SQLite file is created under a file lock and moved into place when it is
+    complete, so any number of processes may call this at once.
 
-    Raises:
-        TrackingError: it cannot be created, written or reached, is no MLflow store, or belongs
-            to another version of MLflow.
+    Parameters
+    ----------
+    uri : str
+        Absolute URI, as `resolve_uri` returns it.
+    patience : float
+        Seconds in which a server or database that does not respond is tried again.
+
+    Raises
+    ------
+    TrackingError
+        The store cannot be created, written or reached, is not an MLflow store, or was made by
+        another version of MLflow.
     """
     quiet_mlflow()
     path = sqlite_path(uri)
     if path is not None:
         with tracking_errors(uri):
             version = prepare_sqlite(path)
-        # Before MLflow looks, for it would migrate some older stores without being asked.
+        # Checked before MLflow opens the file, because it migrates some older stores unasked.
         if not _is_current_schema(version):
             raise TrackingError(_other_version(uri))
     elif uri.startswith((*SERVERS, *DATABASES)):
@@ -62,18 +70,20 @@ def prepare_store(uri: str, patience: float = 0) -> None:
 
 
 def experiment_name(name: str | None) -> str:
-    """Return `name`, else MLFLOW_EXPERIMENT_NAME, else `nlp_rnn`."""
+    """Return `name`, or without one MLFLOW_EXPERIMENT_NAME, or without that `nlp_rnn`."""
     return name or os.environ.get("MLFLOW_EXPERIMENT_NAME") or "nlp_rnn"
 
 
 def obtain_experiment(uri: str, name: str) -> str:
-    """Return the id of the experiment called `name`, which is created if it is missing.
+    """Return the id of the experiment called `name`; create it if it does not exist.
 
-    Beside an sqlite store its artifacts get an absolute folder, `mlartifacts/<name>`; a server
-    decides for itself. Safe to call from many processes at once.
+    The artifacts of an experiment in an SQLite file are stored beside the file, in
+    `mlartifacts/NAME`. A server chooses the location itself. Many processes may call this at once.
 
-    Raises:
-        TrackingError: the experiment was deleted, or the store refuses.
+    Raises
+    ------
+    TrackingError
+        The experiment was deleted, or the store rejects the name.
     """
     quiet_mlflow()
     from mlflow import MlflowClient
@@ -88,14 +98,14 @@ def obtain_experiment(uri: str, name: str) -> str:
             try:
                 return str(client.create_experiment(name, artifact_location=location))
             except MlflowException as error:
-                # Another process may have been faster; anything else is still refused.
+                # Another process may have created it in the meantime.
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
                 experiment = client.get_experiment_by_name(name)
     if experiment.lifecycle_stage != "active":
         restore = shlex.join(["experiments", "restore", "-x", experiment.experiment_id])
         raise TrackingError(
-            f"The MLflow experiment {name!r} was deleted; choose another, tracking.experiment=NAME,"
+            f"The MLflow experiment {name!r} was deleted. Set tracking.experiment=NAME for another,"
             f"\nor restore it: MLFLOW_TRACKING_URI={shlex.quote(visible_uri(uri))} "
             f"{_mlflow_program()} {restore}"
         )
@@ -103,16 +113,17 @@ def obtain_experiment(uri: str, name: str) -> str:
 
 
 def ui_command(uri: str) -> str:
-    """Return what to type to see the store in a browser: the MLflow UI, or a server's own page."""
+    """Return the shell command that shows the store in a browser."""
     if uri.startswith(SERVERS):
         return f"python3 -m webbrowser {shlex.quote(visible_uri(uri))}"
     return f"{_mlflow_program()} ui --backend-store-uri {shlex.quote(visible_uri(uri))}"
 
 
 def ui_link(uri: str, experiment_id: str, run_id: str | None = None) -> str:
-    """Return the page of an experiment's runs, or of one run, on the server or on `ui_command`'s.
+    """Return the link to the runs of an experiment, or to one run, in the MLflow UI.
 
-    Without `workflowType` MLflow opens its GenAI pages, which show none of a classifier's metrics.
+    The page is on the tracking server, or on the local server that `ui_command` starts. Without
+    `workflowType` MLflow opens its GenAI pages, which show none of the metrics of a classifier.
     """
     server = visible_uri(uri) if uri.startswith(SERVERS) else "http://127.0.0.1:5000"
     page = f"runs/{run_id}" if run_id else "runs"
@@ -121,7 +132,10 @@ def ui_link(uri: str, experiment_id: str, run_id: str | None = None) -> str:
 
 @contextmanager
 def tracking_errors(uri: str) -> Iterator[None]:
-    """Turn what MLflow, the database or the disk raise inside the block into a `TrackingError`."""
+    """Convert errors of MLflow, the database or the disk inside the block to `TrackingError`.
+
+    The message contains the first line of the cause, without the password of `uri`.
+    """
     from mlflow.exceptions import MlflowException
     from requests.exceptions import RequestException
     from sqlalchemy.exc import SQLAlchemyError
@@ -136,9 +150,9 @@ def tracking_errors(uri: str) -> Iterator[None]:
 
 
 def _is_current_schema(version: str) -> bool:
-    """Whether a migration of this MLflow is called `version` and none starts from it.
+    """Return whether `version` is the last schema migration of the installed MLflow.
 
-    The scripts are read as text: alembic would take half a second of every run to import them.
+    The migration scripts are read as text, because importing alembic takes half a second.
     """
     import mlflow
 
@@ -152,7 +166,7 @@ def _other_version(uri: str) -> str:
     upgrade = f"{_mlflow_program()} db upgrade {shlex.quote(visible_uri(uri))}"
     return (
         f"The MLflow store {visible_uri(uri)} was made by another version of MLflow.\n"
-        f"If that was an older one, back the store up and type: {upgrade}"
+        f"If that version was older, back up the store and run: {upgrade}"
     )
 
 
@@ -160,15 +174,15 @@ def _reach_server(uri: str) -> None:
     from mlflow import MlflowClient
 
     try:
-        with http_limits(0, SECONDS_TO_ANSWER), tracking_errors(uri):
+        with http_limits(0, RESPONSE_TIMEOUT), tracking_errors(uri):
             MlflowClient(tracking_uri=uri).search_experiments(max_results=1)
     except TrackingError as error:
-        first: BaseException = error
-        while first.__context__ is not None:  # the innermost says "Connection refused"
-            first = first.__context__
+        cause: BaseException = error
+        while cause.__context__ is not None:  # the innermost says "Connection refused"
+            cause = cause.__context__
         raise TrackingError(
-            f"No MLflow server answers at {visible_uri(uri)} ({_short(str(first))}).\n"
-            "Start it, or leave out tracking.uri and MLFLOW_TRACKING_URI to use a local file."
+            f"No MLflow server responds at {visible_uri(uri)} ({_short(str(cause))}).\n"
+            "Start it, or unset tracking.uri and MLFLOW_TRACKING_URI to use a local file."
         ) from error
 
 
@@ -176,7 +190,7 @@ def _reach_database(uri: str) -> None:
     import sqlalchemy
 
     # MLflow itself would try for more than a minute and a half.
-    limit = {} if uri.startswith("mssql") else {"connect_timeout": SECONDS_TO_ANSWER}
+    limit = {} if uri.startswith("mssql") else {"connect_timeout": RESPONSE_TIMEOUT}
     try:
         engine = sqlalchemy.create_engine(uri, connect_args=limit)
         engine.connect().close()
@@ -190,7 +204,7 @@ def _reach_database(uri: str) -> None:
 
 
 def _artifact_folder(path: Path, name: str) -> Path:
-    """An absolute folder that can be read as the experiment's name and belongs to it alone."""
+    """Return an absolute folder that resembles the experiment's name and is unique to it."""
     folder = re.sub(r"[^\w.-]+", "_", name).strip("._")[:60]
     if folder != name:
         folder = f"{folder}-{hashlib.sha256(name.encode()).hexdigest()[:8]}".lstrip("-")
@@ -198,10 +212,10 @@ def _artifact_folder(path: Path, name: str) -> Path:
 
 
 def _mlflow_program() -> str:
-    """`mlflow` as it can be typed here: by name if that finds this environment's, else by path."""
+    """Return `mlflow` if the PATH has this environment's program, otherwise its quoted path."""
     program = Path(sys.executable).with_name("mlflow")
-    found = shutil.which("mlflow")
-    if not program.exists() or (found and Path(found).absolute() == program.absolute()):
+    on_path = shutil.which("mlflow")
+    if not program.exists() or (on_path and Path(on_path).absolute() == program.absolute()):
         return "mlflow"
     return shlex.quote(
         os.path.relpath(program) if program.is_relative_to(Path.cwd()) else str(program)
@@ -209,6 +223,6 @@ def _mlflow_program() -> str:
 
 
 def _short(reason: str) -> str:
-    """The first line of a message, and not much of that."""
+    """Return the first line of a message, at most 300 characters of it."""
     line = next((line.strip() for line in reason.splitlines() if line.strip()), "no reason given")
     return line if len(line) <= 300 else line[:300] + " …"

@@ -1,4 +1,4 @@
-"""A store becomes a page in the browser: the MLflow UI, started on it, open at what matters."""
+"""The MLflow UI on a store: start its server and link to a table of runs by configuration."""
 
 import base64
 import json
@@ -14,12 +14,13 @@ from typing import Any
 from nlp_rnn.errors import TrackingError
 from nlp_rnn.tracking.environment import quiet_mlflow
 from nlp_rnn.tracking.store import obtain_experiment, prepare_store, ui_link
-from nlp_rnn.tracking.uri import visible_uri
+from nlp_rnn.tracking.tags import CONFIGURATION_TAG
+from nlp_rnn.tracking.uri import store_exists, visible_uri
 
 __all__ = ["serve", "share_view"]
 
 VIEW = "nlp_rnn"
-"""The key of the view: one for each experiment."""
+"""Key of the saved view; an experiment has one."""
 
 COLUMNS = {
     "metrics.`test/accuracy`": 130,
@@ -28,30 +29,46 @@ COLUMNS = {
     "metrics.`train/tokens_per_second`": 170,
     "metrics.`latency/onnx_batch1_p50_ms`": 210,
 }
-"""What the table shows, and how wide; the duration is there as well."""
+"""Columns of the table beside the duration, with their widths in pixels."""
 
 NAMES = {"attributes.`Run Name`": 310, "runDateAndNestInfo": 130}
-"""Columns that MLflow always shows, which a list of widths must begin with."""
+"""Columns that MLflow always shows; a list of widths must begin with them."""
 
 SORTED_BY = "metrics.`test/macro_f1`"
 
-SECTIONS = ("test", "validation", "train", "latency", "throughput", "parameters")
-CLOSED = ("memory", "prefix", "int8", "data", "Model metrics", "System metrics")
-"""The charts' sections in their order: those that are open, and those that a click opens."""
+OPEN_SECTIONS = ("test", "validation", "train", "latency", "throughput", "parameters")
+CLOSED_SECTIONS = ("memory", "prefix", "int8", "data", "Model metrics", "System metrics")
+"""Sections of the charts page in their order; a click opens the closed ones."""
 
 
 def serve(uri: str, experiment: str, port: int) -> int:
-    """Start the MLflow UI on the store at `uri` and wait for it; return its exit code.
+    """Start the MLflow UI on a store, print its link, and wait until it is stopped.
 
-    A tracking server has a page of its own: then only the link is printed.
+    A tracking server has its own UI, so that only the link is printed.
 
-    Raises:
-        TrackingError: there is no store yet, it cannot be read, or the port is taken.
+    Parameters
+    ----------
+    uri : str
+        Absolute URI of the store.
+    experiment : str
+        Name of the experiment that the link opens.
+    port : int
+        Port of the local server.
+
+    Returns
+    -------
+    int
+        Exit code of the server.
+
+    Raises
+    ------
+    TrackingError
+        There is no store yet, it cannot be read, or the port is in use.
     """
     quiet_mlflow()
-    if uri.startswith("sqlite:///") and not os.path.exists(uri.removeprefix("sqlite:///")):
+    if not store_exists(uri):
         raise TrackingError(
-            f"There are no runs at {uri} yet. Type nlp-rnn train, or set MLFLOW_TRACKING_URI."
+            f"There are no runs at {uri} yet. Run nlp-rnn train, or set MLFLOW_TRACKING_URI."
         )
     prepare_store(uri)
     experiment_id = obtain_experiment(uri, experiment)
@@ -63,7 +80,7 @@ def serve(uri: str, experiment: str, port: int) -> int:
         socket.create_server(("127.0.0.1", port)).close()
     except OSError as error:
         raise TrackingError(
-            f"Port {port} is taken ({error.strerror}). Type nlp-rnn ui --port {port + 1}"
+            f"Port {port} is in use ({error.strerror}). Run nlp-rnn ui --port {port + 1}"
         ) from None
     print(f"{link.replace(':5000', f':{port}')}\n{visible_uri(uri)}; Ctrl-C stops.", flush=True)
     # Without its job queue and with one worker the UI takes 2 processes and 0.5 GB, not 10 and 2.3.
@@ -77,11 +94,11 @@ def serve(uri: str, experiment: str, port: int) -> int:
 
 
 def share_view(uri: str, experiment_id: str) -> str:
-    """Make the view of the runs that `serve` opens; return what makes a link open it.
+    """Save the view of the runs that `serve` opens; return the part of the link that selects it.
 
-    The runs table, grouped by the tag `group`, so that the seeds of one configuration are one row
-    with their means, the best macro-F1 first. How MLflow keeps views is not documented: where it
-    does not work, the link opens the table as MLflow likes it.
+    The table of runs is grouped by the tag `configuration`, so that the seeds of a configuration
+    are one row with their means, the best macro-F1 first. MLflow does not document the format of
+    views. If saving fails, an empty string is returned and the link opens MLflow's own table.
     """
     from mlflow import MlflowClient
 
@@ -89,8 +106,8 @@ def share_view(uri: str, experiment_id: str) -> str:
     state = _state()
     with suppress(Exception):
         client = MlflowClient(tracking_uri=uri)
-        known = client.get_experiment(experiment_id).tags.get(tag, "{}")
-        if json.loads(known).get("state") != state:
+        saved = client.get_experiment(experiment_id).tags.get(tag, "{}")
+        if json.loads(saved).get("state") != state:
             now = int(time.time() * 1000)
             view = {"name": VIEW, "createdAt": now, "updatedAt": now, "state": state}
             client.set_experiment_tag(experiment_id, tag, json.dumps(view))
@@ -99,7 +116,7 @@ def share_view(uri: str, experiment_id: str) -> str:
 
 
 def _state() -> str:
-    """The view as MLflow's page stores it."""
+    """Return the view in the format in which MLflow's page stores it."""
     state: dict[str, Any] = {
         "searchFilter": "",
         "orderByKey": SORTED_BY,
@@ -113,19 +130,19 @@ def _state() -> str:
         "columnWidths": NAMES | COLUMNS | {"duration": 90},
         "groupBy": {
             "aggregateFunction": "average",
-            "groupByKeys": [{"mode": "tag", "groupByData": "group"}],
+            "groupByKeys": [{"mode": "tag", "groupByData": CONFIGURATION_TAG}],
         },
-        "compareRunCharts": [],  # MLflow makes one for each metric, and puts it into its section
+        "compareRunCharts": [],  # MLflow makes one for each metric and puts it into its section
         "compareRunSections": [
             {
                 "uuid": name,
                 "name": name,
-                "display": name in SECTIONS,
+                "display": name in OPEN_SECTIONS,
                 "isReordered": True,
                 "deleted": False,
                 "isGenerated": True,
             }
-            for name in (*SECTIONS, *CLOSED)
+            for name in (*OPEN_SECTIONS, *CLOSED_SECTIONS)
         ],
         "isAccordionReordered": True,
         "useGroupedValuesInCharts": True,
