@@ -8,7 +8,7 @@ import pyarrow
 import pytest
 
 from nlp_rnn.sources import arrow_cache
-from nlp_rnn.sources.arrow_cache import arrow_batches, forget_pages, mapped_files, texts_of
+from nlp_rnn.sources.arrow_cache import arrow_batches, mapped_files, release_pages, texts_of
 from nlp_rnn.tokens import batches
 from nlp_rnn.tokens.batches import TokenizedTexts
 
@@ -60,9 +60,9 @@ def test_a_pass_over_a_file_leaves_no_more_than_it_may(file: Path, monkeypatch) 
     everything = file.stat().st_size
     texts = dataset["text"][:]
     assert resident(file) > 0.8 * everything
-    forget_pages(mapped_files(dataset))
+    release_pages(mapped_files(dataset))
     assert resident(file) < 0.1 * everything
-    monkeypatch.setattr(arrow_cache, "AT_ONCE", everything // 10)
+    monkeypatch.setattr(arrow_cache, "RELEASE_AFTER", everything // 10)
     most = 0
     again = []
     for text in texts_of(dataset):
@@ -79,10 +79,10 @@ def test_batches_read_a_large_file_in_little_memory(file: Path, monkeypatch) -> 
     dataset = datasets.Dataset.from_file(str(file))
     plain = TokenizedTexts(dataset)
     assert not plain._files  # of a small file nothing is given back
-    monkeypatch.setattr(batches, "AT_ONCE", 1 << 20)
-    monkeypatch.setattr(batches, "_TEXTS_AT_ONCE", 64)
+    monkeypatch.setattr(batches, "RELEASE_AFTER", 1 << 20)
+    monkeypatch.setattr(batches, "_RELEASE_AFTER_TEXTS", 64)
     texts = TokenizedTexts(dataset)
-    forget_pages(mapped_files(dataset))
+    release_pages(mapped_files(dataset))
     most = 0
     for rows in np.random.default_rng(0).permutation(15_000).reshape(-1, 50):
         batch = texts.batch(rows)
@@ -101,10 +101,10 @@ def test_rows_that_were_selected_come_in_their_order(file: Path) -> None:
 def test_memory_that_is_no_mapped_file_is_never_touched(tmp_path: Path, file: Path) -> None:
     in_memory = datasets.Dataset.from_dict({"text": ["a" * 100_000] * 10})
     assert mapped_files(in_memory) == frozenset()
-    forget_pages([str(file), "[heap]", "[stack]", "", str(tmp_path / "missing")])
+    release_pages([str(file), "[heap]", "[stack]", "", str(tmp_path / "missing")])
     assert in_memory["text"][9] == "a" * 100_000
     # one that may be written is left alone
     mapping = np.memmap(file, dtype=np.uint8, mode="c")
     mapping[:4096] = 7
-    forget_pages([str(file)])
+    release_pages([str(file)])
     assert (mapping[:4096] == 7).all()

@@ -134,8 +134,8 @@ def test_reading_a_file_asks_nobody(tmp_path, monkeypatch):
 def test_missing_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert refusal(Path("nowhere.csv")) == f"There is no file or folder {tmp_path}/nowhere.csv."
-    assert refusal(Path("someone/set")).endswith("type data=hub data.path=someone/set")
-    assert refusal(Path("imdb")).endswith("type data=hub data.path=imdb")
+    assert refusal(Path("someone/set")).endswith("set data=hub data.path=someone/set")
+    assert refusal(Path("imdb")).endswith("set data=hub data.path=imdb")
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv", "tsv", "json", "jsonl"])
@@ -200,13 +200,13 @@ def test_a_csv_row_of_another_width_is_named(tmp_path, extra, place):
 def test_broken_json_names_the_line(tmp_path, name, content, line):
     (tmp_path / name).write_text(content)
     message = refusal(tmp_path / name)
-    assert f"{tmp_path / name} is broken JSON: {line}" in message
+    assert f"{tmp_path / name} is not valid JSON: {line}" in message
 
 
 def test_half_a_surrogate_pair_names_the_line(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "a", "label": 1}\n\n{"text": "\\ud800", "label": 1}\n')
-    assert f"{path} holds half of a surrogate pair in line 3" in refusal(path)
+    assert f"{path} has half of a surrogate pair in line 3" in refusal(path)
 
 
 def test_json_that_only_arrow_refuses(tmp_path):
@@ -220,7 +220,7 @@ def test_broken_parquet_and_broken_saved_dataset(tmp_path):
     assert f"{tmp_path}/a.parquet cannot be read: Parquet" in refusal(tmp_path / "a.parquet")
     (tmp_path / "saved").mkdir()
     (tmp_path / "saved" / "state.json").write_text("{}")
-    assert "was left by save_to_disk but is damaged" in refusal(tmp_path / "saved")
+    assert "was written by save_to_disk but is damaged" in refusal(tmp_path / "saved")
 
 
 @pytest.mark.parametrize(("name", "content"), [("a.csv", ""), ("a.jsonl", ""), ("a.json", "[]")])

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nlp_rnn.config.data import FileFormat, FilesConfig
+from nlp_rnn.config.data import FilesConfig
 from nlp_rnn.config.data_checks import check_data
 from nlp_rnn.data.corpus import Corpus, load_corpus
 from nlp_rnn.data.labels import labels_of
@@ -26,8 +26,6 @@ def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPat
 
 
 def files(path: Path, **options: Any) -> FilesConfig:
-    if "format" in options:
-        options["format"] = FileFormat[options["format"]]
     config = FilesConfig(name="files", path=str(path), **options)
     check_data(config)
     return config
@@ -285,7 +283,7 @@ def test_words_of_fasttext_may_be_several(tmp_path: Path) -> None:
     assert {(text, tuple(sorted(some))) for text, some in pairs} == {
         *(("one  two", ("a", "b")), ("three four", ()), ("", ("a",)), ("x", ("b",)))
     }
-    assert "type data.label_separator=space" in refusal(files(path, format="fasttext"))
+    assert "set data.label_separator=space" in refusal(files(path, format="fasttext"))
 
 
 @pytest.mark.parametrize(

@@ -188,7 +188,7 @@ def test_a_run_logs_the_accuracy_at_each_length(
 ) -> None:
     assert main(["train", "data=probe", "probe=recall", "data.length=300", *SMALL]) == 0
     told = capsys.readouterr().out
-    assert "a second direction gives away nothing: the colour is as far" in told
+    assert "what a second direction reveals: nothing: the colour is as far" in told
     result = json.loads((here / "run" / "result.json").read_text())
     run = MlflowClient(tracking_uri=result["tracking_uri"]).get_run(result["run_id"])
     for part in ("1x", "2x", "4x", "8x"):

@@ -61,7 +61,7 @@ def test_strings_that_are_not_utf8_name_file_row_and_byte(tmp_path, kind):
         texts = pyarrow.array([b"good", None, b"caf\xe9"])
         texts = pyarrow.StringArray.from_buffers(3, *texts.buffers()[1:], texts.buffers()[0])
         parquet.write_table(pyarrow.table({"text": texts, "label": [1, 2, 3]}), path)
-    message = rf"{path} is not UTF-8: row 3, column 'text', holds byte 0xE9\."
+    message = rf"{path} is not UTF-8: row 3, column 'text', has the byte 0xE9\."
     with pytest.raises(DataError, match=message):
         read_source(FilesConfig(name="files", path=str(path)))
 

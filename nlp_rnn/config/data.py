@@ -10,7 +10,6 @@ __all__ = [
     "PROBE_FACTORS",
     "PROBE_LENGTHS",
     "DataConfig",
-    "FileFormat",
     "FilesConfig",
     "HubConfig",
     "ProbeConfig",
@@ -20,9 +19,6 @@ __all__ = [
 ]
 
 
-FileFormat = Enum(
-    "FileFormat", ["parquet", "csv", "tsv", "json", "jsonl", "arrow", "lines", "fasttext"]
-)
 PROBE_LENGTHS = {
     "counting": 32,
     "counting3": 48,
@@ -116,7 +112,7 @@ class FilesConfig(TableConfig):
     `format=null` goes by the names of the files; the other options are about text files.
     """
 
-    format: FileFormat | None = None
+    format: str | None = None
     header: bool = True
     columns: list[str] | None = None
     delimiter: str | None = None

@@ -7,7 +7,6 @@ from nlp_rnn.config.data import (
     PROBE_FACTORS,
     PROBE_LENGTHS,
     DataConfig,
-    FileFormat,
     FilesConfig,
     ProbeConfig,
     TableConfig,
@@ -111,7 +110,7 @@ def _check_separator(data: TableConfig) -> None:
             f"data.label_separator must be what stands between two labels, or one of "
             f"{', '.join(DELIMITERS)}, not {word!r}. Blanks around a label mean nothing."
         )
-    if isinstance(data, FilesConfig) and data.format is FileFormat.fasttext and word != "space":
+    if isinstance(data, FilesConfig) and data.format == "fasttext" and word != "space":
         raise ConfigError(
             f"The labels of a fasttext file are words: type data.label_separator=space, not {word}."
         )

@@ -9,7 +9,7 @@ from nlp_rnn.config.data import TableConfig
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import arrow_batches
 from nlp_rnn.sources.columns import select_columns
-from nlp_rnn.sources.file_format import BY_NAME
+from nlp_rnn.sources.file_format import DEFAULT_OPTIONS
 from nlp_rnn.sources.files import read_path
 from nlp_rnn.sources.folders import read_text_folder, text_folder
 from nlp_rnn.sources.hub import offline
@@ -61,7 +61,7 @@ def read_unlabelled(config: TableConfig, corpus: "Corpus") -> Unlabelled:
     where = f"data.unlabelled={path}"
     with offline():
         if text_folder(path):
-            rows = read_text_folder(path, columns, BY_NAME)
+            rows = read_text_folder(path, columns, DEFAULT_OPTIONS)
         else:
             rows = read_path(path, columns, (), notes)["train"]
     texts = as_text(select_columns(rows, columns, where), columns, where, corpus.separator)

@@ -1,4 +1,8 @@
-"""Batches of rows become a memory-mapped Arrow file in the cache, written once under their key."""
+"""Arrow files in the cache: written once per key, and read memory-mapped in little memory.
+
+Pages of a mapped file that were read count as memory of the process until the system needs the
+memory, or until they are released. Without `release_pages` a process seems to grow with its data.
+"""
 
 import ctypes
 import hashlib
@@ -16,38 +20,46 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 __all__ = [
-    "AT_ONCE",
+    "RELEASE_AFTER",
     "arrow_batches",
     "cached_file",
     "file_key",
-    "forget_pages",
     "mapped_files",
+    "release_pages",
     "texts_of",
     "write_arrow",
     "write_arrow_file",
 ]
 
-AT_ONCE = 64 << 20
-"""Bytes of mapped files that are read before their memory is given back."""
+RELEASE_AFTER = 64 << 20
+"""Bytes of mapped files that are read before their pages are released."""
 
 _BATCH = 1000  # rows
-_DONTNEED = 4  # of madvise, on Linux
+_DONTNEED = 4  # MADV_DONTNEED of madvise, on Linux
 
 
 def write_arrow(
     key: Iterable[object], schema: "pyarrow.Schema", batches: "Iterable[pyarrow.RecordBatch]"
 ) -> "Dataset":
-    """Return the rows of `batches` as memory-mapped Arrow, kept in the cache under `key`.
+    """Write `batches` to the cache and return their rows, memory-mapped.
 
-    What the cache has under `key` already is not written again.
+    Parameters
+    ----------
+    key : iterable
+        What determines the rows, as values that JSON can represent. If the cache has a file for
+        this key, it is returned, and `batches` is not iterated over.
+    schema : pyarrow.Schema
+        The schema of the batches.
+    batches : iterable of pyarrow.RecordBatch
+        The rows.
     """
-    return write_arrow_file(_place(key, ".arrow"), schema, batches)
+    return write_arrow_file(_cache_path(key, ".arrow"), schema, batches)
 
 
 def write_arrow_file(
     path: Path, schema: "pyarrow.Schema", batches: "Iterable[pyarrow.RecordBatch]"
 ) -> "Dataset":
-    """As `write_arrow`, in the file `path`."""
+    """Write `batches` to the file `path` unless it exists; return its rows, memory-mapped."""
     import datasets
     import pyarrow
 
@@ -56,23 +68,26 @@ def write_arrow_file(
             for batch in batches:
                 writer.write_batch(batch)
 
-    return datasets.Dataset.from_file(str(_made(path, write)))
+    return datasets.Dataset.from_file(str(_write_once(path, write)))
 
 
 def cached_file(key: Iterable[object], suffix: str, write: Callable[[Path], None]) -> Path:
-    """The file kept in the cache under `key`; if there is none, `write` makes it, whole or not."""
-    return _made(_place(key, suffix), write)
+    """Return the cached file for `key`; if there is none, `write` creates it.
+
+    Guarantee: a file is in the cache only if `write` completed it.
+    """
+    return _write_once(_cache_path(key, suffix), write)
 
 
-def _place(key: Iterable[object], suffix: str) -> Path:
+def _cache_path(key: Iterable[object], suffix: str) -> Path:
     import datasets
 
     folder = Path(datasets.config.HF_DATASETS_CACHE).expanduser() / "nlp_rnn"
     return folder / (hashlib.sha256(json.dumps(list(key)).encode()).hexdigest()[:32] + suffix)
 
 
-def _made(path: Path, write: Callable[[Path], None]) -> Path:
-    """`path`, written by `write` if it is not there yet: whole or not at all."""
+def _write_once(path: Path, write: Callable[[Path], None]) -> Path:
+    """Return `path`; if it does not exist, write it through a temporary file."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
@@ -87,44 +102,44 @@ def _made(path: Path, write: Callable[[Path], None]) -> Path:
 
 
 def file_key(path: Path) -> tuple[object, ...]:
-    """What says that a file is still the one that was read: its place, size and time."""
+    """Return what identifies the content of a file: its path, size and modification time."""
     stat = path.stat()
     return (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
 
 
 def arrow_batches(dataset: "Dataset") -> "Iterator[pyarrow.Table]":
-    """The rows in their order, a thousand at a time; what was read before is given back."""
+    """Yield the rows in order, a thousand at a time, and release the pages that were read."""
     files, read = mapped_files(dataset), 0
     for table in dataset.with_format("arrow").iter(_BATCH):
         yield table
         read += table.nbytes
-        if read >= AT_ONCE:
-            forget_pages(files)
+        if read >= RELEASE_AFTER:
+            release_pages(files)
             read = 0
 
 
 def texts_of(dataset: "Dataset") -> Iterator[str]:
-    """The column `text`, one after the other."""
+    """Yield the values of the column `text`."""
     for table in arrow_batches(dataset.select_columns("text")):
         yield from table.column("text").to_pylist()
 
 
 def mapped_files(dataset: "Dataset") -> frozenset[str]:
-    """The files that `dataset` reads in place."""
+    """Return the paths of the files that `dataset` maps into memory."""
     return frozenset(os.path.realpath(file["filename"]) for file in dataset.cache_files)
 
 
-def forget_pages(files: Iterable[str]) -> None:
-    """Give back the memory of mapped `files`; what is read again comes from the file again.
+def release_pages(files: Iterable[str]) -> None:
+    """Release the memory of mapped `files`; pages that are used again are read from disk again.
 
-    Only ranges that the system itself says are these files, and that nobody can write, so that
-    nothing else can be lost. Does nothing where there is no /proc.
+    Only read-only ranges that the system lists for these files are released, so that no data can
+    be lost. Without /proc nothing is done.
     """
-    wanted = set(files)
+    mapped = set(files)
     with suppress(OSError):
         for line in Path("/proc/self/maps").read_text(errors="replace").splitlines():
             span, mode, _, _, _, *path = line.split(maxsplit=5)
-            if path and path[0] in wanted and "w" not in mode:
+            if path and path[0] in mapped and "w" not in mode:
                 start, end = (int(number, 16) for number in span.split("-"))
                 _libc().madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _DONTNEED)
 

@@ -1,4 +1,4 @@
-"""The columns of a table become the columns that were asked for, also out of nested records."""
+"""Selection of columns from a table, including fields of nested records."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,49 +13,68 @@ if TYPE_CHECKING:
 __all__ = ["listed", "require_columns", "select_columns", "top_columns"]
 
 
-def require_columns(found: Sequence[str], wanted: Sequence[str], where: str) -> None:
-    """Raise `DataError` unless each wanted column is found once; `where` begins the sentence.
+def require_columns(names: Sequence[str], required: Sequence[str], where: str) -> None:
+    """Raise `DataError` unless each required column exists exactly once.
 
-    A nested column `utterance.text` is found when there is a column `utterance`.
+    Parameters
+    ----------
+    names : sequence of str
+        The names of all columns.
+    required : sequence of str
+        Names of columns, or of fields in nested columns such as `utterance.text`, for which the
+        column `utterance` is enough.
+    where : str
+        Description of the table, with which the message begins.
     """
-    for name in top_columns(found, wanted):
-        if name not in found:
+    for name in top_columns(names, required):
+        if name not in names:
             raise DataError(
-                f"{where} has no column {name!r}; it has: {listed(found)}.\n"
-                "Name the columns to use: data.text=COLUMN data.label=COLUMN"
+                f"{where} has no column {name!r}; it has: {listed(names)}.\n"
+                "Set the columns to use: data.text=COLUMN data.label=COLUMN"
             )
-        if list(found).count(name) > 1:
+        if list(names).count(name) > 1:
             raise DataError(f"{where} has several columns named {name!r}. Rename all but one.")
 
 
-def top_columns(found: Sequence[str], wanted: Sequence[str]) -> list[str]:
-    """The columns that hold the wanted ones: of `utterance.text`, if it is nested, `utterance`."""
+def top_columns(names: Sequence[str], required: Sequence[str]) -> list[str]:
+    """Return the columns that hold the required ones, such as `utterance` for `utterance.text`."""
     tops = []
-    for name in wanted:
+    for name in required:
         top = name.split(".")[0]
-        tops.append(top if name not in found and top in found else name)
+        tops.append(top if name not in names and top in names else name)
     return list(dict.fromkeys(tops))
 
 
-def select_columns(dataset: "Dataset", wanted: Sequence[str], where: str) -> "Dataset":
-    """Return a table that has every wanted column; rewritten only if one of them is nested.
+def select_columns(dataset: "Dataset", required: Sequence[str], where: str) -> "Dataset":
+    """Return `dataset` with all required columns; it is rewritten only if one of them is nested.
 
-    `where` begins the sentence of a `DataError`, which is raised for a column or field that is
-    not there.
+    Parameters
+    ----------
+    dataset : Dataset
+        The table.
+    required : sequence of str
+        Names of columns, or of fields in nested columns such as `utterance.text`.
+    where : str
+        Description of the table, with which error messages begin.
+
+    Raises
+    ------
+    DataError
+        A column or field does not exist.
     """
     from datasets import Features
 
-    require_columns(dataset.column_names, wanted, where)
-    if all(name in dataset.column_names for name in wanted):
+    require_columns(dataset.column_names, required, where)
+    if all(name in dataset.column_names for name in required):
         return dataset
-    features = {name: _feature(dataset, name, where) for name in wanted}
+    features = {name: _feature(dataset, name, where) for name in required}
     schema = Features(features).arrow_schema
-    batches = (_taken(table, wanted, schema) for table in arrow_batches(dataset))
-    return write_arrow(("columns", dataset._fingerprint, *wanted), schema, batches)
+    batches = (_select(table, required, schema) for table in arrow_batches(dataset))
+    return write_arrow(("columns", dataset._fingerprint, *required), schema, batches)
 
 
 def _feature(dataset: "Dataset", name: str, where: str) -> Any:
-    """The type of a column, or of a field within a nested one."""
+    """Return the type of a column, or of a field within a nested column."""
     if name in dataset.column_names:
         return dataset.features[name]
     top, *fields = name.split(".")
@@ -63,7 +82,7 @@ def _feature(dataset: "Dataset", name: str, where: str) -> Any:
     for field in fields:
         if not isinstance(feature, dict):
             raise DataError(
-                f"{where} has no records in {path!r} that {name!r} could look into.\n"
+                f"{where} has no nested records in {path!r}, so that {name!r} does not exist.\n"
                 f"It has the columns: {listed(dataset.column_names)}."
             )
         if field not in feature:
@@ -74,14 +93,14 @@ def _feature(dataset: "Dataset", name: str, where: str) -> Any:
     return feature
 
 
-def _taken(
-    table: "pyarrow.Table", wanted: Sequence[str], schema: "pyarrow.Schema"
+def _select(
+    table: "pyarrow.Table", required: Sequence[str], schema: "pyarrow.Schema"
 ) -> "pyarrow.RecordBatch":
     import pyarrow
     import pyarrow.compute as pc
 
     columns = []
-    for name, field in zip(wanted, schema, strict=True):
+    for name, field in zip(required, schema, strict=True):
         if name in table.column_names:
             column = table.column(name)
         else:
@@ -92,6 +111,6 @@ def _taken(
 
 
 def listed(names: Iterable[str]) -> str:
-    """Join names for a message: the first twenty, each cut at forty characters."""
-    some = [name if len(name) <= 40 else name[:40] + "…" for name in names]
-    return ", ".join(some[:20]) + (f" and {len(some) - 20} more" if len(some) > 20 else "")
+    """Join names for a message: the first twenty, each shortened to forty characters."""
+    short = [name if len(name) <= 40 else name[:40] + "…" for name in names]
+    return ", ".join(short[:20]) + (f" and {len(short) - 20} more" if len(short) > 20 else "")

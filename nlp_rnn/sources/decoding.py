@@ -1,4 +1,4 @@
-"""A file, compressed or not, and text in any encoding becomes a plain file, text as UTF-8."""
+"""Decompression and decoding: a plain copy of a file, text as UTF-8, in the cache."""
 
 import codecs
 from pathlib import Path
@@ -6,38 +6,51 @@ from typing import IO, Any
 
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import cached_file, file_key
-from nlp_rnn.sources.file_format import FileForm
 
 __all__ = ["bad_encoding", "plain_file"]
 
 _CHUNK = 1 << 20  # bytes decoded together
 
 
-def plain_file(path: Path, compression: str | None, form: FileForm) -> Path:
-    """`path` itself if it is plain UTF-8 already, else a plain UTF-8 copy of it in the cache.
+def plain_file(path: Path, compression: str | None, encoding: str | None) -> Path:
+    """Return an uncompressed copy of a file, text decoded and written as UTF-8.
 
-    Raises `DataError` naming file, row and byte where the bytes are not of the encoding.
+    Parameters
+    ----------
+    path : Path
+        The file. It is returned itself if there is nothing to do.
+    compression : {"gzip", "zstd"} or None
+        Its compression.
+    encoding : str or None
+        Its encoding, as Python names it; None for a file that is not text.
+
+    Raises
+    ------
+    DataError
+        The file cannot be decompressed, or it is not in the encoding (the message names the row
+        and the byte).
     """
-    if compression is None and form.is_utf8:
+    copies_bytes = encoding is None or codecs.lookup(encoding).name == "utf-8"
+    if compression is None and copies_bytes:
         return path
 
     def write(copy: Path) -> None:
         with _opened(path, compression) as source, copy.open("wb") as target:
-            if form.is_utf8:
+            if encoding is None or copies_bytes:
                 while chunk := source.read(_CHUNK):
                     target.write(chunk)
             else:
-                _recode(source, target, path, form.encoding)
+                _recode(source, target, path, encoding)
 
-    key = ("plain", *file_key(path), compression, form.encoding)
+    key = ("plain", *file_key(path), compression, encoding)
     try:
         return cached_file(key, ".txt", write)
     except OSError as error:
         if compression is None:
             raise
         raise DataError(
-            f"{path} cannot be unpacked: {str(error).splitlines()[0][:200]}\n"
-            "Fetch it again, or unpack it yourself and give the plain file."
+            f"{path} cannot be decompressed: {str(error).splitlines()[0][:200]}\n"
+            "Download it again, or decompress it and set data.path to the result."
         ) from error
 
 
@@ -63,7 +76,7 @@ def _recode(source: Any, target: IO[bytes], path: Path, encoding: str) -> None:
             raise DataError(
                 f"{path} is not {encoding}: row {row}, byte {position - pending + error.start + 1} "
                 f"of the file is 0x{error.object[error.start]:02X}.\n"
-                "Type another data.encoding, or leave it out for UTF-8."
+                "Set data.encoding to another encoding, or remove it for UTF-8."
             ) from error
         rows += text.count("\n")
         position += len(chunk)
@@ -71,7 +84,10 @@ def _recode(source: Any, target: IO[bytes], path: Path, encoding: str) -> None:
 
 
 def bad_encoding(plain: Path, path: Path) -> str | None:
-    """Say where the first byte of `plain` that is not UTF-8 stands; the message names `path`."""
+    """Return a message about the first byte of `plain` that is not UTF-8; None if all are.
+
+    The message names `path`, the file of which `plain` is a copy.
+    """
     with plain.open("rb") as lines:
         for row, line in enumerate(lines, 1):
             try:
@@ -80,6 +96,6 @@ def bad_encoding(plain: Path, path: Path) -> str | None:
                 return (
                     f"{path} is not UTF-8: row {row}, byte {error.start + 1} of it is "
                     f"0x{line[error.start]:02X}.\n"
-                    "Save the file as UTF-8, or name its encoding, such as data.encoding=cp1252"
+                    "Save the file as UTF-8, or set its encoding, such as data.encoding=cp1252"
                 )
     return None

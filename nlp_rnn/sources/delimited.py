@@ -1,5 +1,6 @@
-"""A csv or tsv file becomes rows, strictly: no cell is moved, guessed or lost in silence."""
+"""The formats csv and tsv, read strictly: no cell is moved, guessed or silently lost."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,83 +8,84 @@ from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import arrow_batches, file_key, write_arrow
 from nlp_rnn.sources.columns import require_columns
 from nlp_rnn.sources.decoding import bad_encoding
-from nlp_rnn.sources.file_format import FileForm, delimiter_character
+from nlp_rnn.sources.file_format import FileFormat, FileOptions, SourceFile, delimiter_character
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = ["number_column", "read_delimited"]
+__all__ = ["CSV", "TSV"]
 
-_BLOCK = 16 << 20  # bytes; pyarrow refuses a row that is longer
+_BLOCK = 16 << 20  # bytes; pyarrow rejects a row that is longer
 
 
-def read_delimited(
-    path: Path, plain: Path, kind: str, wanted: list[str], form: FileForm, notes: list[str]
-) -> "Dataset":
-    """Read the columns `wanted` of `plain`, a UTF-8 copy of `path` or itself.
+def _read_delimited(file: SourceFile, default_delimiter: str) -> "Dataset":
+    """Read `file.columns` with pyarrow; an empty cell is missing, `""` is an empty text.
 
-    By pyarrow, not by the reader of `datasets` (pandas): that one moves the columns of a row with
-    an unquoted comma, takes the text NA for a missing one, and cannot name the row of a fault. An
-    empty cell is missing, `""` is an empty text. Without header the columns have the names that
-    `form` gives them, else their numbers, from 1.
+    The reader of `datasets` (pandas) is not used: it moves the columns of a row with an unquoted
+    comma, takes the text NA for a missing one, and cannot name the row of an error.
     """
     import pyarrow
     from pyarrow import csv
 
-    delimiter = delimiter_character(form.delimiter, "\t" if kind == "tsv" else ",")
+    options, columns = file.options, file.columns
+    delimiter = delimiter_character(options.delimiter, default_delimiter)
     parse = csv.ParseOptions(
         delimiter=delimiter,
-        quote_char='"' if form.quoting else False,
-        newlines_in_values=form.quoting,
+        quote_char='"' if options.quoting else False,
+        newlines_in_values=options.quoting,
     )
-    # threads would hide the row of a fault
+    # with threads, errors would not name the row
     read = csv.ReadOptions(
-        use_threads=False, block_size=_BLOCK, autogenerate_column_names=not form.header
+        use_threads=False, block_size=_BLOCK, autogenerate_column_names=not options.header
     )
     try:
-        names = csv.open_csv(plain, read_options=read, parse_options=parse).schema.names
-        if not form.header:
-            names = _given_names(path, len(names), form)
+        names = csv.open_csv(file.plain, read_options=read, parse_options=parse).schema.names
+        if not options.header:
+            names = _column_names(file.path, len(names), options)
             read.autogenerate_column_names = False
             read.column_names = names
-        require_columns(names, wanted, str(path))
+        require_columns(names, columns, str(file.path))
         convert = csv.ConvertOptions(
-            include_columns=wanted,
-            column_types={name: pyarrow.string() for name in wanted},
+            include_columns=columns,
+            column_types={name: pyarrow.string() for name in columns},
             null_values=[""],
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
         )
-        schema = pyarrow.schema([(name, pyarrow.string()) for name in wanted])
-        batches = csv.open_csv(plain, read, parse, convert)
-        options = (kind, form.header, form.columns, form.delimiter, form.quoting, form.encoding)
-        dataset = write_arrow(("csv", *file_key(path), *options, *wanted), schema, batches)
+        schema = pyarrow.schema([(name, pyarrow.string()) for name in columns])
+        batches = csv.open_csv(file.plain, read, parse, convert)
+        form = (options.header, options.columns, delimiter, options.quoting, options.encoding)
+        dataset = write_arrow(("csv", *file_key(file.path), *form, *columns), schema, batches)
     except pyarrow.ArrowInvalid as error:
-        if fault := bad_encoding(plain, path):
+        if fault := bad_encoding(file.plain, file.path):
             raise DataError(fault) from error
-        raise DataError(_broken(path, error, form)) from error
-    if form.quoting and (swallowed := _swallowed(dataset, delimiter, len(names))):
-        cells = "cell holds" if swallowed == 1 else "cells hold"
-        notes.append(
-            f"{path.name}: {swallowed:,} {cells} what looks like whole rows, as after an "
-            "unpaired quote; if its quotes mean nothing type data.quoting=false"
+        raise DataError(_syntax_error(file.path, error, options)) from error
+    if options.quoting and (swallowed := _swallowed_rows(dataset, delimiter, len(names))):
+        cells = "cell contains" if swallowed == 1 else "cells contain"
+        file.notes.append(
+            f"{file.path.name}: {swallowed:,} {cells} what looks like whole rows, as after an "
+            "unpaired quote; if quotes have no meaning in the file, set data.quoting=false"
         )
+    for column in () if options.multi_label else file.label:
+        dataset = _with_numbers(dataset, column)
     return dataset
 
 
-def _given_names(path: Path, number: int, form: FileForm) -> list[str]:
-    if form.columns is None:
-        return [str(place) for place in range(1, number + 1)]
-    if len(form.columns) != number:
+def _column_names(path: Path, number: int, options: FileOptions) -> list[str]:
+    """Return the names of a file without header: `data.columns`, else numbers from 1."""
+    if options.columns is None:
+        return [str(index) for index in range(1, number + 1)]
+    if len(options.columns) != number:
         raise DataError(
-            f"{path} has {number} columns in its first row, data.columns names "
-            f"{len(form.columns)}.\nName every column, or leave data.columns out and give numbers."
+            f"{path} has {number} columns in its first row, but data.columns has "
+            f"{len(options.columns)} names.\nName every column, or remove data.columns and use "
+            "column numbers."
         )
-    return list(form.columns)
+    return list(options.columns)
 
 
-def _swallowed(dataset: "Dataset", delimiter: str, width: int) -> int:
-    """Count cells with a line in them that would be a row of its own."""
+def _swallowed_rows(dataset: "Dataset", delimiter: str, width: int) -> int:
+    """Count the cells that contain a line with as many delimiters as a row."""
     import pyarrow.compute as pc
 
     number = 0
@@ -95,20 +97,20 @@ def _swallowed(dataset: "Dataset", delimiter: str, width: int) -> int:
     return number
 
 
-def _broken(path: Path, error: Exception, form: FileForm) -> str:
+def _syntax_error(path: Path, error: Exception, options: FileOptions) -> str:
     first = str(error).splitlines()[0][:200]
-    counted = " (row 1 is the header)" if form.header else ""
+    counted = " (row 1 is the header)" if options.header else ""
     advice = (
-        "A text with a comma, a quote or a line break in it must stand in double quotes; "
-        "if quotes mean nothing in the file type data.quoting=false"
-        if form.quoting
+        "Enclose a text with a comma, a quote or a line break in double quotes; if quotes have no "
+        "meaning in the file, set data.quoting=false"
+        if options.quoting
         else "With data.quoting=false a cell ends at every delimiter and a row at every line end."
     )
-    return f"{path} is broken: {first}{counted}.\n{advice}"
+    return f"{path} has a syntax error: {first}{counted}.\n{advice}"
 
 
-def number_column(dataset: "Dataset", column: str) -> "Dataset":
-    """Make numbers of a column that holds nothing else; the format itself has no types."""
+def _with_numbers(dataset: "Dataset", column: str) -> "Dataset":
+    """Convert a column of numbers to int64 or float64; the format itself has no types."""
     import pyarrow
     import pyarrow.compute as pc
 
@@ -121,3 +123,8 @@ def number_column(dataset: "Dataset", column: str) -> "Dataset":
             continue
         return dataset.remove_columns(column).add_column(column, numbers.combine_chunks())
     return dataset
+
+
+_OPTIONS = ("header", "columns", "delimiter", "quoting", "encoding")
+CSV = FileFormat("csv", partial(_read_delimited, default_delimiter=","), (".csv",), _OPTIONS)
+TSV = FileFormat("tsv", partial(_read_delimited, default_delimiter="\t"), (".tsv",), _OPTIONS)

@@ -1,37 +1,50 @@
-"""The name of a file and the options about its form become the way to read it."""
+"""What a file format consists of: a name, file suffixes, options and a function that reads a file.
+
+Every format is defined in one file as a `FileFormat` and registered in `formats.FORMATS`.
+"""
 
 import codecs
-from collections.abc import Iterable
+import dataclasses
+import glob
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.errors import DataError
+from nlp_rnn.sources.arrow_cache import file_key, write_arrow
 
-__all__ = [
-    "BY_NAME",
-    "KINDS",
-    "FileForm",
-    "delimiter_character",
-    "kind_of",
-    "plain_stem",
-    "refuse_unused",
-]
+if TYPE_CHECKING:
+    import pyarrow
+    from datasets import Dataset
 
-KINDS = ("parquet", "csv", "tsv", "json", "jsonl", "arrow", "lines", "fasttext")
-"""The forms a file can have, in the order of messages."""
+__all__ = ["DEFAULT_OPTIONS", "FileFormat", "FileOptions", "SourceFile", "delimiter_character"]
 
-_ENDINGS = {f".{kind}": kind for kind in KINDS[:6]} | {".ndjson": "jsonl", ".label": "lines"}
-COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
-_TEXT_KINDS = ("csv", "tsv", "json", "jsonl", "lines", "fasttext", "folder")
 _DELIMITERS = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";"}
+_BATCH = 1000  # rows written to the cache together
 
 
 @dataclass(frozen=True)
-class FileForm:
-    """The form of files as options say it; `format` None goes by the name of each file.
+class FileOptions:
+    """The options `data.…` about the form of files.
 
-    `columns` are the names of a csv file without `header`; `delimiter` None is that of the format.
-    `several` says that a line of fastText may have any number of labels.
+    Attributes
+    ----------
+    format : str or None
+        Name of the format; None: by the name of each file.
+    header : bool
+        Whether the first row of a csv or tsv file names its columns.
+    columns : tuple of str or None
+        Column names of a file without header; None: their numbers, from 1.
+    delimiter : str or None
+        A character or its name, such as `tab`; None: the delimiter of the format.
+    quoting : bool
+        Whether a cell can be enclosed in double quotes.
+    encoding : str
+        Encoding of text files, as Python names it.
+    multi_label : bool
+        Whether a row may have any number of labels.
     """
 
     format: str | None = None
@@ -40,47 +53,122 @@ class FileForm:
     delimiter: str | None = None
     quoting: bool = True
     encoding: str = "utf-8"
-    several: bool = False
+    multi_label: bool = False
 
     @property
     def is_utf8(self) -> bool:
-        """Whether the encoding is UTF-8, by whatever name."""
+        """Whether the encoding is UTF-8, by any of its names."""
         return codecs.lookup(self.encoding).name == "utf-8"
 
 
-BY_NAME = FileForm()
-"""Every file is what its name says, plainly written."""
+DEFAULT_OPTIONS = FileOptions()
+"""The options that a user has not changed."""
 
 
-def kind_of(path: Path, form: FileForm) -> tuple[str | None, str | None]:
-    """The kind of a file, None if it is unknown, and its compression (`gzip`, `zstd`, None)."""
-    compression = COMPRESSIONS.get(path.suffix.lower())
-    name = path.with_suffix("") if compression else path
-    return form.format or _ENDINGS.get(name.suffix.lower()), compression
+@dataclass(frozen=True)
+class SourceFile:
+    """A file to be read, and what to read from it.
+
+    Attributes
+    ----------
+    path : Path
+        The file as the user named it, for messages and cache keys.
+    plain : Path
+        A copy of the file that is uncompressed and, if it is a text file, UTF-8; `path` itself
+        where it is both.
+    text, label : tuple of str
+        Names of the text and label columns.
+    options : FileOptions
+        The options about the form of the file.
+    notes : list of str
+        Receives lines that the user should see.
+    """
+
+    path: Path
+    plain: Path
+    text: tuple[str, ...]
+    label: tuple[str, ...]
+    options: FileOptions
+    notes: list[str]
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns to read, each of them once."""
+        return list(dict.fromkeys((*self.text, *self.label)))
+
+    def lines(self) -> Iterator[tuple[int, str]]:
+        """Yield line numbers from 1 and lines; only a line feed ends a line."""
+        with self.plain.open(encoding="utf-8-sig", newline="\n") as file:
+            for number, line in enumerate(file, 1):
+                yield number, line.removesuffix("\n").removesuffix("\r")
+
+    def from_rows(
+        self, key: tuple[object, ...], rows: Iterable[Mapping[str, str | None]]
+    ) -> "Dataset":
+        """Write `columns` of `rows` to the cache, as strings, and return them memory-mapped.
+
+        Parameters
+        ----------
+        key : tuple
+            Name and version of the parser. While neither the key nor the file nor its options
+            change, the cached rows are returned, and `rows` is not iterated over.
+        rows : iterable of mappings
+            A value, or None, for each column.
+        """
+        import pyarrow
+
+        schema = pyarrow.schema([(name, pyarrow.string()) for name in self.columns])
+
+        def batches() -> "Iterator[pyarrow.RecordBatch]":
+            remaining = iter(rows)
+            while batch := list(islice(remaining, _BATCH)):
+                yield pyarrow.RecordBatch.from_pylist(batch, schema=schema)
+
+        options = dataclasses.astuple(self.options)
+        return write_arrow((*key, *file_key(self.path), options, *self.columns), schema, batches())
+
+    def load_dataset(self, builder: str, **options: Any) -> "Dataset":
+        """Load the file with a `builder` of the library `datasets`, such as `json`.
+
+        Raises `DataError` if the file has no rows.
+        """
+        import datasets
+
+        pattern = glob.escape(str(self.plain))
+        try:
+            return datasets.load_dataset(builder, data_files=pattern, split="train", **options)
+        except ValueError as error:
+            if "corresponds to no data" in str(error):
+                raise DataError(f"{self.path} has no rows.") from error
+            raise
 
 
-def plain_stem(path: Path) -> str:
-    """The name without the endings of kind and compression: `train` of `train.csv.gz`."""
-    return (path.with_suffix("") if path.suffix.lower() in COMPRESSIONS else path).stem
+@dataclass(frozen=True)
+class FileFormat:
+    """A file format.
+
+    Attributes
+    ----------
+    name : str
+        The name that `data.format` accepts.
+    read : callable
+        Function that takes a `SourceFile` and returns a `Dataset` with at least its `columns`. It
+        raises `DataError` for what the user can correct; other exceptions are reported with the
+        name of the file.
+    suffixes : tuple of str
+        File name suffixes by which the format is recognized, with the dot and in lower case.
+        Without any the format must be chosen with `data.format`.
+    options : tuple of str
+        Those of `header`, `columns`, `delimiter`, `quoting` and `encoding` that apply. A format
+        without `encoding` is binary: its files are not decoded.
+    """
+
+    name: str
+    read: "Callable[[SourceFile], Dataset]"
+    suffixes: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
 
 
-def delimiter_character(word: str | None, default: str) -> str:
-    """The one character that an option's word means: `;`, `tab`, `space`."""
-    return default if word is None else _DELIMITERS.get(word, word)
-
-
-def refuse_unused(form: FileForm, kinds: Iterable[str], where: str) -> None:
-    """Raise `DataError` for an option about the form of text files that none of `kinds` heeds."""
-    found = set(kinds)
-    for option, given, heeding in (
-        ("header=false", not form.header, ("csv", "tsv")),
-        ("columns", form.columns is not None, ("csv", "tsv")),
-        ("quoting=false", not form.quoting, ("csv", "tsv")),
-        ("delimiter", form.delimiter is not None, ("csv", "tsv", "lines")),
-        ("encoding", not form.is_utf8, _TEXT_KINDS),
-    ):
-        if given and not found & set(heeding):
-            raise DataError(
-                f"data.{option} says nothing about {where} ({', '.join(sorted(found))}): "
-                f"it is for {', '.join(heeding)}.\nLeave it out."
-            )
+def delimiter_character(option: str | None, default: str) -> str:
+    """Return the character that a delimiter option stands for, such as a tab for `tab`."""
+    return default if option is None else _DELIMITERS.get(option, option)

@@ -1,27 +1,16 @@
-"""A file, a folder or a saved dataset becomes the rows of its splits, memory-mapped."""
+"""Read the splits of a data set from a file, a folder, or a data set saved with `save_to_disk`."""
 
-import glob
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nlp_rnn.errors import DataError
-from nlp_rnn.sources.arrow_cache import file_key, write_arrow
-from nlp_rnn.sources.columns import listed, require_columns, top_columns
+from nlp_rnn.sources.columns import listed
 from nlp_rnn.sources.decoding import bad_encoding, plain_file
-from nlp_rnn.sources.delimited import number_column, read_delimited
-from nlp_rnn.sources.file_format import (
-    BY_NAME,
-    KINDS,
-    FileForm,
-    kind_of,
-    plain_stem,
-    refuse_unused,
-)
+from nlp_rnn.sources.file_format import DEFAULT_OPTIONS, FileOptions, SourceFile
 from nlp_rnn.sources.folders import class_folders, read_class_folders
-from nlp_rnn.sources.labelled_lines import read_lines
+from nlp_rnn.sources.formats import FORMATS, check_options, compression_of, format_of, plain_stem
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -34,7 +23,6 @@ _SPELLINGS = {
     "validation": ("validation", "valid", "val", "dev"),
     "test": ("test",),
 }
-_ENDINGS = tuple(f".{kind}" for kind in KINDS[:6])
 
 
 def read_path(
@@ -42,115 +30,143 @@ def read_path(
     text: Sequence[str],
     label: Sequence[str],
     notes: list[str],
-    form: FileForm = BY_NAME,
+    options: FileOptions = DEFAULT_OPTIONS,
 ) -> "dict[str, Dataset]":
-    """Read a file, a folder of splits or what `save_to_disk` left: `train`, and what else is there.
+    """Read the splits at `path`, memory-mapped.
 
-    The columns of `text` and `label` must be there; others may be left out. What should be said
-    about the reading is added to `notes`. Raises `DataError`, also for an option of `form` that
-    says nothing about what is read.
+    Parameters
+    ----------
+    path : Path
+        A file, which becomes the train split; a folder with a file, or a folder of class folders,
+        for each split; or a folder written by `save_to_disk`.
+    text, label : sequence of str
+        Columns that must exist. Other columns may be left out.
+    notes : list of str
+        Receives lines that the user should see.
+    options : FileOptions
+        Format and form of the files.
+
+    Returns
+    -------
+    dict of str to Dataset
+        `train`, and `validation` and `test` where they exist.
+
+    Raises
+    ------
+    DataError
+        Nothing readable is at `path`, or an option does not apply to it.
     """
     if path.is_file():
-        kind, _ = kind_of(path, form)
-        if kind is None:
-            raise DataError(_unknown_kind(path))
-        refuse_unused(form, [kind], str(path))
-        return {"train": _read_file(path, text, label, form, notes)}
+        file_format = format_of(path, options)
+        if file_format is None:
+            raise DataError(_unknown_format(path))
+        check_options(options, {file_format.name: file_format.options}, str(path))
+        return {"train": _read_file(path, text, label, options, notes)}
     if not path.is_dir():
-        lines = f"There is no file or folder {path.absolute()}."
-        if re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(path)) and kind_of(path, form)[0] is None:
-            lines += f"\nFor a data set of the Hugging Face hub type data=hub data.path={path}"
-        raise DataError(lines)
+        message = f"There is no file or folder {path.absolute()}."
+        if re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(path)) and format_of(path, options) is None:
+            message += f"\nFor a data set of the Hugging Face hub set data=hub data.path={path}"
+        raise DataError(message)
     if any((path / name).is_file() for name in ("dataset_dict.json", "state.json")):
-        _refuse_format(form, path)
-        refuse_unused(form, ["save_to_disk"], str(path))
+        _reject_format(options, path)
+        check_options(options, {"save_to_disk": ()}, str(path))
         return _read_saved(path, notes)
-    return _read_folder(path, text, label, form, notes)
+    return _read_folder(path, text, label, options, notes)
 
 
-def _unknown_kind(path: Path) -> str:
+def _suffixes() -> str:
+    return listed(suffix for known in FORMATS.values() for suffix in known.suffixes)
+
+
+def _unknown_format(path: Path) -> str:
     if path.suffix.lower() in (".zip", ".tar", ".tgz", ".bz2", ".xz", ".7z", ".rar") or (
         path.stem.lower().endswith(".tar")
     ):
         return (
-            f"{path} is an archive, which is not opened here.\nUnpack it, and give what was in it."
+            f"{path} is an archive. Archives are not supported.\n"
+            "Unpack it, and set data.path to a file or folder from it."
         )
     return (
-        f"{path} is of no kind that can be read ({listed(_ENDINGS)}; each also .gz, .zst).\n"
-        f"Name it after what it holds, or type data.format=FORMAT ({listed(KINDS)})."
+        f"{path} has no suffix of a supported format ({_suffixes()}; also with .gz or .zst).\n"
+        f"Rename the file, or set data.format=FORMAT ({listed(FORMATS)})."
     )
 
 
-def _refuse_format(form: FileForm, path: Path) -> None:
-    if form.format is not None:
+def _reject_format(options: FileOptions, path: Path) -> None:
+    if options.format is not None:
         raise DataError(
-            f"data.format={form.format} says nothing about the folder {path}: its form is seen "
-            "without it.\nLeave it out."
+            f"data.format={options.format} does not apply to the folder {path}: its form is "
+            "recognized without it.\nRemove data.format."
         )
 
 
 def _read_folder(
-    path: Path, text: Sequence[str], label: Sequence[str], form: FileForm, notes: list[str]
+    path: Path, text: Sequence[str], label: Sequence[str], options: FileOptions, notes: list[str]
 ) -> "dict[str, Dataset]":
-    """Read a folder with a file or a folder of class folders for each split."""
-    files: dict[str, Path] = {}
+    """Read a folder that has a file, or a folder of class folders, for each split."""
+    entries: dict[str, Path] = {}
     for split in SPLITS:
-        found = sorted(
+        matches = sorted(
             entry
             for entry in path.iterdir()
             if (
                 plain_stem(entry).lower() in _SPELLINGS[split]
-                if entry.is_file() and kind_of(entry, form)[0]
+                if entry.is_file() and format_of(entry, options)
                 else entry.name.lower() in _SPELLINGS[split]
                 and entry.is_dir()
                 and class_folders(entry)
             )
         )
-        if len(found) > 1:
+        if len(matches) > 1:
             raise DataError(
-                f"{path} has several files for the {split} split: {listed(f.name for f in found)}."
-                "\nLeave one of them there, or give one file: data.path=FILE"
+                f"{path} has several files for the {split} split: "
+                f"{listed(entry.name for entry in matches)}.\n"
+                "Remove all but one of them, or set data.path to a single file."
             )
-        if found:
-            files[split] = found[0]
-    if "train" not in files and not files and len(class_folders(path)) > 1:
-        files = {"train": path}
-    if "train" not in files:
+        if matches:
+            entries[split] = matches[0]
+    if not entries and len(class_folders(path)) > 1:
+        entries = {"train": path}
+    if "train" not in entries:
         raise DataError(
-            f"{path} has no train.* ({listed(_ENDINGS)}); "
-            f"it has: {listed(sorted(file.name for file in path.iterdir()))}.\n"
-            "Name the training file train.*, or give one file: data.path=FILE"
+            f"{path} has no train.* ({_suffixes()}); "
+            f"it has: {listed(sorted(entry.name for entry in path.iterdir()))}.\n"
+            "Name the training file train.*, or set data.path to a single file."
         )
-    kinds = [
-        "folder" if entry.is_dir() else kind_of(entry, form)[0] or "" for entry in files.values()
-    ]
-    refuse_unused(form, kinds, str(path))
-    if set(kinds) == {"folder"}:
-        _refuse_format(form, path)
+    applicable: dict[str, tuple[str, ...]] = {}
+    for entry in entries.values():
+        file_format = None if entry.is_dir() else format_of(entry, options)
+        if file_format is None:
+            applicable["folder"] = ("encoding",)
+        else:
+            applicable[file_format.name] = file_format.options
+    check_options(options, applicable, str(path))
+    if set(applicable) == {"folder"}:
+        _reject_format(options, path)
     return {
-        split: read_class_folders(entry, [*text, *label], form, notes)
+        split: read_class_folders(entry, [*text, *label], options, notes)
         if entry.is_dir()
-        else _read_file(entry, text, label, form, notes)
-        for split, entry in files.items()
+        else _read_file(entry, text, label, options, notes)
+        for split, entry in entries.items()
     }
 
 
 def _read_saved(path: Path, notes: list[str]) -> "dict[str, Dataset]":
-    """Read what `save_to_disk` left."""
+    """Read a data set, or a dictionary of splits, that `save_to_disk` wrote."""
     import datasets
 
     try:
         saved: Dataset | dict[str, Dataset] = datasets.load_from_disk(str(path))
     except Exception as error:
         raise DataError(
-            f"{path} was left by save_to_disk but is damaged: {first_line(error)}"
+            f"{path} was written by save_to_disk but is damaged: {first_line(error)}"
         ) from error
     if not isinstance(saved, dict):
         return {"train": saved}
     splits = {}
     for split, spellings in _SPELLINGS.items():
-        if found := [name for name in spellings if name in saved]:
-            splits[split] = saved[found[0]]
+        if names := [name for name in spellings if name in saved]:
+            splits[split] = saved[names[0]]
     if "train" not in splits:
         raise DataError(f"{path} has no split named train; it has: {listed(saved)}.")
     if unused := [
@@ -161,107 +177,30 @@ def _read_saved(path: Path, notes: list[str]) -> "dict[str, Dataset]":
 
 
 def _read_file(
-    path: Path, text: Sequence[str], label: Sequence[str], form: FileForm, notes: list[str]
+    path: Path, text: Sequence[str], label: Sequence[str], options: FileOptions, notes: list[str]
 ) -> "Dataset":
-    wanted = list(dict.fromkeys((*text, *label)))
-    kind, compression = kind_of(path, form)
-    assert kind is not None
+    file_format = format_of(path, options)
+    assert file_format is not None
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty.")
-    plain = plain_file(path, compression, form)
+    encoding = options.encoding if "encoding" in file_format.options else None
+    plain = plain_file(path, compression_of(path), encoding)
     if plain.stat().st_size == 0:
         raise DataError(f"{path} is empty.")
-    if kind in ("parquet", "arrow"):
-        try:
-            return _read_parquet(path, plain, wanted) if kind == "parquet" else _read_arrow(plain)
-        except DataError:
-            raise
-        except Exception as error:
-            raise DataError(f"{path} cannot be read: {first_line(error)}") from error
     try:
-        if kind in ("json", "jsonl"):
-            return _read_json(path, plain, wanted)
-        if kind in ("lines", "fasttext"):
-            return read_lines(path, plain, kind, wanted, form)
-        table = read_delimited(path, plain, kind, wanted, form, notes)
-        for column in () if form.several else label:
-            table = number_column(table, column)
-        return table
+        return file_format.read(SourceFile(path, plain, tuple(text), tuple(label), options, notes))
     except DataError:
         raise
     except Exception as error:
-        # looked for only now: reading every file twice would cost more than it gives
-        fault = bad_encoding(plain, path) or (kind.startswith("json") and _bad_json(plain, path))
+        fault = bad_encoding(plain, path) if encoding else None
         raise DataError(fault or f"{path} cannot be read: {first_line(error)}") from error
 
 
-def _read_parquet(path: Path, plain: Path, wanted: list[str]) -> "Dataset":
-    from pyarrow import parquet
-
-    names = parquet.read_schema(plain).names
-    require_columns(names, wanted, str(path))
-    return _load("parquet", path, plain, columns=top_columns(names, wanted))
-
-
-def _read_arrow(path: Path) -> "Dataset":
-    """Read an Arrow stream where it lies, or a copy of an Arrow (Feather) file."""
-    import datasets
-    import pyarrow
-
-    try:
-        with pyarrow.memory_map(str(path)) as file:
-            reader = pyarrow.ipc.open_file(file)
-            batches = (reader.get_batch(i) for i in range(reader.num_record_batches))
-            return write_arrow(("arrow", *file_key(path)), reader.schema, batches)
-    except pyarrow.ArrowInvalid:
-        return datasets.Dataset.from_file(str(path))
-
-
-def _read_json(path: Path, plain: Path, wanted: list[str]) -> "Dataset":
-    dataset = _load("json", path, plain)
-    require_columns(dataset.column_names, wanted, str(path))
-    return dataset
-
-
-def _load(kind: str, path: Path, plain: Path, **options: Any) -> "Dataset":
-    import datasets
-
-    try:
-        return datasets.load_dataset(
-            kind, data_files=glob.escape(str(plain)), split="train", **options
-        )
-    except ValueError as error:
-        if "corresponds to no data" in str(error):
-            raise DataError(f"{path} has no rows.") from error
-        raise
-
-
-def _bad_json(plain: Path, path: Path) -> str | None:
-    """Say where Python's own reader stumbles, which counts lines as an editor does."""
-    with plain.open(encoding="utf-8-sig", newline="\n") as file:
-        start = file.read(1)
-        while start.isspace():
-            start = file.read(1)
-        file.seek(0)
-        whole = start == "["
-        for number, piece in enumerate([file.read()] if whole else file, 1):
-            try:
-                if piece.strip():
-                    json.dumps(json.loads(piece), ensure_ascii=False).encode()
-            except UnicodeEncodeError:
-                part = "" if whole else f" in line {number}"
-                return (
-                    f"{path} holds half of a surrogate pair{part}, such as \\ud800: that is no "
-                    "character.\nTake it out, or write \\ufffd for it."
-                )
-            except json.JSONDecodeError as error:
-                line = error.lineno if whole else number
-                return f"{path} is broken JSON: line {line}, column {error.colno}: {error.msg}."
-    return None
-
-
 def first_line(error: BaseException) -> str:
-    """Return the first line of what really went wrong; `datasets` wraps it in general words."""
+    """Return the first line of the error at the root of `error`, at most 200 characters.
+
+    `datasets` wraps errors in others that do not name the cause.
+    """
     while error.__cause__ is not None:
         error = error.__cause__
     line = (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,4 +1,4 @@
-"""A folder for each class, with a file for each text, becomes rows, as in `train/pos/1.txt`."""
+"""Folders of text files: one folder per class with one file per text, such as `train/pos/1.txt`."""
 
 import codecs
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import write_arrow
 from nlp_rnn.sources.columns import listed, require_columns
-from nlp_rnn.sources.file_format import FileForm
+from nlp_rnn.sources.file_format import FileOptions
 
 if TYPE_CHECKING:
     import pyarrow
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 __all__ = ["class_folders", "read_class_folders", "read_text_folder", "text_folder"]
 
 UNLABELLED = ("unsup", "unlabeled", "unlabelled")
-"""Names of folders, as in aclImdb, whose texts have no class."""
+"""Names of class folders whose texts have no label, as in aclImdb."""
 
 _BATCH = 200  # texts written together
 
 
 def class_folders(folder: Path) -> list[Path]:
-    """The folders in `folder` that hold files, in the order of their names."""
+    """Return the folders in `folder` that contain files, sorted by name."""
     return [
         entry
         for entry in sorted(folder.iterdir())
@@ -38,15 +38,34 @@ def _files(folder: Path) -> list[Path]:
 
 
 def read_class_folders(
-    folder: Path, wanted: Sequence[str], form: FileForm, notes: list[str]
+    folder: Path, columns: Sequence[str], options: FileOptions, notes: list[str]
 ) -> "Dataset":
-    """Read every file in the folders of `folder`: columns `text` and `label`, the folder's name.
+    """Read the text files of all class folders in `folder`, sorted by class and file name.
 
-    Files stand in the order of class and file name. Folders named as in `UNLABELLED` are left
-    out, and said. Raises `DataError` for other columns and naming file, row and byte where the
-    bytes are not of the encoding.
+    Folders with a name in `UNLABELLED` are left out, and `notes` receives a line about them.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of class folders.
+    columns : sequence of str
+        The required columns.
+    options : FileOptions
+        Their encoding applies.
+    notes : list of str
+        Receives lines that the user should see.
+
+    Returns
+    -------
+    Dataset
+        The columns `text` and `label` (the name of the class folder).
+
+    Raises
+    ------
+    DataError
+        Other columns are required, or a file is not in the encoding.
     """
-    require_columns(("text", "label"), wanted, f"The folder {folder} of a folder for each class")
+    require_columns(("text", "label"), columns, f"The folder {folder} of class folders")
     classes = class_folders(folder)
     left_out = [entry.name for entry in classes if entry.name.lower() in UNLABELLED]
     if left_out:
@@ -59,11 +78,11 @@ def read_class_folders(
         if entry.name not in left_out
         for file in _files(entry)
     ]
-    return _read(folder, files, form)
+    return _read(folder, files, options)
 
 
 def text_folder(folder: Path) -> bool:
-    """Whether `folder` holds nothing but text files, one a text, as `train/unsup` of aclImdb."""
+    """Return whether `folder` contains nothing but text files, as `train/unsup` of aclImdb."""
     files = _files(folder) if folder.is_dir() else []
     return (
         bool(files)
@@ -72,44 +91,46 @@ def text_folder(folder: Path) -> bool:
     )
 
 
-def read_text_folder(folder: Path, wanted: Sequence[str], form: FileForm) -> "Dataset":
-    """Read every file in `folder`: the column `text`; raises `DataError` as the one above."""
-    require_columns(("text",), wanted, f"The folder {folder} of a text a file")
-    return _read(folder, [("", file) for file in _files(folder)], form)
+def read_text_folder(folder: Path, columns: Sequence[str], options: FileOptions) -> "Dataset":
+    """Read the text files in `folder` as the column `text`; errors as in `read_class_folders`."""
+    require_columns(("text",), columns, f"The folder {folder} of text files")
+    return _read(folder, [("", file) for file in _files(folder)], options)
 
 
-def _read(folder: Path, files: list[tuple[str, Path]], form: FileForm) -> "Dataset":
+def _read(folder: Path, files: list[tuple[str, Path]], options: FileOptions) -> "Dataset":
     import pyarrow
 
-    facts = [(name, file.name, (s := file.stat()).st_size, s.st_mtime_ns) for name, file in files]
+    properties = [
+        (name, file.name, (s := file.stat()).st_size, s.st_mtime_ns) for name, file in files
+    ]
     schema = pyarrow.schema([("text", pyarrow.string()), ("label", pyarrow.string())])
-    key = ("folders", str(folder.resolve()), form.encoding, facts)
-    return write_arrow(key, schema, _batches(files, form, schema))
+    key = ("folders", str(folder.resolve()), options.encoding, properties)
+    return write_arrow(key, schema, _batches(files, options, schema))
 
 
 def _batches(
-    files: list[tuple[str, Path]], form: FileForm, schema: "pyarrow.Schema"
+    files: list[tuple[str, Path]], options: FileOptions, schema: "pyarrow.Schema"
 ) -> "Iterator[pyarrow.RecordBatch]":
     import pyarrow
 
     for start in range(0, len(files), _BATCH):
-        some = files[start : start + _BATCH]
+        batch = files[start : start + _BATCH]
         rows = {
-            "text": [_text(file, form) for _, file in some],
-            "label": [name for name, _ in some],
+            "text": [_text(file, options) for _, file in batch],
+            "label": [name for name, _ in batch],
         }
         yield pyarrow.RecordBatch.from_pydict(rows, schema=schema)
 
 
-def _text(file: Path, form: FileForm) -> str:
+def _text(file: Path, options: FileOptions) -> str:
     content = file.read_bytes()
     try:
-        text = content.removeprefix(codecs.BOM_UTF8).decode(form.encoding)
+        text = content.removeprefix(codecs.BOM_UTF8).decode(options.encoding)
     except UnicodeDecodeError as error:
         row = content[: error.start].count(b"\n") + 1
         raise DataError(
-            f"{file} is not {form.encoding.upper()}: row {row}, byte "
+            f"{file} is not {options.encoding.upper()}: row {row}, byte "
             f"{error.start + 1} of the file is 0x{content[error.start]:02X}.\n"
-            "Name its encoding, such as data.encoding=cp1252"
+            "Set its encoding, such as data.encoding=cp1252"
         ) from error
     return text.removesuffix("\n").removesuffix("\r")

@@ -1,82 +1,54 @@
-"""A file with a label and a text on each line becomes rows: `label text`, fastText."""
+"""The formats lines (`label text`) and fasttext (`__label__a text`): one labelled text per line."""
 
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from nlp_rnn.errors import DataError
-from nlp_rnn.sources.arrow_cache import file_key, write_arrow
 from nlp_rnn.sources.columns import require_columns
-from nlp_rnn.sources.file_format import FileForm, delimiter_character
+from nlp_rnn.sources.file_format import FileFormat, SourceFile, delimiter_character
 
 if TYPE_CHECKING:
-    import pyarrow
     from datasets import Dataset
 
-__all__ = ["read_lines"]
+__all__ = ["FASTTEXT", "LINES"]
 
-FASTTEXT_PREFIX = "__label__"
-_COLUMNS = {
-    "lines": ("text", "label", "coarse_label", "fine_label"),
-    "fasttext": ("text", "label"),
-}
-_BATCH = 1000  # rows written together
+_PREFIX = "__label__"
 _Row = dict[str, str | None]
 
 
-def read_lines(path: Path, plain: Path, kind: str, wanted: list[str], form: FileForm) -> "Dataset":
-    """Read the columns `wanted` of `plain`, a UTF-8 copy of `path` or itself.
+def _read_lines(file: SourceFile) -> "Dataset":
+    """Split each line at the first delimiter (by default white space) into label and text.
 
-    `lines`: the label goes to the first `form.delimiter` (any white space if there is none), the
-    text is the rest; of a label `COARSE:fine`, `coarse_label` is what stands before the first
-    colon and `fine_label` what stands after it. `fasttext`: the words that begin with `__label__`
-    come first, and with `form.several` are joined by blanks. A line ends at a line feed and nothing
-    else; blank ones are skipped.
+    A label `COARSE:fine` also gives the columns `coarse_label` and `fine_label`.
     """
-    import pyarrow
+    columns = ("text", "label", "coarse_label", "fine_label")
+    require_columns(columns, file.columns, f"The lines file {file.path}")
+    delimiter = delimiter_character(file.options.delimiter, "") or None
+    return file.from_rows(("lines", 1), _rows(file, lambda line: _parse_line(line, delimiter)))
 
-    require_columns(_COLUMNS[kind], wanted, f"The {kind} file {path}")
-    delimiter = delimiter_character(form.delimiter, "") or None
-    parse: Callable[[str], _Row] = (
-        (lambda line: _fasttext(line, form.several))
-        if kind == "fasttext"
-        else lambda line: _labelled(line, delimiter)
+
+def _read_fasttext(file: SourceFile) -> "Dataset":
+    """Take the words that begin with `__label__` from the beginning of each line as labels.
+
+    For multi-label data they are joined by blanks.
+    """
+    require_columns(("text", "label"), file.columns, f"The fasttext file {file.path}")
+    multi_label = file.options.multi_label
+    return file.from_rows(
+        ("fasttext", 1), _rows(file, lambda line: _parse_words(line, multi_label))
     )
-    schema = pyarrow.schema([(name, pyarrow.string()) for name in wanted])
-    key = (kind, *file_key(path), form.delimiter, form.encoding, form.several, *wanted)
-    return write_arrow(key, schema, _batches(path, plain, parse, schema))
 
 
-def _batches(
-    path: Path, plain: Path, parse: Callable[[str], _Row], schema: "pyarrow.Schema"
-) -> "Iterator[pyarrow.RecordBatch]":
-    import pyarrow
-
-    def rows() -> Iterator[_Row]:
-        with plain.open(encoding="utf-8-sig", newline="\n") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    try:
-                        yield parse(line.removesuffix("\n").removesuffix("\r"))
-                    except ValueError as error:
-                        raise DataError(f"{path}: row {number} {error}") from error
-
-    for some in _some(rows()):
-        yield pyarrow.RecordBatch.from_pylist(some, schema=schema)
+def _rows(file: SourceFile, parse: Callable[[str], _Row]) -> Iterator[_Row]:
+    for number, line in file.lines():
+        if line.strip():
+            try:
+                yield parse(line)
+            except ValueError as error:
+                raise DataError(f"{file.path}: row {number} {error}") from error
 
 
-def _some(rows: Iterable[_Row]) -> Iterator[list[_Row]]:
-    some: list[_Row] = []
-    for row in rows:
-        some.append(row)
-        if len(some) == _BATCH:
-            yield some
-            some = []
-    if some:
-        yield some
-
-
-def _labelled(line: str, delimiter: str | None) -> _Row:
+def _parse_line(line: str, delimiter: str | None) -> _Row:
     parts = line.split(delimiter, 1)
     if len(parts) == 1 and delimiter is None and line[-1].isspace():
         parts.append("")  # a label and the delimiter, but no text
@@ -84,7 +56,7 @@ def _labelled(line: str, delimiter: str | None) -> _Row:
         what = "white space" if delimiter is None else repr(delimiter)
         raise ValueError(
             f"has no {what} between a label and a text: {line[:40]!r}.\n"
-            "Type data.delimiter=tab or another, or data.format for a file of another form."
+            "Set data.delimiter to tab or another character, or data.format to another format."
         )
     label = parts[0]
     coarse, _, fine = label.partition(":")
@@ -96,19 +68,22 @@ def _labelled(line: str, delimiter: str | None) -> _Row:
     }
 
 
-def _fasttext(line: str, several: bool) -> _Row:
-    words = line.split()
+def _parse_words(line: str, multi_label: bool) -> _Row:
     labels = []
-    for word in words:
-        if not word.startswith(FASTTEXT_PREFIX):
+    for word in line.split():
+        if not word.startswith(_PREFIX):
             break
-        labels.append(word.removeprefix(FASTTEXT_PREFIX))
-    if len(labels) > 1 and not several:
+        labels.append(word.removeprefix(_PREFIX))
+    if len(labels) > 1 and not multi_label:
         raise ValueError(
             f"has {len(labels)} labels: {', '.join(labels)[:60]}.\n"
-            "Leave one on each line, or if there may be several type data.label_separator=space"
+            "For multi-label data set data.label_separator=space; otherwise leave one label."
         )
     return {
         "text": [*line.split(None, len(labels)), ""][len(labels)] if labels else line,
-        "label": " ".join(labels) if labels or several else None,
+        "label": " ".join(labels) if labels or multi_label else None,
     }
+
+
+LINES = FileFormat("lines", _read_lines, suffixes=(".label",), options=("delimiter", "encoding"))
+FASTTEXT = FileFormat("fasttext", _read_fasttext, options=("encoding",))

@@ -1,4 +1,4 @@
-"""A data configuration becomes the rows of its splits: files, hub, or made here."""
+"""Read the splits of the data set that a data configuration describes."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -15,11 +15,12 @@ from nlp_rnn.config.data import (
     StoriesConfig,
     TableConfig,
 )
-from nlp_rnn.errors import DataError
-from nlp_rnn.sources.arrow_cache import AT_ONCE, forget_pages, mapped_files
+from nlp_rnn.errors import ConfigError, DataError
+from nlp_rnn.sources.arrow_cache import RELEASE_AFTER, mapped_files, release_pages
 from nlp_rnn.sources.columns import select_columns
-from nlp_rnn.sources.file_format import FileForm, delimiter_character
+from nlp_rnn.sources.file_format import FileOptions, delimiter_character
 from nlp_rnn.sources.files import read_path
+from nlp_rnn.sources.formats import FORMATS
 from nlp_rnn.sources.hub import offline, read_hub
 from nlp_rnn.sources.probe_tasks import PROBES, make_probe, test_parts
 from nlp_rnn.sources.stories import make_stories
@@ -34,13 +35,28 @@ __all__ = ["Source", "read_source"]
 
 @dataclass(frozen=True)
 class Source:
-    """The splits that were found (`train` always, `validation`, `test`) and the columns to use.
+    """The splits of a data set as they were read, and the columns to use.
 
-    `text` are the columns that make up a text, joined by the token `separator` if there is one;
-    `label` is the one of the labels, or there is one for each class; `label_separator` is what
-    stands between several labels in a cell, and `label_names` are names for labels as they were
-    found. `notes` say what the reading had to decide. `parts` are the rows of the test split that
-    are worth a score of their own.
+    Attributes
+    ----------
+    name : str
+        Name of the data set.
+    splits : dict of str to Dataset
+        `train`, and `validation` and `test` where the data set has them.
+    text : tuple of str
+        The columns that make up a text.
+    label : str or tuple of str
+        The label column, or one column for each class.
+    notes : tuple of str
+        Lines that the user should see.
+    label_names : dict of str to str or None
+        New names of labels, by their names in the data.
+    parts : mapping of str to range
+        Named rows of the test split that get separate scores.
+    label_separator : str or None
+        Separator between the labels of a cell.
+    separator : str or None
+        Token between the text columns; None: they are joined by a blank.
     """
 
     name: str
@@ -55,21 +71,26 @@ class Source:
 
 
 def read_source(config: DataConfig) -> Source:
-    """Read what `config` points at; only the hub ever uses the network.
+    """Read the splits of a data set. Only `HubConfig` uses the network.
 
-    Raises `DataError` when it cannot be found or read, or lacks a column.
+    Raises
+    ------
+    DataError
+        The data set does not exist, cannot be read, or lacks a column.
+    ConfigError
+        `data.format` is not the name of a file format.
     """
     if isinstance(config, StoriesConfig):
         return _read_stories(config)
     if isinstance(config, ProbeConfig):
         return _read_probe(config)
     if not isinstance(config, TableConfig):
-        raise DataError(f"data={config.name} cannot be read. Type data=stories, files or hub.")
-    # without a header, columns are named by their numbers
+        raise DataError(f"data={config.name} cannot be read. Set data=stories, files or hub.")
+    # without a header, columns may be numbers
     text = tuple(map(str, config.text if isinstance(config.text, list) else [config.text]))
-    several = isinstance(config.label, list)
-    label = tuple(map(str, config.label if several else [config.label]))
-    wanted = tuple(dict.fromkeys((*text, *label)))
+    per_class = isinstance(config.label, list)
+    label = tuple(map(str, config.label if per_class else [config.label]))
+    columns = tuple(dict.fromkeys((*text, *label)))
     notes: list[str] = []
     if isinstance(config, HubConfig):
         name = config.path
@@ -79,21 +100,21 @@ def read_source(config: DataConfig) -> Source:
         path = Path(config.path).expanduser()
         name = path.stem if path.is_file() else path.absolute().name
         with offline():
-            splits = read_path(path, text, label, notes, _form(config))
+            splits = read_path(path, text, label, notes, _file_options(config))
     for split, dataset in splits.items():
         where = f"The {split} split of {config.path}"
-        splits[split] = select_columns(dataset, wanted, where)
-        _check_encoding(splits[split], wanted, where)
+        splits[split] = select_columns(dataset, columns, where)
+        _check_encoding(splits[split], columns, where)
     names = config.label_names
     if isinstance(names, list):
-        names = dict(zip(label, names, strict=True) if several else enumerate(names))
-    label_names = {str(label): str(word) for label, word in names.items()} if names else None
+        names = dict(zip(label, names, strict=True) if per_class else enumerate(names))
+    label_names = {str(old): str(new) for old, new in names.items()} if names else None
     separator = config.label_separator
     return Source(
         name,
         splits,
         text,
-        label if several else label[0],
+        label if per_class else label[0],
         tuple(notes),
         label_names,
         label_separator=separator and delimiter_character(separator, ""),
@@ -101,35 +122,40 @@ def read_source(config: DataConfig) -> Source:
     )
 
 
-def _form(config: FilesConfig) -> FileForm:
-    return FileForm(
-        format=config.format.name if config.format else None,
+def _file_options(config: FilesConfig) -> FileOptions:
+    if config.format is not None and config.format not in FORMATS:
+        raise ConfigError(
+            f"data.format={config.format} is not a file format. "
+            f"Set data.format to one of: {', '.join(FORMATS)}."
+        )
+    return FileOptions(
+        format=config.format,
         header=config.header,
         columns=tuple(config.columns) if config.columns else None,
         delimiter=config.delimiter,
         quoting=config.quoting,
         encoding=config.encoding,
-        several=config.label_separator is not None,
+        multi_label=config.label_separator is not None,
     )
 
 
 def _check_encoding(dataset: "Dataset", columns: Sequence[str], where: str) -> None:
-    """Refuse strings that are not UTF-8: parquet and Arrow's reader of JSON let them through."""
+    """Reject strings that are not UTF-8: parquet and Arrow's reader of JSON accept them."""
     import pyarrow
 
     files, read = mapped_files(dataset), 0
     for name in columns:
         first = 1
         for chunk in dataset.data.column(name).chunks:
-            if (read := read + chunk.nbytes) >= AT_ONCE:
-                forget_pages(files)
+            if (read := read + chunk.nbytes) >= RELEASE_AFTER:
+                release_pages(files)
                 read = 0
             try:
                 chunk.validate(full=True)
             except pyarrow.ArrowInvalid as error:
                 row, byte = _bad_value(chunk)
                 raise DataError(
-                    f"{where} is not UTF-8: row {first + row}, column {name!r}, holds byte "
+                    f"{where} is not UTF-8: row {first + row}, column {name!r}, has the byte "
                     f"0x{byte:02X}.\nWrite the data again as UTF-8."
                 ) from error
             first += len(chunk)
@@ -148,7 +174,7 @@ def _bad_value(chunk: "pyarrow.Array") -> tuple[int, int]:
 def _read_stories(config: StoriesConfig) -> Source:
     from datasets import Dataset
 
-    taken: set[str] = set()  # test first, so that it stays the same whatever train asks for
+    taken: set[str] = set()  # test first, so that it does not depend on the options of train
     test = make_stories(config.test_rows, config.test_sentences, 2 * config.seed + 1, taken)
     train = make_stories(config.train_rows, config.train_sentences, 2 * config.seed, taken)
     splits = {
@@ -166,7 +192,7 @@ def _read_probe(config: ProbeConfig) -> Source:
     if length < probe.shortest:
         raise DataError(
             f"data.length={length} is too short for the probe {name}.\n"
-            f"Type data.length={probe.shortest} or more."
+            f"Set data.length={probe.shortest} or more."
         )
     parts = test_parts(probe, length)
     train = make_probe(
@@ -189,9 +215,9 @@ def _read_probe(config: ProbeConfig) -> Source:
         ("text",),
         "label",
         notes=(
-            f"asks: {probe.question}",
-            f"a second direction gives away {probe.second_direction}",
-            f"trained at up to {length} tokens, tested at up to {', '.join(parts)} as many",
+            f"question: {probe.question}",
+            f"what a second direction reveals: {probe.second_direction}",
+            f"trained on up to {length} tokens, tested on up to {', '.join(parts)} as many",
         ),
         parts={
             part: range(number * rows, (number + 1) * rows) for number, part in enumerate(parts)

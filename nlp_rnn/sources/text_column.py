@@ -1,4 +1,4 @@
-"""The text columns of a split become one column of texts, and each text two hashes."""
+"""The text column of a split: text columns joined to one, and hashes of the texts."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,17 +18,33 @@ __all__ = ["SEPARATOR", "TextHashes", "as_text", "hash_texts"]
 SEPARATOR = "[SEP]"
 """Token between the texts of a pair."""
 
-# Part of the key of kept hashes: raise it when the code below would give others.
+# Part of the key of cached hashes: raise it when the code below would return others.
 HASHING_VERSION = 1
 
 
 def as_text(
     dataset: "Dataset", columns: Sequence[str], where: str, separator: str | None = None
 ) -> "Dataset":
-    """Return the texts as the one column `text` (string), rewritten only if they must be.
+    """Return the texts of a split as one column `text` (string, null where all columns are null).
 
-    Several columns are joined by a blank, a null one left out; or by `separator` between blanks,
-    which shows which text is which, so that a null one is empty.
+    A single string column is not copied.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        The split.
+    columns : sequence of str
+        The columns to join, in this order.
+    where : str
+        Description of the split, with which error messages begin.
+    separator : str, optional
+        Token between the columns; a null column is then empty. By default the columns are joined
+        by a blank, and null columns are left out.
+
+    Raises
+    ------
+    DataError
+        A column does not contain strings.
     """
     import pyarrow
     import pyarrow.compute as pc
@@ -37,27 +53,26 @@ def as_text(
         kind = getattr(dataset.features[name], "dtype", type(dataset.features[name]).__name__)
         if kind not in ("string", "large_string", "string_view", "null"):
             raise DataError(
-                f"{where} has in its column {name!r} values of type {kind}, not texts; "
-                f"it has: {listed(dataset.column_names)}.\nType data.text=COLUMN"
+                f"{where} has values of type {kind}, not texts, in its column {name!r}; "
+                f"it has: {listed(dataset.column_names)}.\nSet data.text=COLUMN"
             )
-    kinds = [dataset.features[name].dtype for name in columns]
-    if kinds == ["string"]:
-        only = dataset.select_columns([columns[0]])
-        return only if columns[0] == "text" else only.rename_column(columns[0], "text")
+    if [dataset.features[name].dtype for name in columns] == ["string"]:
+        column = dataset.select_columns([columns[0]])
+        return column if columns[0] == "text" else column.rename_column(columns[0], "text")
 
     def joined(table: "pyarrow.Table") -> "pyarrow.RecordBatch":
         parts = [table.column(name).combine_chunks().cast(pyarrow.string()) for name in columns]
-        nothing = pc.is_null(parts[0])
+        all_null = pc.is_null(parts[0])
         for part in parts[1:]:
-            nothing = pc.and_(nothing, pc.is_null(part))
-        # pyarrow 25 leaves a row out when there is nothing to join in it
-        parts[0] = pc.if_else(nothing, "", parts[0])
+            all_null = pc.and_(all_null, pc.is_null(part))
+        # pyarrow 25 drops a row in which all values are null
+        parts[0] = pc.if_else(all_null, "", parts[0])
         if separator is None:
             text = pc.binary_join_element_wise(*parts, " ", null_handling="skip")
         else:
             parts = [pc.fill_null(part, "") for part in parts]
             text = pc.binary_join_element_wise(*parts, f" {separator} ")
-        text = pc.if_else(nothing, pyarrow.scalar(None, pyarrow.string()), text)
+        text = pc.if_else(all_null, pyarrow.scalar(None, pyarrow.string()), text)
         return pyarrow.RecordBatch.from_arrays([text], names=["text"])
 
     return write_arrow(
@@ -69,12 +84,21 @@ def as_text(
 
 @dataclass(frozen=True)
 class TextHashes:
-    """Of each text of a split 64 bits of a hash, uint64 (rows,): texts would not fit in memory.
+    """Hashes of the texts of a split, which stand for texts that may not fit in memory.
 
-    `normal` is that of the text after NFKC and lower-casing, with every run of white space as one
-    blank and none at its ends. Two different texts of 3,000,000 share a hash with a probability
-    of 2e-7. `missing`, bool (rows,), are the texts that are null, and hashed as empty ones;
-    `num_blank` counts the others that are empty or blank.
+    Among 3,000,000 different texts, two have the same hash with a probability of 2e-7.
+
+    Attributes
+    ----------
+    exact : uint64 array of shape (rows,)
+        Hash of each text.
+    normal : uint64 array of shape (rows,)
+        Hash of each text after normalization: NFKC, lower case, and white space reduced to single
+        blanks between words.
+    missing : bool array of shape (rows,)
+        Whether the text is null. Null is hashed as an empty text.
+    num_blank : int
+        The number of texts that are empty or blank but not null.
     """
 
     exact: "numpy.ndarray[Any, Any]"
@@ -84,7 +108,7 @@ class TextHashes:
 
 
 def hash_texts(texts: "Dataset") -> TextHashes:
-    """Hash the column `text`; of a file once only, what was found is kept in the cache."""
+    """Hash the column `text`. The hashes of a file are cached, so that it is read only once."""
     import pyarrow
 
     schema = pyarrow.schema(
@@ -97,33 +121,33 @@ def hash_texts(texts: "Dataset") -> TextHashes:
     )
     if texts.cache_files:
         key = ("hashes", HASHING_VERSION, texts._fingerprint)
-        found = write_arrow(key, schema, _hashed(texts, schema)).data
+        table = write_arrow(key, schema, _hash_batches(texts, schema)).data
     else:
-        found = pyarrow.Table.from_batches(_hashed(texts, schema), schema)
-    exact, normal, missing, blank = (found.column(name).to_numpy() for name in schema.names)
+        table = pyarrow.Table.from_batches(_hash_batches(texts, schema), schema)
+    exact, normal, missing, blank = (table.column(name).to_numpy() for name in schema.names)
     return TextHashes(exact, normal, missing, int(blank.sum()))
 
 
-def _hashed(texts: "Dataset", schema: "pyarrow.Schema") -> "Iterator[pyarrow.RecordBatch]":
+def _hash_batches(texts: "Dataset", schema: "pyarrow.Schema") -> "Iterator[pyarrow.RecordBatch]":
     import pyarrow
     import pyarrow.compute as pc
     from pandas.util import hash_array
 
     for table in arrow_batches(texts):
-        given = table.column("text").combine_chunks()
-        column = pc.fill_null(given, "")
+        nullable = table.column("text").combine_chunks()
+        column = pc.fill_null(nullable, "")
         lowered = pc.utf8_lower(pc.utf8_normalize(column, form="NFKC"))
         words = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(lowered))
         hashes = [
-            hash_array(some.to_numpy(zero_copy_only=False), categorize=False)
-            for some in (column, pc.binary_join(words, " "))
+            hash_array(strings.to_numpy(zero_copy_only=False), categorize=False)
+            for strings in (column, pc.binary_join(words, " "))
         ]
         empty = pc.equal(pc.utf8_trim_whitespace(column), "")
         yield pyarrow.RecordBatch.from_arrays(
             [
-                *(pyarrow.array(some) for some in hashes),
-                given.is_null(),
-                pc.and_not(empty, given.is_null()),
+                *(pyarrow.array(values) for values in hashes),
+                nullable.is_null(),
+                pc.and_not(empty, nullable.is_null()),
             ],
             schema=schema,
         )

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlp_rnn.data.labels import label_array
-from nlp_rnn.sources.arrow_cache import AT_ONCE, forget_pages, mapped_files
+from nlp_rnn.sources.arrow_cache import RELEASE_AFTER, mapped_files, release_pages
 from nlp_rnn.tokens.tokenizer import PAD_ID
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ __all__ = ["Batch", "TokenizedTexts", "epoch_order", "length_order", "split_by_t
 BATCHES_PER_BUCKET = 50
 
 # Texts lie anywhere in the file, and of each the system brings its surroundings, 64 KiB.
-_TEXTS_AT_ONCE = AT_ONCE >> 16
+_RELEASE_AFTER_TEXTS = RELEASE_AFTER >> 16
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class TokenizedTexts:
     """
 
     def __init__(self, dataset: "Dataset") -> None:
-        self._files = mapped_files(dataset) if dataset.data.nbytes > AT_ONCE else frozenset()
+        self._files = mapped_files(dataset) if dataset.data.nbytes > RELEASE_AFTER else frozenset()
         self._read = 0
         chunks = dataset.data.column("input_ids").chunks
         self._values: list[NDArray[np.int32]] = []
@@ -112,8 +112,8 @@ class TokenizedTexts:
     def _forget(self, rows: int) -> None:
         """Count so many texts as read; after many, let the system have their pages back."""
         self._read += rows
-        if self._files and self._read >= _TEXTS_AT_ONCE:
-            forget_pages(self._files)
+        if self._files and self._read >= _RELEASE_AFTER_TEXTS:
+            release_pages(self._files)
             self._read = 0
 
     def batches(self, order: Sequence[NDArray[np.int64]]) -> Iterator[Batch]:
