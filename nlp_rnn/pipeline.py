@@ -12,7 +12,7 @@ from nlp_rnn.config.pretraining import AUTO
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.signature import recorded
 from nlp_rnn.errors import DataError
-from nlp_rnn.pretraining.initial_weights import check_start, fetch_encoder, set_encoder
+from nlp_rnn.pretraining.initial_weights import check_encoder, fetch_encoder, set_encoder
 from nlp_rnn.runs.console import announced, print_corpus, print_lines, print_result
 from nlp_rnn.runs.run_folder import (
     CHECKPOINT,
@@ -86,7 +86,7 @@ def train(
     fetch_encoder(config)
     from nlp_rnn.data.corpus import load_corpus
     from nlp_rnn.data.labels import labels_of
-    from nlp_rnn.pretraining.encoder_cache import encoder_of
+    from nlp_rnn.pretraining.encoder_cache import obtain_encoder
     from nlp_rnn.pretraining.encoder_folder import read_encoder
     from nlp_rnn.tokens.word_vector_files import find_vectors
     from nlp_rnn.tracking.store import experiment_name, obtain_experiment, prepare_store
@@ -103,14 +103,14 @@ def train(
     if config.model.vectors is not None:
         find_vectors(Path(config.model.vectors), config.model.embedding_size)
     if config.model.pretrained not in (None, AUTO):
-        check_start(read_encoder(Path(str(config.model.pretrained))), config)
+        check_encoder(read_encoder(Path(str(config.model.pretrained))), config)
     with announced(f"Reading {config.data.name}"):
         corpus = load_corpus(config.data)
     print_corpus(corpus)
     check_task(config.trainer, labels_of(corpus.train), len(corpus.labels))
     prepare_store(uri, patience=PATIENCE_IN_A_SWEEP if member else 0)
     experiment_id = obtain_experiment(uri, experiment_name(config.tracking.experiment))
-    encoder = encoder_of(config, corpus, uri, experiment_id)
+    encoder = obtain_encoder(config, corpus, uri, experiment_id)
     empty_folder(folder)
     command = shlex.join(["nlp-rnn", "train", *overrides])
     origin = Origin("", experiment_id, uri, corpus.digest, command)
@@ -132,7 +132,7 @@ def resume(folder: Path, member: Member | None = None) -> Result:
     check(config)
     check_processes(config)
     from nlp_rnn.data.corpus import load_corpus
-    from nlp_rnn.pretraining.encoder_cache import encoder_of
+    from nlp_rnn.pretraining.encoder_cache import obtain_encoder
     from nlp_rnn.tracking.store import prepare_store
 
     corpus = load_corpus(config.data)
@@ -142,7 +142,7 @@ def resume(folder: Path, member: Member | None = None) -> Result:
             "it cannot go on. Start a new one."
         )
     prepare_store(origin.tracking_uri)
-    encoder = encoder_of(config, corpus, origin.tracking_uri, origin.experiment_id)
+    encoder = obtain_encoder(config, corpus, origin.tracking_uri, origin.experiment_id)
     return _run(config, corpus, encoder, folder, origin, member)
 
 

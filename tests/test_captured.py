@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from nlp_rnn.config.training import OptimizerConfig, Schedule, TrainerConfig
-from nlp_rnn.training.cuda_graphs import CapturedUpdates, capturable
-from nlp_rnn.training.prefetch import PINNING, PlacedBatch, PlacedUpdate
-from nlp_rnn.training.processes import ALONE, Processes
+from nlp_rnn.training.cuda_graphs import CudaGraphStep, can_use_cuda_graphs
+from nlp_rnn.training.prefetch import PINNING, DeviceBatch, DeviceUpdate
+from nlp_rnn.training.processes import SINGLE_PROCESS, Processes
 
 CUDA = torch.device("cuda")
 
@@ -66,23 +66,23 @@ def step(monkeypatch: pytest.MonkeyPatch) -> Step:
     return step
 
 
-def update(value: int, steps: int = 4, vocabulary: int | None = None) -> PlacedUpdate:
-    batch = PlacedBatch(
+def update(value: int, steps: int = 4, vocabulary: int | None = None) -> DeviceUpdate:
+    batch = DeviceBatch(
         torch.full((2, steps), value), torch.full((2,), value), torch.full((2,), value)
     )
     tokens = None if vocabulary is None else torch.full((vocabulary,), value)
-    return PlacedUpdate([batch], [1.0], [1.0], tokens)
+    return DeviceUpdate([batch], [1.0], [1.0], tokens)
 
 
 def test_all_but_the_first_of_a_shape_are_replayed_with_their_own_numbers(
     step: Step,
 ) -> None:
-    captured = CapturedUpdates(step)
+    graph_step = CudaGraphStep(step)
     for number in range(1, 6):
         rate = number / 8
         for group in step.optimizer.param_groups:
             group["lr"] = rate
-        losses, norm = captured(update(number), {"labels": 1.0, "language_model": number / 10})
+        losses, norm = graph_step(update(number), {"labels": 1.0, "language_model": number / 10})
         assert float(losses["labels"]) == 12 * number
         assert float(losses["language_model"]) == pytest.approx(1.2 * number**2)
         assert float(norm) == 2 * rate
@@ -92,7 +92,7 @@ def test_all_but_the_first_of_a_shape_are_replayed_with_their_own_numbers(
 
 
 def test_each_shape_and_each_set_of_losses_has_its_own_recording(step: Step) -> None:
-    captured = CapturedUpdates(step)
+    graph_step = CudaGraphStep(step)
     kinds = [
         (update(1), {"labels": 1.0}),
         (update(1, steps=8), {"labels": 1.0}),
@@ -101,10 +101,10 @@ def test_each_shape_and_each_set_of_losses_has_its_own_recording(step: Step) -> 
     ]
     for _ in range(3):
         for given, weights in kinds:
-            captured(given, weights)
+            graph_step(given, weights)
     assert step.calls == 2 * len(kinds)
-    captured.forget()
-    captured(*kinds[0])
+    graph_step.reset()
+    graph_step(*kinds[0])
     assert step.calls == 2 * len(kinds) + 1
 
 
@@ -122,8 +122,8 @@ def test_each_shape_and_each_set_of_losses_has_its_own_recording(step: Step) -> 
 def test_what_can_be_recorded(changes: dict[str, float], expected: bool) -> None:
     config = TrainerConfig(**{"batch_size": 16} | changes)  # type: ignore[arg-type]
     optimizer = OptimizerConfig(name="adamw")
-    assert capturable(config, optimizer, CUDA, ALONE) is expected
-    assert not capturable(config, optimizer, torch.device("cpu"), ALONE)
-    assert not capturable(config, optimizer, CUDA, Processes(0, 2, 0, 2))
+    assert can_use_cuda_graphs(config, optimizer, CUDA, SINGLE_PROCESS) is expected
+    assert not can_use_cuda_graphs(config, optimizer, torch.device("cpu"), SINGLE_PROCESS)
+    assert not can_use_cuda_graphs(config, optimizer, CUDA, Processes(0, 2, 0, 2))
     one_cycle = OptimizerConfig(name="adamw", schedule=Schedule.one_cycle)
-    assert not capturable(config, one_cycle, CUDA, ALONE)
+    assert not can_use_cuda_graphs(config, one_cycle, CUDA, SINGLE_PROCESS)

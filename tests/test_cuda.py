@@ -18,8 +18,8 @@ from nlp_rnn.model.network import make_network
 from nlp_rnn.pretraining.pretrainer import Pretrainer
 from nlp_rnn.training.device import choose_device, choose_precision
 from nlp_rnn.training.events import EpochEnd
-from nlp_rnn.training.prefetch import feed
-from nlp_rnn.training.processes import ALONE
+from nlp_rnn.training.prefetch import prefetch_updates
+from nlp_rnn.training.processes import SINGLE_PROCESS
 from nlp_rnn.training.range_test import try_learning_rates
 from nlp_rnn.training.trainer import Trainer
 from tests.test_pretraining import SMALL, chain, models
@@ -112,8 +112,12 @@ def test_an_update_is_that_of_a_cpu(options: dict[str, float]) -> None:
             one.network.language_model.state_dropout = 0.0
             one.network.language_model.token_dropout = 0.0
         rows = [[np.arange(16)]] * 12
-        updates = feed(
-            TRAIN, rows, ALONE, for_gpu=device == "cuda", vocabulary="language_model" in options
+        updates = prefetch_updates(
+            TRAIN,
+            rows,
+            SINGLE_PROCESS,
+            for_gpu=device == "cuda",
+            vocabulary="language_model" in options,
         )
         losses[device] = [
             [float(loss) for loss in (*one._update(update).values(), one.gradient_norm)]
@@ -131,9 +135,9 @@ def test_what_is_replayed_is_what_would_have_been_done(precision: Precision) -> 
         one = trainer(
             precision=precision, on_epoch=history.append, max_epochs=3, patience=3, **TWO_PARTS
         )
-        assert one.captured is not None
+        assert one.cuda_graph_step is not None
         if way == "step by step":
-            one.captured = None
+            one.cuda_graph_step = None
         one.fit(TRAIN, VALIDATION)
         losses = [[v for k, v in e.metrics.items() if "loss" in k] for e in history]
         found[way] = np.array(losses)
@@ -175,7 +179,7 @@ def test_every_option_trains_there(options: dict[str, object]) -> None:
 
 def test_an_overflow_leaves_an_update_out() -> None:
     one = trainer(precision=Precision.fp16)
-    updates = list(feed(TRAIN, [[np.arange(16)]] * 5, ALONE, for_gpu=True))
+    updates = list(prefetch_updates(TRAIN, [[np.arange(16)]] * 5, SINGLE_PROCESS, for_gpu=True))
     one._update(updates[0])
     before = [parameter.detach().clone() for parameter in one.network.parameters()]
     scaler = one.loss.scaler

@@ -20,13 +20,13 @@ from nlp_rnn.model.normalized_embedding import NormalizedEmbedding
 from nlp_rnn.scoring.metrics import score_logits
 from nlp_rnn.tokens.batches import TokenizedTexts
 from nlp_rnn.training.events import EpochEnd
-from nlp_rnn.training.inference import Texts
+from nlp_rnn.training.inference import TrainingBatch
 from nlp_rnn.training.perturbation import (
-    Perturbed,
+    PerturbedBatch,
     divergence,
+    scale_to_norm,
     symmetric_divergence,
-    virtual_direction,
-    with_norm,
+    virtual_adversarial_direction,
 )
 from nlp_rnn.training.prefetch import Update
 from nlp_rnn.training.range_test import try_learning_rates
@@ -82,8 +82,8 @@ def test_r_drop_compares_two_answers_to_each_text(several: bool, prefixes: bool)
     heard: list[torch.Tensor] = []
     one.network.head.register_forward_hook(lambda module, given, logits: heard.append(logits))
     one.network.train()
-    texts_twice = Texts.of(
-        Update.alone(batch).place(one.device).batches[0], copies=2, prefixes=prefixes
+    texts_twice = TrainingBatch.of(
+        Update.alone(batch).to(one.device).batches[0], copies=2, prefixes=prefixes
     )
     assert torch.equal(texts_twice.input_ids, ids.repeat(2, 1))
     parts = one.loss._parts(texts_twice, *texts_twice.read(one.network, one.dtype))
@@ -158,21 +158,21 @@ def test_every_part_works_with_every_other_option(part: str) -> None:
     assert result.updates == 3
 
 
-def perturbed(rows: int = 9, epochs: int = 1, **options: object) -> tuple[Trainer, Perturbed]:
+def perturbed(rows: int = 9, epochs: int = 1, **options: object) -> tuple[Trainer, PerturbedBatch]:
     """A trained network with normalized embeddings and masks of dropout, and some texts."""
     one = trainer(adversarial=1.0, max_epochs=epochs, **options)
     one.fit(TRAIN, VALIDATION)
     one.prepare(TRAIN)
     one.network.train()
     batch = TRAIN.batch(np.arange(rows))
-    return one, Perturbed(
+    return one, PerturbedBatch(
         one.network,
-        Texts.of(Update.alone(batch).place(one.device).batches[0], copies=1, prefixes=False),
+        TrainingBatch.of(Update.alone(batch).to(one.device).batches[0], copies=1, prefixes=False),
         FP32,
     )
 
 
-def lengths_of(one: Perturbed, change: torch.Tensor) -> torch.Tensor:
+def lengths_of(one: PerturbedBatch, change: torch.Tensor) -> torch.Tensor:
     """How long each text's change is, in standard deviations of the embeddings."""
     return (change / one.deviation).square().sum((0, 2)).sqrt()
 
@@ -183,9 +183,9 @@ def test_changes_have_the_length_asked_for_and_end_with_the_text(norm: float) ->
     expected = some.read(one.network, some.nothing).detach()
     padding = torch.arange(some.nothing.shape[0]).unsqueeze(1) >= some.texts.lengths
     assert padding.any()
-    random = with_norm(torch.randn_like(some.nothing), some.texts.lengths, norm, some.deviation)
-    against_labels = some.against_labels(one.objective, norm, None)
-    for change in (random, against_labels, some.against_answers(expected, norm)):
+    random = scale_to_norm(torch.randn_like(some.nothing), some.texts.lengths, norm, some.deviation)
+    adversarial_change = some.adversarial_change(one.objective, norm, None)
+    for change in (random, adversarial_change, some.virtual_adversarial_change(expected, norm)):
         torch.testing.assert_close(lengths_of(some, change), torch.full((9,), norm))
         assert not change[padding].any()
 
@@ -194,7 +194,7 @@ def test_a_direction_that_is_none_or_tiny_makes_no_nonsense() -> None:
     lengths, deviation = torch.tensor([3, 2]), torch.tensor([1.0, 2.0])
     direction = torch.zeros(3, 2, 2)
     direction[1, 1] = torch.tensor([1e-27, 1e-27])
-    change = with_norm(direction, lengths, 2.0, deviation)
+    change = scale_to_norm(direction, lengths, 2.0, deviation)
     assert not change[:, 0].any()
     torch.testing.assert_close((change / deviation)[1, 1], 2 * torch.tensor([1.0, 2.0]) / 5**0.5)
 
@@ -206,8 +206,8 @@ def test_the_loss_rises_most_along_the_change_against_labels() -> None:
         logits = some.read(one.network, change).detach()
         return torch.nn.functional.cross_entropy(logits, some.texts.labels, reduction="none")
 
-    change = some.against_labels(one.objective, 0.5, None)
-    random = with_norm(torch.randn_like(change), some.texts.lengths, 0.5, some.deviation)
+    change = some.adversarial_change(one.objective, 0.5, None)
+    random = scale_to_norm(torch.randn_like(change), some.texts.lengths, 0.5, some.deviation)
     plain = losses(some.nothing)
     rise, random_rise, fall = (losses(x) - plain for x in (change, random, -change))
     assert rise.mean() > 4 * random_rise.abs().mean()
@@ -215,7 +215,9 @@ def test_the_loss_rises_most_along_the_change_against_labels() -> None:
     assert (fall < 0).float().mean() > 0.95
     # with the gradient that the update has anyway
     one.objective.loss(some.read(one.network, some.nothing), some.texts.labels).backward()
-    torch.testing.assert_close(change, some.against_labels(one.objective, 0.5, some.nothing.grad))
+    torch.testing.assert_close(
+        change, some.adversarial_change(one.objective, 0.5, some.nothing.grad)
+    )
 
 
 @pytest.mark.parametrize("several", [False, True])
@@ -234,7 +236,7 @@ def test_the_virtual_direction_is_where_the_divergence_is_most_curved(several: b
     hessian = torch.autograd.functional.hessian(curved, torch.zeros(3, 1, 2).double()).view(6, 6)
     values, vectors = torch.linalg.eigh(hessian)
     assert values[-1] > 1.1 * values[-2]
-    found = virtual_direction(
+    found = virtual_adversarial_direction(
         answer,
         answer(torch.zeros(3, 1, 2)),
         torch.randn(3, 1, 2).double(),
@@ -244,22 +246,22 @@ def test_the_virtual_direction_is_where_the_divergence_is_most_curved(several: b
         iterations=100,
         probe=1e-3,
     )
-    scaled = (with_norm(found, lengths, 1.0, deviation) / deviation).flatten()
+    scaled = (scale_to_norm(found, lengths, 1.0, deviation) / deviation).flatten()
     assert abs(float(scaled @ vectors[:, -1])) == pytest.approx(1, abs=2e-3)
 
 
 def test_one_iteration_turns_answers_more_than_chance() -> None:
     one, some = perturbed(rows=40)
     expected = some.read(one.network, some.nothing).detach()
-    change = some.against_answers(expected, 1.0)
-    random = with_norm(torch.randn_like(change), some.texts.lengths, 1.0, some.deviation)
+    change = some.virtual_adversarial_change(expected, 1.0)
+    random = scale_to_norm(torch.randn_like(change), some.texts.lengths, 1.0, some.deviation)
     found, chance = (
         float(divergence(expected, some.read(one.network, x).detach(), False))
         for x in (change, random)
     )
     assert found > 5 * chance
     some.dtype = torch.bfloat16
-    low = some.against_answers(some.read(one.network, some.nothing).detach(), 1.0)
+    low = some.virtual_adversarial_change(some.read(one.network, some.nothing).detach(), 1.0)
     turned = float(divergence(expected, some.read(one.network, low, FP32).detach(), False))
     assert turned > 5 * chance
 

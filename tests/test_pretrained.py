@@ -20,13 +20,13 @@ from nlp_rnn.data.corpus import Corpus, load_corpus
 from nlp_rnn.errors import ClassifierError, ConfigError, DataError
 from nlp_rnn.model.network import make_network
 from nlp_rnn.pretraining.encoder_folder import Encoder, read_encoder, save_encoder
-from nlp_rnn.pretraining.initial_weights import check_start, set_encoder, tokenizer_options
+from nlp_rnn.pretraining.initial_weights import check_encoder, set_encoder, tokenizer_options
 from nlp_rnn.pretraining.language_models import LanguageModels
 from nlp_rnn.pretraining.pipeline import shaping_options
 from nlp_rnn.pretraining.pretraining_texts import tokenize_texts
 from nlp_rnn.tokens.tokenization import tokenize_corpus
 from nlp_rnn.training.checkpoint import TrainingState
-from nlp_rnn.training.optim import make_optimizer, set_rates, unfreeze
+from nlp_rnn.training.optim import make_optimizer, set_learning_rates, unfreeze
 from tests import warm
 from tests.composing import compose
 from tests.test_pipeline import SMALL
@@ -83,7 +83,7 @@ def saved(folder: Path, config: RunConfig, corpus: Corpus) -> Encoder:
 
 def test_a_classifier_starts_with_exactly_the_weights(made: Encoder, corpus: Corpus) -> None:
     config = compose([*SMALL, "model=lstm", "tokenizer.max_length=9"])
-    check_start(made, config)
+    check_encoder(made, config)
     tokens = tokenize_corpus(corpus, config.tokenizer, made.tokenizer_json)
     assert tokens.train.lengths.max() == 9  # cut as this run says
     network = make_network(config.model, tokens.vocab_size, 2, seed=1)
@@ -121,7 +121,7 @@ def test_another_model_or_tokenizer_says_what_to_type(
     made: Encoder, overrides: list[str], typed: str
 ) -> None:
     with pytest.raises(ConfigError, match="was pretrained otherwise than") as caught:
-        check_start(made, compose([*SMALL, "model=lstm", *overrides]))
+        check_encoder(made, compose([*SMALL, "model=lstm", *overrides]))
     assert typed in str(caught.value)
     assert len(str(caught.value).splitlines()) == 2
 
@@ -273,7 +273,7 @@ def test_parts_learn_one_after_the_other_and_more_slowly() -> None:
         assert found == (learning or {"head", "encoder", "embedding"})
     config = OptimizerConfig(learning_rate=0.1, encoder_rate=0.5, warmup_fraction=0.0)
     optimizer = make_optimizer(network, config)
-    set_rates(optimizer, TrainingState(), 10, config)
+    set_learning_rates(optimizer, TrainingState(), 10, config)
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
     for name, parameter in network.named_parameters():
         expected = 0.1 if name.startswith("head") else 0.05

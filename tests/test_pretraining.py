@@ -15,7 +15,7 @@ from nlp_rnn.errors import TrainingError
 from nlp_rnn.model.network import make_network
 from nlp_rnn.pretraining.language_models import LanguageModels
 from nlp_rnn.pretraining.pretrainer import Pretrainer, default_epochs
-from nlp_rnn.pretraining.token_stream import BOUNDARY_ID, Lanes, TokenTexts
+from nlp_rnn.pretraining.token_stream import BOUNDARY_ID, StreamWindows, TokenTexts
 from nlp_rnn.training.events import UpdateEnd
 from tests.test_trainer import needs_bf16
 
@@ -71,8 +71,8 @@ def test_windows_cost_what_one_long_read_costs(cell: str, layers: int) -> None:
     ).eval()
     stream = texts().stream()
     sides = (stream, stream[::-1])[: made.architecture.num_directions]
-    whole = [next(Lanes(side, 1, len(side)).batches()) for side in sides]
-    parts = [list(Lanes(side, 1, 7).batches()) for side in sides]
+    whole = [next(StreamWindows(side, 1, len(side)).batches()) for side in sides]
+    parts = [list(StreamWindows(side, 1, 7).batches()) for side in sides]
     with torch.no_grad():
         expected, _ = made(*as_tensors(whole))
         total, states = torch.zeros(len(sides)), None
@@ -125,7 +125,7 @@ def test_the_backward_model_is_the_forward_one_of_reversed_texts(cell: str) -> N
 def test_states_foretell_the_next_token_written_out() -> None:
     made = models().eval()
     stream = texts(3, 6).stream()
-    window = next(Lanes(stream, 1, len(stream)).batches())
+    window = next(StreamWindows(stream, 1, len(stream)).batches())
     with torch.no_grad():
         losses, _ = made([torch.from_numpy(window[0])] * 2, [torch.from_numpy(window[1])] * 2)
         tokens = torch.from_numpy(stream.astype(np.int64))
@@ -153,7 +153,7 @@ def test_a_stream_holds_every_text_once_between_boundaries() -> None:
 
 def test_lanes_read_on_where_they_stopped() -> None:
     stream = texts(100).stream()
-    lanes = Lanes(stream, 4, 8)
+    lanes = StreamWindows(stream, 4, 8)
     assert lanes.count == 4
     read, foretold = (np.concatenate(side) for side in zip(*lanes.batches(), strict=True))
     assert read.T.reshape(-1).tolist() == stream[: read.size].tolist()
@@ -163,7 +163,7 @@ def test_lanes_read_on_where_they_stopped() -> None:
     assert later[0][0].tolist() == list(lanes.batches())[3][0].tolist()
     assert lanes.windows == 3 + len(later)
     tiny = TokenTexts(np.array([5], np.int32), np.array([1]))
-    assert Lanes(tiny.stream(), 64, 64).count == 1
+    assert StreamWindows(tiny.stream(), 64, 64).count == 1
 
 
 class StoppedError(Exception):

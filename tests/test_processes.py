@@ -13,9 +13,9 @@ from torch.distributed import TCPStore
 from nlp_rnn.config.training import Precision
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.model.network import make_network
-from nlp_rnn.training.device import choose_device, cores_of_a_process
+from nlp_rnn.training.device import choose_device, threads_per_process
 from nlp_rnn.training.events import EpochEnd, UpdateEnd
-from nlp_rnn.training.processes import ALONE, Processes, joined
+from nlp_rnn.training.processes import SINGLE_PROCESS, Processes, process_group
 from nlp_rnn.training.trainer import Trainer
 from tests import warm
 from tests.test_trainer import MODEL, OPTIMIZER, TRAINER, VALIDATION, which_came_first
@@ -93,8 +93,8 @@ def stop_and_go(processes: Processes, folder: Path) -> list[list[torch.Tensor]]:
 
 
 def run_all(processes: Processes, store: TCPStore, folder: Path) -> tuple[dict, list]:
-    with joined(processes, store):
-        assert processes.tell("ä first" if processes.first else "") == "ä first"
+    with process_group(processes, store):
+        assert processes.broadcast_text("ä first" if processes.first else "") == "ä first"
         return {name: fit(processes, options) for name, options in CASES.items()}, stop_and_go(
             processes, folder
         )
@@ -119,7 +119,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict, list]]
 
 @pytest.mark.parametrize("name", list(CASES))
 def test_two_processes_give_the_losses_and_weights_of_one(name: str, two: tuple) -> None:
-    expected, weights = fit(ALONE, CASES[name])
+    expected, weights = fit(SINGLE_PROCESS, CASES[name])
     found, other_weights = two[0][name]
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
@@ -140,8 +140,8 @@ def test_two_processes_that_were_stopped_go_on_to_the_same_bits(two: tuple) -> N
 
 def test_processes_share_cores_and_need_a_gpu_each(monkeypatch: pytest.MonkeyPatch) -> None:
     two = Processes(1, 2, 1, 2)
-    assert cores_of_a_process(4, two) == 2
-    assert cores_of_a_process(1, two) == 1
+    assert threads_per_process(4, two) == 2
+    assert threads_per_process(1, two) == 1
     assert choose_device("cpu", two) == torch.device("cpu")
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)

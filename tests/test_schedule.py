@@ -5,7 +5,7 @@ import torch
 
 from nlp_rnn.config.training import OptimizerConfig, Schedule
 from nlp_rnn.training.checkpoint import TrainingState
-from nlp_rnn.training.optim import learning_rate_factor, note_epoch, set_rates
+from nlp_rnn.training.optim import learning_rate_factor, set_learning_rates, update_plateau
 
 
 def config(schedule: Schedule, warmup: float = 0.1) -> OptimizerConfig:
@@ -44,7 +44,7 @@ def test_one_cycle_is_torchs() -> None:
     )
     ours = torch.optim.AdamW([parameter], lr=0.1)
     for update in range(40):
-        set_rates(ours, TrainingState(updates=update), 40, options)
+        set_learning_rates(ours, TrainingState(updates=update), 40, options)
         (one,), (other,) = ours.param_groups, theirs.param_groups
         assert one["lr"] == pytest.approx(other["lr"])
         assert one["betas"] == pytest.approx(other["betas"])
@@ -64,7 +64,7 @@ def test_a_plateau_lowers_the_rate_after_its_patience() -> None:
     optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=9.0)
     state, rates = TrainingState(), []
     for improved in (True, False, True, False, False, False, False, True, False):
-        note_epoch(state, improved, options)
-        set_rates(optimizer, state, 100, options)
+        update_plateau(state, improved, options)
+        set_learning_rates(optimizer, state, 100, options)
         rates.append(optimizer.param_groups[0]["lr"])
     assert rates == pytest.approx([0.8] * 4 + [0.2] * 2 + [0.05] * 3)

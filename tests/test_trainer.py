@@ -16,9 +16,9 @@ from nlp_rnn.model.network import make_network
 from nlp_rnn.scoring.metrics import score_logits
 from nlp_rnn.tokens.batches import TokenizedTexts
 from nlp_rnn.training.device import choose_device, choose_precision
-from nlp_rnn.training.optim import default_max_epochs, plan
-from nlp_rnn.training.prefetch import feed
-from nlp_rnn.training.processes import ALONE
+from nlp_rnn.training.optim import default_max_epochs, training_limits
+from nlp_rnn.training.prefetch import prefetch_updates
+from nlp_rnn.training.processes import SINGLE_PROCESS
 from nlp_rnn.training.trainer import EpochEnd, Trainer, UpdateEnd
 
 FEATURES = Features({"input_ids": List(Value("int32")), "label": Value("int64")})
@@ -120,7 +120,9 @@ def test_accumulated_batches_are_one_batch(weight: float) -> None:
         if weight:
             one.network.language_model.state_dropout = 0.0
             one.network.language_model.token_dropout = 0.0
-        (update,) = feed(TRAIN, [rows], ALONE, for_gpu=False, vocabulary=weight > 0)
+        (update,) = prefetch_updates(
+            TRAIN, [rows], SINGLE_PROCESS, for_gpu=False, vocabulary=weight > 0
+        )
         losses.append(one._update(update))
         weights.append([p.grad.clone() for p in one.network.parameters()])
     torch.testing.assert_close(*losses)
@@ -223,7 +225,7 @@ def test_epochs_follow_from_rows_tokens_and_labels(
 def test_patience_is_as_long_as_the_schedule_with_many_labels(
     labels: int, asked: int | None, patience: int
 ) -> None:
-    assert plan(100, 1_000, labels, TrainerConfig(patience=asked)).patience == patience
+    assert training_limits(100, 1_000, labels, TrainerConfig(patience=asked)).patience == patience
 
 
 @pytest.mark.parametrize(("labels", "epochs", "patience"), [(49, 15, 6), (50, 25, 25)])
@@ -231,7 +233,7 @@ def test_a_training_is_planned_for_its_labels(labels: int, epochs: int, patience
     options = dataclasses.replace(TRAINER, max_epochs=None, max_updates=1)
     one = Trainer(make_network(MODEL, 12, labels, 1), options, OPTIMIZER, seed=1)
     one.fit(FEW, VALIDATION)
-    assert (one.plan.max_epochs, one.plan.patience) == (epochs, patience)
+    assert (one.limits.max_epochs, one.limits.patience) == (epochs, patience)
 
 
 @pytest.mark.parametrize("name", ["cuda:7", "mps", "tpu", "gpu"])

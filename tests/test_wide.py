@@ -36,7 +36,7 @@ from nlp_rnn.training.ngram_fitting import (
     _fit,
     _likeliest_factors,
     _some,
-    add_wide_path,
+    add_ngram_path,
     ngram_matrix,
 )
 from nlp_rnn.training.trainer import Trainer
@@ -357,7 +357,7 @@ def test_it_is_scikit_learns_machine_of_the_texts_n_grams() -> None:
     torch.nn.init.zeros_(network.head.weight)
     torch.nn.init.zeros_(network.head.bias)
     nothing = np.zeros((len(VALIDATION), 2), np.float32)
-    joined = add_wide_path(network, TRAIN, VALIDATION, nothing, balanced=False, seed=1)
+    joined = add_ngram_path(network, TRAIN, VALIDATION, nothing, balanced=False, seed=1)
     lengths = torch.from_numpy(TRAIN.lengths)
     found = network(torch.tensor(texts), lengths).detach().numpy()
     factor = (found[:, 1] @ expected) / (expected @ expected)
@@ -377,7 +377,7 @@ def test_no_other_factors_are_likelier_on_validation() -> None:
     deep = (VALIDATION.labels[:, None] == np.arange(2)) + draw.normal(0, 1.0, (200, 2))
     deep = deep.astype(np.float32)
     weight = network.head.weight.detach().clone()
-    joined = add_wide_path(network, TRAIN, VALIDATION, deep, balanced=False, seed=1)
+    joined = add_ngram_path(network, TRAIN, VALIDATION, deep, balanced=False, seed=1)
     factor = float((network.head.weight.detach() / weight).mean())
     wide = (joined - factor * deep).astype(np.float64)
 
@@ -405,7 +405,7 @@ def test_labels_that_no_text_or_every_text_has_are_told_apart(balanced: bool) ->
 
     train, validation = several(TRAIN), several(VALIDATION)
     network = make_network(model, 14, 4, 1)
-    joined = add_wide_path(
+    joined = add_ngram_path(
         network, train, validation, np.zeros((200, 4), np.float32), balanced=balanced, seed=1
     )
     assert (joined[:, 1] < 0).all()
@@ -416,7 +416,7 @@ def test_labels_that_no_text_or_every_text_has_are_told_apart(balanced: bool) ->
     # of one label each, a third and fourth that train never had
     network = make_network(model, 14, 4, 1)
     zeros = np.zeros((200, 4), np.float32)
-    joined = add_wide_path(network, TRAIN, VALIDATION, zeros, balanced=balanced, seed=1)
+    joined = add_ngram_path(network, TRAIN, VALIDATION, zeros, balanced=balanced, seed=1)
     assert score_logits(VALIDATION.labels, joined)[0]["accuracy"] > 0.97
     assert (joined[:, 2:] < joined.max(1, keepdims=True)).all()
 

@@ -46,9 +46,9 @@ def inspect(argv: list[str]) -> int:
         raise ConfigError(f"--output {folder} is a file.\nSet --output to a folder.")
     from nlp_rnn.inspection.inspection import inspect_text, load_model, probabilities_over_time
     from nlp_rnn.inspection.page import preload_drawing, write_page
-    from nlp_rnn.training.device import available_cores, share_cores
+    from nlp_rnn.training.device import available_cores, distribute_threads
 
-    share_cores(available_cores())
+    distribute_threads(available_cores())
     models = [load_model(location) for location in locations]
     if "--over-time" in arguments.flags:
         import numpy as np

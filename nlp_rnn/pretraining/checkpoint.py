@@ -18,7 +18,7 @@ from nlp_rnn.training.checkpoint import (
     read_tensors,
     write_tensors,
 )
-from nlp_rnn.training.processes import ALONE
+from nlp_rnn.training.processes import SINGLE_PROCESS
 
 __all__ = ["PretrainingState", "load_checkpoint", "save_checkpoint"]
 
@@ -63,7 +63,7 @@ def save_checkpoint(
     tensors = {f"models/{name}": tensor for name, tensor in models.state_dict().items()}
     tensors |= {f"best/{name}": tensor for name, tensor in best_weights.items()}
     tensors |= optimizer_tensors(optimizer)
-    tensors |= {f"random/{name}": value for name, value in random_states(ALONE).items()}
+    tensors |= {f"random/{name}": value for name, value in random_states(SINGLE_PROCESS).items()}
     for direction, layers in enumerate(states or []):
         for layer, parts in enumerate(layers):
             tensors |= {f"states/{direction}/{layer}/{i}": t for i, t in enumerate(parts)}

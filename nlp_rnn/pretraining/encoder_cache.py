@@ -13,20 +13,28 @@ from nlp_rnn.config.pretraining import AUTO
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.errors import ClassifierError, ConfigError, DataError, TrackingError, TrainingError
 from nlp_rnn.pretraining.encoder_folder import Encoder, read_encoder
-from nlp_rnn.pretraining.initial_weights import check_start
-from nlp_rnn.pretraining.pipeline import begin, data_digest, go_on, read_more, shaping_options
+from nlp_rnn.pretraining.initial_weights import check_encoder
+from nlp_rnn.pretraining.pipeline import (
+    data_digest,
+    read_unlabelled_texts,
+    resume_with_data,
+    shaping_options,
+    start,
+)
 from nlp_rnn.runs.run_folder import interrupted
 
 if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
 
-__all__ = ["encoder_of"]
+__all__ = ["obtain_encoder"]
 
 # Part of the key: raise it when the same options would give another encoder.
 VERSION = 1
 
 
-def encoder_of(config: RunConfig, corpus: "Corpus", uri: str, experiment_id: str) -> Encoder | None:
+def obtain_encoder(
+    config: RunConfig, corpus: "Corpus", uri: str, experiment_id: str
+) -> Encoder | None:
     """What `model.pretrained` names, checked; `auto` is found in the cache, or pretrained first.
 
     Raises:
@@ -37,7 +45,7 @@ def encoder_of(config: RunConfig, corpus: "Corpus", uri: str, experiment_id: str
         return None
     folder = Path(place) if place != AUTO else _kept(config, corpus, uri, experiment_id)
     encoder = read_encoder(folder)
-    check_start(encoder, config)
+    check_encoder(encoder, config)
     return encoder
 
 
@@ -47,7 +55,7 @@ def _kept(config: RunConfig, corpus: "Corpus", uri: str, experiment_id: str) -> 
     from nlp_rnn.pretraining.initial_weights import tokenizer_options
     from nlp_rnn.tokens.tokenization import cache_dir
 
-    more = read_more(config, corpus)
+    more = read_unlabelled_texts(config, corpus)
     shaping = [
         VERSION,
         data_digest(corpus, more),
@@ -68,10 +76,10 @@ def _kept(config: RunConfig, corpus: "Corpus", uri: str, experiment_id: str) -> 
             pass  # not there yet, or damaged: it is made again
         if interrupted(folder):
             try:
-                go_on(config, corpus, more, folder)
+                resume_with_data(config, corpus, more, folder)
                 return folder
             except (ConfigError, DataError, TrackingError, TrainingError) as error:
                 print(f"The pretraining cannot go on: {error}\nIt starts again.", flush=True)
         command = "nlp-rnn train model.pretrained=auto"
-        begin(config, corpus, more, folder, uri, experiment_id, command)
+        start(config, corpus, more, folder, uri, experiment_id, command)
     return folder

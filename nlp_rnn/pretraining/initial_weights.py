@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nlp_rnn.model.network import TextNetwork
     from nlp_rnn.tokens.tokenization import TokenizedCorpus
 
-__all__ = ["check_start", "fetch_encoder", "set_encoder", "tokenizer_options"]
+__all__ = ["check_encoder", "fetch_encoder", "set_encoder", "tokenizer_options"]
 
 SIZES = ("cell", "embedding_size", "hidden_size", "num_layers", "bidirectional")
 BEGINNINGS = ("model.recurrent_init", "model.forget_bias")
@@ -72,7 +72,7 @@ def _copied(found: Path, kept: Path) -> Path:
     return temporary
 
 
-def check_start(encoder: Encoder, config: RunConfig) -> None:
+def check_encoder(encoder: Encoder, config: RunConfig) -> None:
     """Refuse a model or tokenizer that is not the encoder's.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A configuration becomes language models, an MLflow run and a folder to begin training from."""
+"""A configuration becomes language models, an MLflow run and a folder to start training from."""
 
 import shlex
 import shutil
@@ -35,18 +35,18 @@ if TYPE_CHECKING:
     from nlp_rnn.tracking.tracked_run import TrackedRun
 
 __all__ = [
-    "begin",
     "data_digest",
-    "go_on",
     "pretrain",
-    "read_more",
+    "read_unlabelled_texts",
     "resume",
+    "resume_with_data",
     "shaping_options",
+    "start",
 ]
 
 TENSORS = "pretraining.safetensors"
 
-# Of the model, what its embedding and encoder begin with.
+# Of the model, what its embedding and encoder start with.
 MODEL_KEYS = (
     "cell",
     "embedding_size",
@@ -88,14 +88,14 @@ def pretrain(config: RunConfig, folder: Path, overrides: list[str]) -> dict[str,
     with announced(f"Reading {config.data.name}"):
         corpus = load_corpus(config.data)
     print_corpus(corpus)
-    unlabelled = read_more(config, corpus)
+    unlabelled = read_unlabelled_texts(config, corpus)
     prepare_store(uri)
     experiment_id = obtain_experiment(uri, experiment_name(config.tracking.experiment))
     command = shlex.join(["nlp-rnn", "pretrain", *overrides])
-    return begin(config, corpus, unlabelled, folder, uri, experiment_id, command)
+    return start(config, corpus, unlabelled, folder, uri, experiment_id, command)
 
 
-def begin(
+def start(
     config: RunConfig,
     corpus: "Corpus",
     unlabelled: "Unlabelled | None",
@@ -125,10 +125,10 @@ def resume(folder: Path) -> dict[str, Any]:
     from nlp_rnn.data.corpus import load_corpus
 
     corpus = load_corpus(config.data)
-    return go_on(config, corpus, read_more(config, corpus), folder)
+    return resume_with_data(config, corpus, read_unlabelled_texts(config, corpus), folder)
 
 
-def go_on(
+def resume_with_data(
     config: RunConfig, corpus: "Corpus", unlabelled: "Unlabelled | None", folder: Path
 ) -> dict[str, Any]:
     """Go on in `folder` with data that has been read."""
@@ -144,7 +144,7 @@ def go_on(
     return _run(config, corpus, unlabelled, folder, origin)
 
 
-def read_more(config: RunConfig, corpus: "Corpus") -> "Unlabelled | None":
+def read_unlabelled_texts(config: RunConfig, corpus: "Corpus") -> "Unlabelled | None":
     """The unlabelled texts that `config` names, if it does."""
     if not isinstance(config.data, TableConfig) or config.data.unlabelled is None:
         return None

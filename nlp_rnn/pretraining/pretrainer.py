@@ -15,20 +15,20 @@ from nlp_rnn.config.training import OptimizerConfig, TrainerConfig
 from nlp_rnn.errors import TrainingError
 from nlp_rnn.pretraining.checkpoint import PretrainingState, load_checkpoint, save_checkpoint
 from nlp_rnn.pretraining.language_models import LanguageModels, States
-from nlp_rnn.pretraining.token_stream import Lanes, TokenTexts, lane_count
+from nlp_rnn.pretraining.token_stream import StreamWindows, TokenTexts, parallel_sequences
 from nlp_rnn.training.checkpoint import keeping_the_last
 from nlp_rnn.training.device import (
     choose_device,
     choose_precision,
-    cores_of_a_process,
+    distribute_threads,
     gradient_scaler,
     in_precision,
-    name_of_precision,
-    share_cores,
+    precision_name,
+    threads_per_process,
 )
 from nlp_rnn.training.events import EpochEnd, UpdateEnd
 from nlp_rnn.training.optim import learning_rate_factor, make_optimizer
-from nlp_rnn.training.processes import ALONE
+from nlp_rnn.training.processes import SINGLE_PROCESS
 
 __all__ = ["Pretrainer", "PretrainingResult", "default_epochs"]
 
@@ -89,7 +89,7 @@ class Pretrainer:
             TrainingError: the checkpoint is damaged.
         """
         self.device = choose_device(trainer.device)
-        share_cores(cores_of_a_process(trainer.threads, ALONE))
+        distribute_threads(threads_per_process(trainer.threads, SINGLE_PROCESS))
         self.dtype = choose_precision(trainer.precision, self.device)
         self.scaler = gradient_scaler(self.dtype, self.device)
         self.models = models.to(self.device)
@@ -113,7 +113,7 @@ class Pretrainer:
     @property
     def precision(self) -> str:
         """`fp32`, `bf16` or `fp16`."""
-        return name_of_precision(self.dtype)
+        return precision_name(self.dtype)
 
     def fit(self, train: TokenTexts, validation: TokenTexts) -> PretrainingResult:
         """Train, measuring perplexity after each epoch; leaves the best weights in the models.
@@ -123,7 +123,7 @@ class Pretrainer:
         """
         state, config = self.state, self.config
         length = train.stream_length
-        lanes = lane_count(length, config.batch_size, config.window)
+        lanes = parallel_sequences(length, config.batch_size, config.window)
         max_epochs = config.max_epochs or default_epochs(length)
         total = max_epochs * -(-(length // lanes) // config.window)
         counts = np.bincount(train.tokens, minlength=len(self.models.bias)) + 1.0
@@ -192,10 +192,15 @@ class Pretrainer:
             )
         return metrics | {"train/tokens_per_second": state.tokens / state.update_seconds}
 
-    def _lanes(self, stream: "np.ndarray[tuple[int, ...], np.dtype[np.int32]]") -> list[Lanes]:
+    def _lanes(
+        self, stream: "np.ndarray[tuple[int, ...], np.dtype[np.int32]]"
+    ) -> list[StreamWindows]:
         """The lanes of each direction: of the stream, and of the stream reversed."""
         config, count = self.config, self.models.architecture.num_directions
-        return [Lanes(s, config.batch_size, config.window) for s in (stream, stream[::-1])[:count]]
+        return [
+            StreamWindows(s, config.batch_size, config.window)
+            for s in (stream, stream[::-1])[:count]
+        ]
 
     def _set_rate(self, total: int) -> None:
         """Give the optimizer the learning rate of the next of `total` updates."""

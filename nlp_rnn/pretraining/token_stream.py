@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nlp_rnn.tokens.tokenizer import PAD_ID
 
-__all__ = ["BOUNDARY_ID", "Lanes", "TokenTexts"]
+__all__ = ["BOUNDARY_ID", "StreamWindows", "TokenTexts"]
 
 BOUNDARY_ID = PAD_ID
 
@@ -55,7 +55,7 @@ class TokenTexts:
         return TokenTexts(self.tokens[: int(self.lengths[:count].sum())], self.lengths[:count])
 
 
-class Lanes:
+class StreamWindows:
     """A stream in `count` pieces of one length that are read side by side.
 
     What does not fill a piece is left out: fewer tokens than there are lanes.
@@ -64,7 +64,7 @@ class Lanes:
     def __init__(self, stream: NDArray[np.int32], batch_size: int, window: int) -> None:
         """At most `batch_size` lanes, fewer where a lane would be shorter than some windows."""
         tokens = len(stream) - 1
-        self.count = lane_count(tokens, batch_size, window)
+        self.count = parallel_sequences(tokens, batch_size, window)
         self.window = min(window, tokens // self.count)
         length = tokens // self.count
         self._read = stream[: self.count * length].reshape(self.count, length)
@@ -84,6 +84,6 @@ class Lanes:
             )
 
 
-def lane_count(tokens: int, batch_size: int, window: int) -> int:
+def parallel_sequences(tokens: int, batch_size: int, window: int) -> int:
     """How many lanes a stream of so many tokens is read in."""
     return max(1, min(batch_size, tokens // (SHORTEST * window)))

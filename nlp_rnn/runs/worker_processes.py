@@ -62,24 +62,24 @@ def processes_of(config: RunConfig) -> "Iterator[Processes]":
         TrainingError: one of them ended before its time.
     """
     from nlp_rnn.training.processes import (
-        ALONE,
+        SINGLE_PROCESS,
         Processes,
-        joined,
         launched_by_torchrun,
+        process_group,
         torchrun_processes,
     )
 
     count = config.trainer.processes
     if launched_by_torchrun():
-        with joined(torchrun_processes()) as processes:
+        with process_group(torchrun_processes()) as processes:
             yield processes
     elif count == 1:
-        yield ALONE
+        yield SINGLE_PROCESS
     else:
         workers = _Workers(count)
         try:
             store = workers.start()
-            with joined(Processes(0, count, 0, count), store) as processes:
+            with process_group(Processes(0, count, 0, count), store) as processes:
                 try:
                     yield processes
                 except RuntimeError as error:  # torch's, when it can no longer reach one
@@ -107,7 +107,7 @@ def tell_workers(
         "num_labels": num_labels,
         "checkpoint": str(checkpoint),
     }
-    processes.tell(json.dumps(job))
+    processes.broadcast_text(json.dumps(job))
 
 
 def work(processes: "Processes", store: Any = None) -> None:
@@ -121,11 +121,11 @@ def work(processes: "Processes", store: Any = None) -> None:
     from nlp_rnn.model.network import make_network
     from nlp_rnn.tokens.tokenization import open_tokens
     from nlp_rnn.training.defaults import filled
-    from nlp_rnn.training.processes import joined
+    from nlp_rnn.training.processes import process_group
     from nlp_rnn.training.trainer import Trainer
 
-    with joined(processes, store):
-        job = json.loads(processes.tell(""))
+    with process_group(processes, store):
+        job = json.loads(processes.broadcast_text(""))
         config = as_config(OmegaConf.create(job["config"]))
         train, validation = (open_tokens(Path(job["files"][s])) for s in ("train", "validation"))
         config = filled(config, int(train.lengths.sum()))

@@ -72,9 +72,9 @@ class TrainingState:
 
 def random_states(processes: Processes) -> dict[str, Tensor]:
     """Where torch's generators stand, those of all processes stacked; called by every one."""
-    states = {"cpu": processes.collect(torch.get_rng_state())}
+    states = {"cpu": processes.gather(torch.get_rng_state())}
     if torch.cuda.is_available():
-        states["cuda"] = processes.collect(torch.cuda.get_rng_state())
+        states["cuda"] = processes.gather(torch.cuda.get_rng_state())
     return states
 
 

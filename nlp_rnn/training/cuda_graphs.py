@@ -7,15 +7,15 @@ import torch
 from torch import Tensor
 
 from nlp_rnn.config.training import OptimizerConfig, Schedule, TrainerConfig
-from nlp_rnn.training.loss import Weights, perturbs
-from nlp_rnn.training.prefetch import PINNING, PlacedUpdate
+from nlp_rnn.training.loss import Weights, uses_perturbation
+from nlp_rnn.training.prefetch import PINNING, DeviceUpdate
 from nlp_rnn.training.processes import Processes
 from nlp_rnn.training.step import OptimizerStep
 
-__all__ = ["CapturedUpdates", "capturable"]
+__all__ = ["CudaGraphStep", "can_use_cuda_graphs"]
 
 
-def capturable(
+def can_use_cuda_graphs(
     config: TrainerConfig,
     optimizer: OptimizerConfig,
     device: torch.device,
@@ -30,21 +30,21 @@ def capturable(
         device.type == "cuda"
         and processes.count == 1
         and config.accumulation == 1
-        and not perturbs(config)
+        and not uses_perturbation(config)
         and optimizer.schedule is not Schedule.one_cycle
     )
 
 
 @dataclass
-class _Recording:
+class _CapturedGraph:
     graph: torch.cuda.CUDAGraph
-    update: PlacedUpdate
+    update: DeviceUpdate
     weights: dict[str, Tensor]
     rates: list[Tensor]
     result: tuple[dict[str, Tensor], Tensor]
 
 
-class CapturedUpdates:
+class CudaGraphStep:
     """Calls `step` for the first update of a shape, and replays what it does for all others.
 
     An update of a small network is some hundred kernels of a few microseconds each, and Python
@@ -57,15 +57,15 @@ class CapturedUpdates:
 
     def __init__(self, step: OptimizerStep) -> None:
         self._step = step
-        self._recordings: dict[tuple[object, ...], _Recording | None] = {}
+        self._recordings: dict[tuple[object, ...], _CapturedGraph | None] = {}
         self._pool: Any = None  # all replays use the same memory, in turn
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Record anew: what is trained, or where it lies, is no longer the same."""
         self._recordings.clear()
         self._pool = None  # gone with the last recording
 
-    def __call__(self, update: PlacedUpdate, weights: Weights) -> tuple[dict[str, Tensor], Tensor]:
+    def __call__(self, update: DeviceUpdate, weights: Weights) -> tuple[dict[str, Tensor], Tensor]:
         """As `step`, on the device's current stream."""
         key = (*(tensor.shape for tensor in update.tensors()), *weights)
         if key not in self._recordings:
@@ -84,7 +84,7 @@ class CapturedUpdates:
         recording.graph.replay()
         return recording.result
 
-    def _record(self, update: PlacedUpdate, weights: Weights) -> _Recording:
+    def _record(self, update: DeviceUpdate, weights: Weights) -> _CapturedGraph:
         device = update.batches[0].lengths.device
         groups = self._step.optimizer.param_groups
         own = update.clone()
@@ -101,4 +101,4 @@ class CapturedUpdates:
             for group, (rate, was_capturable) in zip(groups, usual, strict=True):
                 group["lr"], group["capturable"] = rate, was_capturable
         self._pool = graph.pool()
-        return _Recording(graph, own, own_weights, rates, result)
+        return _CapturedGraph(graph, own, own_weights, rates, result)

@@ -12,20 +12,20 @@ import torch
 from nlp_rnn.config.training import Precision
 from nlp_rnn.errors import ConfigError, TrainingError
 from nlp_rnn.model.parallel import set_lanes
-from nlp_rnn.training.processes import ALONE, Processes
+from nlp_rnn.training.processes import SINGLE_PROCESS, Processes
 
 __all__ = [
     "available_cores",
     "choose_device",
     "choose_precision",
-    "cores_of_a_process",
+    "distribute_threads",
     "gradient_scaler",
     "in_precision",
-    "keep_few_operations",
     "keep_freed_memory",
+    "limit_onednn_cache",
     "memory_errors",
-    "name_of_precision",
-    "share_cores",
+    "precision_name",
+    "threads_per_process",
 ]
 
 
@@ -39,7 +39,7 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def choose_device(name: str, processes: Processes = ALONE) -> torch.device:
+def choose_device(name: str, processes: Processes = SINGLE_PROCESS) -> torch.device:
     """`auto` is the first CUDA device, else the CPU; each of several processes has its own GPU.
 
     Raises:
@@ -114,7 +114,7 @@ def _not_here(precision: Precision, device: torch.device) -> ConfigError:
     )
 
 
-def name_of_precision(dtype: torch.dtype) -> str:
+def precision_name(dtype: torch.dtype) -> str:
     """As `trainer.precision` calls it."""
     names = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
     return names[dtype]
@@ -135,12 +135,12 @@ def gradient_scaler(dtype: torch.dtype, device: torch.device) -> torch.amp.GradS
     return torch.amp.GradScaler(device.type, init_scale=FIRST_SCALE, enabled=dtype is torch.float16)
 
 
-def cores_of_a_process(threads: int | None, processes: Processes) -> int:
+def threads_per_process(threads: int | None, processes: Processes) -> int:
     """Each process's part of `threads`, or of all cores, at least one."""
     return max(1, (threads or available_cores()) // processes.local_count)
 
 
-def share_cores(threads: int) -> None:
+def distribute_threads(threads: int) -> None:
     """Give each direction of a layer half of `threads`; one thread serves both in turn.
 
     Also keeps freed memory, which threads would otherwise wait for together.
@@ -168,7 +168,7 @@ def keep_freed_memory() -> None:
             library.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
 
 
-def keep_few_operations(tokens: float) -> None:
+def limit_onednn_cache(tokens: float) -> None:
     """Where texts have many `tokens` in the mean, let oneDNN keep hardly any operation it has made.
 
     It makes an LSTM's anew for each length of a batch and keeps a thousand. That takes a

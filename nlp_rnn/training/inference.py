@@ -9,14 +9,14 @@ from torch import Tensor, nn
 
 from nlp_rnn.tokens.batches import TokenizedTexts, length_order
 from nlp_rnn.training.device import in_precision
-from nlp_rnn.training.prefetch import PlacedBatch
+from nlp_rnn.training.prefetch import DeviceBatch
 from nlp_rnn.training.processes import Processes
 
-__all__ = ["Texts", "all_logits", "random_prefixes"]
+__all__ = ["TrainingBatch", "all_logits", "random_prefixes"]
 
 
 @dataclass(frozen=True)
-class Texts:
+class TrainingBatch:
     """A batch to learn from, on the device; with `copies` 2 all its texts and then all again.
 
     `input_ids` int64 (B, T), `lengths` int64 (B,); `prefixes` int64 (B,), where beginnings are
@@ -31,7 +31,7 @@ class Texts:
     copies: int = 1
 
     @classmethod
-    def of(cls, batch: PlacedBatch, *, copies: int, prefixes: bool) -> "Texts":
+    def of(cls, batch: DeviceBatch, *, copies: int, prefixes: bool) -> "TrainingBatch":
         """The texts of `batch`; `prefixes` are drawn, the same for both copies."""
         input_ids, lengths, labels = (
             tensor.repeat(copies, *[1] * (tensor.ndim - 1))
@@ -101,5 +101,5 @@ def all_logits(
     ordered = torch.zeros(len(texts), answers.shape[1])
     if own:
         ordered[torch.from_numpy(np.concatenate(rows))] = answers
-    found: NDArray[np.float32] = processes.total(ordered).numpy()
+    found: NDArray[np.float32] = processes.sum(ordered).numpy()
     return found

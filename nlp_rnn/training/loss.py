@@ -8,13 +8,18 @@ from torch import Tensor, nn
 from nlp_rnn.config.training import TrainerConfig
 from nlp_rnn.model.network import TextNetwork
 from nlp_rnn.training.device import gradient_scaler
-from nlp_rnn.training.inference import Texts
+from nlp_rnn.training.inference import TrainingBatch
 from nlp_rnn.training.objective import Objective
-from nlp_rnn.training.perturbation import PERTURBATION, Perturbed, divergence, symmetric_divergence
-from nlp_rnn.training.prefetch import PlacedUpdate
+from nlp_rnn.training.perturbation import (
+    PERTURBATION,
+    PerturbedBatch,
+    divergence,
+    symmetric_divergence,
+)
+from nlp_rnn.training.prefetch import DeviceUpdate
 from nlp_rnn.training.processes import Processes
 
-__all__ = ["LABELS", "UpdateLoss", "Weights", "perturbs"]
+__all__ = ["LABELS", "UpdateLoss", "Weights", "uses_perturbation"]
 
 LABELS, LANGUAGE_MODEL, R_DROP = "labels", "language_model", "r_drop"
 ADVERSARIAL, VIRTUAL = "adversarial", "virtual_adversarial"
@@ -24,12 +29,12 @@ Weights = Mapping[str, float | Tensor]
 """What each part counts for."""
 
 
-def perturbs(config: TrainerConfig) -> bool:
+def uses_perturbation(config: TrainerConfig) -> bool:
     """Whether a part of the loss is of texts that are changed."""
     return config.adversarial > 0 or config.virtual_adversarial > 0
 
 
-def zero_of(unread: nn.Module | None) -> Tensor | float:
+def zero_with_gradients(unread: nn.Module | None) -> Tensor | float:
     """0, with a gradient of 0 for each of its parameters.
 
     Processes exchange gradients when every parameter has one, also of what was read before.
@@ -82,7 +87,7 @@ class UpdateLoss:
         self,
         network: TextNetwork,
         wrapped: nn.Module,
-        update: PlacedUpdate,
+        update: DeviceUpdate,
         weights: Weights,
         processes: Processes,
     ) -> dict[str, Tensor]:
@@ -107,8 +112,8 @@ class UpdateLoss:
         every = zip(update.batches, update.weights, update.pair_weights, strict=True)
         for number, (batch, *shares) in enumerate(every, start=1):
             last = number == len(update.batches)
-            texts = Texts.of(batch, copies=self.copies, prefixes=self.config.prefixes)
-            perturbed = Perturbed(network, texts, self.dtype) if changes else None
+            texts = TrainingBatch.of(batch, copies=self.copies, prefixes=self.config.prefixes)
+            perturbed = PerturbedBatch(network, texts, self.dtype) if changes else None
             with processes.synchronized(wrapped, now=last and not changes):
                 nothing = perturbed.nothing if perturbed else None
                 logits, foretelling = texts.read(wrapped, self.dtype, update.vocabulary, nothing)
@@ -120,19 +125,21 @@ class UpdateLoss:
             for name in changes:
                 if name == ADVERSARIAL:
                     known = perturbed.nothing.grad if set(parts) == {LABELS} else None
-                    change = perturbed.against_labels(self.objective, self.norm, known)
+                    change = perturbed.adversarial_change(self.objective, self.norm, known)
                 else:
-                    change = perturbed.against_answers(expected, self.norm)
+                    change = perturbed.virtual_adversarial_change(expected, self.norm)
                 with processes.synchronized(wrapped, now=last and name == changes[-1]):
                     found = perturbed.read(wrapped, change)
                     if name == ADVERSARIAL:
                         part = self.objective.loss(found, texts.labels)
                     else:
                         part = divergence(expected, found, texts.several)
-                    backward({name: part + zero_of(network.language_model)}, *shares)
+                    backward({name: part + zero_with_gradients(network.language_model)}, *shares)
         return sums
 
-    def _parts(self, texts: Texts, logits: Tensor, foretelling: Tensor | None) -> dict[str, Tensor]:
+    def _parts(
+        self, texts: TrainingBatch, logits: Tensor, foretelling: Tensor | None
+    ) -> dict[str, Tensor]:
         """The parts that are of texts as they are; scalars."""
         parts = {LABELS: self.objective.loss(logits, texts.labels)}
         if foretelling is not None:

@@ -23,7 +23,7 @@ from nlp_rnn.tokens.batches import TokenizedTexts, length_order
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-__all__ = ["add_wide_path", "ngram_matrix"]
+__all__ = ["add_ngram_path", "ngram_matrix"]
 
 MOST_TOKENS = 50_000_000
 """Tokens of train whose n-grams are read: fitting tokens and pairs takes some 55 bytes a token."""
@@ -47,7 +47,7 @@ class _Linear:
         return found
 
 
-def add_wide_path(
+def add_ngram_path(
     network: TextNetwork,
     train: TokenizedTexts,
     validation: TokenizedTexts,

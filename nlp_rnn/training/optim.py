@@ -21,15 +21,15 @@ from nlp_rnn.config.training import (
 from nlp_rnn.training.checkpoint import TrainingState
 
 __all__ = [
-    "Plan",
+    "TrainingLimits",
     "default_max_epochs",
     "learning_rate_factor",
     "make_optimizer",
-    "note_epoch",
-    "plan",
-    "set_rates",
-    "stopped_by",
+    "set_learning_rates",
+    "stop_reason",
+    "training_limits",
     "unfreeze",
+    "update_plateau",
 ]
 
 # First beta of AdamW with the schedule `one_cycle`: Smith & Topin 2018.
@@ -95,7 +95,7 @@ def unfreeze(network: nn.Module, epoch: int, frozen_epochs: int) -> None:
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingLimits:
     """How much there is to train at most."""
 
     max_epochs: int
@@ -110,16 +110,16 @@ def default_max_epochs(rows: int, tokens: int, labels: int) -> int:
     return max(low, min(high, texts // rows, TOKENS_TO_READ // tokens))
 
 
-def plan(rows: int, tokens: int, labels: int, config: TrainerConfig) -> Plan:
+def training_limits(rows: int, tokens: int, labels: int, config: TrainerConfig) -> TrainingLimits:
     """The epochs and updates of a training split of `rows` texts, `tokens` in all."""
     max_epochs = config.max_epochs or default_max_epochs(rows, tokens, labels)
     patience = config.patience or (MORE_EPOCHS[1] if labels >= MANY_LABELS else PATIENCE)
     per_epoch = -(-rows // (config.batch_size * config.accumulation))
     total = per_epoch * max_epochs
-    return Plan(max_epochs, min(total, config.max_updates or total), patience)
+    return TrainingLimits(max_epochs, min(total, config.max_updates or total), patience)
 
 
-def set_rates(
+def set_learning_rates(
     optimizer: torch.optim.Optimizer, state: TrainingState, total: int, config: OptimizerConfig
 ) -> None:
     """Give `optimizer` the learning rate of the next of `total` updates."""
@@ -134,18 +134,18 @@ def set_rates(
             group["betas"] = (decay, group["betas"][1])
 
 
-def note_epoch(state: TrainingState, improved: bool, config: OptimizerConfig) -> None:
+def update_plateau(state: TrainingState, improved: bool, config: OptimizerConfig) -> None:
     """Count an epoch for the schedule `plateau`, which lowers the rate after too many in vain."""
     state.epochs_waited = 0 if improved else state.epochs_waited + 1
     if state.epochs_waited >= (config.plateau_patience or PLATEAU_PATIENCE):
         state.reductions, state.epochs_waited = state.reductions + 1, 0
 
 
-def stopped_by(state: TrainingState, plan: Plan) -> str:
+def stop_reason(state: TrainingState, limits: TrainingLimits) -> str:
     """What ends the training after this epoch: `epochs` or `patience`; empty if it goes on."""
-    if state.epoch >= plan.max_epochs:
+    if state.epoch >= limits.max_epochs:
         return "epochs"
-    return "patience" if state.epoch - state.best_epoch >= plan.patience else ""
+    return "patience" if state.epoch - state.best_epoch >= limits.patience else ""
 
 
 def learning_rate_factor(update: int, total: int, config: OptimizerConfig) -> float:

@@ -7,16 +7,16 @@ from torch import Tensor, nn
 
 from nlp_rnn.model.network import TextNetwork
 from nlp_rnn.model.normalized_embedding import NormalizedEmbedding
-from nlp_rnn.training.inference import Texts
+from nlp_rnn.training.inference import TrainingBatch
 from nlp_rnn.training.objective import Objective
 
 __all__ = [
     "PERTURBATION",
-    "Perturbed",
+    "PerturbedBatch",
     "divergence",
+    "scale_to_norm",
     "symmetric_divergence",
-    "virtual_direction",
-    "with_norm",
+    "virtual_adversarial_direction",
 ]
 
 PERTURBATION = 5.0
@@ -50,7 +50,7 @@ def symmetric_divergence(one: Tensor, other: Tensor, several: bool) -> Tensor:
     return (divergence(one, other, several) + divergence(other, one, several)) / 2
 
 
-def with_norm(direction: Tensor, lengths: Tensor, norm: float, deviation: Tensor) -> Tensor:
+def scale_to_norm(direction: Tensor, lengths: Tensor, norm: float, deviation: Tensor) -> Tensor:
     """The change of embedded texts of length `norm` each that goes farthest along `direction`.
 
     All (T, B, E). The length is over all steps and features, measured in `deviation` (E,), which
@@ -66,7 +66,7 @@ def with_norm(direction: Tensor, lengths: Tensor, norm: float, deviation: Tensor
     return own * (norm * deviation / length)
 
 
-def virtual_direction(
+def virtual_adversarial_direction(
     answer: Callable[[Tensor], Tensor],
     expected: Tensor,
     start: Tensor,
@@ -85,15 +85,15 @@ def virtual_direction(
     """
     direction = start
     for _ in range(iterations):
-        change = with_norm(direction, lengths, probe, deviation).requires_grad_()
+        change = scale_to_norm(direction, lengths, probe, deviation).requires_grad_()
         (direction,) = torch.autograd.grad(divergence(expected, answer(change), several), change)
     return direction
 
 
-class Perturbed:
+class PerturbedBatch:
     """One batch, read as it is and then with changes, by the same masks of dropout."""
 
-    def __init__(self, network: TextNetwork, texts: Texts, dtype: torch.dtype) -> None:
+    def __init__(self, network: TextNetwork, texts: TrainingBatch, dtype: torch.dtype) -> None:
         assert isinstance(network.embedding, NormalizedEmbedding)
         self.network = network
         self.texts = texts
@@ -114,7 +114,9 @@ class Perturbed:
                 torch.cuda.set_rng_state(state, device)
             return self.texts.read(network, dtype or self.dtype, change=change)[0]
 
-    def against_labels(self, objective: Objective, norm: float, gradient: Tensor | None) -> Tensor:
+    def adversarial_change(
+        self, objective: Objective, norm: float, gradient: Tensor | None
+    ) -> Tensor:
         """The change (T, B, E) of length `norm` that raises the loss of the labels most.
 
         Goodfellow et al. 2015, arXiv:1412.6572: along the gradient, which may be known already.
@@ -122,9 +124,9 @@ class Perturbed:
         if gradient is None:
             loss = objective.loss(self.read(self.network, self.nothing), self.texts.labels)
             (gradient,) = torch.autograd.grad(loss, self.nothing)
-        return with_norm(gradient, self.texts.lengths, norm, self.deviation)
+        return scale_to_norm(gradient, self.texts.lengths, norm, self.deviation)
 
-    def against_answers(self, expected: Tensor, norm: float) -> Tensor:
+    def virtual_adversarial_change(self, expected: Tensor, norm: float) -> Tensor:
         """The change (T, B, E) of length `norm` that turns the answers farthest from `expected`.
 
         Its direction is found in float32: what a small change does is lost in bfloat16.
@@ -132,7 +134,7 @@ class Perturbed:
         if self.dtype is not torch.float32:
             with torch.no_grad():
                 expected = self.read(self.network, self.nothing, torch.float32)
-        direction = virtual_direction(
+        direction = virtual_adversarial_direction(
             lambda change: self.read(self.network, change, torch.float32),
             expected,
             torch.randn_like(self.nothing),
@@ -140,4 +142,4 @@ class Perturbed:
             self.deviation,
             several=self.texts.several,
         )
-        return with_norm(direction, self.texts.lengths, norm, self.deviation)
+        return scale_to_norm(direction, self.texts.lengths, norm, self.deviation)

@@ -15,7 +15,7 @@ from torch import Tensor
 from nlp_rnn.tokens.batches import Batch, TokenizedTexts, split_by_tokens
 from nlp_rnn.training.processes import Processes
 
-__all__ = ["PINNING", "PlacedBatch", "PlacedUpdate", "Update", "feed"]
+__all__ = ["PINNING", "DeviceBatch", "DeviceUpdate", "Update", "prefetch_updates"]
 
 # Updates whose batches are made while an earlier one is computed.
 AHEAD = 2
@@ -28,7 +28,7 @@ STEPS_MULTIPLE, VOCABULARY_MULTIPLE = 16, 1024
 
 
 @dataclass(frozen=True)
-class PlacedBatch:
+class DeviceBatch:
     """A `Batch` on a device, its rows left out."""
 
     input_ids: Tensor
@@ -37,10 +37,10 @@ class PlacedBatch:
 
 
 @dataclass(frozen=True)
-class PlacedUpdate:
+class DeviceUpdate:
     """What one process reads of an `Update`, on its device."""
 
-    batches: list[PlacedBatch]
+    batches: list[DeviceBatch]
     weights: list[float]
     pair_weights: list[float]
     vocabulary: Tensor | None
@@ -52,10 +52,10 @@ class PlacedUpdate:
         if self.vocabulary is not None:
             yield self.vocabulary
 
-    def clone(self) -> "PlacedUpdate":
+    def clone(self) -> "DeviceUpdate":
         """The same, elsewhere in the device's memory."""
         batches = [
-            PlacedBatch(b.input_ids.clone(), b.lengths.clone(), b.labels.clone())
+            DeviceBatch(b.input_ids.clone(), b.lengths.clone(), b.labels.clone())
             for b in self.batches
         ]
         vocabulary = None if self.vocabulary is None else self.vocabulary.clone()
@@ -85,21 +85,21 @@ class Update:
         """An update of one batch and one process."""
         return cls([batch], [1.0], len(batch.rows), batch.num_tokens, [1.0])
 
-    def place(self, device: torch.device) -> PlacedUpdate:
+    def to(self, device: torch.device) -> DeviceUpdate:
         """Copy the arrays to `device`, without waiting for it where they are pinned."""
 
         def placed(array: NDArray[np.int64] | NDArray[np.bool_]) -> Tensor:
             return torch.from_numpy(array).to(device, non_blocking=True)
 
-        return PlacedUpdate(
-            [PlacedBatch(*map(placed, (b.input_ids, b.lengths, b.labels))) for b in self.batches],
+        return DeviceUpdate(
+            [DeviceBatch(*map(placed, (b.input_ids, b.lengths, b.labels))) for b in self.batches],
             self.weights,
             self.pair_weights,
             None if self.vocabulary is None else placed(self.vocabulary),
         )
 
 
-def feed(
+def prefetch_updates(
     texts: TokenizedTexts,
     updates: Sequence[Sequence[NDArray[np.int64]]],
     processes: Processes,

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from torch import distributed as dist
 
 __all__ = [
-    "ALONE",
+    "SINGLE_PROCESS",
     "Processes",
-    "joined",
     "launched_by_torchrun",
     "local_count",
+    "process_group",
     "torchrun_processes",
 ]
 
@@ -59,7 +59,7 @@ class Processes:
             return nullcontext()
         return wrapped.no_sync()
 
-    def decide(self, value: int) -> int:
+    def broadcast(self, value: int) -> int:
         """The first process's `value`, in every process."""
         if self.count == 1:
             return value
@@ -67,24 +67,24 @@ class Processes:
         dist.broadcast(told, 0)
         return int(told)
 
-    def tell(self, text: str) -> str:
+    def broadcast_text(self, text: str) -> str:
         """The first process's `text`, not empty, in every process."""
         if self.count == 1:
             return text
         own = text.encode()
-        data = torch.zeros(self.decide(len(own)), dtype=torch.uint8)
+        data = torch.zeros(self.broadcast(len(own)), dtype=torch.uint8)
         if self.first:
             data.copy_(torch.frombuffer(bytearray(own), dtype=torch.uint8))
         dist.broadcast(data, 0)
         return data.numpy().tobytes().decode()
 
-    def total(self, tensor: Tensor) -> Tensor:
+    def sum(self, tensor: Tensor) -> Tensor:
         """The sum of all processes' tensors, in every process; the argument is changed too."""
         if self.count > 1:
             dist.all_reduce(tensor)
         return tensor
 
-    def collect(self, tensor: Tensor) -> Tensor:
+    def gather(self, tensor: Tensor) -> Tensor:
         """All processes' tensors of one shape, stacked by rank: (count, …)."""
         if self.count == 1:
             return tensor.unsqueeze(0)
@@ -93,7 +93,7 @@ class Processes:
         return torch.stack(parts)
 
 
-ALONE = Processes()
+SINGLE_PROCESS = Processes()
 
 
 def launched_by_torchrun() -> bool:
@@ -115,7 +115,7 @@ def local_count(count: int) -> int:
 
 
 @contextmanager
-def joined(processes: Processes, store: Any = None) -> Iterator[Processes]:
+def process_group(processes: Processes, store: Any = None) -> Iterator[Processes]:
     """Inside the block the processes can talk; they meet at `store`, or where torchrun says.
 
     `store` is a `torch.distributed.TCPStore` of this process.

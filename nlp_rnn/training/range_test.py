@@ -10,8 +10,8 @@ import torch
 from nlp_rnn.errors import TrainingError
 from nlp_rnn.tokens.batches import TokenizedTexts, epoch_order
 from nlp_rnn.training.loss import LABELS
-from nlp_rnn.training.prefetch import feed
-from nlp_rnn.training.processes import ALONE
+from nlp_rnn.training.prefetch import prefetch_updates
+from nlp_rnn.training.processes import SINGLE_PROCESS
 from nlp_rnn.training.trainer import Trainer
 
 __all__ = ["RangeTest", "try_learning_rates"]
@@ -46,8 +46,11 @@ def try_learning_rates(trainer: Trainer, train: TokenizedTexts) -> RangeTest:
     network, optimizer = trainer.network, trainer.optimizer
     weights, moments = copy.deepcopy((network.state_dict(), optimizer.state_dict()))
     # the first process tests alone, the others wait for its first update
-    before = trainer.step, trainer.captured
-    trainer.step, trainer.captured = replace(trainer.step, wrapped=network, processes=ALONE), None
+    before = trainer.step, trainer.cuda_graph_step
+    trainer.step, trainer.cuda_graph_step = (
+        replace(trainer.step, wrapped=network, processes=SINGLE_PROCESS),
+        None,
+    )
     scaler = copy.deepcopy(trainer.loss.scaler.state_dict())
     trainer.prepare(train)
     order = epoch_order(train.lengths, trainer.config.batch_size, trainer.seed, epoch=0)
@@ -61,7 +64,9 @@ def try_learning_rates(trainer: Trainer, train: TokenizedTexts) -> RangeTest:
         with torch.random.fork_rng(devices=devices):
             rows = [[rows] for rows in islice(cycle(order), UPDATES)]
             occurring = bool(trainer.config.language_model)
-            updates = feed(train, rows, ALONE, for_gpu=False, vocabulary=occurring)
+            updates = prefetch_updates(
+                train, rows, SINGLE_PROCESS, for_gpu=False, vocabulary=occurring
+            )
             for number, update in enumerate(updates):
                 rate = LOWEST * (HIGHEST / LOWEST) ** (number / (UPDATES - 1))
                 for group in optimizer.param_groups:
@@ -80,7 +85,7 @@ def try_learning_rates(trainer: Trainer, train: TokenizedTexts) -> RangeTest:
         optimizer.load_state_dict(moments)
         optimizer.zero_grad(set_to_none=True)
         trainer.loss.scaler.load_state_dict(scaler)
-        trainer.step, trainer.captured = before
+        trainer.step, trainer.cuda_graph_step = before
     if not rates:
         raise TrainingError("The loss is not finite at any learning rate.")
     return RangeTest(rates, losses, smoothed, rates[smoothed.index(min(smoothed))] / 10)

@@ -9,10 +9,10 @@ from nlp_rnn.config.training import TrainerConfig
 from nlp_rnn.model.network import TextNetwork
 from nlp_rnn.training.checkpoint import TrainingState
 from nlp_rnn.training.loss import LABELS, UpdateLoss, Weights
-from nlp_rnn.training.prefetch import PlacedUpdate
+from nlp_rnn.training.prefetch import DeviceUpdate
 from nlp_rnn.training.processes import Processes
 
-__all__ = ["OptimizerStep", "Tally"]
+__all__ = ["EpochTotals", "OptimizerStep"]
 
 
 @dataclass
@@ -26,7 +26,7 @@ class OptimizerStep:
     max_gradient_norm: float
     processes: Processes
 
-    def __call__(self, update: PlacedUpdate, weights: Weights) -> tuple[dict[str, Tensor], Tensor]:
+    def __call__(self, update: DeviceUpdate, weights: Weights) -> tuple[dict[str, Tensor], Tensor]:
         """This process's share of each part of the loss, and the norm of the gradients.
 
         Both stay on the device. What is minimized is the sum of the parts times `weights`. The norm
@@ -46,7 +46,7 @@ class OptimizerStep:
         return losses, norm
 
 
-class Tally:
+class EpochTotals:
     """Sums in double precision on the device: adding to them never waits for the device."""
 
     def __init__(self, state: TrainingState, device: torch.device, processes: Processes) -> None:
@@ -72,7 +72,7 @@ class Tally:
     def store(self, state: TrainingState) -> None:
         """Write the sums of all processes into `state`; called by every process."""
         state.loss_sums = {
-            name: float(self.processes.total(loss.clone())) for name, loss in self._losses.items()
+            name: float(self.processes.sum(loss.clone())) for name, loss in self._losses.items()
         }
         state.norm_sum, state.norm_max = float(self._norm), float(self._largest)
 

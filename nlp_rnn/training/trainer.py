@@ -25,30 +25,37 @@ from nlp_rnn.training.checkpoint import (
     random_states,
     save_checkpoint,
 )
-from nlp_rnn.training.cuda_graphs import CapturedUpdates, capturable
+from nlp_rnn.training.cuda_graphs import CudaGraphStep, can_use_cuda_graphs
 from nlp_rnn.training.device import (
     choose_device,
     choose_precision,
-    cores_of_a_process,
-    keep_few_operations,
-    name_of_precision,
-    share_cores,
+    distribute_threads,
+    limit_onednn_cache,
+    precision_name,
+    threads_per_process,
 )
 from nlp_rnn.training.events import EpochEnd, TrainingResult, UpdateEnd
 from nlp_rnn.training.inference import all_logits
-from nlp_rnn.training.loss import UpdateLoss, Weights, perturbs
-from nlp_rnn.training.ngram_fitting import add_wide_path
+from nlp_rnn.training.loss import UpdateLoss, Weights, uses_perturbation
+from nlp_rnn.training.ngram_fitting import add_ngram_path
 from nlp_rnn.training.objective import Objective
-from nlp_rnn.training.optim import make_optimizer, note_epoch, plan, set_rates, stopped_by, unfreeze
-from nlp_rnn.training.prefetch import Update, feed
-from nlp_rnn.training.processes import ALONE, Processes
+from nlp_rnn.training.optim import (
+    make_optimizer,
+    set_learning_rates,
+    stop_reason,
+    training_limits,
+    unfreeze,
+    update_plateau,
+)
+from nlp_rnn.training.prefetch import Update, prefetch_updates
+from nlp_rnn.training.processes import SINGLE_PROCESS, Processes
 from nlp_rnn.training.profiling import UpdateProfile
-from nlp_rnn.training.step import OptimizerStep, Tally
+from nlp_rnn.training.step import EpochTotals, OptimizerStep
 
 __all__ = ["EpochEnd", "Trainer", "TrainingResult", "UpdateEnd"]
 
 # What the first process decides after an update.
-GO_ON, SAVE, STOP = 0, 1, 2
+CONTINUE, SAVE, STOP = 0, 1, 2
 
 
 class Trainer:
@@ -68,7 +75,7 @@ class Trainer:
         on_update: Callable[[UpdateEnd], None] = lambda event: None,
         on_epoch: Callable[[EpochEnd], None] = lambda event: None,
         checkpoint: Path | None = None,
-        processes: Processes = ALONE,
+        processes: Processes = SINGLE_PROCESS,
     ) -> None:
         """Prepare to train `network`; with `checkpoint`, go on from that file if it exists.
 
@@ -79,7 +86,7 @@ class Trainer:
             TrainingError: the checkpoint is damaged, or not seen by every process.
         """
         self.device = choose_device(config.device, processes)
-        share_cores(cores_of_a_process(config.threads, processes))
+        distribute_threads(threads_per_process(config.threads, processes))
         self.dtype = choose_precision(config.precision, self.device)
         if self.device.index is not None:
             torch.cuda.set_device(self.device)
@@ -107,9 +114,9 @@ class Trainer:
             optimizer.max_gradient_norm,
             processes,
         )
-        self.captured: CapturedUpdates | None = None
-        if capturable(config, optimizer, self.device, processes):
-            self.captured = CapturedUpdates(self.step)
+        self.cuda_graph_step: CudaGraphStep | None = None
+        if can_use_cuda_graphs(config, optimizer, self.device, processes):
+            self.cuda_graph_step = CudaGraphStep(self.step)
         # a run's seed is below 2**32, so no process draws as the first one of another run
         torch.manual_seed(seed + processes.rank * 2**32)
         averaged: dict[str, Tensor] = {}
@@ -119,7 +126,7 @@ class Trainer:
             )
             if self.state.scaler:
                 self.loss.scaler.load_state_dict(self.state.scaler)
-        if processes.decide(self.state.updates) != self.state.updates:
+        if processes.broadcast(self.state.updates) != self.state.updates:
             raise TrainingError(f"{checkpoint} is not the same for every process.")
         self.average: AveragedWeights | None = None
         if config.average_decay:
@@ -130,7 +137,7 @@ class Trainer:
     @property
     def precision(self) -> str:
         """`fp32`, `bf16` or `fp16`."""
-        return name_of_precision(self.dtype)
+        return precision_name(self.dtype)
 
     @property
     def objective(self) -> Objective:
@@ -140,9 +147,11 @@ class Trainer:
     def prepare(self, train: TokenizedTexts) -> None:
         """Take from the training split what loss and memory must know of it."""
         self.loss.objective = Objective(self.config, train.labels)
-        keep_few_operations(train.lengths.mean())
+        limit_onednn_cache(train.lengths.mean())
         network, state = self.network, self.state
-        if perturbs(self.config) and not isinstance(network.embedding, NormalizedEmbedding):
+        if uses_perturbation(self.config) and not isinstance(
+            network.embedding, NormalizedEmbedding
+        ):
             counts = train.token_counts(network.architecture.vocab_size)
             network.embedding = NormalizedEmbedding(network.embedding, counts, state.spread)
             state.spread = network.embedding.spread
@@ -156,9 +165,9 @@ class Trainer:
         state = self.state
         self.prepare(train)
         tokens, labels = int(train.lengths.sum()), self.network.architecture.num_labels
-        self.plan = plan(len(train), tokens, labels, self.config)
+        self.limits = training_limits(len(train), tokens, labels, self.config)
         if self.config.profile and self.processes.first:
-            self.profile = UpdateProfile(self.device, self.plan.total_updates - state.updates)
+            self.profile = UpdateProfile(self.device, self.limits.total_updates - state.updates)
         self._last_tick = self._saved = time.perf_counter()
         while not state.stopped:
             metrics = self._train_epoch(train)
@@ -181,14 +190,14 @@ class Trainer:
         state, config = self.state, self.config
         if config.frozen_epochs:
             unfreeze(self.network, state.epoch, config.frozen_epochs)
-            if self.captured is not None:
-                self.captured.forget()
+            if self.cuda_graph_step is not None:
+                self.cuda_graph_step.reset()
         order = epoch_order(train.lengths, config.batch_size, self.seed, state.epoch)
         size = config.accumulation
         updates = [order[start : start + size] for start in range(0, len(order), size)]
         read = sum(len(rows) for batches in updates[: state.position] for rows in batches)
-        tally = Tally(state, self.device, self.processes)
-        coming = feed(
+        totals = EpochTotals(state, self.device, self.processes)
+        coming = prefetch_updates(
             train,
             updates[state.position :],
             self.processes,
@@ -199,10 +208,10 @@ class Trainer:
         for update in coming:
             if self.profile is not None:
                 self.profile.before_update()
-            total = self.plan.total_updates
-            set_rates(self.optimizer, state, total, self.optimizer_config)
+            total = self.limits.total_updates
+            set_learning_rates(self.optimizer, state, total, self.optimizer_config)
             losses = self._update(update, self.loss.weights(state.updates, total))
-            tally.add(losses, update.texts, self.gradient_norm)
+            totals.add(losses, update.texts, self.gradient_norm)
             state.updates += 1
             if self.average is not None:
                 self.average.update(state.updates)
@@ -216,11 +225,11 @@ class Trainer:
                     state.updates,
                     total,
                     state.epoch,
-                    self.plan.max_epochs,
+                    self.limits.max_epochs,
                     state.tokens / state.update_seconds,
                 )
             )
-            decision = self.processes.decide(self._what_next())
+            decision = self.processes.broadcast(self._what_next())
             if state.updates == total and config.max_updates:
                 state.stopped = "updates"
             elif decision == STOP:
@@ -228,15 +237,15 @@ class Trainer:
             if state.stopped:
                 break
             if decision == SAVE:
-                tally.store(state)
+                totals.store(state)
                 self._save()
             started = time.perf_counter()
         if self.profile is not None:
             self.profile.end()
         started = time.perf_counter()
-        tally.store(state)  # waits for a GPU, which is some updates behind
+        totals.store(state)  # waits for a GPU, which is some updates behind
         state.update_seconds += time.perf_counter() - started
-        metrics = tally.metrics(state, read, config)
+        metrics = totals.metrics(state, read, config)
         if not np.isfinite(metrics["train/loss"]):
             raise TrainingError(
                 f"The training loss is {metrics['train/loss']} in epoch {state.epoch}. Type a "
@@ -249,7 +258,7 @@ class Trainer:
         state, logits, network = self.state, self.logits(validation), self.network
         if self.processes.first:
             balanced = self.config.class_weight is ClassWeight.balanced
-            joined = add_wide_path(network, train, validation, logits, balanced, self.seed)
+            joined = add_ngram_path(network, train, validation, logits, balanced, self.seed)
             scores = score_logits(validation.labels, joined)
             state.best_metrics, state.best_thresholds = scores
         self._tick()
@@ -260,7 +269,7 @@ class Trainer:
         if minutes and self.state.seconds >= 60 * minutes:
             return STOP
         due = time.perf_counter() - self._saved >= 60 * self.config.checkpoint_minutes
-        return SAVE if due and self.checkpoint is not None else GO_ON
+        return SAVE if due and self.checkpoint is not None else CONTINUE
 
     def _tick(self) -> None:
         """Add the time since the last tick to the time of the training."""
@@ -282,11 +291,11 @@ class Trainer:
             self.best_weights = {
                 name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()
             }
-        note_epoch(state, best, self.optimizer_config)
-        state.stopped = state.stopped or stopped_by(state, self.plan)
+        update_plateau(state, best, self.optimizer_config)
+        state.stopped = state.stopped or stop_reason(state, self.limits)
         self._tick()
         named = measured | {f"validation/{name}": value for name, value in metrics.items()}
-        self.on_epoch(EpochEnd(state.epoch, self.plan.max_epochs, state.updates, named, best))
+        self.on_epoch(EpochEnd(state.epoch, self.limits.max_epochs, state.updates, named, best))
 
     def _save(self) -> None:
         """Write a checkpoint; called by every process, written by the first."""
@@ -313,8 +322,8 @@ class Trainer:
         What is minimized is the sum of the parts times `weights`, by default those at the start.
         """
         weights = weights or self.loss.weights(0, 1)
-        losses, self.gradient_norm = (self.captured or self.step)(
-            update.place(self.device), weights
+        losses, self.gradient_norm = (self.cuda_graph_step or self.step)(
+            update.to(self.device), weights
         )
         return losses
 
