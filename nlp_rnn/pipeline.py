@@ -234,6 +234,7 @@ def _train_network(
     from nlp_rnn.model.embedding_vectors import set_vectors
     from nlp_rnn.model.network import make_network
     from nlp_rnn.training.defaults import filled
+    from nlp_rnn.training.finishing import finish
     from nlp_rnn.training.objective import Objective
     from nlp_rnn.training.progress import TrainingProgress
     from nlp_rnn.training.range_test import try_learning_rates
@@ -280,6 +281,7 @@ def _train_network(
             log_range_test(found, folder, run)
             print(f"learning rate {found.suggestion:.1e} suggested, {rate:.1e} used", flush=True)
         training = trainer.fit(tokens.train, tokens.validation)
+        training = finish(trainer, training, tokens.train, tokens.validation)
         if trainer.profile is not None:
             run.log_text(trainer.profile.table, "profile.txt")
         return network, training

@@ -15,6 +15,7 @@ from nlp_rnn.errors import ConfigError
 from nlp_rnn.model.network import make_network
 from nlp_rnn.training.device import choose_device, threads_per_process
 from nlp_rnn.training.events import EpochEnd, UpdateEnd
+from nlp_rnn.training.finishing import finish
 from nlp_rnn.training.processes import SINGLE_PROCESS, Processes, process_group
 from nlp_rnn.training.trainer import Trainer
 from tests import warm
@@ -63,7 +64,7 @@ def fit(
     )
     if (language_model := one.network.language_model) is not None:
         language_model.state_dropout = language_model.token_dropout = 0.0
-    one.fit(TRAIN, VALIDATION)
+    finish(one, one.fit(TRAIN, VALIDATION), TRAIN, VALIDATION)
     return epochs, [parameter.detach() for parameter in one.network.parameters()]
 
 
@@ -87,7 +88,7 @@ def stop_and_go(processes: Processes, folder: Path) -> list[list[torch.Tensor]]:
         )
         if name == "part":
             assert one.state.updates == MOMENT - 1
-        one.fit(TRAIN, VALIDATION)
+        finish(one, one.fit(TRAIN, VALIDATION), TRAIN, VALIDATION)
         weights.append([parameter.detach() for parameter in one.network.parameters()])
     return weights
 

@@ -32,6 +32,7 @@ from nlp_rnn.scoring.metrics import cross_entropy, score_logits
 from nlp_rnn.tokens.batches import TokenizedTexts
 from nlp_rnn.training import ngram_fitting as wide_path
 from nlp_rnn.training.events import TrainingResult
+from nlp_rnn.training.finishing import finish
 from nlp_rnn.training.ngram_fitting import (
     _fit,
     _likeliest_factors,
@@ -302,7 +303,7 @@ def trainer_of(model: Any, epochs: int = 8, seed: int = 1, **options: Any) -> Tr
 
 
 def accuracy(trainer: Trainer) -> float:
-    trainer.fit(TRAIN, VALIDATION)
+    finish(trainer, trainer.fit(TRAIN, VALIDATION), TRAIN, VALIDATION)
     found = score_logits(VALIDATION.labels, trainer.logits(VALIDATION))[0]["accuracy"]
     return float(found)
 
@@ -322,7 +323,7 @@ def test_the_network_beside_it_is_trained_as_it_would_be_alone() -> None:
 
     def fitted(model: GatedConfig) -> tuple[TrainingResult, Trainer]:
         made = trainer_of(model, 2, **options)
-        return made.fit(TRAIN, VALIDATION), made
+        return finish(made, made.fit(TRAIN, VALIDATION), TRAIN, VALIDATION), made
 
     (result, one), (again, two), (_, alone) = fitted(model), fitted(model), fitted(without)
     weights, other = one.network.state_dict(), alone.network.state_dict()
@@ -448,7 +449,7 @@ def test_of_very_much_text_a_part_is_read(monkeypatch: pytest.MonkeyPatch) -> No
 def test_rows_that_no_text_has_stay_zero() -> None:
     model = dataclasses.replace(AVERAGE, ngrams=2, ngram_buckets=5000)
     made = trainer_of(model, 2)
-    made.fit(TRAIN, VALIDATION)
+    finish(made, made.fit(TRAIN, VALIDATION), TRAIN, VALIDATION)
     assert made.network.wide is not None
     moved = made.network.wide.table.weight.abs().sum(1) > 0
     assert 0.01 < moved.float().mean() < 0.1

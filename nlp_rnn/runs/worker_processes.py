@@ -121,6 +121,7 @@ def work(processes: "Processes", store: Any = None) -> None:
     from nlp_rnn.model.network import make_network
     from nlp_rnn.tokens.tokenization import open_tokens
     from nlp_rnn.training.defaults import filled
+    from nlp_rnn.training.finishing import finish
     from nlp_rnn.training.processes import process_group
     from nlp_rnn.training.trainer import Trainer
 
@@ -137,7 +138,7 @@ def work(processes: "Processes", store: Any = None) -> None:
             checkpoint=Path(job["checkpoint"]),
             processes=processes,
         )
-        trainer.fit(train, validation)
+        finish(trainer, trainer.fit(train, validation), train, validation)
 
 
 def follow(processes: "Processes") -> None:

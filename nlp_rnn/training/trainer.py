@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nlp_rnn.config.training import ClassWeight, OptimizerConfig, TrainerConfig
+from nlp_rnn.config.training import OptimizerConfig, TrainerConfig
 from nlp_rnn.errors import TrainingError
 from nlp_rnn.model.language_model import POSITIONS
 from nlp_rnn.model.network import TextNetwork
@@ -37,7 +37,6 @@ from nlp_rnn.training.device import (
 from nlp_rnn.training.events import EpochEnd, TrainingResult, UpdateEnd
 from nlp_rnn.training.inference import all_logits
 from nlp_rnn.training.loss import UpdateLoss, Weights, uses_perturbation
-from nlp_rnn.training.ngram_fitting import add_ngram_path
 from nlp_rnn.training.objective import Objective
 from nlp_rnn.training.optim import (
     make_optimizer,
@@ -177,11 +176,6 @@ class Trainer:
             state.loss_sums, state.norm_sum, state.norm_max = {}, 0.0, 0.0
             self._save()
         self.network.load_state_dict(self.best_weights)
-        self.network.language_model = None
-        if isinstance(self.network.embedding, NormalizedEmbedding):
-            self.network.embedding = self.network.embedding.folded()
-        if self.network.architecture.ngrams:
-            self._add_wide_path(train, validation)
         return TrainingResult.of(state)
 
     def _train_epoch(self, train: TokenizedTexts) -> dict[str, float]:
@@ -252,16 +246,6 @@ class Trainer:
                 f"smaller optimizer.learning_rate than {self.optimizer_config.learning_rate}."
             )
         return metrics
-
-    def _add_wide_path(self, train: TokenizedTexts, validation: TokenizedTexts) -> None:
-        """Fit it beside the best weights; in the first process, whose network is what is saved."""
-        state, logits, network = self.state, self.logits(validation), self.network
-        if self.processes.first:
-            balanced = self.config.class_weight is ClassWeight.balanced
-            joined = add_ngram_path(network, train, validation, logits, balanced, self.seed)
-            scores = score_logits(validation.labels, joined)
-            state.best_metrics, state.best_thresholds = scores
-        self._tick()
 
     def _what_next(self) -> int:
         """What this process's clock says after an update; the first one's is obeyed."""
