@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from nlp_rnn.config.pretraining import PretrainingConfig
 from nlp_rnn.config.training import OptimizerConfig, TrainerConfig
 from nlp_rnn.errors import TrainingError
-from nlp_rnn.pretraining.checkpoint import PretrainingState, load_checkpoint, save_checkpoint
 from nlp_rnn.pretraining.language_models import LanguageModels, States
+from nlp_rnn.pretraining.pretraining_state import PretrainingState, load_checkpoint, save_checkpoint
 from nlp_rnn.pretraining.token_stream import StreamWindows, TokenTexts, parallel_sequences
 from nlp_rnn.training.checkpoint import keeping_the_last
 from nlp_rnn.training.device import (
