@@ -25,8 +25,8 @@ from nlp_rnn.pretraining.language_models import LanguageModels
 from nlp_rnn.pretraining.pipeline import shaping_options
 from nlp_rnn.pretraining.pretraining_texts import tokenize_texts
 from nlp_rnn.tokens.tokenization import tokenize_corpus
-from nlp_rnn.training.checkpoint import TrainingState
 from nlp_rnn.training.optim import make_optimizer, set_learning_rates, unfreeze
+from nlp_rnn.training.training_state import TrainingState
 from tests import warm
 from tests.composing import compose
 from tests.test_pipeline import SMALL

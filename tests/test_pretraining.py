@@ -208,7 +208,7 @@ def test_one_that_was_stopped_ends_bit_identical(cell: str, update: int, tmp_pat
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "pretraining.safetensors"
     path.write_bytes(b"\x80\x04K\x01.")
-    with pytest.raises(TrainingError, match="cannot be gone on with"):
+    with pytest.raises(TrainingError, match="cannot be resumed"):
         Pretrainer(models(), SMALL, TRAINER, checkpoint=path)
 
 

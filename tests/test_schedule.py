@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from nlp_rnn.config.training import OptimizerConfig, Schedule
-from nlp_rnn.training.checkpoint import TrainingState
 from nlp_rnn.training.optim import learning_rate_factor, set_learning_rates, update_plateau
+from nlp_rnn.training.training_state import TrainingState
 
 
 def config(schedule: Schedule, warmup: float = 0.1) -> OptimizerConfig:

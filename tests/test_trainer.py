@@ -392,7 +392,9 @@ def test_a_checkpoint_of_another_network_says_what_differs(tmp_path: Path) -> No
     path = tmp_path / "checkpoint.safetensors"
     trainer(checkpoint=path, max_epochs=1).fit(TRAIN, VALIDATION)
     larger = make_network(MODEL, 13, 2, 1)
-    with pytest.raises(TrainingError, match=r"size mismatch for embedding\.weight.*Train again"):
+    with pytest.raises(
+        TrainingError, match=r"size mismatch for embedding\.weight.*Delete this file"
+    ):
         Trainer(larger, TRAINER, OPTIMIZER, seed=1, checkpoint=path)
 
 

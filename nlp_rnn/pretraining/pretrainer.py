@@ -14,9 +14,15 @@ from nlp_rnn.config.pretraining import PretrainingConfig
 from nlp_rnn.config.training import OptimizerConfig, TrainerConfig
 from nlp_rnn.errors import TrainingError
 from nlp_rnn.pretraining.language_models import LanguageModels, States
-from nlp_rnn.pretraining.pretraining_state import PretrainingState, load_checkpoint, save_checkpoint
+from nlp_rnn.pretraining.pretraining_state import (
+    CHECKPOINT_FORMAT,
+    PretrainingState,
+    named_states,
+    nested_states,
+)
 from nlp_rnn.pretraining.token_stream import StreamWindows, TokenTexts, parallel_sequences
-from nlp_rnn.training.checkpoint import keeping_the_last
+from nlp_rnn.training.checkpoint import load_checkpoint, random_states, save_checkpoint
+from nlp_rnn.training.clock import TrainingClock
 from nlp_rnn.training.device import (
     choose_device,
     choose_precision,
@@ -105,10 +111,17 @@ class Pretrainer:
         self.states: States | None = None
         torch.manual_seed(config.seed)
         if checkpoint is not None and checkpoint.is_file():
-            self.state, self.best_weights, self.states = load_checkpoint(
-                checkpoint, self.models, self.optimizer
+            self.state, groups = load_checkpoint(
+                checkpoint,
+                CHECKPOINT_FORMAT,
+                PretrainingState,
+                "models",
+                self.models,
+                self.optimizer,
+                SINGLE_PROCESS,
             )
-        self._last_tick = self._saved = time.perf_counter()
+            self.best_weights, self.states = groups["best"], nested_states(groups["states"])
+        self.clock = TrainingClock(self.state)
 
     @property
     def precision(self) -> str:
@@ -131,7 +144,7 @@ class Pretrainer:
         self._shares = torch.from_numpy(counts / counts.sum()).to(self.device)
         if state.updates == 0:
             self.models.start_from(self._shares.float())
-        self._last_tick = self._saved = time.perf_counter()
+        self.clock.start()
         while not state.stopped:
             measured = self._train_epoch(train, max_epochs, total)
             self._validate(validation, measured, max_epochs)
@@ -166,7 +179,7 @@ class Pretrainer:
             state.updates, state.position = state.updates + 1, state.position + 1
             state.tokens, state.foretold = state.tokens + size, state.foretold + size
             state.update_seconds += time.perf_counter() - started
-            self._tick()
+            self.clock.tick()
             self.on_update(
                 UpdateEnd(
                     state.updates,
@@ -176,10 +189,10 @@ class Pretrainer:
                     state.tokens / state.update_seconds,
                 )
             )
-            if config.max_minutes and state.seconds >= 60 * config.max_minutes:
+            if self.clock.is_over(config.max_minutes):
                 state.stopped = "minutes"
                 break
-            if time.perf_counter() - self._saved >= 60 * config.checkpoint_minutes:
+            if self.clock.checkpoint_due(config.checkpoint_minutes):
                 state.losses = losses.tolist()
                 self._save()
             started = time.perf_counter()
@@ -266,7 +279,7 @@ class Pretrainer:
             }
         if not state.stopped and state.epoch >= max_epochs:
             state.stopped = "epochs"
-        self._tick()
+        self.clock.tick()
         self.on_epoch(EpochEnd(state.epoch, max_epochs, state.updates, measured | metrics, best))
 
     def perplexities(self, texts: TokenTexts) -> dict[str, float]:
@@ -287,24 +300,23 @@ class Pretrainer:
                 losses += found
         return _perplexities("validation", losses.tolist(), len(lanes[0]))
 
-    def _tick(self) -> None:
-        now = time.perf_counter()
-        self.state.seconds += now - self._last_tick
-        self._last_tick = now
-
     def _save(self) -> None:
         """Write a checkpoint; a full disk leaves the last one as it was."""
         if self.checkpoint is not None:
-            with keeping_the_last():
-                save_checkpoint(
-                    self.checkpoint,
-                    self.state,
-                    self.models,
-                    self.best_weights,
-                    self.states,
-                    self.optimizer,
-                )
-        self._saved = time.perf_counter()
+            groups = {
+                "models": self.models.state_dict(),
+                "best": self.best_weights,
+                "states": named_states(self.states),
+            }
+            save_checkpoint(
+                self.checkpoint,
+                CHECKPOINT_FORMAT,
+                self.state,
+                groups,
+                self.optimizer,
+                random_states(SINGLE_PROCESS),
+            )
+        self.clock.checkpoint_written()
 
 
 def _perplexities(split: str, losses: Sequence[float], tokens: int) -> dict[str, float]:

@@ -1,36 +1,46 @@
-"""A pretraining in its middle becomes one file, and the file the same pretraining again."""
+"""State of a pretraining between two updates: everything in a checkpoint that is not a weight."""
 
-import json
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from nlp_rnn.errors import TrainingError
 from nlp_rnn.pretraining.language_models import States
-from nlp_rnn.training.checkpoint import (
-    cannot_go_on,
-    optimizer_tensors,
-    part,
-    put_back,
-    random_states,
-    read_tensors,
-    write_tensors,
-)
-from nlp_rnn.training.processes import SINGLE_PROCESS
 
-__all__ = ["PretrainingState", "load_checkpoint", "save_checkpoint"]
+__all__ = ["CHECKPOINT_FORMAT", "PretrainingState", "named_states", "nested_states"]
 
-FORMAT = "nlp_rnn pretraining 1"
+CHECKPOINT_FORMAT = "nlp_rnn pretraining 1"
 
 
 @dataclass
 class PretrainingState:
-    """Where a pretraining stands, tensors left out.
+    """Position, sums and best results of a pretraining.
 
-    `epoch` is the one that is being trained, from 1; `position` counts its windows that are done,
-    `losses` sums their cross-entropies, one sum a direction, over `foretold` tokens.
+    Attributes
+    ----------
+    epoch : int
+        The current epoch, from 1.
+    position : int
+        Windows of this epoch that are done.
+    updates, tokens : int
+        Updates, and tokens read, since the pretraining began.
+    seconds : float
+        Wall time of training and validation.
+    update_seconds : float
+        Wall time of the updates alone.
+    losses : list of float
+        Summed cross-entropy in nats of this epoch so far, one sum for each direction.
+    foretold : int
+        Tokens predicted in this epoch so far by each direction.
+    best_epoch : int
+        The epoch with the lowest validation loss, from 1.
+    best_value : float
+        That loss, in nats for one token.
+    best_metrics : dict
+        The validation metrics of that epoch.
+    stopped : str
+        Why the pretraining ended; empty while it runs.
     """
 
     epoch: int = 1
@@ -47,66 +57,24 @@ class PretrainingState:
     stopped: str = ""
 
 
-def save_checkpoint(
-    path: Path,
-    state: PretrainingState,
-    models: nn.Module,
-    best_weights: dict[str, Tensor],
-    states: States | None,
-    optimizer: torch.optim.Optimizer,
-) -> None:
-    """Write everything that the rest depends on, where the reading stands too.
-
-    Raises:
-        OSError: the disk is full or not writable; the checkpoint before is still there.
-    """
-    tensors = {f"models/{name}": tensor for name, tensor in models.state_dict().items()}
-    tensors |= {f"best/{name}": tensor for name, tensor in best_weights.items()}
-    tensors |= optimizer_tensors(optimizer)
-    tensors |= {f"random/{name}": value for name, value in random_states(SINGLE_PROCESS).items()}
-    for direction, layers in enumerate(states or []):
-        for layer, parts in enumerate(layers):
-            tensors |= {f"states/{direction}/{layer}/{i}": t for i, t in enumerate(parts)}
-    write_tensors(path, tensors, {"format": FORMAT, "state": json.dumps(asdict(state))})
+def named_states(states: States | None) -> dict[str, Tensor]:
+    """Return recurrent states as a flat dictionary with names `DIRECTION/LAYER/NUMBER`."""
+    return {
+        f"{direction}/{layer}/{number}": tensor
+        for direction, layers in enumerate(states or [])
+        for layer, tensors in enumerate(layers)
+        for number, tensor in enumerate(tensors)
+    }
 
 
-def load_checkpoint(
-    path: Path, models: nn.Module, optimizer: torch.optim.Optimizer
-) -> tuple[PretrainingState, dict[str, Tensor], States | None]:
-    """Put a checkpoint back; returns the state, the best weights and where the reading stands.
-
-    Raises:
-        TrainingError: the file is damaged, or of another network.
-    """
-    from safetensors import SafetensorError
-
-    try:
-        tensors, metadata = read_tensors(path)
-        if metadata.get("format") != FORMAT:
-            raise ValueError("it is no checkpoint of this version")
-        models.load_state_dict(part(tensors, "models/"))
-        put_back(optimizer, tensors)
-        torch.set_rng_state(tensors["random/cpu"][0].clone())
-        if "random/cuda" in tensors and torch.cuda.is_available():
-            torch.cuda.set_rng_state(tensors["random/cuda"][0].clone())
-        state = PretrainingState(**json.loads(metadata["state"]))
-    except (SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
-        raise TrainingError(f"{path} {cannot_go_on(error)}") from error
-    device = next(models.parameters()).device
-    best, stand = (
-        {name: tensor.to(device) for name, tensor in part(tensors, prefix).items()}
-        for prefix in ("best/", "states/")
-    )
-    return state, best, _nested(stand) if stand else None
-
-
-def _nested(tensors: dict[str, Tensor]) -> States:
-    """The tensors called `DIRECTION/LAYER/NUMBER` in lists of lists."""
-    nested: dict[int, dict[int, dict[int, Tensor]]] = {}
+def nested_states(tensors: Mapping[str, Tensor]) -> States | None:
+    """Return the recurrent states that `named_states` made flat; None if there are none."""
+    states: defaultdict[int, defaultdict[int, dict[int, Tensor]]]
+    states = defaultdict(lambda: defaultdict(dict))
     for name, tensor in tensors.items():
         direction, layer, number = map(int, name.split("/"))
-        nested.setdefault(direction, {}).setdefault(layer, {})[number] = tensor
+        states[direction][layer][number] = tensor
     return [
         [tuple(parts[i] for i in sorted(parts)) for _, parts in sorted(layers.items())]
-        for _, layers in sorted(nested.items())
-    ]
+        for _, layers in sorted(states.items())
+    ] or None

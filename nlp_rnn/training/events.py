@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from nlp_rnn.training.checkpoint import TrainingState
+from nlp_rnn.training.training_state import TrainingState
 
 __all__ = ["EpochEnd", "TrainingResult", "UpdateEnd"]
 

@@ -18,7 +18,7 @@ from nlp_rnn.config.training import (
     Schedule,
     TrainerConfig,
 )
-from nlp_rnn.training.checkpoint import TrainingState
+from nlp_rnn.training.training_state import TrainingState
 
 __all__ = [
     "TrainingLimits",

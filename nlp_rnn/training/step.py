@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 from nlp_rnn.config.training import TrainerConfig
 from nlp_rnn.model.network import TextNetwork
-from nlp_rnn.training.checkpoint import TrainingState
 from nlp_rnn.training.loss import LABELS, UpdateLoss, Weights
 from nlp_rnn.training.prefetch import DeviceUpdate
 from nlp_rnn.training.processes import Processes
+from nlp_rnn.training.training_state import TrainingState
 
 __all__ = ["EpochTotals", "OptimizerStep"]
 

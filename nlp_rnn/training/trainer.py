@@ -18,13 +18,8 @@ from nlp_rnn.model.normalized_embedding import NormalizedEmbedding
 from nlp_rnn.scoring.metrics import score_logits
 from nlp_rnn.tokens.batches import TokenizedTexts, epoch_order
 from nlp_rnn.training.averaging import AveragedWeights
-from nlp_rnn.training.checkpoint import (
-    TrainingState,
-    keeping_the_last,
-    load_checkpoint,
-    random_states,
-    save_checkpoint,
-)
+from nlp_rnn.training.checkpoint import load_checkpoint, random_states, save_checkpoint
+from nlp_rnn.training.clock import TrainingClock
 from nlp_rnn.training.cuda_graphs import CudaGraphStep, can_use_cuda_graphs
 from nlp_rnn.training.device import (
     choose_device,
@@ -50,6 +45,7 @@ from nlp_rnn.training.prefetch import Update, prefetch_updates
 from nlp_rnn.training.processes import SINGLE_PROCESS, Processes
 from nlp_rnn.training.profiling import UpdateProfile
 from nlp_rnn.training.step import EpochTotals, OptimizerStep
+from nlp_rnn.training.training_state import CHECKPOINT_FORMAT, TrainingState
 
 __all__ = ["EpochEnd", "Trainer", "TrainingResult", "UpdateEnd"]
 
@@ -120,9 +116,16 @@ class Trainer:
         torch.manual_seed(seed + processes.rank * 2**32)
         averaged: dict[str, Tensor] = {}
         if checkpoint is not None and checkpoint.is_file():
-            self.state, self.best_weights, averaged = load_checkpoint(
-                checkpoint, self.network, self.optimizer, processes
+            self.state, groups = load_checkpoint(
+                checkpoint,
+                CHECKPOINT_FORMAT,
+                TrainingState,
+                "network",
+                self.network,
+                self.optimizer,
+                processes,
             )
+            self.best_weights, averaged = groups["best"], groups["average"]
             if self.state.scaler:
                 self.loss.scaler.load_state_dict(self.state.scaler)
         if processes.broadcast(self.state.updates) != self.state.updates:
@@ -131,7 +134,7 @@ class Trainer:
         if config.average_decay:
             self.average = AveragedWeights(self.network, config.average_decay)
             self.average.weights |= averaged
-        self._last_tick = self._saved = time.perf_counter()
+        self.clock = TrainingClock(self.state)
 
     @property
     def precision(self) -> str:
@@ -167,7 +170,7 @@ class Trainer:
         self.limits = training_limits(len(train), tokens, labels, self.config)
         if self.config.profile and self.processes.first:
             self.profile = UpdateProfile(self.device, self.limits.total_updates - state.updates)
-        self._last_tick = self._saved = time.perf_counter()
+        self.clock.start()
         while not state.stopped:
             metrics = self._train_epoch(train)
             with self.average.in_place() if self.average else nullcontext():
@@ -213,7 +216,7 @@ class Trainer:
             state.tokens += update.tokens * self.loss.copies
             read += update.texts
             state.update_seconds += time.perf_counter() - started
-            self._tick()
+            self.clock.tick()
             self.on_update(
                 UpdateEnd(
                     state.updates,
@@ -249,17 +252,10 @@ class Trainer:
 
     def _what_next(self) -> int:
         """What this process's clock says after an update; the first one's is obeyed."""
-        minutes = self.config.max_minutes
-        if minutes and self.state.seconds >= 60 * minutes:
+        if self.clock.is_over(self.config.max_minutes):
             return STOP
-        due = time.perf_counter() - self._saved >= 60 * self.config.checkpoint_minutes
+        due = self.clock.checkpoint_due(self.config.checkpoint_minutes)
         return SAVE if due and self.checkpoint is not None else CONTINUE
-
-    def _tick(self) -> None:
-        """Add the time since the last tick to the time of the training."""
-        now = time.perf_counter()
-        self.state.seconds += now - self._last_tick
-        self._last_tick = now
 
     def _validate(self, validation: TokenizedTexts, measured: dict[str, float]) -> None:
         """Measure, keep the weights if they are the best so far, and see whether to go on."""
@@ -277,7 +273,7 @@ class Trainer:
             }
         update_plateau(state, best, self.optimizer_config)
         state.stopped = state.stopped or stop_reason(state, self.limits)
-        self._tick()
+        self.clock.tick()
         named = measured | {f"validation/{name}": value for name, value in metrics.items()}
         self.on_epoch(EpochEnd(state.epoch, self.limits.max_epochs, state.updates, named, best))
 
@@ -288,17 +284,15 @@ class Trainer:
         self.state.scaler = self.loss.scaler.state_dict()
         random = random_states(self.processes)
         if self.processes.first:
-            with keeping_the_last():
-                save_checkpoint(
-                    self.checkpoint,
-                    self.state,
-                    self.network,
-                    self.best_weights,
-                    self.average.weights if self.average else {},
-                    self.optimizer,
-                    random,
-                )
-        self._saved = time.perf_counter()
+            groups = {
+                "network": self.network.state_dict(),
+                "best": self.best_weights,
+                "average": self.average.weights if self.average else {},
+            }
+            save_checkpoint(
+                self.checkpoint, CHECKPOINT_FORMAT, self.state, groups, self.optimizer, random
+            )
+        self.clock.checkpoint_written()
 
     def _update(self, update: Update, weights: Weights | None = None) -> dict[str, Tensor]:
         """One optimizer step; this process's share of each part of the loss, on the device.
