@@ -1,4 +1,4 @@
-"""An embedding and an encoder become language models: one left to right, one right to left."""
+"""Language models that share a classifier's embedding and encoder: forward and backward."""
 
 from collections.abc import Callable, Sequence
 
@@ -15,28 +15,36 @@ from nlp_rnn.model.parallel import run_in_lanes
 __all__ = ["LanguageModels", "States"]
 
 States = list[list[State]]
-"""Where each layer of each direction stands."""
+"""Recurrent state of each layer, for each direction."""
 
 PREFIXES = ("embedding.", "encoder.")
-"""What of the parameters a classifier has too, by the same names."""
+"""Prefixes of the parameters that a classifier has too, under the same names."""
 
 
 class LanguageModels(nn.Module):
-    """Each direction of a classifier's encoder foretells the next token of its own stream.
+    """One language model for each direction of a classifier's encoder.
 
-    Dai & Le 2015, arXiv:1511.01432; Howard & Ruder 2018, arXiv:1801.06146. The right-to-left one
-    reads the reversed stream. The output weights are the embeddings (Press & Wolf 2017,
-    arXiv:1608.05859) behind a projection of the states to their size, one for each direction, where
-    the sizes differ; both directions share a bias of each token.
+    Each model predicts the next token of a stream of texts. Dai & Le 2015, arXiv:1511.01432;
+    Howard & Ruder 2018, arXiv:1801.06146. The backward model reads the reversed stream. The output
+    weights are the embeddings (Press & Wolf 2017, arXiv:1608.05859). Where the sizes differ, a
+    linear projection for each direction maps the states to the embedding size. Both directions
+    share one bias for each token.
 
-    Promise: a stream read in windows costs what it costs read at once, but for rounding.
+    Parameters
+    ----------
+    network : TextNetwork
+        The network whose embedding and encoder are trained in place.
+    seed : int
+        Seed of the projections: the same seed gives the same weights.
+    dropout : float
+        Dropout probability of the embedded tokens and of the outputs of each layer.
+
+    Notes
+    -----
+    Guarantee: up to rounding, reading a stream in windows gives the loss of reading it at once.
     """
 
     def __init__(self, network: TextNetwork, seed: int, dropout: float = 0.0) -> None:
-        """Of the embedding and the encoder of `network`, which are changed in place.
-
-        The same for the same seed.
-        """
         super().__init__()
         architecture: Architecture = network.architecture
         assert isinstance(network.encoder, RecurrentEncoder)
@@ -55,53 +63,62 @@ class LanguageModels(nn.Module):
         self.bias = nn.Parameter(torch.zeros(architecture.vocab_size))
 
     def start_from(self, shares: Tensor) -> None:
-        """Let the first guess be how often each token occurs: `shares` (V,), above 0."""
+        """Initialize the bias so that the first predictions are `shares` (V,), all above 0."""
         with torch.no_grad():
             self.bias.copy_(shares.log() - shares.log().mean())
 
     def forward(
         self,
-        read: Sequence[Tensor],
-        foretold: Sequence[Tensor],
-        before: States | None = None,
+        inputs: Sequence[Tensor],
+        targets: Sequence[Tensor],
+        states: States | None = None,
         sampled: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, States]:
-        """Summed cross-entropy in nats of each direction, float32 (directions,), and the states.
+        """Compute the loss of one window of each direction's stream.
 
-        Args:
-            read: int64 (T, B) of each direction's own stream, and
-            foretold: what comes one token later there.
-            before: where the reading of the same lanes stood; None at their beginning.
-            sampled: tokens int64 (S,), rising, among them all that are foretold, and float32 (S,)
-                how probable it was that each is there; None for the whole vocabulary.
+        Parameters
+        ----------
+        inputs, targets : sequence of Tensor
+            For each direction, the tokens int64 (T, B) and the tokens that follow them.
+        states : States, optional
+            The recurrent states after the previous window; None at the start of the stream.
+        sampled : tuple of Tensor, optional
+            For a sampled softmax: sorted token ids int64 (S,), which contain all targets, and the
+            probability float32 (S,) of each to be among them. None for the whole vocabulary.
+
+        Returns
+        -------
+        losses : Tensor
+            Summed cross-entropy in nats of each direction, float32 (directions,).
+        states : States
+            The recurrent states after this window.
         """
         directions = range(self.architecture.num_directions)
         after: States = [[] for _ in directions]
         output: Tensor = self.embedding.weight
         bias: Tensor = self.bias
         corrections: Tensor | None = None
-        answers = list(foretold)
         if sampled is not None:
-            tokens, chances = sampled
-            output, bias, corrections = output[tokens], bias[tokens], chances.log()
-            answers = [torch.searchsorted(tokens, each) for each in foretold]
-        functions, inputs = [], []
+            tokens, probabilities = sampled
+            output, bias, corrections = output[tokens], bias[tokens], probabilities.log()
+            targets = [torch.searchsorted(tokens, ids) for ids in targets]
+        functions, arguments = [], []
         for direction in directions:
-            steps = self._dropped(self.embedding(read[direction]))
-            # drawn here: what runs side by side must draw nothing
+            steps = self._dropped(self.embedding(inputs[direction]))
+            # drawn here, because functions on parallel threads must not draw random numbers
             masks = [self._mask(steps) for _ in range(self.architecture.num_layers)]
-            states = before[direction] if before is not None else None
+            before = states[direction] if states is not None else None
             functions.append(
-                self._direction(direction, answers[direction], masks, states, after, corrections)
+                self._loss_of(direction, targets[direction], masks, before, after, corrections)
             )
-            inputs.append([steps, output, bias, *self._weights(direction)])
-        return torch.stack(run_in_lanes(functions, inputs)), after
+            arguments.append([steps, output, bias, *self._weights(direction)])
+        return torch.stack(run_in_lanes(functions, arguments)), after
 
     def _dropped(self, steps: Tensor) -> Tensor:
         return drop_features(steps, self.dropout) if self.training and self.dropout > 0 else steps
 
     def _mask(self, steps: Tensor) -> Tensor | None:
-        """What to multiply states by (1, B, H), the same at every step of a window."""
+        """Dropout mask of the outputs of a layer (1, B, H), the same at every step of a window."""
         if not self.training or self.dropout == 0:
             return None
         return drop_features(
@@ -109,7 +126,7 @@ class LanguageModels(nn.Module):
         )
 
     def _weights(self, direction: int) -> list[Tensor]:
-        """All that a direction learns but embedding and bias, layer by layer."""
+        """Parameters of one direction, layer by layer, without embedding and bias."""
         suffixes = [
             f"l{layer}{'_reverse' if direction else ''}"
             for layer in range(self.architecture.num_layers)
@@ -117,16 +134,16 @@ class LanguageModels(nn.Module):
         recurrent = [weight for suffix in suffixes for weight in self.encoder.weights(suffix)]
         return [*recurrent, *self.projections[direction].parameters()]
 
-    def _direction(
+    def _loss_of(
         self,
         direction: int,
-        answers: Tensor,
+        targets: Tensor,
         masks: Sequence[Tensor | None],
         before: Sequence[State] | None,
         after: States,
         corrections: Tensor | None,
     ) -> Callable[..., Tensor]:
-        """A function of tensors alone, to run beside that of the other direction."""
+        """Loss of one direction as a function of tensors alone, to run on a thread of its own."""
 
         def loss(steps: Tensor, output: Tensor, bias: Tensor, *parameters: Tensor) -> Tensor:
             for layer, mask in enumerate(masks):
@@ -139,12 +156,12 @@ class LanguageModels(nn.Module):
             flat = steps.flatten(0, 1)
             if projection := parameters[4 * len(masks) :]:
                 flat = nn.functional.linear(flat, *projection)
-            return token_losses(flat, output, bias, answers.flatten(), corrections)
+            return token_losses(flat, output, bias, targets.flatten(), corrections)
 
         return loss
 
     def encoder_state(self) -> dict[str, Tensor]:
-        """The parameters that a classifier has too."""
+        """Return the parameters that a classifier has too."""
         return {
             name: tensor for name, tensor in self.state_dict().items() if name.startswith(PREFIXES)
         }

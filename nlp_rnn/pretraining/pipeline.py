@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
     from nlp_rnn.data.unlabelled import Unlabelled
     from nlp_rnn.pretraining.language_models import LanguageModels
-    from nlp_rnn.pretraining.pretrainer import PretrainingResult
     from nlp_rnn.pretraining.pretraining_texts import PretrainingTexts
     from nlp_rnn.tracking.tracked_run import TrackedRun
+    from nlp_rnn.training.events import TrainingResult
 
 __all__ = [
     "data_digest",
@@ -205,7 +205,7 @@ def _run(
             "data_digest": data_digest(corpus, unlabelled),
             "options": shaping_options(config),
             "tokens": len(texts.train.tokens),
-            "validation": result.metrics,
+            "validation": result.best_metrics,
             "best_epoch": result.best_epoch,
             "mlflow_run_id": run.run_id,
         }
@@ -244,7 +244,7 @@ def _run(
 
 def _train(
     config: RunConfig, texts: "PretrainingTexts", folder: Path, run: "TrackedRun"
-) -> "tuple[LanguageModels, PretrainingResult]":
+) -> "tuple[LanguageModels, TrainingResult]":
     from nlp_rnn.model.network import make_network
     from nlp_rnn.pretraining.language_models import LanguageModels
     from nlp_rnn.pretraining.pretrainer import Pretrainer
@@ -272,9 +272,9 @@ def _train(
         return models, trainer.fit(texts.train, texts.validation)
 
 
-def _metrics(models: "LanguageModels", result: "PretrainingResult") -> dict[str, float]:
+def _metrics(models: "LanguageModels", result: "TrainingResult") -> dict[str, float]:
     counts = models.architecture.parameter_counts()
-    return result.metrics | {
+    return result.best_metrics | {
         "train/seconds": result.seconds,
         "train/tokens_per_second": result.tokens_per_second,
         "train/epochs": float(result.epochs),

@@ -1,19 +1,16 @@
 """Clock of a training: wall time over all resumed parts, and time since the last checkpoint."""
 
 import time
-from typing import Protocol
+
+from nlp_rnn.training.training_state import ProgressState
 
 __all__ = ["TrainingClock"]
-
-
-class _TimedState(Protocol):
-    seconds: float
 
 
 class TrainingClock:
     """Adds wall time to the `seconds` of a state, and says when the next checkpoint is due."""
 
-    def __init__(self, state: _TimedState) -> None:
+    def __init__(self, state: ProgressState) -> None:
         self.state = state
         self.start()
 

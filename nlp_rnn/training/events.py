@@ -1,15 +1,16 @@
-"""What happens in a training becomes an event that others are told."""
+"""Events that a trainer reports to its callbacks, and the result of a training."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from nlp_rnn.training.training_state import TrainingState
+from nlp_rnn.training.training_state import ProgressState
 
 __all__ = ["EpochEnd", "TrainingResult", "UpdateEnd"]
 
 
 @dataclass(frozen=True)
 class UpdateEnd:
-    """Told after every update, for a progress bar."""
+    """Reported after every update, for a progress bar."""
 
     update: int
     total_updates: int
@@ -20,7 +21,10 @@ class UpdateEnd:
 
 @dataclass(frozen=True)
 class EpochEnd:
-    """Told after every epoch. `metrics` are `split/metric`; `best` says whether this one is."""
+    """Reported after every epoch, with its metrics under their names `split/metric`.
+
+    `update` is the number of updates so far. `best` is true when this epoch is the best so far.
+    """
 
     epoch: int
     max_epochs: int
@@ -31,13 +35,26 @@ class EpochEnd:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """How a training ended; the network holds the weights of `best_epoch` (1-based).
+    """Result of a training, whose network now has the weights of `best_epoch`.
 
-    `seconds` is the wall time of training with validation, `update_seconds` that of the
-    updates alone, making their batches included; `tokens` counts what the updates of all
-    processes read, padding left out. `stopped` says what ended it: `epochs`, `patience`,
-    `updates` or `minutes`. `thresholds`, one a label, are of that epoch too; there are none where
-    a text has one label.
+    Attributes
+    ----------
+    best_epoch : int
+        The epoch with the best value of the monitored metric, from 1.
+    epochs, updates : int
+        Epochs, including one that a limit cut short, and updates that were trained.
+    seconds : float
+        Wall time of training and validation.
+    update_seconds : float
+        Wall time of the updates, including the preparation of their batches.
+    tokens : int
+        Tokens that the updates of all processes read, without padding.
+    stopped : str
+        What ended the training: `epochs`, `patience`, `updates` or `minutes`.
+    best_metrics : dict
+        Validation metrics of the best epoch.
+    thresholds : list
+        Threshold of each label in the best epoch; empty for a single-label task.
     """
 
     best_epoch: int
@@ -51,8 +68,8 @@ class TrainingResult:
     thresholds: list[float] = field(default_factory=list)
 
     @classmethod
-    def of(cls, state: TrainingState) -> "TrainingResult":
-        """The end of the training that has this state."""
+    def of(cls, state: ProgressState, thresholds: Sequence[float] = ()) -> "TrainingResult":
+        """Return the result of the training that ended in `state`."""
         return cls(
             best_epoch=state.best_epoch,
             epochs=state.epoch - 1,
@@ -62,10 +79,10 @@ class TrainingResult:
             tokens=state.tokens,
             stopped=state.stopped,
             best_metrics=state.best_metrics,
-            thresholds=state.best_thresholds,
+            thresholds=list(thresholds),
         )
 
     @property
     def tokens_per_second(self) -> float:
-        """Tokens without padding over the time of the updates."""
+        """Tokens without padding, divided by the time of the updates."""
         return self.tokens / self.update_seconds

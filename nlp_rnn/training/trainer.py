@@ -179,7 +179,7 @@ class Trainer:
             state.loss_sums, state.norm_sum, state.norm_max = {}, 0.0, 0.0
             self._save()
         self.network.load_state_dict(self.best_weights)
-        return TrainingResult.of(state)
+        return TrainingResult.of(state, state.best_thresholds)
 
     def _train_epoch(self, train: TokenizedTexts) -> dict[str, float]:
         """The rest of the epoch, or as much of it as the limits allow; what it measured."""

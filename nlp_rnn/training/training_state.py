@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass, field
 
-__all__ = ["CHECKPOINT_FORMAT", "TrainingState"]
+__all__ = ["CHECKPOINT_FORMAT", "ProgressState", "TrainingState"]
 
 CHECKPOINT_FORMAT = "nlp_rnn checkpoint 3"
 
 
 @dataclass
-class TrainingState:
-    """Position, sums and best results of a training.
+class ProgressState:
+    """Position, times and best results: the state that every kind of training has.
 
     Attributes
     ----------
@@ -23,26 +23,12 @@ class TrainingState:
         Wall time of training and validation.
     update_seconds : float
         Wall time of the updates alone.
-    loss_sums : dict
-        Sum of each part of the loss over the texts of this epoch so far.
-    norm_sum, norm_max : float
-        Sum and maximum of the gradient norms of this epoch so far.
-    spread : list
-        Means and standard deviations of the embedding's features at the start, when the embedding
-        is normalized.
     best_epoch : int
         The epoch with the best value of the monitored metric, from 1.
     best_value : float
-        That value, negated when a smaller value is better.
+        That value.
     best_metrics : dict
         The validation metrics of that epoch.
-    best_thresholds : list
-        One threshold for each label of that epoch, for a multi-label task.
-    reductions, epochs_waited : int
-        Schedule `plateau`: how often the learning rate was lowered, and the number of epochs
-        without improvement since then.
-    scaler : dict
-        State of the gradient scaler in float16.
     stopped : str
         Why the training ended; empty while it runs.
     """
@@ -53,15 +39,39 @@ class TrainingState:
     tokens: int = 0
     seconds: float = 0.0
     update_seconds: float = 0.0
+    best_epoch: int = 0
+    best_value: float = float("-inf")
+    best_metrics: dict[str, float] = field(default_factory=dict)
+    stopped: str = ""
+
+
+@dataclass
+class TrainingState(ProgressState):
+    """State of the training of a classifier; `best_value` is negated when smaller is better.
+
+    Attributes
+    ----------
+    loss_sums : dict
+        Sum of each part of the loss over the texts of this epoch so far.
+    norm_sum, norm_max : float
+        Sum and maximum of the gradient norms of this epoch so far.
+    spread : list
+        Means and standard deviations of the embedding's features at the start, when the embedding
+        is normalized.
+    best_thresholds : list
+        The best epoch's threshold for each label; empty for a single-label task.
+    reductions, epochs_waited : int
+        Schedule `plateau`: how often the learning rate was lowered, and the number of epochs
+        without improvement since then.
+    scaler : dict
+        State of the gradient scaler in float16.
+    """
+
     loss_sums: dict[str, float] = field(default_factory=dict)
     norm_sum: float = 0.0
     norm_max: float = 0.0
     spread: list[list[float]] = field(default_factory=list)
-    best_epoch: int = 0
-    best_value: float = float("-inf")
-    best_metrics: dict[str, float] = field(default_factory=dict)
     best_thresholds: list[float] = field(default_factory=list)
     reductions: int = 0
     epochs_waited: int = 0
     scaler: dict[str, float] = field(default_factory=dict)
-    stopped: str = ""
