@@ -1,4 +1,4 @@
-"""The door: a classifier folder or an MLflow URI becomes a classifier that answers.
+"""Public API: load a saved text classifier and predict labels and probabilities.
 
 Importing this package imports neither torch nor mlflow nor onnxruntime.
 """
@@ -18,18 +18,38 @@ __all__ = ["TextClassifier", "__version__", "load"]
 def load(
     location: "str | os.PathLike[str]", threads: int | None = None, runtime: str = "onnx"
 ) -> "TextClassifier":
-    """Load a saved classifier.
+    """Load a saved classifier from a folder or from MLflow.
 
-    Args:
-        location: a classifier folder, an MLflow model folder, or an MLflow URI such as
-            `runs:/RUN/classifier`, `models:/NAME/3` or `models:/NAME@ALIAS`. URIs are looked
-            up where MLFLOW_TRACKING_URI says, else in mlflow.db of the working directory.
-        threads: batches that are answered at the same time; None means one a core.
-        runtime: `onnx`; `int8`, with weights in 8 bits, where the classifier holds them;
-            `torch`.
+    Parameters
+    ----------
+    location : str or path
+        Classifier folder, folder of an MLflow model, or MLflow URI such as
+        `runs:/RUN_ID/classifier`, `models:/NAME/3` or `models:/NAME@ALIAS`. URIs are looked up
+        in the store of the environment variable MLFLOW_TRACKING_URI; without it in `mlflow.db`
+        of the working directory.
+    threads : int, optional
+        Number of batches that are computed at the same time; by default one per core.
+    runtime : {"onnx", "int8", "torch"}, default "onnx"
+        Library that computes the probabilities. `int8` is onnxruntime with weights in 8 bits,
+        for classifiers that were saved with them; `torch` needs all dependencies of nlp_rnn.
 
-    Raises:
-        ClassifierError: there is no classifier, or a changed or newer one.
+    Returns
+    -------
+    TextClassifier
+        The classifier, ready to predict.
+
+    Raises
+    ------
+    ClassifierError
+        There is no classifier at `location`, it was changed after it was saved, or a newer
+        version of nlp_rnn wrote it.
+
+    Examples
+    --------
+    >>> import nlp_rnn
+    >>> classifier = nlp_rnn.load("reviews/classifier")
+    >>> classifier.predict(["Warm, quick and on time.", "Cold and late."])
+    ['positive', 'negative']
     """
     from nlp_rnn.classifier.location import is_uri, local_folder
     from nlp_rnn.classifier.predictor import TextClassifier
@@ -37,7 +57,7 @@ def load(
     with local_folder(location) as folder:
         classifier = TextClassifier.load(folder, threads, runtime)
     if is_uri(location):
-        classifier.location = str(location)  # what was fetched is gone
+        classifier.location = str(location)  # the downloaded folder no longer exists
     return classifier
 
 

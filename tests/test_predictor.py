@@ -17,7 +17,7 @@ import torch
 from onnx import TensorProto, helper
 
 from nlp_rnn.classifier import batched_network as batched
-from nlp_rnn.classifier import input_texts as given_texts
+from nlp_rnn.classifier import input_texts
 from nlp_rnn.classifier.classifier_folder import read_state
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.errors import ClassifierError
@@ -91,7 +91,7 @@ def test_batch_mates_order_and_batch_size_change_nothing(
     backwards = classifier.predict_proba(texts[::-1])[::-1]
     np.testing.assert_allclose(backwards, together, rtol=0, atol=1e-6)
     # many chunks of many batches, some of one text because a text is longer than a batch
-    monkeypatch.setattr(given_texts, "CHUNK_TEXTS", 17)
+    monkeypatch.setattr(input_texts, "CHUNK_TEXTS", 17)
     monkeypatch.setattr(batched, "BATCH_TOKENS", 30)
     np.testing.assert_allclose(classifier.predict_proba(texts), together, rtol=0, atol=1e-6)
     assert classifier.token_counts(texts).tolist() == [
@@ -244,7 +244,7 @@ def test_strange_texts_are_answered(classifier: TextClassifier, text: str) -> No
 
 
 def test_one_text_instead_of_a_list_is_refused_with_the_fix(classifier: TextClassifier) -> None:
-    assert "is one str, not a list of str.\nPut a single one into a list: [text]." in refusal(
+    assert "is one str, not a list of str.\nPut a single text into a list: [text]." in refusal(
         classifier, "w2 w3"
     )
     assert "is one bytes" in refusal(classifier, b"w2")
@@ -269,7 +269,7 @@ def test_what_is_no_text_is_refused_with_its_position(
 
 def test_what_is_no_sequence_of_texts_is_refused(classifier: TextClassifier) -> None:
     table = pd.DataFrame({"id": [1], "text": ["w2"]})
-    assert 'columns id, text.\nGive one of them: predict(table["text"])' in refusal(
+    assert 'columns id, text.\nPass one of them: predict(table["text"])' in refusal(
         classifier, table
     )
     assert "texts is dict, " in refusal(classifier, {"text": ["w2"]})
@@ -300,8 +300,11 @@ def test_graph_of_another_network_is_refused(tmp_path: Path, folder: Path) -> No
     fewer = save_tiny(tmp_path / "fewer", num_labels=2)
     for data, words in [
         ((smaller / "model.onnx").read_bytes(), "cannot run"),
-        ((fewer / "model.onnx").read_bytes(), "(1, 2), not one number for each of 3 labels"),
-        (graph_that_answers(np.zeros((1, 3), np.float64)), "answers float64"),
+        (
+            (fewer / "model.onnx").read_bytes(),
+            "(1, 2) for one text, not one float32 for each of 3 labels",
+        ),
+        (graph_that_answers(np.zeros((1, 3), np.float64)), "returns float64"),
         (b"no graph", "cannot run"),
         (b"", "cannot run"),
     ]:

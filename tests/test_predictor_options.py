@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import nlp_rnn
-from nlp_rnn.classifier import input_texts as given_texts
+from nlp_rnn.classifier import input_texts
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.errors import ClassifierError
 from tests.tiny_classifier import save_tiny, tiny_parts, tiny_texts
@@ -85,7 +85,7 @@ def test_what_could_have_no_effect_is_refused(
 def test_an_iterator_is_read_a_chunk_at_a_time(
     classifier: TextClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(given_texts, "CHUNK_TEXTS", 10)
+    monkeypatch.setattr(input_texts, "CHUNK_TEXTS", 10)
     taken = itertools.count()
     texts = tiny_texts(35)
     endless = (texts[next(taken) % 35] for _ in itertools.count())
@@ -98,11 +98,11 @@ def test_an_iterator_is_read_a_chunk_at_a_time(
 
 
 def test_a_chunk_ends_before_it_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(given_texts, "CHUNK_CHARACTERS", 100)
+    monkeypatch.setattr(input_texts, "CHUNK_CHARACTERS", 100)
     texts = ["x" * 60, "y" * 60, "", "z" * 500, "a"]
-    found = list(given_texts.chunks(texts))
+    found = list(input_texts.text_chunks(texts))
     assert found == [["x" * 60, "y" * 60], ["", "z" * 500], ["a"]]
-    assert list(given_texts.chunks([])) == []
+    assert list(input_texts.text_chunks([])) == []
 
 
 def test_memory_does_not_grow_with_the_number_of_texts(classifier: TextClassifier) -> None:
@@ -158,7 +158,7 @@ def test_windows_are_refused_where_nothing_is_cut(tmp_path: Path) -> None:
 
     save_classifier(tmp_path / "c", **(parts | {"tokenizer_json": tokenizer.to_str()}))
     classifier = TextClassifier.load(tmp_path / "c")
-    with pytest.raises(ClassifierError, match="would do nothing"):
+    with pytest.raises(ClassifierError, match="has no effect"):
         classifier.predict(["w2"], windows=True)
 
 
@@ -189,17 +189,17 @@ def test_int8_is_smaller_and_nearly_the_same(tmp_path: Path, cell: str, pooling:
 
 def test_int8_that_would_save_little_is_not_kept(folder: Path) -> None:
     assert not (folder / "model.int8.onnx").exists()
-    with pytest.raises(ClassifierError, match=r"holds no model\.int8\.onnx"):
+    with pytest.raises(ClassifierError, match=r"has no model\.int8\.onnx"):
         nlp_rnn.load(folder, runtime="int8")
 
 
 def test_a_runtime_that_is_not_there_is_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(ClassifierError, match="there are onnx, int8, torch"):
+    with pytest.raises(ClassifierError, match="set one of onnx, int8, torch"):
         nlp_rnn.load(folder, runtime="tensorflow")
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(ClassifierError, match="torch is not installed"):
+    with pytest.raises(ClassifierError, match="needs torch, which is not installed"):
         nlp_rnn.load(folder, runtime="torch")
 
 
@@ -226,10 +226,10 @@ def test_what_is_pickled_is_an_address_and_not_the_weights(
     again = pickle.loads(data)
     assert (again.config, again._network.threads) == (relative.config, 1)
     save_tiny(folder, seed=1)
-    with pytest.raises(ClassifierError, match="holds another classifier"):
+    with pytest.raises(ClassifierError, match="holds a different classifier"):
         pickle.loads(data)
     os.rename(folder, folder.with_name("moved"))
-    with pytest.raises(ClassifierError, match="not there"):
+    with pytest.raises(ClassifierError, match="does not exist"):
         pickle.loads(data)
 
 

@@ -135,7 +135,7 @@ def test_a_classifier_from_a_uri_goes_to_other_processes(store: Store) -> None:
     again = pickle.loads(pickle.dumps(classifier))
     assert again.config == classifier.config
     register(store.run(50, seed=1))
-    with pytest.raises(ClassifierError, match="holds another classifier"):
+    with pytest.raises(ClassifierError, match="holds a different classifier"):
         pickle.loads(pickle.dumps(classifier))
 
 

@@ -1,4 +1,4 @@
-"""Words from memory have the tokens that the tokenizer gives, for whatever text."""
+"""Cached words have the tokens that the tokenizer gives, whatever the text."""
 
 from typing import Any
 
@@ -31,19 +31,19 @@ def test_tokens_are_those_of_the_tokenizer(
     if longest is not None:
         tokenizer.enable_truncation(longest, stride=tail)
     cache = WordCache(tokenizer)
-    assert cache._by_words == (kind != "char")
+    assert cache._uses_cache == (kind != "char")
     for _ in range(2):  # unknown words, then known ones
         assert cache.encode(texts) == encode(tokenizer, texts)
 
 
-def test_no_more_is_kept_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(word_cache, "WORDS", 5)
+def test_no_more_words_are_cached_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(word_cache, "MAX_WORDS", 5)
     tokenizer = Tokenizer.from_str(tiny_tokenizer_json())
     cache = WordCache(tokenizer)
     texts = [f"w{2 + number} {'x' * 40} w{3 + number}" for number in range(20)]
     assert cache.encode(texts) == encode(tokenizer, texts)
-    assert len(cache._known) == 5
-    assert "x" * 40 not in cache._known
+    assert len(cache._cache) == 5
+    assert "x" * 40 not in cache._cache
 
 
 @pytest.mark.parametrize("stride", [0, 1])
@@ -53,7 +53,7 @@ def test_words_without_a_token_do_not_shorten_a_text(
     tokenizer = Tokenizer.from_str(tiny_tokenizer_json())
     tokenizer.enable_truncation(3, stride=stride)
     cache = WordCache(tokenizer)
-    cache._known["empty"] = []  # as a variation selector by itself
+    cache._cache["empty"] = []  # as a variation selector by itself
     seen: list[str] = []
     monkeypatch.setattr(word_cache, "encode", lambda _, texts: seen.extend(texts) or [[2, 3]])
     texts = ["empty w2 empty w3 w4", "empty", "w2 w3 w4 w5", "w2 w3 w4 w5 empty"]
@@ -84,7 +84,7 @@ def test_tokenizers_that_look_across_white_space_are_left_to_it(change: Any) -> 
     tokenizer = Tokenizer.from_str(tiny_tokenizer_json())
     change(tokenizer)
     cache = WordCache(tokenizer)
-    assert not cache._by_words
+    assert not cache._uses_cache
     texts = [" w2 w3  w4 w5", "w3"]
     assert cache.encode(texts) == encode(tokenizer, texts)
 
@@ -105,6 +105,6 @@ def test_both_ends_of_a_text_are_read_where_the_options_say_so(
     )
     tokenizer = train_tokenizer(texts * 3, config)
     cache = WordCache(tokenizer)
-    assert cache._by_words == (kind != "byte_bpe" and truncation is not Truncation.tail)
+    assert cache._uses_cache == (kind != "byte_bpe" and truncation is not Truncation.tail)
     assert cache.encode(texts) == encode(tokenizer, texts)
     assert {len(ids) for ids in cache.encode(texts)} == {4}

@@ -1,0 +1,1 @@
+"""Saved classifiers: their folder, ONNX graph, predictions, streams, speed and MLflow model."""

@@ -1,4 +1,4 @@
-"""Token ids of many texts become probabilities: batches of similar length, run side by side."""
+"""Batches of texts of similar length, computed in parallel threads."""
 
 import os
 from collections.abc import Iterator
@@ -14,37 +14,46 @@ from nlp_rnn.tokens.tokenizer import PAD_ID
 
 __all__ = ["BatchedNetwork", "batches", "usable_threads"]
 
-# A batch ends at this many texts or this many token places, padding included. With four times as
-# many places texts of 200 words took 4 % (LSTM) and 10 % (GRU) longer, with a quarter of the texts
-# short ones 4 % and 21 % (128 hidden, one core with AVX2).
+# A batch has at most this many texts and this many tokens, padding included. Four times as many
+# tokens made texts of 200 words 4 % (LSTM) and 10 % (GRU) slower; a quarter of the texts made
+# short texts 4 % and 21 % slower (128 hidden, one core with AVX2).
 BATCH_TEXTS = 64
 BATCH_TOKENS = 4096
 
 
 class BatchedNetwork:
-    """A runtime that takes any number of texts; safe to share between threads."""
+    """Network for any number of texts, which splits them into batches; threads can share it.
+
+    Parameters
+    ----------
+    run : Runtime
+        Function that computes one batch.
+    threads : int
+        Number of batches that are computed at the same time.
+    softmax : bool, default True
+        Whether `run` returns logits, to which a softmax is applied, or probabilities.
+    """
 
     def __init__(self, run: Runtime, threads: int, softmax: bool = True) -> None:
-        """Answer up to `threads` batches at the same time; `run` gives logits if `softmax`."""
         self.threads = threads
         self._softmax = softmax
         self._run = run
 
     def probabilities(self, ids: list[list[int]]) -> NDArray[np.float32]:
-        """Probabilities (n, C) of the token ids of n texts in their order; none is empty."""
-        logits = self._answers(ids)
+        """Return the probabilities (n, C) of n texts; each has at least one token id."""
+        logits = self._outputs(ids)
         if not self._softmax:
             return logits
-        # the largest becomes exp(0) = 1, so that nothing overflows
+        # subtract the largest logit, so that exp never overflows
         largest = logits.max(axis=1, keepdims=True)
         weights: NDArray[np.float64] = np.exp(logits - largest, dtype=np.float64)
         weights /= weights.sum(axis=1, keepdims=True)
         return weights.astype(np.float32)
 
     def windowed(self, ids: list[list[int]], size: int) -> NDArray[np.float32]:
-        """Probabilities (n, C), the mean over windows of each text, weighted by their tokens.
+        """Return the mean probabilities (n, C) of the windows of each text, weighted by tokens.
 
-        Windows have at most `size` tokens, and those of a text differ by at most one.
+        Windows have at most `size` tokens, and the windows of a text differ by at most one.
         """
         windows: list[list[int]] = []
         starts = []
@@ -55,27 +64,28 @@ class BatchedNetwork:
             windows += [tokens[a:b] for a, b in pairwise(cuts)]
         lengths = np.array([len(window) for window in windows], dtype=np.float64)
         weighted = self.probabilities(windows) * lengths[:, None]
-        shares: NDArray[np.float64] = np.add.reduceat(weighted, starts)
-        shares /= np.add.reduceat(lengths, starts)[:, None]
-        return shares.astype(np.float32)
+        means: NDArray[np.float64] = np.add.reduceat(weighted, starts)
+        means /= np.add.reduceat(lengths, starts)[:, None]
+        return means.astype(np.float32)
 
-    def _answers(self, ids: list[list[int]]) -> NDArray[np.float32]:
+    def _outputs(self, ids: list[list[int]]) -> NDArray[np.float32]:
+        """Return what the runtime computes for n texts, (n, C), in their order."""
         if len(ids) == 1:
             return self._batch(ids)
         order = list(batches([len(tokens) for tokens in ids]))
         parts = [[ids[row] for row in rows] for rows in order]
         if len(parts) == 1 or self.threads == 1:
-            answers = [self._batch(part) for part in parts]
+            outputs = [self._batch(part) for part in parts]
         else:
             with ThreadPoolExecutor(min(self.threads, len(parts))) as pool:
-                answers = list(pool.map(self._batch, parts))
-        logits = np.empty((len(ids), answers[0].shape[1]), np.float32)
-        for rows, answer in zip(order, answers, strict=True):
-            logits[rows] = answer
-        return logits
+                outputs = list(pool.map(self._batch, parts))
+        joined = np.empty((len(ids), outputs[0].shape[1]), np.float32)
+        for rows, output in zip(order, outputs, strict=True):
+            joined[rows] = output
+        return joined
 
     def _batch(self, ids: list[list[int]]) -> NDArray[np.float32]:
-        """What the runtime answers, (B, C), to one batch of token ids."""
+        """Return what the runtime computes for one batch of B texts, (B, C)."""
         if len(ids) == 1:
             return self._run(np.array(ids, dtype=np.int64), np.array([len(ids[0])]))
         lengths = np.array([len(tokens) for tokens in ids], dtype=np.int64)
@@ -86,7 +96,7 @@ class BatchedNetwork:
 
 
 def batches(lengths: list[int]) -> Iterator[NDArray[np.int64]]:
-    """Rows of texts of similar length, longest first, so that memory is asked for once."""
+    """Yield batches of rows of similar length, longest first, so that memory is allocated once."""
     order = np.argsort(np.negative(lengths), kind="stable")
     start = 0
     while start < len(order):
@@ -97,16 +107,18 @@ def batches(lengths: list[int]) -> Iterator[NDArray[np.int64]]:
 
 
 def usable_threads(threads: int | None) -> int:
-    """`threads`, or one for each core that this process may use.
+    """Return `threads`, or by default the number of cores that this process may use.
 
-    Raises:
-        ClassifierError: it is no whole number from 1.
+    Raises
+    ------
+    ClassifierError
+        `threads` is no whole number from 1.
     """
     if threads is None:
-        # what this process may use, which in a container or under taskset is less than the machine
+        # in a container or under taskset a process may use fewer cores than the machine has
         if hasattr(os, "sched_getaffinity"):
             return len(os.sched_getaffinity(0))
         return os.cpu_count() or 1
     if type(threads) is not int or threads < 1:
-        raise ClassifierError(f"threads is {threads!r}; type a whole number from 1, or None.")
+        raise ClassifierError(f"threads is {threads!r}; set a whole number from 1, or None.")
     return threads

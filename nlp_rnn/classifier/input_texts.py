@@ -1,70 +1,76 @@
-"""Whatever a caller gives as texts becomes checked strings, and chunks of them that fit memory."""
+"""Checks of the texts and labels that a caller passes, and chunks of texts that fit into memory."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 
 from nlp_rnn.errors import ClassifierError
 
-__all__ = ["chunks", "label_lists", "strings"]
+__all__ = ["checked_label_sets", "checked_strings", "text_chunks"]
 
-# Texts whose token ids are in memory at a time: a chunk ends at this many texts or characters.
+# A chunk, whose token ids are in memory together, ends at this many texts or characters.
 CHUNK_TEXTS = 4096
 CHUNK_CHARACTERS = 8 << 20
 
 
-def strings(values: Iterable[str], name: str) -> Iterator[str]:
-    """The strings in `values` as they are asked for, each checked to be a `str`.
+def checked_strings(values: Iterable[str], name: str) -> Iterator[str]:
+    """Return an iterator over `values` that checks that each is a `str`.
 
-    Raises:
-        ClassifierError: at once, if `values` is one text or nothing that has an order; at a
-            value that is no `str`, with its position.
+    Raises
+    ------
+    ClassifierError
+        At the call, if `values` is a single text or has no order; while iterating, if a value is
+        no `str`. `name` is the name of the argument in the message.
     """
     if isinstance(values, str | bytes):
         raise ClassifierError(
             f"{name} is one {type(values).__name__}, not a list of str.\n"
-            "Put a single one into a list: [text]."
+            "Put a single text into a list: [text]."
         )
     if hasattr(values, "columns"):
         raise ClassifierError(
             f"{name} is a table with the columns {', '.join(map(str, values.columns))}.\n"
-            'Give one of them: predict(table["text"]).'
+            'Pass one of them: predict(table["text"]).'
         )
     if isinstance(values, Mapping | AbstractSet):
         raise ClassifierError(
             f"{name} is {type(values).__name__}, not a list of str.\n"
-            "Give a list; its order is the order of the answers."
+            "Pass a list: its order is the order of the predictions."
         )
     try:
         iterator = iter(values)
     except TypeError:
         raise ClassifierError(
             f"{name} is {type(values).__name__}, not a list of str.\n"
-            "Put a text into a list: [text]."
+            "Put a single text into a list: [text]."
         ) from None
-    return _checked(iterator, name)
+    return _check_each(iterator, name)
 
 
-def _checked(values: Iterator[str], name: str) -> Iterator[str]:
+def _check_each(values: Iterator[str], name: str) -> Iterator[str]:
     for position, value in enumerate(values):
         if not isinstance(value, str):
             raise ClassifierError(
                 f"{name}[{position}] is {type(value).__name__} {_shortened(value)}, not a str.\n"
-                "Drop it, or turn it into text first."
+                "Remove it or convert it to text."
             )
         yield value
 
 
-def label_lists(values: Iterable[Iterable[str]]) -> Iterator[set[str]]:
-    """The labels of each text as a set, each checked to be a `str`.
+def checked_label_sets(values: Iterable[Iterable[str]]) -> Iterator[set[str]]:
+    """Yield the labels of each text as a set, and check that each is a `str`.
 
-    Raises:
-        ClassifierError: as `strings`, of `values` or of the labels of one text.
+    Raises
+    ------
+    ClassifierError
+        As in `checked_strings`, for `values` or for the labels of one text.
     """
     if isinstance(values, str | bytes):
-        raise ClassifierError("labels is one word, not a list of lists of str: [[label], []].")
+        raise ClassifierError(
+            "labels is a single str. Pass a list of labels for each text: [[label], []]."
+        )
     for position, labels in enumerate(values):
-        some = sorted(labels) if isinstance(labels, set | frozenset) else labels
-        yield set(strings(some, f"labels[{position}]"))
+        ordered = sorted(labels) if isinstance(labels, set | frozenset) else labels
+        yield set(checked_strings(ordered, f"labels[{position}]"))
 
 
 def _shortened(value: object) -> str:
@@ -72,8 +78,8 @@ def _shortened(value: object) -> str:
     return text if len(text) <= 40 else text[:40] + "…"
 
 
-def chunks(texts: Iterable[str]) -> Iterator[list[str]]:
-    """Runs of `texts`, none of them empty, that are small enough to be tokenized at once."""
+def text_chunks(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Yield the texts in non-empty lists that are small enough to be tokenized at once."""
     chunk: list[str] = []
     characters = 0
     for text in texts:

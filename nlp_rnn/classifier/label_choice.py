@@ -1,4 +1,4 @@
-"""A row of probabilities becomes an answer: a label, none, or several with their probabilities."""
+"""Choice of labels by their probabilities: the best one, the best k, or all above a threshold."""
 
 from typing import Any
 
@@ -7,44 +7,56 @@ from numpy.typing import NDArray
 
 from nlp_rnn.errors import ClassifierError
 
-__all__ = ["Prediction", "check_choice", "choose", "reached"]
+__all__ = ["Prediction", "check_options", "choose_labels", "indices_at_least"]
 
 Prediction = str | None | list[str] | list[tuple[str, float]]
+"""Prediction for one text: a label or None, several labels, or (label, probability) pairs."""
 
 
-def check_choice(top_k: Any, threshold: Any, num_labels: int) -> None:
-    """Refuse values of `top_k` and `threshold` that are wrong or could have no effect.
+def check_options(top_k: Any, threshold: Any, num_labels: int) -> None:
+    """Raise an error if `top_k` or `threshold` is invalid or can have no effect.
 
-    Raises:
-        ClassifierError: `top_k` is no whole number from 1 to `num_labels`, or `threshold` is not
-            above 0 and at most 1.
+    Raises
+    ------
+    ClassifierError
+        `top_k` is no whole number from 1 to `num_labels`, or `threshold` is not above 0 and at
+        most 1.
     """
     if top_k is not None and (type(top_k) is not int or not 1 <= top_k <= num_labels):
         raise ClassifierError(
-            f"top_k is {top_k!r}; this classifier has {num_labels} labels, so type a whole "
+            f"top_k is {top_k!r}; this classifier has {num_labels} labels, so set a whole "
             f"number from 1 to {num_labels}."
         )
-    number = type(threshold) in (int, float) or isinstance(threshold, np.floating)
-    if threshold is not None and not (number and 0 < threshold <= 1):
+    is_number = type(threshold) in (int, float) or isinstance(threshold, np.floating)
+    if threshold is not None and not (is_number and 0 < threshold <= 1):
         raise ClassifierError(
-            f"threshold is {threshold!r}; type a probability above 0 and at most 1."
+            f"threshold is {threshold!r}; set a probability above 0 and at most 1."
         )
 
 
-def choose(
+def choose_labels(
     probabilities: NDArray[np.float32],
     labels: list[str],
     top_k: int | None,
     threshold: float | None,
     thresholds: NDArray[np.float64] | None = None,
 ) -> Prediction:
-    """The answer that `probabilities` (C,) of `labels` give; see `TextClassifier.predict`.
+    """Return the prediction for one text; the options are those of `TextClassifier.predict`.
 
-    With `thresholds` (C,) a text may have several labels: those that reach theirs, or `threshold`.
+    Parameters
+    ----------
+    probabilities : float32 array of shape (C,)
+        Probabilities of the labels.
+    labels : list of str
+        Their C names.
+    top_k, threshold
+        As in `TextClassifier.predict`.
+    thresholds : float64 array of shape (C,), optional
+        Threshold of each label if the classifier is multi-label; `threshold` replaces them.
     """
     if top_k is None and thresholds is not None:
         limits = thresholds if threshold is None else threshold
-        return [labels[index] for index in reached(probabilities, limits)]
+        return [labels[index] for index in indices_at_least(probabilities, limits)]
     if top_k is None:
         best = int(probabilities.argmax())
         certain = threshold is None or probabilities[best] >= threshold
@@ -57,9 +69,9 @@ def choose(
     ]
 
 
-def reached(
+def indices_at_least(
     probabilities: NDArray[np.float32], thresholds: NDArray[np.float64] | float
 ) -> NDArray[np.int64]:
-    """The places of `probabilities` (C,) that reach `thresholds`, int64, the highest first."""
+    """Return where `probabilities` (C,) reach `thresholds`, int64, most probable label first."""
     order: NDArray[np.int64] = np.argsort(-probabilities, kind="stable")
     return order[(probabilities >= thresholds)[order]]

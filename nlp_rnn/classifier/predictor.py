@@ -1,4 +1,4 @@
-"""Texts become labels and probabilities: a saved classifier, answering without torch."""
+"""Text classifier that predicts labels and probabilities from a saved folder, without torch."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -6,79 +6,94 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
 
-import numpy as np
-from numpy.typing import NDArray
-
-from nlp_rnn.classifier.batched_network import BatchedNetwork, usable_threads
-from nlp_rnn.classifier.classifier_folder import SavedClassifier, read_classifier
-from nlp_rnn.classifier.input_texts import chunks, label_lists, strings
-from nlp_rnn.classifier.label_choice import Prediction, check_choice, choose
+from nlp_rnn.classifier.classifier_folder import read_classifier
+from nlp_rnn.classifier.input_texts import checked_label_sets, checked_strings
+from nlp_rnn.classifier.label_choice import Prediction, check_options, choose_labels
+from nlp_rnn.classifier.probability_predictor import ProbabilityPredictor
 from nlp_rnn.classifier.recurrent_step import StepNetwork
-from nlp_rnn.classifier.runtime import RUNTIMES, start_runtime
+from nlp_rnn.classifier.runtime import RUNTIMES
 from nlp_rnn.classifier.stream import Reader, TextStream
 from nlp_rnn.classifier.stream_pool import StreamPool
 from nlp_rnn.classifier.weights import unpack_weights
-from nlp_rnn.classifier.word_cache import WordCache
 from nlp_rnn.errors import ClassifierError
-from nlp_rnn.tokens.tokenizer import encode
 
 __all__ = ["TextClassifier"]
 
 
-class TextClassifier:
-    """A saved classifier with scikit-learn's manners; safe to share between threads.
+class TextClassifier(ProbabilityPredictor):
+    """Saved text classifier with the interface of a scikit-learn classifier.
 
-    Texts are any iterable of `str`, read a few thousand at a time. A classifier can be pickled
-    to another process: what travels is where its folder is and the checksum of its config.
+    Texts are any iterable of `str` and are processed a few thousand at a time. Threads can share
+    a classifier. It can be pickled for another process, which loads the same folder again and
+    compares its checksum.
 
-    Promise: a text's probabilities do not depend on the texts beside it, on their order or on
+    Guarantee: the probabilities of a text do not depend on the other texts, on their order or on
     `threads`, beyond floating-point rounding.
-    """
 
-    def __init__(
-        self, saved: SavedClassifier, threads: int | None = None, runtime: str = "onnx"
-    ) -> None:
-        """Make a classifier of what `read_classifier` gave for `runtime`; `load` does both."""
-        self.config: dict[str, Any] = saved.config
-        self.labels: list[str] = saved.labels
-        self.classes_: NDArray[np.str_] = np.array(saved.labels, dtype=np.str_)
-        self.task: str = "single_label" if saved.thresholds is None else "multi_label"
-        self.thresholds = None if saved.thresholds is None else np.array(saved.thresholds)
-        self.num_parameters: int = saved.architecture.parameter_counts()["total"]
-        self.runtime = runtime
-        self.location = os.path.abspath(saved.folder)
-        self._architecture = saved.architecture
-        self._tokenizer = saved.tokenizer
-        self._words = WordCache(saved.tokenizer)
-        self.threads = threads
-        self._network = BatchedNetwork(
-            start_runtime(saved, runtime), usable_threads(threads), softmax=self.thresholds is None
-        )
-        # a stream reads in one direction, and needs the parameters
-        self._weights = b"" if saved.architecture.bidirectional else saved.weights
+    Parameters
+    ----------
+    saved : SavedClassifier
+        Contents of a classifier folder, read by `read_classifier` for the same `runtime`.
+    threads, runtime
+        As in `load`.
+
+    Attributes
+    ----------
+    labels : list of str
+        Names of the C labels, in the order of the columns of `predict_proba`.
+    classes_ : array of str, shape (C,)
+        The same labels as an array, as in scikit-learn.
+    task : {"single_label", "multi_label"}
+        Whether a text has exactly one label or any number of them.
+    thresholds : float64 array of shape (C,) or None
+        Probability from which a text has each label; None for single-label classifiers.
+    config : dict
+        Contents of `config.json` in the classifier folder.
+    location : str
+        Folder or MLflow URI that the classifier was loaded from.
+    num_parameters : int
+        Number of parameters of the network.
+
+    Examples
+    --------
+    >>> import nlp_rnn
+    >>> classifier = nlp_rnn.load("reviews/classifier")
+    >>> classifier.labels
+    ['negative', 'positive']
+    >>> classifier.predict_proba(["Warm, quick and on time.", "Cold and late."]).round(2)
+    array([[0.03, 0.97],
+           [0.98, 0.02]], dtype=float32)
+    """
 
     @classmethod
     def load(
-        cls,
-        folder: str | os.PathLike[str],
-        threads: int | None = None,
-        runtime: str = "onnx",
+        cls, folder: str | os.PathLike[str], threads: int | None = None, runtime: str = "onnx"
     ) -> "TextClassifier":
-        """Load a classifier folder; `nlp_rnn.load` also takes MLflow URIs.
+        """Load a classifier folder; `nlp_rnn.load` also loads from MLflow.
 
-        Args:
-            folder: holds config.json, tokenizer.json, model.safetensors and model.onnx.
-            threads: batches that are answered at the same time; None means one a core. One
-                batch, and so one text, is always answered on one thread, which is fastest.
-            runtime: `onnx`; `int8`, the same network with its weights in 8 bits, where the
-                folder holds it; `torch`, which needs the whole of nlp_rnn.
+        Parameters
+        ----------
+        folder : str or path
+            Folder with `config.json`, `tokenizer.json`, `model.safetensors` and `model.onnx`.
+        threads : int, optional
+            Number of batches that are computed at the same time; by default one per core. A
+            single batch, and so a single text, always uses one thread, which is fastest.
+        runtime : {"onnx", "int8", "torch"}, default "onnx"
+            As in `nlp_rnn.load`.
 
-        Raises:
-            ClassifierError: the folder holds no classifier, or a changed or newer one, or the
-                runtime is not to be had.
+        Returns
+        -------
+        TextClassifier
+            The classifier, ready to predict.
+
+        Raises
+        ------
+        ClassifierError
+            The folder holds no classifier, a changed one or one of a newer format; or the
+            runtime is unknown, not installed or not in the folder.
         """
         if runtime not in RUNTIMES:
-            raise ClassifierError(f"runtime is {runtime!r}; there are {', '.join(RUNTIMES)}.")
+            raise ClassifierError(f"runtime is {runtime!r}; set one of {', '.join(RUNTIMES)}.")
         return cls(read_classifier(Path(folder), runtime), threads, runtime)
 
     @overload
@@ -105,21 +120,41 @@ class TextClassifier:
         threshold: float | None = None,
         windows: bool = False,
     ) -> list[Any]:
-        """The most probable label of each text; where it may have several, the list of them.
+        """Predict the most probable label of each text, or all its labels if multi-label.
 
-        Args:
-            texts: any iterable of `str`.
-            top_k: answer each text with its `top_k` most probable labels instead, as a list of
-                (label, probability), the most probable first.
-            threshold: a label less probable than this is none: the answer is None, or with
-                `top_k` the label is left out. Where a text may have several labels, it has those
-                that reach it; without it, those that reach `thresholds`, each its own. The most
-                probable is the first.
-            windows: as for `predict_proba`.
+        Parameters
+        ----------
+        texts : iterable of str
+            The texts.
+        top_k : int, optional
+            Return the `top_k` most probable labels of each text with their probabilities.
+        threshold : float in (0, 1], optional
+            Smallest probability of a predicted label. Single-label: the prediction is None if no
+            label reaches it. Multi-label: it replaces `thresholds`. With `top_k`: labels below it
+            are omitted.
+        windows : bool, default False
+            As in `predict_proba`.
 
-        Raises:
-            ClassifierError: `texts` is one text, or one of them is no `str`; `top_k`,
-                `threshold` or `windows` could have no effect.
+        Returns
+        -------
+        list
+            One prediction per text: a label or None; a list of labels if the classifier is
+            multi-label; with `top_k` a list of (label, probability). The most probable is first.
+
+        Raises
+        ------
+        ClassifierError
+            `texts` is a single text or contains something else than `str`; or `top_k`,
+            `threshold` or `windows` is invalid or has no effect.
+
+        Examples
+        --------
+        >>> import nlp_rnn
+        >>> classifier = nlp_rnn.load("reviews/classifier")
+        >>> classifier.predict(["Warm, quick and on time.", "It is a table."], threshold=0.8)
+        ['positive', None]
+        >>> classifier.predict(["Cold and late."], top_k=2)
+        [[('negative', 0.98...), ('positive', 0.01...)]]
         """
         return list(self.predict_iter(texts, top_k=top_k, threshold=threshold, windows=windows))
 
@@ -131,53 +166,45 @@ class TextClassifier:
         threshold: float | None = None,
         windows: bool = False,
     ) -> Iterator[Prediction]:
-        """As `predict`, an answer at a time: for more texts than fit into memory."""
-        check_choice(top_k, threshold, len(self.labels))
+        """Yield the predictions of `predict` one by one, for texts that exceed the memory."""
+        check_options(top_k, threshold, len(self.labels))
         rows = self.predict_proba_iter(texts, windows=windows)
-        return (choose(row, self.labels, top_k, threshold, self.thresholds) for row in rows)
-
-    def predict_proba(self, texts: Iterable[str], *, windows: bool = False) -> NDArray[np.float32]:
-        """Probabilities float32 (n, C) of n texts; columns as in `classes_`.
-
-        Each row sums to 1, unless a text may have several labels.
-
-        Args:
-            texts: any iterable of `str`.
-            windows: read a text that is longer than `max_length` whole, in windows of at most
-                `max_length` tokens whose sizes differ by at most one, and give the mean of
-                their probabilities weighted by tokens. False reads its beginning.
-
-        Raises:
-            ClassifierError: as `predict`.
-        """
-        parts = list(self._answers(texts, windows))
-        if len(parts) == 1:
-            return parts[0]
-        return np.concatenate([np.empty((0, len(self.labels)), np.float32), *parts])
-
-    def predict_proba_iter(
-        self, texts: Iterable[str], *, windows: bool = False
-    ) -> Iterator[NDArray[np.float32]]:
-        """As `predict_proba`, a row (C,) at a time: for more texts than fit into memory."""
-        answers = self._answers(texts, windows)
-        return (row for part in answers for row in part)
+        return (choose_labels(row, self.labels, top_k, threshold, self.thresholds) for row in rows)
 
     def stream(self, *, threshold: float | None = None, state: str | None = None) -> TextStream:
-        """Read one text as it comes, with probabilities after every token.
+        """Process one text while it arrives, with probabilities after every token.
 
-        Args:
-            threshold: stop reading at the token after which a label is as probable.
-            state: what `TextStream.to_json` gave, to go on there.
+        Parameters
+        ----------
+        threshold : float in (0, 1], optional
+            Stop at the first token after which the probability of a label reaches it.
+        state : str, optional
+            Result of `TextStream.to_json`; the new stream continues from there.
 
-        Raises:
-            ClassifierError: the network reads from both ends; `threshold` is no probability, or
-                a text may have several labels; `state` is not that of a stream of this classifier.
+        Returns
+        -------
+        TextStream
+            The stream.
+
+        Raises
+        ------
+        ClassifierError
+            The network is bidirectional; `threshold` is no probability or the classifier is
+            multi-label; or `state` does not come from a stream of this classifier.
+
+        Examples
+        --------
+        >>> import nlp_rnn
+        >>> stream = nlp_rnn.load("reviews/classifier").stream()
+        >>> probabilities = stream.read("Warm, quick ")
+        >>> probabilities.shape, stream.label
+        ((3, 2), 'positive')
         """
-        check_choice(None, threshold, len(self.labels))
+        check_options(None, threshold, len(self.labels))
         if threshold is not None and self.thresholds is not None:
             raise ClassifierError(
-                "A text may have several labels here, so that one of them does not end the "
-                "reading.\nLeave threshold out, and look at the stream's probabilities."
+                "A multi-label text does not end at its first label, so threshold is not "
+                "supported here.\nCall stream() without it and use the stream's probabilities."
             )
         stream = TextStream(self._reader, threshold)
         if state is not None:
@@ -185,118 +212,94 @@ class TextClassifier:
         return stream
 
     def stream_pool(self) -> StreamPool:
-        """Read many texts as they come, the tokens of one step together.
+        """Process many texts while they arrive, one step of all of them at a time.
 
-        Raises:
-            ClassifierError: the network reads from both ends.
+        Raises
+        ------
+        ClassifierError
+            The network is bidirectional.
         """
         return StreamPool(self._reader)
 
     def score(self, texts: Iterable[str], labels: Iterable[Any]) -> float:
-        """Accuracy of `predict(texts)` against the true `labels`, between 0 and 1.
+        """Return the accuracy of `predict(texts)`, between 0 and 1.
 
-        Where a text may have several labels, each of `labels` is a list of them, and the score is
-        the share of texts whose labels are all right, as in scikit-learn.
+        Parameters
+        ----------
+        texts : iterable of str
+            At least one text.
+        labels : iterable of str, or of lists of str
+            True label of each text. If the classifier is multi-label, the list of its labels:
+            the score is then the subset accuracy, as in scikit-learn.
 
-        Raises:
-            ClassifierError: as `predict`; no text; not one label a text.
+        Raises
+        ------
+        ClassifierError
+            As in `predict`; or there are no texts, or not as many labels.
         """
-        several = self.thresholds is not None
-        truth: list[Any] = list(label_lists(labels) if several else strings(labels, "labels"))
+        multi_label = self.thresholds is not None
+        truth: list[Any] = list(
+            checked_label_sets(labels) if multi_label else checked_strings(labels, "labels")
+        )
         predicted: list[Any] = self.predict(texts)
         if not predicted or len(predicted) != len(truth):
             raise ClassifierError(
-                f"score needs one label a text and at least one text; found {len(predicted)} "
+                f"score needs at least one text and one label per text; found {len(predicted)} "
                 f"texts and {len(truth)} labels."
             )
-        if several:
-            predicted = [set(some) for some in predicted]
-        right = sum(a == b for a, b in zip(predicted, truth, strict=True))
-        return float(right / len(predicted))
-
-    def token_counts(self, texts: Iterable[str]) -> NDArray[np.int64]:
-        """Tokens of each text that the network reads, int64 (n,): at least 1, at most max_length.
-
-        Raises:
-            ClassifierError: as `predict`.
-        """
-        counts: list[int] = []
-        for chunk in chunks(strings(texts, "texts")):
-            counts.extend(map(len, self._words.encode(chunk)))
-        return np.array(counts, dtype=np.int64)
-
-    def vocabulary(self) -> list[str]:
-        """The tokens in the order of their ids, as the tokenizer writes them."""
-        known: dict[str, int] = self._tokenizer.get_vocab()
-        return sorted(known, key=lambda token: known[token])
-
-    def _answers(self, texts: Iterable[str], windows: bool) -> Iterator[NDArray[np.float32]]:
-        """Probabilities (n, C) of one chunk of texts after the other."""
-        checked = strings(texts, "texts")
-        answer = self._windowed if windows else self._plain
-        if windows and self.config["max_length"] is None:
-            raise ClassifierError(
-                "This classifier reads texts of any length whole; windows=True would do nothing."
-            )
-        return (answer(chunk) for chunk in chunks(checked))
-
-    def _plain(self, texts: list[str]) -> NDArray[np.float32]:
-        return self._network.probabilities(self._words.encode(texts))
-
-    def _windowed(self, texts: list[str]) -> NDArray[np.float32]:
-        ids = encode(self._uncut_tokenizer, texts)
-        return self._network.windowed(ids, self.config["max_length"])
-
-    @cached_property
-    def _uncut_tokenizer(self) -> Any:
-        # a copy: cutting is a state of the tokenizer, which other threads are using
-        uncut = type(self._tokenizer).from_str(self._tokenizer.to_str())
-        uncut.no_truncation()
-        return uncut
+        if multi_label:
+            predicted = [set(prediction) for prediction in predicted]
+        correct = sum(a == b for a, b in zip(predicted, truth, strict=True))
+        return float(correct / len(predicted))
 
     @cached_property
     def _reader(self) -> Reader:
         if not self._weights:
             raise ClassifierError(
-                "This classifier reads texts from both ends, so it has no answer before a text "
-                "ends.\nTrain one that has: nlp-rnn train experiment=streaming"
+                "This classifier is bidirectional: it needs the whole text and cannot stream.\n"
+                "Train one that can: nlp-rnn train experiment=streaming"
             )
-        several = self.thresholds is not None
-        network = StepNetwork(self._architecture, unpack_weights(self._weights), several)
+        weights = unpack_weights(self._weights)
+        network = StepNetwork(self._architecture, weights, self.thresholds is not None)
         return Reader(
-            network, self._uncut_tokenizer, self.labels, self.config["checksum"], self.thresholds
+            network,
+            self._tokenizer.without_truncation,
+            self.labels,
+            self.config["checksum"],
+            self.thresholds,
         )
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        """For another process: where to load it from, and what must be there."""
-        known = (self.location, self.config["checksum"], self.threads, self.runtime)
-        return _load_again, known
+        """Pickle the location and the checksum instead of the network."""
+        arguments = (self.location, self.config["checksum"], self.threads, self.runtime)
+        return _load_pickled, arguments
 
     def __repr__(self) -> str:
         sizes = self._architecture
         if sizes.cell == "average":
             network = "average of embeddings"
         else:
-            both = "bidirectional " if sizes.bidirectional else ""
-            layers = f"{sizes.num_layers} × {sizes.hidden_size}"
-            network = f"{both}{sizes.cell.upper()} {layers}"
+            direction = "bidirectional " if sizes.bidirectional else ""
+            network = f"{direction}{sizes.cell.upper()} {sizes.num_layers} × {sizes.hidden_size}"
         more = ", …" if len(self.labels) > 5 else ""
-        several = "any of " if self.thresholds is not None else ""
+        any_of = "any of " if self.thresholds is not None else ""
         return (
             f"<TextClassifier: {network}, {sizes.pooling} pooling, "
             f"{self.num_parameters:,} parameters, {sizes.vocab_size:,} tokens, "
-            f"{several}{len(self.labels)} labels ({', '.join(self.labels[:5])}{more})>"
+            f"{any_of}{len(self.labels)} labels ({', '.join(self.labels[:5])}{more})>"
         )
 
 
-def _load_again(location: str, checksum: str, threads: int | None, runtime: str) -> TextClassifier:
-    """The classifier that another process pickled."""
+def _load_pickled(
+    location: str, checksum: str, threads: int | None, runtime: str
+) -> TextClassifier:
+    """Load the classifier that another process pickled."""
     import nlp_rnn
 
     classifier = nlp_rnn.load(location, threads, runtime)
     if classifier.config["checksum"] != checksum:
         raise ClassifierError(
-            f"{location} holds another classifier than the one that was pickled.\n"
-            "Load it where it is used: nlp_rnn.load(location)."
+            f"{location} holds a different classifier than the one that was pickled.\n"
+            "Load it in the process that uses it: nlp_rnn.load(location)."
         )
     return classifier

@@ -1,4 +1,4 @@
-"""The parts of a classifier folder become a function from token ids to answers: a runtime."""
+"""Runtimes: onnxruntime or torch as a function from a batch of token ids to its logits."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,17 +14,26 @@ from nlp_rnn.errors import ClassifierError
 __all__ = ["RUNTIMES", "Runtime", "start_runtime"]
 
 Runtime = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
-"""Token ids int64 (B, T) and lengths int64 (B,) become float32 (B, C): logits, or, where
-a text may have several labels, probabilities; thread-safe."""
+"""Thread-safe function of token ids int64 (B, T) and lengths int64 (B,) that returns float32
+(B, C): the logits, or for multi-label classifiers the probabilities."""
 
 RUNTIMES = ("onnx", "int8", "torch")
 
 
 def start_runtime(saved: SavedClassifier, runtime: str) -> Runtime:
-    """The network of `saved` in the runtime that it was read for, tried on the highest token id.
+    """Start the network of a classifier in a runtime, and try it on the highest token id.
 
-    Raises:
-        ClassifierError: the runtime is not installed, or cannot run what the folder holds.
+    Parameters
+    ----------
+    saved : SavedClassifier
+        Contents of the classifier folder, read for the same `runtime`.
+    runtime : {"onnx", "int8", "torch"}
+        The runtime.
+
+    Raises
+    ------
+    ClassifierError
+        The runtime is not installed, or cannot run the network.
     """
     return _start_torch(saved) if runtime == "torch" else _start_onnx(saved, runtime)
 
@@ -33,10 +42,10 @@ def _start_onnx(saved: SavedClassifier, runtime: str) -> Runtime:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    # Threads inside one batch made every size slower than one; batches run side by side instead.
+    # Several threads inside one batch were slower at every size; batches run in parallel instead.
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what fails is raised, not printed
+    options.log_severity_level = 4  # failures raise an error, so nothing needs to be printed
     path = saved.folder / (INT8_GRAPH if runtime == "int8" else GRAPH)
     outputs = ["logits" if saved.thresholds is None else "probabilities"]
     last = np.array([[saved.architecture.vocab_size - 1]], dtype=np.int64)
@@ -50,20 +59,20 @@ def _start_onnx(saved: SavedClassifier, runtime: str) -> Runtime:
         reason = " ".join(str(error).split())[:160]
         raise ClassifierError(
             f"onnxruntime {onnxruntime.__version__} cannot run {path}: {reason}\n"
-            "Install the newest onnxruntime, or fetch the classifier folder again."
+            "Install the newest onnxruntime, or copy the classifier folder again."
         ) from error
     if logits.shape != (1, len(saved.labels)) or logits.dtype != np.float32:
         raise ClassifierError(
-            f"{path} answers {logits.dtype} {logits.shape}, not one number for "
-            f"each of {len(saved.labels)} labels.\nFetch the classifier folder again."
+            f"{path} returns {logits.dtype} {logits.shape} for one text, not one float32 for "
+            f"each of {len(saved.labels)} labels.\nCopy the classifier folder again."
         )
-    # it keeps the whole file for a change of providers, which never comes
+    # a session holds a copy of the file for a change of providers, which never happens here
     session._model_bytes = None
 
     def run(input_ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
-        answer: NDArray[np.float32]
-        (answer,) = session.run(outputs, {"input_ids": input_ids, "lengths": lengths})
-        return answer
+        output: NDArray[np.float32]
+        (output,) = session.run(outputs, {"input_ids": input_ids, "lengths": lengths})
+        return output
 
     return run
 
@@ -75,8 +84,8 @@ def _start_torch(saved: SavedClassifier) -> Runtime:
         from nlp_rnn.model.network import TextNetwork
     except ImportError as error:
         raise ClassifierError(
-            f'runtime="torch" needs the whole of nlp_rnn, and {error.name} is not installed.\n'
-            'Type pip install nlp_rnn, or leave runtime at "onnx".'
+            f'runtime="torch" needs {error.name}, which is not installed.\n'
+            'Run pip install nlp_rnn, or set runtime="onnx".'
         ) from error
     network = TextNetwork(saved.architecture).eval()
     network.load_state_dict(
@@ -88,7 +97,7 @@ def _start_torch(saved: SavedClassifier) -> Runtime:
             logits = network(torch.from_numpy(input_ids), torch.from_numpy(lengths))
             if saved.thresholds is not None:
                 logits = logits.sigmoid()
-        answer: NDArray[np.float32] = logits.numpy()
-        return answer
+        output: NDArray[np.float32] = logits.numpy()
+        return output
 
     return run

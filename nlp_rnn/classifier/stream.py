@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.classifier.label_choice import choose
+from nlp_rnn.classifier.label_choice import choose_labels
 from nlp_rnn.classifier.recurrent_step import State, StepNetwork
 from nlp_rnn.classifier.word_buffer import WordBuffer
 from nlp_rnn.errors import ClassifierError
@@ -101,7 +101,7 @@ class TextStream:
         if self.probabilities is None:
             return None
         reader = self._reader
-        return choose(self.probabilities, reader.labels, None, None, reader.thresholds)
+        return choose_labels(self.probabilities, reader.labels, None, None, reader.thresholds)
 
     def read(self, text: str) -> NDArray[np.float32]:
         """Probabilities (k, C) after each of the k tokens that `text` completed, often 0 or 1.

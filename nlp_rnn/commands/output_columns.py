@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.classifier.label_choice import reached
+from nlp_rnn.classifier.label_choice import indices_at_least
 from nlp_rnn.commands.input_tables import DELIMITERS, Chunk
 from nlp_rnn.errors import DataError
 
@@ -66,7 +66,7 @@ class PredictionColumns:
 
     def _row(self, row: NDArray[np.float32]) -> tuple[Any, ...]:
         if self._limits is not None and self.several:
-            places = reached(row, self._limits)
+            places = indices_at_least(row, self._limits)
             own = [self.labels[place] for place in places]
             shares = [round(float(share), 6) for share in row]
             scores = [shares[place] for place in places]

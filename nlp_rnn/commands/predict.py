@@ -96,10 +96,12 @@ def _answer_words(classifier: "TextClassifier", given: Words, threshold: float |
     texts = given.arguments[1:]
     probabilities = classifier.predict_proba(texts, windows="--windows" in given.flags)
     if classifier.thresholds is not None:
-        from nlp_rnn.classifier.label_choice import reached
+        from nlp_rnn.classifier.label_choice import indices_at_least
 
         for text, row in zip(texts, probabilities, strict=True):
-            places = reached(row, classifier.thresholds if threshold is None else threshold)
+            places = indices_at_least(
+                row, classifier.thresholds if threshold is None else threshold
+            )
             labels = ", ".join(classifier.labels[place] for place in places)
             print(f"{labels}\t{', '.join(f'{row[place]:.4f}' for place in places)}\t{text}")
         return 0

@@ -1,0 +1,73 @@
+"""The examples in the docstrings of the public API run, on a classifier of a few words."""
+
+import doctest
+import inspect
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+import nlp_rnn
+from nlp_rnn.classifier.classifier_folder import save_classifier
+from tests.tiny_classifier import tiny_architecture, tiny_parts
+
+POSITIVE, NEGATIVE = ["warm", "quick", "on", "time"], ["cold", "late"]
+NEUTRAL = ["it", "is", "a", "table"]
+
+
+@pytest.fixture
+def reviews(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`reviews/classifier` in the working directory: it sums up the words it knows."""
+    words = [*POSITIVE, *NEGATIVE, *NEUTRAL]
+    vocabulary = {word: index for index, word in enumerate(["[PAD]", "[UNK]", *words])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    embedding = np.zeros((len(vocabulary), 2), np.float32)
+    embedding[[vocabulary[word] for word in POSITIVE], 1] = 6
+    embedding[[vocabulary[word] for word in NEGATIVE], 0] = 8
+    sizes = {"vocab_size": len(vocabulary), "num_labels": 2, "embedding_size": 2}
+    parts = {
+        "architecture": tiny_architecture("average", "mean", **sizes),
+        "state": {
+            "embedding.weight": embedding,
+            "head.weight": np.eye(2, dtype=np.float32),
+            "head.bias": np.zeros(2, np.float32),
+        },
+        "tokenizer_json": tokenizer.to_str(),
+        "labels": ["negative", "positive"],
+    }
+    save_classifier(tmp_path / "reviews" / "classifier", **(tiny_parts() | parts))
+    monkeypatch.chdir(tmp_path)
+
+
+PUBLIC = [name for name in nlp_rnn.__all__ if not name.startswith("__")]
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_the_examples_of_a_public_name_run(name: str, reviews: None) -> None:
+    public = getattr(nlp_rnn, name)
+    assert "Examples\n" in inspect.getdoc(public)
+    tests = doctest.DocTestFinder(recurse=True).find(public, name, module=False, globs={})
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.REPORT_NDIFF)
+    output: list[str] = []
+    for test in tests:
+        runner.run(test, out=output.append)
+    assert runner.tries > 0
+    assert runner.failures == 0, "".join(output)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_section_of_parameters_has_all_of_them(name: str) -> None:
+    public = getattr(nlp_rnn, name)
+    functions = [public]
+    if inspect.isclass(public):
+        functions += [function for _, function in inspect.getmembers(public, inspect.isroutine)]
+    for function in functions:
+        _, section, parameters = (inspect.getdoc(function) or "").partition("Parameters\n---")
+        if section:
+            for parameter in inspect.signature(function).parameters:
+                documented = re.search(rf"(?m)^(.*, )?{parameter}\b(, .*)?( :|$)", parameters)
+                assert parameter == "self" or documented, f"{function.__qualname__}: {parameter}"
