@@ -45,7 +45,7 @@ def test_one_runtime_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     (figures,) = json.loads(capsys.readouterr().out)["runtimes"]
     assert "stream_token_us" not in figures  # it reads from both ends
     assert main(["bench", str(folder), "--runtime", "int8"]) == 1
-    assert "holds no model.int8.onnx" in capsys.readouterr().err
+    assert "has no model.int8.onnx" in capsys.readouterr().err
 
 
 def test_texts_have_the_length_that_was_wanted(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_texts_have_the_length_that_was_wanted(tmp_path: Path) -> None:
     [
         ([], "bench needs one classifier"),
         (["a", "b"], "bench needs one classifier"),
-        (["nowhere"], "nowhere is not there"),
+        (["nowhere"], "nowhere does not exist"),
         (["c", "--texts", "0"], "--texts must be a whole number from 1"),
         (["c", "--runtime", "jax"], "--runtime is 'jax'"),
         (["c", "--quick"], "bench has no option --quick"),

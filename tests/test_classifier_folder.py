@@ -197,13 +197,13 @@ def test_a_failed_save_leaves_the_old_classifier_and_nothing_else(
 
 
 def test_no_classifier_folder(tmp_path: Path, folder: Path) -> None:
-    assert "not there" in refusal(tmp_path / "nowhere")
+    assert "does not exist" in refusal(tmp_path / "nowhere")
     assert "is a file" in refusal(folder / "model.onnx")
     (tmp_path / "empty").mkdir()
     assert "found nothing" in refusal(tmp_path / "empty")
     (tmp_path / "empty" / "a.txt").touch()
     assert "found a.txt" in refusal(tmp_path / "empty")
-    assert f"Type {folder}" in refusal(tmp_path)  # the run folder around a classifier
+    assert f"Pass {folder}" in refusal(tmp_path)  # the run folder around a classifier
     (folder / "config.json").write_text('{"model_type": "bert"}')
     assert "not the config of an nlp_rnn classifier" in refusal(folder)
 
@@ -223,9 +223,9 @@ def test_missing_cut_or_changed_file(folder: Path, name: str) -> None:
     path = folder / name
     data = path.read_bytes()
     path.unlink()
-    assert f"lacks {name}" in refusal(folder)
+    assert f"has no {name}" in refusal(folder)
     path.write_bytes(data[:-1])
-    assert f"{len(data) - 1} bytes, {len(data)} were saved" in refusal(folder)
+    assert f"{len(data) - 1} bytes instead of {len(data)}" in refusal(folder)
     flipped = bytearray(data)
     flipped[len(data) // 2] ^= 1
     path.write_bytes(flipped)
@@ -246,7 +246,7 @@ def test_link_out_of_the_folder(tmp_path: Path, folder: Path, name: str) -> None
     outside = tmp_path / "outside"
     (folder / name).rename(outside)
     (folder / name).symlink_to(outside)
-    assert "leaves the folder" in refusal(folder)
+    assert "outside the folder" in refusal(folder)
     (folder / name).unlink()
     (folder / name).symlink_to(name)  # to itself
     assert name in refusal(folder)
@@ -399,10 +399,10 @@ def test_graph_with_external_data_is_refused(tmp_path: Path, folder: Path) -> No
         size_threshold=0,
     )
     replace(folder, "model.onnx", (folder / "model.onnx").read_bytes())
-    assert "outside itself" in refusal(folder)
+    assert "refers to other files" in refusal(folder)
 
 
 def test_file_larger_than_any_is_not_read(folder: Path) -> None:
     with (folder / "model.onnx").open("wb") as file:
         file.truncate(1 << 40)  # takes no space on the disk, and would not fit into memory
-    assert "more than any classifier's" in refusal(folder)
+    assert "more than a classifier can have" in refusal(folder)

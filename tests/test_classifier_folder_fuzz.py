@@ -159,7 +159,7 @@ def test_ten_gigabytes_of_nothing(sound: Path, name: str) -> None:
     folder = damaged(sound)
     with (folder / name).open("r+b") as file:
         file.truncate(10 << 30)  # sparse: it takes no space
-    with pytest.raises(ClassifierError, match="more than any classifier's"):
+    with pytest.raises(ClassifierError, match="more than a classifier can have"):
         TextClassifier.load(folder)
 
 
@@ -190,7 +190,7 @@ def test_an_int8_graph_is_checked_as_the_other(tmp_path: Path) -> None:
     data = (folder / name).read_bytes()
     assert nlp_rnn.load(folder, runtime="int8").runtime == "int8"
     for change, words in (
-        (data[:-1], "bytes were saved"),
+        (data[:-1], "bytes instead of"),
         (data[:-1] + bytes([data[-1] ^ 1]), "was changed after it was saved"),
     ):
         (folder / name).write_bytes(change)
@@ -199,12 +199,12 @@ def test_an_int8_graph_is_checked_as_the_other(tmp_path: Path) -> None:
         assert words.split()[-1] in str(caught.value)
         nlp_rnn.load(folder)  # what is not used does no harm
     replace(folder, name, data + b"\x0a\x08location")
-    with pytest.raises(ClassifierError, match="outside itself"):
+    with pytest.raises(ClassifierError, match="refers to other files"):
         nlp_rnn.load(folder, runtime="int8")
     outside = tmp_path / "outside"
     (folder / name).rename(outside)
     (folder / name).symlink_to(outside)
-    with pytest.raises(ClassifierError, match="leaves the folder"):
+    with pytest.raises(ClassifierError, match="outside the folder"):
         nlp_rnn.load(folder, runtime="int8")
 
 

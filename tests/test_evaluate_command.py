@@ -103,7 +103,7 @@ def test_labels_are_matched_by_name(here: Path, capsys: pytest.CaptureFixture[st
         (["classifier", "data=files", "data.pth=x"], "There is no key data.pth"),
         (["classifier", "data=files"], "data.path must be given"),
         (["classifier", "data=stories", "--split", "dev"], "--split is 'dev'"),
-        (["nowhere", "data=stories"], "nowhere is not there"),
+        (["nowhere", "data=stories"], "nowhere does not exist"),
     ],
 )
 def test_wrong_words(

@@ -255,7 +255,7 @@ def test_rows_of_files_and_data(here: Path, undrawn: None) -> None:
             "are 3.",
         ),
         (["one", "data=nothing"], "There is no data=nothing"),
-        (["nowhere", "w3"], "nowhere is not there"),
+        (["nowhere", "w3"], "nowhere does not exist"),
         (["one", "w3", "--output", "r.csv"], "--output r.csv is a file"),
         (["one", *["w3"] * 21], "at most 20 texts, but 21 were selected"),
         (["one", "w3", "--windows"], "inspect has no option --windows"),

@@ -261,7 +261,7 @@ def test_uri_without_a_store_makes_none(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, uri: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ClassifierError, match="there is none at") as caught:
+    with pytest.raises(ClassifierError, match="there is no MLflow store at") as caught:
         nlp_rnn.load(uri)
     assert f"{tmp_path}/mlflow.db" in str(caught.value)
     assert "MLFLOW_TRACKING_URI=" in str(caught.value)

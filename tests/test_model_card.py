@@ -152,7 +152,7 @@ def test_a_changed_card_changes_nothing(tmp_path: Path) -> None:
     assert "## Scores" in (folder / "README.md").read_text()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c", "test_predictions.parquet"]
     (folder / "notes.md").write_text("mine")
-    with pytest.raises(ClassifierError, match=r"holds notes\.md"):
+    with pytest.raises(ClassifierError, match=r"other files: notes\.md"):
         carded(folder)
 
 

@@ -144,7 +144,7 @@ def damage(folder: Path, how: str) -> None:
 @pytest.mark.parametrize(
     ("how", "words"),
     [
-        ("missing", "lacks model.safetensors"),
+        ("missing", "has no model.safetensors"),
         ("changed", "was changed after it was saved"),
         ("config", "was changed after it was saved"),
         ("pickle", "is no pretrained encoder"),

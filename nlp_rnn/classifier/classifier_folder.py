@@ -1,8 +1,8 @@
-"""A trained network becomes a classifier folder, and only a sound folder becomes one again.
+"""Classifier folder: saving a trained network, and reading it back with all its checks.
 
-The format is written down in docs/classifier-format.md. Nothing in the folder is code: JSON,
-safetensors and an ONNX graph without external files. Every file is read once, checked against
-the size and SHA-256 in `config.json`, and used from the bytes that were checked.
+docs/classifier-format.md describes the format. The folder holds no code: only JSON, safetensors
+and an ONNX graph without external files. Each file is read once and checked against the size and
+SHA-256 in `config.json`; what is used afterwards are the bytes that were checked.
 """
 
 import dataclasses
@@ -45,19 +45,34 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
 
-# model.int8.onnx is kept when it is smaller than this share of model.onnx.
-WORTH_INT8 = 0.4
+# model.int8.onnx is saved if it is smaller than this share of model.onnx.
+MAX_INT8_SHARE = 0.4
 
 __all__ = ["SavedClassifier", "read_classifier", "read_config", "read_state", "save_classifier"]
 
 
 @dataclass(frozen=True)
 class SavedClassifier:
-    """A classifier folder that was read and found sound.
+    """Contents of a classifier folder, read and checked.
 
-    `labels` are in the order of the logits; `graph` is the ONNX model, serialized, and
-    `weights` the parameters as in `model.safetensors`. With `thresholds`, one a label, a text may
-    have several labels, and the graph gives probabilities.
+    Attributes
+    ----------
+    folder : Path
+        The folder.
+    config : dict
+        Contents of `config.json`.
+    architecture : Architecture
+        Sizes of the network.
+    labels : list of str
+        Names of the labels, in the order of the logits.
+    tokenizer : tokenizers.Tokenizer
+        The tokenizer, with its truncation.
+    graph : bytes
+        Serialized ONNX model. It returns probabilities if there are thresholds, else logits.
+    weights : bytes
+        Parameters, as in `model.safetensors`.
+    thresholds : list of float, optional
+        Multi-label only: the probability from which a text has each label.
     """
 
     folder: Path
@@ -81,38 +96,50 @@ def save_classifier(
     thresholds: Sequence[float] | None = None,
     separator: str | None = None,
 ) -> None:
-    """Write a classifier folder, whole or not at all; an earlier classifier there is replaced.
+    """Save a classifier folder completely or not at all; an earlier classifier is replaced.
 
-    Args:
-        folder: where; its parents are made.
-        architecture: the sizes of the network.
-        state: its parameters by torch's names, float32.
-        tokenizer_json: the tokenizer, truncation included.
-        labels: names of the classes in the order of the logits.
-        provenance: what it was trained on and how: JSON values, finite numbers.
-        separator: the token between the parts of a text that is several.
-        thresholds: where a text may have several labels, the probability from which it has each.
+    Parameters
+    ----------
+    folder : Path
+        Folder to write. Its parents are created.
+    architecture : Architecture
+        Sizes of the network.
+    state : mapping of str to float32 array
+        State dict of the network: its parameters by torch's names.
+    tokenizer_json : str
+        The tokenizer as JSON, truncation included.
+    labels : sequence of str
+        Names of the labels, in the order of the logits.
+    provenance : mapping
+        JSON values that describe the data and the training; numbers are finite.
+    thresholds : sequence of float, optional
+        Multi-label only: the probability from which a text has each label.
+    separator : str, optional
+        Token between the parts of texts that are pairs.
 
-    Raises:
-        ClassifierError: `folder` holds something else than a classifier, the parameters are not
-            finite, or the parts do not belong together.
-        ValueError: the parameters are not the architecture's, or `provenance` is no JSON.
+    Raises
+    ------
+    ClassifierError
+        `folder` holds something else than a classifier, the parameters are not finite, or the
+        parts do not belong together.
+    ValueError
+        The parameters are not those of `architecture`, or `provenance` is no JSON.
     """
     from nlp_rnn.classifier.onnx_export import build_graph
 
     folder = Path(folder).resolve()
     _check_target(folder)
-    several = thresholds is not None
-    task = "multi_label" if several else "single_label"
+    multi_label = thresholds is not None
+    task = "multi_label" if multi_label else "single_label"
     files = {TOKENIZER: tokenizer_json.encode(), WEIGHTS: pack_weights(architecture, state)}
-    graph = build_graph(architecture, state, multi_label=several)
+    graph = build_graph(architecture, state, multi_label=multi_label)
     files[GRAPH] = graph.SerializeToString(deterministic=True)
-    graph = build_graph(architecture, state, int8=True, multi_label=several)
+    graph = build_graph(architecture, state, int8=True, multi_label=multi_label)
     small = graph.SerializeToString(deterministic=True)
-    if len(small) < WORTH_INT8 * len(files[GRAPH]):
+    if len(small) < MAX_INT8_SHARE * len(files[GRAPH]):
         files[INT8_GRAPH] = small
     truncation = json.loads(tokenizer_json)["truncation"]
-    described = {
+    description = {
         "format": FORMAT,
         "format_version": max(
             FORMAT_SINCE_TASK[task], FORMAT_SINCE_NGRAMS if architecture.ngrams else 1
@@ -132,36 +159,36 @@ def save_classifier(
         "provenance": dict(provenance),
         "versions": _versions(),
     }
-    config = json.loads(json.dumps(described, allow_nan=False))  # as it will be read
+    config = json.loads(json.dumps(description, allow_nan=False))  # as it will be read
     config["checksum"] = checksum(config)
     text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
     # a lone surrogate in a label survives, as Python's json reads it back
     files[CONFIG] = text.encode("utf-8", "surrogatepass")
-    _put(folder, files)
+    _write(folder, files)
 
 
 def _check_target(folder: Path) -> None:
-    """Refuse to replace anything but a classifier or an empty folder."""
+    """Raise an error if `folder` holds anything else than a classifier."""
     if not folder.exists():
         return
     if not folder.is_dir():
-        raise ClassifierError(f"{folder} is a file.\nGive the classifier a folder of its own.")
-    found = sorted(entry.name for entry in folder.iterdir())
-    if CONFIG in found and is_classifier(folder):
-        found = [name for name in found if name not in (*REQUIRED_FILES, INT8_GRAPH, MODEL_CARD)]
-    if found:
+        raise ClassifierError(f"{folder} is a file.\nSave the classifier in a folder of its own.")
+    names = sorted(entry.name for entry in folder.iterdir())
+    if CONFIG in names and is_classifier(folder):
+        names = [name for name in names if name not in (*REQUIRED_FILES, INT8_GRAPH, MODEL_CARD)]
+    if names:
         raise ClassifierError(
-            f"{folder} will not be replaced: it holds {shorten_list(found)}.\n"
-            "Give the classifier a folder of its own."
+            f"{folder} is not overwritten, because it holds other files: {shorten_list(names)}.\n"
+            "Save the classifier in a folder of its own."
         )
 
 
-def _put(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write `files` beside `folder`, read them back, and only then give them its name."""
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write `files` to a temporary folder, read them back, and rename it to `folder`."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    mark = uuid.uuid4().hex[:8]
-    written = folder.with_name(f".{folder.name}.{mark}.part")
-    replaced = folder.with_name(f".{folder.name}.{mark}.old")
+    suffix = uuid.uuid4().hex[:8]
+    written = folder.with_name(f".{folder.name}.{suffix}.part")
+    replaced = folder.with_name(f".{folder.name}.{suffix}.old")
     try:
         written.mkdir()
         for name, data in files.items():
@@ -180,7 +207,10 @@ def _put(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _sizes(architecture: Architecture) -> dict[str, Any]:
-    """The architecture, without what it has none of and earlier formats do not know."""
+    """Return the fields of the architecture that differ from their defaults.
+
+    The others are unknown to earlier formats.
+    """
     return {
         field.name: getattr(architecture, field.name)
         for field in dataclasses.fields(architecture)
@@ -189,8 +219,8 @@ def _sizes(architecture: Architecture) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str]:
-    """What wrote the folder, for whoever has to read it years later."""
-    # imported here, because loading shall be quick and needs neither
+    """Return the versions of Python and of the libraries that write the folder."""
+    # imported here, because loading needs neither and should be fast
     import platform
     from importlib.metadata import version
 
@@ -203,15 +233,20 @@ def _versions() -> dict[str, str]:
 
 
 def read_classifier(folder: Path, runtime: str = "onnx") -> SavedClassifier:
-    """Read a classifier folder and check everything that can be checked without answering.
+    """Read a classifier folder and check everything that can be checked without predicting.
 
-    Args:
-        folder: the classifier folder.
-        runtime: with `int8` the graph is that of `model.int8.onnx`.
+    Parameters
+    ----------
+    folder : Path
+        The classifier folder.
+    runtime : {"onnx", "int8", "torch"}, default "onnx"
+        With `int8` the graph is that of `model.int8.onnx`.
 
-    Raises:
-        ClassifierError: what `read_config` refuses; a missing, changed or foreign file; a
-            tokenizer, labels or parameters that do not fit the network.
+    Raises
+    ------
+    ClassifierError
+        As in `read_config`; or a file is missing or changed; or the tokenizer, the labels or the
+        parameters do not fit the network.
     """
     folder = Path(folder)
     config = read_config(folder)
@@ -221,14 +256,14 @@ def read_classifier(folder: Path, runtime: str = "onnx") -> SavedClassifier:
     graph = _graph(folder, INT8_GRAPH if runtime == "int8" else GRAPH, config)
     tokenizer = _tokenizer(folder, read_checked_file(folder, TOKENIZER, config))
     truncation = tokenizer.truncation
-    found = (
+    read = (
         max(tokenizer.get_vocab().values(), default=-1) + 1,
         truncation["max_length"] if truncation else None,
     )
-    if found != (architecture.vocab_size, max_length):
+    if read != (architecture.vocab_size, max_length):
         raise ClassifierError(
-            f"{folder / TOKENIZER} has {found[0]} tokens and cuts at {found[1]}, the network "
-            f"reads {architecture.vocab_size} and {max_length}: they come from two trainings.\n"
+            f"{folder / TOKENIZER} has {read[0]} tokens and truncates at {read[1]}, but the "
+            f"network was trained with {architecture.vocab_size} and {max_length}.\n"
             f"{COPY_AGAIN}"
         )
     return SavedClassifier(
@@ -239,13 +274,12 @@ def read_classifier(folder: Path, runtime: str = "onnx") -> SavedClassifier:
 def _graph(folder: Path, name: str, config: Mapping[str, Any]) -> bytes:
     if name not in config["files"]:
         raise ClassifierError(
-            f"{folder} holds no {name}: at this size it would have saved too little.\n"
-            'Leave runtime at "onnx".'
+            f'{folder} has no {name}: it would hardly be smaller than {GRAPH}.\nSet runtime="onnx".'
         )
     graph = read_checked_file(folder, name, config)
-    # An ONNX graph can name other files to read; such an entry always spells out this key.
+    # An ONNX graph can refer to other files; such an entry always contains this key.
     if b"location" in graph:
-        raise ClassifierError(f"{folder / name} wants data from outside itself.\n{COPY_AGAIN}")
+        raise ClassifierError(f"{folder / name} refers to other files.\n{COPY_AGAIN}")
     return graph
 
 
@@ -254,15 +288,17 @@ def _tokenizer(folder: Path, data: bytes) -> "Tokenizer":
 
     try:
         return Tokenizer.from_str(data.decode())
-    except Exception as error:  # the library raises bare Exception
+    except Exception as error:  # the library raises plain Exception
         raise ClassifierError(f"{folder / TOKENIZER} is not a tokenizer.\n{COPY_AGAIN}") from error
 
 
 def read_state(folder: Path) -> "dict[str, NDArray[np.float32]]":
-    """The parameters of a classifier folder by torch's names, for work that needs the network.
+    """Return the state dict of a classifier folder: float32 arrays by torch's names.
 
-    Raises:
-        ClassifierError: as `read_classifier`.
+    Raises
+    ------
+    ClassifierError
+        As in `read_classifier`.
     """
     weights = unpack_weights(read_classifier(folder).weights)
     return {name: value.copy() for name, value in weights.items()}

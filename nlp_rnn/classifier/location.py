@@ -1,4 +1,4 @@
-"""A path or an MLflow URI becomes a classifier folder on this machine."""
+"""Classifier folder at a path or an MLflow URI, downloaded if necessary."""
 
 import os
 import re
@@ -16,40 +16,43 @@ _URI = re.compile("(runs|models|mlflow-artifacts):/")
 
 
 def is_uri(location: str | os.PathLike[str]) -> bool:
-    """Whether `location` is something that MLflow has to fetch."""
+    """Whether `location` is a URI that MLflow has to download."""
     return bool(_URI.match(os.fspath(location)))
 
 
 @contextmanager
 def local_folder(location: str | os.PathLike[str]) -> Iterator[Path]:
-    """The classifier folder at `location`; one that had to be fetched is gone afterwards.
+    """Provide the classifier folder at `location`; a downloaded one is deleted at the end.
 
-    Args:
-        location: a classifier folder, a folder that MLflow made around one, or a URI that
-            MLflow can fetch: `runs:/RUN/classifier`, `models:/NAME/3`, `models:/NAME@ALIAS`,
-            `mlflow-artifacts:/…`.
+    Parameters
+    ----------
+    location : str or path
+        Classifier folder, folder of an MLflow model, or URI that MLflow can download:
+        `runs:/RUN_ID/classifier`, `models:/NAME/3`, `models:/NAME@ALIAS`, `mlflow-artifacts:/…`.
 
-    Raises:
-        ClassifierError: MLflow finds nothing there.
+    Raises
+    ------
+    ClassifierError
+        MLflow does not find the URI.
     """
-    place = os.fspath(location)
-    if not is_uri(place):
-        yield _inside_model(Path(place).expanduser())
+    path = os.fspath(location)
+    if not is_uri(path):
+        yield _inside_model(Path(path).expanduser())
         return
     with tempfile.TemporaryDirectory(prefix="nlp_rnn_") as temporary:
-        yield _inside_model(_fetch(place, temporary))
+        yield _inside_model(_download(path, temporary))
 
 
 def _inside_model(folder: Path) -> Path:
-    """The classifier among the artifacts of an MLflow model; any other folder as it is."""
+    """Return the classifier folder inside the folder of an MLflow model, or `folder` itself."""
     if (folder / "MLmodel").is_file():
         for config in sorted(folder.glob("artifacts/*/config.json")):
             return config.parent
     return folder
 
 
-def _fetch(uri: str, destination: str) -> Path:
-    """Let MLflow download `uri`, without a word from it."""
+def _download(uri: str, destination: str) -> Path:
+    """Download `uri` with MLflow, without its console output."""
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
@@ -60,18 +63,18 @@ def _fetch(uri: str, destination: str) -> Path:
     store = mlflow.get_registry_uri() if uri.startswith("models:") else mlflow.get_tracking_uri()
     file = Path(unquote(store.removeprefix("sqlite:///").partition("?")[0])).absolute()
     local = store.startswith("sqlite:///")
-    # MLflow would make an empty store there, and then not find the classifier in it.
+    # MLflow would create an empty store there, and then not find the classifier in it.
     if local and not file.exists():
         raise ClassifierError(
-            f"{uri} is in an MLflow store, and there is none at {file}.\n"
-            "Say where: MLFLOW_TRACKING_URI=sqlite:////path/to/mlflow.db"
+            f"{uri} cannot be downloaded: there is no MLflow store at {file}.\n"
+            "Set the store: MLFLOW_TRACKING_URI=sqlite:////path/to/mlflow.db"
         )
     try:
         return Path(mlflow.artifacts.download_artifacts(artifact_uri=uri, dst_path=destination))
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        place = file if local else urlsplit(store).hostname  # without a password
-        reason = " ".join(str(error).replace(store, str(place)).split())[:200]
+        name = file if local else urlsplit(store).hostname  # without a password
+        reason = " ".join(str(error).replace(store, str(name)).split())[:200]
         raise ClassifierError(
-            f"MLflow at {place} has no classifier {uri}: {reason}\n"
-            "Type runs:/RUN_ID/classifier with a run's id, or the path of a classifier folder."
+            f"MLflow at {name} has no classifier {uri}: {reason}\n"
+            "Pass runs:/RUN_ID/classifier with the id of a run, or the path of a classifier folder."
         ) from error

@@ -1,4 +1,4 @@
-"""The `config.json` of a classifier folder becomes a checked description of what lies beside it."""
+"""The file `config.json` of a classifier folder: constants of the format, reading and checks."""
 
 import hashlib
 import json
@@ -47,10 +47,10 @@ INT8_GRAPH = "model.int8.onnx"
 MODEL_CARD = "README.md"
 
 FORMAT_SINCE_TASK = {"single_label": 1, "multi_label": 2}
-"""Tasks, and the first format that has each: a classifier is written in the oldest that has its."""
+"""First format that supports each task; classifiers are saved in the oldest format that can."""
 
 FORMAT_SINCE_NGRAMS = 3
-"""The first format that has a wide path."""
+"""First format that supports n-gram features."""
 
 MAX_FILE_BYTES = {
     CONFIG: 1 << 24,
@@ -59,34 +59,37 @@ MAX_FILE_BYTES = {
     GRAPH: 1 << 31,
     INT8_GRAPH: 1 << 31,
 }
-"""Files of a folder and the most bytes each may have; protobuf, so an ONNX graph, ends at 2 GiB."""
+"""Largest size of each file in bytes; protobuf, and so an ONNX graph, is limited to 2 GiB."""
 
 REQUIRED_FILES = (CONFIG, TOKENIZER, WEIGHTS, GRAPH)
-"""Files that every classifier folder has; `INT8_GRAPH` is there when it is worth its place."""
+"""Files of every classifier folder; `INT8_GRAPH` is added if it is much smaller than `GRAPH`."""
 
-COPY_AGAIN = "Fetch the classifier folder again from where it was trained."
+COPY_AGAIN = "Copy the classifier folder again from where it was trained."
 
 _POOLINGS = ("last", "mean", "max", "max_mean", "attention")
-_MOST_LAYERS = 1000
+_MAX_LAYERS = 1000
 
 
 def checksum(config: Mapping[str, Any]) -> str:
-    """SHA-256 of everything in `config` but the checksum itself, in hexadecimal."""
+    """Return the hexadecimal SHA-256 of everything in `config` except the checksum itself."""
     rest = {key: value for key, value in config.items() if key != "checksum"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The `config.json` of a classifier folder: of the right format, and as it was saved.
+    """Read the `config.json` of a classifier folder, and check its format and checksum.
 
-    Raises:
-        ClassifierError: no classifier folder, a newer format, or a changed or broken config.
+    Raises
+    ------
+    ClassifierError
+        `folder` is no classifier folder or has a newer format, or its config was changed or is
+        no JSON.
     """
     if not folder.is_dir():
-        found = "a file, not a classifier folder" if folder.exists() else "not there"
+        problem = "is a file, not a classifier folder" if folder.exists() else "does not exist"
         raise ClassifierError(
-            f"{folder} is {found}.\n"
-            "Type the path of a classifier folder, or an MLflow URI such as runs:/RUN/classifier."
+            f"{folder} {problem}.\n"
+            "Pass the path of a classifier folder or an MLflow URI such as runs:/RUN_ID/classifier."
         )
     if not os.path.lexists(folder / CONFIG):
         raise _other_folder(folder)
@@ -101,7 +104,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         versions = config.get("versions")
         writer = versions.get("nlp_rnn") if isinstance(versions, dict) else None
         raise ClassifierError(
-            f"{folder} has classifier format {version}; nlp_rnn {__version__} reads up to "
+            f"{folder} has classifier format {version}; nlp_rnn {__version__} reads formats up to "
             f"{FORMAT_VERSION}.\nInstall nlp_rnn {writer or 'that wrote it'} or newer to load it."
         )
     try:
@@ -116,24 +119,24 @@ def read_config(folder: Path) -> dict[str, Any]:
 def _other_folder(folder: Path) -> ClassifierError:
     if (folder / "classifier" / CONFIG).is_file():
         return ClassifierError(
-            f"{folder} is a run folder, not a classifier.\nType {folder / 'classifier'}."
+            f"{folder} is a run folder, not a classifier.\nPass {folder / 'classifier'}."
         )
-    found = sorted(entry.name for entry in folder.iterdir())
+    names = sorted(entry.name for entry in folder.iterdir())
     return ClassifierError(
         f"{folder} is not a classifier folder: it has no {CONFIG}; "
-        f"found {shorten_list(found) if found else 'nothing'}.\n"
-        "A training run leaves one in the folder classifier/ of its run folder."
+        f"found {shorten_list(names) if names else 'nothing'}.\n"
+        "A training run saves its classifier in the subfolder classifier/ of the run folder."
     )
 
 
 def shorten_list(names: Sequence[str]) -> str:
-    """The first few names, and how many more."""
+    """Join the first four names, and the number of those that are left out."""
     more = f" and {len(names) - 4} more" if len(names) > 4 else ""
     return ", ".join(names[:4]) + more
 
 
 def is_classifier(folder: Path) -> bool:
-    """Whether `folder` has a config of this format, of any version and in any state."""
+    """Whether `folder` has a config of this format, whatever its version and checksum."""
     try:
         return _parse(_read(folder, CONFIG)).get("format") == FORMAT
     except ClassifierError:
@@ -143,25 +146,27 @@ def is_classifier(folder: Path) -> bool:
 def read_description(
     folder: Path, config: Mapping[str, Any]
 ) -> tuple[Architecture, list[str], int | None, list[float] | None]:
-    """The network's sizes, the labels, `max_length` and thresholds, types and ranges checked.
+    """Check types and ranges of `config`; return architecture, labels, max_length, thresholds.
 
-    There are thresholds, one a label, where the task is `multi_label`.
+    The thresholds, one per label, are None unless the task is `multi_label`.
 
-    Raises:
-        ClassifierError: `config` is of no network that this version of the format has.
+    Raises
+    ------
+    ClassifierError
+        `config` does not describe a network of this format.
     """
     try:
         version, task = config["format_version"], config["task"]
         if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
-            raise ValueError(f"format {version!r} never was")
+            raise ValueError(f"there is no format {version!r}")
         if task not in FORMAT_SINCE_TASK or version < FORMAT_SINCE_TASK[task]:
             raise ValueError(f"task is {task!r}")
         architecture = _architecture(config["architecture"])
         if architecture.ngrams and version < FORMAT_SINCE_NGRAMS:
-            raise ValueError(f"format {version} has no wide path")
+            raise ValueError(f"format {version} does not support n-gram features")
         id2label = config["id2label"]
         if len(id2label) != architecture.num_labels:
-            raise ValueError(f"{len(id2label)} labels, {architecture.num_labels} logits")
+            raise ValueError(f"{len(id2label)} labels for {architecture.num_labels} logits")
         labels = [id2label[str(index)] for index in range(len(id2label))]
         if not all(isinstance(label, str) for label in labels) or len(set(labels)) < len(labels):
             raise ValueError("its labels are not distinct strings")
@@ -189,9 +194,9 @@ def read_description(
 
 
 def _architecture(sizes: Mapping[str, Any]) -> Architecture:
-    """The sizes as an `Architecture`; KeyError, TypeError or ValueError when they are none."""
+    """Return the sizes as an `Architecture`; raise KeyError, TypeError or ValueError if invalid."""
     for field in fields(Architecture):
-        # what a network without has none of is left out
+        # fields at their default value are not saved, and formats before them do not have them
         if field.name not in sizes and field.default is not MISSING:
             continue
         if type(sizes[field.name]) is not field.type:
@@ -205,32 +210,34 @@ def _architecture(sizes: Mapping[str, Any]) -> Architecture:
         raise ValueError("a size is below 1")
     recurrent = (architecture.hidden_size, architecture.num_layers)
     if architecture.cell == "average":
-        sound = recurrent == (0, 0) and not architecture.bidirectional
-        sound = sound and architecture.pooling != "last"
+        valid = recurrent == (0, 0) and not architecture.bidirectional
+        valid = valid and architecture.pooling != "last"
     else:
-        sound = min(recurrent) >= 1 and architecture.num_layers <= _MOST_LAYERS
+        valid = min(recurrent) >= 1 and architecture.num_layers <= _MAX_LAYERS
     if not 0 <= architecture.ngrams <= LARGEST_ORDER or (
         architecture.ngram_buckets < 1 if architecture.ngrams > 1 else architecture.ngram_buckets
     ):
         raise ValueError(
-            f"{architecture.ngram_buckets} buckets of n-grams of {architecture.ngrams} tokens"
+            f"{architecture.ngram_buckets} buckets for n-grams of {architecture.ngrams} tokens"
         )
-    if not sound:
+    if not valid:
         raise ValueError(f"{recurrent[1]} layers of {recurrent[0]} in {architecture.cell!r}")
     return architecture
 
 
 def read_checked_file(folder: Path, name: str, config: Mapping[str, Any]) -> bytes:
-    """The bytes of one file that `config` lists, the same that were saved.
+    """Return the content of a file that `config` lists, after checking its size and SHA-256.
 
-    Raises:
-        ClassifierError: missing, changed, too large, or not a file in the folder.
+    Raises
+    ------
+    ClassifierError
+        The file is missing, changed, too large, or not a file in the folder.
     """
     expected = config["files"][name]
     data = _read(folder, name)
     if len(data) != expected["bytes"]:
         raise ClassifierError(
-            f"{folder / name} has {len(data)} bytes, {expected['bytes']} were saved.\n{COPY_AGAIN}"
+            f"{folder / name} has {len(data)} bytes instead of {expected['bytes']}.\n{COPY_AGAIN}"
         )
     if hashlib.sha256(data).hexdigest() != expected.get("sha256"):
         raise ClassifierError(f"{folder / name} was changed after it was saved.\n{COPY_AGAIN}")
@@ -238,23 +245,23 @@ def read_checked_file(folder: Path, name: str, config: Mapping[str, Any]) -> byt
 
 
 def _read(folder: Path, name: str) -> bytes:
-    """The bytes of one file: a regular one, in the folder, not larger than any that is saved."""
+    """Return the content of a regular file in the folder that is not larger than its limit."""
     path = folder / name
     if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(folder.resolve()):
         raise ClassifierError(
-            f"{path} is a link that leaves the folder.\nPut the file itself in its place."
+            f"{path} is a link to a file outside the folder.\nReplace the link by that file."
         )
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
             raise ClassifierError(f"{path} is not a regular file.\n{COPY_AGAIN}")
-        if found.st_size > MAX_FILE_BYTES[name]:
+        if status.st_size > MAX_FILE_BYTES[name]:
             raise ClassifierError(
-                f"{path} has {found.st_size} bytes, more than any classifier's.\n{COPY_AGAIN}"
+                f"{path} has {status.st_size} bytes, more than a classifier can have.\n{COPY_AGAIN}"
             )
         return path.read_bytes()
     except FileNotFoundError:
-        raise ClassifierError(f"{folder} lacks {name}.\n{COPY_AGAIN}") from None
+        raise ClassifierError(f"{folder} has no {name}.\n{COPY_AGAIN}") from None
     except OSError as error:
         raise ClassifierError(f"{path} cannot be read: {error.strerror}.\n{COPY_AGAIN}") from error
 
@@ -266,6 +273,6 @@ def _parse(data: bytes) -> dict[str, Any]:
         config = None
     if not isinstance(config, dict):
         raise ClassifierError(
-            f"{CONFIG} is not a JSON object: it was cut or replaced.\n{COPY_AGAIN}"
+            f"{CONFIG} is not a JSON object: it was truncated or replaced.\n{COPY_AGAIN}"
         )
     return config
