@@ -123,7 +123,11 @@ def test_score_is_the_share_of_texts_that_are_all_right(here: Path) -> None:
     assert classifier.score(TEXTS, truth) == 1.0
     truth[0] = {*classifier.labels} if truth[0] != {*classifier.labels} else set()
     assert classifier.score(TEXTS, [list(some) for some in truth]) == pytest.approx(79 / 80)
-    for wrong, words in ((["good"] * 80, "one str"), ([[1]] * 80, "int"), ("good", "is a single str")):
+    for wrong, words in (
+        (["good"] * 80, "one str"),
+        ([[1]] * 80, "int"),
+        ("good", "is a single str"),
+    ):
         with pytest.raises(ClassifierError, match=words):
             classifier.score(TEXTS, wrong)
 
