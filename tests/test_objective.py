@@ -25,7 +25,7 @@ from nlp_rnn.scoring.metrics import (
 )
 from nlp_rnn.tokens.batches import TokenizedTexts
 from nlp_rnn.training.objective import (
-    MOST_POSITIVE_WEIGHT,
+    MAX_POSITIVE_WEIGHT,
     Objective,
     balanced_weights,
     check_task,
@@ -117,7 +117,7 @@ def test_balanced_weights_are_those_of_scikit_learn() -> None:
 def test_balanced_weights_where_a_text_may_have_several_labels() -> None:
     labels = np.zeros((1000, 4), bool)
     labels[:100, 0], labels[:1, 1], labels[:, 2] = True, True, True
-    assert balanced_weights(labels, 4).tolist() == [9.0, MOST_POSITIVE_WEIGHT, 1.0, 1.0]
+    assert balanced_weights(labels, 4).tolist() == [9.0, MAX_POSITIVE_WEIGHT, 1.0, 1.0]
 
 
 def test_the_weighted_loss_is_that_of_torch() -> None:
@@ -154,10 +154,10 @@ SINGLE, SEVERAL = np.array([0, 1, 1]), np.array([[1, 0], [1, 1], [0, 0]], bool)
 @pytest.mark.parametrize(
     ("options", "labels", "words"),
     [
-        ({"monitor": Monitor.accuracy}, SEVERAL, "where a text has several labels"),
-        ({"monitor": Monitor.micro_f1}, SINGLE, "where a text has one label"),
-        ({"monitor": Monitor.subset_accuracy}, SINGLE, "where a text has one label"),
-        ({"class_weight": ClassWeight.balanced}, SINGLE[:2], "as many training rows"),
+        ({"monitor": Monitor.accuracy}, SEVERAL, "not supported for a multi-label task"),
+        ({"monitor": Monitor.micro_f1}, SINGLE, "not supported for a single-label task"),
+        ({"monitor": Monitor.subset_accuracy}, SINGLE, "not supported for a single-label task"),
+        ({"class_weight": ClassWeight.balanced}, SINGLE[:2], "the same number of training texts"),
         ({"class_weight": ClassWeight.balanced}, SEVERAL[1:], "half of the training texts"),
     ],
 )

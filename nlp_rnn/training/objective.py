@@ -1,9 +1,9 @@
-"""Labels and logits become the loss that is minimized and the scores that tell how good it is.
+"""Training objective: the loss of the labels, its class weights, and the monitored metric.
 
-Texts with one label each, int64 (n,), are learnt by softmax and cross-entropy; texts with any
-number of labels, bool (n, C), by a sigmoid and a binary cross-entropy for each of them, added up:
-what the text's labels cost together, as one label does. A mean over the labels would leave next to
-nothing beside the other parts of the loss.
+A single-label task has labels int64 (n,), a softmax and cross-entropy. A multi-label task has
+labels bool (n, C), a sigmoid for each label and binary cross-entropy. The losses of a text's labels
+are added up, so that one text costs as much as in a single-label task. Their mean would be
+negligible next to the other parts of the loss.
 """
 
 import numpy as np
@@ -17,92 +17,111 @@ from nlp_rnn.errors import ConfigError
 __all__ = ["Objective", "balanced_weights", "check_task"]
 
 LABEL_SMOOTHING = 0.1
-MOST_POSITIVE_WEIGHT = 100.0
-"""No label weighs more, or one text with it would be worth thousands without."""
+MAX_POSITIVE_WEIGHT = 100.0
+"""Maximum weight of a label: one text with a rare label must not outweigh thousands without it."""
 
-ONLY_SINGLE = (Monitor.accuracy,)
-ONLY_SEVERAL = (Monitor.micro_f1, Monitor.subset_accuracy)
+ONLY_SINGLE_LABEL = (Monitor.accuracy,)
+ONLY_MULTI_LABEL = (Monitor.micro_f1, Monitor.subset_accuracy)
 
 Labels = NDArray[np.int64] | NDArray[np.bool_]
 
 
 def check_task(config: TrainerConfig, labels: Labels, num_labels: int) -> None:
-    """Refuse what could have no effect, or has no sense, for these training labels.
+    """Check that the options of the objective have an effect on these training labels.
 
-    Raises:
-        ConfigError: an option of `config` is for labels of the other kind, or balances what is.
+    Raises
+    ------
+    ConfigError
+        If `trainer.monitor` is a metric of the other task, or if `trainer.class_weight=balanced`
+        meets labels that are balanced already.
     """
-    several = labels.ndim == 2
-    wrong = ONLY_SINGLE if several else ONLY_SEVERAL
-    if config.monitor in wrong:
-        kind, better = ("several labels", "micro_f1, macro_f1, subset_accuracy")
-        if not several:
-            kind, better = ("one label", "macro_f1, accuracy")
+    multi_label = labels.ndim == 2
+    unsupported = ONLY_SINGLE_LABEL if multi_label else ONLY_MULTI_LABEL
+    if config.monitor in unsupported:
+        task = "multi-label" if multi_label else "single-label"
+        metrics = "micro_f1, macro_f1, subset_accuracy" if multi_label else "macro_f1, accuracy"
         raise ConfigError(
-            f"trainer.monitor={config.monitor.name} is not measured where a text has {kind}. "
-            f"Type trainer.monitor={better} or loss."
+            f"trainer.monitor={config.monitor.name} is not supported for a {task} task. "
+            f"Set trainer.monitor to {metrics} or loss."
         )
     if config.class_weight is ClassWeight.balanced:
         weights = balanced_weights(labels, num_labels)
-        if np.ptp(weights[weights > 0]) == 0 and (not several or weights[0] == 1):
+        if np.ptp(weights[weights > 0]) == 0 and (not multi_label or weights[0] == 1):
+            reason = (
+                "every label is on half of the training texts"
+                if multi_label
+                else "all classes have the same number of training texts"
+            )
             raise ConfigError(
-                "trainer.class_weight=balanced would do nothing: "
-                + (
-                    "every label is on half of the training texts."
-                    if several
-                    else "all classes have as many training rows."
-                )
-                + " Leave it out."
+                f"trainer.class_weight=balanced has no effect: {reason}. Remove the option."
             )
 
 
 def balanced_weights(labels: Labels, num_labels: int) -> NDArray[np.float32]:
-    """What each label weighs so that all weigh alike, float32 (C,).
+    """Return the weight of each label that gives all labels the same influence, float32 (C,).
 
-    Of C classes with n texts in all, n / (C · n_c), as in scikit-learn; 0 for one without texts.
-    Where a text may have several labels, the weight of a text that has label c against one that
-    has not: (n - n_c) / n_c, at most `MOST_POSITIVE_WEIGHT`; 1 for one that no or every text has.
+    Single-label: n / (C · n_c) for n texts, n_c of them with class c, as in scikit-learn; 0 for a
+    class without texts. C counts the classes that have texts. Multi-label: (n - n_c) / n_c, the
+    weight of a text with label c against one without it, at most `MAX_POSITIVE_WEIGHT`; 1 for a
+    label that no text or every text has.
     """
     total = len(labels)
     if labels.ndim == 1:
         counts = np.bincount(labels, minlength=num_labels)
         present = np.count_nonzero(counts)
         weights = np.divide(total, present * counts, out=np.zeros(num_labels), where=counts > 0)
-        found: NDArray[np.float32] = weights.astype(np.float32)
-        return found
+        balanced: NDArray[np.float32] = weights.astype(np.float32)
+        return balanced
     counts = labels.sum(axis=0)
     both = (counts > 0) & (counts < total)
     weights = np.divide(total - counts, counts, out=np.ones(num_labels), where=both)
-    found = np.minimum(weights, MOST_POSITIVE_WEIGHT).astype(np.float32)
-    return found
+    balanced = np.minimum(weights, MAX_POSITIVE_WEIGHT).astype(np.float32)
+    return balanced
 
 
 class Objective:
-    """What a training minimizes and monitors, for labels of either kind.
+    """Loss and monitored metric of a single-label or multi-label task.
 
-    Attributes:
-        monitor: the metric of validation that decides which weights are best.
-        smoothing: what cross-entropy takes from the true label (Szegedy et al. 2016,
-            arXiv:1512.00567) and gives to all alike; of a label that is there or not, half of it
-            goes to the other answer.
+    Parameters
+    ----------
+    config : TrainerConfig
+        Its `monitor`, `label_smoothing` and `class_weight` are used.
+    labels : ndarray, optional
+        The training labels. Without them, the task is single-label and has no class weights.
+
+    Attributes
+    ----------
+    monitor : str
+        The validation metric that decides which weights are the best.
+    smoothing : float
+        Label smoothing (Szegedy et al. 2016, arXiv:1512.00567): the probability that is taken from
+        the true label and spread over all labels. In a multi-label task, half of it goes to the
+        opposite value of each label.
     """
 
     def __init__(self, config: TrainerConfig, labels: Labels | None = None) -> None:
-        """Of the training `labels`; without them as for one label a text, and unweighted."""
-        several = labels is not None and labels.ndim == 2
+        multi_label = labels is not None and labels.ndim == 2
         self._labels = labels if config.class_weight is ClassWeight.balanced else None
         self._weights: Tensor | None = None
         self.monitor = config.monitor.name
         if config.monitor is Monitor.auto:
-            self.monitor = "micro_f1" if several else "macro_f1"
+            self.monitor = "micro_f1" if multi_label else "macro_f1"
         self.smoothing = config.label_smoothing
         if self.smoothing is None:
-            self.smoothing = 0.0 if several else LABEL_SMOOTHING
+            self.smoothing = 0.0 if multi_label else LABEL_SMOOTHING
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The mean over the texts, a scalar; `logits` (B, C), `labels` int64 (B,) or bool (B, C).
+        """Return the mean loss of the texts, a scalar.
 
-        Weighted, it is still a mean over texts: balanced weights are 1 on average over train.
+        With class weights it is still a mean over texts, because balanced weights have the mean 1
+        over the training split.
+
+        Parameters
+        ----------
+        logits : Tensor
+            Float (B, C).
+        labels : Tensor
+            int64 (B,) for a single-label task, bool (B, C) for a multi-label task.
         """
         if self._labels is not None and self._weights is None:
             weights = balanced_weights(self._labels, logits.shape[1])
@@ -118,8 +137,8 @@ class Objective:
                 reduction="none",
                 label_smoothing=self.smoothing,
             )
-            # torch's own mean divides by the batch's weights, so that a batch of rare classes
-            # would count for no more than another
+            # torch's weighted mean divides by the weights of the batch, which would cancel the
+            # larger weight of a batch of rare classes
             return losses.mean()
         targets = labels.float() * (1 - self.smoothing) + self.smoothing / 2
         losses = nn.functional.binary_cross_entropy_with_logits(
