@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nlp_rnn.model import gru
+from nlp_rnn.layers import gru_loop as gru
 from nlp_rnn.model.architecture import Architecture
 from nlp_rnn.model.encoder import RecurrentEncoder, initialize_recurrent
-from nlp_rnn.model.gru import gru_states
+from nlp_rnn.layers.gru_loop import gru_states
 from nlp_rnn.model.parallel import set_lanes
-from nlp_rnn.model.pooling import Pooling
+from nlp_rnn.layers.pooling_modules import Pooling
 
 CELLS = ("lstm", "gru", "rnn")
 EMBEDDING, HIDDEN = 5, 4

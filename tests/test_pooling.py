@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from nlp_rnn.model.architecture import Architecture
-from nlp_rnn.model.pooling import make_pooling
+from nlp_rnn.layers.pooling_modules import make_pooling
 from nlp_rnn.model.reversal import reversal_index, reverse_texts
 
 HIDDEN = 3

@@ -17,7 +17,7 @@ from sklearn.svm import LinearSVC
 
 import nlp_rnn
 from nlp_rnn.classifier.ngram_scores import add_rows
-from nlp_rnn.classifier.onnx_builder import Graph
+from nlp_rnn.layers.onnx_graph import Graph
 from nlp_rnn.classifier.onnx_export import OPSET, build_graph
 from nlp_rnn.classifier.recurrent_step import StepNetwork
 from nlp_rnn.config.checks import LIMITS

@@ -9,7 +9,7 @@ from nlp_rnn.model.architecture import Architecture
 from nlp_rnn.model.ngrams import MULTIPLIER, PRIME, extend, row
 
 if TYPE_CHECKING:
-    from nlp_rnn.classifier.onnx_builder import Graph
+    from nlp_rnn.layers.onnx_graph import Graph
 
 __all__ = ["StepWidePath", "add_rows", "add_wide_path"]
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, checker, helper
 
 from nlp_rnn.classifier.ngram_scores import add_wide_path
-from nlp_rnn.classifier.onnx_builder import Graph, quantize
+from nlp_rnn.layers.onnx_graph import Graph, quantize
 from nlp_rnn.model.architecture import GATES, Architecture
 
 __all__ = ["build_graph", "quantize"]

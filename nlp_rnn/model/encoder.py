@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from nlp_rnn.model.architecture import Architecture
 from nlp_rnn.model.dropout import drop_features
-from nlp_rnn.model.gru import gru_states
+from nlp_rnn.layers.gru_loop import gru_states
 from nlp_rnn.model.parallel import run_in_lanes
-from nlp_rnn.model.pooling import Pooling
+from nlp_rnn.layers.pooling_modules import Pooling
 from nlp_rnn.model.reversal import reversal_index, reverse_texts
 
 __all__ = ["RecurrentEncoder", "State", "initialize_recurrent"]

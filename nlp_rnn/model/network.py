@@ -15,7 +15,7 @@ from nlp_rnn.model.encoder import RecurrentEncoder, initialize_recurrent
 from nlp_rnn.model.language_model import POSITIONS, LanguageModel
 from nlp_rnn.model.ngram_path import WidePath
 from nlp_rnn.model.ngrams import DEFAULT_BUCKETS
-from nlp_rnn.model.pooling import Pooling, make_pooling
+from nlp_rnn.layers.pooling_modules import Pooling, make_pooling
 from nlp_rnn.tokens.tokenizer import PAD_ID, UNKNOWN_ID
 
 __all__ = ["Dropouts", "TextNetwork", "architecture_of", "make_network"]
