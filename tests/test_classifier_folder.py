@@ -21,7 +21,6 @@ from nlp_rnn.classifier.classifier_folder import (
     save_classifier,
 )
 from nlp_rnn.classifier.manifest import FORMAT_VERSION, checksum
-from nlp_rnn.classifier.weights import parameter_shapes
 from nlp_rnn.errors import ClassifierError
 from tests.tiny_classifier import save_tiny, tiny_architecture, tiny_parts, tiny_tokenizer_json
 
@@ -121,9 +120,9 @@ def test_parameter_shapes_are_those_of_the_network() -> None:
                 architecture = tiny_architecture(cell, pooling, num_layers=2, bidirectional=both)
                 state = TextNetwork(architecture).state_dict()
                 found = {name: tuple(value.shape) for name, value in state.items()}
-                assert found == parameter_shapes(architecture)
+                assert found == architecture.parameter_shapes()
     architecture = tiny_architecture("average", "attention")
-    assert set(TextNetwork(architecture).state_dict()) == set(parameter_shapes(architecture))
+    assert set(TextNetwork(architecture).state_dict()) == set(architecture.parameter_shapes())
 
 
 # Saving

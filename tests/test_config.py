@@ -39,7 +39,7 @@ def test_every_yaml_composes_and_is_allowed(path: Path) -> None:
 
 def test_values_of_yaml_and_command_line_arrive() -> None:
     config = compose(["model=lstm", "model.hidden_size=7", "seed=9", "trainer.max_epochs=2"])
-    assert (config.model.cell.name, config.model.hidden_size) == ("lstm", 7)
+    assert (config.model.cell, config.model.hidden_size) == ("lstm", 7)
     assert (config.seed, config.trainer.max_epochs) == (9, 2)
 
 

@@ -3,18 +3,17 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from nlp_rnn.layers import gru_loop as gru
-from nlp_rnn.model.architecture import Architecture
-from nlp_rnn.model.encoder import RecurrentEncoder, initialize_recurrent
 from nlp_rnn.layers.gru_loop import gru_states
+from nlp_rnn.layers.pooling_modules import DirectionPooling
+from nlp_rnn.model.architecture import Architecture
+from nlp_rnn.model.encoder import RecurrentEncoder
 from nlp_rnn.model.parallel import set_lanes
-from nlp_rnn.layers.pooling_modules import Pooling
 
 CELLS = ("lstm", "gru", "rnn")
 EMBEDDING, HIDDEN = 5, 4
@@ -66,14 +65,14 @@ def one_direction(cell: str, text: Tensor, weights: list[Tensor]) -> list[Tensor
 def reference(encoder: RecurrentEncoder, cell: str, text: Tensor) -> Tensor:
     """States (T, D) of one text (T, E), gate by gate."""
     steps = text
-    for layer in range(encoder.rnn.num_layers):
+    for layer in range(encoder.num_layers):
 
         def weights(suffix: str, layer: int = layer) -> list[Tensor]:
             names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
             return [getattr(encoder.rnn, f"{name}_l{layer}{suffix}") for name in names]
 
         forward = torch.stack(one_direction(cell, steps, weights("")))
-        if encoder.rnn.bidirectional:
+        if encoder.bidirectional:
             flipped = one_direction(cell, steps.flip(0), weights("_reverse"))
             steps = torch.cat([forward, torch.stack(flipped[::-1])], dim=1)
         else:
@@ -127,7 +126,10 @@ def test_equals_torch_with_packing(cell: str, num_layers: int) -> None:
     lengths = torch.tensor([6, 6, 3, 1])
     texts = torch.randn(6, 4, EMBEDDING)
     packed = nn.utils.rnn.pack_padded_sequence(texts, lengths)
-    expected, _ = nn.utils.rnn.pad_packed_sequence(encoder.rnn(packed)[0])
+    layer = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}[cell]
+    torch_encoder = layer(EMBEDDING, HIDDEN, num_layers, bidirectional=True)
+    torch_encoder.load_state_dict(encoder.rnn.state_dict())
+    expected, _ = nn.utils.rnn.pad_packed_sequence(torch_encoder(packed)[0])
     states = encoder(texts, lengths)
     for column, length in enumerate(lengths):
         torch.testing.assert_close(states[:length, column], expected[:length, column])
@@ -173,7 +175,7 @@ def test_lanes_give_the_same_bits_as_one_thread(cell: str, precision: str) -> No
 def test_orthogonal_initialization_and_total_forget_bias(cell: str) -> None:
     encoder = make_encoder(cell, 2)
     forget_bias = 1.5 if cell != "rnn" else None
-    initialize_recurrent(encoder.rnn, orthogonal=True, forget_bias=forget_bias)
+    encoder.initialize(orthogonal=True, forget_bias=forget_bias)
     for gate in encoder.rnn.weight_hh_l1_reverse.detach().split(HIDDEN):
         torch.testing.assert_close(gate @ gate.T, torch.eye(HIDDEN), rtol=0, atol=1e-5)
     total = (encoder.rnn.bias_ih_l0 + encoder.rnn.bias_hh_l0).detach()
@@ -189,7 +191,7 @@ def test_pooled_where_it_is_read_is_pooled_afterwards(
     kind: str, layers: int, bidirectional: bool
 ) -> None:
     encoder = make_encoder("lstm", layers, bidirectional)
-    pooling = Pooling(replace(architecture("lstm", layers, bidirectional), pooling=kind))
+    pooling = DirectionPooling(kind, bidirectional)
     texts, lengths = torch.randn(6, 4, EMBEDDING, requires_grad=True), torch.tensor([6, 1, 4, 3])
     results = []
     for pooled in (encoder(texts, lengths, pooling), pooling(encoder(texts, lengths), lengths)):
@@ -201,7 +203,7 @@ def test_pooled_where_it_is_read_is_pooled_afterwards(
 
 def test_uniform_initialization_is_torchs_own_range() -> None:
     encoder = make_encoder("gru")
-    initialize_recurrent(encoder.rnn, orthogonal=False, forget_bias=1.0)
+    encoder.initialize(orthogonal=False, forget_bias=1.0)
     weight = encoder.rnn.weight_hh_l0.detach()
     assert weight.abs().max() <= HIDDEN**-0.5
     assert weight.std() > 0.2
@@ -214,7 +216,7 @@ def test_a_forget_bias_keeps_the_state_longer() -> None:
         for bias in (-6.0, 6.0):
             encoder = make_encoder(cell, bidirectional=False)
             torch.manual_seed(1)
-            initialize_recurrent(encoder.rnn, orthogonal=True, forget_bias=bias)
+            encoder.initialize(orthogonal=True, forget_bias=bias)
             first = torch.randn(1, 1, EMBEDDING, requires_grad=True)
             texts = torch.cat([first, torch.randn(15, 1, EMBEDDING)])
             encoder(texts, torch.tensor([16]))[-1].sum().backward()

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.cli import main
 from nlp_rnn.config.checks import check
-from nlp_rnn.config.model import Cell, GatedConfig
+from nlp_rnn.config.model import GatedConfig
 from nlp_rnn.config.training import OptimizerConfig, Precision, TrainerConfig
 from nlp_rnn.model.language_model import LanguageModel
 from nlp_rnn.model.network import TextNetwork, make_network
@@ -24,7 +24,7 @@ from nlp_rnn.training.trainer import Trainer
 from tests.composing import compose
 from tests.test_trainer import MODEL, OPTIMIZER, TRAIN, TRAINER, VALIDATION, needs_bf16
 
-SMALL = GatedConfig(name="gru", cell=Cell.gru, embedding_size=5, hidden_size=4)
+SMALL = GatedConfig(name="gru", cell="gru", embedding_size=5, hidden_size=4)
 LENGTHS = torch.tensor([6, 1, 3])
 IDS = torch.tensor([[2, 5, 5, 9, 3, 2], [7, 0, 0, 0, 0, 0], [4, 9, 2, 0, 0, 0]])
 VOCABULARY = torch.tensor([2, 3, 4, 5, 7, 9])

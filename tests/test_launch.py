@@ -27,7 +27,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("modl=gru", "There is no key modl. Did you mean model?"),
         ("model=lstmm", "There is no model=lstmm; there are average, gru, lstm, rnn."),
         ("model.hidden_size=abc", "model.hidden_size=abc: Value 'abc' of type 'str'"),
-        ("model.pooling=sum", "expected one of [last, mean, max, max_mean, attention]"),
+        ("model.pooling=sum", "Set one of last, mean, max, max_mean, attention."),
         ("data.path=x", "data.path does nothing here: it belongs to data=ag_news"),
         ("data=files", "data.path must be given. Type data.path=VALUE."),
         ("model=gru model.dropout=0.1", "type model.num_layers=2"),

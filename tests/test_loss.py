@@ -13,7 +13,7 @@ from safetensors import safe_open
 
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.cli import main
-from nlp_rnn.config.model import AverageConfig, Cell
+from nlp_rnn.config.model import AverageConfig
 from nlp_rnn.config.training import ClassWeight, Precision
 from nlp_rnn.model.network import make_network
 from nlp_rnn.model.normalized_embedding import NormalizedEmbedding
@@ -319,7 +319,7 @@ def test_several_labels_and_balanced_classes() -> None:
 
 
 def test_a_network_without_recurrence_can_be_perturbed_too() -> None:
-    model = AverageConfig(name="average", cell=Cell.average, embedding_size=16)
+    model = AverageConfig(name="average", cell="average", embedding_size=16)
     one = trainer(model, adversarial=1.0, virtual_adversarial=1.0, max_updates=2)
     assert one.fit(TRAIN, VALIDATION).updates == 2
 

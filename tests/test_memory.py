@@ -40,7 +40,7 @@ def test_any_other_error_stays_as_it_is() -> None:
 
 TRAINING = """
 from datasets import Dataset
-from nlp_rnn.config.model import (Cell, GatedConfig)
+from nlp_rnn.config.model import GatedConfig
 from nlp_rnn.config.training import (OptimizerConfig, TrainerConfig)
 from nlp_rnn.tokens.batches import TokenizedTexts
 from nlp_rnn.model.network import make_network
@@ -49,7 +49,7 @@ from nlp_rnn.training.trainer import Trainer
 ids = [[2 + i % 9 for i in range(LONGEST - 24 + row)] for row in range(24)]
 texts = TokenizedTexts(Dataset.from_dict({"input_ids": ids, "label": [0, 1] * 12}))
 model = GatedConfig(
-    name="lstm", cell=Cell.lstm, embedding_size=8, hidden_size=8, bidirectional=False
+    name="lstm", cell="lstm", embedding_size=8, hidden_size=8, bidirectional=False
 )
 options = TrainerConfig(batch_size=1, max_epochs=2, threads=1, device="cpu", precision="fp32")
 trainer = Trainer(make_network(model, 12, 2, 1), options, OptimizerConfig(name="adamw"), seed=1)

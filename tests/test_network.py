@@ -6,12 +6,11 @@ import torch
 from nlp_rnn.config.compose import conf_dir
 from nlp_rnn.config.model import (
     AverageConfig,
-    Cell,
     GatedConfig,
     ModelConfig,
-    Pooling,
     RecurrentConfig,
 )
+from nlp_rnn.layers.poolings import POOLINGS
 from nlp_rnn.model.network import Dropouts, TextNetwork, architecture_of, make_network
 from nlp_rnn.training.optim import make_optimizer
 from tests.composing import compose
@@ -22,18 +21,16 @@ SMALL = {"embedding_size": 6, "word_dropout": 0.0, "embedding_dropout": 0.0, "he
 
 def every_model() -> list[ModelConfig]:
     models: list[ModelConfig] = []
-    for pooling in Pooling:
-        if pooling is not Pooling.last:
-            models.append(
-                AverageConfig(name="average", cell=Cell.average, pooling=pooling, **SMALL)
-            )
-        for cell in (Cell.lstm, Cell.gru, Cell.rnn):
-            kind = RecurrentConfig if cell is Cell.rnn else GatedConfig
+    for pooling in POOLINGS:
+        if pooling != "last":
+            models.append(AverageConfig(name="average", cell="average", pooling=pooling, **SMALL))
+        for cell in ("lstm", "gru", "rnn"):
+            kind = RecurrentConfig if cell == "rnn" else GatedConfig
             for num_layers in (1, 2):
                 for bidirectional in (True, False):
                     models.append(
                         kind(
-                            name=cell.name,
+                            name=cell,
                             cell=cell,
                             pooling=pooling,
                             hidden_size=5,
@@ -48,7 +45,7 @@ def every_model() -> list[ModelConfig]:
 def name_of(model: ModelConfig) -> str:
     return "-".join(
         str(getattr(model, key, "")) for key in ("name", "pooling", "num_layers", "bidirectional")
-    ).replace("Pooling.", "")
+    )
 
 
 @pytest.mark.parametrize("model", every_model(), ids=name_of)
@@ -120,7 +117,7 @@ def test_the_seed_fixes_the_parameters_and_leaves_torchs_generator_alone() -> No
 
 def test_the_number_of_threads_changes_no_parameter() -> None:
     # orthogonal matrices this large are made by several threads, which round otherwise
-    model = GatedConfig(name="gru", cell=Cell.gru)
+    model = GatedConfig(name="gru", cell="gru")
     before, made = torch.get_num_threads(), []
     try:
         for threads in (1, 2):
@@ -136,7 +133,7 @@ def test_the_number_of_threads_changes_no_parameter() -> None:
     "kind", ["word", "embedding", "layer", "variational", "output", "recurrent", "head"]
 )
 def test_each_dropout_acts_in_training_and_not_in_answering(kind: str) -> None:
-    model = GatedConfig(name="gru", cell=Cell.gru, hidden_size=5, num_layers=2, embedding_size=6)
+    model = GatedConfig(name="gru", cell="gru", hidden_size=5, num_layers=2, embedding_size=6)
     network = TextNetwork(architecture_of(model, VOCABULARY, LABELS), Dropouts(**{kind: 0.5}))
     input_ids, lengths = torch.randint(2, VOCABULARY, (4, 9)), torch.full((4,), 9)
     assert not torch.equal(network(input_ids, lengths), network(input_ids, lengths))
@@ -160,12 +157,12 @@ def test_embedding_dropout_drops_the_same_features_at_every_step() -> None:
 def test_many_labels_drop_less_of_the_embedding(
     asked: float | None, labels: int, used: float
 ) -> None:
-    model = GatedConfig(name="gru", cell=Cell.gru, hidden_size=5, embedding_dropout=asked)
+    model = GatedConfig(name="gru", cell="gru", hidden_size=5, embedding_dropout=asked)
     assert make_network(model, VOCABULARY, labels, seed=1).dropouts.embedding == used
 
 
 def test_output_dropout_drops_the_same_features_at_every_step() -> None:
-    model = GatedConfig(name="lstm", cell=Cell.lstm, hidden_size=5, embedding_size=6)
+    model = GatedConfig(name="lstm", cell="lstm", hidden_size=5, embedding_size=6)
     network = TextNetwork(architecture_of(model, VOCABULARY, LABELS), Dropouts(output=0.5))
     assert network.encoder is not None
     dropped = network.encode(network.encoder, torch.randn(7, 3, 6), torch.full((3,), 7)) == 0
@@ -181,7 +178,7 @@ def test_variational_dropout_drops_the_same_features_between_layers_at_every_ste
 ) -> None:
     model = GatedConfig(
         name="lstm",
-        cell=Cell.lstm,
+        cell="lstm",
         num_layers=3,
         bidirectional=bidirectional,
         variational_dropout=0.5,
@@ -208,10 +205,10 @@ def test_variational_dropout_drops_the_same_features_between_layers_at_every_ste
     assert not torch.equal(read[1] == 0, read[2] == 0)
 
 
-@pytest.mark.parametrize("cell", [Cell.lstm, Cell.gru])
-def test_weight_drop_zeroes_recurrent_weights_and_trains_the_others(cell: Cell) -> None:
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_weight_drop_zeroes_recurrent_weights_and_trains_the_others(cell: str) -> None:
     model = GatedConfig(
-        name=cell.name,
+        name=cell,
         cell=cell,
         hidden_size=5,
         num_layers=2,

@@ -12,7 +12,7 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss
 from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
-from nlp_rnn.config.model import Cell, GatedConfig
+from nlp_rnn.config.model import GatedConfig
 from nlp_rnn.config.training import ClassWeight, Monitor, OptimizerConfig, Precision, TrainerConfig
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.model.network import make_network
@@ -189,7 +189,7 @@ def which_occur(rows: int, seed: int) -> TokenizedTexts:
     return TokenizedTexts(Dataset.from_dict({"input_ids": ids, "label": labels}, features=FEATURES))
 
 
-MODEL = GatedConfig(name="gru", cell=Cell.gru, embedding_size=12, hidden_size=10)
+MODEL = GatedConfig(name="gru", cell="gru", embedding_size=12, hidden_size=10)
 
 
 def fitted(given: dict | None = None, **options: object) -> tuple:

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from nlp_rnn.layers.poolings import POOLINGS
 from nlp_rnn.model.architecture import Architecture
-from nlp_rnn.layers.pooling_modules import make_pooling
 from nlp_rnn.model.reversal import reversal_index, reverse_texts
 
 HIDDEN = 3
@@ -14,7 +14,7 @@ def pool(kind: str, steps: torch.Tensor, lengths: torch.Tensor, bidirectional: b
     torch.manual_seed(0)
     hidden = steps.shape[2] // (2 if bidirectional else 1)
     sizes = Architecture("gru", 10, 2, 4, hidden, 1, bidirectional, kind)
-    pooling = make_pooling(sizes)
+    pooling = POOLINGS[kind].module(sizes.output_size, bidirectional)
     return pooling, pooling(steps, lengths)
 
 

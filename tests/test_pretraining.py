@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from nlp_rnn.config.model import Cell, GatedConfig
+from nlp_rnn.config.model import GatedConfig
 from nlp_rnn.config.pretraining import PretrainingConfig
 from nlp_rnn.config.training import Precision, TrainerConfig
 from nlp_rnn.errors import TrainingError
@@ -25,7 +25,7 @@ VOCABULARY = 40
 
 
 def models(cell: str = "lstm", dropout: float = 0.0, **changes: object) -> LanguageModels:
-    model = GatedConfig(name=cell, cell=Cell[cell], embedding_size=6, hidden_size=5)
+    model = GatedConfig(name=cell, cell=cell, embedding_size=6, hidden_size=5)
     return LanguageModels(
         make_network(replace(model, **changes), VOCABULARY, 1, seed=1), 1, dropout
     )
@@ -87,7 +87,7 @@ def rnn_models(layers: int) -> LanguageModels:
 
     config = RecurrentConfig(
         name="rnn",
-        cell=Cell.rnn,
+        cell="rnn",
         embedding_size=6,
         hidden_size=5,
         num_layers=layers,
@@ -129,7 +129,9 @@ def test_states_foretell_the_next_token_written_out() -> None:
     with torch.no_grad():
         losses, _ = made([torch.from_numpy(window[0])] * 2, [torch.from_numpy(window[1])] * 2)
         tokens = torch.from_numpy(stream.astype(np.int64))
-        states, _ = made.encoder.rnn(made.embedding(tokens[:-1]).unsqueeze(1))
+        encoder = torch.nn.LSTM(6, 5, bidirectional=True)
+        encoder.load_state_dict(made.encoder.rnn.state_dict())
+        states, _ = encoder(made.embedding(tokens[:-1]).unsqueeze(1))
         logits = made.projections[0](states[:, 0, :5]) @ made.embedding.weight.t() + made.bias
         expected = torch.nn.functional.cross_entropy(logits, tokens[1:], reduction="sum")
     torch.testing.assert_close(losses[0], expected)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nlp_rnn.config.data import FilesConfig
-from nlp_rnn.config.model import Cell, GatedConfig
+from nlp_rnn.config.model import GatedConfig
 from nlp_rnn.config.tokenizer import CountedTokenizerConfig, TokenizerKind, Truncation
 from nlp_rnn.data.corpus import Corpus, load_corpus
 from nlp_rnn.data.quality import Quality
@@ -131,7 +131,7 @@ def test_whatever_unicode_goes_through_tokenizer_batches_and_model(
             {"input_ids": datasets.List(datasets.Value("int32")), "label": datasets.Value("int64")}
         ),
     )
-    model = GatedConfig(name="gru", cell=Cell.gru, embedding_size=4, hidden_size=3)
+    model = GatedConfig(name="gru", cell="gru", embedding_size=4, hidden_size=3)
     network = make_network(model, tokenizer.get_vocab_size(), 2, seed=1).eval()
     tokenized = TokenizedTexts(rows)
     for batch in tokenized.batches(length_order(tokenized.lengths, 4)):

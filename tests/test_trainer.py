@@ -9,7 +9,7 @@ import pytest
 import torch
 from datasets import Dataset, Features, List, Value
 
-from nlp_rnn.config.model import Cell, GatedConfig
+from nlp_rnn.config.model import GatedConfig
 from nlp_rnn.config.training import Monitor, OptimizerConfig, Precision, Schedule, TrainerConfig
 from nlp_rnn.errors import ConfigError, TrainingError
 from nlp_rnn.model.network import make_network
@@ -23,7 +23,7 @@ from nlp_rnn.training.trainer import EpochEnd, Trainer, UpdateEnd
 
 FEATURES = Features({"input_ids": List(Value("int32")), "label": Value("int64")})
 MODEL = GatedConfig(
-    name="gru", cell=Cell.gru, embedding_size=16, hidden_size=12, embedding_dropout=0.2
+    name="gru", cell="gru", embedding_size=16, hidden_size=12, embedding_dropout=0.2
 )
 OPTIMIZER = OptimizerConfig(name="adamw", learning_rate=0.02)
 TRAINER = TrainerConfig(batch_size=16, max_epochs=4, threads=2, device="cpu", r_drop=0.0)

@@ -17,13 +17,13 @@ from sklearn.svm import LinearSVC
 
 import nlp_rnn
 from nlp_rnn.classifier.ngram_scores import add_rows
-from nlp_rnn.layers.onnx_graph import Graph
 from nlp_rnn.classifier.onnx_export import OPSET, build_graph
 from nlp_rnn.classifier.recurrent_step import StepNetwork
 from nlp_rnn.config.checks import LIMITS
-from nlp_rnn.config.model import AverageConfig, Cell, GatedConfig, Pooling
+from nlp_rnn.config.model import AverageConfig, GatedConfig
 from nlp_rnn.config.training import OptimizerConfig, TrainerConfig
 from nlp_rnn.errors import ConfigError
+from nlp_rnn.layers.onnx_graph import Graph
 from nlp_rnn.model.architecture import Architecture, check_size
 from nlp_rnn.model.network import TextNetwork, architecture_of, make_network
 from nlp_rnn.model.ngram_path import ngram_rows
@@ -290,7 +290,7 @@ def pair_decides(rows: int, seed: int) -> TokenizedTexts:
 
 
 TRAIN, VALIDATION = pair_decides(400, 0), pair_decides(200, 1)
-AVERAGE = AverageConfig(name="average", cell=Cell.average, pooling=Pooling.mean, embedding_size=8)
+AVERAGE = AverageConfig(name="average", cell="average", pooling="mean", embedding_size=8)
 
 
 def trainer_of(model: Any, epochs: int = 8, seed: int = 1, **options: Any) -> Trainer:
@@ -316,7 +316,7 @@ def test_what_only_a_pair_tells_is_learnt_by_pairs_and_not_without() -> None:
 
 def test_the_network_beside_it_is_trained_as_it_would_be_alone() -> None:
     model = GatedConfig(
-        name="gru", cell=Cell.gru, embedding_size=6, hidden_size=5, ngrams=2, ngram_buckets=100
+        name="gru", cell="gru", embedding_size=6, hidden_size=5, ngrams=2, ngram_buckets=100
     )
     without = dataclasses.replace(model, ngrams=0, ngram_buckets=None)
     options = {"average_decay": 0.9, "accumulation": 2, "log_gradient_norm": True}
@@ -499,7 +499,7 @@ def odds_free_logits(made: TextNetwork, ids: np.ndarray) -> torch.Tensor:
 
 def test_what_is_too_large_is_refused_with_what_fits() -> None:
     sizes = Architecture("average", 8000, 151, 128, 0, 0, False, "mean", 2, 2**23)
-    with pytest.raises(ConfigError, match=r"4\.7 GiB.*\nType model\.ngram_buckets=(\d+)") as caught:
+    with pytest.raises(ConfigError, match=r"4\.7 GiB.*\nSet model\.ngram_buckets=(\d+)") as caught:
         check_size(sizes)
     fits = int(str(caught.value).rsplit("=", 1)[1].split()[0])
     check_size(dataclasses.replace(sizes, ngram_buckets=fits))

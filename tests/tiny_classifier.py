@@ -7,7 +7,6 @@ import numpy as np
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from nlp_rnn.classifier.classifier_folder import save_classifier
-from nlp_rnn.classifier.weights import parameter_shapes
 from nlp_rnn.model.architecture import Architecture
 
 VOCAB_SIZE = 30
@@ -31,7 +30,7 @@ def random_state(architecture: Architecture, seed: int = 0) -> dict[str, np.ndar
     random = np.random.default_rng(seed)
     return {
         name: (random.standard_normal(shape) / 2).astype(np.float32)
-        for name, shape in parameter_shapes(architecture).items()
+        for name, shape in architecture.parameter_shapes().items()
     }
 
 

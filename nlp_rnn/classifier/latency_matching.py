@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from nlp_rnn.classifier.onnx_export import build_graph
-from nlp_rnn.classifier.weights import parameter_shapes
 from nlp_rnn.model.architecture import Architecture
 
 __all__ = ["equally_fast_size", "relative_latency"]
@@ -64,7 +63,7 @@ def _answer(architecture: Architecture) -> Callable[[], Any]:
     random = np.random.default_rng(0)
     state = {
         name: (0.05 * random.standard_normal(shape)).astype(np.float32)
-        for name, shape in parameter_shapes(architecture).items()
+        for name, shape in architecture.parameter_shapes().items()
     }
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from nlp_rnn.errors import ClassifierError
-from nlp_rnn.model.architecture import GATES, Architecture
+from nlp_rnn.layers.cells import AVERAGE, CELLS
+from nlp_rnn.layers.poolings import POOLINGS
+from nlp_rnn.model.architecture import Architecture
 from nlp_rnn.model.ngrams import LARGEST_ORDER
 from nlp_rnn.version import __version__
 
@@ -66,7 +68,6 @@ REQUIRED_FILES = (CONFIG, TOKENIZER, WEIGHTS, GRAPH)
 
 COPY_AGAIN = "Copy the classifier folder again from where it was trained."
 
-_POOLINGS = ("last", "mean", "max", "max_mean", "attention")
 _MAX_LAYERS = 1000
 
 
@@ -202,16 +203,16 @@ def _architecture(sizes: Mapping[str, Any]) -> Architecture:
         if type(sizes[field.name]) is not field.type:
             raise TypeError(f"{field.name} is {sizes[field.name]!r}")
     architecture = Architecture(**sizes)
-    if architecture.cell not in (*GATES, "average"):
+    if architecture.cell not in (*CELLS, AVERAGE):
         raise ValueError(f"cell is {architecture.cell!r}")
-    if architecture.pooling not in _POOLINGS:
+    if architecture.pooling not in POOLINGS:
         raise ValueError(f"pooling is {architecture.pooling!r}")
     if min(architecture.vocab_size, architecture.num_labels, architecture.embedding_size) < 1:
         raise ValueError("a size is below 1")
     recurrent = (architecture.hidden_size, architecture.num_layers)
-    if architecture.cell == "average":
+    if architecture.cell == AVERAGE:
         valid = recurrent == (0, 0) and not architecture.bidirectional
-        valid = valid and architecture.pooling != "last"
+        valid = valid and not POOLINGS[architecture.pooling].from_final_state
     else:
         valid = min(recurrent) >= 1 and architecture.num_layers <= _MAX_LAYERS
     if not 0 <= architecture.ngrams <= LARGEST_ORDER or (

@@ -8,8 +8,11 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, checker, helper
 
 from nlp_rnn.classifier.ngram_scores import add_wide_path
+from nlp_rnn.layers.cell_interface import Cell
+from nlp_rnn.layers.cells import recurrent_cell
 from nlp_rnn.layers.onnx_graph import Graph, quantize
-from nlp_rnn.model.architecture import GATES, Architecture
+from nlp_rnn.layers.poolings import POOLINGS
+from nlp_rnn.model.architecture import Architecture, direction_weights, pooling_weights
 
 __all__ = ["build_graph", "quantize"]
 
@@ -17,14 +20,6 @@ __all__ = ["build_graph", "quantize"]
 # belong together and are older, so that other runtimes can read the graph too.
 OPSET = 18
 IR_VERSION = 8
-
-# Where ONNX finds its gates among torch's.
-# LSTM: torch input, forget, cell, output → ONNX input, output, forget, cell.
-# GRU: torch reset, update, new → ONNX update, reset, hidden.
-_GATE_ORDER = {"lstm": (0, 3, 1, 2), "gru": (1, 0, 2), "rnn": (0,)}
-
-# Below every state; not -inf, from which a runtime may make NaN.
-_LOWEST = float(np.finfo(np.float32).min)
 
 
 def build_graph(
@@ -49,10 +44,11 @@ def build_graph(
     """
     graph = Graph(int8)
     graph.node("Transpose", ["input_ids"], "tokens", perm=[1, 0])  # (T, B)
-    steps = graph.rows("embedding", state["embedding.weight"], "tokens", "embedded")  # (T, B, E)
-    if architecture.cell != "average":
-        steps = _encode(graph, architecture, state, steps)  # (T, B, D), or (B, D) for `last`
-    pooled = steps if architecture.pooling == "last" else _pool(graph, architecture, state, steps)
+    states = graph.rows("embedding", state["embedding.weight"], "tokens", "embedded")  # (T, B, E)
+    pooling = POOLINGS[architecture.pooling]
+    if (cell := recurrent_cell(architecture.cell)) is not None:
+        states = _encode(graph, architecture, cell, state, states, pooling.from_final_state)
+    pooled = pooling.add_nodes(graph, states, pooling_weights(state))
     weight = graph.matrix("head_weight", state["head.weight"])
     bias = graph.constant("head_bias", state["head.bias"])
     output = graph.node(
@@ -84,88 +80,30 @@ def build_graph(
     return model
 
 
-def _encode(graph: Graph, architecture: Architecture, state: Mapping[str, Any], steps: str) -> str:
-    """The last layer's states (T, B, D), zero beyond a length; for pooling `last` its final (B, D).
+def _encode(
+    graph: Graph,
+    architecture: Architecture,
+    cell: Cell,
+    state: Mapping[str, Any],
+    steps: str,
+    final: bool,
+) -> str:
+    """The states (T, B, D) of the last layer, or its final states (B, D).
 
-    A direction's final state is the one after it has read the whole text, as `last` wants it.
+    The final state of a direction is the one after it has processed the whole text.
     """
-    hidden, directions = architecture.hidden_size, architecture.num_directions
-    order = _GATE_ORDER[architecture.cell]
-    attributes: dict[str, Any] = {
-        "hidden_size": hidden,
-        "direction": "bidirectional" if architecture.bidirectional else "forward",
-    }
-    if architecture.cell == "gru":
-        attributes["linear_before_reset"] = 1  # the reset gate acts after the product, as in torch
-
-    def gates(parameter: str) -> NDArray[np.float32]:
-        blocks = np.split(np.asarray(state[f"encoder.rnn.{parameter}"]), GATES[architecture.cell])
-        return np.concatenate([blocks[gate] for gate in order])
-
-    lengths = graph.node(
-        "Cast", ["lengths"], "lengths_int32", to=TensorProto.INT32
-    )  # the type the cells read
+    graph.node("Cast", ["lengths"], "lengths_int32", to=TensorProto.INT32)  # for the operators
+    suffixes, directions = architecture.direction_suffixes(), architecture.num_directions
     for layer in range(architecture.num_layers):
-        suffixes = [f"l{layer}", f"l{layer}_reverse"][:directions]
-        inputs = [
-            steps,
-            graph.matrix(f"layer{layer}_W", [gates(f"weight_ih_{s}") for s in suffixes]),
-            graph.matrix(f"layer{layer}_R", [gates(f"weight_hh_{s}") for s in suffixes]),
-            graph.constant(
-                f"layer{layer}_B",
-                [np.concatenate([gates(f"bias_ih_{s}"), gates(f"bias_hh_{s}")]) for s in suffixes],
-            ),
-            lengths,
+        weights = [
+            direction_weights(cell, state, suffix)
+            for suffix in suffixes[layer * directions : (layer + 1) * directions]
         ]
-        if layer == architecture.num_layers - 1 and architecture.pooling == "last":
-            outputs, perm, shape = ["", "final"], [1, 0, 2], [0, -1]  # (dirs, B, H) → (B, D)
-        else:  # (T, dirs, B, H) → (T, B, D)
-            outputs, perm, shape = [f"layer{layer}_states"], [0, 2, 1, 3], [0, 0, -1]
-        states = graph.node(architecture.cell.upper(), inputs, outputs, **attributes)
+        last = final and layer == architecture.num_layers - 1
+        states = cell.add_layer(graph, layer, steps, weights, architecture.hidden_size, last)
+        # (directions, B, H) → (B, D), or (T, directions, B, H) → (T, B, D)
+        perm, shape = ([1, 0, 2], [0, -1]) if last else ([0, 2, 1, 3], [0, 0, -1])
         by_text = graph.node("Transpose", [states], f"{states}_by_text", perm=perm)
         joined = graph.constant(f"{states}_shape", shape, np.int64)
         steps = graph.node("Reshape", [by_text, joined], f"{states}_joined")
     return steps
-
-
-def _pool(graph: Graph, architecture: Architecture, state: Mapping[str, Any], steps: str) -> str:
-    """Steps (T, B, D) pooled over each text's own to (B, P)."""
-    first = graph.constant("first_axis", [0], np.int64)
-    last = graph.constant("last_axis", [-1], np.int64)
-    time = graph.node("Shape", ["tokens"], "time", start=0, end=1)
-    time = graph.node("Squeeze", [time, first], "time_scalar")
-    numbers = [graph.constant("start", 0, np.int64), time, graph.constant("stride", 1, np.int64)]
-    step = graph.node("Unsqueeze", [graph.node("Range", numbers, "numbers"), last], "step")
-    within = graph.node("Less", [step, "lengths"], "within")  # bool (T, B)
-    within_states = graph.node("Unsqueeze", [within, last], "within_states")  # (T, B, 1)
-
-    parts = []
-    if architecture.pooling in ("max", "max_mean"):
-        lowest = graph.constant("lowest", _LOWEST)
-        ranked = graph.node("Where", [within_states, steps, lowest], "ranked")
-        parts.append(graph.node("ReduceMax", [ranked, first], "max", keepdims=0))
-    if architecture.pooling == "max":
-        return parts[0]
-
-    own = graph.node("Where", [within_states, steps, graph.constant("zero", 0.0)], "own_states")
-    if architecture.pooling == "attention":
-        projection = np.asarray(state["pooling.projection.weight"]).T
-        weight = graph.matrix("attention_weight", projection)
-        bias = graph.constant("attention_bias", state["pooling.projection.bias"])
-        query = graph.constant("attention_query", state["pooling.query"])
-        lowest = graph.constant("lowest", _LOWEST)
-        projected = graph.node("MatMul", [own, weight], "attention_product")
-        projected = graph.node("Add", [projected, bias], "attention_sum")
-        projected = graph.node("Tanh", [projected], "attention_states")
-        score = graph.node("MatMul", [projected, query], "attention_score")  # (T, B)
-        score = graph.node("Where", [within, score, lowest], "own_score")
-        share = graph.node("Softmax", [score], "attention", axis=0)
-        share = graph.node("Unsqueeze", [share, last], "attention_share")
-        own = graph.node("Mul", [share, own], "attention_weighted")
-    total = graph.node("ReduceSum", [own, first], "total", keepdims=0)  # (B, D)
-    if architecture.pooling == "attention":
-        return total
-    count = graph.node("Unsqueeze", ["lengths", last], "count")
-    count = graph.node("Cast", [count], "count_float", to=TensorProto.FLOAT)  # (B, 1)
-    parts.append(graph.node("Div", [total, count], "mean"))
-    return graph.node("Concat", parts, "pooled", axis=1)

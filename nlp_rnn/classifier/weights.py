@@ -10,37 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlp_rnn.errors import ClassifierError
-from nlp_rnn.model.architecture import GATES, Architecture
+from nlp_rnn.model.architecture import Architecture
 
-__all__ = ["check_weights", "pack_weights", "parameter_shapes", "unpack_weights"]
+__all__ = ["check_weights", "pack_weights", "unpack_weights"]
 
 # The header of a network of any depth that trains is a few kilobytes.
 _MAX_HEADER_BYTES = 1 << 20
-
-
-def parameter_shapes(architecture: Architecture) -> dict[str, tuple[int, ...]]:
-    """The shape of every parameter by torch's name."""
-    hidden, size = architecture.hidden_size, architecture.embedding_size
-    shapes: dict[str, tuple[int, ...]] = {
-        "embedding.weight": (architecture.vocab_size, architecture.embedding_size)
-    }
-    for layer in range(architecture.num_layers):
-        rows = GATES[architecture.cell] * hidden
-        for suffix in ["", "_reverse"][: architecture.num_directions]:
-            shapes[f"encoder.rnn.weight_ih_l{layer}{suffix}"] = (rows, size)
-            shapes[f"encoder.rnn.weight_hh_l{layer}{suffix}"] = (rows, hidden)
-            shapes[f"encoder.rnn.bias_ih_l{layer}{suffix}"] = (rows,)
-            shapes[f"encoder.rnn.bias_hh_l{layer}{suffix}"] = (rows,)
-        size = architecture.output_size
-    if architecture.pooling == "attention":
-        shapes["pooling.projection.weight"] = (architecture.output_size, architecture.output_size)
-        shapes["pooling.projection.bias"] = (architecture.output_size,)
-        shapes["pooling.query"] = (architecture.output_size,)
-    if architecture.ngrams:
-        shapes["wide.table.weight"] = (architecture.wide_rows, architecture.num_labels)
-    shapes["head.weight"] = (architecture.num_labels, architecture.pooled_size)
-    shapes["head.bias"] = (architecture.num_labels,)
-    return shapes
 
 
 def pack_weights(architecture: Architecture, state: Mapping[str, NDArray[np.float32]]) -> bytes:
@@ -53,7 +28,7 @@ def pack_weights(architecture: Architecture, state: Mapping[str, NDArray[np.floa
     from safetensors.numpy import save
 
     shapes = {name: tuple(value.shape) for name, value in state.items()}
-    if shapes != parameter_shapes(architecture):
+    if shapes != architecture.parameter_shapes():
         raise ValueError(f"parameters {shapes} do not belong to {architecture}")
     for name, value in state.items():
         if not np.isfinite(value).all():
@@ -90,7 +65,7 @@ def check_weights(data: bytes, architecture: Architecture) -> None:
             "model.safetensors is not a safetensors file, whatever its name says.\n"
             "Fetch the classifier folder again from where it was trained."
         ) from error
-    shapes = parameter_shapes(architecture)
+    shapes = architecture.parameter_shapes()
     expected = {name: ("F32", *shape) for name, shape in shapes.items()}
     size = sum(4 * math.prod(shape) for shape in shapes.values())
     # one parameter after the other, as the format demands, in whatever order

@@ -6,10 +6,8 @@ Values out of range are refused, and so is an option that could have no effect.
 from nlp_rnn.config.data_checks import check_data, check_probe, check_tokenizer
 from nlp_rnn.config.model import (
     AverageConfig,
-    Cell,
     GatedConfig,
     ModelConfig,
-    Pooling,
     RecurrentConfig,
 )
 from nlp_rnn.config.pretraining_checks import check_pretrained
@@ -17,6 +15,8 @@ from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.signature import flatten
 from nlp_rnn.config.training import PATIENCE, PLATEAU_PATIENCE, Schedule
 from nlp_rnn.errors import ConfigError
+from nlp_rnn.layers.cells import AVERAGE, CELLS, recurrent_cell
+from nlp_rnn.layers.poolings import POOLINGS
 
 __all__ = ["check", "has_dropout", "language_model_obstacle"]
 
@@ -112,24 +112,13 @@ def check(config: RunConfig) -> None:
 
 def _check_together(config: RunConfig) -> None:
     model = config.model
+    _check_cell_and_pooling(model)
     if isinstance(model, RecurrentConfig):
         _check_between_layers(model)
     if model.freeze_vectors and model.vectors is None:
         raise ConfigError(
             "model.freeze_vectors=true does nothing without model.vectors. "
             "Type model.vectors=FILE, or leave it out."
-        )
-    if isinstance(model, AverageConfig) and model.pooling is Pooling.last:
-        raise ConfigError(
-            "model.pooling=last reads one embedding only when there is no recurrence. "
-            "Type model.pooling=mean, max, max_mean or attention."
-        )
-    if isinstance(model, AverageConfig) != (model.cell is Cell.average) or (
-        isinstance(model, GatedConfig) != (model.cell in (Cell.lstm, Cell.gru))
-    ):
-        raise ConfigError(
-            f"model.cell={model.cell.name} does not fit model={model.name}: "
-            f"type model={model.cell.name} instead of model.cell."
         )
     if config.trainer.prefixes and isinstance(model, RecurrentConfig) and model.bidirectional:
         raise ConfigError(
@@ -146,6 +135,31 @@ def _check_together(config: RunConfig) -> None:
     _check_processes(config)
     check_data(config.data)
     check_probe(config.data, config.tokenizer)
+
+
+def _check_cell_and_pooling(model: ModelConfig) -> None:
+    for key, value, names in (
+        ("cell", model.cell, [*CELLS, AVERAGE]),
+        ("pooling", model.pooling, list(POOLINGS)),
+    ):
+        if value not in names:
+            raise ConfigError(f"model.{key}={value} does not exist. Set one of {', '.join(names)}.")
+    cell, pooling = recurrent_cell(model.cell), POOLINGS[model.pooling]
+    gated = cell is not None and cell.keep_gate is not None
+    if (
+        isinstance(model, AverageConfig) != (cell is None)
+        or isinstance(model, GatedConfig) != gated
+    ):
+        raise ConfigError(
+            f"model.cell={model.cell} does not fit model={model.name}: "
+            f"type model={model.cell} instead of model.cell."
+        )
+    if cell is None and pooling.from_final_state:
+        others = [name for name, other in POOLINGS.items() if not other.from_final_state]
+        raise ConfigError(
+            f"model.pooling={model.pooling} reads one embedding only when there is no recurrence. "
+            f"Type model.pooling={', '.join(others[:-1])} or {others[-1]}."
+        )
 
 
 def _check_between_layers(model: RecurrentConfig) -> None:
@@ -175,7 +189,7 @@ def language_model_obstacle(config: RunConfig) -> str | None:
     model = config.model
     if not isinstance(model, RecurrentConfig):
         return (
-            f"trains states that read token by token, and model.cell={model.cell.name} "
+            f"trains states that read token by token, and model.cell={model.cell} "
             "has none. Type model=gru or model=lstm, or leave it out."
         )
     if model.bidirectional and model.num_layers > 1:

@@ -7,16 +7,12 @@ from nlp_rnn.config.option import MISSING
 
 __all__ = [
     "AverageConfig",
-    "Cell",
     "GatedConfig",
     "ModelConfig",
-    "Pooling",
     "RecurrentConfig",
     "RecurrentInit",
 ]
 
-Cell = Enum("Cell", ["lstm", "gru", "rnn", "average"])
-Pooling = Enum("Pooling", ["last", "mean", "max", "max_mean", "attention"])
 RecurrentInit = Enum("RecurrentInit", ["orthogonal", "uniform"])
 
 
@@ -32,12 +28,12 @@ class ModelConfig:
     """
 
     name: str = MISSING
-    cell: Cell = MISSING
+    cell: str = MISSING
     embedding_size: int = 128
     vectors: str | None = None
     freeze_vectors: bool = False
     pretrained: str | None = None
-    pooling: Pooling = Pooling.max_mean
+    pooling: str = "max_mean"
     word_dropout: float = 0.0
     embedding_dropout: float | None = None
     head_dropout: float = 0.5

@@ -60,7 +60,7 @@ def _check_without(config: RunConfig) -> None:
 def _check_language_models(model: ModelConfig) -> None:
     if not isinstance(model, RecurrentConfig):
         raise ConfigError(
-            f"A language model reads token by token, and model.cell={model.cell.name} does not. "
+            f"A language model reads token by token, and model.cell={model.cell} does not. "
             "Type model=gru or model=lstm."
         )
     if model.bidirectional and model.num_layers > 1:

@@ -1,6 +1,6 @@
-"""Nodes and constants, matrices in 8 bits on demand, become an ONNX graph piece by piece."""
+"""Builder of an ONNX graph, whose matrices are stored in 8 bits if requested."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,15 @@ __all__ = ["Graph", "quantize"]
 
 
 class Graph:
-    """Nodes and constants in the order they are added; every value is known by its name."""
+    """Nodes and constants of an ONNX graph in the order in which they are added.
+
+    Values are referred to by their names.
+
+    Parameters
+    ----------
+    int8 : bool
+        Whether `matrix`, `rows` and `columns` store their values in 8 bits.
+    """
 
     def __init__(self, int8: bool) -> None:
         self.int8 = int8
@@ -19,15 +27,15 @@ class Graph:
         self.constants: list[Any] = []
 
     def constant(self, name: str, value: Any, dtype: Any = np.float32) -> str:
-        """Add a constant and give back its name."""
+        """Add a constant and return its name."""
         array = np.asarray(value, dtype=dtype, order="C")
         self.constants.append(numpy_helper.from_array(array, name))
         return name
 
     def matrix(self, name: str, value: Any) -> str:
-        """A constant that in an int8 graph is stored in 8 bits, one scale for each row.
+        """Add a constant that an int8 graph stores in 8 bits, with one scale for each row.
 
-        The runtime multiplies it out once, when it loads the graph.
+        The runtime dequantizes it once, when it loads the graph.
         """
         if not self.int8:
             return self.constant(name, value)
@@ -37,7 +45,7 @@ class Graph:
         return self.node("Mul", parts, name)
 
     def rows(self, name: str, value: Any, index: str, output: str) -> str:
-        """Rows of a table, in an int8 graph multiplied out after they were looked up."""
+        """Look up rows of a table; an int8 graph dequantizes them after the look-up."""
         if not self.int8:
             return self.node("Gather", [self.constant(name, value), index], output, axis=0)
         whole, scale = quantize(np.asarray(value))
@@ -49,9 +57,15 @@ class Graph:
         return self.node("Mul", [found, found_scales], output)
 
     def columns(self, name: str, value: Any, index: str, output: str) -> tuple[str, str | None]:
-        """Rows of a table; in an int8 graph, what to multiply each of their columns by, (1, C).
+        """Look up rows of a table that has one scale for each column.
 
-        One scale a row, as elsewhere, would take more room than a row of few columns.
+        One scale for each row, as elsewhere, would take more space than a row of few columns.
+
+        Returns
+        -------
+        tuple of str and (str or None)
+            The rows and, in an int8 graph, the scales (1, C) that they are still to be
+            multiplied by.
         """
         if not self.int8:
             return self.rows(name, value, index, output), None
@@ -66,14 +80,91 @@ class Graph:
     def node(
         self, kind: str, inputs: Sequence[str], outputs: str | Sequence[str], **attributes: Any
     ) -> str:
-        """Add a node and give back the name of its last output, which is the node's name too."""
+        """Add a node and return the name of its last output, which is also the node's name."""
         names = [outputs] if isinstance(outputs, str) else list(outputs)
         self.nodes.append(helper.make_node(kind, list(inputs), names, name=names[-1], **attributes))
         return names[-1]
 
+    def text_mask(self) -> tuple[str, str]:
+        """Add masks of the steps within each text: bool (T, B) and (T, B, 1).
+
+        They are made from the values `tokens` (T, B) and `lengths` (B,), once for a graph. The
+        constants `first_axis` and `last_axis` are added too, as axes for further nodes.
+        """
+        names = "within", "within_states"
+        if any(node.name == names[1] for node in self.nodes):
+            return names
+        first = self.constant("first_axis", [0], np.int64)
+        last = self.constant("last_axis", [-1], np.int64)
+        time = self.node("Shape", ["tokens"], "time", start=0, end=1)
+        time = self.node("Squeeze", [time, first], "time_scalar")
+        limits = [self.constant("start", 0, np.int64), time, self.constant("stride", 1, np.int64)]
+        step = self.node("Unsqueeze", [self.node("Range", limits, "numbers"), last], "step")
+        self.node("Less", [step, "lengths"], names[0])
+        self.node("Unsqueeze", [names[0], last], names[1])
+        return names
+
+    def scan(
+        self,
+        name: str,
+        add_step: Callable[["Graph", str, Sequence[str]], Sequence[str]],
+        steps: str,
+        states: Sequence[str],
+        backward: bool,
+    ) -> list[str]:
+        """Add a loop over the steps of each text, in which states are carried from step to step.
+
+        Beyond a text's length its states stay as they are.
+
+        Parameters
+        ----------
+        name : str
+            Start of the names of all values inside.
+        add_step : callable
+            Adds one step to the body of the loop: from the body, the name of the step's input and
+            those of the states before it to the names of the states after it.
+        steps : str
+            Name of the input float32 (T, B, features).
+        states : sequence of str
+            Names of the states before the first step, float32 (B, H).
+        backward : bool
+            Whether the last step is computed first.
+
+        Returns
+        -------
+        list of str
+            The names of the last states (B, H), then that of the first state at every step
+            (T, B, H).
+        """
+        body = Graph(int8=False)
+        before = [f"{name}_before{number}" for number in range(len(states))]
+        after = []
+        for number, new in enumerate(add_step(body, f"{name}_input", before)):
+            kept = [f"{name}_within", new, before[number]]
+            after.append(body.node("Where", kept, f"{name}_after{number}"))
+        output = body.node("Identity", [after[0]], f"{name}_output")
+        real, boolean = TensorProto.FLOAT, TensorProto.BOOL
+
+        def value(name: str, kind: int = real) -> Any:
+            return helper.make_tensor_value_info(name, kind, None)
+
+        inputs = [*map(value, before), value(f"{name}_input"), value(f"{name}_within", boolean)]
+        outputs = [value(each) for each in (*after, output)]
+        names = [f"{name}_last{number}" for number in range(len(states))] + [f"{name}_states"]
+        self.node(
+            "Scan",
+            [*states, steps, self.text_mask()[1]],
+            names,
+            body=helper.make_graph(body.nodes, f"{name}_body", inputs, outputs, body.constants),
+            num_scan_inputs=2,
+            scan_input_directions=[int(backward)] * 2,
+            scan_output_directions=[int(backward)],
+        )
+        return names
+
 
 def quantize(matrix: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """`matrix` (…, columns) as whole numbers from -127 to 127 and a scale (…, 1) for each row."""
+    """Return `matrix` (…, columns) as int8 from -127 to 127, and a scale (…, 1) for each row."""
     scale = np.abs(matrix).max(axis=-1, keepdims=True) / 127
     scale[scale == 0] = 1  # a row of zeros
     return np.rint(matrix / scale).astype(np.int8), scale.astype(np.float32)

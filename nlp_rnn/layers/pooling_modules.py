@@ -1,4 +1,7 @@
-"""States, one a step, become one vector a text; steps beyond a text's length take no part."""
+"""Torch modules of the poolings, which reduce the states of a text to one vector.
+
+Steps beyond a text's length do not change its vector.
+"""
 
 from typing import Any
 
@@ -6,18 +9,24 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from nlp_rnn.model.architecture import Architecture
-
-__all__ = ["AttentionPooling", "Pooling", "make_pooling"]
+__all__ = ["AttentionModule", "DirectionPooling", "mask"]
 
 
-class Pooling(nn.Module):
-    """`last`, `mean`, `max` or `max_mean`: no parameters."""
+class DirectionPooling(nn.Module):
+    """Pooling without parameters that can also pool each direction by itself.
 
-    def __init__(self, architecture: Architecture) -> None:
+    Parameters
+    ----------
+    kind : str
+        `last`, `mean`, `max` or `max_mean`.
+    bidirectional : bool
+        Whether the second half of the features belongs to the direction right to left.
+    """
+
+    def __init__(self, kind: str, bidirectional: bool) -> None:
         super().__init__()
-        self.kind = architecture.pooling
-        self.bidirectional = architecture.bidirectional
+        self.kind = kind
+        self.bidirectional = bidirectional
 
     def forward(self, steps: Tensor, lengths: Tensor) -> Tensor:
         """Pool steps (T, B, D) with `lengths` int64 (B,) to (B, P); P = 2D for `max_mean`."""
@@ -26,17 +35,17 @@ class Pooling(nn.Module):
         return self._over_steps(steps, lengths)
 
     def direction(self, states: Tensor, lengths: Tensor) -> Tensor:
-        """Pool one direction's states (T, B, H), in the order in which it read the texts.
+        """Pool one direction's states (T, B, H), in the order in which it processed the texts.
 
-        What `join` makes of all directions' (B, H), or (B, 2H) for `max_mean`, is what `forward`
-        makes of the states side by side.
+        The result is (B, H), or (B, 2H) for `max_mean`. `join` of all directions equals `forward`
+        of their states side by side.
         """
         if self.kind == "last":
             return states[lengths - 1, torch.arange(states.shape[1], device=states.device)]
         return self._over_steps(states, lengths)
 
     def join(self, directions: list[Tensor]) -> Tensor:
-        """(B, P) of what `direction` made of each direction."""
+        """Join the results of `direction` for each direction to (B, P)."""
         if self.kind != "max_mean":
             return torch.cat(directions, dim=1)
         halves = [torch.chunk(pooled, 2, dim=1) for pooled in directions]
@@ -51,7 +60,7 @@ class Pooling(nn.Module):
         return pooled
 
     def _last(self, steps: Tensor, lengths: Tensor) -> Tensor:
-        """Each direction's state after it has read the whole text: (B, D)."""
+        """Each direction's state after it has processed the whole text: (B, D)."""
         last = steps[lengths - 1, torch.arange(steps.shape[1], device=steps.device)]  # (B, D)
         if not self.bidirectional:
             return last
@@ -60,16 +69,16 @@ class Pooling(nn.Module):
 
 
 class _MaxMean(torch.autograd.Function):
-    """Maximum and mean, (B, D) each, over each text's own steps of (T, B, D).
+    """Maximum and mean, (B, D) each, over the steps (T, B, D) within each text.
 
-    Computed together, and the gradient written down, because each pass over the states counts:
-    left to autograd they took a tenth of a training update. The steps that all texts have are read
-    without a mask. Equal maxima share the gradient, as in torch's `amax`.
+    They are computed together, with a gradient of their own, because every pass over the states
+    costs time: with autograd they took a tenth of a training update. Steps that all texts have
+    need no mask. Equal maxima share the gradient, as in torch's `amax`.
     """
 
     @staticmethod
     def forward(ctx: Any, steps: Tensor, lengths: Tensor, within: Tensor) -> tuple[Tensor, Tensor]:
-        # a GPU would have to be waited for to know the shortest text
+        # On a GPU the length of the shortest text would be known only after a synchronization.
         shared = int(lengths.min()) if steps.device.type == "cpu" else 0
         share = lengths.to(steps.dtype).reciprocal().unsqueeze(1)  # (B, 1)
         rest, inside = steps[shared:], within[shared:]
@@ -98,22 +107,23 @@ class _MaxMean(torch.autograd.Function):
         return d_steps, None, None
 
 
-def _count(found: Tensor) -> Tensor:
-    """How many are true along the first axis; bytes are added several times faster than bools."""
-    blocks = torch.split(found.view(torch.uint8), 255)
+def _count(values: Tensor) -> Tensor:
+    """Number of true values along the first axis, added as bytes: several times faster."""
+    blocks = torch.split(values.view(torch.uint8), 255)
     return torch.stack([block.sum(0, dtype=torch.uint8) for block in blocks]).sum(0)
 
 
-class AttentionPooling(nn.Module):
-    """A weighted mean of the states, weights learnt.
+class AttentionModule(nn.Module):
+    """Mean of the states with learned weights, Yang et al. 2016; see `AttentionPooling`.
 
-    Yang et al. 2016, "Hierarchical Attention Networks for Document Classification", the word
-    level only: weight ∝ exp(query · tanh(W state + b)).
+    Parameters
+    ----------
+    size : int
+        D, the number of features of a state.
     """
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(self, size: int) -> None:
         super().__init__()
-        size = architecture.output_size
         self.projection = nn.Linear(size, size)
         self.query = nn.Parameter(torch.empty(size).uniform_(-(size**-0.5), size**-0.5))
 
@@ -126,13 +136,6 @@ class AttentionPooling(nn.Module):
 
 
 def mask(lengths: Tensor, steps: int) -> Tensor:
-    """True at the steps within each text: bool (T, B, 1)."""
+    """Return the mask of the `steps` steps within each text: bool (T, B, 1)."""
     step = torch.arange(steps, device=lengths.device).unsqueeze(1)
     return (step < lengths.unsqueeze(0)).unsqueeze(2)
-
-
-def make_pooling(architecture: Architecture) -> nn.Module:
-    """The pooling that `architecture.pooling` names."""
-    if architecture.pooling == "attention":
-        return AttentionPooling(architecture)
-    return Pooling(architecture)

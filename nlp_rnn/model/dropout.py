@@ -14,7 +14,7 @@ def drop_features(steps: Tensor, probability: float) -> Tensor:
     return steps * (keep / (1 - probability))
 
 
-def dropped_weights(rnn: nn.RNNBase, probability: float) -> dict[str, Tensor]:
+def dropped_weights(rnn: nn.Module, probability: float) -> dict[str, Tensor]:
     """The recurrent matrices of `rnn` by name, weights zeroed at random, the rest scaled up.
 
     Weight drop of Merity et al. 2018, arXiv:1708.02182: one mask for all texts and steps of a

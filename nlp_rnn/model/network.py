@@ -8,14 +8,16 @@ from torch.func import functional_call
 
 from nlp_rnn.config.model import GatedConfig, ModelConfig, RecurrentConfig, RecurrentInit
 from nlp_rnn.config.training import MANY_LABELS
+from nlp_rnn.layers.cells import AVERAGE
+from nlp_rnn.layers.pooling_modules import DirectionPooling
+from nlp_rnn.layers.poolings import POOLINGS
 from nlp_rnn.model.architecture import Architecture, check_size
 from nlp_rnn.model.dropout import drop_features, dropped_weights
 from nlp_rnn.model.embedding_vectors import prepare_freezing
-from nlp_rnn.model.encoder import RecurrentEncoder, initialize_recurrent
+from nlp_rnn.model.encoder import RecurrentEncoder
 from nlp_rnn.model.language_model import POSITIONS, LanguageModel
 from nlp_rnn.model.ngram_path import WidePath
 from nlp_rnn.model.ngrams import DEFAULT_BUCKETS
-from nlp_rnn.layers.pooling_modules import Pooling, make_pooling
 from nlp_rnn.tokens.tokenizer import PAD_ID, UNKNOWN_ID
 
 __all__ = ["Dropouts", "TextNetwork", "architecture_of", "make_network"]
@@ -58,10 +60,12 @@ class TextNetwork(nn.Module):
         self.embedding = nn.Embedding(architecture.vocab_size, architecture.embedding_size)
         self.encoder = (
             None
-            if architecture.cell == "average"
+            if architecture.cell == AVERAGE
             else RecurrentEncoder(architecture, self.dropouts.layer, self.dropouts.variational)
         )
-        self.pooling = make_pooling(architecture)
+        self.pooling = POOLINGS[architecture.pooling].module(
+            architecture.output_size, architecture.bidirectional
+        )
         self.head = nn.Linear(architecture.pooled_size, architecture.num_labels)
         self.wide = WidePath(architecture) if architecture.ngrams else None
         # there while it is trained only: no part of the classifier
@@ -123,17 +127,17 @@ class TextNetwork(nn.Module):
             steps = drop_features(steps, embedding)
         return steps
 
-    def _direction_pooling(self) -> Pooling | None:
+    def _direction_pooling(self) -> DirectionPooling | None:
         """The pooling, if each direction's states may go to it as they come."""
         dropped = self.training and self.dropouts.output > 0
-        return self.pooling if isinstance(self.pooling, Pooling) and not dropped else None
+        return self.pooling if isinstance(self.pooling, DirectionPooling) and not dropped else None
 
     def encode(
         self,
         encoder: RecurrentEncoder,
         steps: Tensor,
         lengths: Tensor,
-        pooling: Pooling | None = None,
+        pooling: DirectionPooling | None = None,
     ) -> Tensor:
         """States (T, B, D) of `steps` (T, B, E), or pooled (B, P); dropouts applied in training."""
         output, recurrent = self.dropouts.output, self.dropouts.recurrent
@@ -154,14 +158,14 @@ def architecture_of(config: ModelConfig, vocab_size: int, num_labels: int) -> Ar
     """The sizes that a model's config has once the data is known."""
     recurrent = config if isinstance(config, RecurrentConfig) else None
     return Architecture(
-        cell=config.cell.name,
+        cell=config.cell,
         vocab_size=vocab_size,
         num_labels=num_labels,
         embedding_size=config.embedding_size,
         hidden_size=recurrent.hidden_size if recurrent else 0,
         num_layers=recurrent.num_layers if recurrent else 0,
         bidirectional=recurrent.bidirectional if recurrent else False,
-        pooling=config.pooling.name,
+        pooling=config.pooling,
         ngrams=config.ngrams,
         ngram_buckets=(config.ngram_buckets or DEFAULT_BUCKETS) if config.ngrams > 1 else 0,
     )
@@ -187,8 +191,7 @@ def make_network(config: ModelConfig, vocab_size: int, num_labels: int, seed: in
         with torch.no_grad():
             network.embedding.weight[PAD_ID] = 0.0
         if network.encoder is not None and isinstance(config, RecurrentConfig):
-            initialize_recurrent(
-                network.encoder.rnn,
+            network.encoder.initialize(
                 orthogonal=config.recurrent_init is RecurrentInit.orthogonal,
                 forget_bias=config.forget_bias if isinstance(config, GatedConfig) else None,
             )

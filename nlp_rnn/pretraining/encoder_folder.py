@@ -24,9 +24,9 @@ from nlp_rnn.classifier.manifest import (
     checksum,
     read_checked_file,
 )
-from nlp_rnn.classifier.weights import parameter_shapes
 from nlp_rnn.errors import ClassifierError
-from nlp_rnn.model.architecture import GATES, Architecture
+from nlp_rnn.layers.cells import CELLS
+from nlp_rnn.model.architecture import Architecture
 from nlp_rnn.version import __version__
 
 __all__ = ["ENCODER", "FORMAT", "Encoder", "read_encoder", "save_encoder"]
@@ -173,9 +173,9 @@ def _unpacked(
 
 def _shapes(sizes: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """What a classifier of these sizes has, without pooling and head."""
-    if sizes["cell"] not in GATES:
+    if sizes["cell"] not in CELLS:
         raise ClassifierError(f"A {sizes['cell']} is no encoder.")
-    every = parameter_shapes(Architecture(**sizes, num_labels=1, pooling="mean"))
+    every = Architecture(**sizes, num_labels=1, pooling="mean").parameter_shapes()
     return {name: shape for name, shape in every.items() if not name.startswith("head.")}
 
 

@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from nlp_rnn.layers.cell_functions import State
 from nlp_rnn.model.architecture import Architecture
 from nlp_rnn.model.chunked_cross_entropy import token_losses
 from nlp_rnn.model.dropout import drop_features
-from nlp_rnn.model.encoder import RecurrentEncoder, State
+from nlp_rnn.model.encoder import RecurrentEncoder
 from nlp_rnn.model.network import TextNetwork
 from nlp_rnn.model.parallel import run_in_lanes
 

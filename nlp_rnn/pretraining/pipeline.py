@@ -185,7 +185,7 @@ def _run(
         tags={
             "kind": "pretraining",
             "group": f"pretraining {model} {corpus.name}",
-            "cell": config.model.cell.name,
+            "cell": config.model.cell,
             "data": corpus.name,
             "run_folder": str(folder),
         },

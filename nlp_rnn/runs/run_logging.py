@@ -67,7 +67,7 @@ def run_tags(config: RunConfig, corpus: "Corpus", folder: Path) -> dict[str, str
     return {
         "group": f"{short_name(config)} {corpus.name} {signature(config)}",
         "signature": signature(config),
-        "cell": config.model.cell.name,
+        "cell": config.model.cell,
         "data": corpus.name,
         "task": corpus.task,
         "run_folder": str(folder),
@@ -179,7 +179,7 @@ def log_results(
     run.set_note(
         run_note(
             RunSummary(
-                title=f"{short_name(config)}, {config.model.pooling.name} pooling",
+                title=f"{short_name(config)}, {config.model.pooling} pooling",
                 dataset=corpus.name,
                 digest=corpus.digest,
                 run_id=run.run_id,

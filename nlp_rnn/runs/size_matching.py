@@ -6,10 +6,11 @@ import re
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from nlp_rnn.config.model import Cell, RecurrentConfig
+from nlp_rnn.config.model import RecurrentConfig
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.errors import ConfigError
-from nlp_rnn.model.architecture import GATES, Architecture
+from nlp_rnn.layers.cells import AVERAGE, CELLS
+from nlp_rnn.model.architecture import Architecture
 from nlp_rnn.model.matching import matching_hidden_size, recurrent_parameters
 
 __all__ = ["resolve_match"]
@@ -70,10 +71,10 @@ def _parse(words: str) -> _Match:
     by_latency = BY_LATENCY.fullmatch(words)
     found = by_latency or BY_PARAMETERS.fullmatch(words)
     cell = found[1] or "lstm" if found else ""
-    if found and cell in GATES:
+    if found and cell in CELLS:
         sizes = [None if size is None else int(size) for size in found.groups()[1:]]
         return _Match(by_latency is not None, cell, sizes[0], sizes[1] if by_latency else None)
-    hint = " average has no recurrence to match." if cell == Cell.average.name else ""
+    hint = " average has no recurrence to match." if cell == AVERAGE else ""
     raise ConfigError(
         f"model.match={words} is no cell.{hint}\nType model.match=lstm, gru or rnn, or "
         "latency:lstm, with model.hidden_size for the size of that cell."
@@ -131,12 +132,12 @@ def _equally_fast(architecture: Architecture, cell: str) -> int:
 def _architecture(model: RecurrentConfig) -> Architecture:
     """The network's recurrent part; vocabulary and labels, which do not count, are small."""
     return Architecture(
-        cell=model.cell.name,
+        cell=model.cell,
         vocab_size=100,
         num_labels=2,
         embedding_size=model.embedding_size,
         hidden_size=model.hidden_size,
         num_layers=model.num_layers,
         bidirectional=model.bidirectional,
-        pooling=model.pooling.name,
+        pooling=model.pooling,
     )

@@ -11,12 +11,14 @@ from nlp_rnn.baselines.fitting import CONTROLS, Control, fit_linear, fit_majorit
 from nlp_rnn.baselines.several import fit_linear_several, fit_majority_several
 from nlp_rnn.config.compose import make_paths_absolute
 from nlp_rnn.config.data import DataConfig, TableConfig
-from nlp_rnn.config.model import AverageConfig, Cell, ModelConfig, Pooling
+from nlp_rnn.config.model import AverageConfig, ModelConfig
 from nlp_rnn.config.pretraining import PretrainingConfig
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.signature import flatten, signature
 from nlp_rnn.config.training import OptimizerConfig
 from nlp_rnn.data.labels import labels_of
+from nlp_rnn.layers.cells import AVERAGE
+from nlp_rnn.layers.poolings import POOLINGS
 
 if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
@@ -226,9 +228,9 @@ def _averaged(config: RunConfig) -> RunConfig:
     """The same run with the recurrence taken out of its network."""
     shared = {f.name: getattr(config.model, f.name) for f in fields(ModelConfig)}
     # no language model could begin it
-    shared |= {"name": "average", "cell": Cell.average, "pretrained": None}
-    if config.model.pooling is Pooling.last:
-        shared["pooling"] = Pooling.mean  # the last embedding alone would be no control
+    shared |= {"name": "average", "cell": AVERAGE, "pretrained": None}
+    if POOLINGS[config.model.pooling].from_final_state:
+        shared["pooling"] = "mean"  # the last embedding alone would be no control
     data = config.data
     return replace(
         config,

@@ -73,7 +73,7 @@ def _durations(uri: str) -> Mapping[tuple[str, ...], list[float]]:
 
 def _estimate(job: Job, known: Mapping[tuple[str, ...], list[float]]) -> float | None:
     config = job.config
-    for key in ((signature(config),), (config.data.name, config.model.cell.name)):
+    for key in ((signature(config),), (config.data.name, config.model.cell)):
         if key in known:
             return statistics.median(known[key])
     return None

@@ -86,7 +86,7 @@ def _record(error: Exception, config: RunConfig, member: Member, folder: Path) -
     uri = resolve_uri(config.tracking.uri, Path.cwd())
     prepare_store(uri)
     experiment_id = obtain_experiment(uri, experiment_name(config.tracking.experiment))
-    tags = {"cell": config.model.cell.name, "data": config.data.name, "run_folder": str(folder)}
+    tags = {"cell": config.model.cell, "data": config.data.name, "run_folder": str(folder)}
     with (
         contextlib.suppress(type(error)),
         tracked_run(

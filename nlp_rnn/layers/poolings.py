@@ -1,0 +1,246 @@
+"""Poolings: how the states of a text are reduced to one vector, and the registry of all of them.
+
+A pooling is one class: its parameters' shapes, its ONNX nodes, and a version in numpy that reads
+one token at a time. Its torch module is imported only when a network is made, so that a saved
+classifier loads without torch. One line in `POOLINGS` registers it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from nlp_rnn.layers.onnx_graph import Graph
+
+__all__ = ["POOLINGS", "AttentionPooling", "LastPooling", "MaxMeanPooling", "Pooling"]
+
+Array = NDArray[np.float32]
+State = dict[str, NDArray[Any]]
+Weights = Mapping[str, Array]
+
+FLOAT = 1  # as onnx.TensorProto numbers it: onnx is not imported here
+# Below every state; not -inf, from which a runtime may make NaN.
+LOWEST = float(np.finfo(np.float32).min)
+
+
+class Pooling(ABC):
+    """Reduction of a text's states to one vector, as torch module, ONNX nodes and numpy steps.
+
+    States are float32 (T, B, D), the pooled vectors (B, P), T steps of B texts. Steps beyond a
+    text's length must not change its vector. Parameters have the names that the torch module
+    gives them; in `model.safetensors` they start with `pooling.`.
+
+    Attributes
+    ----------
+    from_final_state : bool
+        Whether the vector consists of each direction's state after it has processed the whole
+        text, which the encoder computes anyway. If so, the pooling needs a recurrent network, and
+        `add_nodes` receives these final states (B, D) instead of all states.
+    """
+
+    from_final_state = False
+
+    def pooled_size(self, size: int) -> int:
+        """Return P, the number of features of the pooled vector, for states of D = `size`."""
+        return size
+
+    def parameter_shapes(self, size: int) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each parameter by name, for states of D = `size`."""
+        return {}
+
+    @abstractmethod
+    def module(self, size: int, bidirectional: bool) -> "nn.Module":
+        """Return the torch module, with fresh parameters from torch's default generator.
+
+        It is called with the states (T, B, D) and the lengths int64 (B,), each in 1..T. If
+        `bidirectional`, the first D / 2 features are those of the direction left to right.
+        """
+
+    @abstractmethod
+    def add_nodes(self, graph: "Graph", states: str, weights: Weights) -> str:
+        """Add the ONNX nodes that pool the value `states`; return the name of the result (B, P).
+
+        The graph has the values `tokens` int64 (T, B) and `lengths` int64 (B,); `graph.text_mask`
+        adds a mask of the steps within each text.
+        """
+
+    def prepare(self, weights: Weights) -> Weights:
+        """Return the parameters in the layout that `step` reads, for instance transposed."""
+        return weights
+
+    def start(self, streams: int, size: int) -> State:
+        """Return what `streams` streams remember before their first token, the first axis n.
+
+        Sums are float64, so that a stream of millions of tokens loses nothing.
+        """
+        return {}
+
+    @abstractmethod
+    def step(self, weights: Weights, state: State, states: Array) -> Array:
+        """Return the vectors (n, P) after one more state (n, D) of n streams; update `state`."""
+
+
+class LastPooling(Pooling):
+    """Each direction's state after it has processed the whole text; P = D."""
+
+    from_final_state = True
+
+    def module(self, size: int, bidirectional: bool) -> "nn.Module":
+        """Return a `DirectionPooling`."""
+        from nlp_rnn.layers.pooling_modules import DirectionPooling
+
+        return DirectionPooling("last", bidirectional)
+
+    def add_nodes(self, graph: "Graph", states: str, weights: Weights) -> str:
+        """Return the final states themselves."""
+        return states
+
+    def step(self, weights: Weights, state: State, states: Array) -> Array:
+        """Return the newest states."""
+        return states
+
+
+class MaxMeanPooling(Pooling):
+    """Maximum over the steps of a text, their mean, or both side by side.
+
+    Parameters
+    ----------
+    kind : str
+        `max` or `mean` (P = D), or `max_mean` (P = 2D).
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def pooled_size(self, size: int) -> int:
+        """Return 2D for `max_mean`, else D."""
+        return 2 * size if self.kind == "max_mean" else size
+
+    def module(self, size: int, bidirectional: bool) -> "nn.Module":
+        """Return a `DirectionPooling`."""
+        from nlp_rnn.layers.pooling_modules import DirectionPooling
+
+        return DirectionPooling(self.kind, bidirectional)
+
+    def add_nodes(self, graph: "Graph", states: str, weights: Weights) -> str:
+        """Add a maximum over the states within each text, and their sum over its length."""
+        _, within = graph.text_mask()
+        parts = []
+        if self.kind != "mean":
+            ranked = graph.node(
+                "Where", [within, states, graph.constant("lowest", LOWEST)], "ranked"
+            )
+            parts.append(graph.node("ReduceMax", [ranked, "first_axis"], "max", keepdims=0))
+        if self.kind == "max":
+            return parts[0]
+        own = graph.node("Where", [within, states, graph.constant("zero", 0.0)], "own_states")
+        total = graph.node("ReduceSum", [own, "first_axis"], "total", keepdims=0)  # (B, D)
+        count = graph.node("Unsqueeze", ["lengths", "last_axis"], "count")
+        count = graph.node("Cast", [count], "count_float", to=FLOAT)  # (B, 1)
+        parts.append(graph.node("Div", [total, count], "mean"))
+        return graph.node("Concat", parts, "pooled", axis=1)
+
+    def start(self, streams: int, size: int) -> State:
+        """Return the running maximum, and the running sum and count."""
+        state: State = {}
+        if self.kind != "mean":
+            state["max"] = np.full((streams, size), -np.inf, np.float32)
+        if self.kind != "max":
+            state |= {"total": np.zeros((streams, size)), "count": np.zeros((streams, 1))}
+        return state
+
+    def step(self, weights: Weights, state: State, states: Array) -> Array:
+        """Return the maximum and the mean so far."""
+        parts = []
+        if self.kind != "mean":
+            np.maximum(state["max"], states, out=state["max"])
+            parts.append(state["max"])
+        if self.kind != "max":
+            state["total"] += states
+            state["count"] += 1
+            mean = np.empty_like(states)
+            np.divide(state["total"], state["count"], out=mean, casting="same_kind")
+            parts.append(mean)
+        # copies, because the next step changes the maximum
+        return np.concatenate(parts, axis=1)
+
+
+class AttentionPooling(Pooling):
+    """A mean of the states with learned weights; P = D.
+
+    Yang et al. 2016, "Hierarchical Attention Networks for Document Classification", the word
+    level only: weight ∝ exp(query · tanh(W state + b)).
+    """
+
+    def parameter_shapes(self, size: int) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of W, b and the query."""
+        return {"projection.weight": (size, size), "projection.bias": (size,), "query": (size,)}
+
+    def module(self, size: int, bidirectional: bool) -> "nn.Module":
+        """Return an `AttentionModule`."""
+        from nlp_rnn.layers.pooling_modules import AttentionModule
+
+        return AttentionModule(size)
+
+    def add_nodes(self, graph: "Graph", states: str, weights: Weights) -> str:
+        """Add the scores, their softmax over the steps within each text, and the weighted sum."""
+        within, within_states = graph.text_mask()
+        own = graph.node(
+            "Where", [within_states, states, graph.constant("zero", 0.0)], "own_states"
+        )
+        weight = graph.matrix("attention_weight", np.asarray(weights["projection.weight"]).T)
+        bias = graph.constant("attention_bias", weights["projection.bias"])
+        query = graph.constant("attention_query", weights["query"])
+        lowest = graph.constant("lowest", LOWEST)
+        projected = graph.node("MatMul", [own, weight], "attention_product")
+        projected = graph.node("Add", [projected, bias], "attention_sum")
+        projected = graph.node("Tanh", [projected], "attention_states")
+        score = graph.node("MatMul", [projected, query], "attention_score")  # (T, B)
+        score = graph.node("Where", [within, score, lowest], "own_score")
+        share = graph.node("Softmax", [score], "attention", axis=0)
+        share = graph.node("Unsqueeze", [share, "last_axis"], "attention_share")
+        weighted = graph.node("Mul", [share, own], "attention_weighted")
+        return graph.node("ReduceSum", [weighted, "first_axis"], "total", keepdims=0)
+
+    def prepare(self, weights: Weights) -> Weights:
+        """Return W transposed, so that states are multiplied from the left."""
+        return {**weights, "transposed": np.ascontiguousarray(weights["projection.weight"].T)}
+
+    def start(self, streams: int, size: int) -> State:
+        """Return the highest score, the sum of the weights and the weighted sum of the states."""
+        return {
+            "score": np.full((streams, 1), -np.inf, np.float32),
+            "weight": np.zeros((streams, 1)),
+            "total": np.zeros((streams, size)),
+        }
+
+    def step(self, weights: Weights, state: State, states: Array) -> Array:
+        """Return the weighted mean so far: a softmax with a running maximum.
+
+        Milakov & Gimelshein 2018, arXiv:1805.02867.
+        """
+        projected = np.tanh(states @ weights["transposed"] + weights["projection.bias"])
+        score = (projected @ weights["query"])[:, None]
+        highest = np.maximum(state["score"], score)
+        keep = np.exp(state["score"] - highest)
+        share = np.exp(score - highest)
+        state["score"] = highest
+        state["weight"] = state["weight"] * keep + share
+        state["total"] = state["total"] * keep + share * states
+        pooled: Array = (state["total"] / state["weight"]).astype(np.float32)
+        return pooled
+
+
+POOLINGS: dict[str, Pooling] = {
+    "last": LastPooling(),
+    "mean": MaxMeanPooling("mean"),
+    "max": MaxMeanPooling("max"),
+    "max_mean": MaxMeanPooling("max_mean"),
+    "attention": AttentionPooling(),
+}
+"""Every pooling by the name that `model.pooling` accepts; one line registers a pooling."""
