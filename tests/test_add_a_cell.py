@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from nlp_rnn.classifier.onnx_export import build_graph
-from nlp_rnn.inspection.gates import trace
+from nlp_rnn.inspection.gates import trace_layers
 from nlp_rnn.layers.cell_functions import CellFunction
 from nlp_rnn.layers.cell_functions import State as TorchState
 from nlp_rnn.layers.cell_interface import Array, Cell, States
@@ -123,7 +123,7 @@ def test_its_graph_has_its_predictions_in_float32_and_int8(int8: bool) -> None:
 
 def test_its_gates_are_shown() -> None:
     architecture = tiny_architecture("mgu")
-    for layer in trace(architecture, random_state(architecture), np.array([2, 3, 4])):
+    for layer in trace_layers(architecture, random_state(architecture), np.array([2, 3, 4])):
         assert list(layer.gates) == ["forget"]
-        assert layer.kept is layer.gates["forget"]
-        assert ((layer.kept > 0) & (layer.kept < 1)).all()
+        assert layer.retention is layer.gates["forget"]
+        assert ((layer.retention > 0) & (layer.retention < 1)).all()

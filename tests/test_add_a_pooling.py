@@ -90,7 +90,9 @@ class FirstPooling(Pooling):
         return state["first"]
 
 
-def check_everything(folder: Path, monkeypatch: pytest.MonkeyPatch, *overrides: str) -> TextClassifier:
+def check_everything(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *overrides: str
+) -> TextClassifier:
     """Train, save, export, load without torch and stream; return the loaded classifier."""
     assert main(["train", *SMALL, f"hydra.run.dir={folder}", *overrides]) == 0
     result = json.loads((folder / "result.json").read_text())

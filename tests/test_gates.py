@@ -8,13 +8,13 @@ import torch
 from torch import nn
 
 from nlp_rnn.inspection.gates import (
-    GATE_NAMES,
     LONGEST_HALF_LIFE,
     LayerTrace,
     half_lives,
     summarize_half_lives,
     trace_layers,
 )
+from nlp_rnn.layers.cells import CELLS
 from nlp_rnn.model.architecture import Architecture
 from tests.tiny_classifier import random_state, tiny_architecture
 
@@ -57,7 +57,7 @@ def test_states_equal_those_of_torch(cell: str, bidirectional: bool, length: int
     ]
     for trace, states in zip(traces, expected, strict=True):
         np.testing.assert_allclose(trace.states, states, rtol=0, atol=1e-5)
-        assert tuple(trace.gates) == GATE_NAMES[cell]
+        assert tuple(trace.gates) == CELLS[cell].sigmoid_gates
         for values in trace.gates.values():
             assert values.shape == trace.states.shape
             assert values.min() >= 0

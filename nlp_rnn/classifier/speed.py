@@ -201,10 +201,13 @@ def torch_kernel(cell: str) -> str:
     """
     import torch
 
-    if cell == "average":
+    from nlp_rnn.layers.cells import recurrent_cell
+
+    definition = recurrent_cell(cell)
+    if definition is None:
         return "none"
     there: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return "oneDNN" if cell == "lstm" and there and torch.backends.mkldnn.enabled else "torch"
+    return "oneDNN" if definition.onednn and there and torch.backends.mkldnn.enabled else "torch"
 
 
 if __name__ == "__main__":

@@ -9,15 +9,13 @@ from numpy.typing import NDArray
 from nlp_rnn.comparison.records import Run
 from nlp_rnn.config.data import PROBE_FACTORS
 from nlp_rnn.errors import ComparisonError
+from nlp_rnn.layers.cells import CELLS
 from nlp_rnn.sources.probe_tasks import PROBES
 
 __all__ = ["HELD", "ProbeCurve", "probe_curves", "seeds_ahead"]
 
 HELD = 90.0
 """A cell holds a length when its mean accuracy there is at least this, percent."""
-
-CELLS = ("lstm", "gru", "rnn")
-"""The order in which they are told."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ def probe_curves(runs: Sequence[Run], by: str = "model.cell") -> list[ProbeCurve
 
     def order(key: tuple[str, str]) -> tuple[int, int, str]:
         probe, cell = key
-        return probes.index(probe), CELLS.index(cell) if cell in CELLS else len(CELLS), cell
+        return probes.index(probe), list(CELLS).index(cell) if cell in CELLS else len(CELLS), cell
 
     curves = []
     for probe, cell in sorted(found, key=order):

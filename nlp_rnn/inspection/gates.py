@@ -1,7 +1,6 @@
 """Gate activations and hidden states of a recurrent encoder, and the half-lives they imply.
 
-The cells are written out step by step in numpy, as torch defines them. A test checks that the
-states equal those of torch's layers.
+The cells run step by step in numpy. A test checks that the states equal those of torch's layers.
 
 A half-life is the number of tokens after which half of a unit's content is lost. It counts only
 what the gates let pass directly. A network can also write its content again through the recurrent
@@ -14,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.model.architecture import Architecture
+from nlp_rnn.layers.cell_interface import Cell
+from nlp_rnn.layers.cells import recurrent_cell
+from nlp_rnn.model.architecture import Architecture, direction_weights
 
 __all__ = [
-    "GATE_NAMES",
     "LONGEST_HALF_LIFE",
     "LayerTrace",
     "MemorySummary",
@@ -27,9 +27,6 @@ __all__ = [
 ]
 
 Array = NDArray[np.float32]
-
-GATE_NAMES = {"lstm": ("input", "forget", "output"), "gru": ("reset", "update"), "rnn": ()}
-"""Names of the gates of each cell. All values lie between 0 and 1; a plain RNN has no gates."""
 
 LONGEST_HALF_LIFE = 1e6
 """Upper limit of a half-life in tokens; a gate that never closes would have an infinite one."""
@@ -119,22 +116,19 @@ def trace_layers(
     """
     steps = weights["embedding.weight"][ids]  # (T, E)
     traces: list[LayerTrace] = []
+    if (cell := recurrent_cell(architecture.cell)) is None:
+        return traces
     for layer in range(architecture.num_layers):
         directions = []
         for backward in (False, True)[: architecture.num_directions]:
             suffix = f"l{layer}{'_reverse' if backward else ''}"
-            parameters = [
-                weights[f"encoder.rnn.{name}_{suffix}"]
-                for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-            ]
+            parameters = direction_weights(cell, weights, suffix)
             inputs = steps[::-1] if backward else steps
-            gates, states = {"lstm": _lstm, "gru": _gru, "rnn": _rnn}[architecture.cell](
-                inputs, *parameters
-            )
+            gates, states = _run_direction(cell, parameters, inputs, architecture.hidden_size)
             if backward:
                 states = states[::-1]
                 gates = {name: values[::-1] for name, values in gates.items()}
-            retention = gates.get("forget", gates.get("update"))
+            retention = None if cell.keep_gate is None else gates[cell.keep_gate]
             directions.append(LayerTrace(layer, backward, gates, states, retention))
         traces += directions
         steps = np.concatenate([direction.states for direction in directions], axis=1)  # (T, D)
@@ -165,57 +159,16 @@ def summarize_half_lives(lives: NDArray[np.float64], num_tokens: int) -> MemoryS
     )
 
 
-def _sigmoid(values: Array) -> Array:
-    # the form with tanh cannot overflow
-    result: Array = 0.5 * np.tanh(0.5 * values) + np.float32(0.5)
-    return result
-
-
-def _lstm(
-    steps: Array, weight_ih: Array, weight_hh: Array, bias_ih: Array, bias_hh: Array
+def _run_direction(
+    cell: Cell, weights: Mapping[str, Array], inputs: Array, hidden_size: int
 ) -> tuple[dict[str, Array], Array]:
-    """Run an LSTM: c = f ⊙ c + i ⊙ g, h = o ⊙ tanh(c). Torch stores the gates as i, f, g, o."""
-    time, hidden = len(steps), weight_hh.shape[1]
-    inputs = steps @ weight_ih.T + bias_ih + bias_hh  # (T, 4H)
-    gates = np.empty((time, 3, hidden), np.float32)
-    states = np.empty((time, hidden), np.float32)
-    state = cell = np.zeros(hidden, np.float32)
-    for step in range(time):
-        i, f, g, o = np.split(inputs[step] + weight_hh @ state, 4)
-        i, f, o = _sigmoid(i), _sigmoid(f), _sigmoid(o)
-        cell = f * cell + i * np.tanh(g)
-        state = o * np.tanh(cell)
-        gates[step], states[step] = (i, f, o), state
-    return dict(zip(GATE_NAMES["lstm"], gates.transpose(1, 0, 2), strict=True)), states
-
-
-def _gru(
-    steps: Array, weight_ih: Array, weight_hh: Array, bias_ih: Array, bias_hh: Array
-) -> tuple[dict[str, Array], Array]:
-    """Run a GRU: h = z ⊙ h + (1 - z) ⊙ n. Torch stores r, z, n and applies r to U h + b."""
-    time, hidden = len(steps), weight_hh.shape[1]
-    inputs = steps @ weight_ih.T + bias_ih  # (T, 3H)
-    gates = np.empty((time, 2, hidden), np.float32)
-    states = np.empty((time, hidden), np.float32)
-    state = np.zeros(hidden, np.float32)
-    for step in range(time):
-        input_r, input_z, input_n = np.split(inputs[step], 3)
-        state_r, state_z, state_n = np.split(weight_hh @ state + bias_hh, 3)
-        r, z = _sigmoid(input_r + state_r), _sigmoid(input_z + state_z)
-        n = np.tanh(input_n + r * state_n)
-        state = z * state + (1 - z) * n
-        gates[step], states[step] = (r, z), state
-    return dict(zip(GATE_NAMES["gru"], gates.transpose(1, 0, 2), strict=True)), states
-
-
-def _rnn(
-    steps: Array, weight_ih: Array, weight_hh: Array, bias_ih: Array, bias_hh: Array
-) -> tuple[dict[str, Array], Array]:
-    """Run an Elman RNN: h = tanh(W x + U h + b). It has no gates."""
-    inputs = steps @ weight_ih.T + bias_ih + bias_hh
-    states = np.empty((len(steps), weight_hh.shape[1]), np.float32)
-    state = np.zeros(weight_hh.shape[1], np.float32)
-    for step in range(len(steps)):
-        state = np.tanh(inputs[step] + weight_hh @ state)
-        states[step] = state
-    return {}, states
+    """Return the gates by name and the states, (T, H) each, of one direction over (T, features)."""
+    layer = cell.prepare(weights)
+    before = (np.zeros((1, hidden_size), np.float32),) * len(cell.state_names)
+    states, gates = [], []
+    for step in range(len(inputs)):
+        before, activations = cell.step(layer, before, inputs[step : step + 1])
+        states.append(before[0])
+        gates.append(activations.copy())
+    columns = np.split(np.concatenate(gates), len(cell.sigmoid_gates) or 1, axis=1)
+    return dict(zip(cell.sigmoid_gates, columns, strict=False)), np.concatenate(states)
