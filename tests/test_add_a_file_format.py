@@ -6,6 +6,7 @@ The format of these tests has records of `key: value` lines, separated by blank 
 import gzip
 import inspect
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import datasets
@@ -23,7 +24,7 @@ from tests.composing import compose
 
 def _records(file: SourceFile) -> Iterator[dict[str, str | None]]:
     record: dict[str, str | None] = {}
-    for number, line in (*file.lines(), (0, "")):
+    for number, line in chain(file.lines(), [(0, "")]):
         if not line and record:
             require_columns(list(record), file.columns, f"A record of {file.path}")
             yield record

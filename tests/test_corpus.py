@@ -286,7 +286,7 @@ def test_the_hub_test_split_without_labels(monkeypatch):
     train = datasets.Dataset.from_list(rows(9, 0, 1))
     test = datasets.Dataset.from_list(rows(9, -1))
     found = datasets.DatasetDict(train=train, test=test, validation=train)
-    monkeypatch.setattr(hub, "hub_answers", lambda: True)
+    monkeypatch.setattr(hub, "hub_is_reachable", lambda: True)
     monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: found)
     config = HubConfig(name="hub", path="someone/set")
     assert "data.test_split=validation" in refusal(config)

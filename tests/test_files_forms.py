@@ -121,6 +121,14 @@ def test_packed_tables(tmp_path, kind):
     assert f"{path} cannot be read: " in refusal(path)
 
 
+def test_an_encoding_is_for_the_text_files_of_a_folder(tmp_path):
+    (tmp_path / "train.csv").write_bytes("text,label\ncafé,x\n".encode("latin-1"))
+    table = pyarrow.table({"text": ["thé"], "label": ["x"]})
+    pyarrow.parquet.write_table(table, tmp_path / "test.parquet")
+    splits = load(tmp_path, "data.encoding=latin-1").splits
+    assert [splits[split]["text"][0] for split in ("train", "test")] == ["café", "thé"]
+
+
 def test_a_folder_of_packed_splits(tmp_path):
     for name in ("train", "dev", "test"):
         (tmp_path / f"{name}.csv.gz").write_bytes(gzip.compress(b"text,label\na,x\n"))

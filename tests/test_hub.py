@@ -91,7 +91,7 @@ def test_a_split_that_is_not_there_or_serves_twice(hub):
     hub(lambda *_, **__: splits("train", "dev"))
     with pytest.raises(DataError, match=r"no split 'test'; it has: train, dev\.\n.*test_split="):
         read_hub(config(), [])
-    with pytest.raises(DataError, match="'dev' of someone/set cannot serve twice"):
+    with pytest.raises(DataError, match="'dev' of someone/set is used twice"):
         read_hub(config(test_split="dev", validation_split="dev"), [])
 
 
@@ -107,7 +107,7 @@ def test_a_split_that_is_not_there_or_serves_twice(hub):
             r"is missing\. Please pick one among: \['a', 'b'\]\nType data\.subset=NAME",
         ),
         (RuntimeError("scripts are no longer supported"), "someone/set cannot be loaded.*scripts"),
-        (ConnectionError("gone"), r"cannot be reached.*\n.*type data=files data.path=FOLDER"),
+        (ConnectionError("gone"), r"cannot be reached.*\n.*set data=files data.path=FOLDER"),
     ],
 )
 def test_what_the_hub_refuses_is_told_in_two_lines(hub, error, words):
@@ -131,7 +131,7 @@ def test_a_name_that_takes_forever_to_look_up_does_not_hold_us(monkeypatch):
     import nlp_rnn.sources.hub as module
 
     monkeypatch.setattr(datasets.config, "HF_ENDPOINT", "http://hub.invalid")
-    monkeypatch.setattr(module, "_PATIENCE", 0.05)
+    monkeypatch.setattr(module, "_TIMEOUT", 0.05)
     enough = threading.Event()
 
     def look_up(*_: object, **__: object):
@@ -155,14 +155,14 @@ def test_no_hub_but_a_cache(no_hub, monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", load)
     notes: list[str] = []
     assert first_texts(read_hub(config(), notes)) == {"train": "train", "test": "test"}
-    assert notes == ["the hub was not reached: someone/set was read from the cache"]
+    assert notes == ["the hub cannot be reached: someone/set was read from the cache"]
     # the library takes the latest of the cache, whatever revision was asked for
-    with pytest.raises(DataError, match=r"another revision than abc\.\nType data.revision=null"):
+    with pytest.raises(DataError, match=r"another revision than abc\.\nSet data.revision=null"):
         read_hub(config(revision="abc"), [])
 
 
 def test_a_folder_of_this_machine_is_not_the_hub(tmp_path):
-    with pytest.raises(DataError, match=f"Type data=files data.path={tmp_path}"):
+    with pytest.raises(DataError, match=f"Set data=files data.path={tmp_path}"):
         read_hub(config(path=str(tmp_path)), [])
 
 

@@ -137,10 +137,10 @@ def test_what_was_downloaded_once_is_not_downloaded_again(hub, read):
         ({"path": "someone/gated"}, ["gated dataset", "hf auth login"]),
         (
             {"subset": "plain", "revision": "v9"},
-            ["Revision 'v9' doesn't exist", "Type data.revision="],
+            ["Revision 'v9' doesn't exist", "Set data.revision="],
         ),
-        ({}, ["['plain', 'fine']", "Type data.subset=NAME"]),
-        ({"subset": "coarse"}, ["'coarse' not found", "Type data.subset=NAME"]),
+        ({}, ["['plain', 'fine']", "Set data.subset=NAME"]),
+        ({"subset": "coarse"}, ["'coarse' not found", "Set data.subset=NAME"]),
     ],
 )
 def test_what_is_missing_gated_or_ambiguous_is_said_in_two_lines(read, options, words):
@@ -176,7 +176,7 @@ def test_a_run_from_the_hub_again_from_its_cache_and_without_either(tmp_path, st
         assert hub.downloads() == []
     told = train("three")
     assert told.returncode == 0, told.stderr
-    assert "the hub was not reached: someone/reviews was read from the cache" in told.stdout
+    assert "the hub cannot be reached: someone/reviews was read from the cache" in told.stdout
     results = [json.loads((tmp_path / f / "result.json").read_text()) for f in ("one", "three")]
     assert results[0]["metrics"]["test/loss"] == results[1]["metrics"]["test/loss"]
     words["HF_HOME"] = str(tmp_path / "elsewhere")
@@ -191,7 +191,7 @@ def test_a_hub_that_takes_and_never_answers_a_connection_is_given_up_soon(monkey
     """As behind a wall that drops packets: nobody accepts, and the queue is full."""
     import datasets
 
-    from nlp_rnn.sources.hub import hub_answers
+    from nlp_rnn.sources.hub import hub_is_reachable
 
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
@@ -207,7 +207,7 @@ def test_a_hub_that_takes_and_never_answers_a_connection_is_given_up_soon(monkey
         monkeypatch.setattr(datasets.config, "HF_ENDPOINT", f"http://127.0.0.1:{address[1]}")
         monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
         start = time.monotonic()
-        assert not hub_answers()
+        assert not hub_is_reachable()
         assert time.monotonic() - start < 2
         for client in waiting:
             client.close()

@@ -204,7 +204,7 @@ def test_what_is_no_tokenizer_is_refused(tmp_path: Path) -> None:
 def test_a_tokenizer_of_a_hub_that_is_not_there(tmp_path: Path, monkeypatch) -> None:
     import nlp_rnn.sources.hub as hub
 
-    monkeypatch.setattr(hub, "hub_answers", lambda: False)
+    monkeypatch.setattr(hub, "hub_is_reachable", lambda: False)
     given = GivenTokenizerConfig(name="given", kind=TokenizerKind.given, path="somebody/tokens")
     with pytest.raises(DataError, match="somebody/tokens gives no tokenizer.json from the hub, wh"):
         keep_tokenizer([], given, "digest", tmp_path)

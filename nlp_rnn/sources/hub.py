@@ -1,4 +1,4 @@
-"""The name of a data set on the Hugging Face hub becomes the rows of its splits."""
+"""Read the splits of a data set from the Hugging Face hub, or from its local cache."""
 
 import contextlib
 import socket
@@ -17,53 +17,70 @@ from nlp_rnn.sources.files import SPLITS
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = ["hub_answers", "offline", "read_hub"]
+__all__ = ["hub_is_reachable", "offline", "read_hub"]
 
-_PATIENCE = 1.5  # seconds; the libraries' own retries take 24
+_TIMEOUT = 1.5  # seconds; the retries of the libraries take 24
 
 
 @contextlib.contextmanager
 def offline() -> Iterator[None]:
-    """Keep the libraries off the network; `datasets` counts even the reading of a file there."""
+    """Keep the libraries off the network; `datasets` would report even the loading of a file."""
     import datasets
     import huggingface_hub
 
-    places: tuple[Any, ...] = (datasets.config, huggingface_hub.constants)
-    before = [place.HF_HUB_OFFLINE for place in places]
-    for place in places:
-        place.HF_HUB_OFFLINE = True
+    modules: tuple[Any, ...] = (datasets.config, huggingface_hub.constants)
+    before = [module.HF_HUB_OFFLINE for module in modules]
+    for module in modules:
+        module.HF_HUB_OFFLINE = True
     try:
         yield
     finally:
-        for place, value in zip(places, before, strict=True):
-            place.HF_HUB_OFFLINE = value
+        for module, value in zip(modules, before, strict=True):
+            module.HF_HUB_OFFLINE = value
 
 
 def read_hub(config: HubConfig, notes: list[str]) -> "dict[str, Dataset]":
-    """Load `config.path` from the hub, or from the cache when the hub does not answer.
+    """Load the splits of `config.path` from the hub, or from the cache if it cannot be reached.
 
-    Fails within seconds when there is neither. Raises `DataError`.
+    Parameters
+    ----------
+    config : HubConfig
+        The data set and its splits.
+    notes : list of str
+        Receives a line if the cache was used.
+
+    Returns
+    -------
+    dict of str to Dataset
+        `train`, and `validation` and `test` where they are configured.
+
+    Raises
+    ------
+    DataError
+        The data set or one of the splits does not exist, or neither the hub nor the cache has it.
+        Without a network this takes less than two seconds.
     """
     import datasets
 
     if Path(config.path).expanduser().exists():
-        raise DataError(
-            f"{config.path} is on this machine. Type data=files data.path={config.path}"
-        )
-    reached = hub_answers()
+        raise DataError(f"{config.path} is a local path. Set data=files data.path={config.path}")
+    reached = hub_is_reachable()
     try:
         with contextlib.nullcontext() if reached else offline():
-            found = datasets.load_dataset(config.path, config.subset, revision=config.revision)
+            splits = datasets.load_dataset(config.path, config.subset, revision=config.revision)
     except Exception as error:
         raise DataError(_explain(error, config, reached)) from error
     if not reached:
-        _check_revision(found, config)
-        notes.append(f"the hub was not reached: {config.path} was read from the cache")
-    return _choose_splits(found, config)
+        _check_revision(splits, config)
+        notes.append(f"the hub cannot be reached: {config.path} was read from the cache")
+    return _choose_splits(splits, config)
 
 
-def hub_answers() -> bool:
-    """Knock once at the hub's door; behind a proxy only the proxy could tell, so believe it."""
+def hub_is_reachable() -> bool:
+    """Return whether a connection to the hub can be opened within 1.5 seconds.
+
+    Behind a proxy this is assumed, because only the proxy could tell.
+    """
     import datasets
 
     if datasets.config.HF_HUB_OFFLINE:
@@ -72,18 +89,18 @@ def hub_answers() -> bool:
     if urllib.request.getproxies().get(address.scheme):
         return True
     port = address.port or (443 if address.scheme == "https" else 80)
-    answers: list[bool] = []
+    connected = threading.Event()
 
-    def knock() -> None:
+    def connect() -> None:
         with contextlib.suppress(OSError):
-            socket.create_connection((address.hostname or "", port), _PATIENCE).close()
-            answers.append(True)
+            socket.create_connection((address.hostname or "", port), _TIMEOUT).close()
+            connected.set()
 
-    # in a thread, because looking up a name has no time limit of its own
-    thread = threading.Thread(target=knock, daemon=True)
+    # in a thread, because the lookup of a host name has no time limit
+    thread = threading.Thread(target=connect, daemon=True)
     thread.start()
-    thread.join(_PATIENCE)
-    return bool(answers)
+    thread.join(_TIMEOUT)
+    return connected.is_set()
 
 
 def _explain(error: Exception, config: HubConfig, reached: bool) -> str:
@@ -93,57 +110,57 @@ def _explain(error: Exception, config: HubConfig, reached: bool) -> str:
         return (
             f"The hub ({datasets.config.HF_ENDPOINT}) cannot be reached and the cache has no "
             f"{config.path}{f' {config.subset}' if config.subset else ''}.\n"
-            "With a copy on this machine type data=files data.path=FOLDER"
+            "If there is a local copy, set data=files data.path=FOLDER"
         )
     if isinstance(error, datasets.exceptions.DatasetNotFoundError):
-        told = str(error).splitlines()[0]  # not its cause, which tells of status 404
-        if told.startswith("Revision"):
-            return f"{told}\nType data.revision=NAME: a branch, a tag or a commit of the set."
+        message = str(error).splitlines()[0]  # not its cause, which is only about status 404
+        if message.startswith("Revision"):
+            return f"{message}\nSet data.revision to a branch, a tag or a commit of the data set."
         return (
-            f"{told}\n"
-            "Look the name up on the hub (OWNER/NAME); for a gated set run `hf auth login` first."
+            f"{message}\nLook up the name on the hub (OWNER/NAME). For a gated data set run "
+            "`hf auth login` first."
         )
-    # which subsets there are stands in the second line
-    words = " ".join(str(error).split()) or type(error).__name__
-    advice = "\nType data.subset=NAME" if isinstance(error, ValueError) else ""
-    return f"{config.path} cannot be loaded from the hub: {words[:500]}{advice}"
+    # the second line of the error lists the subsets
+    reason = " ".join(str(error).split()) or type(error).__name__
+    advice = "\nSet data.subset=NAME" if isinstance(error, ValueError) else ""
+    return f"{config.path} cannot be loaded from the hub: {reason[:500]}{advice}"
 
 
-def _check_revision(found: "dict[str, Dataset]", config: HubConfig) -> None:
-    """Refuse another revision than the one asked for: offline, `datasets` takes the latest."""
+def _check_revision(splits: "dict[str, Dataset]", config: HubConfig) -> None:
+    """Raise `DataError` for another revision than `config.revision`, which `datasets` allows."""
     if config.revision and not any(
         config.revision in Path(file["filename"]).parts
-        for dataset in found.values()
+        for dataset in splits.values()
         for file in dataset.cache_files
     ):
         raise DataError(
             f"The hub cannot be reached, and the cache may have {config.path} in another revision "
-            f"than {config.revision}.\nType data.revision=null to use what the cache has."
+            f"than {config.revision}.\nSet data.revision=null to use the cached revision."
         )
 
 
-def _choose_splits(found: "dict[str, Dataset]", config: HubConfig) -> "dict[str, Dataset]":
+def _choose_splits(available: "dict[str, Dataset]", config: HubConfig) -> "dict[str, Dataset]":
     names = {
         "train": config.train_split,
         "validation": config.validation_split,
         "test": config.test_split,
     }
     if names["validation"] is None and "validation" not in names.values():
-        names["validation"] = "validation" if "validation" in found else None
+        names["validation"] = "validation" if "validation" in available else None
     chosen: dict[str, Dataset] = {}
     for split in SPLITS:
         name = names[split]
         if name is None:
             continue
-        if name not in found:
+        if name not in available:
             raise DataError(
-                f"{config.path} has no split {name!r}; it has: {listed(found)}.\n"
-                f"Type data.{split}_split=NAME"
+                f"{config.path} has no split {name!r}; it has: {listed(available)}.\n"
+                f"Set data.{split}_split=NAME"
             )
         if list(names.values()).count(name) > 1:
             raise DataError(
-                f"The split {name!r} of {config.path} cannot serve twice "
-                "(data.train_split, data.validation_split, data.test_split)."
+                f"The split {name!r} of {config.path} is used twice. Set data.train_split, "
+                "data.validation_split and data.test_split to different splits."
             )
-        chosen[split] = found[name]
+        chosen[split] = available[name]
     return chosen

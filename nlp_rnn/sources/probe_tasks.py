@@ -1,9 +1,9 @@
-"""A seed becomes texts of symbols that ask one thing of a memory: to count, to nest, to keep.
+"""Diagnostic probes: generated texts of symbols that test one ability of a recurrent memory.
 
-Trained at lengths up to L, tested at up to 1, 2, 4 and 8 L, so that what was learnt is told from
-what was remembered. Every class is equally frequent at every length, and the classes of a probe
-differ by as little as they can (`_PROBES` says by what). Each is meant for one direction and the
-last state; `second_direction` says what reading from the other end would give away.
+Training texts have up to L tokens, test texts up to 1, 2, 4 and 8 L, which distinguishes a rule
+that generalizes from memorized texts. Every class is equally frequent at every length, and the
+classes of a probe differ as little as possible. Each probe is meant for a network with one
+direction that classifies by its last state; `second_direction` says what a second one reveals.
 """
 
 import random
@@ -20,9 +20,21 @@ Maker = Callable[[random.Random, int, str], list[str]]
 
 @dataclass(frozen=True)
 class Probe:
-    """One task: `make(chance, length, label)` gives the tokens of a text, at most `length`.
+    """A diagnostic task.
 
-    `shortest` is the shortest length that every class has.
+    Attributes
+    ----------
+    labels : tuple of str
+        The classes.
+    make : callable
+        Function of a random generator, a length and a label that returns the tokens of a text, at
+        most `length` of them.
+    shortest : int
+        The smallest length, in tokens, at which every class has texts.
+    question : str
+        What the label says about a text.
+    second_direction : str
+        How much easier the task is for a network that also reads from the end.
     """
 
     labels: tuple[str, ...]
@@ -35,7 +47,10 @@ class Probe:
 def make_probe(
     probe: Probe, rows: int, shortest: int, longest: int, chance: random.Random
 ) -> tuple[list[str], list[str]]:
-    """Return `rows` texts of `shortest` to `longest` tokens and their labels, classes in turn."""
+    """Generate `rows` texts of `shortest` to `longest` tokens, and their labels.
+
+    All classes are equally frequent, up to one row.
+    """
     labels = [probe.labels[row % len(probe.labels)] for row in range(rows)]
     chance.shuffle(labels)
     lengths = [chance.randint(shortest, longest) for _ in labels]
@@ -47,7 +62,10 @@ def make_probe(
 
 
 def test_parts(probe: Probe, length: int) -> dict[str, tuple[int, int]]:
-    """Shortest and longest test text of each factor: `2x` begins where `1x` ends."""
+    """Return the shortest and longest test text of each length factor, in tokens.
+
+    The range of `2x` begins where that of `1x` ends.
+    """
     parts = {f"{factor}x": (factor * length // 2 + 1, factor * length) for factor in PROBE_FACTORS}
     return parts | {"1x": (probe.shortest, length)}
 
@@ -59,7 +77,7 @@ def _counting(chance: random.Random, length: int, label: str) -> list[str]:
 
 
 def _off(chance: random.Random) -> int:
-    """One or two, more or less: with one alone, whether a text's length is odd tells the class."""
+    """Return -2, -1, 1 or 2: with ±1 alone, the parity of the length would reveal the class."""
     return chance.choice((-2, -1, 1, 2))
 
 
@@ -72,10 +90,10 @@ def _counting3(chance: random.Random, length: int, label: str) -> list[str]:
 
 
 def _dyck1(chance: random.Random, length: int, label: str) -> list[str]:
-    """Balanced, or with one pair swapped so that a bracket closes what was never opened.
+    """Generate balanced brackets, or two of them swapped so that one closes nothing.
 
-    Both kinds have as many opening as closing brackets, begin with an opening and end with a
-    closing one.
+    Texts of both classes have as many opening as closing brackets, begin with an opening and end
+    with a closing bracket.
     """
     while True:
         word = _balanced(chance, length // 2)
@@ -91,7 +109,7 @@ def _dyck1(chance: random.Random, length: int, label: str) -> list[str]:
 
 
 def _balanced(chance: random.Random, pairs: int) -> list[str]:
-    """One of all balanced words of that length, each as likely (Arnold & Sleep 1980)."""
+    """Generate balanced brackets, all sequences equally likely (Arnold & Sleep 1980)."""
     word: list[str] = []
     height = 0
     for left in range(2 * pairs, 0, -1):
@@ -113,7 +131,7 @@ _DEPTH = 4
 
 
 def _dyck2(chance: random.Random, length: int, label: str) -> list[str]:
-    """Two kinds of brackets at most `_DEPTH` deep; one closing bracket may be of the other kind."""
+    """Generate two kinds of nested brackets; in class `wrong` one closes the other kind."""
     word: list[str] = []
     opened: list[str] = []
     for left in range(2 * (length // 2), 0, -1):
@@ -124,13 +142,13 @@ def _dyck2(chance: random.Random, length: int, label: str) -> list[str]:
             opened.append(chance.choice("(["))
             word.append(opened[-1])
     if label == "wrong":
-        place = chance.choice([place for place, bracket in enumerate(word) if bracket in ")]"])
-        word[place] = {")": "]", "]": ")"}[word[place]]
+        wrong = chance.choice([index for index, bracket in enumerate(word) if bracket in ")]"])
+        word[wrong] = {")": "]", "]": ")"}[word[wrong]]
     return word
 
 
 def _majority(chance: random.Random, length: int, label: str) -> list[str]:
-    """Two letters in random order; one leads by 1 to a quarter of the length."""
+    """Generate two letters in random order; the label leads by 1 to a quarter of the length."""
     margin = chance.randint(1, max(1, length // 4))
     margin += (length - margin) % 2
     most = (length + margin) // 2
@@ -153,16 +171,16 @@ def _recall(chance: random.Random, length: int, label: str) -> list[str]:
 
 
 def _pairs(chance: random.Random, length: int, label: str) -> list[str]:
-    """Names with a colour each among noise, then a name: which colour had it?"""
+    """Generate names with colours among noise, then a name; the label is its colour."""
     names = chance.sample(_NAMES, _PAIRS)
     colours = [label, *chance.choices(_COLOURS, k=_PAIRS - 1)]
-    told = list(zip(names, colours, strict=True))
-    chance.shuffle(told)
+    pairs = list(zip(names, colours, strict=True))
+    chance.shuffle(pairs)
     noise = length - 2 * _PAIRS - 2
-    places = sorted(chance.randint(0, noise) for _ in told)
+    positions = sorted(chance.randint(0, noise) for _ in pairs)
     word = chance.choices(_NOISE, k=noise)
-    for place, pair in reversed(list(zip(places, told, strict=True))):
-        word[place:place] = pair
+    for position, pair in reversed(list(zip(positions, pairs, strict=True))):
+        word[position:position] = pair
     return [*word, "ask", names[0]]
 
 
@@ -172,7 +190,7 @@ _NEAR = ("behind", "beside", "near", "under")
 
 
 def _agreement(chance: random.Random, length: int, label: str) -> list[str]:
-    """`the keys near the lamp … are`: each noun between has a number of its own, by a coin."""
+    """Generate `the keys near the lamp … are`; the number of each noun between is random."""
     plural = chance.random() < 0.5
     word = ["the", chance.choice(_PLURAL if plural else _SINGULAR)]
     for _ in range((length - 3) // 3):
@@ -186,7 +204,7 @@ _ORDERS = {order: "".join(str(cup + 1) for cup in order) for order in permutatio
 
 
 def _permutation(chance: random.Random, length: int, label: str) -> list[str]:
-    """Moves of three cups (swap the first two, the last two, rotate); the label is their order."""
+    """Generate moves of three cups (swap the first or last two, rotate); the label is the order."""
     while True:
         word = chance.choices("abc", k=length)
         order = (0, 1, 2)
@@ -247,14 +265,14 @@ PROBES: dict[str, Probe] = {
         _pairs,
         2 * _PAIRS + 2,
         f"the colour that went with the name at the end, one of {_PAIRS}",
-        "everything: it reads the question first, and keeps one colour instead of all",
+        "everything: it reads the question first, and needs to remember only one colour",
     ),
     "agreement": Probe(
         ("right", "wrong"),
         _agreement,
         6,
         "whether the verb at the end has the number of the noun at the beginning",
-        "everything: it reads the noun last, just before it answers",
+        "everything: it reads the noun last, just before the prediction",
     ),
     "permutation": Probe(
         tuple(sorted(_ORDERS.values())),
@@ -264,4 +282,4 @@ PROBES: dict[str, Probe] = {
         _SAME,
     ),
 }
-"""By name."""
+"""All probes by name."""

@@ -1,9 +1,9 @@
-"""A seed becomes short English stories, each labelled with the place where its letter lies.
+"""The built-in corpus: generated short English stories, labelled with the place of a letter.
 
-Every story tells early that somebody left a letter at one place and something else at the
-other. Which thing is told first and which place is told first are independent coin tosses, so
-no word and no pair of neighbouring words says where the letter is: what counts is which place
-goes with the letter, and that must be kept in mind over all the sentences that follow.
+Every story says early that somebody left a letter at one place and something else at the other
+place. The order of the things and the order of the places are independent coin tosses. So no word
+and no pair of neighbouring words reveals the label: a model must associate the letter with its
+place and remember it over all the sentences that follow.
 """
 
 import random
@@ -72,17 +72,34 @@ _ENDINGS = (
     "When the moon rose, {name} set out to get the letter.",
     "{name} remembered where the letter was and smiled.",
 )
-_ATTEMPTS = 200  # in a row that made nothing new: nearly all stories have been told
+_ATTEMPTS = 200  # in a row without a new story: nearly all stories have been generated
 
 
 def make_stories(
     rows: int, sentences: int, seed: int, taken: set[str] | None = None
 ) -> tuple[list[str], list[str]]:
-    """Return `rows` different stories and their labels (names out of `PLACES`, half of each).
+    """Generate `rows` different stories and their labels. Equal arguments give equal stories.
 
-    A story has 0 to `sentences` distracting sentences, each number as likely as the others. The
-    same arguments give the same stories. None of the texts in `taken` is told again; the new
-    ones are added to it. Raises `DataError` when there are not that many different stories.
+    Parameters
+    ----------
+    rows : int
+        Number of stories.
+    sentences : int
+        A story has 0 to `sentences` distracting sentences; all numbers are equally likely.
+    seed : int
+        Seed of the generator.
+    taken : set of str, optional
+        Texts that must not be generated again. The new texts are added to it.
+
+    Returns
+    -------
+    texts, labels : lists of str
+        The labels are from `PLACES`, half of them each.
+
+    Raises
+    ------
+    DataError
+        There are fewer than `rows` different stories.
     """
     chance = random.Random(seed)
     taken = set() if taken is None else taken
@@ -97,9 +114,9 @@ def make_stories(
         else:
             raise DataError(
                 f"With {sentences} distracting sentences there are not {rows:,} different stories; "
-                f"{len(texts):,} were found.\n"
-                "Ask for fewer (data.train_rows, data.test_rows) or longer ones "
-                "(data.train_sentences, data.test_sentences)."
+                f"{len(texts):,} were generated.\n"
+                "Set data.train_rows and data.test_rows lower, or data.train_sentences and "
+                "data.test_sentences higher."
             )
         taken.add(text)
         texts.append(text)
@@ -107,7 +124,7 @@ def make_stories(
 
 
 def _story(chance: random.Random, label: str, sentences: int) -> str:
-    """Tell one story whose letter lies at `label`."""
+    """Generate one story whose letter is at `label`."""
     name = chance.choice(_NAMES)
     others = [other for other in _NAMES if other != name]
     here, there = chance.sample(PLACES, 2)
@@ -118,7 +135,7 @@ def _story(chance: random.Random, label: str, sentences: int) -> str:
     story.append(opening.format(name=name, first=first, here=here, second=second, there=there))
     deck: list[str] = []
     for _ in range(sentences):
-        if not deck:  # no sentence comes back before all the others were told
+        if not deck:  # no sentence is repeated before all others were used
             deck = chance.sample(_DISTRACTIONS, len(_DISTRACTIONS))
         story.append(
             deck.pop().format(

@@ -42,9 +42,9 @@ def _from_hub(config: GivenTokenizerConfig) -> str:
     import huggingface_hub
 
     from nlp_rnn.sources.files import first_line
-    from nlp_rnn.sources.hub import hub_answers, offline
+    from nlp_rnn.sources.hub import hub_is_reachable, offline
 
-    reached = hub_answers()
+    reached = hub_is_reachable()
     try:
         with nullcontext() if reached else offline():
             found = huggingface_hub.hf_hub_download(
