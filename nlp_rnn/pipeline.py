@@ -88,7 +88,7 @@ def train(
     from nlp_rnn.data.labels import labels_of
     from nlp_rnn.pretraining.encoder_cache import obtain_encoder
     from nlp_rnn.pretraining.encoder_folder import read_encoder
-    from nlp_rnn.tokens.word_vector_files import find_vectors
+    from nlp_rnn.tokens.word_vector_files import open_vector_file
     from nlp_rnn.tracking.store import experiment_name, obtain_experiment, prepare_store
     from nlp_rnn.tracking.uri import resolve_uri
     from nlp_rnn.training.device import choose_device, choose_precision
@@ -101,7 +101,7 @@ def train(
     if config.tracking.uri is not None:
         config.tracking.uri = uri  # absolute, as every path in a saved configuration
     if config.model.vectors is not None:
-        find_vectors(Path(config.model.vectors), config.model.embedding_size)
+        open_vector_file(Path(config.model.vectors), config.model.embedding_size)
     if config.model.pretrained not in (None, AUTO):
         check_encoder(read_encoder(Path(str(config.model.pretrained))), config)
     with announced(f"Reading {config.data.name}"):
@@ -159,7 +159,7 @@ def _run(
     from nlp_rnn.classifier.predictor import TextClassifier
     from nlp_rnn.runs.evaluation import evaluate
     from nlp_rnn.tokens.tokenization import tokenize_corpus
-    from nlp_rnn.tokens.word_vectors import with_vectors
+    from nlp_rnn.tokens.word_vectors import add_vectors
     from nlp_rnn.tracking.run_lifecycle import tracked_run
     from nlp_rnn.training.device import memory_errors
 
@@ -184,7 +184,7 @@ def _run(
             given = encoder.tokenizer_json if encoder else None
             tokens = tokenize_corpus(corpus, config.tokenizer, given)
         if config.model.vectors is not None:
-            tokens = with_vectors(tokens, Path(config.model.vectors), config.model.embedding_size)
+            tokens = add_vectors(tokens, Path(config.model.vectors), config.model.embedding_size)
         print_lines(tokens.quality.lines)
         if not origin.run_id:
             notes = (*corpus.notes, *corpus.quality.lines, *tokens.quality.lines)

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from nlp_rnn.data.corpus import load_corpus
-from nlp_rnn.tokens.tokenizer import UNKNOWN_ID, encode, keep_tokenizer
+from nlp_rnn.tokens.tokenizer import UNKNOWN_ID, cached_tokenizer, encode
 from tests.composing import compose
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
@@ -121,7 +121,7 @@ def test_everybody_gets_the_rows_and_tokens_that_train_reads(
         )
     )
     # no texts are given: the tokenizer that the peers' ids are of is found, not trained
-    tokenizer = keep_tokenizer(iter(()), config.tokenizer, corpus.digest, work / "cache")
+    tokenizer = cached_tokenizer(iter(()), config.tokenizer, corpus.digest, work / "cache")
     assert handover.read_facts(work) == facts | {
         "vocab_size": tokenizer.get_vocab_size(),
         "num_labels": 2,

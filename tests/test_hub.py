@@ -104,7 +104,7 @@ def test_a_split_that_is_not_there_or_serves_twice(hub):
         ),
         (
             ValueError("Config name is missing.\nPlease pick one among: ['a', 'b']"),
-            r"is missing\. Please pick one among: \['a', 'b'\]\nType data\.subset=NAME",
+            r"is missing\. Please pick one among: \['a', 'b'\]\nSet data\.subset=NAME",
         ),
         (RuntimeError("scripts are no longer supported"), "someone/set cannot be loaded.*scripts"),
         (ConnectionError("gone"), r"cannot be reached.*\n.*set data=files data.path=FOLDER"),

@@ -137,7 +137,7 @@ def test_what_was_downloaded_once_is_not_downloaded_again(hub, read):
         ({"path": "someone/gated"}, ["gated dataset", "hf auth login"]),
         (
             {"subset": "plain", "revision": "v9"},
-            ["Revision 'v9' doesn't exist", "Set data.revision="],
+            ["Revision 'v9' doesn't exist", "Set data.revision"],
         ),
         ({}, ["['plain', 'fine']", "Set data.subset=NAME"]),
         ({"subset": "coarse"}, ["'coarse' not found", "Set data.subset=NAME"]),

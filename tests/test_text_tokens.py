@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nlp_rnn.inspection.text_tokens import text_spans, tokenize_text
-from nlp_rnn.tokens.tokenizer import encode, encode_counted, set_truncation, train_tokenizer
+from nlp_rnn.tokens.tokenizer import encode, encode_with_counts, set_truncation, train_tokenizer
 from tests.composing import compose
 
 TEXTS = [
@@ -32,7 +32,7 @@ def test_tokens_and_spans(kind: str, truncation: str) -> None:
     set_truncation(tokenizer, config)
     for text in TEXTS:
         tokens = tokenize_text(tokenizer, text)
-        (ids,), (count,) = encode(tokenizer, [text]), encode_counted(tokenizer, [text])[1]
+        (ids,), (count,) = encode(tokenizer, [text]), encode_with_counts(tokenizer, [text])[1]
         assert tokens.ids.tolist() == ids
         assert tokens.num_untruncated == count
         values = np.arange(1, len(tokens) + 1, dtype=np.float32)

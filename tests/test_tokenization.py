@@ -70,7 +70,7 @@ def test_many_unknown_words_are_said_with_what_to_type() -> None:
 
 def test_a_second_time_no_text_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     first = tokenize_corpus(corpus(["a b", "a b c"]), config())
-    monkeypatch.setattr("nlp_rnn.tokens.tokenization.encode_counted", None)
+    monkeypatch.setattr("nlp_rnn.tokens.tokenization.encode_with_counts", None)
     again = tokenize_corpus(corpus(["other", "texts"]), config())
     assert again.quality == first.quality
     assert list(again.train.lengths) == list(first.train.lengths)

@@ -13,9 +13,9 @@ from nlp_rnn.errors import DataError
 from nlp_rnn.tokens.tokenizer import (
     PAD_ID,
     UNKNOWN_ID,
+    cached_tokenizer,
     content_hash,
     encode,
-    keep_tokenizer,
     train_tokenizer,
 )
 
@@ -86,16 +86,16 @@ def test_options_have_an_effect() -> None:
 
 
 def test_a_kept_tokenizer_is_not_trained_again(tmp_path: Path) -> None:
-    first = keep_tokenizer(TEXTS, config("wordpiece"), "digest", tmp_path)
-    again = keep_tokenizer(["never read"], config("wordpiece"), "digest", tmp_path)
+    first = cached_tokenizer(TEXTS, config("wordpiece"), "digest", tmp_path)
+    again = cached_tokenizer(["never read"], config("wordpiece"), "digest", tmp_path)
     assert content_hash(first) == content_hash(again)
-    other = keep_tokenizer(["other data " * 3], config("wordpiece"), "other digest", tmp_path)
+    other = cached_tokenizer(["other data " * 3], config("wordpiece"), "other digest", tmp_path)
     assert content_hash(other) != content_hash(first)
     assert not list(tmp_path.rglob("*.part"))
 
 
 def _kept_hash(cache: str) -> str:
-    return content_hash(keep_tokenizer(TEXTS, config("wordpiece"), "digest", Path(cache)))
+    return content_hash(cached_tokenizer(TEXTS, config("wordpiece"), "digest", Path(cache)))
 
 
 def test_processes_that_start_together_get_the_same_tokenizer(tmp_path: Path) -> None:

@@ -20,9 +20,9 @@ from nlp_rnn.errors import ConfigError, DataError
 from nlp_rnn.tokens.tokenizer import (
     PAD_ID,
     UNKNOWN_ID,
+    cached_tokenizer,
     encode,
-    encode_counted,
-    keep_tokenizer,
+    encode_with_counts,
     set_truncation,
     train_tokenizer,
 )
@@ -62,7 +62,7 @@ def test_each_truncation_keeps_what_it_says(kind: str, most: int, words: int) ->
         loaded = Tokenizer.from_str(whole.to_str())
         assert loaded.truncation is not None
         assert loaded.truncation["max_length"] == most
-        ids, counts = encode_counted(loaded, [text, "", text])
+        ids, counts = encode_with_counts(loaded, [text, "", text])
         assert ids[0] == ids[2] == kept
         assert counts == [len(full) if words else 0, 0, len(full) if words else 0]
 
@@ -70,7 +70,7 @@ def test_each_truncation_keeps_what_it_says(kind: str, most: int, words: int) ->
 def test_a_long_text_is_counted_whole() -> None:
     for truncation in Truncation:
         tokenizer = train_tokenizer(TEXTS, config("word", max_length=7, truncation=truncation))
-        assert encode_counted(tokenizer, ["wa " * 10_000])[1] == [10_000]
+        assert encode_with_counts(tokenizer, ["wa " * 10_000])[1] == [10_000]
 
 
 def test_unicode_accents_and_digits() -> None:
@@ -169,7 +169,7 @@ def test_a_given_tokenizer_cuts_the_same_pieces(tmp_path: Path, kind: str) -> No
         max_length=5,
         truncation=Truncation.head,
     )
-    kept = keep_tokenizer([], given, "digest", tmp_path)
+    kept = cached_tokenizer([], given, "digest", tmp_path)
     assert json.loads(kept.to_str())["padding"] is None
     vocabulary = kept.get_vocab()
     assert sorted(vocabulary.values()) == list(range(len(vocabulary)))
@@ -180,7 +180,7 @@ def test_a_given_tokenizer_cuts_the_same_pieces(tmp_path: Path, kind: str) -> No
         assert PAD_ID not in ids
     if kind != "bpe":  # which was given no token for the unknown
         assert encode(kept, ["Ж"])[0][-1] == UNKNOWN_ID
-    assert encode(keep_tokenizer([], given, "other data", tmp_path), TEXTS) == encode(kept, TEXTS)
+    assert encode(cached_tokenizer([], given, "other data", tmp_path), TEXTS) == encode(kept, TEXTS)
 
 
 def test_what_is_no_tokenizer_is_refused(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_what_is_no_tokenizer_is_refused(tmp_path: Path) -> None:
             name="given", kind=TokenizerKind.given, path=str(path), **options
         )
         with pytest.raises(DataError) as caught:
-            keep_tokenizer([], given, "digest", tmp_path / "cache")
+            cached_tokenizer([], given, "digest", tmp_path / "cache")
         assert len(str(caught.value).splitlines()) <= 2
         return str(caught.value)
 
@@ -207,7 +207,7 @@ def test_a_tokenizer_of_a_hub_that_is_not_there(tmp_path: Path, monkeypatch) -> 
     monkeypatch.setattr(hub, "hub_is_reachable", lambda: False)
     given = GivenTokenizerConfig(name="given", kind=TokenizerKind.given, path="somebody/tokens")
     with pytest.raises(DataError, match="somebody/tokens gives no tokenizer.json from the hub, wh"):
-        keep_tokenizer([], given, "digest", tmp_path)
+        cached_tokenizer([], given, "digest", tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,8 @@ from nlp_rnn.model.embedding_vectors import set_vectors
 from nlp_rnn.model.network import make_network
 from nlp_rnn.tokens.tokenization import TokenizedCorpus, tokenize_corpus
 from nlp_rnn.tokens.tokenizer import PAD_ID, UNKNOWN_ID
-from nlp_rnn.tokens.word_vector_files import find_vectors
-from nlp_rnn.tokens.word_vectors import surface_forms, with_vectors
+from nlp_rnn.tokens.word_vector_files import open_vector_file
+from nlp_rnn.tokens.word_vectors import add_vectors, surface_forms
 from nlp_rnn.training.trainer import Trainer
 from tests.composing import compose
 
@@ -82,7 +82,7 @@ def found(tokens: TokenizedCorpus, *words: str) -> list[list[float] | None]:
 def test_glove_text_is_found_by_word_with_lower_case_as_the_last_resort(tmp_path, tokens):
     path = tmp_path / "glove.txt"
     path.write_text(GLOVE, encoding="utf-8")
-    given = with_vectors(tokens, path, 3)
+    given = add_vectors(tokens, path, 3)
     assert found(given, "warm", "zürich", "late", "coldly") == [
         WORDS["warm"],
         WORDS["Zürich"],
@@ -117,7 +117,7 @@ def test_glove_text_is_found_by_word_with_lower_case_as_the_last_resort(tmp_path
 def test_every_form_of_file_gives_the_same_vectors(tmp_path, tokens, name, content):
     path = tmp_path / name
     path.write_bytes(content)
-    given = with_vectors(tokens, path, 3)
+    given = add_vectors(tokens, path, 3)
     assert found(given, "warm", "cold", "late") == [WORDS["warm"], WORDS["cold"], WORDS["LATE"]]
     assert given.quality.figures["data/vectors_broken_lines"] == 0
 
@@ -125,26 +125,26 @@ def test_every_form_of_file_gives_the_same_vectors(tmp_path, tokens, name, conte
 def test_of_a_zip_the_file_that_fits_is_taken(tmp_path, tokens):
     wide = b"warm 1 2 3 4 5\n"
     path = zipped(tmp_path / "a.zip", wide=wide, three=FASTTEXT.encode())
-    assert found(with_vectors(tokens, path, 3), "cold") == [WORDS["cold"]]
-    assert find_vectors(path, 5).member == "wide.txt"
+    assert found(add_vectors(tokens, path, 3), "cold") == [WORDS["cold"]]
+    assert open_vector_file(path, 5).member == "wide.txt"
     with pytest.raises(ConfigError, match=r"3 or 5 numbers.*Type model.embedding_size=3"):
-        find_vectors(path, 4)
+        open_vector_file(path, 4)
     twice = zipped(tmp_path / "b.zip", one=wide, two=wide)
     with pytest.raises(ConfigError, match=r"one\.txt, two\.txt"):
-        find_vectors(twice, 5)
+        open_vector_file(twice, 5)
 
 
 def test_the_exact_word_wins_and_the_first_of_two(tmp_path, tokens):
     path = tmp_path / "a.txt"
     path.write_text("WARM 1 1 1\nwarm 2 2 2\nwarm 3 3 3\nWarm 4 4 4\n")
-    assert found(with_vectors(tokens, path, 3), "warm") == [[2.0, 2.0, 2.0]]
+    assert found(add_vectors(tokens, path, 3), "warm") == [[2.0, 2.0, 2.0]]
 
 
 def test_a_token_in_capitals_takes_the_lower_case_word(tmp_path, monkeypatch):
     given = tokenized(tmp_path, monkeypatch, TokenizerKind.word, lowercase=False)
     path = tmp_path / "a.txt"
     path.write_text("late 1 1 1\n")
-    assert found(with_vectors(given, path, 3), "LATE", "late") == [[1.0] * 3, [1.0] * 3]
+    assert found(add_vectors(given, path, 3), "LATE", "late") == [[1.0] * 3, [1.0] * 3]
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_broken_lines_are_counted_and_said(tmp_path, tokens):
         b"\n",
     ]
     path.write_bytes(b"99 3\n" + b"".join(broken) + "zürich 1 2 3\nwarm 4 5 6\n".encode())
-    given = with_vectors(tokens, path, 3)
+    given = add_vectors(tokens, path, 3)
     assert found(given, "warm", "late") == [[4.0, 5.0, 6.0], None]
     assert given.quality.figures["data/vectors_broken_lines"] == 5
     lines = given.quality.lines[-2:]
@@ -211,17 +211,17 @@ def test_what_is_no_file_of_vectors_is_refused(tmp_path, tokens, name, content, 
     if name:
         path.write_bytes(content)
     with pytest.raises(error, match=words) as caught:
-        with_vectors(tokens, path, 3)
+        add_vectors(tokens, path, 3)
     assert len(str(caught.value).splitlines()) <= 2
 
 
 def test_an_empty_zip_and_one_that_climbs_out_write_nothing(tmp_path, tokens):
     path = zipped(tmp_path / "a.zip")
     with pytest.raises(ConfigError, match="no numbers"):
-        find_vectors(path, 3)
+        open_vector_file(path, 3)
     path = zipped(tmp_path / "b.zip", **{"../../climbed": GLOVE.encode()})
     before = sorted(tmp_path.parent.rglob("*climbed*"))
-    assert found(with_vectors(tokens, path, 3), "warm") == [WORDS["warm"]]
+    assert found(add_vectors(tokens, path, 3), "warm") == [WORDS["warm"]]
     assert sorted(tmp_path.parent.rglob("*climbed*")) == before == []
 
 
@@ -232,7 +232,7 @@ MODEL = GatedConfig(name="gru", cell="gru", embedding_size=3, hidden_size=4)
 def test_covered_rows_are_kept_when_frozen_and_all_others_are_trained(tmp_path, tokens, freeze):
     path = tmp_path / "a.txt"
     path.write_text(GLOVE, encoding="utf-8")
-    given = with_vectors(tokens, path, 3)
+    given = add_vectors(tokens, path, 3)
     model = GatedConfig(**(vars(MODEL) | {"freeze_vectors": freeze}))
     network = make_network(model, given.vocab_size, 2, seed=1)
     matrix, covered = given.vectors.matrix, given.vectors.covered

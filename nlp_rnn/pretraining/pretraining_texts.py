@@ -15,7 +15,7 @@ from nlp_rnn.data.unlabelled import Unlabelled
 from nlp_rnn.pretraining.token_stream import TokenTexts
 from nlp_rnn.sources.arrow_cache import arrow_batches, texts_of, write_arrow_file
 from nlp_rnn.tokens.tokenization import ENCODING_VERSION, cache_dir
-from nlp_rnn.tokens.tokenizer import content_hash, encode_counted, keep_tokenizer
+from nlp_rnn.tokens.tokenizer import cached_tokenizer, content_hash, encode_with_counts
 
 if TYPE_CHECKING:
     import pyarrow
@@ -42,7 +42,7 @@ def tokenize_texts(
 
     The tokenizer is that of a classifier of this corpus. The test split is not read.
     """
-    tokenizer = keep_tokenizer(
+    tokenizer = cached_tokenizer(
         texts_of(corpus.train), config, corpus.digest, cache_dir(), corpus.separator
     )
     tokenizer.no_truncation()
@@ -66,7 +66,7 @@ def _tokenized(tokenizer: "Tokenizer", texts: "Dataset", name: tuple[str, str]) 
 
     def rows() -> "Iterator[pyarrow.RecordBatch]":
         for table in arrow_batches(texts.select_columns("text")):
-            ids, _ = encode_counted(tokenizer, table.column("text").to_pylist())
+            ids, _ = encode_with_counts(tokenizer, table.column("text").to_pylist())
             yield pyarrow.RecordBatch.from_pydict({"input_ids": ids}, schema=schema)
 
     with quiet_datasets():

@@ -7,13 +7,13 @@ from typing import Any
 from nlp_rnn.config.tokenizer import GivenTokenizerConfig
 from nlp_rnn.errors import DataError
 
-__all__ = ["given_tokenizer", "read_given"]
+__all__ = ["read_tokenizer_json", "renumber_vocabulary"]
 
 FILE = "tokenizer.json"
 _PADS = ("[PAD]", "<pad>", "<PAD>", "[pad]", "<|pad|>")
 
 
-def read_given(config: GivenTokenizerConfig) -> str:
+def read_tokenizer_json(config: GivenTokenizerConfig) -> str:
     """The content of the tokenizer.json that `config.path` names; `DataError` if there is none."""
     path = Path(config.path).expanduser()
     if path.is_dir():
@@ -59,7 +59,7 @@ def _from_hub(config: GivenTokenizerConfig) -> str:
         ) from error
 
 
-def given_tokenizer(content: str, pad: str, unknown: str) -> str:
+def renumber_vocabulary(content: str, pad: str, unknown: str) -> str:
     """Renumber the vocabulary so that padding is 0 and unknown 1.
 
     Where they are not there they are added, as `pad` and `unknown`. Everything else keeps its

@@ -21,9 +21,9 @@ from nlp_rnn.sources.arrow_cache import arrow_batches, texts_of, write_arrow_fil
 from nlp_rnn.tokens.batches import TokenizedTexts
 from nlp_rnn.tokens.tokenizer import (
     UNKNOWN_ID,
+    cached_tokenizer,
     content_hash,
-    encode_counted,
-    keep_tokenizer,
+    encode_with_counts,
     set_truncation,
 )
 
@@ -89,7 +89,7 @@ def tokenize_corpus(
         tokenizer = Tokenizer.from_str(pretrained)
         set_truncation(tokenizer, config)
     else:
-        tokenizer = keep_tokenizer(
+        tokenizer = cached_tokenizer(
             texts_of(corpus.train), config, corpus.digest, cache, corpus.separator
         )
     identity = content_hash(tokenizer)
@@ -98,7 +98,7 @@ def tokenize_corpus(
     def rows(dataset: "Dataset") -> "Iterator[pyarrow.RecordBatch]":
         for table in arrow_batches(dataset):
             texts = table.column("text").combine_chunks()
-            ids, counts = encode_counted(tokenizer, texts.to_pylist())
+            ids, counts = encode_with_counts(tokenizer, texts.to_pylist())
             yield _record_batch(schema, ids, counts, table.column("label"), pc.utf8_length(texts))
 
     files: dict[str, Path] = {}

@@ -28,10 +28,10 @@ __all__ = [
     "UNKNOWN_ID",
     "VARIATION_SELECTOR",
     "WORD_START",
+    "cached_tokenizer",
     "content_hash",
     "encode",
-    "encode_counted",
-    "keep_tokenizer",
+    "encode_with_counts",
     "set_truncation",
     "train_tokenizer",
 ]
@@ -200,7 +200,7 @@ def _check_vocabulary(
         )
 
 
-def keep_tokenizer(
+def cached_tokenizer(
     texts: Iterable[str],
     config: "TokenizerConfig",
     data_digest: str,
@@ -216,9 +216,9 @@ def keep_tokenizer(
 
     source = ""
     if isinstance(config, GivenTokenizerConfig):
-        from nlp_rnn.tokens.existing_tokenizer import given_tokenizer, read_given
+        from nlp_rnn.tokens.existing_tokenizer import read_tokenizer_json, renumber_vocabulary
 
-        source = read_given(config)
+        source = read_tokenizer_json(config)
         data_digest = hashlib.sha256(source.encode()).hexdigest()  # no data shapes it
     shaping = [TRAINING_VERSION, __version__, data_digest, plain(config)]
     if separator is not None:
@@ -231,7 +231,7 @@ def keep_tokenizer(
         if path.is_file():
             return Tokenizer.from_file(str(path))
         if isinstance(config, GivenTokenizerConfig):
-            tokenizer = Tokenizer.from_str(given_tokenizer(source, PAD, UNKNOWN))
+            tokenizer = Tokenizer.from_str(renumber_vocabulary(source, PAD, UNKNOWN))
             if separator is not None:
                 tokenizer.add_special_tokens([separator])
             set_truncation(tokenizer, config)
@@ -260,10 +260,10 @@ def encodable(text: str) -> str:
 
 def encode(tokenizer: "Tokenizer", texts: Sequence[str]) -> list[list[int]]:
     """Token ids of each text, cut as the tokenizer's JSON says; `[UNKNOWN_ID]` when empty."""
-    return encode_counted(tokenizer, texts)[0]
+    return encode_with_counts(tokenizer, texts)[0]
 
 
-def encode_counted(
+def encode_with_counts(
     tokenizer: "Tokenizer", texts: Sequence[str]
 ) -> tuple[list[list[int]], list[int]]:
     """`encode`, and the tokens that each text would have uncut, 0 when it has none."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from nlp_rnn.errors import ConfigError, DataError
 from nlp_rnn.sources.columns import listed
 
-__all__ = ["VectorFile", "find_vectors"]
+__all__ = ["VectorFile", "open_vector_file"]
 
 _FASTTEXT_MODEL = struct.pack("<i", 793712314)
 _LONGEST_LINE = 1 << 20  # bytes of a first line
@@ -89,7 +89,7 @@ class VectorFile:
             at = end + 1 + width
 
 
-def find_vectors(path: Path, size: int) -> VectorFile:
+def open_vector_file(path: Path, size: int) -> VectorFile:
     """The vectors of `path` if they have `size` numbers; of a zip, the file within that has them.
 
     Raises:

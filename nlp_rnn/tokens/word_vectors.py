@@ -15,16 +15,16 @@ from nlp_rnn.data.quality import Quality
 from nlp_rnn.errors import DataError
 from nlp_rnn.tokens.tokenization import TokenizedCorpus, TokenVectors
 from nlp_rnn.tokens.tokenizer import MARK, UNKNOWN_ID
-from nlp_rnn.tokens.word_vector_files import VectorFile, find_vectors
+from nlp_rnn.tokens.word_vector_files import VectorFile, open_vector_file
 
-__all__ = ["surface_forms", "with_vectors"]
+__all__ = ["add_vectors", "surface_forms"]
 
 # A token takes the vector of the word that is written as it is, else of its lower-case form, else
 # of a word whose lower-case form it is.
 _EXACT, _LOWERED, _LOWER, _NONE = range(4)
 
 
-def with_vectors(tokens: TokenizedCorpus, path: Path, size: int) -> TokenizedCorpus:
+def add_vectors(tokens: TokenizedCorpus, path: Path, size: int) -> TokenizedCorpus:
     """`tokens` with the vectors that `path` has of them; only these are kept in memory.
 
     Its quality says too which share of the vocabulary and of the training tokens is covered, and
@@ -34,7 +34,7 @@ def with_vectors(tokens: TokenizedCorpus, path: Path, size: int) -> TokenizedCor
         ConfigError: no such file, or vectors of another size.
         DataError: no file of vectors, or it covers no token.
     """
-    file = find_vectors(path, size)
+    file = open_vector_file(path, size)
     forms = surface_forms(tokens.tokenizer_json)
     matrix, ranks, num_words, num_broken = _looked_up(file, forms)
     covered = ranks < _NONE

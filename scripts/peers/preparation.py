@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from nlp_rnn.config.data import FilesConfig
 from nlp_rnn.config.tokenizer import CountedTokenizerConfig, TokenizerKind
 from nlp_rnn.data.corpus import load_corpus
-from nlp_rnn.tokens.tokenizer import encode, keep_tokenizer
+from nlp_rnn.tokens.tokenizer import cached_tokenizer, encode
 
 # As in conf/tokenizer/bpe.yaml, so that `nlp-rnn train` makes the same tokenizer.
 MIN_FREQUENCY = 5
@@ -56,7 +56,7 @@ def prepare(
         max_length=max_length,
         min_frequency=MIN_FREQUENCY,
     )
-    tokenizer = keep_tokenizer(corpus.train["text"], config, corpus.digest, work / "cache")
+    tokenizer = cached_tokenizer(corpus.train["text"], config, corpus.digest, work / "cache")
     counts = {}
     for split in SPLITS:
         rows = getattr(corpus, split)
