@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 CELLS = ("lstm", "gru")
-CONTROLS = ("majority", "linear", "average")
+BASELINES = ("majority", "linear", "average")
 REFERENCES = Path(__file__).with_name("references.json")
 
 
@@ -15,7 +15,7 @@ def markdown(rows: list[dict[str, Any]], coming: list[str], skipped: list[str]) 
     published = json.loads(REFERENCES.read_text(encoding="utf-8"))
     both = "Bi" if all(row.get("bidirectional", True) for row in rows) else ""
     cells = [f"{both}{cell.upper()}" for cell in CELLS]
-    heads = ["set", "test texts", *CONTROLS, *cells, "seeds", "parameters, M", "training, min"]
+    heads = ["set", "test texts", *BASELINES, *cells, "seeds", "parameters, M", "training, min"]
     heads += ["one answer, ms", "published"]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     done = [row for row in rows if "cells" in row]
@@ -24,7 +24,7 @@ def markdown(rows: list[dict[str, Any]], coming: list[str], skipped: list[str]) 
         seeds = {len(each["scores"]) if each else 0 for each in found}
         mark = "" if row["metric"] == "test/accuracy" else " (micro-F1)"
         values = [row["set"] + mark, f"{row['test_texts']:,}"]
-        values += [_figure(row["controls"].get(name), ".1f") for name in CONTROLS]
+        values += [_figure(row["baselines"].get(name), ".1f") for name in BASELINES]
         values += [_score(each) for each in found]
         values.append(" / ".join(map(str, sorted(seeds))))
         for name, form, factor in (
@@ -44,7 +44,7 @@ def markdown(rows: list[dict[str, Any]], coming: list[str], skipped: list[str]) 
         "",
         f"Test accuracy in percent (micro-F1 where texts have several labels), mean ± sd over the "
         f"seeds, the same recipe for every set: {recipe}. The test split was read once by each "
-        "finished run, and nothing was chosen on it. Controls: the majority class; TF-IDF with a "
+        "finished run, and nothing was chosen on it. Baselines: the majority class; TF-IDF with a "
         "linear SVM; the network without its recurrence (one seed). "
         f"{' / '.join(cells)} in this order where a cell holds two; one answer: median, one test "
         f"text, onnxruntime, one thread. Times: {'; '.join(machines) or 'none yet'}.",

@@ -1,4 +1,4 @@
-"""Controls answer as they should, are runs like others, and are made once for the same splits."""
+"""Baselines answer as they should, are runs like others, and are made once for the same splits."""
 
 import json
 from pathlib import Path
@@ -10,13 +10,13 @@ from mlflow import MlflowClient
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.svm import LinearSVC
 
-from nlp_rnn.baselines.fitting import WORD, fit_linear, fit_majority
-from nlp_rnn.baselines.several import fit_linear_several, fit_majority_several
+from nlp_rnn.baselines.fitting import TOKEN, fit_linear, fit_majority
 from nlp_rnn.cli import main
+from nlp_rnn.comparison.read import read_runs
 from nlp_rnn.data.corpus import load_corpus
 from nlp_rnn.errors import DataError
 from nlp_rnn.scoring.predictions import read_predictions
-from nlp_rnn.sweeps.baseline_runs import ensure_controls
+from nlp_rnn.sweeps.baseline_runs import ensure_baselines
 from nlp_rnn.tracking.store import obtain_experiment
 from tests.composing import compose
 
@@ -27,23 +27,23 @@ LABELS = np.array([0, 0, 1, 1, 3, 3] * 3)  # label 2 is not in training
 
 def test_majority_gives_the_shares_of_training() -> None:
     labels = np.array([0, 2, 2, 0, 2, 3])
-    control = fit_majority(["a b"] * 6, labels, 5)
-    answers = control.predict_proba(["x", "", "y z"])
+    baseline = fit_majority(["a b"] * 6, labels, 5)
+    answers = baseline.predict_proba(["x", "", "y z"])
     assert answers.dtype == np.float32
     np.testing.assert_allclose(answers, [[2 / 6, 0, 3 / 6, 1 / 6, 0]] * 3, rtol=1e-6)
 
 
 def test_linear_is_the_svm_and_its_probabilities_change_no_label() -> None:
-    control = fit_linear(TEXTS, LABELS, 4, (TEXTS[:6], LABELS[:6]))
+    baseline = fit_linear(TEXTS, LABELS, 4, (TEXTS[:6], LABELS[:6]))
     some = [*TEXTS[:6], "good", "cold ?", "", "never seen"]
-    answers = control.predict_proba(some)
+    answers = baseline.predict_proba(some)
     np.testing.assert_allclose(answers.sum(axis=1), 1, rtol=1e-6)
     assert (answers[:, 2] == 0).all()
-    features = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=WORD)
+    features = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=TOKEN)
     svm = LinearSVC(random_state=0).fit(features.fit_transform(TEXTS), LABELS)
     assert answers.argmax(axis=1).tolist() == svm.predict(features.transform(some)).tolist()
-    assert control.num_parameters == svm.coef_.size + 3
-    assert control.token_counts(["so bad ?", "", "don't"]).tolist() == [3, 1, 3]
+    assert baseline.num_parameters == svm.coef_.size + 3
+    assert baseline.token_counts(["so bad ?", "", "don't"]).tolist() == [3, 1, 3]
 
 
 def test_how_a_sign_is_drawn_is_no_word() -> None:
@@ -61,8 +61,8 @@ def test_the_factor_of_the_scores_is_the_likeliest_on_validation() -> None:
     labels = random.integers(0, 2, 400)
     noisy = np.where(random.random(400) < 0.3, 1 - labels, labels)
     texts = [f"w{label} w{random.integers(50)}" for label in noisy]
-    control = fit_linear(texts[:200], labels[:200], 2, (texts[200:], labels[200:]))
-    right = control.predict_proba(texts[200:])[np.arange(200), labels[200:]]
+    baseline = fit_linear(texts[:200], labels[:200], 2, (texts[200:], labels[200:]))
+    right = baseline.predict_proba(texts[200:])[np.arange(200), labels[200:]]
     assert -np.log(right).mean() == pytest.approx(0.61, abs=0.06)  # of 70 % and 30 %: 0.611
     without = fit_linear(texts[:200], labels[:200], 2, (["w0"], np.array([5])))
     assert without.settings["score_factor"] == 1.0
@@ -70,59 +70,59 @@ def test_the_factor_of_the_scores_is_the_likeliest_on_validation() -> None:
 
 def test_texts_without_spaces_are_read_by_characters() -> None:
     texts = ["这家酒店的房间非常干净而且服务很好", "这本书的内容太差了完全不值得购买阅读"] * 4
-    control = fit_linear(texts, np.array([0, 1] * 4), 2, (texts, np.array([0, 1] * 4)))
-    assert control.settings["grams_of"] == "char"
-    assert control.predict_proba(["房间干净", "书太差"]).argmax(axis=1).tolist() == [0, 1]
-    assert control.token_counts(["太差 了"]).tolist() == [3]
+    baseline = fit_linear(texts, np.array([0, 1] * 4), 2, (texts, np.array([0, 1] * 4)))
+    assert baseline.settings["grams_of"] == "char"
+    assert baseline.predict_proba(["房间干净", "书太差"]).argmax(axis=1).tolist() == [0, 1]
+    assert baseline.token_counts(["太差 了"]).tolist() == [3]
 
 
 def test_texts_of_white_space_are_refused() -> None:
-    with pytest.raises(DataError, match="hold no words"):
+    with pytest.raises(DataError, match="contain no words"):
         fit_linear([" ", "\n"], np.array([0, 1]), 2, ([" "], np.array([0])))
 
 
 MEMBERS = np.array([[1, 0, 0, 1], [1, 1, 0, 1], [0, 1, 0, 1]] * 6, dtype=bool)
-SEVERAL = ["warm room", "warm room late train", "late train"] * 6
+TOPICS = ["warm room", "warm room late train", "late train"] * 6
 
 
 def test_majority_of_several_labels_gives_the_commonest_one() -> None:
     labels = np.array([[1, 0, 1], [1, 1, 0], [1, 0, 0], [0, 1, 0]], dtype=bool)
-    control = fit_majority_several(["a b"] * 4, labels)
-    assert control.thresholds is not None
-    answers = control.predict_proba(["x", ""])
+    baseline = fit_majority(["a b"] * 4, labels, 3)
+    assert baseline.thresholds is not None
+    answers = baseline.predict_proba(["x", ""])
     np.testing.assert_allclose(answers, [[0.75, 0.5, 0.25]] * 2)
-    assert (answers >= control.thresholds).tolist() == [[True, False, False]] * 2
+    assert (answers >= baseline.thresholds).tolist() == [[True, False, False]] * 2
 
 
 def test_linear_of_several_labels_is_an_svm_each() -> None:
-    control = fit_linear_several(SEVERAL, MEMBERS, (SEVERAL[:6], MEMBERS[:6]))
-    assert control.thresholds is not None
+    baseline = fit_linear(TOPICS, MEMBERS, 4, (TOPICS[:6], MEMBERS[:6]))
+    assert baseline.thresholds is not None
     some = ["late train", "warm room", "a warm room and a late train", ""]
-    answers = control.predict_proba(some)
+    answers = baseline.predict_proba(some)
     # nobody has the third label, all have the fourth: there is nothing to learn of them
     assert (answers[:, 2] == 0).all()
     assert (answers[:, 3] == 1).all()
-    said = answers >= control.thresholds
+    said = answers >= baseline.thresholds
     assert said[:3, :2].tolist() == [[False, True], [True, False], [True, True]]
     assert said[:, 3].all()
     assert not said[:, 2].any()
-    features = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=WORD)
-    found = features.fit_transform(SEVERAL)
+    features = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=TOKEN)
+    found = features.fit_transform(TOPICS)
     for label in (0, 1):
         svm = LinearSVC(random_state=0).fit(found, MEMBERS[:, label])
         order = np.argsort(svm.decision_function(features.transform(some)))
         assert (np.diff(answers[order, label]) >= 0).all()
-    assert control.num_parameters == 2 * (len(features.vocabulary_) + 1)
-    assert np.isfinite(control.settings["score_factor"])
+    assert baseline.num_parameters == 2 * (len(features.vocabulary_) + 1)
+    assert np.isfinite(baseline.settings["score_factor"])
 
 
 def test_linear_of_several_labels_where_there_is_nothing_to_learn() -> None:
     labels = np.zeros((2, 2), dtype=bool)
-    control = fit_linear_several(["a", "b"], labels, (["a"], labels[:1]))
-    assert control.settings["score_factor"] == 1.0
-    assert control.predict_proba(["a"]).tolist() == [[0, 0]]
-    with pytest.raises(DataError, match="hold no words"):
-        fit_linear_several([" ", "\n"], labels, (["a"], labels[:1]))
+    baseline = fit_linear(["a", "b"], labels, 2, (["a"], labels[:1]))
+    assert baseline.settings["score_factor"] == 1.0
+    assert baseline.predict_proba(["a"]).tolist() == [[0, 0]]
+    with pytest.raises(DataError, match="contain no words"):
+        fit_linear([" ", "\n"], labels, 2, (["a"], labels[:1]))
 
 
 @pytest.fixture
@@ -141,13 +141,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store_uri: str) -> Pat
 DATA = ["data=files", "data.path=reviews.csv", "data.text=review", "data.label=stars"]
 
 
-def test_controls_are_runs_with_all_that_a_run_has_and_made_once(
+def test_baselines_are_runs_with_all_that_a_run_has_and_made_once(
     here: Path, capsys: pytest.CaptureFixture[str], store_uri: str
 ) -> None:
     assert main(["baselines", *DATA]) == 0
     told = capsys.readouterr().out
     assert "linear    test accuracy 1.0000" in told
-    assert "was there" not in told
+    assert "already trained" not in told
     client = MlflowClient(tracking_uri=store_uri)
     experiment = client.get_experiment_by_name("nlp_rnn").experiment_id
     runs = {run.data.tags["cell"]: run for run in client.search_runs([experiment])}
@@ -155,8 +155,10 @@ def test_controls_are_runs_with_all_that_a_run_has_and_made_once(
     assert set(runs) == {"majority", "linear"}
     for name, run in runs.items():
         assert run.info.status == "FINISHED"
-        assert run.data.tags["kind"] == "control"
-        assert {"signature", "group", "data", "processor", "run_folder"} <= set(run.data.tags)
+        assert run.data.tags["kind"] == "baseline"
+        assert {"signature", "configuration", "data", "processor", "run_folder"} <= set(
+            run.data.tags
+        )
         assert run.data.params["model.name"] == name
         assert run.data.params["data.path"] == str(here / "reviews.csv")
         assert {d.dataset.digest for d in run.inputs.dataset_inputs} == {corpus.digest[:36]}
@@ -171,16 +173,35 @@ def test_controls_are_runs_with_all_that_a_run_has_and_made_once(
         assert result["classifier"] is None
         assert result["run_id"] == run.info.run_id
     assert main(["baselines", *DATA]) == 0
-    assert capsys.readouterr().out.count("(was there)") == 2
+    assert capsys.readouterr().out.count("(already trained)") == 2
     # the digest is enough to find them when the data is gone; another split is other data
     (here / "reviews.csv").rename("moved.csv")
-    known = ensure_controls(
+    known = ensure_baselines(
         compose(DATA), store_uri, experiment, names=["linear"], digest=corpus.digest
     )
     assert known["linear"].run_id == runs["linear"].info.run_id
     moved = ["data=files", "data.path=moved.csv", *DATA[2:], "data.seed=1"]
     assert main(["baselines", *moved]) == 0
-    assert "was there" not in capsys.readouterr().out
+    assert "already trained" not in capsys.readouterr().out
+
+
+def test_baselines_of_an_older_store_are_found_and_compared(
+    here: Path, capsys: pytest.CaptureFixture[str], store_uri: str
+) -> None:
+    assert main(["baselines", *DATA]) == 0
+    client = MlflowClient(tracking_uri=store_uri)
+    experiment = client.get_experiment_by_name("nlp_rnn").experiment_id
+    for run in client.search_runs([experiment]):
+        client.set_tag(run.info.run_id, "kind", "control")
+        client.set_tag(run.info.run_id, "group", run.data.tags["configuration"])
+        client.delete_tag(run.info.run_id, "configuration")
+    capsys.readouterr()
+    assert main(["baselines", *DATA]) == 0
+    assert capsys.readouterr().out.count("(already trained)") == 2
+    assert len(client.search_runs([experiment])) == 2
+    runs = read_runs(store_uri, "nlp_rnn")
+    assert {run.kind for run in runs} == {"baseline"}
+    assert all(run.configuration_name.startswith(f"{run.cell} reviews ") for run in runs)
 
 
 def test_a_sweep_gets_all_three_below_its_parent(here: Path, store_uri: str) -> None:
@@ -197,21 +218,21 @@ def test_a_sweep_gets_all_three_below_its_parent(here: Path, store_uri: str) -> 
             "tracking.speed=none",
         ]
     )
-    made = ensure_controls(config, store_uri, experiment, parent)
+    made = ensure_baselines(config, store_uri, experiment, parent)
     assert list(made) == ["majority", "linear", "average"]
-    for name, control in made.items():
-        run = client.get_run(control.run_id)
-        assert control.made
+    for name, baseline in made.items():
+        run = client.get_run(baseline.run_id)
+        assert baseline.is_new
         assert run.info.experiment_id == experiment
-        assert run.data.tags["kind"] == "control"
+        assert run.data.tags["kind"] == "baseline"
         assert run.data.tags["mlflow.parentRunId"] == parent
         assert run.data.params["model.cell"] == name
-        assert control.metrics["test/accuracy"] == run.data.metrics["test/accuracy"]
-    again = ensure_controls(config, store_uri, experiment, parent)
-    assert {name: control.run_id for name, control in again.items()} == {
-        name: control.run_id for name, control in made.items()
+        assert baseline.metrics["test/accuracy"] == run.data.metrics["test/accuracy"]
+    again = ensure_baselines(config, store_uri, experiment, parent)
+    assert {name: baseline.run_id for name, baseline in again.items()} == {
+        name: baseline.run_id for name, baseline in made.items()
     }
-    assert not any(control.made for control in again.values())
+    assert not any(baseline.is_new for baseline in again.values())
     assert config.model.name == "lstm"  # what was given is as it was
 
 
@@ -219,11 +240,11 @@ def test_a_sweep_gets_all_three_below_its_parent(here: Path, store_uri: str) -> 
     ("words", "told"),
     [
         (["baselines"], "baselines needs data"),
-        (["baselines", "data=stories", "seed=3"], "seed=3 has no effect on a control"),
-        (["baselines", "data=stories", "model=gru"], "model=gru has no effect on a control"),
+        (["baselines", "data=stories", "seed=3"], "seed=3 has no effect on a baseline"),
+        (["baselines", "data=stories", "model=gru"], "model=gru has no effect on a baseline"),
         (["baselines", "data=nothing"], "There is no data=nothing"),
         (["baselines", "data=files", "data.path=nowhere"], "nowhere"),
-        (["train", "model=linear"], "type nlp-rnn baselines data=…"),
+        (["train", "model=linear"], "nlp-rnn baselines data=…"),
     ],
 )
 def test_wrong_words(
@@ -250,5 +271,5 @@ def test_no_store_is_made_for_data_that_is_not_there(here: Path) -> None:
 )
 def test_linear_is_as_good_as_it_is_known_to_be(name: str, least: float, here: Path) -> None:
     assert main(["baselines", "data=files", f"data.path={SHARED / name}"]) == 0
-    (result,) = here.glob("outputs/controls/*/linear/result.json")
+    (result,) = here.glob("outputs/baselines/*/linear/result.json")
     assert json.loads(result.read_text())["metrics"]["test/accuracy"] > least

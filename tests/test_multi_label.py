@@ -382,9 +382,9 @@ def test_a_sweep_ends_with_its_table_and_says_why_nothing_was_compared(
     runs = client.search_runs([experiment.experiment_id])
     (parent,) = (run for run in runs if run.data.tags["kind"] == "sweep")
     children = [run for run in runs if run.data.tags["kind"] == "train"]
-    controls = [run for run in runs if run.data.tags["kind"] == "control"]
-    assert {run.data.tags["cell"] for run in controls} == {"majority", "linear", "average"}
-    assert all("test/micro_f1" in run.data.metrics for run in controls)
+    baselines = [run for run in runs if run.data.tags["kind"] == "baseline"]
+    assert {run.data.tags["cell"] for run in baselines} == {"majority", "linear", "average"}
+    assert all("test/micro_f1" in run.data.metrics for run in baselines)
     assert parent.info.status == "FINISHED"
     best = max(children, key=lambda run: run.data.metrics["validation/micro_f1"])
     assert parent.data.metrics["best_validation_micro_f1"] == pytest.approx(

@@ -209,11 +209,11 @@ def test_the_signature_knows_the_weights_not_the_place(made: Encoder, corpus: Co
 
 
 def test_the_control_without_recurrence_is_not_pretrained() -> None:
-    from nlp_rnn.sweeps.baseline_runs import _averaged
+    from nlp_rnn.sweeps.baseline_runs import _without_recurrence
 
     words = ["experiment=pretrained", "trainer.frozen_epochs=1", "pretraining.window=32"]
     files = ["data=files", "data.path=x", "data.unlabelled=y"]
-    check(_averaged(compose([*words, *files])))
+    check(_without_recurrence(compose([*words, *files])))
 
 
 def test_runs_with_and_without_are_not_mixed_and_can_be_compared() -> None:

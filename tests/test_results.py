@@ -117,7 +117,7 @@ def test_a_set_is_trained_once_and_what_fails_stops_no_other(
     assert "Left out: no test has no test split" in table
     assert len(finished(here)) == 2
     (row,) = (r for r in json.loads((here / "results.json").read_text())["rows"] if "cells" in r)
-    assert set(row["controls"]) == {"majority", "linear", "average"}
+    assert set(row["baselines"]) == {"majority", "linear", "average"}
     assert row["cells"]["gru"]["sd"] is None
     assert len(row["cells"]["lstm"]["runs"]) == 1
 
@@ -178,7 +178,7 @@ def test_the_number_of_seeds_goes_by_the_seconds(
 
     monkeypatch.setattr(
         nlp_rnn.sweeps.baseline_runs,
-        "ensure_controls",
+        "ensure_baselines",
         lambda *_, names, **__: {names[0]: SimpleNamespace(metrics={"test/accuracy": 0.5})},
     )
     for seconds, count in ((299.0, 5), (301.0, 3)):
@@ -210,7 +210,7 @@ def test_several_labels_and_published_scores_in_the_table(script: ModuleType, he
     cell = {"scores": {"1": 50.0}, "mean": 50.0, "sd": None, "parameters": 1e6}
     cell |= {"minutes": None, "latency_ms": 0.5, "machines": ["here"]}
     row = {"set": "imdb", "recipe": [], "test_texts": 10, "metric": "test/micro_f1"}
-    row |= {"controls": {"linear": 40.0}, "cells": {"gru": cell}}
+    row |= {"baselines": {"linear": 40.0}, "cells": {"gru": cell}}
     table = script.markdown([row], ["talk"], [])
     first = (
         "| imdb (micro-F1) | 10 | – | 40.0 | – | – | 50.0 | 0 / 1 | – / 1.00 | – / – | – / 0.50 |"

@@ -1,4 +1,7 @@
-"""Training texts and labels become a control: the majority class, or words and a linear SVM."""
+"""Baselines that a recurrent classifier must beat: the majority label and a linear SVM.
+
+As in `nlp_rnn.scoring.metrics`, labels int64 (n,) are single-label, bool (n, C) multi-label.
+"""
 
 import re
 import time
@@ -11,149 +14,241 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlp_rnn.errors import DataError
+from nlp_rnn.scoring.metrics import choose_thresholds, cross_entropy, label_counts, sigmoid
 
-__all__ = [
-    "CONTROLS",
-    "Control",
-    "counter",
-    "fit_linear",
-    "fit_majority",
-    "grams_of",
-    "likeliest_factor",
-    "vectorized",
-]
+__all__ = ["BASELINES", "Baseline", "fit_linear", "fit_majority"]
 
-CONTROLS = ("majority", "linear")
+BASELINES = ("majority", "linear")
 
-# A word, or one sign that is neither letter, digit nor white space; how a sign is drawn is none.
-WORD = r"\w+|[^\w\s\ufe00-\ufe0f]"
-# Characters between two white spaces, on average, from which on texts count as written without
+# A word, or one symbol that is neither letter, digit nor white space. Variation selectors, which
+# say only how the symbol before them is drawn, are no symbols.
+TOKEN = r"\w+|[^\w\s\ufe00-\ufe0f]"
+# Mean number of characters between white space from which on texts count as written without
 # spaces. English, German and Turkish have 5 to 8, Chinese reviews 50.
 UNSPACED = 15.0
-# Factors on the SVM's scores that are tried lie between exp of these.
-COLDEST, HOTTEST = -4.0, 4.0
+# The factor on the SVM's decision values lies between exp of these.
+MIN_LOG_FACTOR, MAX_LOG_FACTOR = -4.0, 4.0
+# A threshold that no probability reaches.
+NEVER = 2.0
 
 
 @dataclass(frozen=True)
-class Control:
-    """A classifier that a recurrent one must beat; it answers like a `TextClassifier`.
+class Baseline:
+    """A fitted baseline, which predicts like a `TextClassifier`.
 
-    Attributes:
-        name: `majority` or `linear`.
-        settings: what it was fitted with, for the run's parameters.
-        num_parameters: numbers that were learnt.
-        seconds: wall time of fitting, reading the texts included.
-        runtime: what answers, for the names of latencies.
-        thresholds: where a text may have several labels, the probability (C,) from which on it
-            has each.
+    Attributes
+    ----------
+    name : str
+        `majority` or `linear`.
+    settings : dict
+        What it was fitted with, for the parameters of the run.
+    num_parameters : int
+        Number of fitted parameters.
+    seconds : float
+        Wall time of fitting, in seconds, including feature extraction.
+    probabilities : callable
+        Returns the probabilities of n texts, float64 (n, C).
+    count_tokens : callable
+        Returns the number of tokens of a text.
+    runtime : str
+        Name of the library that predicts, for the names of latencies.
+    thresholds : float64 (C,) or None
+        Probability from which on a text has each label, in the multi-label task.
     """
 
     name: str
     settings: dict[str, Any]
     num_parameters: int
     seconds: float
-    answer: Callable[[list[str]], NDArray[np.float64]]
-    tokens: Callable[[str], int]
+    probabilities: Callable[[list[str]], NDArray[np.float64]]
+    count_tokens: Callable[[str], int]
     runtime: str = "sklearn"
     thresholds: NDArray[np.float64] | None = None
 
     def predict_proba(self, texts: Iterable[str]) -> NDArray[np.float32]:
-        """Probabilities float32 (n, C) of n texts."""
-        return self.answer(list(texts)).astype(np.float32)
+        """Return the probabilities of n texts, float32 (n, C)."""
+        return self.probabilities(list(texts)).astype(np.float32)
 
     def token_counts(self, texts: Iterable[str]) -> NDArray[np.int64]:
-        """Words and signs of each text, or characters where it has no spaces; at least 1."""
-        return np.array([max(1, self.tokens(text)) for text in texts], dtype=np.int64)
+        """Count the words and symbols of each text, or its characters; at least 1, int64 (n,)."""
+        return np.array([max(1, self.count_tokens(text)) for text in texts], dtype=np.int64)
 
 
-def fit_majority(texts: Sequence[str], labels: NDArray[np.int64], num_labels: int) -> Control:
-    """Give every text the most frequent label of training; probabilities are the shares there."""
-    from sklearn.dummy import DummyClassifier
+def fit_majority(texts: Sequence[str], labels: NDArray[Any], num_labels: int) -> Baseline:
+    """Predict the most frequent label of training for every text.
 
+    The probabilities are the shares of the labels in training.
+    """
     started = time.perf_counter()
-    model = DummyClassifier(strategy="prior").fit(np.zeros((len(labels), 1)), labels)
+    counts = label_counts(labels, labels, num_labels).labelled
+    shares, thresholds, num_parameters = counts / len(labels), None, int(np.count_nonzero(counts))
+    if labels.ndim == 2:
+        thresholds, num_parameters = np.full(num_labels, NEVER), num_labels
+        thresholds[shares.argmax()] = 0.0
     seconds = time.perf_counter() - started
-    classes, count = model.classes_, counter(grams_of(texts))
-
-    def answer(some: list[str]) -> NDArray[np.float64]:
-        return _spread(model.predict_proba(np.zeros((len(some), 1))), classes, num_labels)
-
-    return Control("majority", {}, len(classes), seconds, answer, count)
+    return Baseline(
+        "majority",
+        {},
+        num_parameters,
+        seconds,
+        lambda texts: np.tile(shares, (len(texts), 1)),
+        _token_counter(_analyzer(texts)),
+        thresholds=thresholds,
+    )
 
 
 def fit_linear(
     texts: Sequence[str],
-    labels: NDArray[np.int64],
+    labels: NDArray[Any],
     num_labels: int,
-    validation: tuple[Sequence[str], NDArray[np.int64]],
-) -> Control:
-    """Fit TF-IDF of 1–2-grams and a linear SVM with scikit-learn's defaults, not tuned.
+    validation: tuple[Sequence[str], NDArray[Any]],
+) -> Baseline:
+    """Fit TF-IDF of 1–2-grams and linear SVMs with scikit-learn's defaults, without tuning.
 
-    The grams are of words and signs, or of characters where the texts are written without spaces.
-    Term frequencies count as 1 + log. An SVM gives scores and no probabilities: these are the
-    softmax of the scores times one factor, which the validation split chooses by its likelihood
-    (Guo et al. 2017, arXiv:1706.04599). No label depends on it.
+    The n-grams are of words and symbols, or of characters where the texts are written without
+    spaces; term frequencies count as 1 + log. An SVM has decision values and no probabilities:
+    these are the softmax, in the multi-label task the sigmoid, of the decision values times one
+    factor, which maximizes the likelihood of the validation split (Guo et al. 2017,
+    arXiv:1706.04599). No single-label prediction depends on the factor. Multi-label thresholds are
+    chosen on validation, as those of a network.
 
-    Args:
-        texts: n training texts.
-        labels: integers (n,), of at least two classes.
-        num_labels: C; classes without a training text get probability 0.
-        validation: texts and labels that the factor is chosen on.
+    Parameters
+    ----------
+    texts : sequence of n str
+        The training texts.
+    labels : int64 (n,) or bool (n, C)
+        Single-label: at least two classes occur. Multi-label: one SVM for each label against the
+        rest; a label of all training texts, or of none, gets the probability 1 or 0.
+    num_labels : int
+        C. A class without a training text gets the probability 0.
+    validation : tuple of texts and labels
 
-    Raises:
-        DataError: the texts hold nothing but white space.
+    Raises
+    ------
+    DataError
+        The texts contain nothing but white space.
+    """
+    started = time.perf_counter()
+    vectorizer, features, analyzer = _tfidf(texts)
+    svms, decide = _fit_svms(features, labels, num_labels)
+
+    def scores(texts: Sequence[str]) -> NDArray[np.float64]:
+        return decide(vectorizer.transform(texts))
+
+    factor = _likeliest_factor(scores(validation[0]), validation[1])
+
+    def probabilities(texts: Sequence[str]) -> NDArray[np.float64]:
+        logits = factor * scores(texts)
+        if labels.ndim == 2:
+            return sigmoid(logits.astype(np.float32)).astype(np.float64)
+        weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+        shares: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
+        return shares
+
+    thresholds = None
+    if labels.ndim == 2:
+        predicted = probabilities(validation[0]).astype(np.float32)
+        thresholds = choose_thresholds(validation[1], predicted)
+    seconds = time.perf_counter() - started
+    return Baseline(
+        "linear",
+        {
+            "features": "tfidf",
+            "grams_of": analyzer,
+            "grams": "1-2",
+            "vocab_size": len(vectorizer.vocabulary_),
+            "score_factor": round(factor, 4),
+            "converged": all(bool(svm.n_iter_ < svm.max_iter) for svm in svms),
+        },
+        sum(svm.coef_.size + svm.intercept_.size for svm in svms),
+        seconds,
+        probabilities,
+        _token_counter(analyzer),
+        thresholds=thresholds,
+    )
+
+
+def _fit_svms(
+    features: Any, labels: NDArray[Any], num_labels: int
+) -> tuple[list[Any], Callable[[Any], NDArray[np.float64]]]:
+    """Return the SVMs, and a function from features of n texts to decision values (n, C).
+
+    A label that no training text has gets -inf, in the multi-label task one that all have inf.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.svm import LinearSVC
 
-    started = time.perf_counter()
-    vectorizer, features, grams = vectorized(texts)
-    svm = LinearSVC(random_state=0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # said by `converged` below
-        svm.fit(features, labels)
+    def fit(targets: NDArray[Any]) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the setting `converged` says it
+            return LinearSVC(random_state=0).fit(features, targets)
 
-    def scores(some: Sequence[str]) -> NDArray[np.float64]:
-        found: NDArray[np.float64] = svm.decision_function(vectorizer.transform(some))
-        return found if found.ndim == 2 else np.stack([-found / 2, found / 2], axis=1)
+    constant = np.full(num_labels, -np.inf)
+    if labels.ndim == 2:
+        constant[labels.all(axis=0)] = np.inf
+        columns = np.flatnonzero(labels.any(axis=0) & ~labels.all(axis=0))
+        svms = [fit(labels[:, column]) for column in columns]
+    else:
+        svms = [fit(labels)]
+        columns = svms[0].classes_
 
-    factor = _factor(scores(validation[0]), validation[1], svm.classes_)
-    seconds = time.perf_counter() - started
+    def decide(features: Any) -> NDArray[np.float64]:
+        values = [svm.decision_function(features) for svm in svms]
+        decisions = np.tile(constant, (features.shape[0], 1))
+        if labels.ndim == 2:
+            decisions[:, columns] = np.stack(values, axis=1) if values else 0.0
+        elif len(columns) == 2:
+            decisions[:, columns] = np.stack([-values[0] / 2, values[0] / 2], axis=1)
+        else:
+            decisions[:, columns] = values[0]
+        return decisions
 
-    def answer(some: list[str]) -> NDArray[np.float64]:
-        logits = factor * scores(some)
-        weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return _spread(weights / weights.sum(axis=1, keepdims=True), svm.classes_, num_labels)
+    return svms, decide
 
-    return Control(
-        "linear",
-        {
-            "features": "tfidf",
-            "grams_of": grams,
-            "grams": "1-2",
-            "vocab_size": len(vectorizer.vocabulary_),
-            "score_factor": round(factor, 4),
-            "converged": bool(svm.n_iter_ < svm.max_iter),
-        },
-        svm.coef_.size + svm.intercept_.size,
-        seconds,
-        answer,
-        counter(grams),
+
+def _likeliest_factor(scores: NDArray[np.float64], labels: NDArray[Any]) -> float:
+    """Return the factor on scores (n, C) that maximizes the likelihood; 1 if nothing depends on it.
+
+    Texts of a class that training lacks, and labels without an SVM, do not count.
+    """
+    from scipy.optimize import minimize_scalar
+
+    trained = np.isfinite(scores).all(axis=0)
+    if labels.ndim == 2:
+        scores, labels = scores[:, trained], labels[:, trained]
+    else:
+        known = np.isin(labels, np.flatnonzero(trained))
+        scores, labels = scores[known], labels[known]
+    if not scores.size:
+        return 1.0
+
+    def loss(factor: float) -> float:
+        if labels.ndim == 2:
+            return float(np.logaddexp(0, factor * np.where(labels, -scores, scores)).mean())
+        return cross_entropy(labels, factor * scores)
+
+    best = minimize_scalar(
+        lambda exponent: loss(float(np.exp(exponent))),
+        bounds=(MIN_LOG_FACTOR, MAX_LOG_FACTOR),
+        method="bounded",
     )
+    return float(np.exp(best.x))
 
 
-def vectorized(texts: Sequence[str]) -> tuple[Any, Any, str]:
-    """A fitted TF-IDF of 1–2-grams, the features of the texts, and what the grams are of.
+def _tfidf(texts: Sequence[str]) -> tuple[Any, Any, str]:
+    """Return a fitted vectorizer, the features of the texts, and its analyzer.
 
-    Raises:
-        DataError: the texts hold nothing but white space.
+    Raises
+    ------
+    DataError
+        The texts contain nothing but white space.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    grams = grams_of(texts)
+    analyzer = _analyzer(texts)
     vectorizer = TfidfVectorizer(
-        analyzer=grams,
-        token_pattern=WORD if grams == "word" else None,
+        analyzer=analyzer,
+        token_pattern=TOKEN if analyzer == "word" else None,
         ngram_range=(1, 2),
         sublinear_tf=True,
         dtype=np.float32,
@@ -163,55 +258,19 @@ def vectorized(texts: Sequence[str]) -> tuple[Any, Any, str]:
     except ValueError as error:
         if "empty vocabulary" not in str(error):
             raise
-        raise DataError("The training texts hold no words; a linear control has nothing.") from None
-    return vectorizer, features, grams
+        raise DataError(
+            "The training texts contain no words, so the linear baseline has no features."
+        ) from None
+    return vectorizer, features, analyzer
 
 
-def grams_of(texts: Sequence[str]) -> str:
-    """scikit-learn's `analyzer` for these texts: `word`, or `char` where there are no spaces."""
+def _analyzer(texts: Sequence[str]) -> str:
+    """Return scikit-learn's analyzer for these texts: `word`, or `char` if they have no spaces."""
     characters = sum(len(text) for text in texts)
-    pieces = sum(len(text.split()) for text in texts)
-    return "word" if characters < UNSPACED * max(1, pieces) else "char"
+    chunks = sum(len(text.split()) for text in texts)
+    return "word" if characters < UNSPACED * max(1, chunks) else "char"
 
 
-def counter(grams: str) -> Callable[[str], int]:
-    """Count the words and signs, or the characters, of a text."""
-    find = re.compile(WORD if grams == "word" else r"\S").findall
+def _token_counter(analyzer: str) -> Callable[[str], int]:
+    find = re.compile(TOKEN if analyzer == "word" else r"\S").findall
     return lambda text: len(find(text))
-
-
-def _factor(
-    scores: NDArray[np.float64], labels: NDArray[np.int64], classes: NDArray[np.int64]
-) -> float:
-    """What the scores (n, K) are best multiplied by; 1 without a text of a known class."""
-    known = np.isin(labels, classes)
-    if not known.any():
-        return 1.0
-    scores, places = scores[known], np.searchsorted(classes, labels[known])
-
-    def loss(scale: float) -> float:
-        logits = scale * scores
-        logits -= logits.max(axis=1, keepdims=True)
-        right = logits[np.arange(len(places)), places]
-        return float(np.mean(np.log(np.exp(logits).sum(axis=1)) - right))
-
-    return likeliest_factor(loss)
-
-
-def likeliest_factor(loss: Callable[[float], float]) -> float:
-    """The factor on scores, within exp of `COLDEST` and `HOTTEST`, whose loss is least."""
-    from scipy.optimize import minimize_scalar
-
-    found = minimize_scalar(
-        lambda exponent: loss(float(np.exp(exponent))), bounds=(COLDEST, HOTTEST), method="bounded"
-    )
-    return float(np.exp(found.x))
-
-
-def _spread(
-    known: NDArray[np.float64], classes: NDArray[np.int64], num_labels: int
-) -> NDArray[np.float64]:
-    """Probabilities (n, C) of those (n, K) of the classes that occur in training."""
-    spread = np.zeros((len(known), num_labels))
-    spread[:, classes] = known
-    return spread

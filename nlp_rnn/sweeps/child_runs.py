@@ -10,6 +10,7 @@ from nlp_rnn.errors import ConfigError, TrackingError
 from nlp_rnn.tracking.environment import quiet_mlflow
 from nlp_rnn.tracking.liveness import is_alive, on_this_machine, stop_process
 from nlp_rnn.tracking.store import tracking_errors
+from nlp_rnn.tracking.tags import KIND, OLD_KIND
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -23,6 +24,7 @@ SCORES = (
     ("macro-F1", "test/macro_f1"),
 )
 PAGE = 1000
+NO_BASELINES = tuple(f"tags.kind != '{kind}'" for kind in (KIND, OLD_KIND))
 SECONDS_BETWEEN_TRIES = 5.0
 
 
@@ -123,7 +125,7 @@ class Children:
 
     def _runs(self, query: str = "") -> list[Any]:
         """Oldest first."""
-        words = [f"tags.`mlflow.parentRunId` = '{self._parent}'", "tags.kind != 'control'"]
+        words = [f"tags.`mlflow.parentRunId` = '{self._parent}'", *NO_BASELINES]
         found: list[Any] = []
         token = None
         with tracking_errors(self._uri):

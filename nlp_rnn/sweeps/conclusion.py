@@ -132,7 +132,7 @@ def _compared_key(command: Command, jobs: Sequence[Job]) -> str | None:
 
 def _controls(sweep: Ended, jobs: Sequence[Job], finished: Sequence[Child]) -> set[str]:
     """The runs of the controls on each of the sweep's data sets; a failing one is left out."""
-    from nlp_rnn.sweeps.baseline_runs import ALL_CONTROLS, ensure_controls
+    from nlp_rnn.sweeps.baseline_runs import ALL_BASELINES, ensure_baselines
 
     configs = {job.key: job.config for job in jobs}
     by_data: dict[str, Child] = {}
@@ -144,12 +144,12 @@ def _controls(sweep: Ended, jobs: Sequence[Job], finished: Sequence[Child]) -> s
         config = configs[child.key]
         try:
             with output_to(sweep.folder / "controls.log"):
-                controls = ensure_controls(
+                controls = ensure_baselines(
                     config,
                     sweep.uri,
                     sweep.experiment_id,
                     sweep.run.run_id,
-                    names=ALL_CONTROLS,
+                    names=ALL_BASELINES,
                     folder=sweep.folder / "controls" / child.tags["data"],
                 )
         except NlpRnnError as error:

@@ -11,6 +11,7 @@ from nlp_rnn.sweeps.jobs import Command, Job, swept_words
 from nlp_rnn.sweeps.progress import duration
 from nlp_rnn.tracking.environment import quiet_mlflow
 from nlp_rnn.tracking.store import tracking_errors
+from nlp_rnn.tracking.tags import KIND, OLD_KIND
 
 __all__ = ["print_forecast"]
 
@@ -63,7 +64,7 @@ def _durations(uri: str) -> Mapping[tuple[str, ...], list[float]]:
         return {}
     for run in runs:
         tags = run.data.tags
-        if tags.get("kind") in ("sweep", "control", "pretraining") or not run.info.end_time:
+        if tags.get("kind") in ("sweep", KIND, OLD_KIND, "pretraining") or not run.info.end_time:
             continue
         seconds = (run.info.end_time - run.info.start_time) / 1000
         for key in ((tags.get("signature", ""),), (tags.get("data", ""), tags.get("cell", ""))):
