@@ -9,7 +9,7 @@ import torch
 import nlp_rnn
 from nlp_rnn.inspection.attribution import attribute
 from nlp_rnn.model.network import TextNetwork
-from nlp_rnn.model.parallel import lanes, set_lanes
+from nlp_rnn.model.parallel import set_thread_count, thread_count
 from tests.tiny_classifier import random_state, save_tiny, tiny_architecture
 
 CELLS = ["lstm", "gru", "rnn", "average"]
@@ -39,12 +39,12 @@ def odds(made: TextNetwork, ids: np.ndarray, weight: torch.Tensor | None = None)
 def test_a_training_before_it_in_the_same_process_changes_nothing() -> None:
     """A training leaves its threads on; a graph made in them can be differentiated only once."""
     alone = attribute(network(), IDS, [2, 0]).integrated
-    set_lanes(2)
+    set_thread_count(2)
     try:
         after = attribute(network(), IDS, [2, 0]).integrated
-        assert lanes() == 2
+        assert thread_count() == 2
     finally:
-        set_lanes(1)
+        set_thread_count(1)
     assert after == pytest.approx(alone, abs=1e-6)
 
 

@@ -13,7 +13,7 @@ from nlp_rnn.layers.gru_loop import gru_states
 from nlp_rnn.layers.pooling_modules import DirectionPooling
 from nlp_rnn.model.architecture import Architecture
 from nlp_rnn.model.encoder import RecurrentEncoder
-from nlp_rnn.model.parallel import set_lanes
+from nlp_rnn.model.parallel import set_thread_count
 
 CELLS = ("lstm", "gru", "rnn")
 EMBEDDING, HIDDEN = 5, 4
@@ -80,12 +80,12 @@ def reference(encoder: RecurrentEncoder, cell: str, text: Tensor) -> Tensor:
     return steps
 
 
-@pytest.mark.parametrize("lanes", [1, 2])
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("bidirectional", [True, False])
 @pytest.mark.parametrize("num_layers", [1, 2, 3])
 @pytest.mark.parametrize("cell", CELLS)
 def test_equals_a_loop_of_gates_forward_and_backward(
-    cell: str, num_layers: int, bidirectional: bool, lanes: int
+    cell: str, num_layers: int, bidirectional: bool, threads: int
 ) -> None:
     encoder = make_encoder(cell, num_layers, bidirectional)
     lengths = torch.tensor([7, 1, 4])
@@ -105,12 +105,12 @@ def test_equals_a_loop_of_gates_forward_and_backward(
         expected_states.append(states.detach())
         expected_loss = expected_loss + (states * weight[:length, column]).sum()
     expected = gradients(expected_loss)
-    set_lanes(lanes)
+    set_thread_count(threads)
     try:
         states = encoder(texts, lengths)
         found = gradients((states * weight).sum())
     finally:
-        set_lanes(1)
+        set_thread_count(1)
     for column, length in enumerate(lengths):
         torch.testing.assert_close(
             states[:length, column], expected_states[column], rtol=1e-5, atol=1e-6
@@ -157,15 +157,15 @@ def test_lanes_give_the_same_bits_as_one_thread(cell: str, precision: str) -> No
     encoder = make_encoder(cell, 2)
     texts, lengths = torch.randn(30, 4, EMBEDDING), torch.tensor([30, 8, 2, 1])
     results = []
-    for lanes in (1, 2, 2, 2):
-        set_lanes(lanes)
+    for threads in (1, 2, 2, 2):
+        set_thread_count(threads)
         try:
             encoder.zero_grad()
             with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
                 states = encoder(texts, lengths)
             states.float().sum().backward()
         finally:
-            set_lanes(1)
+            set_thread_count(1)
         results.append([states.detach(), *(p.grad.clone() for p in encoder.parameters())])
     for other in results[1:]:
         assert all(map(torch.equal, results[0], other))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nlp_rnn.model.network import TextNetwork
 from nlp_rnn.model.ngram_path import ngram_rows
-from nlp_rnn.model.parallel import graphs_kept
+from nlp_rnn.model.parallel import retain_graphs
 
 __all__ = ["Attribution", "attribute"]
 
@@ -148,7 +148,7 @@ def _gradients(
     Shapes: (K, T, B, E) for `steps` (T, B, E), (K, B, C) for `ngram_logits` (B, C).
     """
     steps, ngram_logits = steps.detach().requires_grad_(), ngram_logits.detach().requires_grad_()
-    with graphs_kept():
+    with retain_graphs():
         odds = _log_odds(network, steps, ngram_logits)[:, list(classes)]
     gradients = [
         torch.autograd.grad(odds[:, number].sum(), (steps, ngram_logits), retain_graph=True)

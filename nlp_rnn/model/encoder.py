@@ -12,7 +12,7 @@ from nlp_rnn.layers.cells import CELLS
 from nlp_rnn.layers.pooling_modules import DirectionPooling
 from nlp_rnn.model.architecture import ENCODER, Architecture
 from nlp_rnn.model.dropout import drop_features
-from nlp_rnn.model.parallel import run_in_lanes
+from nlp_rnn.model.parallel import run_in_threads
 from nlp_rnn.model.reversal import reversal_index, reverse_texts
 
 __all__ = ["RecurrentEncoder"]
@@ -125,7 +125,7 @@ class RecurrentEncoder(nn.Module):
             states, _ = self.read(steps, weights)
             return states if finish is None else finish(states)
 
-        return run_in_lanes(
+        return run_in_threads(
             [direction] * len(inputs),
             [
                 [steps, *self.weights(suffix)]

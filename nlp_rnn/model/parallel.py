@@ -1,9 +1,8 @@
-"""Independent functions of tensors run side by side on threads, forward and backward.
+"""Threads for independent functions of tensors, in the forward and in the backward pass.
 
-The two directions of a layer do not need each other. On a CPU each runs on a core of its own
-with one thread inside: unlike torch's threads within an operation, which meet at a barrier
-several times a step, two lanes meet once a layer, so another busy process slows them down
-but does not make them collapse.
+The two directions of a layer do not depend on each other. On a CPU each can run on a core, with one
+torch thread inside. torch's threads within an operation meet at a barrier several times in a step;
+these threads meet once in a layer, so another busy process slows them down far less.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,80 +13,83 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["graphs_kept", "lanes", "run_in_lanes", "set_lanes"]
+__all__ = ["retain_graphs", "run_in_threads", "set_thread_count", "thread_count"]
 
 Function = Callable[..., Tensor]
 
 
 class _Pool:
-    """The threads beside the calling one; made at first use, never in an importing process."""
+    """The threads beside the calling one, started at first use and never by an import."""
 
-    lanes = 1
-    keep = False
+    threads = 1
+    retain_graphs = False
     executor: ThreadPoolExecutor | None = None
 
 
-def set_lanes(count: int) -> None:
-    """Use `count` threads, the caller's among them; 1 runs everything in the caller's.
+def set_thread_count(count: int) -> None:
+    """Use `count` threads, including the calling one; with 1 everything runs in the calling one.
 
-    Each lane's operations use as many threads as `torch.get_num_threads()` says at its first
-    use after this call.
+    Operations in each of them use as many torch threads as `torch.get_num_threads()` returns at
+    the first use after this call.
     """
     if _Pool.executor is not None:
         _Pool.executor.shutdown()
         _Pool.executor = None
-    _Pool.lanes = count
+    _Pool.threads = count
 
 
-def lanes() -> int:
-    """How many functions run at the same time."""
-    return _Pool.lanes
+def thread_count() -> int:
+    """Return the number of functions that run at the same time."""
+    return _Pool.threads
 
 
 @contextmanager
-def graphs_kept() -> Iterator[None]:
-    """For gradients that are asked for more than once, of what is computed inside the block.
+def retain_graphs() -> Iterator[None]:
+    """Retain the graphs of what is computed inside the block, to compute gradients repeatedly.
 
-    Else what runs in lanes forgets its graph as soon as it has been walked back through.
+    By default `run_in_threads` frees a graph after its first backward pass.
     """
-    before, _Pool.keep = _Pool.keep, True
+    before, _Pool.retain_graphs = _Pool.retain_graphs, True
     try:
         yield
     finally:
-        _Pool.keep = before
+        _Pool.retain_graphs = before
 
 
-def run_in_lanes(functions: Sequence[Function], inputs: Sequence[Sequence[Tensor]]) -> list[Tensor]:
-    """`[f(*i) for f, i in zip(functions, inputs)]`, side by side, gradients too.
+def run_in_threads(
+    functions: Sequence[Function], inputs: Sequence[Sequence[Tensor]]
+) -> list[Tensor]:
+    """Return `[f(*i) for f, i in zip(functions, inputs)]`, computed in parallel, gradients too.
 
-    A gradient reaches only the given inputs: a function must not use another tensor that needs
-    one, nor draw random numbers. On a GPU one after the other: its queue is what keeps it busy, and
-    all gradients there are made by one thread, which would wait for itself.
+    Gradients reach only the `inputs`: a function must neither use another tensor that needs a
+    gradient nor draw random numbers. On a GPU the functions run one after the other, because its
+    queue keeps it busy, and because torch computes all gradients there in one thread, which would
+    wait for itself.
     """
-    if _Pool.lanes == 1 or len(functions) == 1 or inputs[0][0].device.type != "cpu":
-        return [function(*given) for function, given in zip(functions, inputs, strict=True)]
+    if _Pool.threads == 1 or len(functions) == 1 or inputs[0][0].device.type != "cpu":
+        return [function(*tensors) for function, tensors in zip(functions, inputs, strict=True)]
     if not torch.is_grad_enabled():
         return _map(_called(functions), inputs)
-    flat = [tensor for given in inputs for tensor in given]
-    counts = [len(given) for given in inputs]
-    return list(_Lanes.apply(functions, counts, *flat))  # type: ignore[no-untyped-call]
+    flat = [tensor for tensors in inputs for tensor in tensors]
+    counts = [len(tensors) for tensors in inputs]
+    return list(_Parallel.apply(functions, counts, *flat))  # type: ignore[no-untyped-call]
 
 
 def _called(functions: Sequence[Function]) -> list[Callable[[Sequence[Tensor]], Tensor]]:
     def call(function: Function) -> Callable[[Sequence[Tensor]], Tensor]:
-        return lambda given: function(*given)
+        return lambda tensors: function(*tensors)
 
     return [call(function) for function in functions]
 
 
 def _map(functions: Sequence[Callable[[Any], Any]], arguments: Sequence[Any]) -> list[Any]:
-    """Call each function on its argument, the first in this thread, in this thread's modes."""
+    """Call each function with its argument, the first in this thread; all in this thread's modes."""
     if _Pool.executor is None:
-        # Said in the new thread itself: OpenMP, and so oneDNN's LSTM, keeps a count for each
-        # thread, and would start as many threads within a lane as there are cores.
+        # Set in the new thread itself: OpenMP, and so oneDNN's LSTM, has a count for each
+        # thread, and would otherwise start as many threads in each as there are cores.
         _Pool.executor = ThreadPoolExecutor(
-            _Pool.lanes - 1,
-            thread_name_prefix="lane",
+            _Pool.threads - 1,
+            thread_name_prefix="direction",
             initializer=torch.set_num_threads,
             initargs=(torch.get_num_threads(),),
         )
@@ -110,9 +112,9 @@ def _map(functions: Sequence[Callable[[Any], Any]], arguments: Sequence[Any]) ->
 
 
 class _Root(torch.autograd.Function):
-    """A number to walk back from, which hands `output` the gradient it is given.
+    """A scalar whose backward pass hands `gradient` to `output`.
 
-    To be given the gradient itself torch would compare shapes by means of sympy, whose import
+    If torch received the gradient itself, it would compare shapes by means of sympy, whose import
     takes half a second.
     """
 
@@ -126,8 +128,8 @@ class _Root(torch.autograd.Function):
         return ctx.gradient, None
 
 
-class _Lanes(torch.autograd.Function):
-    """Each function has a small graph of its own, walked backward by a thread of its own."""
+class _Parallel(torch.autograd.Function):
+    """Gives each function a small graph, whose backward pass runs in a thread of its own."""
 
     @staticmethod
     def forward(
@@ -140,24 +142,24 @@ class _Lanes(torch.autograd.Function):
             start += count
         with torch.enable_grad():
             outputs = _map(_called(functions), groups)
-        ctx.graphs, ctx.keep = list(zip(outputs, groups, strict=True)), _Pool.keep
+        ctx.graphs, ctx.retain = list(zip(outputs, groups, strict=True)), _Pool.retain_graphs
         return tuple(output.detach() for output in outputs)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        def walk(job: tuple[Tensor, list[Tensor], Tensor]) -> list[Tensor | None]:
+        def differentiate(job: tuple[Tensor, list[Tensor], Tensor]) -> list[Tensor | None]:
             output, group, gradient = job
-            wanted = [tensor for tensor in group if tensor.requires_grad]
+            inputs = [tensor for tensor in group if tensor.requires_grad]
             with torch.enable_grad():
                 root = _Root.apply(output, gradient)  # type: ignore[no-untyped-call]
-            found = iter(torch.autograd.grad(root, wanted, retain_graph=ctx.keep))
-            return [next(found) if tensor.requires_grad else None for tensor in group]
+            results = iter(torch.autograd.grad(root, inputs, retain_graph=ctx.retain))
+            return [next(results) if tensor.requires_grad else None for tensor in group]
 
         jobs = [
             (output, group, gradient)
             for (output, group), gradient in zip(ctx.graphs, gradients, strict=True)
         ]
-        if not ctx.keep:
+        if not ctx.retain:
             ctx.graphs = None
-        results = _map([walk] * len(jobs), jobs)
+        results = _map([differentiate] * len(jobs), jobs)
         return (None, None, *(gradient for result in results for gradient in result))

@@ -11,7 +11,7 @@ from nlp_rnn.model.chunked_cross_entropy import token_losses
 from nlp_rnn.model.dropout import drop_features
 from nlp_rnn.model.encoder import RecurrentEncoder
 from nlp_rnn.model.network import TextNetwork
-from nlp_rnn.model.parallel import run_in_lanes
+from nlp_rnn.model.parallel import run_in_threads
 
 __all__ = ["LanguageModels", "States"]
 
@@ -113,7 +113,7 @@ class LanguageModels(nn.Module):
                 self._loss_of(direction, targets[direction], masks, before, after, corrections)
             )
             arguments.append([steps, output, bias, *self._weights(direction)])
-        return torch.stack(run_in_lanes(functions, arguments)), after
+        return torch.stack(run_in_threads(functions, arguments)), after
 
     def _dropped(self, steps: Tensor) -> Tensor:
         return drop_features(steps, self.dropout) if self.training and self.dropout > 0 else steps

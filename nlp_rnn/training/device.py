@@ -11,7 +11,7 @@ import torch
 
 from nlp_rnn.config.training import Precision
 from nlp_rnn.errors import ConfigError, TrainingError
-from nlp_rnn.model.parallel import set_lanes
+from nlp_rnn.model.parallel import set_thread_count
 from nlp_rnn.training.processes import SINGLE_PROCESS, Processes
 
 __all__ = [
@@ -146,7 +146,7 @@ def distribute_threads(threads: int) -> None:
     Also keeps freed memory, which threads would otherwise wait for together.
     """
     keep_freed_memory()
-    set_lanes(min(2, threads))
+    set_thread_count(min(2, threads))
     torch.set_num_threads(max(1, threads // 2))
 
 
