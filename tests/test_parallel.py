@@ -1,4 +1,4 @@
-"""Functions in threads: the same results and gradients as one after the other, in the caller's modes."""
+"""Functions in threads: results and gradients equal plain calls, in the caller's modes."""
 
 import subprocess
 import sys

@@ -83,7 +83,7 @@ def _called(functions: Sequence[Function]) -> list[Callable[[Sequence[Tensor]], 
 
 
 def _map(functions: Sequence[Callable[[Any], Any]], arguments: Sequence[Any]) -> list[Any]:
-    """Call each function with its argument, the first in this thread; all in this thread's modes."""
+    """Call each function with its argument, in this thread's modes; the first in this thread."""
     if _Pool.executor is None:
         # Set in the new thread itself: OpenMP, and so oneDNN's LSTM, has a count for each
         # thread, and would otherwise start as many threads in each as there are cores.
