@@ -1,4 +1,4 @@
-"""Too little memory is told in two lines; training on long texts does not gather it."""
+"""Out-of-memory errors have two lines; training on long texts does not accumulate memory."""
 
 import os
 import subprocess
@@ -12,24 +12,24 @@ from nlp_rnn.errors import TrainingError
 from nlp_rnn.training.device import memory_errors
 
 
-def test_what_torch_cannot_have_is_told() -> None:
-    words = r"memory: 4,194,304.0 GiB more .*\nType a smaller trainer.batch_size, model"
-    with pytest.raises(TrainingError, match=words), memory_errors("trainer.batch_size"):
+def test_memory_that_torch_cannot_allocate_is_reported() -> None:
+    message = r"memory: allocating 4,194,304.0 GiB more .*\nSet a smaller trainer.batch_size, model"
+    with pytest.raises(TrainingError, match=message), memory_errors("trainer.batch_size"):
         torch.empty(2**50)
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
-        (MemoryError("Unable to allocate 16.0 PiB for an array"), "not enough memory.\nType"),
+        (MemoryError("Unable to allocate 16.0 PiB for an array"), "not enough memory.\nSet"),
         (
             RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total"),
-            "memory: 20.00 GiB more were asked for.\nType",
+            "memory: allocating 20.00 GiB more failed.\nSet",
         ),
     ],
 )
-def test_others_are_told_too(error: Exception, told: str) -> None:
-    with pytest.raises(TrainingError, match=told), memory_errors("trainer.batch_size"):
+def test_other_memory_errors_are_reported_too(error: Exception, message: str) -> None:
+    with pytest.raises(TrainingError, match=message), memory_errors("trainer.batch_size"):
         raise error
 
 
@@ -60,23 +60,23 @@ trainer.fit(texts, texts)
 @pytest.mark.parametrize(
     ("longest", "set_by_user", "made"),
     [(150, {}, 48), (60, {}, 24), (150, {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "1000"}, 24)],
-    ids=["long texts", "short texts", "as the user says"],
+    ids=["long texts", "short texts", "set by the user"],
 )
-def test_an_lstm_of_long_texts_keeps_few_operations(
+def test_an_lstm_of_long_texts_caches_few_operations(
     longest: int, set_by_user: dict[str, str], made: int, tmp_path: Path
 ) -> None:
     # a training in this process may have set it
-    own = {k: v for k, v in os.environ.items() if k != "ONEDNN_PRIMITIVE_CACHE_CAPACITY"}
-    told = subprocess.run(
+    environment = {k: v for k, v in os.environ.items() if k != "ONEDNN_PRIMITIVE_CACHE_CAPACITY"}
+    output = subprocess.run(
         [sys.executable, "-c", TRAINING.replace("LONGEST", str(longest))],
-        env=own | {"ONEDNN_VERBOSE": "2"} | set_by_user,
+        env=environment | {"ONEDNN_VERBOSE": "2"} | set_by_user,
         capture_output=True,
         text=True,
         check=True,
         cwd=tmp_path,
     ).stdout.splitlines()
-    backward = [line for line in told if ",rnn," in line and ",backward," in line]
+    backward = [line for line in output if ",rnn," in line and ",backward," in line]
     creations = [line for line in backward if "create:cache" in line]
     if not creations:
-        pytest.skip("oneDNN does not say here what it makes")
+        pytest.skip("oneDNN does not report its operations here")
     assert sum("cache_miss" in line for line in creations) == made

@@ -1,4 +1,4 @@
-"""What a config asks of the machine becomes a torch device, a precision and a thread count."""
+"""Device, precision, threads and memory: what a training uses of the machine."""
 
 import ctypes
 import os
@@ -29,21 +29,34 @@ __all__ = [
 ]
 
 
-TENSOR_CORES = (7, 0)  # the compute capability that brought them
-MANY_TOKENS, FEW_OPERATIONS = 100, 8  # of a text in the mean; what oneDNN then keeps
-FIRST_SCALE = 2.0**12  # of losses in float16; torch's own begins with a few overflows
+TENSOR_CORES = (7, 0)
+"""The first CUDA compute capability with tensor cores."""
+
+INITIAL_SCALE = 2.0**12
+"""First factor of the loss in float16; torch's default overflows in the first updates."""
+
+MANY_TOKENS, FEW_OPERATIONS = 100, 8
+"""Mean tokens of a text from which on oneDNN caches only this number of operations."""
+
+OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "failed to allocate memory")
+REQUESTED = re.compile(r"tried to allocate ([\d.]+ ?[KMGT]?i?)(?:B|bytes)", re.IGNORECASE)
 
 
 def available_cores() -> int:
-    """Cores this process may run on."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def choose_device(name: str, processes: Processes = SINGLE_PROCESS) -> torch.device:
-    """`auto` is the first CUDA device, else the CPU; each of several processes has its own GPU.
+    """Return the device for `trainer.device`.
 
-    Raises:
-        ConfigError: no such device here, or fewer than there are processes.
+    `auto` is the first CUDA device if there is one, and the CPU otherwise. Each of several
+    processes gets a GPU of its own.
+
+    Raises
+    ------
+    ConfigError
+        If the device does not exist, or if there are fewer GPUs than processes.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -51,39 +64,44 @@ def choose_device(name: str, processes: Processes = SINGLE_PROCESS) -> torch.dev
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if name != "cuda" or processes.local_count > count:
             raise ConfigError(
-                f"{processes.local_count} processes on this machine need a CUDA device each; found "
-                f"trainer.device={name} and {count} CUDA devices.\nType trainer.device=cuda and "
-                f"as many processes as devices, or trainer.device=cpu."
+                f"{processes.local_count} processes on this machine need a CUDA device each, but "
+                f"trainer.device={name} and there are {count} CUDA devices.\nSet "
+                f"trainer.device=cuda and at most one process for each, or trainer.device=cpu."
             )
         name = f"cuda:{processes.local_rank}"
     try:
         device = torch.device(name)
     except RuntimeError:
         raise ConfigError(
-            f"trainer.device={name} is no device. Type trainer.device=auto, cpu, cuda or cuda:1."
+            f"trainer.device={name} is not a device. Set it to auto, cpu, cuda or cuda:NUMBER."
         ) from None
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:
             raise ConfigError(
-                f"trainer.device={name} is not here: torch {torch.__version__} finds {count} CUDA "
-                "devices. Type trainer.device=cpu."
+                f"trainer.device={name} is not available: torch {torch.__version__} finds {count} "
+                "CUDA devices. Set trainer.device=cpu."
             )
     elif device.type != "cpu":
-        raise ConfigError(f"trainer.device={name} is not supported. Type cpu or cuda.")
+        raise ConfigError(
+            f"trainer.device={name} is not supported. Set trainer.device to cpu or cuda."
+        )
     return device
 
 
 def choose_precision(precision: Precision, device: torch.device) -> torch.dtype:
-    """The dtype of matrix products; `auto` is the fastest one on `device` that is safe.
+    """Return the dtype of matrix products for `trainer.precision`.
 
-    On a GPU with tensor cores float16: of small layers cuDNN, as torch calls it, reads all steps at
-    once in float16 and float32, but step by step in bfloat16. On a CPU bfloat16 where the hardware
-    multiplies it natively: with AVX-512 but without its bf16 instructions bfloat16 is slower than
-    float32, and without AVX-512 oneDNN has no bfloat16 LSTM at all.
+    `auto` is the fastest dtype that trains stably on `device`. It is float16 on a GPU with tensor
+    cores: for small layers, cuDNN as torch calls it processes all steps at once in float16 and
+    float32, but one at a time in bfloat16. It is bfloat16 on a CPU with native bfloat16
+    multiplication, and float32 otherwise. With AVX-512 but without its bf16 instructions, bfloat16
+    is slower than float32; without AVX-512, oneDNN has no bfloat16 LSTM.
 
-    Raises:
-        ConfigError: bf16 or fp16 was asked for and this machine has none.
+    Raises
+    ------
+    ConfigError
+        If bf16 or fp16 is set and the device does not support it.
     """
     if precision is Precision.fp32:
         return torch.float32
@@ -91,75 +109,78 @@ def choose_precision(precision: Precision, device: torch.device) -> torch.dtype:
         if precision is Precision.bf16 and not torch.cuda.is_bf16_supported(
             including_emulation=False
         ):
-            raise _not_here(precision, device)
+            raise _unsupported(precision, device)
         if precision is Precision.bf16:
             return torch.bfloat16
         fast = torch.cuda.get_device_capability(device) >= TENSOR_CORES
         return torch.float16 if fast or precision is Precision.fp16 else torch.float32
     if precision is Precision.fp16:
-        raise _not_here(precision, device)
+        raise _unsupported(precision, device)
     if precision is Precision.bf16:
         if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-            raise _not_here(precision, device)
+            raise _unsupported(precision, device)
         return torch.bfloat16
     native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return torch.bfloat16 if native else torch.float32
 
 
-def _not_here(precision: Precision, device: torch.device) -> ConfigError:
+def _unsupported(precision: Precision, device: torch.device) -> ConfigError:
     name = {Precision.bf16: "bfloat16", Precision.fp16: "float16"}[precision]
     return ConfigError(
-        f"trainer.precision={precision.name} cannot be had on this {device.type}, which computes "
-        f"no {name}. Type trainer.precision=auto or fp32."
+        f"trainer.precision={precision.name} is not supported: this {device.type} device has no "
+        f"{name}. Set trainer.precision=auto or fp32."
     )
 
 
 def precision_name(dtype: torch.dtype) -> str:
-    """As `trainer.precision` calls it."""
+    """Return the name that `trainer.precision` has for a dtype."""
     names = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
     return names[dtype]
 
 
 def in_precision(dtype: torch.dtype, device: torch.device) -> torch.autocast:
-    """Inside the block matrix products are in `dtype`."""
+    """Return a context manager in which matrix products are computed in `dtype`."""
     low = dtype is not torch.float32
     return torch.autocast(device.type, dtype=dtype if low else None, enabled=low)
 
 
 def gradient_scaler(dtype: torch.dtype, device: torch.device) -> torch.amp.GradScaler:
-    """What keeps gradients from becoming 0 in float16; in other precisions it does nothing.
+    """Return the loss scaler that keeps float16 gradients from underflowing to 0.
 
-    Micikevicius et al. 2018, arXiv:1710.03740: losses times a power of two, gradients divided by
-    it again. An update whose gradients overflow is left out, and the power is lowered.
+    Micikevicius et al. 2018, arXiv:1710.03740. The loss is multiplied by a power of two and the
+    gradients are divided by it again. An update whose gradients overflow is skipped, and the factor
+    is lowered. With other dtypes the scaler does nothing.
     """
-    return torch.amp.GradScaler(device.type, init_scale=FIRST_SCALE, enabled=dtype is torch.float16)
+    return torch.amp.GradScaler(
+        device.type, init_scale=INITIAL_SCALE, enabled=dtype is torch.float16
+    )
 
 
 def threads_per_process(threads: int | None, processes: Processes) -> int:
-    """Each process's part of `threads`, or of all cores, at least one."""
+    """Return the threads of each process: its share of `threads`, or of all cores, at least one."""
     return max(1, (threads or available_cores()) // processes.local_count)
 
 
 def distribute_threads(threads: int) -> None:
-    """Give each direction of a layer half of `threads`; one thread serves both in turn.
+    """Use half of `threads` for each direction of a layer; one thread computes both in turn.
 
-    Also keeps freed memory, which threads would otherwise wait for together.
+    Also calls `keep_freed_memory`, because the threads would wait for the system together.
     """
     keep_freed_memory()
     set_thread_count(min(2, threads))
     torch.set_num_threads(max(1, threads // 2))
 
 
-# glibc's names for what `mallopt` sets, from malloc.h
+# Parameters of `mallopt` in glibc's malloc.h.
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep what it freed instead of giving it back to the system.
+    """Let the C library keep freed memory instead of returning it to the system.
 
-    A training step asks for the same hundreds of megabytes again and again. glibc maps every large
-    block anew, and touching its pages for the first time took a third of an LSTM's time on long
-    texts. Memory in use stays at its peak until the process ends. Does nothing without glibc.
+    Every update allocates the same hundreds of megabytes. By default glibc maps each large block
+    again, and the first access to its pages took a third of an LSTM's time on long texts. The
+    memory in use stays at its peak until the process ends. Does nothing without glibc.
     """
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):
@@ -169,44 +190,45 @@ def keep_freed_memory() -> None:
 
 
 def limit_onednn_cache(tokens: float) -> None:
-    """Where texts have many `tokens` in the mean, let oneDNN keep hardly any operation it has made.
+    """Limit oneDNN's cache of operations for long texts, whose mean length is `tokens` tokens.
 
-    It makes an LSTM's anew for each length of a batch and keeps a thousand. That takes a
-    millisecond, which short texts feel and long ones do not. But what is kept lies scattered
-    between the large blocks of the steps and splits them: with 20newsgroups memory grew from
-    epoch to epoch, 1.3 GB to 6. oneDNN looks once, before its first operation, so what trains later
-    in the same process has what the first training set; what the user has set stays.
+    oneDNN creates an LSTM operation for each length of a batch and caches a thousand of them.
+    Creating one takes a millisecond, which matters for short texts only. The cached operations
+    fragment the memory between the large blocks of the updates: with 20newsgroups, memory grew from
+    1.3 GB to 6 GB over the epochs. oneDNN reads the limit once, before its first operation, so the
+    first training in a process decides for later ones. A limit that the user has set stays.
     """
     if tokens >= MANY_TOKENS:
         os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(FEW_OPERATIONS))
 
 
-SIGNS = ("can't allocate memory", "out of memory", "failed to allocate memory")
-ASKED = re.compile(r"tried to allocate ([\d.]+ ?[KMGT]?i?)(?:B|bytes)", re.IGNORECASE)
-
-
 @contextmanager
 def memory_errors(batch_size: str) -> Iterator[None]:
-    """What torch and numpy raise for want of memory becomes a TrainingError of two lines.
+    """Inside the block, out-of-memory errors of torch and NumPy are raised as a TrainingError.
 
-    `batch_size` is the key of the number of texts that are read together.
+    Parameters
+    ----------
+    batch_size : str
+        The key of the batch size that the error message suggests to lower.
     """
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        told = str(error)
-        if not isinstance(error, MemoryError) and not any(sign in told for sign in SIGNS):
+        message = str(error)
+        if not isinstance(error, MemoryError) and not any(
+            sign in message for sign in OUT_OF_MEMORY
+        ):
             raise
-        found = ASKED.search(told)
-        asked = f": {_size(found[1])} more were asked for" if found else ""
+        match = REQUESTED.search(message)
+        requested = f": allocating {_size(match[1])} more failed" if match else ""
         raise TrainingError(
-            f"There is not enough memory{asked}.\nType a smaller {batch_size}, "
+            f"There is not enough memory{requested}.\nSet a smaller {batch_size}, "
             "model.hidden_size, model.embedding_size or tokenizer.max_length."
         ) from error
 
 
-def _size(asked: str) -> str:
-    """Bytes as torch says them, a plain number on the CPU, for people."""
-    if not asked.strip().isdigit():
-        return f"{asked}B"
-    return f"{int(asked) / 2**30:,.1f} GiB"
+def _size(requested: str) -> str:
+    """A size from torch's message in readable form: on the CPU torch writes plain bytes."""
+    if not requested.strip().isdigit():
+        return f"{requested}B"
+    return f"{int(requested) / 2**30:,.1f} GiB"
