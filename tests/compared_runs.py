@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from nlp_rnn.comparison.compare import compare_runs
-from nlp_rnn.comparison.records import Comparison, Rules, Run
+from nlp_rnn.comparison.records import Comparison, Run
+from nlp_rnn.comparison.rules import Rules
 from nlp_rnn.scoring.predictions import Predictions
 
 CONFIG = {

@@ -11,12 +11,11 @@ from nlp_rnn.comparison.records import (
     Difference,
     Interval,
     NotComparable,
-    Outcome,
     Recommendation,
     RequiredSamples,
-    Rules,
     Run,
 )
+from nlp_rnn.comparison.rules import Outcome, Rules
 from nlp_rnn.inspection.memory_horizon import MemoryHorizon
 from nlp_rnn.report.context import TrainingCurve
 from nlp_rnn.scoring.predictions import Predictions

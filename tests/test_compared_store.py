@@ -1,5 +1,6 @@
 """Runs are read from an MLflow store: which, how fast, and what of those that are missing."""
 
+import json
 import sqlite3
 import time
 import uuid
@@ -121,7 +122,7 @@ def test_a_store_becomes_a_table_and_a_verdict(
     assert main(["compare", "--metric", "loss"]) == 2
     assert main(["compare", "--rope", "0"]) == 2
     assert main(["compare", "gru"]) == 2
-    assert "takes options only" in capsys.readouterr().err
+    assert "takes only options" in capsys.readouterr().err
 
 
 def test_controls_of_the_same_data_come_with_a_sweep(store_uri: str) -> None:
@@ -175,6 +176,42 @@ def test_controls_that_a_sweep_was_compared_with_come_with_it(store_uri: str) ->
         assert other not in found, word
 
 
+def test_runs_are_paired_by_requested_values_and_keep_the_resolved_ones(store_uri: str) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=store_uri)
+    experiment = client.create_experiment("nlp_rnn")
+    requested = {
+        "trainer.max_epochs": None,
+        "trainer.precision": "auto",
+        "trainer.compile": True,
+        "optimizer.learning_rate": 0.001,
+        "data.text": ["a", "b"],
+        "seed": 3,
+    }
+    for name, tag in (("new", json.dumps(requested)), ("old", None), ("damaged", "{")):
+        run_id = client.create_run(experiment, run_name=name).info.run_id
+        for key in requested:
+            client.log_param(run_id, key, "14")
+        client.log_param(run_id, "model.cell", "gru")
+        if tag is not None:
+            client.set_tag(run_id, "requested", tag)
+        client.set_terminated(run_id)
+    new, old, damaged = read_runs(store_uri, "nlp_rnn")
+    assert new.config == {
+        "trainer.max_epochs": "None",
+        "trainer.precision": "auto",
+        "trainer.compile": "True",
+        "optimizer.learning_rate": "0.001",
+        "data.text": "['a', 'b']",
+        "seed": "3",
+        "model.cell": "gru",
+    }
+    assert new.seed == 3
+    assert new.resolved["trainer.max_epochs"] == "14"
+    assert old.config == old.resolved == damaged.config == new.resolved
+
+
 @pytest.mark.parametrize("old", [False, True])
 def test_a_store_with_the_tags_of_older_versions_is_read_alike(store_uri: str, old: bool) -> None:
     from mlflow import MlflowClient
@@ -223,7 +260,7 @@ def test_a_thousand_runs_are_read_in_less_than_ten_seconds(store_uri: str) -> No
 
 def test_unrelated_runs_are_counted_and_left_alone() -> None:
     from nlp_rnn.comparison.compare import compare_runs
-    from nlp_rnn.comparison.records import Rules
+    from nlp_rnn.comparison.rules import Rules
 
     strangers = [
         made("", i, None, run_id=f"s{i}", signature="", tags={"signature": ""}) for i in range(500)
@@ -232,14 +269,19 @@ def test_unrelated_runs_are_counted_and_left_alone() -> None:
     others = [made("gru", i, None, signature=f"x{i}", digest=f"d{i + 2}") for i in range(500)]
     (found,) = compare_runs([*two_cells(texts=200), *strangers, *others], Rules(resamples=200))
     assert len(found.configurations) == 2
-    assert any("500 runs were not made by nlp-rnn train" in note for note in found.notes)
-    assert any("500 runs read 500 other versions of data" in note for note in found.notes)
+    assert any(
+        "500 runs were left out because they were not made by nlp-rnn train" in note
+        for note in found.notes
+    )
+    assert any(
+        "500 runs were trained on 500 other versions of data" in note for note in found.notes
+    )
 
 
 def test_a_thousand_groups_of_a_search_are_paired_at_once() -> None:
     """Each with the one that has its learning rate, and not with the 499 others."""
     from nlp_rnn.comparison.pair import pair_configurations
-    from nlp_rnn.comparison.records import Rules
+    from nlp_rnn.comparison.rules import Rules
 
     runs = [
         made(cell, 1, None, signature=f"{cell}{i}", config={"optimizer.learning_rate": str(i)})

@@ -9,8 +9,8 @@ from scipy.stats import binomtest
 from nlp_rnn.comparison.compare import compare_runs
 from nlp_rnn.comparison.decide import decide
 from nlp_rnn.comparison.pair import Pair
-from nlp_rnn.comparison.records import Outcome, Rules
-from nlp_rnn.comparison.resampling import resampled_scores, score_of
+from nlp_rnn.comparison.resampling import resampled_scores, run_scores
+from nlp_rnn.comparison.rules import Outcome, Rules
 from nlp_rnn.comparison.score import ScoredRuns
 from nlp_rnn.errors import ComparisonError
 from tests.compared_runs import answers, run, two_cells
@@ -35,7 +35,7 @@ def outcomes(
     said = np.concatenate(right).astype(np.int64)  # (trials × 2 × seeds, texts)
     labels = np.ones(texts, dtype=np.int64)
     rules = replace(RULES, rope=rope)
-    scores = score_of(labels, said, 2, "accuracy")
+    scores = run_scores(labels, said, 2, "accuracy")
     replicates = resampled_scores(labels, said, 2, "accuracy", rules.resamples, 0)
     runs = [run("gru", seed, None, "a") for seed in range(seeds)]
     others = [run("lstm", seed, None, "b") for seed in range(seeds)]
@@ -43,9 +43,9 @@ def outcomes(
     for trial in range(trials):
         at = slice(trial * 2 * seeds, (trial + 1) * 2 * seeds)
         place = {each.run_id: i for i, each in enumerate((*runs, *others))}
-        sheet = ScoredRuns(rules, place, labels, said[at], scores[at], replicates[:, at])
+        sheet = ScoredRuns("d1", rules, place, labels, said[at], scores[at], replicates[:, at])
         measured = sheet.difference(Pair("gru", "lstm", ("size",), ()), runs, others)
-        found.append(decide([measured], rules)[0].outcome)
+        found.append(decide([measured], rules)["d1"][0].outcome)
     return found
 
 
@@ -82,10 +82,10 @@ def test_a_large_test_and_many_alike_seeds_are_called_equivalent() -> None:
     runs = two_cells(texts=20_000, seeds=10)
     (found,) = compare_runs(runs, Rules(rope=1.0, resamples=500))
     assert found.differences[0].outcome is Outcome.equivalent
-    assert "practically equivalent" in found.verdict
+    assert found.verdict.startswith("Equivalent: ")
     chosen = {each.use: each for each in found.recommendations}
     assert chosen["most accurate"].choice == "gru h128"  # as good, and faster
-    assert "cheaper: ms p95" in chosen["most accurate"].reason
+    assert "has the lowest latency" in chosen["most accurate"].reason
 
 
 def test_a_bidirectional_cell_against_one_direction_is_refused() -> None:
@@ -96,7 +96,7 @@ def test_a_bidirectional_cell_against_one_direction_is_refused() -> None:
         else each
         for each in runs
     ]
-    with pytest.raises(ComparisonError, match="another direction: model.bidirectional is True"):
+    with pytest.raises(ComparisonError, match="different direction: model.bidirectional is True"):
         compare_runs(one_way, RULES)
 
 
@@ -104,9 +104,9 @@ def test_one_seed_is_marked_and_decides_nothing() -> None:
     (found,) = compare_runs(two_cells(texts=5000, seeds=1, gru=0.9, lstm=0.8), RULES)
     assert found.differences[0].interval.low > 5  # so many texts, and still
     assert found.differences[0].outcome is Outcome.inconclusive
-    assert "inconclusive" in found.verdict
+    assert found.verdict.startswith("Inconclusive: ")
     assert "at least 3 seeds" in found.verdict
-    assert any("share 1 seed: no verdict" in note for note in found.notes)
+    assert any("share 1 seed: a conclusion needs at least 3" in note for note in found.notes)
 
 
 def test_what_may_have_been_chosen_on_the_test_is_refused() -> None:
@@ -124,4 +124,4 @@ def test_the_best_of_a_seed_that_ran_twice_is_not_picked() -> None:
     (found,) = compare_runs([*runs, lucky], RULES)
     (before,) = compare_runs(runs, RULES)
     assert found.differences[0].interval == before.differences[0].interval
-    assert any("ran 2 times; the first run counts" in note for note in found.notes)
+    assert any("was trained 2 times; the first run counts" in note for note in found.notes)

@@ -217,23 +217,21 @@ def test_the_control_without_recurrence_is_not_pretrained() -> None:
 
 
 def test_runs_with_and_without_are_not_mixed_and_can_be_compared() -> None:
-    from nlp_rnn.comparison.pair import Pair, _alike, _pair
+    from nlp_rnn.comparison.pair import pair_configurations
+    from nlp_rnn.comparison.records import Run
     from tests.compared_runs import RULES, run
 
-    def group(cell: str, pretrained: str, **more: str) -> tuple:
-        return (run(cell, 1, None, config={"model.pretrained": pretrained, **more}),)
+    def pretrained(cell: str, digest: str, **config: str) -> Run:
+        config = {"model.pretrained": "auto", "model.pretrained_digest": digest, **config}
+        return run(cell, 1, None, signature=f"{cell} {digest}", config=config)
 
-    a, b = ({"model.pretrained_digest": digest} for digest in "ab")
-    groups = {
-        "lstm": group("lstm", "auto", **a),
-        "gru": group("gru", "auto", **b),
-        "alone": group("gru", "None"),
-    }
-    rules = replace(RULES, by="model.cell")
-    assert sorted(_alike(groups, rules).values()) == [["alone"], ["lstm", "gru"]]
-    one = groups["alone"]
-    other = group("gru", "auto", **{"pretraining.window": "64"}, **b)
-    assert isinstance(_pair("a", one, "b", other, replace(rules, by="model.pretrained")), Pair)
+    plain = run("gru", 1, None, signature="plain", config={"model.pretrained": "None"})
+    pairing = pair_configurations([pretrained("lstm", "a"), pretrained("gru", "b"), plain], RULES)
+    assert [(pair.first, pair.second) for pair in pairing.pairs] == [
+        ("gru h128 pretrained=auto", "lstm h128")
+    ]
+    other = pretrained("gru", "b", **{"pretraining.window": "64"})
+    assert pair_configurations([plain, other], replace(RULES, by="model.pretrained")).pairs
 
 
 # Options

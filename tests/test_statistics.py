@@ -12,11 +12,11 @@ from scipy import stats
 from sklearn.metrics import f1_score
 
 from nlp_rnn.comparison.resampling import (
-    drawn_seeds,
-    interval,
+    bootstrap_interval,
     resampled_scores,
-    score_of,
-    stretch,
+    run_scores,
+    seed_shares,
+    small_sample_factor,
 )
 from nlp_rnn.comparison.statistics import (
     aso,
@@ -121,11 +121,11 @@ def test_stochastic_order_tells_larger_from_smaller_and_from_unknown() -> None:
 def test_scores_are_scikit_learns() -> None:
     labels, predictions = answers(200, 3, 4)
     labels[labels == 3] = 0  # a class that is absent from the test
-    found = score_of(labels, predictions, 6, "macro_f1")
+    found = run_scores(labels, predictions, 6, "macro_f1")
     expected = [100 * f1_score(labels, run, average="macro") for run in predictions]
     assert found == pytest.approx(expected, abs=1e-4)
     right = 100 * (predictions == labels).mean(axis=1)
-    assert score_of(labels, predictions, 6, "accuracy") == pytest.approx(right)
+    assert run_scores(labels, predictions, 6, "accuracy") == pytest.approx(right)
 
 
 @pytest.mark.parametrize("metric", ["accuracy", "macro_f1"])
@@ -139,14 +139,16 @@ def test_every_resample_is_the_score_of_the_drawn_texts(
     random = np.random.default_rng(9)
     for row in found:
         drawn = random.integers(0, 60, 60)
-        assert row == pytest.approx(score_of(labels[drawn], predictions[:, drawn], 3, metric))
+        assert row == pytest.approx(run_scores(labels[drawn], predictions[:, drawn], 3, metric))
 
 
 def test_the_bootstrap_finds_the_standard_error_of_a_share() -> None:
     labels, predictions = answers(2000, 1)
     replicates = resampled_scores(labels, predictions, 3, "accuracy", 4000, 0)
-    by_seed = score_of(labels, predictions, 3, "accuracy")
-    mean, low, high, p = interval(by_seed, replicates, drawn_seeds(1, 4000, 0), 0.95, 2000)
+    by_seed = run_scores(labels, predictions, 3, "accuracy")
+    mean, low, high, p = bootstrap_interval(
+        by_seed, replicates, seed_shares(1, 4000, 0), 0.95, 2000
+    )
     share = mean / 100
     error = 196 * np.sqrt(share * (1 - share) / 2000)
     assert mean - low == pytest.approx(error, rel=0.06)
@@ -158,18 +160,20 @@ def test_few_seeds_get_students_interval() -> None:
     """Without noise of texts what is left is the t interval over the seeds."""
     by_seed = np.array([0.3, 1.1, -0.2, 0.8, 0.6])
     replicates = np.tile(by_seed, (50_000, 1))
-    _, low, high, _ = interval(by_seed, replicates, drawn_seeds(5, 50_000, 0), 0.95, 10**6)
+    _, low, high, _ = bootstrap_interval(
+        by_seed, replicates, seed_shares(5, 50_000, 0), 0.95, 10**6
+    )
     half = stats.t.ppf(0.975, 4) * by_seed.std(ddof=1) / np.sqrt(5)
     assert (high - low) / 2 == pytest.approx(half, rel=0.08)
-    assert stretch(by_seed, 100.0, 10**6, 0.95) == pytest.approx(1, abs=0.01)
-    assert stretch(np.zeros(3), 0.0, 10, 0.95) == 1.0
+    assert small_sample_factor(by_seed, 100.0, 10**6, 0.95) == pytest.approx(1, abs=0.01)
+    assert small_sample_factor(np.zeros(3), 0.0, 10, 0.95) == 1.0
 
 
 def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
     """Five seeds with a spread of 1 point, 500 texts: about 95 of 100 intervals hold the truth."""
     random = np.random.default_rng(3)
     held = 0
-    shares = drawn_seeds(5, 400, 0)
+    shares = seed_shares(5, 400, 0)
     for _ in range(200):
         chance = 0.8 + 0.01 * random.normal(size=(5, 1))
         right = random.random((5, 500)) < chance
@@ -178,8 +182,8 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
         replicates = resampled_scores(
             labels, predictions, 2, "accuracy", 400, int(random.integers(1 << 30))
         )
-        by_seed = score_of(labels, predictions, 2, "accuracy")
-        _, low, high, _ = interval(by_seed, replicates, shares, 0.95, 500)
+        by_seed = run_scores(labels, predictions, 2, "accuracy")
+        _, low, high, _ = bootstrap_interval(by_seed, replicates, shares, 0.95, 500)
         held += low <= 80 <= high
     assert held >= 184  # 95 % but for what 200 trials may miss; the pigeonhole errs to the wide
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from nlp_rnn.comparison.compare import compare_runs
-from nlp_rnn.comparison.decide import needs, outcome
-from nlp_rnn.comparison.records import Interval, Outcome
+from nlp_rnn.comparison.decide import outcome, required_samples
+from nlp_rnn.comparison.records import Interval
+from nlp_rnn.comparison.rules import Outcome
 from nlp_rnn.comparison.score import MeasuredDifference
 from tests.compared_runs import RULES, changed, compared, two_cells
 
@@ -16,8 +17,8 @@ def test_limits_of_time_and_memory_gate_too() -> None:
     runs = two_cells(texts=5000, lstm=0.85)
     uses = {e.use: e for e in compared(runs, replace(RULES, latency_limit=1.5)).recommendations}
     assert uses["most accurate"].choice == "gru h128"  # the better LSTM takes 2 ms
-    for use in ("most accurate", "real-time answers", "long texts", "small memory"):
-        assert uses[use].reason == "The only one that passes the gates."
+    for use in ("most accurate", "low latency", "long texts", "small memory"):
+        assert uses[use].reason == "It is the only configuration that meets the requirements."
         assert "lstm h128: its latency is 2.00 ms, the limit 1.5 ms" in uses[use].evidence
         assert "longest" not in uses[use].evidence  # nothing was decided on those
     found = compared(runs, replace(RULES, memory_limit=0.01))
@@ -29,15 +30,15 @@ def test_recommendations_quote_their_numbers() -> None:
     uses = {each.use: each for each in found.recommendations}
     assert list(uses) == [
         "most accurate",
-        "real-time answers",
+        "low latency",
         "long texts",
         "few labels",
         "small memory",
     ]
-    assert "5,000 texts × 5 seeds: first better" in uses["most accurate"].evidence
+    assert "5 seeds, 5,000 texts: gru h128 better" in uses["most accurate"].evidence
     assert "On the longest 25%" in uses["long texts"].evidence
     assert uses["few labels"].choice is None
-    assert "1 ms p95 a text on onnxruntime" in uses["real-time answers"].evidence
+    assert "1 ms per text on onnxruntime (p95)" in uses["low latency"].evidence
 
 
 def test_few_labels_speak_for_the_whole_data() -> None:
@@ -77,7 +78,7 @@ def test_a_verdict_that_turns_with_the_rope_or_the_matching_says_so() -> None:
     same = two_cells(texts=5000, gru=0.83, lstm=0.80)
     narrow = compared(same, replace(RULES, ropes=(0.5, 1.0, 9.0)))
     assert any(
-        "turns with the ROPE" in each and "±9 practically" in each for each in narrow.robustness
+        "depends on the ROPE" in each and "±9 equivalent" in each for each in narrow.robustness
     )
     matched = [
         replace(
@@ -98,7 +99,10 @@ def test_a_verdict_that_turns_with_the_rope_or_the_matching_says_so() -> None:
     ]
     found = compared([*same, *matched])
     assert {each.matching for each in found.differences} == {("size",), ("parameters",)}
-    assert any("gru against lstm turns with the matching" in each for each in found.robustness)
+    assert any(
+        "gru and lstm: the outcome depends on the matching criterion" in each
+        for each in found.robustness
+    )
 
 
 def test_holm_runs_over_all_pairs_of_all_data() -> None:
@@ -116,6 +120,7 @@ def measured(
 ) -> MeasuredDifference:
     (difference,) = compared(two_cells(texts=100, seeds=seeds)).differences
     return MeasuredDifference(
+        "d1",
         replace(difference, interval=Interval(mean, mean - 2, mean + 2), texts=1000),
         seed_sd,
         text_variance,
@@ -123,26 +128,26 @@ def measured(
 
 
 def test_more_seeds_or_more_texts_are_named_where_they_would_do() -> None:
-    both_would = needs(measured(1.5, 1.0, 0.05), RULES)
+    both_would = required_samples(measured(1.5, 1.0, 0.05), RULES)
     assert both_would is not None
     assert both_would.seeds is not None
     assert 5 < both_would.seeds < 30
-    seeds_only = needs(measured(2.0, 3.0, 0.0), RULES)
+    seeds_only = required_samples(measured(2.0, 3.0, 0.0), RULES)
     assert seeds_only is not None
     assert seeds_only.seeds is not None
     assert seeds_only.texts is None  # there is nothing that texts could add
-    texts_only = needs(measured(2.0, 0.1, 1.0), RULES)
+    texts_only = required_samples(measured(2.0, 0.1, 1.0), RULES)
     assert texts_only is not None
     assert (texts_only.seeds, texts_only.both) == (None, None)
     assert texts_only.texts is not None
     # the texts' part must shrink to ((2 − 0.5) / 2.8)², and their number grows as it shrinks
     assert texts_only.texts == pytest.approx(1000 / (1.5 / 2.8) ** 2, rel=0.05)
-    together = needs(measured(2.0, 4.0, 1.0), RULES)
+    together = required_samples(measured(2.0, 4.0, 1.0), RULES)
     assert together is not None
     assert together.both is not None
     assert together.both[0] // 5 == together.both[1] // 1000 > 1
-    edge = needs(measured(0.5, 0.5, 0.1), RULES)
+    edge = required_samples(measured(0.5, 0.5, 0.1), RULES)
     assert edge is not None
     assert (edge.seeds, edge.texts, edge.both) == (None, None, None)
     assert edge.if_equal is not None
-    assert needs(measured(2.0, math.nan, 1.0, seeds=1), RULES) is None
+    assert required_samples(measured(2.0, math.nan, 1.0, seeds=1), RULES) is None

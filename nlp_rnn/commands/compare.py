@@ -1,4 +1,4 @@
-"""Runs in MLflow become a verdict with its evidence, in the terminal or as JSON."""
+"""The command `nlp-rnn compare`: compare runs in MLflow, as text, JSON or an HTML report."""
 
 import json
 import math
@@ -11,12 +11,12 @@ from nlp_rnn.commands.argument_parser import choice, number, read_words
 from nlp_rnn.errors import ConfigError
 
 if TYPE_CHECKING:
-    from nlp_rnn.comparison.records import Comparison
+    from nlp_rnn.comparison.records import Comparison, Run
 
 __all__ = ["HELP", "compare"]
 
 HELP = """\
-Compare runs that differ in one thing, with the certainty that their seeds and test texts carry.
+Compare configurations that differ in one thing, with intervals over their seeds and test texts.
 
   nlp-rnn compare                              the experiment that nlp-rnn train writes to
   nlp-rnn compare --sweep ID --metric macro_f1
@@ -24,16 +24,17 @@ Compare runs that differ in one thing, with the certainty that their seeds and t
 
   --sweep ID         only the runs of a sweep: its id, or that of its parent run
   --experiment NAME  default MLFLOW_EXPERIMENT_NAME, else nlp_rnn
-  --by KEY           the configuration key whose values are compared, default model.cell
+  --by KEY           configuration key whose values are compared, default model.cell
   --metric METRIC    accuracy (default) or macro_f1, of the test split
-  --rope POINTS      what counts as no difference, default 0.5 percentage points
-  --latency MS       recommend nothing that takes longer for one text (95 %)
-  --memory MB        recommend nothing that takes more
-  --output FOLDER    write a page (report.html), its summary, pictures and tables there;
-                     the page shows twenty of the test texts
+  --rope POINTS      equivalence region: smaller differences do not matter, default 0.5 points
+  --latency MS       recommend nothing with a higher latency (p95 of one text)
+  --memory MB        recommend nothing that needs more memory
+  --output FOLDER    write a report (report.html), its summary, figures and tables there;
+                     the report shows twenty of the test texts
   --json             print the numbers as JSON and nothing else
 
-It takes at least two groups of runs on the same data and seeds; five seeds are a good beginning.
+A comparison needs at least two configurations (runs that differ only in the seed) that were trained
+on the same data with the same seeds. Start with five seeds each.
 """
 
 OPTIONS = (
@@ -48,90 +49,96 @@ OPTIONS = (
 )
 
 
-def compare(words: list[str]) -> int:
-    """Run the command."""
-    given = read_words("compare", words, OPTIONS, ("--json",))
-    if given.arguments:
+def compare(arguments: list[str]) -> int:
+    """Run the command and return its exit code."""
+    parsed = read_words("compare", arguments, OPTIONS, ("--json",))
+    if parsed.arguments:
         raise ConfigError(
-            f"compare takes options only, not {given.arguments[0]!r}.\n"
-            "Type nlp-rnn compare --experiment NAME, or nlp-rnn compare --help."
+            f"compare takes only options, not {parsed.arguments[0]!r}.\n"
+            "Run nlp-rnn compare --experiment NAME, or nlp-rnn compare --help."
         )
-    metric = choice(given, "--metric", ("accuracy", "macro_f1"), "accuracy")
-    rope = number(given, "--rope", 0.01, 50, whole=False)
-    latency = number(given, "--latency", 0, float("inf"), whole=False)
-    memory = number(given, "--memory", 0, float("inf"), whole=False)
+    metric = choice(parsed, "--metric", ("accuracy", "macro_f1"), "accuracy")
+    rope = number(parsed, "--rope", 0.01, 50, whole=False)
+    latency = number(parsed, "--latency", 0, float("inf"), whole=False)
+    memory = number(parsed, "--memory", 0, float("inf"), whole=False)
     from nlp_rnn.comparison.compare import compare_runs
-    from nlp_rnn.comparison.read import read_runs
-    from nlp_rnn.comparison.records import Rules
+    from nlp_rnn.comparison.rules import Rules
     from nlp_rnn.comparison.table import table
-    from nlp_rnn.errors import ComparisonError
-    from nlp_rnn.tracking.store import experiment_name, prepare_store
     from nlp_rnn.tracking.uri import resolve_uri
 
     rules = Rules(
         metric=metric,
-        by=given.options.get("--by", "model.cell"),
+        by=parsed.options.get("--by", "model.cell"),
         rope=0.5 if rope is None else rope,
         latency_limit=latency,
         memory_limit=memory,
     )
     uri = resolve_uri(None, Path.cwd())
-    file = Path(uri.removeprefix("sqlite:///"))
-    if uri.startswith("sqlite:///") and not file.exists():
-        raise ComparisonError(
-            f"There are no runs at {uri}.\nSay where they are: MLFLOW_TRACKING_URI=sqlite:////PATH"
-        )
-    prepare_store(uri)
-    sweep, experiment = given.options.get("--sweep"), given.options.get("--experiment")
-    if sweep is None:
-        experiment = experiment_name(experiment)
-    runs = read_runs(uri, experiment, sweep)
+    runs = _read_runs(uri, parsed.options.get("--experiment"), parsed.options.get("--sweep"))
     if not any(rules.by in run.config or rules.by in run.tags for run in runs):
         keys = sorted({key for run in runs for key in run.config if key.startswith("model.")})
-        some = f"; there are {', '.join(keys[:8])}, …" if keys else ""
-        raise ConfigError(f"No run has the key {rules.by!r} (--by){some}.")
-    found = compare_runs(runs, rules, uri)
-    pages = _write_reports(found, uri, given.options.get("--output"))
-    if "--json" in given.flags:
-        print(json.dumps([_plain(each) for each in found], indent=2))
+        examples = f"; the runs have {', '.join(keys[:8])}, …" if keys else ""
+        raise ConfigError(f"No run has the key {rules.by!r} (--by){examples}.")
+    comparisons = compare_runs(runs, rules, uri)
+    pages = _write_reports(comparisons, uri, parsed.options.get("--output"))
+    if "--json" in parsed.flags:
+        print(json.dumps([_numbers(each) for each in comparisons], indent=2))
         return 0
-    print("\n\n".join(table(each) for each in found))
+    print("\n\n".join(table(each) for each in comparisons))
     for page in pages:
         print(f"\nreport        {page}")
     return 0
 
 
-def _write_reports(found: Sequence["Comparison"], uri: str, output: str | None) -> list[Path]:
-    """Write a report into the folder, or one into a folder of its own for each data set."""
+def _read_runs(uri: str, experiment: str | None, sweep: str | None) -> "list[Run]":
+    from nlp_rnn.comparison.read import read_runs
+    from nlp_rnn.errors import ComparisonError
+    from nlp_rnn.tracking.store import experiment_name, prepare_store
+
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+        raise ComparisonError(
+            f"There are no runs at {uri}.\n"
+            "Set MLFLOW_TRACKING_URI to the store with the runs, such as sqlite:////PATH."
+        )
+    prepare_store(uri)
+    return read_runs(uri, experiment_name(experiment) if sweep is None else experiment, sweep)
+
+
+def _write_reports(comparisons: Sequence["Comparison"], uri: str, output: str | None) -> list[Path]:
+    """Write a report into the folder, or one per data set into folders below it."""
     if output is None:
         return []
     from nlp_rnn.report.report import report_runs
 
     folder = Path(output).absolute()
-    if len(found) == 1:
-        return [report_runs(found[0], uri, folder).page]
-    folders = [re.sub(r"[^\w.-]+", "_", f"{each.data}-{each.digest[:6]}") for each in found]
-    pairs = zip(found, folders, strict=True)
-    return [report_runs(each, uri, folder / name).page for each, name in pairs]
+    if len(comparisons) == 1:
+        return [report_runs(comparisons[0], uri, folder).page]
+    pages = []
+    for each in comparisons:
+        name = re.sub(r"[^\w.-]+", "_", f"{each.data}-{each.digest[:6]}")
+        pages.append(report_runs(each, uri, folder / name).page)
+    return pages
 
 
-def _plain(found: "Comparison") -> object:
-    """The numbers of a comparison without the runs' answers; NaN is null."""
+def _numbers(comparison: "Comparison") -> object:
+    """A comparison as JSON values, without what the runs logged; NaN and infinity are null."""
     from dataclasses import fields, is_dataclass
+
+    omitted = ("predictions", "config", "resolved", "tags", "metrics")
 
     def visit(value: object) -> object:
         if is_dataclass(value) and not isinstance(value, type):
             return {
-                f.name: visit(getattr(value, f.name))
-                for f in fields(value)
-                if f.name not in ("predictions", "config", "tags", "metrics")
+                field.name: visit(getattr(value, field.name))
+                for field in fields(value)
+                if field.name not in omitted
             }
         if isinstance(value, dict):
-            return {str(key): visit(each) for key, each in value.items()}
+            return {str(key): visit(item) for key, item in value.items()}
         if isinstance(value, tuple | list):
-            return [visit(each) for each in value]
+            return [visit(item) for item in value]
         if isinstance(value, float) and not math.isfinite(value):
             return None
         return value
 
-    return visit(found)
+    return visit(comparison)

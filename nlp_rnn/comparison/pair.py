@@ -1,29 +1,20 @@
-"""Sort the runs of one data set into configurations, and pair those that can be compared."""
+"""Step 3: pair the configurations that can be compared, and say why the others cannot."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 
-from nlp_rnn.comparison.records import NotComparable, Rules, Run
-from nlp_rnn.config.signature import NOT_IN_SIGNATURE
-from nlp_rnn.tracking.tags import KIND
+from nlp_rnn.comparison.records import NotComparable, Run
+from nlp_rnn.comparison.rules import Rules
+from nlp_rnn.comparison.select import affects_result, runs_by_configuration
 
-__all__ = [
-    "LATENCY",
-    "Pair",
-    "Pairing",
-    "is_baseline",
-    "mean_metric",
-    "pair_configurations",
-    "usable_runs",
-]
+__all__ = ["LATENCY", "Pair", "Pairing", "mean_metric", "pair_configurations"]
 
 LATENCY = ("latency/onnx_batch1_p95_ms", "latency/onnx_batch1_p50_ms")
-"""The runtime that is deployed, one text."""
+"""Latency of one text with the runtime that is deployed, the preferred metric first."""
 
-# What must be equal, and what it is called; the first that fits names the difference.
-HELD_EQUAL = (
+MUST_BE_EQUAL = (
     ("data.", "split"),
     ("tokenizer.", "tokenizer"),
     ("trainer.max_", "budget"),
@@ -33,16 +24,26 @@ HELD_EQUAL = (
     ("trainer.monitor", "stopping rule"),
     ("model.bidirectional", "direction"),
 )
-# Where the data lies does not matter: its digest is compared. A size may differ: it is matched.
-FREE = ("data.path", "data.name", "model.name", "model.cell", "model.hidden_size", "model.match")
+"""Beginnings of keys that must be equal, and what they determine; the first match counts."""
 
-MOST_ALONE = 20
-"""Configurations without any like them that are told of."""
+# The path of the data does not matter, because its digest is compared. The hidden size may
+# differ, because sizes are matched.
+MAY_DIFFER = (
+    "data.path",
+    "data.name",
+    "model.name",
+    "model.cell",
+    "model.hidden_size",
+    "model.match",
+)
+
+MOST_UNPAIRED = 20
+"""Configurations without any comparable one for which a reason is reported."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two configurations, by name, that may be compared."""
+    """Names of two configurations that can be compared, and how they are matched."""
 
     first: str
     second: str
@@ -52,15 +53,20 @@ class Pair:
 
 @dataclass(frozen=True)
 class Pairing:
-    """What to compare on one data set.
+    """Configurations of one data set, and the pairs of them that are compared.
 
-    Attributes:
-        configurations: runs by name of their configuration, one for each seed; only those in
-            a pair.
-        baselines: the same for baselines.
-        pairs: of candidates.
-        not_comparable: pairs that may not be compared.
-        notes: what was left out.
+    Attributes
+    ----------
+    configurations : mapping of str to tuple of Run
+        Candidates by name, only those in a pair (all if there is no pair). One run per seed.
+    baselines : mapping of str to tuple of Run
+        The same for baselines.
+    pairs : tuple of Pair
+        Pairs of candidates.
+    not_comparable : tuple of NotComparable
+        Pairs that cannot be compared.
+    notes : tuple of str
+        What was left out.
     """
 
     configurations: Mapping[str, tuple[Run, ...]]
@@ -69,162 +75,111 @@ class Pairing:
     not_comparable: tuple[NotComparable, ...]
     notes: tuple[str, ...]
 
-
-def usable_runs(runs: Iterable[Run], metric: str) -> tuple[list[Run], list[str]]:
-    """Return the runs that ended well, and sentences on those that did not."""
-    kept: list[Run] = []
-    out: dict[str, list[str]] = defaultdict(list)
-    for run in runs:
-        value = run.metrics.get(f"test/{metric}")
-        if not run.signature and run.kind != KIND:
-            out["was not made by nlp-rnn train|were not made by nlp-rnn train"].append(run.name)
-        elif run.status != "FINISHED":
-            out[f"is {run.status}|are {run.status}"].append(run.name)
-        elif value is None:
-            out[f"has no test/{metric}|have no test/{metric}"].append(run.name)
-        elif not abs(value) < float("inf"):  # NaN too
-            reason = f"a test/{metric} that is no number; without it its configuration looks better"
-            out[f"has {reason}|have {reason}"].append(run.name)
-        elif run.kind != KIND and not any(k.startswith("validation/") for k in run.metrics):
-            reason = "no metric of a validation split, so it may have been chosen on the test"
-            out[f"has {reason}|have {reason}"].append(run.name)
-        else:
-            kept.append(run)
-    return kept, [_left_out(names, reason) for reason, names in out.items()]
-
-
-def _left_out(names: Sequence[str], reason: str) -> str:
-    one, several = reason.split("|")
-    some = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
-    if len(names) == 1:
-        return f"1 run {one}, and is left out: {some}."
-    return f"{len(names):,} runs {several}, and are left out: {some}."
-
-
-def is_baseline(run: Run) -> bool:
-    """Whether a run is a yardstick: tagged so, or the network without recurrence."""
-    return run.kind == KIND or run.cell == "average"
+    def restricted_to(
+        self,
+        configurations: Mapping[str, tuple[Run, ...]],
+        baselines: Mapping[str, tuple[Run, ...]],
+        notes: Sequence[str],
+    ) -> "Pairing":
+        """Return the pairing of a part of the runs; pairs that lost their shared seeds are out."""
+        pairs, not_comparable = [], list(self.not_comparable)
+        for pair in self.pairs:
+            first = configurations.get(pair.first, ())
+            if _shared_seeds(first, configurations.get(pair.second, ())):
+                pairs.append(pair)
+            else:
+                reason = "no shared seed has saved predictions for the same test texts"
+                not_comparable.append(NotComparable(pair.first, pair.second, reason))
+        paired = _names(pairs)
+        return replace(
+            self,
+            configurations={name: runs for name, runs in configurations.items() if name in paired},
+            baselines=baselines,
+            pairs=tuple(pairs),
+            not_comparable=tuple(not_comparable),
+            notes=(*self.notes, *notes),
+        )
 
 
 def pair_configurations(runs: Sequence[Run], rules: Rules) -> Pairing:
-    """Sort the usable runs of one data set into configurations, and the configurations into pairs.
+    """Sort the usable runs of one data set into configurations, and pair the comparable ones.
 
-    A pair differs in `rules.by` and in nothing else, but for what both were tuned over, and for
-    the hidden size if cells are compared, which then must be matched.
+    The configurations of a pair differ only in `rules.by`, in the keys over which both were tuned,
+    and, if cells are compared, in the hidden size, which must then be matched.
     """
-    notes: list[str] = []
-    configurations = _named(_by_signature([run for run in runs if not is_baseline(run)], notes))
-    baselines = _named(_by_signature([run for run in runs if is_baseline(run)], notes))
+    configurations, notes = runs_by_configuration(run for run in runs if not run.is_baseline)
+    baselines, more_notes = runs_by_configuration(run for run in runs if run.is_baseline)
+    notes += more_notes
     pairs: list[Pair] = []
     not_comparable: list[NotComparable] = []
 
     def judge(a: str, b: str) -> None:
-        found = _pair(a, configurations[a], b, configurations[b], rules)
-        if isinstance(found, Pair):
-            pairs.append(found)
-        else:
-            not_comparable.append(found)
+        match _pair(a, configurations[a], b, configurations[b], rules):
+            case Pair() as pair:
+                pairs.append(pair)
+            case NotComparable() as reason:
+                not_comparable.append(reason)
 
-    for names in _alike(configurations, rules).values():
+    for names in _comparable_names(configurations, rules).values():
         for a, b in combinations(sorted(names), 2):
-            if _level(configurations[a][0], rules.by) != _level(configurations[b][0], rules.by):
+            if configurations[a][0].level(rules.by) != configurations[b][0].level(rules.by):
                 judge(a, b)
-    judged = {name for pair in pairs for name in (pair.first, pair.second)}
-    judged |= {name for each in not_comparable for name in (each.first, each.second)}
-    # a configuration that is like no other is refused once, beside the one it is most like
-    for name in sorted(set(configurations) - judged)[:MOST_ALONE]:
-        if nearest := _nearest(name, configurations, rules):
-            judge(*sorted((name, nearest)))
-    not_comparable = list(dict.fromkeys(not_comparable))
-    paired = {name for pair in pairs for name in (pair.first, pair.second)}
+    # A configuration without a comparable one is reported once, with the one most similar to it.
+    unjudged = set(configurations) - _names(pairs) - _names(not_comparable)
+    for name in sorted(unjudged)[:MOST_UNPAIRED]:
+        if most_similar := _most_similar(name, configurations, rules):
+            judge(*sorted((name, most_similar)))
+    paired = _names(pairs)
     alone = sorted(set(configurations) - paired)
     if alone and pairs:
-        some = ", ".join(alone[:5]) + (", …" if len(alone) > 5 else "")
-        notes.append(f"Without a partner that differs in {rules.by} alone: {some}.")
-    kept = {name: found for name, found in configurations.items() if name in paired or not pairs}
-    return Pairing(kept, baselines, tuple(pairs), tuple(not_comparable), tuple(notes))
+        listed = ", ".join(alone[:5]) + (", …" if len(alone) > 5 else "")
+        notes.append(f"No other configuration differs from these only in {rules.by}: {listed}.")
+    return Pairing(
+        {name: runs for name, runs in configurations.items() if name in paired or not pairs},
+        baselines,
+        tuple(pairs),
+        tuple(dict.fromkeys(not_comparable)),
+        tuple(notes),
+    )
 
 
-def _alike(configurations: Mapping[str, tuple[Run, ...]], rules: Rules) -> dict[object, list[str]]:
-    """Names of configurations that share all that must be equal, as far as all of them have it."""
+def _names(pairs: Sequence[Pair | NotComparable]) -> set[str]:
+    return {name for pair in pairs for name in (pair.first, pair.second)}
+
+
+def _shared_seeds(first: Sequence[Run], second: Sequence[Run]) -> set[int | None]:
+    return {run.seed for run in first} & {run.seed for run in second}
+
+
+def _comparable_names(
+    configurations: Mapping[str, tuple[Run, ...]], rules: Rules
+) -> dict[object, list[str]]:
+    """Names of configurations by the values that must be equal, of the keys that all have."""
     configs = [runs[0].config for runs in configurations.values()]
-    keys = sorted(set.intersection(*map(set, configs))) if configs else []
-    free = {rules.by, *FREE, *rules.tuned_keys}
-    held = [key for key in keys if not (key in free or _outside(key))]
-    alike: dict[object, list[str]] = defaultdict(list)
+    shared_keys = sorted(set.intersection(*map(set, configs))) if configs else []
+    may_differ = {rules.by, *MAY_DIFFER, *rules.tuned_keys}
+    keys = [key for key in shared_keys if key not in may_differ and affects_result(key)]
+    names: dict[object, list[str]] = defaultdict(list)
     for name, runs in configurations.items():
-        alike[tuple(runs[0].config[key] for key in held)].append(name)
-    return alike
+        names[tuple(runs[0].config[key] for key in keys)].append(name)
+    return names
 
 
-def _nearest(name: str, configurations: Mapping[str, tuple[Run, ...]], rules: Rules) -> str | None:
-    """The configuration of another level whose configuration differs in the fewest keys."""
-    own = configurations[name][0]
+def _most_similar(
+    name: str, configurations: Mapping[str, tuple[Run, ...]], rules: Rules
+) -> str | None:
+    """The configuration of another level that differs in the fewest keys."""
+    run = configurations[name][0]
     others = [
-        (sum(each[0].config.get(key) != value for key, value in own.config.items()), other)
-        for other, each in configurations.items()
-        if _level(each[0], rules.by) != _level(own, rules.by)
+        (sum(runs[0].config.get(key) != value for key, value in run.config.items()), other)
+        for other, runs in configurations.items()
+        if runs[0].level(rules.by) != run.level(rules.by)
     ]
     return min(others)[1] if others else None
 
 
-def _level(run: Run, by: str) -> str:
-    return run.config.get(by, run.tags.get(by, ""))
-
-
-def _by_signature(runs: Sequence[Run], notes: list[str]) -> list[tuple[Run, ...]]:
-    """Configurations in the order of their first runs; the first run of a seed counts."""
-    found: dict[str, dict[int | None, Run]] = defaultdict(dict)
-    twice: Counter[str] = Counter()
-    for run in sorted(runs, key=lambda run: (run.started, run.run_id)):
-        seeds = found[run.signature or f"{run.kind} {run.cell or run.name}"]
-        if run.seed in seeds:
-            twice[f"{run.configuration_name or run.name}, seed {run.seed}"] += 1
-        else:
-            seeds[run.seed] = run
-    for name, count in sorted(twice.items()):
-        notes.append(
-            f"{name} ran {count + 1} times; the first run counts, whatever the others reached."
-        )
-    order = [sorted(seeds.values(), key=lambda run: run.seed or 0) for seeds in found.values()]
-    return [tuple(each) for each in order]
-
-
-def _named(configurations: Sequence[tuple[Run, ...]]) -> dict[str, tuple[Run, ...]]:
-    """Configurations under the shortest names that tell them apart."""
-    by_name: dict[str, list[tuple[Run, ...]]] = defaultdict(list)
-    for configuration in configurations:
-        run = configuration[0]
-        name = run.configuration_name.removesuffix(f" {run.signature}").removesuffix(
-            f" {run.tags.get('data')}"
-        )
-        by_name[name or run.cell or run.name].append(configuration)
-    named = {}
-    for name, alike in by_name.items():
-        keys = sorted({key for each in alike for key in each[0].config})
-        differing = [
-            key
-            for key in keys
-            if len({each[0].config.get(key) for each in alike}) > 1 and not _outside(key)
-        ]
-        for configuration in alike:
-            run, full = configuration[0], name
-            if len(alike) > 1:
-                words = [f"{key.split('.')[-1]}={run.config.get(key)}" for key in differing[:3]]
-                full = " ".join([name, *words])
-            if full in named:
-                full += f" {run.signature}"
-            named[full] = configuration
-    return named
-
-
-def _outside(key: str) -> bool:
-    """Whether a key shapes no result, so that configurations may differ in it."""
-    return any(key == name or key.startswith(name + ".") for name in NOT_IN_SIGNATURE)
-
-
 def mean_metric(runs: Sequence[Run], *names: str) -> float | None:
-    """The mean of the first of these metrics that all runs have."""
+    """Return the mean over the runs of the first of these metrics that all of them have."""
     for name in names:
         values = [run.metrics[name] for run in runs if name in run.metrics]
         if values and len(values) == len(runs):
@@ -235,30 +190,30 @@ def mean_metric(runs: Sequence[Run], *names: str) -> float | None:
 def _pair(
     a: str, first: tuple[Run, ...], b: str, second: tuple[Run, ...], rules: Rules
 ) -> Pair | NotComparable:
-    one, other = first[0].config, second[0].config
-    others: list[str] = []
-    for key in sorted(set(one) | set(other)):
-        if key == rules.by or _outside(key) or one.get(key) == other.get(key):
+    config_a, config_b = first[0].config, second[0].config
+    differences: list[str] = []
+    for key in sorted(set(config_a) | set(config_b)):
+        if key == rules.by or not affects_result(key) or config_a.get(key) == config_b.get(key):
             continue
         if key in rules.tuned_keys:
             continue
         if rules.by == "model.pretrained" and key.startswith("pretraining."):
-            continue  # how, where there is one
-        if key in FREE:
-            if rules.by == "model.cell" or key != "model.hidden_size":
-                continue
-        difference = f"{key} is {one.get(key, 'absent')} and {other.get(key, 'absent')}"
-        for beginning, what in HELD_EQUAL:
-            if key.startswith(beginning):
-                return NotComparable(a, b, f"another {what}: {difference}")
-        # one cell has an option that the other cannot have, such as a forget bias
-        if rules.by == "model.cell" and not (key in one and key in other):
+            continue  # only a pretrained model has these keys
+        if key in MAY_DIFFER and (rules.by == "model.cell" or key != "model.hidden_size"):
             continue
-        others.append(difference)
-    if others:
-        return NotComparable(a, b, f"more than {rules.by} differs: {'; '.join(others[:3])}")
-    if not {run.seed for run in first} & {run.seed for run in second}:
-        return NotComparable(a, b, "no seed in common, so nothing is paired")
+        difference = f"{key} is {config_a.get(key, 'absent')} and {config_b.get(key, 'absent')}"
+        for beginning, what in MUST_BE_EQUAL:
+            if key.startswith(beginning):
+                return NotComparable(a, b, f"different {what}: {difference}")
+        # One cell has an option that the other cannot have, such as a forget bias.
+        if rules.by == "model.cell" and not (key in config_a and key in config_b):
+            continue
+        differences.append(difference)
+    if differences:
+        reason = f"they differ in more than {rules.by}: {'; '.join(differences[:3])}"
+        return NotComparable(a, b, reason)
+    if not _shared_seeds(first, second):
+        return NotComparable(a, b, "they have no seed in common")
     remarks = []
     for tag in ("precision", "device", "nlp_rnn"):
         values = {run.tags.get(tag, "") for run in (*first, *second)} - {""}
@@ -268,22 +223,24 @@ def _pair(
         return Pair(a, b, ("configuration",), tuple(remarks))
     matching = _matching(first, second, rules)
     if not matching:
-        sizes = f"{one.get('model.hidden_size')} and {other.get('model.hidden_size')}"
-        return NotComparable(a, b, f"sizes are not matched in any way: hidden size {sizes}")
+        sizes = f"{config_a.get('model.hidden_size')} and {config_b.get('model.hidden_size')}"
+        reason = f"no matching criterion holds (size, parameters, latency): hidden size {sizes}"
+        return NotComparable(a, b, reason)
     return Pair(a, b, matching, tuple(remarks))
 
 
 def _matching(first: tuple[Run, ...], second: tuple[Run, ...], rules: Rules) -> tuple[str, ...]:
-    found = ["tuning budget"] if rules.tuned_keys else []
+    """The matching criteria that hold for two configurations with different cells."""
+    criteria = ["tuning budget"] if rules.tuned_keys else []
     sizes = [runs[0].config.get("model.hidden_size") for runs in (first, second)]
     if sizes[0] == sizes[1]:
-        found.append("size")
-    one_machine = len({run.machine for run in (*first, *second)}) == 1
-    for name, metrics, within in (
+        criteria.append("size")
+    same_machine = len({run.machine for run in (*first, *second)}) == 1
+    for name, metrics, tolerance in (
         ("parameters", ("parameters/recurrent",), rules.parameter_tolerance),
-        ("latency", LATENCY, rules.latency_tolerance if one_machine else -1.0),
+        ("latency", LATENCY, rules.latency_tolerance if same_machine else -1.0),
     ):
         a, b = mean_metric(first, *metrics), mean_metric(second, *metrics)
-        if a and b and abs(a - b) <= within * max(a, b):
-            found.append(name)
-    return tuple(found)
+        if a and b and abs(a - b) <= tolerance * max(a, b):
+            criteria.append(name)
+    return tuple(criteria)

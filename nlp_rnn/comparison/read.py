@@ -1,8 +1,9 @@
-"""Runs of an MLflow store become a table, one row a run, and each run's answers to the test."""
+"""Step 1: read runs from an MLflow store, and the predictions of runs for the test split."""
 
+import json
 import math
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,18 @@ from urllib.parse import unquote, urlsplit
 
 from nlp_rnn.comparison.records import Run
 from nlp_rnn.errors import ComparisonError, TrackingError
-from nlp_rnn.scoring.predictions import read_predictions
+from nlp_rnn.scoring.predictions import Predictions, read_predictions
 from nlp_rnn.tracking.environment import quiet_mlflow
+from nlp_rnn.tracking.logged_values import PARAMETER_LENGTH, recorded
 from nlp_rnn.tracking.store import tracking_errors
-from nlp_rnn.tracking.tags import KIND, OLD_KIND, baseline_ids, configuration_name, run_kind
+from nlp_rnn.tracking.tags import (
+    KIND,
+    OLD_KIND,
+    REQUESTED_TAG,
+    baseline_ids,
+    configuration_name,
+    run_kind,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -26,93 +35,91 @@ MACHINE = ("host", "processor")
 
 
 def read_runs(uri: str, experiment: str | None = None, sweep: str | None = None) -> list[Run]:
-    """Read all runs of an experiment, or of a sweep, oldest first, without their answers.
+    """Read the runs of an experiment or a sweep, oldest first, without their predictions.
 
-    Args:
-        uri: a store that `prepare_store` has seen.
-        experiment: its name.
-        sweep: what its runs are tagged with, or the id of its parent run; with an experiment,
-            only the runs in that. With them come the baselines it was compared with, which an
-            earlier sweep may have made, and majority and linear baseline of the same data.
+    Parent runs of sweeps and pretrainings are not included.
 
-    The parent runs of sweeps are no rows, nor are pretrainings.
+    Parameters
+    ----------
+    uri : str
+        An MLflow store, prepared by `prepare_store`.
+    experiment : str, optional
+        Name of an experiment. Default: all of them.
+    sweep : str, optional
+        The tag `sweep` of its runs, or the id of its parent run. The baselines that the sweep was
+        compared with are included, also those of an earlier sweep, and a majority and a linear
+        baseline on the same data.
 
-    Raises:
-        ComparisonError: there is no such experiment, no such sweep, or no run in it.
-        TrackingError: MLflow does not answer.
+    Raises
+    ------
+    ComparisonError
+        The experiment or the sweep does not exist or has no runs, or all runs are multi-label.
+    TrackingError
+        MLflow does not respond.
     """
     quiet_mlflow()
     from mlflow import MlflowClient
 
     with tracking_errors(uri):
         client = MlflowClient(tracking_uri=uri)
-        known = {each.name: each.experiment_id for each in client.search_experiments()}
-        if experiment is not None and experiment not in known:
-            names = ", ".join(sorted(known)[:10])
+        ids = {each.name: each.experiment_id for each in client.search_experiments()}
+        if experiment is not None and experiment not in ids:
+            names = ", ".join(sorted(ids)[:10])
             raise ComparisonError(
-                f"There is no MLflow experiment {experiment!r} here; there are {names}.\n"
-                "Type --experiment NAME, or say where the runs are: MLFLOW_TRACKING_URI=…"
+                f"There is no MLflow experiment {experiment!r} in this store; it has {names}.\n"
+                "Set --experiment NAME, or set MLFLOW_TRACKING_URI to the store with the runs."
             )
-        within = list(known.values()) if experiment is None else [known[experiment]]
+        experiments = list(ids.values()) if experiment is None else [ids[experiment]]
         if sweep is None:
-            found = _search(client, within, "")
+            mlflow_runs = _search(client, experiments, "")
         else:
-            name = sweep.replace("'", "''")
-            found = _search(client, within, f"tags.sweep = '{name}'")
-            parents = {name} | {each.info.run_id for each in found if _kind(each) == "sweep"}
-            for parent in sorted(parents):
-                found += _search(client, within, f"tags.`mlflow.parentRunId` = '{parent}'")
-            told = [
-                run_id
-                for each in _with_ids(client, within, parents)
-                for run_id in baseline_ids(each.data.tags)
-            ]
-            found += _with_ids(client, within, told)
-            found += _baselines(client, found)
-    runs = {each.info.run_id: _run(each) for each in found}
-    rows = sorted(
-        (run for run in runs.values() if run.kind not in ("sweep", "pretraining")),
+            mlflow_runs = _search_sweep(client, experiments, sweep)
+    unique = {each.info.run_id: _run(each) for each in mlflow_runs}
+    runs = sorted(
+        (run for run in unique.values() if run.kind not in ("sweep", "pretraining")),
         key=lambda run: (run.started, run.run_id),
     )
-    if not rows:
+    if not runs:
         where = f"the sweep {sweep}" if sweep is not None else f"the experiment {experiment!r}"
         raise ComparisonError(
             f"There are no runs in {where}.\nTrain some: nlp-rnn train -m model=lstm,gru seed=1,2,3"
         )
-    if all(run.tags.get("task") == "multi_label" for run in rows):
+    if all(run.tags.get("task") == "multi_label" for run in runs):
         raise ComparisonError(
-            "The texts of these runs have several labels each, and such runs are not compared.\n"
-            "Look at test/micro_f1 in MLflow, or name other runs: --experiment NAME"
+            "These runs are multi-label, and comparing multi-label runs is not supported.\n"
+            "Compare test/micro_f1 in MLflow, or choose other runs: --experiment NAME"
         )
-    return rows
+    return runs
 
 
 def read_probe_runs(uri: str, experiment_id: str) -> list[Run]:
-    """Read the runs on `data=probe` of an experiment, oldest first, without their answers.
+    """Read the runs on `data=probe` of an experiment, oldest first, without their predictions.
 
-    Raises:
-        TrackingError: MLflow does not answer.
+    Raises
+    ------
+    TrackingError
+        MLflow does not respond.
     """
     from mlflow import MlflowClient
 
     with tracking_errors(uri):
         client = MlflowClient(tracking_uri=uri)
-        found = _search(client, [experiment_id], "params.`data.probe` != ''")
-    return sorted((_run(each) for each in found), key=lambda run: (run.started, run.run_id))
+        runs = _search(client, [experiment_id], "params.`data.probe` != ''")
+    return sorted((_run(each) for each in runs), key=lambda run: (run.started, run.run_id))
 
 
-def with_predictions(uri: str, runs: Sequence[Run]) -> list[Run]:
-    """Return the runs, each with its answers to the test split; None where it has none.
+def with_predictions(uri: str, runs: Sequence[Run]) -> tuple[Run, ...]:
+    """Return the runs with their predictions for the test split; None for a run without any.
 
-    Files beside the store are read where they are, those of a server are fetched one by one.
+    Files beside the store are read in place; those of a server are downloaded one by one.
     """
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=uri)
-    return [replace(run, predictions=_predictions(client, run)) for run in runs]
+    return tuple(replace(run, predictions=_predictions(client, run)) for run in runs)
 
 
-def _predictions(client: "MlflowClient", run: Run) -> Any:
+def _predictions(client: "MlflowClient", run: Run) -> Predictions | None:
     parts = urlsplit(run.artifacts)
     try:
         if parts.scheme in ("", "file"):
@@ -125,80 +132,113 @@ def _predictions(client: "MlflowClient", run: Run) -> Any:
                 return read_predictions(Path(client.download_artifacts(run.run_id, TEST, folder)))
             except (MlflowException, RequestException, OSError):
                 return None
-    except TrackingError:  # missing or of an old form: whoever compares says so
+    except TrackingError:  # missing or in an old format: a note of the comparison names the run
         return None
 
 
-def _baselines(client: "MlflowClient", found: Sequence[Any]) -> list[Any]:
-    """The newest majority and linear baseline of the data that `found` read, where they have none.
+def _search_sweep(client: "MlflowClient", experiments: list[str], sweep: str) -> list[Any]:
+    """The runs of a sweep and its baselines, some of them more than once."""
+    name = sweep.replace("'", "''")
+    runs = _search(client, experiments, f"tags.sweep = '{name}'")
+    parents = {name} | {each.info.run_id for each in runs if _kind(each) == "sweep"}
+    for parent in sorted(parents):
+        runs += _search(client, experiments, f"tags.`mlflow.parentRunId` = '{parent}'")
+    baselines = [
+        run_id
+        for each in _with_ids(client, experiments, parents)
+        for run_id in baseline_ids(each.data.tags)
+    ]
+    runs += _with_ids(client, experiments, baselines)
+    return runs + _missing_baselines(client, runs)
 
-    An earlier sweep of the same data may have made them, so that they lie below that.
+
+def _missing_baselines(client: "MlflowClient", mlflow_runs: Sequence[Any]) -> list[Any]:
+    """The newest majority and linear baseline of the runs' data, where the runs include none.
+
+    An earlier sweep on the same data may have trained them, so that they are its child runs.
     """
-    runs = [_run(each) for each in found if _kind(each) != "sweep"]
-    there = {(run.digest, run.cell) for run in runs if run.kind == KIND}
-    wanted = {run.digest for run in runs if run.digest}
-    added = []
+    runs = [_run(each) for each in mlflow_runs if _kind(each) != "sweep"]
+    present = {(run.digest, run.cell) for run in runs if run.kind == KIND}
+    digests = {run.digest for run in runs if run.digest}
+    if not digests:
+        return []
     experiments = sorted({run.experiment_id for run in runs})
-    kinds = (KIND, OLD_KIND) if wanted else ()
-    queries = [f"tags.kind = '{kind}' and attributes.status = 'FINISHED'" for kind in kinds]
-    for each in (run for query in queries for run in _search(client, experiments, query)):
-        run = _run(each)
-        key = (run.digest, run.cell)
-        if run.cell in ("majority", "linear") and run.digest in wanted and key not in there:
-            there.add(key)
-            added.append(each)
-    return added
+    missing = []
+    for kind in (KIND, OLD_KIND):
+        query = f"tags.kind = '{kind}' and attributes.status = 'FINISHED'"
+        for each in _search(client, experiments, query):
+            run = _run(each)
+            key = (run.digest, run.cell)
+            if run.cell in ("majority", "linear") and run.digest in digests and key not in present:
+                present.add(key)
+                missing.append(each)
+    return missing
 
 
 def _with_ids(client: "MlflowClient", experiments: list[str], ids: Iterable[str]) -> list[Any]:
-    """The runs that have these ids, of those that are no such ids none."""
-    wanted = ", ".join(f"'{each}'" for each in sorted(ids))
-    return _search(client, experiments, f"attributes.run_id IN ({wanted})") if wanted else []
+    """The runs with these ids; an id without a run is ignored."""
+    listed = ", ".join(f"'{run_id}'" for run_id in sorted(ids))
+    return _search(client, experiments, f"attributes.run_id IN ({listed})") if listed else []
 
 
-def _kind(found: Any) -> str:
-    return run_kind(found.data.tags)
+def _kind(mlflow_run: Any) -> str:
+    return run_kind(mlflow_run.data.tags)
 
 
 def _search(client: "MlflowClient", experiments: list[str], query: str) -> list[Any]:
-    found: list[Any] = []
+    runs: list[Any] = []
     token = None
     while True:
         page = client.search_runs(experiments, query, max_results=PAGE, page_token=token)
-        found += page
+        runs += page
         token = page.token
         if not token:
-            return found
+            return runs
 
 
-def _run(found: Any) -> Run:
-    tags, config = dict(found.data.tags), dict(found.data.params)
+def _run(mlflow_run: Any) -> Run:
+    tags, resolved = dict(mlflow_run.data.tags), dict(mlflow_run.data.params)
+    config = resolved | _requested(tags)
     seed = config.get("seed", "")
     digests = [
         each.dataset.digest
-        for each in (found.inputs.dataset_inputs if found.inputs else ())
+        for each in (mlflow_run.inputs.dataset_inputs if mlflow_run.inputs else ())
         if any(tag.value == "test" for tag in each.tags)
     ]
     return Run(
-        run_id=found.info.run_id,
-        name=found.info.run_name or found.info.run_id,
-        experiment_id=found.info.experiment_id,
+        run_id=mlflow_run.info.run_id,
+        name=mlflow_run.info.run_name or mlflow_run.info.run_id,
+        experiment_id=mlflow_run.info.experiment_id,
         configuration_name=configuration_name(tags),
         signature=tags.get("signature", ""),
         cell=tags.get("cell", ""),
         seed=int(seed) if seed.lstrip("-").isdigit() else None,
         kind=run_kind(tags, "train"),
-        status=found.info.status,
+        status=mlflow_run.info.status,
         config=config,
-        metrics={name: _number(value) for name, value in found.data.metrics.items()},
+        metrics={name: _number(value) for name, value in mlflow_run.data.metrics.items()},
         tags=tags,
         machine=" ".join(tags[name] for name in MACHINE if name in tags),
         digest=digests[0] if digests else "",
-        started=found.info.start_time or 0,
-        artifacts=found.info.artifact_uri or "",
+        started=mlflow_run.info.start_time or 0,
+        artifacts=mlflow_run.info.artifact_uri or "",
+        resolved=resolved,
     )
 
 
+def _requested(tags: Mapping[str, str]) -> dict[str, str]:
+    """Requested values that differ from the logged, resolved ones, as MLflow would print them.
+
+    Runs are paired by what was requested: a resolved value, such as the number of epochs, may
+    depend on the machine or on the compared key.
+    """
+    try:
+        requested = json.loads(tags.get(REQUESTED_TAG, "{}"))
+    except ValueError:  # edited by hand, or cut: the resolved values remain
+        return {}
+    return {key: recorded(value, PARAMETER_LENGTH) for key, value in requested.items()}
+
+
 def _number(value: float) -> float:
-    """MLflow's databases know no infinity and give the largest float for it."""
+    """Undo that MLflow's databases store the largest float for infinity."""
     return value if abs(value) < 1.7e308 else math.copysign(math.inf, value)

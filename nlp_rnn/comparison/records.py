@@ -1,14 +1,15 @@
-"""What is known of runs becomes frozen tables that verdict, terminal and report share.
+"""Frozen records of a comparison, shared by its steps, the terminal table and the HTML report.
 
-Scores, intervals and differences are in percent and percentage points; `Run.metrics` are as
-MLflow has them (shares of 1, seconds, milliseconds, counts).
+Scores, intervals and differences are in percent and percentage points. `Run.metrics` and
+`Configuration.means` have MLflow's units: shares of 1, seconds, milliseconds, counts.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 
+from nlp_rnn.comparison.rules import Outcome, Rules
 from nlp_rnn.scoring.predictions import Predictions
+from nlp_rnn.tracking.tags import KIND
 
 __all__ = [
     "Comparison",
@@ -16,80 +17,46 @@ __all__ = [
     "Difference",
     "Interval",
     "NotComparable",
-    "Outcome",
     "Recommendation",
     "RequiredSamples",
-    "Rules",
     "Run",
 ]
 
 
-class Outcome(StrEnum):
-    """What the interval of a difference a − b says against the region of equivalence."""
-
-    first = "first better"
-    second = "second better"
-    equivalent = "practically equivalent"
-    inconclusive = "inconclusive"
-
-
-@dataclass(frozen=True)
-class Rules:
-    """The thresholds of a verdict; all that the decision depends on besides the runs.
-
-    Attributes:
-        metric: `accuracy` or `macro_f1` of the test split.
-        by: dotted configuration key whose values are compared.
-        tuned_keys: keys over which every value of `by` was tuned with the same budget;
-            configurations may differ in them.
-        rope: half width of the region of practical equivalence, points.
-        ropes: the verdict is repeated for these.
-        confidence: of every interval.
-        power: for which `RequiredSamples` is computed.
-        min_seeds: with fewer shared seeds nothing is called better or equivalent.
-        parameter_tolerance, latency_tolerance: relative difference up to which two
-            configurations count as
-            matched by recurrent parameters, by latency.
-        latency_limit: milliseconds (p95 of one text) that a recommendation may need, or None.
-        memory_limit: megabytes that a recommendation may need, or None.
-        resamples: of the bootstrap.
-        seed: of the bootstrap; the same runs give the same numbers.
-    """
-
-    metric: str = "accuracy"
-    by: str = "model.cell"
-    tuned_keys: tuple[str, ...] = ()
-    rope: float = 0.5
-    ropes: tuple[float, ...] = (0.25, 0.5, 1.0)
-    confidence: float = 0.95
-    power: float = 0.8
-    min_seeds: int = 3
-    parameter_tolerance: float = 0.01
-    latency_tolerance: float = 0.05
-    latency_limit: float | None = None
-    memory_limit: float | None = None
-    resamples: int = 10_000
-    seed: int = 0
-
-
 @dataclass(frozen=True)
 class Run:
-    """One run of MLflow, one row of the table.
+    """One MLflow run.
 
-    Attributes:
-        run_id, name, experiment_id: as MLflow has them.
-        configuration_name, signature, cell: its tags; empty where there is none.
-        seed: None where the run names none, as a baseline without chance.
-        kind: `train` or `baseline` (tag `kind`; a run without it is `train`).
-        status: FINISHED, FAILED, KILLED or RUNNING.
-        config: dotted configuration keys and their values in words.
-        metrics: the last value of each.
-        tags: all of them.
-        machine: host and processor that measured its times.
-        digest: of the data it read; empty where it recorded none.
-        started: milliseconds since 1970.
-        artifacts: where its files are.
-        predictions: its answers to the test split; None until read, or where there are none.
+    Attributes
+    ----------
+    run_id, name, experiment_id : str
+        As in MLflow.
+    configuration_name, signature, cell : str
+        Tags of the run; empty where it has none.
+    seed : int or None
+        None for a run without a seed, such as a deterministic baseline.
+    kind : str
+        `train` or `baseline`. A run without the tag `kind` is `train`.
+    status : str
+        FINISHED, FAILED, KILLED or RUNNING.
+    config : mapping of str to str
+        The requested configuration: dotted keys and their values as MLflow prints them.
+    metrics : mapping of str to float
+        The last value of each metric.
+    tags : mapping of str to str
+        All tags.
+    machine : str
+        Host and processor on which the run was timed.
+    digest : str
+        Digest of the data set; empty where none was logged.
+    started : int
+        Start time, milliseconds since 1970.
+    artifacts : str
+        URI of the artifacts.
+    predictions : Predictions or None
+        Predictions for the test split; None before they are read, or where none were saved.
+    resolved : mapping of str to str
+        The configuration as resolved for the data and machine of the run.
     """
 
     run_id: str
@@ -109,11 +76,21 @@ class Run:
     started: int
     artifacts: str
     predictions: Predictions | None = field(default=None, repr=False)
+    resolved: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether the run is a baseline: tagged as one, or a network without recurrence."""
+        return self.kind == KIND or self.cell == "average"
+
+    def level(self, by: str) -> str:
+        """Return the value of the compared key `by`, from the configuration or a tag."""
+        return self.config.get(by, self.tags.get(by, ""))
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its interval (95 % unless `Rules` say otherwise); NaN where unknown."""
+    """A mean with its confidence interval; NaN where unknown."""
 
     mean: float
     low: float
@@ -122,18 +99,27 @@ class Interval:
 
 @dataclass(frozen=True)
 class Configuration:
-    """The runs of one signature: one for each seed, in the order of the seeds.
+    """Runs that differ only in the seed, with their scores.
 
-    Attributes:
-        name: short and unique within the comparison, such as `gru h128`.
-        level: its value of `Rules.by`; empty for a baseline.
-        is_baseline: whether it is a yardstick (majority class, linear, average) and no candidate.
-        runs: finished runs with predictions; empty for the majority class, which is counted from
-            the labels.
-        scores: percent, for each seed (0 for a run without one).
-        score: mean over the seeds and its interval over seeds × texts; for one seed over texts.
-        sd: standard deviation over the seeds, points; NaN for one.
-        means: the mean over the runs of every metric all of them have, in MLflow's units.
+    Attributes
+    ----------
+    name : str
+        Short name, unique within the comparison, such as `gru h128`.
+    level : str
+        The value of `Rules.by`; empty for a baseline.
+    is_baseline : bool
+        Whether it is a baseline (majority class, linear, average) and not a candidate.
+    runs : tuple of Run
+        Finished runs with predictions, ordered by seed, one per seed. Empty for a majority class
+        that was counted from the labels.
+    scores : mapping of int to float
+        Percent, by seed; a run without a seed has 0.
+    score : Interval
+        Mean over the seeds, with an interval over seeds and texts; for one seed over texts.
+    sd : float
+        Standard deviation over the seeds, points; NaN for one seed.
+    means : mapping of str to float
+        Mean over the runs of every metric that all of them have.
     """
 
     name: str
@@ -148,14 +134,22 @@ class Configuration:
 
 @dataclass(frozen=True)
 class RequiredSamples:
-    """What would decide, at `Rules.power`, if the difference is truly the one that was seen.
+    """Seeds and texts that would settle an inconclusive pair with the power of `Rules.power`.
 
-    Attributes:
-        seeds: in all, with the present texts; None if no number would do.
-        texts: in all, with the present seeds; None if no number would do.
-        both: seeds and texts together where neither does alone; None where not needed.
-        if_equal: seeds and texts that would show the two to be equivalent if they are in truth
-            equal; known where nothing else would decide, and None if no number would.
+    The numbers assume that the true difference is the observed one. They are totals, not
+    additions. None means that no number is enough.
+
+    Attributes
+    ----------
+    seeds : int or None
+        Seeds with the present texts.
+    texts : int or None
+        Test texts with the present seeds.
+    both : tuple of (int, int) or None
+        Seeds and texts together, where neither is enough alone.
+    if_equal : tuple of (int, int) or None
+        Seeds and texts that would show equivalence if the two are truly equal. Computed only
+        where nothing above is enough.
     """
 
     seeds: int | None
@@ -166,30 +160,48 @@ class RequiredSamples:
 
 @dataclass(frozen=True)
 class Difference:
-    """Configuration `first` minus configuration `second`, paired by seed and by text.
+    """Score of configuration `first` minus that of `second`, paired by seed and by text.
 
-    Attributes:
-        first, second: names of configurations.
-        metric: as `Rules.metric`.
-        matching: how the two are matched: any of `size` (same hidden size), `parameters`,
-            `latency`; `configuration` where nothing but `Rules.by` differs and it is no cell.
-        interval: the mean over the shared seeds, points, by the bootstrap over seeds × texts.
-        by_seed: points, for each shared seed.
-        texts: n of the test split.
-        p_values: two-sided, by test: `bootstrap`, `mcnemar`, `wilcoxon`; NaN where it cannot be.
-        adjusted: the same after Holm over all differences of the call.
-        effect_size: Cohen's d_z over the shared seeds; NaN for one seed or no spread.
-        cliffs_delta: Cliff's delta between the two configurations' seeds, −1 to 1.
-        aso: eps_min of `first` over `second` (Dror et al. 2019); below 0.5 `first` is almost
-            stochastically larger; NaN for fewer than two seeds.
-        wins: texts times seeds that only `first` has right; `losses`: only `second`.
-        detectable: the smallest difference the present seeds and texts would show, points.
-        outcome: for `Rules.rope`.
-        outcomes: for each of `Rules.ropes`.
-        required: where inconclusive what would decide, else None.
-        remarks: what a reader must know of this pair.
-        detectable_by_texts: the smallest difference these texts would show with any number of
-            seeds, points.
+    Attributes
+    ----------
+    first, second : str
+        Names of the configurations.
+    metric : str
+        As `Rules.metric`.
+    matching : tuple of str
+        Matching criteria that hold: `size` (hidden size), `parameters`, `latency`,
+        `tuning budget`. `configuration` where only `Rules.by` differs and it is not the cell.
+    interval : Interval
+        Mean over the shared seeds, points, with its bootstrap interval over seeds and texts.
+    by_seed : mapping of int to float
+        Points, by shared seed.
+    texts : int
+        Number of test texts.
+    p_values : mapping of str to float
+        Two-sided p-values of `bootstrap`, `mcnemar` and `wilcoxon`; NaN where not defined.
+    adjusted : mapping of str to float
+        The same after Holm's correction over all differences of the call.
+    effect_size : float
+        Cohen's d_z over the shared seeds; NaN for one seed or no spread.
+    cliffs_delta : float
+        Cliff's delta between the scores of the seeds, from −1 to 1.
+    aso : float
+        eps_min of `first` over `second` (Dror et al. 2019). Below 0.5 `first` is almost
+        stochastically larger. NaN for fewer than two seeds.
+    wins, losses : int
+        Number of (text, seed) pairs that only `first`, or only `second`, classifies correctly.
+    detectable : float
+        Smallest difference that these seeds and texts would detect, points.
+    outcome : Outcome
+        For `Rules.rope`.
+    outcomes : mapping of float to Outcome
+        For each half width of `Rules.ropes`.
+    required : RequiredSamples or None
+        What would settle an inconclusive outcome; None for other outcomes, and for one seed.
+    remarks : tuple of str
+        Limits of this pair, such as runs of different versions.
+    detectable_by_texts : float
+        Smallest difference that these texts would detect with any number of seeds, points.
     """
 
     first: str
@@ -216,7 +228,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class NotComparable:
-    """Two configurations that are not compared, and the difference that makes it so."""
+    """Two configurations that cannot be compared, and the reason."""
 
     first: str
     second: str
@@ -225,13 +237,16 @@ class NotComparable:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """What to take for a use.
+    """Recommended configuration for a use.
 
-    Attributes:
-        use: `most accurate`, `real-time answers`, `long texts`, `few labels`, `small memory`.
-        choice: name of a configuration; None where the evidence does not carry one.
-        reason: one sentence.
-        evidence: the numbers it rests on, one sentence.
+    Attributes
+    ----------
+    use : str
+        `most accurate`, `low latency`, `long texts`, `few labels` or `small memory`.
+    choice : str or None
+        Name of a configuration; None where the evidence does not support one.
+    reason, evidence : str
+        Why, and the numbers behind it; one sentence each.
     """
 
     use: str
@@ -242,23 +257,38 @@ class Recommendation:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that one data set says about what was compared.
+    """Comparison of all configurations on one data set, with its conclusion.
 
-    Attributes:
-        data: its name; `digest`: of its content.
-        label_names: the C classes, in the order of the predictions' columns.
-        rules: the thresholds.
-        configurations: candidates, in the order of their names.
-        baselines: majority class first, then linear, then average.
-        differences: of every comparable pair of candidates.
-        not_comparable: pairs that were not compared, and why.
-        verdict: two sentences.
-        robustness: sentences that say where another ROPE or matching gives another verdict.
-        inconclusive: sentences that say what could not be decided and what it would take.
-        recommendations: one for each use.
-        notes: runs that were left out, and other things a reader must know.
-        methods: how it was measured, sentences.
-        same_machine: whether all times come from one machine, so that speeds can be compared.
+    Attributes
+    ----------
+    data, digest : str
+        Name of the data set, and digest of its content.
+    label_names : tuple of str
+        The C classes, in the order of the predictions' columns.
+    rules : Rules
+        The thresholds.
+    configurations : tuple of Configuration
+        The candidates, ordered by name.
+    baselines : tuple of Configuration
+        Majority class first, then linear, then average.
+    differences : tuple of Difference
+        One per comparable pair of candidates.
+    not_comparable : tuple of NotComparable
+        The other pairs.
+    verdict : str
+        The conclusion, and how far it can be trusted or what is missing.
+    robustness : tuple of str
+        Sentences: where another ROPE or matching criterion gives another outcome.
+    inconclusive : tuple of str
+        Sentences: what would settle each inconclusive pair.
+    recommendations : tuple of Recommendation
+        One per use.
+    notes : tuple of str
+        Sentences: runs that were left out, and limits of the comparison.
+    methods : tuple of str
+        Sentences: how it was measured.
+    same_machine : bool
+        Whether all runs were timed on one machine, so that speeds can be compared.
     """
 
     data: str

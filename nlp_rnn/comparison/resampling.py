@@ -1,10 +1,10 @@
-"""Answers of runs to the same texts become scores of resampled tests and seeds: the bootstrap.
+"""Bootstrap of test scores over texts and seeds, with intervals that hold for few seeds.
 
-Texts are drawn once for all runs and seeds once for both sides of a difference, so that what is
-paired stays paired. Two levels drawn at once: the pigeonhole bootstrap of Owen 2007 (Annals of
-Applied Statistics 1, 386), whose variance is never below the true one but for its few seeds;
-that is mended as Hesterberg 2015 (The American Statistician 69, 371) does for small samples: the
-deviations are stretched by √(n / (n − 1)) and by Student's t over the normal quantile.
+Texts are resampled once for all runs, and seeds once for both sides of a difference, so that
+paired values stay paired. Both levels are resampled at once: the pigeonhole bootstrap of Owen 2007
+(Annals of Applied Statistics 1, 386), whose variance is too small only for few seeds. Two
+corrections for small samples follow Hesterberg 2015 (The American Statistician 69, 371):
+deviations are multiplied by √(n / (n − 1)) and by the ratio of Student's t to the normal quantile.
 """
 
 from collections.abc import Iterator
@@ -12,25 +12,37 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["drawn_seeds", "interval", "resampled_scores", "score_of", "stretch", "text_influence"]
+__all__ = [
+    "bootstrap_interval",
+    "resampled_scores",
+    "run_scores",
+    "seed_shares",
+    "small_sample_factor",
+    "text_variance",
+]
 
 Scores = NDArray[np.float64]
 
 CHUNK_BYTES = 64_000_000
-"""Of drawn counts and of indicator columns that are in memory at a time, each."""
+"""Memory for the counts of a chunk of resamples, and for the indicators of a block of runs."""
 
 
-def score_of(
+def run_scores(
     labels: NDArray[np.int64], predictions: NDArray[np.int64], classes: int, metric: str
 ) -> Scores:
-    """The score of each run in percent.
+    """Return the score of each run, percent, float64 (R,).
 
-    Args:
-        labels: (N,), the true classes.
-        predictions: (runs, N).
-        classes: C.
-        metric: `accuracy`, or `macro_f1`: the mean over the classes that are in the labels or
-            the predictions of a run, as scikit-learn counts.
+    Parameters
+    ----------
+    labels : ndarray of int64, shape (N,)
+        True classes.
+    predictions : ndarray of int64, shape (R, N)
+        Predicted classes of R runs.
+    classes : int
+        Number of classes, C.
+    metric : str
+        `accuracy`, or `macro_f1`: as in scikit-learn, the mean over the classes that occur in the
+        labels or in the predictions of a run.
     """
     once = np.ones((1, labels.shape[0]), dtype=np.float32)
     return np.asarray(_scores(once, labels, predictions, classes, metric)[0])
@@ -44,10 +56,10 @@ def resampled_scores(
     resamples: int,
     seed: int,
 ) -> Scores:
-    """Score every run on `resamples` tests drawn from the N texts with replacement.
+    """Return the score of each run on resampled texts, percent, float64 (resamples, R).
 
-    Arguments as for `score_of`. Returns percent, float64 (resamples, runs); a row is one draw of
-    texts for all runs. Time grows with resamples × N × runs, for macro-F1 times 2 C.
+    A row is one resample, with replacement, of the N texts for all runs. The other parameters are
+    those of `run_scores`. The time grows with resamples × N × R, and for macro-F1 also with 2 C.
     """
     runs, texts = predictions.shape
     columns = 1 if metric == "accuracy" else 2 * classes
@@ -64,7 +76,7 @@ def resampled_scores(
 
 
 def _drawn_texts(texts: int, resamples: int, seed: int) -> Iterator[NDArray[np.float32]]:
-    """How often each text is drawn, float32 (a chunk of the resamples, N)."""
+    """Yield how often each text is drawn, float32 (chunk of the resamples, N)."""
     random = np.random.default_rng(seed)
     chunk = max(1, CHUNK_BYTES // (4 * texts))
     for start in range(0, resamples, chunk):
@@ -82,46 +94,56 @@ def _scores(
     classes: int,
     metric: str,
 ) -> Scores:
-    """Percent (draws, runs) where text i counts `counts[draw, i]` times."""
-    right = predictions == labels
+    """Scores (draws, R) in percent, where text i counts `counts[draw, i]` times."""
+    correct = predictions == labels
     if metric == "accuracy":
-        hits = counts @ right.T.astype(np.float32)
+        hits = counts @ correct.T.astype(np.float32)
         return np.asarray(100 * hits.astype(np.float64) / counts.sum(axis=1, keepdims=True))
-    each = np.arange(classes)
-    of_class = (labels[:, None] == each).astype(np.float32)
+    class_ids = np.arange(classes)
+    of_class = (labels[:, None] == class_ids).astype(np.float32)
     true = (counts @ of_class)[:, None, :]  # (draws, 1, C)
     shape = (len(counts), len(predictions), classes)
-    said = (predictions.T[:, :, None] == each).astype(np.float32)  # (N, runs, C)
+    predicted_class = (predictions.T[:, :, None] == class_ids).astype(np.float32)  # (N, R, C)
     flat = (len(labels), -1)
-    predicted = (counts @ said.reshape(flat)).reshape(shape)
-    hits = (counts @ (said * right.T[:, :, None]).reshape(flat)).reshape(shape)
+    predicted = (counts @ predicted_class.reshape(flat)).reshape(shape)
+    hits = counts @ (predicted_class * correct.T[:, :, None]).reshape(flat)
+    hits = hits.reshape(shape)
     total = true + predicted
     f1 = np.divide(2 * hits, total, out=np.zeros(shape, np.float32), where=total > 0)
     return np.asarray(100 * f1.sum(axis=2, dtype=np.float64) / (total > 0).sum(axis=2))
 
 
-def drawn_seeds(seeds: int, resamples: int, seed: int) -> Scores:
-    """The share of each of n seeds in a draw of n with replacement, float64 (resamples, n)."""
+def seed_shares(seeds: int, resamples: int, seed: int) -> Scores:
+    """Return the share of each of n seeds in resamples of the seeds, float64 (resamples, n)."""
     random = np.random.default_rng([seed, 1])
     return random.multinomial(seeds, np.full(seeds, 1 / seeds), resamples) / seeds
 
 
-def text_influence(replicates: Scores) -> float:
-    """The variance that the draw of texts alone gives to the mean over the runs, (resamples, n)."""
+def text_variance(replicates: Scores) -> float:
+    """Return the variance of the mean over the n runs that resampling the texts alone causes.
+
+    `replicates` are scores or differences on resampled texts, shape (resamples, n).
+    """
     return float(replicates.mean(axis=1).var(ddof=1))
 
 
-def stretch(by_seed: Scores, text_variance: float, texts: int, confidence: float) -> float:
-    """By how much the deviations of the bootstrap are too small for so few seeds, at least 1.
+def small_sample_factor(by_seed: Scores, variance: float, texts: int, confidence: float) -> float:
+    """Return the factor, at least 1, that widens the bootstrap's deviations for few seeds.
 
-    Args:
-        by_seed: (n,), the number that is averaged, for each seed.
-        text_variance: from `text_influence`.
-        texts: N.
-        confidence: of the interval.
+    The part of the variance that comes from the n seeds is biased by (n − 1) / n and has n − 1
+    degrees of freedom; the part from the N texts has N − 1. Satterthwaite 1946 combines them.
+    For one seed the factor is 1, because only the texts count.
 
-    The seeds' share of the variance is biased by (n − 1) / n and has n − 1 degrees of freedom,
-    the texts' N − 1; Satterthwaite 1946 joins them. One seed: the texts' alone.
+    Parameters
+    ----------
+    by_seed : ndarray of float64, shape (n,)
+        The values that are averaged, one per seed.
+    variance : float
+        The part of the variance that comes from the texts, see `text_variance`.
+    texts : int
+        Number of texts, N.
+    confidence : float
+        Confidence level of the interval.
     """
     from scipy.stats import norm, t
 
@@ -129,36 +151,46 @@ def stretch(by_seed: Scores, text_variance: float, texts: int, confidence: float
     if n < 2:
         return 1.0
     seeds = float(by_seed.var(ddof=1)) / n
-    total = seeds + text_variance
+    total = seeds + variance
     if total == 0:
         return 1.0
-    freedom = total**2 / (seeds**2 / (n - 1) + text_variance**2 / max(texts - 1, 1))
+    freedom = total**2 / (seeds**2 / (n - 1) + variance**2 / max(texts - 1, 1))
     quantile = (1 + confidence) / 2
     heavier = float(t.ppf(quantile, freedom) / norm.ppf(quantile))
-    return heavier * float(np.sqrt(total / (seeds * (n - 1) / n + text_variance)))
+    return heavier * float(np.sqrt(total / (seeds * (n - 1) / n + variance)))
 
 
-def interval(
+def bootstrap_interval(
     by_seed: Scores, replicates: Scores, shares: Scores, confidence: float, texts: int
 ) -> tuple[float, float, float, float]:
-    """Mean, lower and upper end, and the two-sided p-value of the mean being 0.
+    """Return the mean over the seeds, its confidence interval, and the p-value of a mean of 0.
 
-    Args:
-        by_seed: (n,), scores or paired differences of scores on the texts as they are.
-        replicates: (resamples, n), the same on drawn texts.
-        shares: (resamples, n), from `drawn_seeds`.
-        confidence: such as 0.95.
-        texts: N.
+    The interval has the percentiles of the bootstrap over texts and seeds around the mean,
+    widened by `small_sample_factor`. The two-sided p-value is the smallest 1 − confidence whose
+    interval excludes 0, at least 2 / (resamples + 1).
 
-    Percentiles of the hierarchical bootstrap around the mean, stretched; p is the smallest
-    1 − confidence whose interval, by these stretched deviations, leaves 0 out (at least
-    2 / (resamples + 1)).
+    Parameters
+    ----------
+    by_seed : ndarray of float64, shape (n,)
+        Scores, or paired differences of scores, on the observed texts.
+    replicates : ndarray of float64, shape (resamples, n)
+        The same on resampled texts.
+    shares : ndarray of float64, shape (resamples, n)
+        From `seed_shares`.
+    confidence : float
+        Confidence level, such as 0.95.
+    texts : int
+        Number of texts, N.
+
+    Returns
+    -------
+    mean, low, high, p_value : float
     """
     mean = float(by_seed.mean())
     drawn = np.einsum("rs,rs->r", replicates, shares)
-    wide = stretch(by_seed, text_influence(replicates), texts, confidence)
-    # around its own mean: resampling shifts macro-F1 a little
-    drawn = mean + wide * (drawn - drawn.mean())
+    factor = small_sample_factor(by_seed, text_variance(replicates), texts, confidence)
+    # Centred on its own mean, because resampling shifts macro-F1 a little.
+    drawn = mean + factor * (drawn - drawn.mean())
     tail = (1 - confidence) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail])
     below = min(int((drawn <= 0).sum()), int((drawn >= 0).sum()))

@@ -1,4 +1,4 @@
-"""Configurations of runs and their answers to one test become intervals and paired differences."""
+"""Step 4: score the configurations of one data set, and measure the differences of the pairs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,124 +6,174 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.comparison.pair import Pair
-from nlp_rnn.comparison.records import Configuration, Difference, Interval, Outcome, Rules, Run
+from nlp_rnn.comparison.pair import Pair, Pairing
+from nlp_rnn.comparison.records import Configuration, Difference, Interval, Run
 from nlp_rnn.comparison.resampling import (
-    drawn_seeds,
-    interval,
+    bootstrap_interval,
     resampled_scores,
-    score_of,
-    text_influence,
+    run_scores,
+    seed_shares,
+    text_variance,
 )
+from nlp_rnn.comparison.rules import Outcome, Rules
+from nlp_rnn.comparison.select import same_texts
 from nlp_rnn.comparison.statistics import (
     aso,
     cliffs_delta,
     cohens_dz,
-    detectable,
+    detectable_difference,
     mcnemar,
     median_p,
     wilcoxon,
 )
 from nlp_rnn.errors import ComparisonError
-from nlp_rnn.scoring.predictions import Predictions
 
-__all__ = ["MeasuredDifference", "ScoredRuns", "majority", "same_texts", "score_runs"]
+__all__ = [
+    "LONG_SHARE",
+    "MeasuredDifference",
+    "ScoredData",
+    "ScoredRuns",
+    "majority_class",
+    "score_data",
+    "score_runs",
+]
+
+LONG_SHARE = 0.25
+"""Share of the test texts, the longest ones, that count as long."""
+
+MIN_LONG_TEXTS = 100
+"""With fewer long texts no difference is measured on them."""
 
 
 @dataclass(frozen=True)
 class MeasuredDifference:
-    """A difference and what its needs are computed from.
+    """A difference before the decision: without outcome, adjusted p-values and required samples.
 
-    Attributes:
-        difference: without outcome, adjusted p-values and needs.
-        seed_sd: points, of the paired differences.
-        text_variance: points², what the texts give to the variance of the mean.
+    Attributes
+    ----------
+    digest : str
+        Digest of the data set.
+    difference : Difference
+        The measured numbers.
+    seed_sd : float
+        Standard deviation of the paired differences over the seeds, points.
+    text_variance : float
+        Variance of the mean that comes from the texts, points².
     """
 
+    digest: str
     difference: Difference
     seed_sd: float
     text_variance: float
 
 
-def same_texts(one: Predictions, other: Predictions) -> bool:
-    """Whether two runs answered the same texts with the same labels."""
-    return (
-        one.label_names == other.label_names
-        and np.array_equal(one.rows, other.rows)
-        and np.array_equal(one.labels, other.labels)
-    )
+@dataclass(frozen=True)
+class ScoredData:
+    """Scores and measured differences of everything that is compared on one data set.
+
+    Attributes
+    ----------
+    digest : str
+        Digest of the data set.
+    configurations, baselines : tuple of Configuration
+        The candidates, ordered by name; and majority class, linear and average baseline.
+    differences, long_differences : tuple of MeasuredDifference
+        On all test texts, and on the long ones. `long_differences` is empty where fewer than 100
+        texts are long.
+    """
+
+    digest: str
+    configurations: tuple[Configuration, ...]
+    baselines: tuple[Configuration, ...]
+    differences: tuple[MeasuredDifference, ...]
+    long_differences: tuple[MeasuredDifference, ...]
 
 
 @dataclass(frozen=True)
 class ScoredRuns:
-    """The scores of R runs on one test of N texts, as it is and resampled.
+    """Scores of R runs on the same N test texts, observed and resampled.
 
-    Attributes:
-        rules: metric, resamples, seed.
-        place: the column of each run, by its id.
-        labels: int64 (N,).
-        answers: int64 (R, N).
-        scores: percent (R,).
-        replicates: percent (resamples, R).
+    Attributes
+    ----------
+    digest : str
+        Digest of the data set.
+    rules : Rules
+        Metric, number of resamples, seed and confidence.
+    columns : mapping of str to int
+        Column of each run, by its id.
+    labels : ndarray of int64, shape (N,)
+        True classes.
+    predictions : ndarray of int64, shape (R, N)
+        Predicted classes.
+    scores : ndarray of float64, shape (R,)
+        Percent.
+    replicates : ndarray of float64, shape (resamples, R)
+        Percent, on resampled texts.
     """
 
+    digest: str
     rules: Rules
-    place: Mapping[str, int]
+    columns: Mapping[str, int]
     labels: NDArray[np.int64]
-    answers: NDArray[np.int64]
+    predictions: NDArray[np.int64]
     scores: NDArray[np.float64]
     replicates: NDArray[np.float64]
 
-    def columns(self, runs: Sequence[Run]) -> list[int]:
-        """Where the runs stand."""
-        return [self.place[run.run_id] for run in runs]
+    def columns_of(self, runs: Sequence[Run]) -> list[int]:
+        """Return the columns of the runs."""
+        return [self.columns[run.run_id] for run in runs]
 
-    def configuration(
-        self, name: str, level: str, baseline: bool, runs: Sequence[Run]
-    ) -> Configuration:
-        """Score a configuration: one run for each seed."""
-        at, texts = self.columns(runs), len(self.labels)
-        scores = self.scores[at]
-        shares = drawn_seeds(len(at), self.rules.resamples, self.rules.seed)
-        mean, low, high, _ = interval(
-            scores, self.replicates[:, at], shares, self.rules.confidence, texts
+    def configuration(self, name: str, runs: Sequence[Run]) -> Configuration:
+        """Score a configuration: one run per seed."""
+        columns, texts = self.columns_of(runs), len(self.labels)
+        scores = self.scores[columns]
+        shares = seed_shares(len(columns), self.rules.resamples, self.rules.seed)
+        mean, low, high, _ = bootstrap_interval(
+            scores, self.replicates[:, columns], shares, self.rules.confidence, texts
         )
-        shared = set.intersection(*(set(run.metrics) for run in runs))
+        metrics = set.intersection(*(set(run.metrics) for run in runs))
         return Configuration(
             name=name,
-            level=level,
-            is_baseline=baseline,
+            level="" if runs[0].is_baseline else runs[0].level(self.rules.by),
+            is_baseline=runs[0].is_baseline,
             runs=tuple(runs),
-            scores={run.seed or 0: float(x) for run, x in zip(runs, scores, strict=True)},
+            scores={run.seed or 0: float(score) for run, score in zip(runs, scores, strict=True)},
             score=Interval(mean, low, high),
-            sd=float(scores.std(ddof=1)) if len(at) > 1 else float("nan"),
+            sd=float(scores.std(ddof=1)) if len(columns) > 1 else float("nan"),
             means={
-                key: float(np.mean([run.metrics[key] for run in runs])) for key in sorted(shared)
+                metric: float(np.mean([run.metrics[metric] for run in runs]))
+                for metric in sorted(metrics)
             },
         )
 
     def difference(
         self, pair: Pair, first: Sequence[Run], second: Sequence[Run]
     ) -> MeasuredDifference:
-        """Measure first − second over the seeds that both have."""
+        """Measure `first` minus `second` over the seeds that both have."""
         rules, texts = self.rules, len(self.labels)
-        ones = {run.seed: run for run in first}
-        others = {run.seed: run for run in second}
-        seeds = [seed for seed in ones if seed in others]
-        a = self.columns([ones[seed] for seed in seeds])
-        b = self.columns([others[seed] for seed in seeds])
+        first_runs = {run.seed: run for run in first}
+        second_runs = {run.seed: run for run in second}
+        seeds = [seed for seed in first_runs if seed in second_runs]
+        a = self.columns_of([first_runs[seed] for seed in seeds])
+        b = self.columns_of([second_runs[seed] for seed in seeds])
         by_seed = self.scores[a] - self.scores[b]
         replicates = self.replicates[:, a] - self.replicates[:, b]
-        shares = drawn_seeds(len(seeds), rules.resamples, rules.seed)
-        mean, low, high, p = interval(by_seed, replicates, shares, rules.confidence, texts)
-        right_a, right_b = self.answers[a] == self.labels, self.answers[b] == self.labels
-        wins = (right_a & ~right_b).sum(axis=1)
-        losses = (right_b & ~right_a).sum(axis=1)
+        shares = seed_shares(len(seeds), rules.resamples, rules.seed)
+        mean, low, high, p = bootstrap_interval(
+            by_seed, replicates, shares, rules.confidence, texts
+        )
+        correct_a, correct_b = (
+            self.predictions[a] == self.labels,
+            self.predictions[b] == self.labels,
+        )
+        wins = (correct_a & ~correct_b).sum(axis=1)
+        losses = (correct_b & ~correct_a).sum(axis=1)
         by_text = [mcnemar(int(w), int(x))["mid_p"] for w, x in zip(wins, losses, strict=True)]
         sd = float(by_seed.std(ddof=1)) if len(seeds) > 1 else float("nan")
-        texts_part = text_influence(replicates)
+        variance = text_variance(replicates)
         p_values = {"bootstrap": p, "mcnemar": median_p(by_text), "wilcoxon": wilcoxon(by_seed)}
-        found = Difference(
+        confidence, power = rules.confidence, rules.power
+        difference = Difference(
             first=pair.first,
             second=pair.second,
             metric=rules.metric,
@@ -138,56 +188,103 @@ class ScoredRuns:
             aso=aso(self.scores[a], self.scores[b], rules.seed),
             wins=int(wins.sum()),
             losses=int(losses.sum()),
-            detectable=detectable(sd, len(seeds), texts_part, rules.confidence, rules.power),
+            detectable=detectable_difference(sd, len(seeds), variance, confidence, power),
             outcome=Outcome.inconclusive,
             outcomes={},
             required=None,
             remarks=pair.remarks,
-            detectable_by_texts=detectable(0.0, texts, texts_part, rules.confidence, rules.power),
+            detectable_by_texts=detectable_difference(0.0, texts, variance, confidence, power),
         )
-        return MeasuredDifference(found, sd, texts_part)
+        return MeasuredDifference(self.digest, difference, sd, variance)
 
 
 def score_runs(
-    runs: Sequence[Run], rules: Rules, chosen: NDArray[np.bool_] | None = None
+    digest: str, runs: Sequence[Run], rules: Rules, mask: NDArray[np.bool_] | None = None
 ) -> ScoredRuns:
-    """Score all runs, which answered the same texts; `chosen` (N,) keeps some of the texts.
+    """Score runs on the same test texts, or on those that the boolean mask (N,) selects.
 
-    Raises:
-        ComparisonError: they did not.
+    Raises
+    ------
+    ComparisonError
+        The predictions are not for the same test texts.
     """
     known = [run.predictions for run in runs if run.predictions is not None]
     if len(known) != len(runs) or not known or not all(same_texts(known[0], p) for p in known):
-        raise ComparisonError("The runs did not answer the same test texts.")
+        raise ComparisonError("The predictions of these runs are not for the same test texts.")
     labels = known[0].labels
-    answers = np.stack([each.predictions for each in known])
-    if chosen is not None:
-        labels, answers = labels[chosen], answers[:, chosen]
+    predictions = np.stack([each.predictions for each in known])
+    if mask is not None:
+        labels, predictions = labels[mask], predictions[:, mask]
     classes = len(known[0].label_names)
     return ScoredRuns(
+        digest=digest,
         rules=rules,
-        place={run.run_id: place for place, run in enumerate(runs)},
+        columns={run.run_id: column for column, run in enumerate(runs)},
         labels=labels,
-        answers=answers,
-        scores=score_of(labels, answers, classes, rules.metric),
+        predictions=predictions,
+        scores=run_scores(labels, predictions, classes, rules.metric),
         replicates=resampled_scores(
-            labels, answers, classes, rules.metric, rules.resamples, rules.seed
+            labels, predictions, classes, rules.metric, rules.resamples, rules.seed
         ),
     )
 
 
-def majority(labels: NDArray[np.int64], names: Sequence[str], rules: Rules) -> Configuration:
-    """What always answering the most frequent class of the test would score."""
-    most = int(np.bincount(labels, minlength=len(names)).argmax())
-    answers = np.full((1, len(labels)), most, dtype=np.int64)
-    score = score_of(labels, answers, len(names), rules.metric)
+def score_data(digest: str, pairing: Pairing, rules: Rules) -> ScoredData:
+    """Score the paired configurations and the baselines of one data set.
+
+    Parameters
+    ----------
+    digest : str
+        Digest of the data set.
+    pairing : Pairing
+        At least one pair. All runs have predictions for the same test texts.
+    rules : Rules
+        Metric, number of resamples, seed and confidence.
+    """
+    candidates = [run for runs in pairing.configurations.values() for run in runs]
+    baseline_runs = [run for runs in pairing.baselines.values() for run in runs]
+    scored = score_runs(digest, [*candidates, *baseline_runs], rules)
+
+    def measured(scored: ScoredRuns) -> tuple[MeasuredDifference, ...]:
+        runs = pairing.configurations
+        return tuple(scored.difference(p, runs[p.first], runs[p.second]) for p in pairing.pairs)
+
+    def configurations(runs: Mapping[str, Sequence[Run]]) -> list[Configuration]:
+        return [scored.configuration(name, runs[name]) for name in sorted(runs)]
+
+    reference = candidates[0].predictions
+    assert reference is not None
+    baselines = configurations(pairing.baselines)
+    if not any(baseline.runs[0].cell == "majority" for baseline in baselines):
+        baselines.insert(0, majority_class(reference.labels, reference.label_names, rules))
+    order = {"majority": 0, "average": 2}
+    baselines.sort(key=lambda baseline: order.get(baseline.runs[0].cell, 1) if baseline.runs else 0)
+    is_long = reference.lengths >= np.quantile(reference.lengths, 1 - LONG_SHARE)
+    enough = is_long.sum() >= MIN_LONG_TEXTS
+    return ScoredData(
+        digest=digest,
+        configurations=tuple(configurations(pairing.configurations)),
+        baselines=tuple(baselines),
+        differences=measured(scored),
+        long_differences=measured(score_runs(digest, candidates, rules, is_long)) if enough else (),
+    )
+
+
+def majority_class(
+    labels: NDArray[np.int64], label_names: Sequence[str], rules: Rules
+) -> Configuration:
+    """Score the constant prediction of the most frequent class of the test labels (N,)."""
+    most = int(np.bincount(labels, minlength=len(label_names)).argmax())
+    predictions = np.full((1, len(labels)), most, dtype=np.int64)
+    score = run_scores(labels, predictions, len(label_names), rules.metric)
+    resamples = min(rules.resamples, 1000)
     replicates = resampled_scores(
-        labels, answers, len(names), rules.metric, min(rules.resamples, 1000), rules.seed
+        labels, predictions, len(label_names), rules.metric, resamples, rules.seed
     )
     tail = (1 - rules.confidence) / 2
     low, high = np.quantile(replicates[:, 0], [tail, 1 - tail])
     return Configuration(
-        name=f"majority class ({names[most]})",
+        name=f"majority class ({label_names[most]})",
         level="",
         is_baseline=True,
         runs=(),

@@ -86,7 +86,7 @@ def _compare(sweep: Ended, finished: Sequence[Child]) -> list[str]:
         return []
     from nlp_rnn.comparison.compare import compare_runs
     from nlp_rnn.comparison.read import read_runs
-    from nlp_rnn.comparison.records import Rules
+    from nlp_rnn.comparison.rules import Rules
     from nlp_rnn.comparison.table import table
     from nlp_rnn.report.probe_report import write_probe_report
     from nlp_rnn.report.report import log_report, report_runs

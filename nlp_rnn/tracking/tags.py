@@ -14,6 +14,7 @@ __all__ = [
     "OLD_BASELINES_TAG",
     "OLD_CONFIGURATION_TAG",
     "OLD_KIND",
+    "REQUESTED_TAG",
     "baseline_ids",
     "configuration_name",
     "run_kind",
@@ -28,6 +29,12 @@ OLD_CONFIGURATION_TAG = "group"
 BASELINES_TAG = "baselines"
 """Tag of a sweep's run: the ids of its baselines, separated by blanks."""
 OLD_BASELINES_TAG = "controls"
+REQUESTED_TAG = "requested"
+"""Tag of a run: the requested values that differ from the resolved ones, which are its parameters.
+
+A JSON object of dotted configuration keys. Runs of older stores have the requested values as
+parameters, and no such tag.
+"""
 
 
 def run_kind(tags: Mapping[str, str], default: str = "") -> str:

@@ -1,0 +1,120 @@
+"""Notes on a comparison: its limits, how it was measured, or why nothing can be compared."""
+
+from collections.abc import Iterator, Sequence
+
+from nlp_rnn.comparison.records import Difference, NotComparable, Run
+from nlp_rnn.comparison.rules import Rules
+from nlp_rnn.comparison.score import ScoredData
+from nlp_rnn.comparison.verdict import counted
+
+__all__ = ["limits", "machines_of", "methods", "nothing_comparable"]
+
+EXACT_SEEDS = 6
+"""With fewer seeds Wilcoxon's test cannot be significant at 5 %."""
+
+
+def machines_of(runs: Sequence[Run]) -> list[str]:
+    """Return the machines on which the runs were timed."""
+    return sorted({run.machine for run in runs})
+
+
+def limits(data: ScoredData, differences: Sequence[Difference], rules: Rules) -> Iterator[str]:
+    """Yield what a reader must know: absent classes, few seeds, machines, missing baselines."""
+    runs = [run for configuration in data.configurations for run in configuration.runs]
+    predictions = runs[0].predictions
+    assert predictions is not None
+    absent = set(range(len(predictions.label_names))) - set(predictions.labels.tolist())
+    if absent:
+        names = ", ".join(sorted(predictions.label_names[label] for label in absent)[:5])
+        yield f"Classes without a test text, about which nothing is known: {names}."
+    for each in differences:
+        yield from (f"{each.first} and {each.second}: {remark}." for remark in each.remarks)
+    for each in differences:
+        seeds = len(each.by_seed)
+        if seeds < rules.min_seeds:
+            yield (
+                f"{each.first} and {each.second} share {counted(seeds, 'seed')}: a conclusion "
+                f"needs at least {rules.min_seeds}."
+            )
+        elif seeds < EXACT_SEEDS:
+            yield (
+                f"With {seeds} seeds the p-value of Wilcoxon's test cannot be below "
+                f"{2 / 2**seeds:.3g}."
+            )
+    machines = machines_of(runs)
+    if len(machines) > 1:
+        yield (
+            f"The runs were timed on {len(machines)} machines ({'; '.join(machines)}): their "
+            "speeds cannot be compared, their quality can."
+        )
+    known = {baseline.runs[0].cell or baseline.name for baseline in data.baselines if baseline.runs}
+    if not known - {"average", "majority"}:
+        yield "There is no linear baseline on this data; nlp-rnn baselines data=… trains it."
+    if "average" not in known:
+        yield (
+            "There is no average baseline on this data; nlp-rnn train model=average with the same "
+            "data trains it."
+        )
+
+
+def methods(data: ScoredData, rules: Rules) -> tuple[str, ...]:
+    """Return how the scores, intervals and outcomes were computed."""
+    machines = machines_of([run for each in data.configurations for run in each.runs])
+    return (
+        f"Scores: test {rules.metric} of {counted(data.differences[0].difference.texts, 'text')}, "
+        "computed once per finished classifier. Weights and stopping were chosen on the "
+        "validation split.",
+        f"{100 * rules.confidence:g} % intervals: bootstrap with {rules.resamples:,} resamples of "
+        "seeds and of texts, paired by seed and by text, widened for few seeds (Student's t).",
+        f"Better: the whole interval lies outside ±{rules.rope:g} points, and the bootstrap "
+        f"p-value after Holm's correction is at most {1 - rules.confidence:.2g}. Equivalent: the "
+        "whole interval lies inside.",
+        f"Machine: {'; '.join(machines) or 'not recorded'}.",
+    )
+
+
+def nothing_comparable(
+    runs: Sequence[Run],
+    notes: Sequence[str],
+    not_comparable: Sequence[NotComparable],
+    rules: Rules,
+) -> str:
+    """Return why there is no pair to compare, and what to do about it, in two lines."""
+    candidates = [run for run in runs if not run.is_baseline]
+    if not_comparable:
+        pair, others = not_comparable[0], len(not_comparable) - 1
+        more = f" ({counted(others, 'more pair')} cannot either)" if others else ""
+        return (
+            f"{pair.first} and {pair.second} cannot be compared: {pair.reason}{more}.\n"
+            f"Train them with the same settings except {rules.by}, and with the same seeds."
+        )
+    if not candidates:
+        reason = " ".join(notes) or "no run of nlp-rnn train has finished."
+        return (
+            f"There is nothing to compare: {reason}\n"
+            "Run nlp-rnn train -m model=lstm,gru seed=1,2,3,4,5"
+        )
+    levels = sorted({run.level(rules.by) for run in candidates})
+    if len(levels) == 1:
+        return (
+            f"All runs have the same {rules.by} ({levels[0] or 'none'}); a comparison needs two.\n"
+            "Train another on the same data and seeds, such as model=lstm, or set --by KEY."
+        )
+    data = "; ".join(
+        f"{level} on {', '.join(_data_names(candidates, level, rules)[:3])}" for level in levels[:4]
+    )
+    return (
+        f"No two configurations were trained on the same data, so none can be compared: {data}.\n"
+        "Train them on the same data."
+    )
+
+
+def _data_names(runs: Sequence[Run], level: str, rules: Rules) -> list[str]:
+    """Names and digests of the data sets on which the runs of a level were trained."""
+    return sorted(
+        {
+            f"{run.tags.get('data', '?')} {run.digest[:8]}"
+            for run in runs
+            if run.level(rules.by) == level
+        }
+    )
