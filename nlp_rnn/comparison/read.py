@@ -13,7 +13,7 @@ from nlp_rnn.comparison.records import Run
 from nlp_rnn.errors import ComparisonError, TrackingError
 from nlp_rnn.scoring.predictions import Predictions, read_predictions
 from nlp_rnn.tracking.environment import quiet_mlflow
-from nlp_rnn.tracking.logged_values import PARAMETER_LENGTH, recorded
+from nlp_rnn.tracking.logged_values import PARAMETER_LENGTH, stored_value
 from nlp_rnn.tracking.store import tracking_errors
 from nlp_rnn.tracking.tags import (
     KIND,
@@ -236,7 +236,7 @@ def _requested(tags: Mapping[str, str]) -> dict[str, str]:
         requested = json.loads(tags.get(REQUESTED_TAG, "{}"))
     except ValueError:  # edited by hand, or cut: the resolved values remain
         return {}
-    return {key: recorded(value, PARAMETER_LENGTH) for key, value in requested.items()}
+    return {key: stored_value(value, PARAMETER_LENGTH) for key, value in requested.items()}
 
 
 def _number(value: float) -> float:
