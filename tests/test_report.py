@@ -12,14 +12,12 @@ import pytest
 
 from nlp_rnn.comparison.records import Comparison, Interval, Recommendation
 from nlp_rnn.errors import DataError
-from nlp_rnn.report.behaviour import (
-    confusion_shares,
-    length_bands,
-    reliability,
-    telling_rows,
-)
 from nlp_rnn.report.page import Missing, Page, Section, Words, render_html, render_markdown
 from nlp_rnn.report.report import Report, log_report, write_report
+from nlp_rnn.report.section_calibration import reliability
+from nlp_rnn.report.section_confusion import confusion_shares
+from nlp_rnn.report.section_disagreement import telling_rows
+from nlp_rnn.report.section_text_length import length_bands
 from nlp_rnn.scoring.predictions import Predictions
 from tests.made_comparison import (
     group_of,

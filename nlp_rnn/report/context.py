@@ -17,9 +17,27 @@ if TYPE_CHECKING:
 
     from nlp_rnn.comparison.probes import ProbeCurve
     from nlp_rnn.inspection.memory_horizon import MemoryHorizon
-    from nlp_rnn.report.score_figures import Curve
 
-__all__ = ["Material", "TrainingCurve", "on_the_scale", "percent", "points", "shown_text"]
+__all__ = [
+    "NO_PAIR",
+    "NO_PREDICTIONS",
+    "Material",
+    "TrainingCurve",
+    "on_the_scale",
+    "percent",
+    "points",
+    "shown_text",
+]
+
+NO_PREDICTIONS = (
+    "No run here has its answers to the single test texts (predictions/test_predictions.parquet), "
+    "which this section is made from. Runs of this version of nlp-rnn log them: train again."
+)
+
+NO_PAIR = (
+    "This needs two comparable groups whose runs have their answers to the same test texts; "
+    "there are none."
+)
 
 MOST_CHARACTERS = 600
 """Of a text that the page shows."""
@@ -120,20 +138,6 @@ class Material:
         picture = save_picture(figure, self.folder, name, title)
         self.pictures.append(picture)
         return picture
-
-    def drawn_curves(self, against: str) -> "dict[str, Sequence[Curve]]":
-        """The curves of each candidate against `updates` or `seconds`, where it has some."""
-        from nlp_rnn.report.score_figures import Curve
-
-        found: dict[str, Sequence[Curve]] = {}
-        for group in self.comparison.configurations:
-            curves = [self.curves[run.run_id] for run in group.runs if run.run_id in self.curves]
-            if curves:
-                found[group.name] = [
-                    Curve(np.array(getattr(each, against)), np.array(each.scores))
-                    for each in curves
-                ]
-        return found
 
 
 def on_the_scale(groups: Sequence[Configuration]) -> tuple[list[Configuration], str]:

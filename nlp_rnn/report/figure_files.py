@@ -21,6 +21,7 @@ __all__ = [
     "Style",
     "axes_of",
     "legend_above",
+    "name_row",
     "new_figure",
     "save_picture",
     "shortened",
@@ -121,6 +122,21 @@ def legend_above(axes: "Axes") -> None:
     figure = axes.get_figure(root=True)
     if figure is not None:
         figure.set_figheight(figure.get_figheight() + 0.18 * (len(names) // columns - 1))
+
+
+def name_row(axes: "Axes", height: float, words: str, colour: str) -> None:
+    """Write the name of a row of a picture above it."""
+    axes.text(
+        0.005,
+        height + 0.24,
+        words,
+        transform=axes.get_yaxis_transform(),
+        fontsize=10.5,
+        color=colour,
+        parse_math=False,
+        va="bottom",
+        in_layout=False,  # a long name is cut at the edge, it does not squeeze the axes
+    )
 
 
 def shortened(name: str, most: int = 30) -> str:

@@ -11,7 +11,7 @@ from nlp_rnn.errors import ComparisonError, DataError
 from nlp_rnn.report.figure_files import save_picture
 from nlp_rnn.report.page import Page, render_html, render_markdown
 from nlp_rnn.report.report import Report
-from nlp_rnn.report.sections_probes import probe_figure, probe_section
+from nlp_rnn.report.section_probes import probe_figure, probe_section
 
 __all__ = ["write_probe_report"]
 

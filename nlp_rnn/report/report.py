@@ -11,24 +11,22 @@ from nlp_rnn.comparison.records import Comparison
 from nlp_rnn.errors import DataError
 from nlp_rnn.report.context import Material, TrainingCurve
 from nlp_rnn.report.page import Page, Section, render_html, render_markdown
-from nlp_rnn.report.sections import (
-    measured_section,
+from nlp_rnn.report.section_calibration import calibration_section
+from nlp_rnn.report.section_conclusion import (
     recommendation_section,
-    seed_section,
-    table_section,
     undecided_section,
     verdict_section,
 )
-from nlp_rnn.report.sections_behaviour import (
-    calibration_section,
-    confusion_section,
-    disagreement_section,
-    length_section,
-)
-from nlp_rnn.report.sections_cost import cost_section, curve_section
-from nlp_rnn.report.sections_difference import difference_section
-from nlp_rnn.report.sections_memory import memory_section
-from nlp_rnn.report.sections_speed import speed_section
+from nlp_rnn.report.section_confusion import confusion_section
+from nlp_rnn.report.section_cost import cost_section
+from nlp_rnn.report.section_difference import difference_section
+from nlp_rnn.report.section_disagreement import disagreement_section
+from nlp_rnn.report.section_latency import speed_section
+from nlp_rnn.report.section_learning_curves import curve_section
+from nlp_rnn.report.section_memory import memory_section
+from nlp_rnn.report.section_methods import measured_section
+from nlp_rnn.report.section_scores import seed_section, table_section
+from nlp_rnn.report.section_text_length import length_section
 
 if TYPE_CHECKING:
     from nlp_rnn.comparison.probes import ProbeCurve

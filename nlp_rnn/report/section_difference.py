@@ -1,21 +1,46 @@
-"""The paired differences of a comparison become a section: picture, tests, what is refused."""
+"""section_difference."""
 
 import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from nlp_rnn.comparison.records import Comparison, Difference
 from nlp_rnn.report.context import Material, percent, points
-from nlp_rnn.report.page import Block, Figures, Items, Missing, Section, Table, Words
+from nlp_rnn.report.figure_files import (
+    INK,
+    axes_of,
+    name_row,
+    new_figure,
+    shortened,
+)
+from nlp_rnn.report.page import (
+    Block,
+    Figures,
+    Items,
+    Missing,
+    Section,
+    Table,
+    Words,
+)
 
-__all__ = ["difference_section", "why_no_difference"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from nlp_rnn.comparison.records import Interval
+
+__all__ = ["difference_figure", "difference_section", "why_no_difference"]
 
 TESTS = {
     "bootstrap": "paired bootstrap",
     "mcnemar": "McNemar (texts)",
     "wilcoxon": "Wilcoxon (seeds)",
 }
-
 MOST_ACROSS = 2
 """Pairs that stand as columns beside each other; more of them are rows."""
+LETTERS = 52
+"""That fit into a row of a picture."""
 
 
 def difference_section(material: Material) -> Section:
@@ -23,8 +48,6 @@ def difference_section(material: Material) -> Section:
     comparison = material.comparison
     blocks: list[Block] = []
     if comparison.differences:
-        from nlp_rnn.report.score_figures import difference_figure
-
         figure = difference_figure(
             {f"{each.first} − {each.second}": each.interval for each in comparison.differences},
             comparison.rules.rope,
@@ -71,6 +94,35 @@ def why_no_difference(comparison: Comparison) -> str:
             f"Train another value of {comparison.rules.by} with the same seeds."
         )
     return "No pair of groups shares a seed, so no difference is paired. Train the same seeds."
+
+
+def difference_figure(differences: Mapping[str, "Interval"], rope: float, unit: str) -> "Figure":
+    """A row for each pair: the paired difference with its interval, over the ROPE's band.
+
+    `differences`, by words such as `A − B`, and `rope`, the half width, are in points.
+    """
+    figure = new_figure(1.0 + 0.62 * len(differences))
+    axes = axes_of(figure, unit)
+    axes.axvspan(-rope, rope, color="#DCEBF5", zorder=0, lw=0)
+    axes.axvline(0, color="#8A8A8A", lw=1, zorder=1)
+    for place, (name, spread) in enumerate(differences.items()):
+        axes.plot([spread.low, spread.high], [-place, -place], color=INK, lw=2.2, zorder=3)
+        axes.plot([spread.mean], [-place], "D", color=INK, ms=7, mec="white", mew=0.8, zorder=4)
+        mean, low, high = (f"{each:+.2f}" for each in (spread.mean, spread.low, spread.high))
+        numbers = f"{mean} [{low}, {high}]".replace("-", "−")
+        said = f"{name}: {numbers if np.isfinite(spread.mean) else 'unknown'}"
+        if len(said) > LETTERS:  # the numbers stand in the table as well
+            said = shortened(name, LETTERS)
+        name_row(axes, -place, said, INK)
+    edge = 1.15 * max(
+        [2 * rope, *(max(abs(each.low), abs(each.high)) for each in differences.values())]
+    )
+    if np.isfinite(edge) and edge > 0:
+        axes.set_xlim(-edge, edge)
+    axes.set_ylim(0.6 - len(differences), 0.75)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    return figure
 
 
 def _tests(comparison: Comparison) -> Table:

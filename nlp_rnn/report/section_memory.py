@@ -8,7 +8,7 @@ import numpy as np
 from nlp_rnn.report.context import Material
 from nlp_rnn.report.figure_files import Style, axes_of, legend_above, new_figure, shortened
 from nlp_rnn.report.page import Block, Figures, Missing, Section, Table
-from nlp_rnn.report.sections_probes import probe_figure, probe_section
+from nlp_rnn.report.section_probes import probe_figure, probe_section
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,16 +1,38 @@
-"""What quality costs, in time, size and training, becomes two sections of a report."""
+"""section_cost."""
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nlp_rnn.comparison.records import Configuration
 from nlp_rnn.report.context import Material, on_the_scale
-from nlp_rnn.report.figure_files import Picture
-from nlp_rnn.report.page import Block, Figures, Missing, Section, Words
+from nlp_rnn.report.figure_files import (
+    CONTROL,
+    PALE,
+    Picture,
+    Style,
+    axes_of,
+    legend_above,
+    new_figure,
+    shortened,
+)
+from nlp_rnn.report.page import (
+    Block,
+    Figures,
+    Missing,
+    Section,
+    Words,
+)
 
-__all__ = ["cost_section", "curve_section"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+__all__ = ["Cost", "cost_figure", "cost_section"]
 
 # Name of the picture, the metric of a run or the next, the axis, and what is missing without it.
 COSTS = (
@@ -23,6 +45,21 @@ COSTS = (
     ("parameters", ("parameters/total",), "parameters", "the number of parameters"),
     ("training_time", ("train/seconds",), "training with validation (s)", "training time"),
 )
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Where a group stands between cost and quality.
+
+    Attributes:
+        cost: one number for each seed, in the unit of the axis.
+        score: the score of the same seeds in percent.
+        control: whether the group is a yardstick and no candidate.
+    """
+
+    cost: NDArray[np.float64]
+    score: NDArray[np.float64]
+    control: bool = False
 
 
 def cost_section(material: Material) -> Section:
@@ -81,62 +118,47 @@ def cost_section(material: Material) -> Section:
     return Section("cost", "What quality costs", blocks)
 
 
-def curve_section(material: Material) -> Section:
-    """How the validation score rose, against updates and against seconds."""
-    title = "Learning curves"
-    updates, seconds = material.drawn_curves("updates"), material.drawn_curves("seconds")
-    if not updates:
-        return Section(
-            "curves",
-            title,
-            [
-                Missing(
-                    f"The runs hold no validation {material.score_name} of their epochs, so how "
-                    "they learnt cannot be drawn. Runs of this version of nlp-rnn log it."
-                )
-            ],
-        )
-    from nlp_rnn.report.score_figures import curve_figure
+def cost_figure(
+    costs: Mapping[str, Cost], styles: Mapping[str, Style], across: str, up: str
+) -> "Figure":
+    """Quality over cost: each seed small, each group's mean large, the best trade-offs joined."""
+    from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
-    up = f"validation {material.score_name} (%)"
-    count = ", ".join(f"{name} {len(curves)}" for name, curves in updates.items())
-    drawn = []
-    for name, curves, across, told in (
-        ("curves_updates", updates, "updates", "updates, so each has read as many texts"),
-        ("curves_seconds", seconds, "seconds of training with validation", "seconds of this "
-         "machine, so a faster cell is further"),
-    ):  # fmt: skip
-        figure = curve_figure(curves, material.styles, across, up)
-        picture = material.picture(figure, name, f"{up} over {across}")
-        drawn.append(
-            (
-                picture,
-                f"Against {told}. A line for each of n = {count} runs, a point for each epoch; "
-                "the mark is its best epoch, whose weights were kept.",
-            )
+    figure = new_figure(3.3)
+    axes = axes_of(figure, across, up)
+    means = {name: (float(np.mean(c.cost)), float(np.mean(c.score))) for name, c in costs.items()}
+    for name, cost in costs.items():
+        colour = CONTROL if cost.control else styles[name].colour
+        marker = styles[name].marker
+        axes.plot(cost.cost, cost.score, marker, color=colour, ms=4, alpha=0.45, mew=0)
+        x, y = means[name]
+        axes.plot(
+            [x],
+            [y],
+            marker,
+            color=colour,
+            ms=9,
+            mec="white",
+            mew=0.9,
+            label=shortened(name),
+            zorder=4,
         )
-    run_groups = {
-        run.run_id: (group.name, run.seed)
-        for group in material.comparison.configurations
-        for run in group.runs
-    }
-    material.tables["curves"] = [
-        {
-            "group": run_groups[run_id][0],
-            "seed": run_groups[run_id][1],
-            "epoch": place + 1,
-            "updates": curve.updates[place],
-            "seconds": curve.seconds[place],
-            "score": curve.scores[place],
-        }
-        for run_id, curve in material.curves.items()
-        if run_id in run_groups
-        for place in range(len(curve.scores))
-    ]
-    blocks: list[Block] = [Figures(drawn)]
-    if not material.comparison.same_machine:
-        blocks.append(Words("The seconds come from several machines: do not compare them."))
-    return Section("curves", title, blocks)
+    front = _front(list(means.values()))
+    axes.plot(*zip(*front, strict=True), color=PALE, lw=1.4, zorder=1, drawstyle="steps-post")
+    every = np.concatenate([cost.cost for cost in costs.values()])
+    if every.min() > 0 and every.max() / every.min() > 8:
+        axes.set_xscale("log")
+        decades = np.log10(every.max() / every.min())
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2 else (1,)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    if every.max() >= 10_000:
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    if axes.get_xscale() == "linear":
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.margins(0.12)
+    legend_above(axes)
+    return figure
 
 
 def _cost_picture(
@@ -146,8 +168,6 @@ def _cost_picture(
     name: str,
     across: str,
 ) -> Picture:
-    from nlp_rnn.report.score_figures import Cost, cost_figure
-
     costs = {}
     for group in groups:
         cost, score = np.array(found[group.name], dtype=np.float64).T
@@ -172,3 +192,12 @@ def _measured(group: Configuration, metrics: Sequence[str]) -> list[tuple[float,
         if math.isfinite(cost) and math.isfinite(score):
             found.append((cost, score))
     return found
+
+
+def _front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The points that none beats in both cost (lower) and score (higher), by rising cost."""
+    front: list[tuple[float, float]] = []
+    for cost, score in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not front or score > front[-1][1]:
+            front.append((cost, score))
+    return front
