@@ -1,5 +1,6 @@
-"""Comparisons of invented runs, for tests of what is made from them."""
+"""Comparisons of invented runs, for tests of the report."""
 
+import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -26,16 +27,15 @@ NAN = float("nan")
 
 
 def made_predictions(
-    seed: int, share: float, texts: int, labels: tuple[str, ...] = LABELS
+    seed: int, accuracy: float, texts: int, labels: tuple[str, ...] = LABELS
 ) -> Predictions:
-    """Answers of a run that has about `share` right, and more on short texts than on long."""
-    same = np.random.default_rng(0)  # the texts are those of every run
-    truth = same.integers(len(labels), size=texts)
-    lengths = same.integers(3, 60, size=texts)
-    hard = same.normal(size=texts)
-    own = np.random.default_rng(seed)
-    logits = own.normal(size=(texts, len(labels)))
-    logits[np.arange(texts), truth] += 4 * share - 0.7 - hard - lengths / 60
+    """Predictions of a run with an accuracy of about `accuracy`, higher on short texts."""
+    shared = np.random.default_rng(0)  # all runs have the same texts
+    truth = shared.integers(len(labels), size=texts)
+    lengths = shared.integers(3, 60, size=texts)
+    hard = shared.normal(size=texts)
+    logits = np.random.default_rng(seed).normal(size=(texts, len(labels)))
+    logits[np.arange(texts), truth] += 4 * accuracy - 0.7 - hard - lengths / 60
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     return Predictions(
         rows=np.arange(texts) * 2,
@@ -47,46 +47,48 @@ def made_predictions(
     )
 
 
-def made_run(group: str, seed: int | None, answers: Predictions | None, **changes: Any) -> Run:
-    right = 0.5 if answers is None else float((answers.predictions == answers.labels).mean())
-    number = 10 * len(group) + (seed or 0)
+def made_run(name: str, seed: int | None, predictions: Predictions | None, **changes: Any) -> Run:
+    accuracy = 0.5
+    if predictions is not None:
+        accuracy = float((predictions.predictions == predictions.labels).mean())
+    number = 10 * len(name) + (seed or 0)
     values: dict[str, Any] = {
-        "run_id": f"{group}-{seed}".replace(" ", "-"),
-        "name": f"{group} seed{seed}",
+        "run_id": f"{name}-{seed}".replace(" ", "-"),
+        "name": f"{name} seed{seed}",
         "experiment_id": "1",
-        "configuration_name": group,
+        "configuration_name": name,
         "signature": "c0ffee00",
-        "cell": group.split()[0],
+        "cell": name.split()[0],
         "seed": seed,
         "kind": "train",
         "status": "FINISHED",
-        "config": {"model.cell": group.split()[0], "seed": str(seed)},
+        "config": {"model.cell": name.split()[0], "seed": str(seed)},
         "metrics": {
-            "test/accuracy": right,
-            "test/macro_f1": right - 0.01,
+            "test/accuracy": accuracy,
+            "test/macro_f1": accuracy - 0.01,
             "parameters/embedding": 1_024_000.0,
-            "parameters/recurrent": 264_192.0 if group.startswith("lstm") else 198_144.0,
+            "parameters/recurrent": 264_192.0 if name.startswith("lstm") else 198_144.0,
             "parameters/head": 1_542.0,
-            "parameters/total": 1_289_734.0 if group.startswith("lstm") else 1_223_686.0,
+            "parameters/total": 1_289_734.0 if name.startswith("lstm") else 1_223_686.0,
             "train/seconds": 40.0 + number % 7,
             "train/tokens_per_second": 51_000.0 + number,
             "train/epochs": 4.0,
             "train/updates": 400.0,
             "latency/onnx_batch1_p50_ms": 0.5 + 0.01 * (number % 11),
             "latency/onnx_batch1_p95_ms": 0.8 + 0.02 * (number % 11),
-            **made_speed(slower=1.4 if group.startswith("lstm") else 1.0),
+            **made_speed(slower=1.4 if name.startswith("lstm") else 1.0),
         },
         "tags": {
             "processor": "Processor 9",
             "speed": f"quick, 1 thread, load {0.5 + number % 3}",
-            "torch_kernel": "oneDNN" if group.startswith("lstm") else "torch",
+            "torch_kernel": "oneDNN" if name.startswith("lstm") else "torch",
             "onnxruntime": "1.22.0",
         },
         "machine": "this one, a Processor 9",
         "digest": "d1ge57",
         "started": 0,
         "artifacts": "",
-        "predictions": answers,
+        "predictions": predictions,
     }
     return Run(**(values | changes))
 
@@ -99,7 +101,7 @@ def made_speed(slower: float) -> dict[str, float]:
         "memory/onnx_mb": 12.3 * slower,
         "memory/process_mb": 98.7,
     }
-    for length in (10, 50, 100):  # 400 are cut
+    for length in (10, 50, 100):  # texts of 400 tokens are truncated
         for runtime, times in (("onnx", 1.0), ("torch", 1.3)):
             name = f"latency/{runtime}_batch1_{length}"
             metrics[f"{name}_p50_ms"] = slower * times * (0.1 + length / 100)
@@ -107,25 +109,25 @@ def made_speed(slower: float) -> dict[str, float]:
     return metrics
 
 
-def made_group(
-    name: str, share: float, seeds: int, texts: int, labels: tuple[str, ...] = LABELS
+def made_configuration(
+    name: str, accuracy: float, seeds: int, texts: int, labels: tuple[str, ...] = LABELS
 ) -> Configuration:
     runs = tuple(
-        made_run(name, seed, made_predictions(seed + 100 * len(name), share, texts, labels))
+        made_run(name, seed, made_predictions(seed + 100 * len(name), accuracy, texts, labels))
         for seed in range(1, seeds + 1)
     )
-    return group_of(name, runs)
+    return configuration_of(name, runs)
 
 
-def group_of(name: str, runs: tuple[Run, ...], control: bool = False) -> Configuration:
+def configuration_of(name: str, runs: tuple[Run, ...], is_baseline: bool = False) -> Configuration:
     scores = {run.seed or 0: 100 * run.metrics["test/accuracy"] for run in runs}
     values = np.array(list(scores.values()))
     mean, sd = float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else NAN
     keys = set.intersection(*(set(run.metrics) for run in runs))
     return Configuration(
         name=name,
-        level="" if control else name.split()[0],
-        is_baseline=control,
+        level="" if is_baseline else name.split()[0],
+        is_baseline=is_baseline,
         runs=runs,
         scores=scores,
         score=Interval(mean, mean - 1.6, mean + 1.6),
@@ -134,12 +136,12 @@ def group_of(name: str, runs: tuple[Run, ...], control: bool = False) -> Configu
     )
 
 
-def made_controls(texts: int) -> tuple[Configuration, ...]:
+def made_baselines(texts: int) -> tuple[Configuration, ...]:
     majority = Configuration(
         "majority class", "", True, (), {}, Interval(27.0, 23.1, 30.9), NAN, {}
     )
     run = made_run("linear", None, None, kind="baseline", metrics={"test/accuracy": 0.61})
-    return majority, group_of("linear (TF-IDF, SVM)", (run,), control=True)
+    return majority, configuration_of("linear (TF-IDF, SVM)", (run,), is_baseline=True)
 
 
 def made_difference(first: Configuration, second: Configuration, texts: int) -> Difference:
@@ -168,28 +170,33 @@ def made_difference(first: Configuration, second: Configuration, texts: int) -> 
 
 
 def made_comparison(
-    groups: int = 2, seeds: int = 5, texts: int = 300, labels: tuple[str, ...] = LABELS
+    configurations: int = 2, seeds: int = 5, texts: int = 300, labels: tuple[str, ...] = LABELS
 ) -> Comparison:
-    """A comparison of `groups` cells; more than one is compared in all pairs but the last's."""
-    shares = (0.78, 0.72, 0.60, 0.75)
-    found = [made_group(NAMES[g], shares[g], seeds, texts, labels) for g in range(groups)]
-    pairs = [(a, b) for place, a in enumerate(found) for b in found[place + 1 :]]
-    refused = [NotComparable(a.name, b.name, "other budget: 3 and 4 epochs") for a, b in pairs[5:]]
+    """Compare up to four configurations in all pairs except the last of four."""
+    accuracies = (0.78, 0.72, 0.60, 0.75)
+    candidates = [
+        made_configuration(name, accuracy, seeds, texts, labels)
+        for name, accuracy in list(zip(NAMES, accuracies, strict=True))[:configurations]
+    ]
+    pairs = list(itertools.combinations(candidates, 2))
+    not_comparable = [
+        NotComparable(a.name, b.name, "other budget: 3 and 4 epochs") for a, b in pairs[5:]
+    ]
     differences = tuple(made_difference(a, b, texts) for a, b in pairs[:5])
     return Comparison(
         data="questions",
         digest="d1ge57",
         label_names=labels,
         rules=Rules(),
-        configurations=tuple(found),
-        baselines=made_controls(texts),
+        configurations=tuple(candidates),
+        baselines=made_baselines(texts),
         differences=differences,
-        not_comparable=tuple(refused),
+        not_comparable=tuple(not_comparable),
         verdict=(
-            "Undecided: lstm h128 is 1.20 points ahead of gru h128 [+0.30, +2.10] on 300 texts. "
+            "Inconclusive: lstm h128 is 1.20 points ahead of gru h128 [+0.30, +2.10] on 300 texts. "
             "12 seeds or 4,000 texts would decide."
             if differences
-            else "Only one group of runs was found, so nothing is compared. Train a second one."
+            else "Only one configuration was found, so nothing is compared. Train a second one."
         ),
         robustness=("With a ROPE of ±0.25 points, lstm h128 is better.",) if differences else (),
         inconclusive=("lstm h128 − gru h128: 12 seeds, or 4,000 texts.",) if differences else (),
@@ -197,7 +204,7 @@ def made_comparison(
             Recommendation(
                 "most accurate", "lstm h128", "It is ahead.", "81.3 % against 80.1 %, n = 300."
             ),
-            Recommendation("real-time answers", None, "Neither is faster.", "0.81 and 0.83 ms."),
+            Recommendation("low latency", None, "Neither is faster.", "0.81 and 0.83 ms."),
         )
         if differences
         else (),
@@ -208,25 +215,25 @@ def made_comparison(
 
 
 def made_curves(comparison: Comparison) -> dict[str, TrainingCurve]:
-    found = {}
-    for group in comparison.configurations:
-        for run in group.runs:
-            best = group.scores[run.seed or 0]
+    curves = {}
+    for configuration in comparison.configurations:
+        for run in configuration.runs:
+            best = configuration.scores[run.seed or 0]
             scores = tuple(best - 30 * 0.4**epoch for epoch in range(1, 5))
             slow = run.metrics["train/seconds"] / 4
             updates, seconds = (100.0, 200.0, 300.0, 400.0), (slow, 2 * slow, 3 * slow, 4 * slow)
-            found[run.run_id] = TrainingCurve(updates, seconds, scores)
-    return found
+            curves[run.run_id] = TrainingCurve(updates, seconds, scores)
+    return curves
 
 
-def made_remembered(comparison: Comparison) -> dict[str, MemoryHorizon]:
-    found = {}
-    for group in comparison.configurations:
-        for run in group.runs[:2]:
+def made_memory_horizons(comparison: Comparison) -> dict[str, MemoryHorizon]:
+    horizons = {}
+    for configuration in comparison.configurations:
+        for run in configuration.runs[:2]:
             lives = {"layer 1, left to right": 4.0 * (run.seed or 1)}
-            shares = {1: 0.3, 3: 0.45, 10: 0.6}
-            found[run.run_id] = MemoryHorizon(lives, shares, shares, 0.8, 120, 20)
-    return found
+            accuracies = {1: 0.3, 3: 0.45, 10: 0.6}
+            horizons[run.run_id] = MemoryHorizon(lives, accuracies, accuracies, 0.8, 120, 20)
+    return horizons
 
 
 def made_texts(texts: int = 300) -> dict[int, str]:
@@ -235,23 +242,23 @@ def made_texts(texts: int = 300) -> dict[int, str]:
 
 
 def without_predictions(comparison: Comparison) -> Comparison:
-    groups = tuple(
-        replace(group, runs=tuple(replace(run, predictions=None) for run in group.runs))
-        for group in comparison.configurations
+    configurations = tuple(
+        replace(c, runs=tuple(replace(run, predictions=None) for run in c.runs))
+        for c in comparison.configurations
     )
-    return replace(comparison, configurations=groups)
+    return replace(comparison, configurations=configurations)
 
 
 def without_metrics(comparison: Comparison, prefix: str) -> Comparison:
-    def kept(metrics: Any) -> dict[str, float]:
+    def others(metrics: Any) -> dict[str, float]:
         return {key: value for key, value in metrics.items() if not key.startswith(prefix)}
 
-    groups = tuple(
+    configurations = tuple(
         replace(
-            group,
-            means=kept(group.means),
-            runs=tuple(replace(run, metrics=kept(run.metrics)) for run in group.runs),
+            c,
+            means=others(c.means),
+            runs=tuple(replace(run, metrics=others(run.metrics)) for run in c.runs),
         )
-        for group in comparison.configurations
+        for c in comparison.configurations
     )
-    return replace(comparison, configurations=groups)
+    return replace(comparison, configurations=configurations)

@@ -10,8 +10,8 @@ import nlp_rnn
 from nlp_rnn.classifier.classifier_folder import read_classifier, save_classifier
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.inspection.memory_horizon import mean_half_lives, measure_memory_horizon
-from nlp_rnn.report.report_data import read_remembered
-from tests.made_comparison import group_of, made_comparison, made_predictions, made_run
+from nlp_rnn.report.report_data import read_memory_horizons
+from tests.made_comparison import configuration_of, made_comparison, made_predictions, made_run
 from tests.tiny_classifier import save_tiny, tiny_parts, tiny_texts
 
 
@@ -89,14 +89,14 @@ def test_classifiers_are_read_from_the_run_folder_or_from_mlflow(
         made_run("gru h5", 2, answers, run_id=logged, tags={"run_folder": str(tmp_path / "gone")}),
         made_run("gru h5", 3, answers, run_id=gone),
     )
-    comparison = made_comparison(groups=1, seeds=1, texts=20)
-    found = replace(comparison, configurations=(group_of("gru h5", runs),))
+    comparison = made_comparison(configurations=1, seeds=1, texts=20)
+    found = replace(comparison, configurations=(configuration_of("gru h5", runs),))
     texts = dict(zip(answers.rows.tolist(), tiny_texts(50), strict=True))
-    remembered = read_remembered(found, store_uri, texts)
-    assert list(remembered) == ["0" * 32, logged]
+    memory_horizons = read_memory_horizons(found, store_uri, texts)
+    assert list(memory_horizons) == ["0" * 32, logged]
     expected = measure_memory_horizon(
         tmp_path / "other", list(texts.values()), [names[i] for i in answers.labels]
     )
-    assert remembered[logged] == expected
-    assert remembered["0" * 32] != expected
-    assert read_remembered(found, store_uri, {}) == {}
+    assert memory_horizons[logged] == expected
+    assert memory_horizons["0" * 32] != expected
+    assert read_memory_horizons(found, store_uri, {}) == {}

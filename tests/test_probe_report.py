@@ -1,4 +1,4 @@
-"""Runs on probes become a picture, and tables that say where each cell breaks."""
+"""The report of runs on probes: a figure, and tables of the length at which each cell fails."""
 
 import re
 from dataclasses import replace
@@ -15,7 +15,7 @@ from nlp_rnn.report.probe_report import write_probe_report
 from nlp_rnn.report.report import write_report
 from nlp_rnn.report.report_data import read_probes
 from tests.compared_runs import run
-from tests.made_comparison import group_of, made_comparison, made_run
+from tests.made_comparison import configuration_of, made_comparison, made_run
 
 
 def probed(cell: str, probe: str, seed: int, *accuracies: float) -> Run:
@@ -77,8 +77,8 @@ def test_the_report(tmp_path: Path) -> None:
     report = write_probe_report(RUNS, tmp_path / "probes")
     files = {path.relative_to(tmp_path / "probes").as_posix() for path in
              (tmp_path / "probes").rglob("*") if path.is_file()}  # fmt: skip
-    assert files == {"probes.html", "probes.md", "pictures/probes.png", "data/probes.parquet"}
-    assert {report.page, report.summary, *report.pictures, *report.tables} == {
+    assert files == {"probes.html", "probes.md", "figures/probes.png", "data/probes.parquet"}
+    assert {report.page, report.summary, *report.figures, *report.tables} == {
         tmp_path / "probes" / name for name in files
     }
     summary = report.summary.read_text()
@@ -105,9 +105,7 @@ def test_without_probes_or_a_folder_there_is_no_report(tmp_path: Path) -> None:
         write_probe_report(RUNS, tmp_path / "file")
 
 
-def test_a_comparison_tells_of_probes_of_the_same_architecture(
-    tmp_path: Path, store_uri: str
-) -> None:
+def test_a_report_shows_probes_of_the_same_architecture(tmp_path: Path, store_uri: str) -> None:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Param, RunTag
 
@@ -132,19 +130,23 @@ def test_a_comparison_tells_of_probes_of_the_same_architecture(
         )
         client.set_terminated(run_id)
     config = {"model.cell": "lstm"} | {f"model.{key}": value for key, value in sizes.items()}
-    group = group_of(
+    configuration = configuration_of(
         "lstm h32", (made_run("lstm h32", 1, None, config=config, experiment_id=experiment),)
     )
-    comparison = replace(made_comparison(groups=1, seeds=1, texts=20), configurations=(group,))
+    comparison = replace(
+        made_comparison(configurations=1, seeds=1, texts=20), configurations=(configuration,)
+    )
     (curve,) = read_probes(comparison, store_uri)
     assert (curve.probe, curve.cell, curve.seeds) == ("dyck1", "lstm h32", (1, 2))
     assert curve.means == pytest.approx([95, 90, 80, 60])
     page = write_report(comparison, tmp_path / "r", probes=[curve]).page.read_text()
     memory = page[page.index('id="memory"') :]
-    assert "Where each breaks" in memory
+    assert "Length at which each cell fails" in memory
     assert "95.0 ± 0.0" in memory
     other = replace(
         comparison,
-        configurations=(group_of("gru", (made_run("gru", 1, None, experiment_id=experiment),)),),
+        configurations=(
+            configuration_of("gru", (made_run("gru", 1, None, experiment_id=experiment),)),
+        ),
     )
     assert read_probes(other, store_uri) == []

@@ -1,10 +1,11 @@
-"""A report says all of it, in order, explains what is missing, and stands alone."""
+"""A report is complete, ordered and self-contained, and explains what is missing."""
 
 import itertools
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -12,19 +13,29 @@ import pytest
 
 from nlp_rnn.comparison.records import Comparison, Interval, Recommendation
 from nlp_rnn.errors import DataError
-from nlp_rnn.report.page import Missing, Page, Section, Words, render_html, render_markdown
-from nlp_rnn.report.report import Report, log_report, write_report
+from nlp_rnn.report.context import ReportContext
+from nlp_rnn.report.figure_files import add_axes, new_figure
+from nlp_rnn.report.page import (
+    Figures,
+    Page,
+    Paragraph,
+    Placeholder,
+    Section,
+    render_html,
+    render_markdown,
+)
+from nlp_rnn.report.report import SECTIONS, Report, log_report, write_report
 from nlp_rnn.report.section_calibration import reliability
 from nlp_rnn.report.section_confusion import confusion_shares
-from nlp_rnn.report.section_disagreement import telling_rows
+from nlp_rnn.report.section_disagreement import largest_disagreements
 from nlp_rnn.report.section_text_length import length_bands
 from nlp_rnn.scoring.predictions import Predictions
 from tests.made_comparison import (
-    group_of,
+    configuration_of,
     made_comparison,
     made_curves,
+    made_memory_horizons,
     made_predictions,
-    made_remembered,
     made_run,
     made_texts,
     without_metrics,
@@ -32,15 +43,15 @@ from tests.made_comparison import (
 )
 
 ORDER = [
-    "verdict", "recommendation", "table", "seeds", "difference", "length", "cost", "speed",
-    "curves", "calibration", "disagreement", "confusion", "memory", "undecided", "measured",
+    "verdict", "recommendation", "table", "seeds", "difference", "length", "cost", "latency",
+    "curves", "calibration", "disagreement", "confusion", "memory", "inconclusive", "methods",
 ]  # fmt: skip
 COST = {"parameters/total": 2.0, "train/seconds": 0.001}
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
 
 class Seen(HTMLParser):
-    """What a browser would make of a page: elements, attributes, and words by section."""
+    """The page as a browser parses it: elements, attributes, and the text of each section."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -74,14 +85,14 @@ class Seen(HTMLParser):
             self.sections[self.current] += data
 
 
-def seen(folder: Path, comparison: Comparison, **given: object) -> Seen:
-    report = write_report(comparison, folder, **given)  # type: ignore[arg-type]
+def seen(folder: Path, comparison: Comparison, **options: object) -> Seen:
+    report = write_report(comparison, folder, **options)  # type: ignore[arg-type]
     return Seen(report.page.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The report of two cells with all that a report can hold."""
+    """The report of two cells with everything that a report can contain."""
     folder = tmp_path_factory.mktemp("whole") / "report"
     comparison = made_comparison()
     write_report(
@@ -89,73 +100,76 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
         folder,
         curves=made_curves(comparison),
         texts=made_texts(),
-        remembered=made_remembered(comparison),
+        memory_horizons=made_memory_horizons(comparison),
     )
     return folder
 
 
-def test_the_sections_stand_in_their_order_and_none_is_blank(whole: Path) -> None:
+def test_the_sections_are_in_order_and_none_is_empty(whole: Path) -> None:
     page = Seen((whole / "report.html").read_text(encoding="utf-8"))
     assert list(page.sections) == ORDER
-    for name, words in page.sections.items():
-        assert len(words.split()) > 15, name
-    assert "Undecided: lstm h128 is 1.20 points ahead" in page.sections["verdict"]
+    for name, text in page.sections.items():
+        assert len(text.split()) > 15, name
+    assert "Inconclusive: lstm h128 is 1.20 points ahead" in page.sections["verdict"]
     assert "With a ROPE of ±0.25 points" in page.sections["verdict"]
-    assert "No pair here has the same parameters or latency" in page.sections["verdict"]
+    assert "No pair is matched by parameters or latency" in page.sections["verdict"]
     assert "81.3" in page.sections["recommendation"]
     rows = page.sections["table"]
     assert rows.index("majority class") < rows.index("linear") < rows.index("lstm h128")
-    assert "12 seeds, or 4,000 texts" in page.sections["undecided"]
-    assert "1,000 calls" in page.sections["measured"]
-    assert "d1ge57" in page.sections["measured"]
-    assert "1 run left out" in page.sections["measured"]
+    assert "12 seeds, or 4,000 texts" in page.sections["inconclusive"]
+    assert "1,000 calls" in page.sections["methods"]
+    assert "d1ge57" in page.sections["methods"]
+    assert "1 run left out" in page.sections["methods"]
     assert page.tags.count("blockquote") == 20
     assert "lstm h128, layer 1, left to right5.74.0, 8.0" in page.sections["memory"]
     assert "n = 120 test texts" in page.sections["memory"]
 
 
-def test_speed_is_told_by_length_and_runtime_with_what_it_depends_on(whole: Path) -> None:
-    words = Seen((whole / "report.html").read_text(encoding="utf-8")).sections["speed"]
-    assert "10 tokens, ONNX, ms0.28 / 0.340.20 / 0.24" in words
-    assert "100 tokens, torch, ms2.00 / 2.401.43 / 1.72" in words
-    assert "400 tokens" not in words
-    assert "32 texts at once, ONNX, texts/s1,6752,345" in words
-    assert "memory beyond the libraries, MB17.212.3" in words
-    assert "cold start to the first answer, ms432432" in words
-    assert "stream" not in words  # both read in two directions
-    assert "n = 5 lstm h128, 5 gru h128 runs" in words
-    assert "Processor: Processor 9." in words
-    assert "Measured: quick, 1 thread." in words
-    assert "Kernel of torch: oneDNN (lstm h128); torch (gru h128)." in words
-    assert "(load average): 0.5 to 2.5; on a busy machine every figure is too high." in words
-    table = pq.read_table(whole / "data" / "speed.parquet")
+def test_latency_is_shown_by_length_and_runtime_with_its_conditions(whole: Path) -> None:
+    text = Seen((whole / "report.html").read_text(encoding="utf-8")).sections["latency"]
+    assert "10 tokens, ONNX, ms0.28 / 0.340.20 / 0.24" in text
+    assert "100 tokens, torch, ms2.00 / 2.401.43 / 1.72" in text
+    assert "400 tokens" not in text
+    assert "32 texts per batch, ONNX, texts/s1,6752,345" in text
+    assert "memory beyond the libraries, MB17.212.3" in text
+    assert "cold start to the first prediction, ms432432" in text
+    assert "stream" not in text  # both are bidirectional
+    assert "n = 5 lstm h128, 5 gru h128 runs" in text
+    assert "Processor: Processor 9." in text
+    assert "Measured: quick, 1 thread." in text
+    assert "Kernel of torch: oneDNN (lstm h128); torch (gru h128)." in text
+    assert "Load average of the machine: 0.5 to 2.5; on a busy machine all times are" in text
+    table = pq.read_table(whole / "data" / "latency.parquet")
     assert table.num_rows == 2 * 2 * 3
 
 
-def test_a_linear_control_is_timed_on_scikit_learn(tmp_path: Path) -> None:
+def test_a_linear_baseline_is_timed_on_scikit_learn(tmp_path: Path) -> None:
     comparison = made_comparison()
     timed = {"test/accuracy": 0.61, "latency/sklearn_batch1_p50_ms": 0.11}
     timed |= {"latency/sklearn_batch1_p95_ms": 0.17}
     run = made_run("linear", None, None, kind="baseline", metrics=timed)
-    controls = (comparison.baselines[0], group_of("linear", (run,), control=True))
-    page = seen(tmp_path, replace(comparison, baselines=controls))
+    baselines = (comparison.baselines[0], configuration_of("linear", (run,), is_baseline=True))
+    page = seen(tmp_path, replace(comparison, baselines=baselines))
     assert "linear–––––0.110.17" in page.sections["table"].replace(" ", "")
-    assert "one answer, p95 (ms); on onnxruntime, linear on scikit-learn;" in page.sections["cost"]
+    assert (
+        "latency (one text), p95 (ms) on onnxruntime (linear: scikit-learn)."
+        in page.sections["cost"]
+    )
 
 
-def test_no_picture_lacks_its_units_or_its_n(whole: Path) -> None:
+def test_no_figure_lacks_its_units_or_its_n(whole: Path) -> None:
     html = (whole / "report.html").read_text(encoding="utf-8")
-    pictures = re.findall(r"(<svg.*?</svg>)\s*<figcaption>(.*?)</figcaption>", html, re.DOTALL)
-    assert len(pictures) == 14
-    for svg, caption in pictures:
-        words = " ".join(re.findall(r"<text[^>]*>(.*?)</text>", svg))
+    figures = re.findall(r"(<svg.*?</svg>)\s*<figcaption>(.*?)</figcaption>", html, re.DOTALL)
+    assert len(figures) == 14
+    for svg, caption in figures:
+        text = " ".join(re.findall(r"<text[^>]*>(.*?)</text>", svg))
         assert re.search(
-            r"\(%\)|\(points\)|\(ms\)|\(s\)|tokens|updates|parameters|of the true", words
+            r"\(%\)|\(points\)|\(ms\)|\(s\)|tokens|updates|parameters|of the true", text
         )
         assert re.search(r"n\s*=", caption), caption
 
 
-def test_the_page_fetches_nothing_and_runs_nothing(whole: Path) -> None:
+def test_the_page_loads_nothing_and_runs_nothing(whole: Path) -> None:
     html = (whole / "report.html").read_text(encoding="utf-8")
     assert "http" not in html.replace("http-equiv", "")
     assert not re.search(r"url\((?!#)|@import|//[a-z]+\.", html)
@@ -173,34 +187,34 @@ def test_the_page_fetches_nothing_and_runs_nothing(whole: Path) -> None:
     assert all(ids.count(clip) == 1 for clip in clips)
 
 
-def test_pictures_and_tables_lie_beside_the_page(whole: Path) -> None:
-    pictures = sorted(path.stem for path in (whole / "pictures").iterdir())
-    assert pictures == [
+def test_figures_and_tables_are_beside_the_page(whole: Path) -> None:
+    figures = sorted(path.stem for path in (whole / "figures").iterdir())
+    assert figures == [
         "calibration", "confusion", "cost_latency", "cost_parameters", "cost_training_time",
-        "curves_seconds", "curves_updates", "difference", "latency_onnx", "latency_torch", "length",
-        "seeds", "shown_first", "shown_last",
+        "curves_seconds", "curves_updates", "difference", "excerpt_first", "excerpt_last",
+        "latency_onnx", "latency_torch", "length", "seeds",
     ]  # fmt: skip
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in (whole / "pictures").iterdir())
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in (whole / "figures").iterdir())
     runs = pq.read_table(whole / "data" / "runs.parquet").to_pylist()
-    assert [row["group"] for row in runs].count("gru h128") == 5
+    assert [row["configuration"] for row in runs].count("gru h128") == 5
     differences = pq.read_table(whole / "data" / "differences.parquet").to_pylist()
     assert differences[0]["adjusted_bootstrap"] == 0.04
     curves = pq.read_table(whole / "data" / "curves.parquet").to_pylist()
     assert len(curves) == 2 * 5 * 4
     assert sorted(path.name for path in whole.iterdir()) == [
-        "data", "pictures", "report.html", "summary.md",
+        "data", "figures", "report.html", "summary.md",
     ]  # fmt: skip
 
 
-def test_the_summary_is_the_short_of_it(whole: Path) -> None:
+def test_the_summary_has_the_conclusions(whole: Path) -> None:
     summary = (whole / "summary.md").read_text(encoding="utf-8")
     heads = re.findall(r"^### (.*)", summary, re.MULTILINE)
-    assert heads[:3] == ["Verdict", "Recommendation by use", "All groups, controls first"]
+    assert heads[:3] == ["Verdict", "Recommendation by use", "All configurations, baselines first"]
     assert "| majority class" in summary
     assert len(summary) < 8000
 
 
-def test_nothing_of_the_data_becomes_a_part_of_the_page(tmp_path: Path) -> None:
+def test_data_is_escaped_in_the_page(tmp_path: Path) -> None:
     evil = "<script>alert(1)</script>"
     labels = (evil, '$\\frac$ & "q"', "]]><svg onload=alert(2)>", "| `pipe` *star*")
     comparison = made_comparison(labels=labels, texts=120, seeds=3)
@@ -229,62 +243,66 @@ def test_nothing_of_the_data_becomes_a_part_of_the_page(tmp_path: Path) -> None:
     assert "<script" not in summary
 
 
-def test_one_group_only_is_a_page_that_says_what_is_missing(tmp_path: Path) -> None:
-    page = seen(tmp_path, made_comparison(groups=1, texts=60, seeds=2))
+def test_the_page_of_one_configuration_explains_what_is_missing(tmp_path: Path) -> None:
+    page = seen(tmp_path, made_comparison(configurations=1, texts=60, seeds=2))
     assert list(page.sections) == ORDER
-    assert "Only one group" in page.sections["verdict"]
-    assert "Nothing is recommended" in page.sections["recommendation"]
-    assert "needs two groups" in page.sections["difference"]
-    assert "needs two comparable groups" in page.sections["disagreement"]
-    assert "needs two comparable groups" in page.sections["confusion"]
-    assert "no validation accuracy" in page.sections["curves"]
+    assert "Only one configuration" in page.sections["verdict"]
+    assert "There is no recommendation" in page.sections["recommendation"]
+    assert "needs two configurations" in page.sections["difference"]
+    assert "needs two comparable configurations" in page.sections["disagreement"]
+    assert "needs two comparable configurations" in page.sections["confusion"]
+    assert "not logged the validation accuracy" in page.sections["curves"]
     assert "ECE" in page.sections["calibration"]
-    assert not (tmp_path / "pictures" / "difference.png").exists()
+    assert not (tmp_path / "figures" / "difference.png").exists()
 
 
-def test_four_groups_are_all_told_and_refused_pairs_named(tmp_path: Path) -> None:
-    comparison = made_comparison(groups=4, seeds=2, texts=80)
+def test_four_configurations_and_pairs_that_are_not_comparable_are_shown(
+    tmp_path: Path,
+) -> None:
+    comparison = made_comparison(configurations=4, seeds=2, texts=80)
     page = seen(tmp_path, comparison, curves=made_curves(comparison), texts=made_texts(80))
-    for group in comparison.configurations:
-        assert group.name in page.sections["table"]
-        assert group.name in page.sections["seeds"]
+    for configuration in comparison.configurations:
+        assert configuration.name in page.sections["table"]
+        assert configuration.name in page.sections["seeds"]
     assert "rnn h128 and gru h155 are not compared" in page.sections["difference"]
     assert "other budget: 3 and 4 epochs" in page.sections["difference"]
 
 
-def test_what_runs_do_not_hold_is_named_and_not_left_blank(tmp_path: Path) -> None:
+def test_what_the_runs_have_not_logged_is_named(tmp_path: Path) -> None:
     bare = without_metrics(without_predictions(made_comparison(seeds=2, texts=50)), "latency/")
     bare = without_metrics(bare, "parameters/")
     page = seen(tmp_path, replace(bare, same_machine=False))
-    assert "latency and the number of parameters are missing" in page.sections["cost"]
+    assert "not logged the latency and the number of parameters" in page.sections["cost"]
     assert "several machines" in page.sections["cost"]
-    assert "several machines" in page.sections["measured"]
-    assert "did not time their classifiers" in page.sections["speed"]
+    assert "several machines" in page.sections["methods"]
+    assert "did not measure the speed" in page.sections["latency"]
     for name in ("length", "calibration"):
-        assert "has its answers" in page.sections[name]
+        assert "needs the predictions" in page.sections[name]
     for name in ("disagreement", "confusion"):
-        assert "two comparable groups" in page.sections[name]
+        assert "two comparable configurations" in page.sections[name]
     none = seen(tmp_path / "none", without_metrics(bare, "train/"))
-    assert "cost_training_time" not in str(list((tmp_path / "none" / "pictures").iterdir()))
-    assert "training time are missing" in none.sections["cost"]
+    assert "cost_training_time" not in str(list((tmp_path / "none" / "figures").iterdir()))
+    assert "and the training time" in none.sections["cost"]
 
 
-def test_one_answer_for_every_use_is_given_once_and_far_controls_leave_the_scale(
+def test_one_recommendation_for_every_use_is_shown_once_and_far_baselines_leave_the_scale(
     tmp_path: Path,
 ) -> None:
     comparison = made_comparison()
     uses = ("most accurate", "long texts", "small memory")
-    none = tuple(Recommendation(use, None, "No group passes.", "Both below.") for use in uses)
+    none = tuple(Recommendation(use, None, "None passes.", "Both below.") for use in uses)
     run = made_run("majority", None, None, kind="baseline", metrics={"test/accuracy": 0.2} | COST)
-    far = replace(group_of("majority", (run,), control=True), score=Interval(20.0, 19.0, 21.0))
+    far = replace(
+        configuration_of("majority", (run,), is_baseline=True), score=Interval(20.0, 19.0, 21.0)
+    )
     changed = replace(comparison, recommendations=none, baselines=(far, comparison.baselines[1]))
     page = seen(tmp_path, changed)
-    assert "For every use: none of them" in page.sections["recommendation"]
-    assert page.sections["recommendation"].count("No group passes.") == 1
-    assert "Far off the scale: majority (20.0\u00a0%)." in page.sections["cost"]
+    assert "For every use: no recommendation" in page.sections["recommendation"]
+    assert page.sections["recommendation"].count("None passes.") == 1
+    assert "Outside the range of the axis: majority (20.0\u00a0%)." in page.sections["cost"]
 
 
-def test_a_table_without_controls_is_not_printed(tmp_path: Path) -> None:
+def test_a_table_without_baselines_is_not_shown(tmp_path: Path) -> None:
     few = without_metrics(without_metrics(made_comparison(seeds=2, texts=50), "l"), "train/")
     comparison = replace(without_metrics(few, "parameters/"), baselines=())
     page = seen(tmp_path, comparison)
@@ -292,22 +310,45 @@ def test_a_table_without_controls_is_not_printed(tmp_path: Path) -> None:
     assert "Only the rows are shown" in page.sections["disagreement"]
 
 
-def test_sections_of_others_come_before_the_open_questions(tmp_path: Path) -> None:
-    more = [Section("more", "What they forget", [Words("<b>Much</b>")])]
-    page = seen(tmp_path, made_comparison(groups=1, seeds=1, texts=20), more=more)
-    assert list(page.sections)[-3:] == ["more", "undecided", "measured"]
-    assert "<b>Much</b>" in page.sections["more"]
-    with pytest.raises(ValueError, match="blank"):
+def test_a_section_of_the_caller_is_one_function_in_the_list(tmp_path: Path) -> None:
+    def longest_text(context: ReportContext) -> Section:
+        figure = new_figure(2.0)
+        add_axes(figure, "tokens").plot([1, 2])
+        saved = context.save_figure(figure, "longest", "Longest text")
+        context.tables["longest"] = [{"tokens": 59}]
+        blocks = [Paragraph("<b>Long</b>"), Figures([(saved, "n = 1")])]
+        return Section("longest", "The longest text", blocks)
+
+    sections = (*SECTIONS[:-2], longest_text, *SECTIONS[-2:])
+    comparison = made_comparison(configurations=1, seeds=1, texts=20)
+    page = seen(tmp_path, comparison, sections=sections)
+    assert list(page.sections)[-3:] == ["longest", "inconclusive", "methods"]
+    assert "<b>Long</b>" in page.sections["longest"]
+    assert (tmp_path / "figures" / "longest.png").is_file()
+    assert pq.read_table(tmp_path / "data" / "longest.parquet").to_pylist() == [{"tokens": 59}]
+    with pytest.raises(ValueError, match="has no blocks"):
         render_html(Page("a", "b", [Section("c", "d", [])]))
 
 
-def test_a_folder_is_changed_by_a_whole_report_or_not_at_all(tmp_path: Path) -> None:
+def test_the_section_of_the_contributors_page_works(tmp_path: Path) -> None:
+    page = Path(__file__).parent.parent / "docs" / "how-to" / "add-a-report-section.md"
+    code = page.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
+    names: dict[str, Any] = {}
+    exec(code, names)
+    section = names["updates_section"]
+    report = seen(tmp_path, made_comparison(), sections=[*SECTIONS, section])
+    assert "n = 10 runs." in report.sections["updates"]
+    assert pq.read_table(tmp_path / "data" / "updates.parquet").num_rows == 10
+    without = without_metrics(made_comparison(), "train/updates")
+    assert "Train them again" in seen(tmp_path, without, sections=[section]).sections["updates"]
+
+
+def test_a_folder_is_changed_by_a_complete_report_or_not_at_all(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "mine.csv").write_text("a,b")
-    comparison = made_comparison(groups=1, seeds=1, texts=20)
-    broken = [Section("memory", "What they remember", [])]
-    with pytest.raises(ValueError, match="blank"):
-        write_report(comparison, tmp_path, more=broken)
+    comparison = made_comparison(configurations=1, seeds=1, texts=20)
+    with pytest.raises(ValueError, match="has no blocks"):
+        write_report(comparison, tmp_path, sections=[lambda _: Section("memory", "Memory", [])])
     assert [path.name for path in tmp_path.rglob("*")] == ["data", "mine.csv"]
     write_report(comparison, tmp_path)
     assert (tmp_path / "data" / "mine.csv").read_text() == "a,b"
@@ -331,24 +372,26 @@ def test_the_report_is_logged_under_comparison(whole: Path) -> None:
     report = Report(
         whole / "report.html",
         whole / "summary.md",
-        tuple((whole / "pictures").iterdir()),
+        tuple((whole / "figures").iterdir()),
         tuple((whole / "data").iterdir()),
     )
     run = Run()
     log_report(run, report)  # type: ignore[arg-type]
     assert "comparison/report.html" in run.files
-    assert "comparison/pictures/seeds.png" in run.files
+    assert "comparison/figures/seeds.png" in run.files
     assert "comparison/data/runs.parquet" in run.files
 
 
-def test_markdown_means_what_it_says() -> None:
-    page = Page("a|b", "*c*", [Section("x", "#d", [Words("_e_ <b>"), Missing("[f](g)")])])
+def test_markdown_is_escaped() -> None:
+    page = Page("a|b", "*c*", [Section("x", "#d", [Paragraph("_e_ <b>"), Placeholder("[f](g)")])])
     assert render_markdown(page, ["x"]) == (
         "**a\\|b**\n\n\\*c\\*\n\n### \\#d\n\n\\_e\\_ &lt;b&gt;\n\n*\\[f\\](g)*\n"
     )
 
 
-def answers(truth: list[int], probabilities: list[list[float]], lengths: list[int]) -> Predictions:
+def predictions(
+    truth: list[int], probabilities: list[list[float]], lengths: list[int]
+) -> Predictions:
     table = np.array(probabilities, dtype=np.float32)
     return Predictions(
         np.arange(len(truth)), np.array(truth), table.argmax(axis=1), table, np.array(lengths),
@@ -357,40 +400,40 @@ def answers(truth: list[int], probabilities: list[list[float]], lengths: list[in
 
 
 def test_calibration_is_that_of_the_definition() -> None:
-    found = reliability([answers([0, 0, 1, 1], [[0.9, 0.1]] * 2 + [[0.6, 0.4]] * 2, [1] * 4)])
-    # two sure and right: gap 0.1; two less sure and wrong: gap 0.6
-    assert found.error == pytest.approx(0.5 * 0.1 + 0.5 * 0.6, abs=1e-6)
-    assert found.brier == pytest.approx((2 * 0.02 + 2 * 0.72) / 4, abs=1e-6)
-    assert found.counts.sum() == 4
+    diagram = reliability([predictions([0, 0, 1, 1], [[0.9, 0.1]] * 2 + [[0.6, 0.4]] * 2, [1] * 4)])
+    # two confident and correct: gap 0.1; two less confident and wrong: gap 0.6
+    assert diagram.ece == pytest.approx(0.5 * 0.1 + 0.5 * 0.6, abs=1e-6)
+    assert diagram.brier == pytest.approx((2 * 0.02 + 2 * 0.72) / 4, abs=1e-6)
+    assert diagram.counts.sum() == 4
 
 
-def test_telling_texts_are_those_one_group_reads_and_the_other_does_not() -> None:
+def test_disagreements_are_texts_that_only_one_configuration_labels_correctly() -> None:
     sure, torn, wrong = [0.9, 0.1], [0.45, 0.55], [0.2, 0.8]
-    first = answers([0, 0, 0, 1], [sure, sure, sure, sure], [3] * 4)
-    second = answers([0, 0, 0, 1], [sure, torn, wrong, wrong], [3] * 4)
-    rows = telling_rows([first], [second])
+    first = predictions([0, 0, 0, 1], [sure, sure, sure, sure], [3] * 4)
+    second = predictions([0, 0, 0, 1], [sure, torn, wrong, wrong], [3] * 4)
+    rows = largest_disagreements([first], [second])
     assert [row.row for row in rows] == [2, 1, 3]
-    assert rows[0].first > rows[0].second
-    assert (rows[2].first_right, rows[2].second_right) == (0, 1)
-    assert telling_rows([first], [first]) == []
+    assert rows[0].first_probability > rows[0].second_probability
+    assert (rows[2].first_correct, rows[2].second_correct) == (0, 1)
+    assert largest_disagreements([first], [first]) == []
     many = [made_predictions(seed, share, 400) for seed, share in ((1, 0.7), (2, 0.6))]
-    assert len(telling_rows(many[:1], many[1:])) == 20
+    assert len(largest_disagreements(many[:1], many[1:])) == 20
 
 
-def test_bands_of_length_hold_every_text_once() -> None:
+def test_length_bands_contain_every_text_once() -> None:
     run = made_predictions(1, 0.7, 230)
     (row,) = length_bands([[run]])
     assert sum(band.texts for band in row) == 230
     assert all(one.longest < two.shortest for one, two in itertools.pairwise(row))
     right = (run.predictions == run.labels).mean()
-    assert sum(band.share * band.texts for band in row) / 230 == pytest.approx(right)
-    same = answers([0] * 20, [[0.9, 0.1]] * 20, [7] * 20)
+    assert sum(band.accuracy * band.texts for band in row) / 230 == pytest.approx(right)
+    same = predictions([0] * 20, [[0.9, 0.1]] * 20, [7] * 20)
     (only,) = length_bands([[same]])
     assert [(band.shortest, band.longest, band.texts) for band in only] == [(7, 7, 20)]
 
 
-def test_confusions_are_shares_of_the_true_class() -> None:
-    run = answers([0, 0, 0, 0], [[0.9, 0.1]] * 3 + [[0.1, 0.9]], [1] * 4)
+def test_confusions_are_shares_of_the_true_label() -> None:
+    run = predictions([0, 0, 0, 0], [[0.9, 0.1]] * 3 + [[0.1, 0.9]], [1] * 4)
     shares = confusion_shares([run])
     assert shares[0].tolist() == [75.0, 25.0]
-    assert np.isnan(shares[1]).all()  # no text of that class
+    assert np.isnan(shares[1]).all()  # no text of that label

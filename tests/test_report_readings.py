@@ -1,4 +1,4 @@
-"""Curves and texts are read again where they still are, and said to be missing where not."""
+"""Curves and texts are loaded again if they exist, and reported as missing otherwise."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from nlp_rnn.config.signature import plain
 from nlp_rnn.data.corpus import load_corpus
 from nlp_rnn.report.report_data import read_curves, read_texts
 from tests.composing import compose
-from tests.made_comparison import group_of, made_comparison, made_run
+from tests.made_comparison import configuration_of, made_comparison, made_run
 from tests.test_compared_store import fill
 
 
@@ -44,9 +44,9 @@ def test_curves_and_texts_come_back(store_uri: str, tmp_path: Path) -> None:
         made_run("gru h128", 2, None, run_id=old, metrics=metrics),
     )
     found = replace(
-        made_comparison(groups=1, seeds=1, texts=20),
+        made_comparison(configurations=1, seeds=1, texts=20),
         digest=corpus.digest,
-        configurations=(group_of("gru h128", runs),),
+        configurations=(configuration_of("gru h128", runs),),
     )
     curves = read_curves(found, store_uri)
     assert list(curves) == [run_id]
@@ -57,13 +57,13 @@ def test_curves_and_texts_come_back(store_uri: str, tmp_path: Path) -> None:
     texts, _ = read_texts(found, store_uri)
     assert texts == dict(zip(corpus.test["row"], corpus.test["text"], strict=True))
     other = replace(found, digest="another")
-    assert read_texts(other, store_uri) == (None, "the data is no longer what the runs read.")
+    assert read_texts(other, store_uri) == (None, "the data has changed since the runs.")
     (tmp_path / "t.csv").unlink()
     texts, why = read_texts(found, store_uri)
     assert texts is None
-    assert "could not be read again" in why
+    assert "could not be loaded" in why
     nameless = replace(found, digest="")
-    assert "did not record" in read_texts(nameless, store_uri)[1]
+    assert "did not log" in read_texts(nameless, store_uri)[1]
 
 
 def test_compare_writes_a_report(

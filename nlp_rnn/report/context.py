@@ -1,4 +1,4 @@
-"""A comparison and what its runs left behind become what the sections of a report are made from."""
+"""Shared context of the report sections: the comparison, data of its runs, and saved figures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nlp_rnn.comparison.records import Comparison, Configuration, Difference
-from nlp_rnn.report.figure_files import Picture, Style, save_picture, styles_of
+from nlp_rnn.report.figure_files import LineStyle, SavedFigure, line_styles, save_figure
 from nlp_rnn.scoring.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -21,33 +21,41 @@ if TYPE_CHECKING:
 __all__ = [
     "NO_PAIR",
     "NO_PREDICTIONS",
-    "Material",
+    "ReportContext",
     "TrainingCurve",
-    "on_the_scale",
-    "percent",
-    "points",
-    "shown_text",
+    "clean_text",
+    "format_percent",
+    "format_points",
+    "within_scale",
 ]
 
 NO_PREDICTIONS = (
-    "No run here has its answers to the single test texts (predictions/test_predictions.parquet), "
-    "which this section is made from. Runs of this version of nlp-rnn log them: train again."
+    "This section needs the predictions for the single test texts "
+    "(predictions/test_predictions.parquet), and no run has logged them. Train the runs again "
+    "with this version of nlp-rnn, which logs them."
 )
 
 NO_PAIR = (
-    "This needs two comparable groups whose runs have their answers to the same test texts; "
-    "there are none."
+    "This section needs two comparable configurations with predictions for the same test texts; "
+    "there is no such pair."
 )
 
-MOST_CHARACTERS = 600
-"""Of a text that the page shows."""
+MAX_CHARACTERS = 600
+"""Number of characters of a text that the page shows."""
 
 
 @dataclass(frozen=True)
 class TrainingCurve:
-    """How the validation score of one run rose, an entry for each epoch.
+    """Validation score of one run after each epoch.
 
-    `updates` since the start, `seconds` of training with validation, `scores` in percent.
+    Attributes
+    ----------
+    updates : tuple of float
+        Optimizer updates since the start.
+    seconds : tuple of float
+        Seconds of training and validation since the start.
+    scores : tuple of float
+        Validation score in percent.
     """
 
     updates: tuple[float, ...]
@@ -56,76 +64,88 @@ class TrainingCurve:
 
 
 @dataclass
-class Material:
-    """What sections read, and where they leave their pictures and the data behind them.
+class ReportContext:
+    """Input of every section function, and the place where it saves figures and their data.
 
-    Attributes:
-        comparison: what is reported.
-        folder: where pictures go; it exists.
-        curves: by run id; a run without one is missing.
-        texts: the test texts by their row; None where the data could not be read again.
-        no_texts: why not.
-        remembered: what a run's classifier keeps of the texts, by run id; some may be missing.
-        probes: what the candidates' architectures reached on probes; `cell` is the group.
-        tables: by name, rows of columns, to become parquet.
-        pictures: those made so far.
+    Attributes
+    ----------
+    comparison : Comparison
+        The comparison to report.
+    folder : Path
+        Existing folder for the figures.
+    curves : mapping of str to TrainingCurve
+        Learning curves by run id; runs without a history are missing.
+    texts : mapping of int to str, or None
+        Test texts by row, None if the data could not be loaded.
+    why_no_texts : str
+        Reason why there are no texts.
+    memory_horizons : mapping of str to MemoryHorizon
+        Memory horizons by run id; runs without a classifier are missing.
+    probes : sequence of ProbeCurve
+        Results of the same architectures on probes; `cell` is the name of the configuration.
+    tables : dict of str to list of dict
+        Data of the figures, a list of rows per name. Every table is written as a Parquet file.
     """
 
     comparison: Comparison
     folder: Path
     curves: Mapping[str, TrainingCurve]
     texts: Mapping[int, str] | None
-    no_texts: str
-    remembered: Mapping[str, "MemoryHorizon"] = field(default_factory=dict)
+    why_no_texts: str
+    memory_horizons: Mapping[str, "MemoryHorizon"] = field(default_factory=dict)
     probes: Sequence["ProbeCurve"] = ()
     tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    pictures: list[Picture] = field(default_factory=list)
+
+    @property
+    def baselines_first(self) -> tuple[Configuration, ...]:
+        """The baselines, then the compared configurations."""
+        return (*self.comparison.baselines, *self.comparison.configurations)
 
     @cached_property
-    def styles(self) -> dict[str, Style]:
-        """A style for each group, candidates first."""
+    def styles(self) -> dict[str, LineStyle]:
+        """Line style by the name of the configuration or baseline."""
         comparison = self.comparison
-        return styles_of(
-            [group.name for group in (*comparison.configurations, *comparison.baselines)]
-        )
+        return line_styles([c.name for c in (*comparison.configurations, *comparison.baselines)])
 
     @property
     def score_name(self) -> str:
-        """The metric in words, without its unit."""
+        """Readable name of the metric, without a unit."""
         metric = self.comparison.rules.metric
         return {"accuracy": "accuracy", "macro_f1": "macro-F1"}.get(metric, metric)
 
     @property
     def num_texts(self) -> int:
-        """Texts of the test split; 0 where no run has its predictions."""
-        for group in (*self.comparison.configurations, *self.comparison.baselines):
-            for run in group.runs:
+        """Number of test texts, 0 if no run has predictions and there is no difference."""
+        for configuration in (*self.comparison.configurations, *self.comparison.baselines):
+            for run in configuration.runs:
                 if run.predictions is not None:
                     return len(run.predictions.rows)
-        return max((each.texts for each in self.comparison.differences), default=0)
+        return max((pair.texts for pair in self.comparison.differences), default=0)
 
     @cached_property
     def predictions(self) -> dict[str, list[Predictions]]:
-        """The answers of each candidate's seeds to the same texts; groups without are missing."""
-        found: dict[str, list[Predictions]] = {}
-        rows = None
-        for group in self.comparison.configurations:
-            for run in group.runs:
-                answers = run.predictions
-                if answers is None or not len(answers.rows):
-                    continue
-                rows = answers.rows if rows is None else rows
-                if np.array_equal(answers.rows, rows):
-                    found.setdefault(group.name, []).append(answers)
-        return found
+        """Predictions of the seeds by configuration, all for the same rows of the test split.
 
-    def pair(self) -> Difference | None:
-        """The pair that texts and confusions are shown for: the one whose groups score highest."""
-        scores = {group.name: group.score.mean for group in self.comparison.configurations}
+        Runs without predictions or with other rows are left out.
+        """
+        predictions: dict[str, list[Predictions]] = {}
+        rows = None
+        for configuration in self.comparison.configurations:
+            for run in configuration.runs:
+                if run.predictions is None or not len(run.predictions.rows):
+                    continue
+                rows = run.predictions.rows if rows is None else rows
+                if np.array_equal(run.predictions.rows, rows):
+                    predictions.setdefault(configuration.name, []).append(run.predictions)
+        return predictions
+
+    def best_pair(self) -> Difference | None:
+        """Return the pair with the highest scores; single texts are shown only for this pair."""
+        scores = {c.name: c.score.mean for c in self.comparison.configurations}
         pairs = [
-            each
-            for each in self.comparison.differences
-            if each.first in self.predictions and each.second in self.predictions
+            pair
+            for pair in self.comparison.differences
+            if pair.first in self.predictions and pair.second in self.predictions
         ]
         return max(
             pairs,
@@ -133,43 +153,42 @@ class Material:
             default=None,
         )
 
-    def picture(self, figure: "Figure", name: str, title: str) -> Picture:
-        """Keep a figure as `name.png` and return it for the page."""
-        picture = save_picture(figure, self.folder, name, title)
-        self.pictures.append(picture)
-        return picture
+    def save_figure(self, figure: "Figure", name: str, title: str) -> SavedFigure:
+        """Save a figure as `name.png` and return it for the page; `title` describes it."""
+        return save_figure(figure, self.folder, name, title)
 
 
-def on_the_scale(groups: Sequence[Configuration]) -> tuple[list[Configuration], str]:
-    """The candidates and the controls that do not squeeze them into a corner, and who is missing.
+def within_scale(configurations: Sequence[Configuration]) -> tuple[list[Configuration], str]:
+    """Leave out baselines whose scores are so far off that they would compress the axis.
 
-    The words begin with a blank, and are empty where nobody is.
+    Returns the configurations to draw, and a sentence that names the others. The sentence starts
+    with a space and is empty if all are drawn.
     """
-    scores = [score for group in groups if not group.is_baseline for score in group.scores.values()]
+    scores = [score for c in configurations if not c.is_baseline for score in c.scores.values()]
     low, high = min(scores), max(scores)
     reach = max(3 * (high - low), 8.0)
-    close = [
-        group
-        for group in groups
-        if not group.is_baseline or low - reach <= group.score.mean <= high + reach
+    drawn = [
+        c
+        for c in configurations
+        if not c.is_baseline or low - reach <= c.score.mean <= high + reach
     ]
-    far = [f"{each.name} ({percent(each.score.mean)} %)" for each in groups if each not in close]
-    return close, f" Far off the scale: {', '.join(far)}." if far else ""
+    far = [f"{c.name} ({format_percent(c.score.mean)} %)" for c in configurations if c not in drawn]
+    return drawn, f" Outside the range of the axis: {', '.join(far)}." if far else ""
 
 
-def percent(value: float, digits: int = 1) -> str:
-    """A score for people; a dash where there is none."""
+def format_percent(value: float, digits: int = 1) -> str:
+    """Format a score; an unknown one is a dash."""
     return f"{value:.{digits}f}" if np.isfinite(value) else "–"
 
 
-def points(value: float) -> str:
-    """A difference for people, with its sign."""
+def format_points(value: float) -> str:
+    """Format a difference with its sign; an unknown one is a dash."""
     return f"{value:+.2f}".replace("-", "−") if np.isfinite(value) else "–"
 
 
-def shown_text(text: str) -> str:
-    """A text as a page can show it: no control characters, and not more than fits."""
-    clean = "".join(each if each.isprintable() or each == "\n" else " " for each in text).strip()
-    if len(clean) > MOST_CHARACTERS:
-        return f"{clean[:MOST_CHARACTERS]}… ({len(clean):,} characters)"
+def clean_text(text: str) -> str:
+    """Remove control characters from a text and cut it to `MAX_CHARACTERS`."""
+    clean = "".join(c if c.isprintable() or c == "\n" else " " for c in text).strip()
+    if len(clean) > MAX_CHARACTERS:
+        return f"{clean[:MAX_CHARACTERS]}… ({len(clean):,} characters)"
     return clean or "(an empty text)"

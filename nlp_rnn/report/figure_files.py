@@ -1,4 +1,4 @@
-"""A matplotlib figure becomes a PNG file and an SVG that can stand inside a page."""
+"""Figures of a report: common style, and saving as PNG file and as SVG for the page."""
 
 import io
 import os
@@ -14,37 +14,37 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
-    "CONTROL",
+    "BASELINE_COLOUR",
     "INK",
     "PALE",
-    "Picture",
-    "Style",
-    "axes_of",
+    "LineStyle",
+    "SavedFigure",
+    "add_axes",
     "legend_above",
-    "name_row",
+    "line_styles",
     "new_figure",
-    "save_picture",
-    "shortened",
-    "styles_of",
+    "save_figure",
+    "shorten",
+    "write_row_name",
 ]
 
-# Okabe & Ito 2008: told apart by people with every kind of colour blindness.
+# Okabe & Ito 2008: distinguishable with every kind of colour blindness.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#8A6D00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 DASHES = ("-", "--", "-.", ":")
-CONTROL = "#6B6B6B"
+BASELINE_COLOUR = "#6B6B6B"
 INK, PALE = "#222222", "#C8C8C8"
 
 WIDTH = 4.7
-"""Inches. A page shows a picture at 350 to 500 px, so a letter of 10 points is 10 px or more."""
+"""Inches. The page shows a figure at 350 to 500 px, so 10 points are at least 10 px."""
 
-# Without these, the SVG would name addresses, though nothing is ever fetched from them.
+# Namespaces are URLs; nothing is loaded from them, but the page shall contain none.
 NAMESPACES = re.compile(r'\s+(?:xmlns(?::\w+)?|version)="[^"]*"')
 
 
 @dataclass(frozen=True)
-class Style:
-    """How a group is drawn everywhere: colour, marker and dash each tell it from the others."""
+class LineStyle:
+    """Style of a configuration in all figures; colour, marker and dash each distinguish it."""
 
     colour: str
     marker: str
@@ -52,13 +52,17 @@ class Style:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A figure, its SVG for the page and its PNG on the disk.
+class SavedFigure:
+    """A figure as SVG for the page and as PNG file.
 
-    Attributes:
-        name: the stem of the file.
-        svg: an element without addresses.
-        path: the PNG.
+    Attributes
+    ----------
+    name : str
+        Stem of the file name.
+    svg : str
+        An `<svg>` element without URLs.
+    path : Path
+        The PNG file.
     """
 
     name: str
@@ -66,20 +70,20 @@ class Picture:
     path: Path
 
 
-def styles_of(names: Sequence[str]) -> dict[str, Style]:
-    """Return a style for each group, the same on every page that has these groups."""
+def line_styles(names: Sequence[str]) -> dict[str, LineStyle]:
+    """Return a style for each name; it depends only on the position of the name."""
     return {
-        name: Style(
-            COLOURS[place % len(COLOURS)],
-            MARKERS[(place + place // len(COLOURS)) % len(MARKERS)],
-            DASHES[place % len(DASHES)],
+        name: LineStyle(
+            COLOURS[index % len(COLOURS)],
+            MARKERS[(index + index // len(COLOURS)) % len(MARKERS)],
+            DASHES[index % len(DASHES)],
         )
-        for place, name in enumerate(names)
+        for index, name in enumerate(names)
     }
 
 
 def new_figure(height: float) -> "Figure":
-    """Return a figure of its own, without pyplot, which keeps state and may want a display."""
+    """Return a new figure without pyplot, which has global state and may need a display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -88,11 +92,11 @@ def new_figure(height: float) -> "Figure":
     return figure
 
 
-def axes_of(figure: "Figure", across: str, up: str = "") -> "Axes":
-    """Return the one pair of axes of a figure, with what it shows and in which unit."""
+def add_axes(figure: "Figure", xlabel: str, ylabel: str = "") -> "Axes":
+    """Add the axes of a figure with a single panel; the labels name quantity and unit."""
     axes = figure.add_subplot()
-    axes.set_xlabel(across, fontsize=10.5, color=INK)
-    axes.set_ylabel(up, fontsize=10.5, color=INK)
+    axes.set_xlabel(xlabel, fontsize=10.5, color=INK)
+    axes.set_ylabel(ylabel, fontsize=10.5, color=INK)
     axes.tick_params(labelsize=10, colors=INK)
     axes.grid(True, color="#E6E6E6", linewidth=0.8)
     axes.set_axisbelow(True)
@@ -102,7 +106,7 @@ def axes_of(figure: "Figure", across: str, up: str = "") -> "Axes":
 
 
 def legend_above(axes: "Axes") -> None:
-    """Name the lines above the axes, where they hide nothing; the figure grows by the names."""
+    """Put the legend above the axes, and make the figure higher by its rows."""
     handles, names = axes.get_legend_handles_labels()
     columns = 2 if max(map(len, names), default=0) <= 20 else 1
     legend = axes.legend(
@@ -118,41 +122,46 @@ def legend_above(axes: "Axes") -> None:
         handlelength=1.8,
     )
     for text in legend.get_texts():
-        text.set_parse_math(False)  # a $ in a name starts no formula
+        text.set_parse_math(False)  # a $ in a name does not start a formula
     figure = axes.get_figure(root=True)
     if figure is not None:
         figure.set_figheight(figure.get_figheight() + 0.18 * (len(names) // columns - 1))
 
 
-def name_row(axes: "Axes", height: float, words: str, colour: str) -> None:
-    """Write the name of a row of a picture above it."""
+def write_row_name(axes: "Axes", height: float, name: str, colour: str) -> None:
+    """Write the name of a row above it; `height` is the position of the row."""
     axes.text(
         0.005,
         height + 0.24,
-        words,
+        name,
         transform=axes.get_yaxis_transform(),
         fontsize=10.5,
         color=colour,
         parse_math=False,
         va="bottom",
-        in_layout=False,  # a long name is cut at the edge, it does not squeeze the axes
+        in_layout=False,  # a long name is cut at the edge instead of shrinking the axes
     )
 
 
-def shortened(name: str, most: int = 30) -> str:
-    """A name in one line of at most `most` characters."""
-    words = " ".join(name.split())
-    return words if len(words) <= most else words[: most - 1] + "…"
+def shorten(name: str, length: int = 30) -> str:
+    """Return a name in one line of at most `length` characters."""
+    line = " ".join(name.split())
+    return line if len(line) <= length else line[: length - 1] + "…"
 
 
-def save_picture(figure: "Figure", folder: Path, name: str, title: str) -> Picture:
-    """Write `folder/name.png`, whole or not at all, and return it with its SVG.
+def save_figure(figure: "Figure", folder: Path, name: str, title: str) -> SavedFigure:
+    """Write `folder/name.png` atomically and return it with its SVG.
 
-    Args:
-        figure: from `new_figure`.
-        folder: exists.
-        name: stem of the file, the same for the same content.
-        title: what a reader who cannot see it is told.
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        Figure from `new_figure`.
+    folder : Path
+        Existing folder.
+    name : str
+        Stem of the file name.
+    title : str
+        Description for screen readers.
     """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -161,30 +170,30 @@ def save_picture(figure: "Figure", folder: Path, name: str, title: str) -> Pictu
     path = folder / f"{name}.png"
     unfinished = folder / f".{name}.png.unfinished"
     buffer = io.StringIO()
-    nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    no_metadata = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     try:
         with (
             warnings.catch_warnings(),
-            # words stay words in the SVG, and every picture has ids of its own
+            # text stays text in the SVG, and the ids of every figure are unique on the page
             matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}),
         ):
-            # A script that the font lacks shows as boxes in the PNG; the table has the names.
+            # Letters that the font lacks are boxes in the PNG; the tables show the names.
             warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-            # `savefig` would draw each twice
+            # `savefig` would draw each figure twice
             figure.set_dpi(160)
             FigureCanvasAgg(figure).print_png(unfinished)  # type: ignore[no-untyped-call]
-            figure.set_layout_engine("none")  # everything has its place now
+            figure.set_layout_engine("none")  # the layout is final after the PNG
             FigureCanvasSVG(figure).print_svg(  # type: ignore[no-untyped-call]
-                buffer, metadata=nothing
+                buffer, metadata=no_metadata
             )
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
-    return Picture(name, _inline(buffer.getvalue(), title), path)
+    return SavedFigure(name, _inline(buffer.getvalue(), title), path)
 
 
 def _inline(document: str, title: str) -> str:
-    """The `<svg>` of a document, with a name for readers and without what belongs to a file."""
+    """Return the `<svg>` element of a document with an accessible name, without file metadata."""
     from markupsafe import escape
 
     svg = document[document.index("<svg") :]
@@ -193,7 +202,7 @@ def _inline(document: str, title: str) -> str:
     body = re.sub(r"<style.*?</style>", "", body, flags=re.DOTALL)
     body = re.sub(r"<!--.*?-->\s*", "", body, flags=re.DOTALL)
     body = re.sub(r"<defs>\s*</defs>\s*", "", body)
-    # the page's own letters, which the reader's machine has
+    # use the font of the page instead of matplotlib's
     body = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", body)
     body = NAMESPACES.sub("", body)
     return f'<svg role="img" aria-label="{escape(title)}" {box.group(0) if box else ""}>{body}'

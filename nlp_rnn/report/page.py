@@ -1,22 +1,23 @@
-"""Sections of words, tables and pictures become one HTML page that stands alone, or Markdown."""
+"""Blocks of a report page, and their rendering as self-contained HTML or as Markdown."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-from nlp_rnn.report.figure_files import Picture
+from nlp_rnn.report.figure_files import SavedFigure
 
 __all__ = [
     "Block",
-    "Card",
-    "Cards",
+    "BulletList",
     "Figures",
-    "Items",
-    "Missing",
     "Page",
+    "Paragraph",
+    "Placeholder",
     "Section",
     "Table",
-    "Words",
+    "TextCard",
+    "TextCards",
     "render_html",
     "render_markdown",
 ]
@@ -26,81 +27,87 @@ NO_BREAK_SPACE = "\u00a0"
 
 
 @dataclass(frozen=True)
-class Words:
-    """A paragraph; `kind` is `plain`, or `verdict` for the one that answers the question."""
+class Paragraph:
+    """A paragraph; `kind` is `plain`, or `verdict` for the conclusion of the page."""
 
     text: str
     kind: str = "plain"
-    block: str = "words"
+    block: ClassVar[str] = "paragraph"
 
 
 @dataclass(frozen=True)
-class Missing:
-    """What stands where a part has nothing to show: why, and what would fill it."""
+class Placeholder:
+    """Explanation of why content is missing and how to get it."""
 
     text: str
-    block: str = "missing"
+    block: ClassVar[str] = "placeholder"
 
 
 @dataclass(frozen=True)
-class Items:
-    """Points, each a heading, words and evidence, of which heading and evidence may be empty."""
+class BulletList:
+    """Bullet points of (heading, text, evidence); heading and evidence may be empty."""
 
-    items: Sequence[tuple[str, str, str]]
-    block: str = "items"
+    points: Sequence[tuple[str, str, str]]
+    block: ClassVar[str] = "list"
 
 
 @dataclass(frozen=True)
 class Table:
-    """Words in rows; the first column names the row, the others are set to the right.
+    """A table of formatted cells; the first column names the row.
 
-    Attributes:
-        columns: the heads, units included.
-        rows: as many cells as columns.
-        caption: what it shows and of how many.
-        quiet: positions of rows that are yardsticks and no candidates.
-        ragged: whether cells hold sentences, which are set to the left.
+    Attributes
+    ----------
+    columns : sequence of str
+        Column heads, with units.
+    rows : sequence of sequence of str
+        Cells, as many per row as there are columns.
+    caption : str
+        What the table shows, with the sample size.
+    muted_rows : frozenset of int
+        Indices of rows that are drawn in grey, for baselines.
+    left_aligned : bool
+        Whether all cells are aligned left, for cells that hold sentences.
     """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str
-    quiet: frozenset[int] = frozenset()
-    ragged: bool = False
-    block: str = "table"
+    muted_rows: frozenset[int] = frozenset()
+    left_aligned: bool = False
+    block: ClassVar[str] = "table"
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Pictures with a caption each, side by side where the screen is wide."""
+    """Figures with their captions, side by side on a wide screen."""
 
-    figures: Sequence[tuple[Picture, str]]
-    block: str = "figures"
+    figures: Sequence[tuple[SavedFigure, str]]
+    block: ClassVar[str] = "figures"
 
 
 @dataclass(frozen=True)
-class Card:
-    """A text, as the reader of a newspaper would see it: what it is, then who said what."""
+class TextCard:
+    """One text with its predictions: (name of the configuration, prediction, is it right)."""
 
     head: str
     text: str
-    answers: Sequence[tuple[str, str, bool]]
+    predictions: Sequence[tuple[str, str, bool]]
 
 
 @dataclass(frozen=True)
-class Cards:
-    """Texts under each other; each answer is a group, what it said, and whether that is right."""
+class TextCards:
+    """Texts below each other."""
 
-    cards: Sequence[Card]
-    block: str = "cards"
+    cards: Sequence[TextCard]
+    block: ClassVar[str] = "cards"
 
 
-Block = Words | Missing | Items | Table | Figures | Cards
+Block = Paragraph | Placeholder | BulletList | Table | Figures | TextCards
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what is under it; a section without blocks is refused by `render_html`."""
+    """A section of the page: its anchor, its heading and at least one block."""
 
     anchor: str
     title: str
@@ -109,7 +116,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """A report: its title, one line under it, and its sections in order."""
+    """A report: its title, one line below it, and its sections in order."""
 
     title: str
     subtitle: str
@@ -117,19 +124,21 @@ class Page:
 
 
 def render_html(page: Page) -> str:
-    """Return the page as one document that fetches nothing and runs nothing.
+    """Render a page as one HTML document that loads nothing and runs no script.
 
-    Promise: every string of the page is escaped; only the pictures' SVG, made here, is not.
+    Guarantee: every string is escaped except the SVG of the figures, which this package writes.
 
-    Raises:
-        ValueError: a section has nothing in it, not even why.
+    Raises
+    ------
+    ValueError
+        A section has no blocks.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
     for section in page.sections:
         if not section.blocks:
-            raise ValueError(f"the section {section.title!r} is blank")
+            raise ValueError(f"The section {section.title!r} of the report has no blocks.")
     environment = Environment(
         loader=FileSystemLoader(HERE),
         autoescape=True,
@@ -137,8 +146,8 @@ def render_html(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    # a number and its sign stay on one line
-    environment.filters["together"] = lambda text: text.replace(" %", NO_BREAK_SPACE + "%")
+    # a number and its percent sign stay on one line
+    environment.filters["unbroken"] = lambda text: text.replace(" %", NO_BREAK_SPACE + "%")
     style = (HERE / "report.css").read_text(encoding="utf-8")
     return environment.get_template("report.html.jinja").render(
         page=page, style=Markup(style), markup=Markup
@@ -146,48 +155,46 @@ def render_html(page: Page) -> str:
 
 
 def render_markdown(page: Page, anchors: Sequence[str]) -> str:
-    """Return the sections called `anchors` as Markdown without pictures, for a note in MLflow."""
-    parts = [f"**{_plain(page.title)}**", _plain(page.subtitle)]
+    """Render the sections with these anchors as Markdown without figures, for MLflow notes."""
+    parts = [f"**{_escaped(page.title)}**", _escaped(page.subtitle)]
     for section in page.sections:
         if section.anchor in anchors:
-            parts.append(f"### {_plain(section.title)}")
+            parts.append(f"### {_escaped(section.title)}")
             for block in section.blocks:
                 parts += list(_markdown(block))
     return "\n\n".join(parts) + "\n"
 
 
 def _markdown(block: Block) -> Iterator[str]:
-    if isinstance(block, Words):
-        text = _plain(block.text)
+    if isinstance(block, Paragraph):
+        text = _escaped(block.text)
         yield f"**{text}**" if block.kind == "verdict" else text
-    elif isinstance(block, Missing):
-        yield f"*{_plain(block.text)}*"
-    elif isinstance(block, Items):
-        yield "\n".join(
-            "- "
-            + " ".join(
-                part
-                for part in (f"**{_plain(head)}**" if head else "", _plain(text), _plain(evidence))
-                if part
-            )
-            for head, text, evidence in block.items
-        )
+    elif isinstance(block, Placeholder):
+        yield f"*{_escaped(block.text)}*"
+    elif isinstance(block, BulletList):
+        lines = []
+        for head, text, evidence in block.points:
+            parts = (f"**{_escaped(head)}**" if head else "", _escaped(text), _escaped(evidence))
+            lines.append("- " + " ".join(filter(None, parts)))
+        yield "\n".join(lines)
     elif isinstance(block, Table):
-        # MLflow's tables have no space between columns and leave none below.
+        # MLflow renders tables without space between columns and without a margin below.
         rows = [block.columns, ["---"] * len(block.columns), *block.rows]
         lines = [
             "| "
-            + " | ".join(cell if place == 1 else _plain(cell) + 2 * NO_BREAK_SPACE for cell in row)
+            + " | ".join(
+                cell if row == 1 else _escaped(cell) + 2 * NO_BREAK_SPACE for cell in cells
+            )
             + " |"
-            for place, row in enumerate(rows)
+            for row, cells in enumerate(rows)
         ]
         yield "\n".join(lines)
-        yield f"{NO_BREAK_SPACE}\n{_plain(block.caption)}"
+        yield f"{NO_BREAK_SPACE}\n{_escaped(block.caption)}"
 
 
-def _plain(text: str) -> str:
-    """Words that mean nothing to Markdown, in a table either."""
-    words = " ".join(text.split())
+def _escaped(text: str) -> str:
+    """Escape characters that have a meaning in Markdown and its tables."""
+    escaped = " ".join(text.split())
     for mark in ("\\", "`", "*", "_", "[", "]", "|", "~", "#"):
-        words = words.replace(mark, f"\\{mark}")
-    return words.replace("<", "&lt;").replace(">", "&gt;")
+        escaped = escaped.replace(mark, f"\\{mark}")
+    return escaped.replace("<", "&lt;").replace(">", "&gt;")

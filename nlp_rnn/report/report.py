@@ -1,60 +1,93 @@
-"""A comparison becomes a page that stands alone, a summary in Markdown, pictures and tables."""
+"""Write the report of a comparison: an HTML page, a summary in Markdown, figures and tables."""
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.comparison.records import Comparison
 from nlp_rnn.errors import DataError
-from nlp_rnn.report.context import Material, TrainingCurve
+from nlp_rnn.report.context import ReportContext, TrainingCurve
 from nlp_rnn.report.page import Page, Section, render_html, render_markdown
 from nlp_rnn.report.section_calibration import calibration_section
 from nlp_rnn.report.section_conclusion import (
+    inconclusive_section,
     recommendation_section,
-    undecided_section,
     verdict_section,
 )
 from nlp_rnn.report.section_confusion import confusion_section
 from nlp_rnn.report.section_cost import cost_section
 from nlp_rnn.report.section_difference import difference_section
 from nlp_rnn.report.section_disagreement import disagreement_section
-from nlp_rnn.report.section_latency import speed_section
-from nlp_rnn.report.section_learning_curves import curve_section
+from nlp_rnn.report.section_latency import latency_section
+from nlp_rnn.report.section_learning_curves import learning_curve_section
 from nlp_rnn.report.section_memory import memory_section
-from nlp_rnn.report.section_methods import measured_section
-from nlp_rnn.report.section_scores import seed_section, table_section
-from nlp_rnn.report.section_text_length import length_section
+from nlp_rnn.report.section_methods import methods_section
+from nlp_rnn.report.section_scores import seeds_section, table_section
+from nlp_rnn.report.section_text_length import text_length_section
 
 if TYPE_CHECKING:
     from nlp_rnn.comparison.probes import ProbeCurve
     from nlp_rnn.inspection.memory_horizon import MemoryHorizon
     from nlp_rnn.tracking.tracked_run import TrackedRun
 
-__all__ = ["ARTIFACTS", "Report", "log_report", "report_runs", "write_report"]
+__all__ = [
+    "ARTIFACTS",
+    "SECTIONS",
+    "Report",
+    "log_report",
+    "report_runs",
+    "write_report",
+    "write_rows",
+]
+
+SECTIONS: tuple[Callable[[ReportContext], Section], ...] = (
+    verdict_section,
+    recommendation_section,
+    table_section,
+    seeds_section,
+    difference_section,
+    text_length_section,
+    cost_section,
+    latency_section,
+    learning_curve_section,
+    calibration_section,
+    disagreement_section,
+    confusion_section,
+    memory_section,
+    inconclusive_section,
+    methods_section,
+)
+"""The sections of the page in their order; a new section is a new line here."""
+
+IN_SUMMARY = ("verdict", "recommendation", "table", "inconclusive")
+"""Anchors of the sections that are also in `summary.md`."""
 
 ARTIFACTS = "comparison"
-"""Where a report lies among the artifacts of a run."""
-
-IN_THE_NOTE = ("verdict", "recommendation", "table", "undecided")
+"""Folder of a report among the artifacts of a run."""
 
 
 @dataclass(frozen=True)
 class Report:
     """The files of a report.
 
-    Attributes:
-        page: `report.html`; stands alone.
-        summary: `summary.md`.
-        pictures: `pictures/*.png`.
-        tables: `data/*.parquet`, what the pictures were drawn from.
+    Attributes
+    ----------
+    page : Path
+        `report.html`, self-contained.
+    summary : Path
+        `summary.md`.
+    figures : tuple of Path
+        `figures/*.png`.
+    tables : tuple of Path
+        `data/*.parquet`, the data of the figures.
     """
 
     page: Path
     summary: Path
-    pictures: tuple[Path, ...]
+    figures: tuple[Path, ...]
     tables: tuple[Path, ...]
 
 
@@ -64,169 +97,173 @@ def write_report(
     *,
     curves: Mapping[str, TrainingCurve] | None = None,
     texts: Mapping[int, str] | None = None,
-    no_texts: str = "the data was not read again.",
-    remembered: Mapping[str, "MemoryHorizon"] | None = None,
+    why_no_texts: str = "the data was not loaded.",
+    memory_horizons: Mapping[str, "MemoryHorizon"] | None = None,
     probes: Sequence["ProbeCurve"] = (),
-    more: Sequence[Section] = (),
+    sections: Sequence[Callable[[ReportContext], Section]] = SECTIONS,
 ) -> Report:
-    """Write the report of `comparison` into `folder`; files of an earlier one are replaced.
+    """Write the report of a comparison; files of an earlier report are replaced.
 
-    Nothing appears in `folder` before everything is made; the page comes last.
+    Nothing appears in `folder` before all files are complete, and the page appears last.
 
-    Args:
-        comparison: with the predictions of its runs where there are such.
-        folder: made if it is missing; no other file in it is touched.
-        curves: by run id, as from `read_curves`.
-        texts: test texts by row, as from `read_texts`; they are shown, so they leave the data.
-        no_texts: why there are none.
-        remembered: by run id, as from `read_remembered`.
-        probes: as from `read_probes`.
-        more: sections that come before the open questions.
+    Parameters
+    ----------
+    comparison : Comparison
+        The comparison, with the predictions of its runs if they have logged them.
+    folder : Path
+        Output folder, created if it is missing. Its other files are not changed.
+    curves : mapping of str to TrainingCurve, optional
+        Learning curves by run id, from `read_curves`.
+    texts : mapping of int to str, optional
+        Test texts by row, from `read_texts`. The page contains some of them.
+    why_no_texts : str
+        Reason why there are no texts.
+    memory_horizons : mapping of str to MemoryHorizon, optional
+        Memory horizons by run id, from `read_memory_horizons`.
+    probes : sequence of ProbeCurve, optional
+        Results on probes, from `read_probes`.
+    sections : sequence of callable
+        Functions that make the sections of the page, in order.
 
-    Raises:
-        DataError: the folder cannot be written.
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    DataError
+        The folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".report-", dir=folder) as unfinished:
-            place = Path(unfinished)
-            for name in ("pictures", "data"):
-                (place / name).mkdir()
-            material = Material(
+        with tempfile.TemporaryDirectory(prefix=".report-", dir=folder) as name:
+            unfinished = Path(name)
+            for subfolder in ("figures", "data"):
+                (unfinished / subfolder).mkdir()
+            context = ReportContext(
                 comparison,
-                place / "pictures",
+                unfinished / "figures",
                 curves or {},
                 texts,
-                no_texts,
-                remembered or {},
+                why_no_texts,
+                memory_horizons or {},
                 probes,
             )
-            _write(material, place, more)
-            return _put(Path(unfinished), folder)
+            _write_files(context, unfinished, sections)
+            return _move_files(unfinished, folder)
     except OSError as error:
         raise DataError(f"{folder} cannot be written: {error.strerror}.") from error
 
 
 def report_runs(comparison: Comparison, uri: str, folder: Path) -> Report:
-    """Write the report of `comparison`, with what its runs in the store at `uri` still hold.
+    """Write the report of a comparison with the data of its runs in the MLflow store at `uri`.
 
-    The test texts are read again where the data is on this machine and unchanged.
+    The test texts are loaded again if the data is on this machine and unchanged.
 
-    Raises:
-        DataError: the folder cannot be written.
-        TrackingError: MLflow does not answer.
+    Raises
+    ------
+    DataError
+        The folder cannot be written.
+    TrackingError
+        MLflow does not respond.
     """
     from nlp_rnn.report.report_data import (
         read_curves,
+        read_memory_horizons,
         read_probes,
-        read_remembered,
         read_texts,
     )
 
-    texts, no_texts = read_texts(comparison, uri)
-    curves = read_curves(comparison, uri)
-    remembered = read_remembered(comparison, uri, texts or {})
+    texts, why_no_texts = read_texts(comparison, uri)
     return write_report(
         comparison,
         folder,
-        curves=curves,
+        curves=read_curves(comparison, uri),
         texts=texts,
-        no_texts=no_texts,
-        remembered=remembered,
+        why_no_texts=why_no_texts,
+        memory_horizons=read_memory_horizons(comparison, uri, texts or {}),
         probes=read_probes(comparison, uri),
     )
 
 
-def log_report(run: "TrackedRun", report: Report, place: str = ARTIFACTS) -> None:
-    """Log the files of a report to a run, under `place`; `report.summary` suits its note.
+def log_report(run: "TrackedRun", report: Report, folder: str = ARTIFACTS) -> None:
+    """Log the files of a report to a run, below `folder` of its artifacts.
 
-    Raises:
-        TrackingError: MLflow does not take them.
+    Raises
+    ------
+    TrackingError
+        MLflow rejects the files.
     """
     for path in (report.page, report.summary):
-        run.log_file(path, place)
-    for path in report.pictures:
-        run.log_file(path, f"{place}/pictures")
+        run.log_file(path, folder)
+    for path in report.figures:
+        run.log_file(path, f"{folder}/figures")
     for path in report.tables:
-        run.log_file(path, f"{place}/data")
+        run.log_file(path, f"{folder}/data")
 
 
-def _write(material: Material, folder: Path, more: Sequence[Section]) -> None:
-    page = _page(material, more)
-    material.tables["runs"] = _runs(material.comparison)
-    for name, rows in material.tables.items():
-        _write_table(folder / "data" / f"{name}.parquet", rows)
-    (folder / "summary.md").write_bytes(
-        render_markdown(page, IN_THE_NOTE).encode("utf-8", "replace")
-    )
-    (folder / "report.html").write_bytes(render_html(page).encode("utf-8", "replace"))
-
-
-def _page(material: Material, more: Sequence[Section]) -> Page:
-    comparison = material.comparison
-    levels = list(dict.fromkeys(group.level for group in comparison.configurations if group.level))
-    versus = " or ".join(filter(None, (", ".join(levels[:-1]), *levels[-1:])))
-    runs = sum(len(group.runs) for group in comparison.configurations)
-    return Page(
-        f"{versus or comparison.rules.by}? {comparison.data}",
-        f"{runs} {'run' if runs == 1 else 'runs'} compared by {comparison.rules.by} on "
-        f"{material.num_texts:,} test texts, test {material.score_name} in percent.",
-        [
-            verdict_section(material),
-            recommendation_section(material),
-            table_section(material),
-            seed_section(material),
-            difference_section(material),
-            length_section(material),
-            cost_section(material),
-            speed_section(material),
-            curve_section(material),
-            calibration_section(material),
-            disagreement_section(material),
-            confusion_section(material),
-            memory_section(material),
-            *more,
-            undecided_section(material),
-            measured_section(material),
-        ],
-    )
-
-
-def _runs(comparison: Comparison) -> list[dict[str, Any]]:
-    return [
-        {
-            "group": group.name,
-            "control": group.is_baseline,
-            "run_id": run.run_id,
-            "seed": run.seed,
-            "machine": run.machine,
-            "score": group.scores.get(run.seed if run.seed is not None else 0),
-            **dict(sorted(run.metrics.items())),
-        }
-        for group in (*comparison.baselines, *comparison.configurations)
-        for run in group.runs
-    ]
-
-
-def _write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows as a Parquet file; a key that is missing in a row is null."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     columns = list(dict.fromkeys(key for row in rows for key in row))
-    pq.write_table(
-        pa.table({name: [row.get(name) for row in rows] for name in columns}),
-        path,
-        compression="zstd",
+    table = pa.table({name: [row.get(name) for row in rows] for name in columns})
+    pq.write_table(table, path, compression="zstd")
+
+
+def _write_files(
+    context: ReportContext,
+    folder: Path,
+    sections: Sequence[Callable[[ReportContext], Section]],
+) -> None:
+    title, subtitle = _titles(context)
+    page = Page(title, subtitle, [section(context) for section in sections])
+    context.tables["runs"] = _runs(context)
+    for name, rows in context.tables.items():
+        write_rows(folder / "data" / f"{name}.parquet", rows)
+    for name, text in (
+        ("summary.md", render_markdown(page, IN_SUMMARY)),
+        ("report.html", render_html(page)),
+    ):
+        (folder / name).write_bytes(text.encode("utf-8", "replace"))
+
+
+def _titles(context: ReportContext) -> tuple[str, str]:
+    comparison = context.comparison
+    levels = list(dict.fromkeys(c.level for c in comparison.configurations if c.level))
+    question = " or ".join(filter(None, (", ".join(levels[:-1]), *levels[-1:])))
+    runs = sum(len(c.runs) for c in comparison.configurations)
+    return (
+        f"{question or comparison.rules.by}? {comparison.data}",
+        f"Comparison of {runs} run{'' if runs == 1 else 's'} by {comparison.rules.by} on "
+        f"{context.num_texts:,} test texts; test {context.score_name} in percent.",
     )
 
 
-def _put(unfinished: Path, folder: Path) -> Report:
-    """Move a report that is whole into its folder, the page last."""
+def _runs(context: ReportContext) -> list[dict[str, Any]]:
+    return [
+        {
+            "configuration": configuration.name,
+            "baseline": configuration.is_baseline,
+            "run_id": run.run_id,
+            "seed": run.seed,
+            "machine": run.machine,
+            "score": configuration.scores.get(run.seed if run.seed is not None else 0),
+            **dict(sorted(run.metrics.items())),
+        }
+        for configuration in context.baselines_first
+        for run in configuration.runs
+    ]
+
+
+def _move_files(unfinished: Path, folder: Path) -> Report:
+    """Move a complete report into its folder, the page last."""
     moved: dict[str, list[Path]] = {}
-    for name in ("pictures", "data"):
+    for name in ("figures", "data"):
         (folder / name).mkdir(exist_ok=True)
         moved[name] = []
-        # file by file: a folder of this name may hold other things of the user's
+        # file by file, because a folder of this name may contain other files of the user
         for path in sorted((unfinished / name).iterdir()):
             os.replace(path, folder / name / path.name)
             moved[name].append(folder / name / path.name)
@@ -235,6 +272,6 @@ def _put(unfinished: Path, folder: Path) -> Report:
     return Report(
         folder / "report.html",
         folder / "summary.md",
-        tuple(moved["pictures"]),
+        tuple(moved["figures"]),
         tuple(moved["data"]),
     )

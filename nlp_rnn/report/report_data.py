@@ -1,4 +1,4 @@
-"""The runs of a comparison become their learning curves and the texts they were tested on."""
+"""Load what a report shows beyond the comparison: curves, test texts, memory horizons, probes."""
 
 import math
 import tempfile
@@ -16,49 +16,51 @@ from nlp_rnn.report.context import TrainingCurve
 from nlp_rnn.tracking.environment import quiet_mlflow
 from nlp_rnn.tracking.store import tracking_errors
 
-__all__ = ["read_curves", "read_probes", "read_remembered", "read_texts"]
+__all__ = ["read_curves", "read_memory_horizons", "read_probes", "read_texts"]
 
 CONFIG = "config.yaml"
 
-SEEDS = 3
-"""Runs of a group whose classifiers are asked what they remember."""
+MAX_SEEDS = 3
+"""Number of runs of a configuration whose memory horizon is measured."""
 
 ARCHITECTURE = ("cell", "hidden_size", "num_layers", "bidirectional", "pooling")
-"""What a run on a probe must share with a group to speak for it."""
+"""Keys of the model that a run on a probe must share with a configuration."""
 
-MOST_TEXTS, MOST_TOKENS = 1000, 100_000
-"""Of the test that they are asked about."""
+MAX_TEXTS, MAX_TOKENS = 1000, 100_000
+"""Limits of the test texts for which the memory horizon is measured."""
 
 
 def read_curves(comparison: Comparison, uri: str) -> dict[str, TrainingCurve]:
-    """Return by run id how the validation score of every candidate's run rose.
+    """Return the learning curves of all runs of the configurations by run id.
 
-    A run without a history, as one of an old version, is missing.
+    Runs without a history are missing, for example those of an old version.
 
-    Raises:
-        TrackingError: MLflow does not answer.
+    Raises
+    ------
+    TrackingError
+        MLflow does not respond.
     """
     quiet_mlflow()
     from mlflow import MlflowClient
 
-    found = {}
+    curves = {}
     name = f"validation/{comparison.rules.metric}"
     with tracking_errors(uri):
         client = MlflowClient(tracking_uri=uri)
-        for group in comparison.configurations:
-            for run in group.runs:
+        for configuration in comparison.configurations:
+            for run in configuration.runs:
                 history = client.get_metric_history(run.run_id, name)
-                curve = _curve(run, {each.step: (each.timestamp, each.value) for each in history})
+                curve = _curve(run, {m.step: (m.timestamp, m.value) for m in history})
                 if curve is not None:
-                    found[run.run_id] = curve
-    return found
+                    curves[run.run_id] = curve
+    return curves
 
 
 def _curve(run: Run, history: Mapping[int, tuple[int, float]]) -> TrainingCurve | None:
-    """A curve from the values of the epochs, the first of which is step 1.
+    """Make a curve from the (timestamp, value) of the epochs; the step of the first epoch is 1.
 
-    What lies beyond the last epoch is the finished classifier's score. Epochs are as long as each
-    other in updates; their ends are known by when they were logged.
+    Steps after the last epoch hold the score of the finished classifier. All epochs have the same
+    number of updates; the time of an epoch is the time at which its score was logged.
     """
     epochs = int(run.metrics.get("train/epochs", 0))
     steps = [step for step in sorted(history) if 1 <= step <= epochs]
@@ -74,10 +76,10 @@ def _curve(run: Run, history: Mapping[int, tuple[int, float]]) -> TrainingCurve 
 
 
 def read_texts(comparison: Comparison, uri: str) -> tuple[dict[int, str] | None, str]:
-    """Return the test texts by their row, or None and why they could not be had.
+    """Return the test texts by row, or None and the reason why they are not available.
 
-    The data is read again through a run's own configuration and must have the digest that the
-    comparison has; nothing is fetched from a hub for it. Never raises for data that is gone.
+    The data is loaded with the configuration of a run and must have the digest of the comparison.
+    Nothing is downloaded from a hub. Missing data does not raise an error.
     """
     quiet_mlflow()
     from mlflow import MlflowClient
@@ -86,11 +88,11 @@ def read_texts(comparison: Comparison, uri: str) -> tuple[dict[int, str] | None,
     from nlp_rnn.config.data import HubConfig
     from nlp_rnn.data.corpus import load_corpus
 
-    run = next((run for group in comparison.configurations for run in group.runs), None)
+    run = next((run for c in comparison.configurations for run in c.runs), None)
     if run is None:
-        return None, "no run is there to say where they are."
+        return None, "no run records where the data is."
     if not comparison.digest:
-        return None, "the runs did not record the digest of their data."
+        return None, "the runs did not log the digest of their data."
     try:
         with tempfile.TemporaryDirectory() as folder:
             with tracking_errors(uri):
@@ -98,93 +100,94 @@ def read_texts(comparison: Comparison, uri: str) -> tuple[dict[int, str] | None,
                 path = client.download_artifacts(run.run_id, CONFIG, folder)
             config = read_config(Path(path))
         if isinstance(config.data, HubConfig):
-            return None, "they are on the hub, which a report does not ask."
+            return None, "the data is on the hub, and a report downloads nothing."
         corpus = load_corpus(config.data)
     except NlpRnnError as error:
-        return None, f"the data could not be read again ({str(error).splitlines()[0]})"
+        return None, f"the data could not be loaded ({str(error).splitlines()[0]})"
     if corpus.digest != comparison.digest:
-        return None, "the data is no longer what the runs read."
+        return None, "the data has changed since the runs."
     texts = corpus.test
     return dict(zip(texts["row"], texts["text"], strict=True)), ""
 
 
-def read_remembered(
+def read_memory_horizons(
     comparison: Comparison, uri: str, texts: Mapping[int, str]
 ) -> dict[str, MemoryHorizon]:
-    """Ask the classifiers of up to `SEEDS` runs of each candidate what they keep of test texts.
+    """Measure the memory horizon of up to `MAX_SEEDS` runs of each configuration, by run id.
 
-    The same texts for all, evenly from the test. Runs without answers or whose classifier is
-    gone are missing; controls are not asked.
+    All use the same evenly spaced test texts. Runs without predictions or without a classifier
+    are missing, and baselines are not measured.
     """
-    found = {}
-    for group in comparison.configurations:
-        for run in group.runs[:SEEDS]:
+    horizons = {}
+    for configuration in comparison.configurations:
+        for run in configuration.runs[:MAX_SEEDS]:
             if run.predictions is None or run.cell == "average":
                 continue
-            answers = run.predictions
-            places = [place for place, row in enumerate(answers.rows.tolist()) if row in texts]
-            if not places:
+            predictions = run.predictions
+            known = [i for i, row in enumerate(predictions.rows.tolist()) if row in texts]
+            if not known:
                 continue
-            mean = max(float(answers.lengths.mean()), 1.0)
-            count = min(len(places), MOST_TEXTS, 1 + int(MOST_TOKENS / mean))
-            some = [
-                places[round(at * (len(places) - 1) / max(count - 1, 1))] for at in range(count)
-            ]
+            mean_length = max(float(predictions.lengths.mean()), 1.0)
+            count = min(len(known), MAX_TEXTS, 1 + int(MAX_TOKENS / mean_length))
+            last = len(known) - 1
+            chosen = [known[round(i * last / max(count - 1, 1))] for i in range(count)]
             try:
-                with _classifier(run, uri) as folder:
-                    found[run.run_id] = measure_memory_horizon(
+                with _classifier_folder(run, uri) as folder:
+                    horizons[run.run_id] = measure_memory_horizon(
                         folder,
-                        [texts[int(answers.rows[place])] for place in some],
-                        [answers.label_names[answers.labels[place]] for place in some],
+                        [texts[int(predictions.rows[i])] for i in chosen],
+                        [predictions.label_names[predictions.labels[i]] for i in chosen],
                     )
             except (NlpRnnError, OSError):
-                continue  # the section names the groups that have nothing
-    return found
+                continue  # the section names the configurations without a memory horizon
+    return horizons
 
 
 def read_probes(comparison: Comparison, uri: str) -> list[ProbeCurve]:
-    """What candidates' architectures reached on probes, if they were run in the same experiment.
+    """Return the results on probes of the compared architectures, from the same experiments.
 
-    The embedding may be another: a probe has few symbols. Empty where runs cannot be compared.
+    The size of the embedding may differ, because a probe has few symbols. Empty if the runs on
+    probes cannot be compared.
 
-    Raises:
-        TrackingError: MLflow does not answer.
+    Raises
+    ------
+    TrackingError
+        MLflow does not respond.
     """
     from nlp_rnn.comparison.read import read_probe_runs
 
     def architecture(run: Run) -> tuple[str | None, ...]:
         return tuple(run.config.get(f"model.{name}") for name in ARCHITECTURE)
 
-    names = {
-        architecture(group.runs[0]): group.name for group in comparison.configurations if group.runs
-    }
-    experiments = {run.experiment_id for group in comparison.configurations for run in group.runs}
+    configurations = [c for c in comparison.configurations if c.runs]
+    names = {architecture(c.runs[0]): c.name for c in configurations}
+    experiments = {run.experiment_id for c in configurations for run in c.runs}
     runs = [
-        replace(run, config={**run.config, "group": names[architecture(run)]})
+        replace(run, config={**run.config, "configuration": names[architecture(run)]})
         for experiment in sorted(experiments)
         for run in read_probe_runs(uri, experiment)
         if architecture(run) in names
     ]
     try:
-        return probe_curves(runs, by="group")
+        return probe_curves(runs, by="configuration")
     except ComparisonError:
         return []
 
 
 @contextmanager
-def _classifier(run: Run, uri: str) -> Iterator[Path]:
-    """The classifier of a run: in its folder, or as MLflow has it."""
-    kept = Path(run.tags.get("run_folder", "")) / "classifier"
-    if "run_folder" in run.tags and is_classifier(kept):
-        yield kept
+def _classifier_folder(run: Run, uri: str) -> Iterator[Path]:
+    """Yield the classifier in the run folder, or download it from MLflow."""
+    local = Path(run.tags.get("run_folder", "")) / "classifier"
+    if "run_folder" in run.tags and is_classifier(local):
+        yield local
         return
     from mlflow.artifacts import download_artifacts
     from mlflow.exceptions import MlflowException
 
     with tempfile.TemporaryDirectory() as folder:
-        place = f"runs:/{run.run_id}/classifier"
+        location = f"runs:/{run.run_id}/classifier"
         try:
-            path = download_artifacts(artifact_uri=place, dst_path=folder, tracking_uri=uri)
+            path = download_artifacts(artifact_uri=location, dst_path=folder, tracking_uri=uri)
         except MlflowException as error:
             raise TrackingError(f"MLflow has no classifier of {run.name}.") from error
         yield Path(path)

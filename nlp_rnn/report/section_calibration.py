@@ -1,4 +1,4 @@
-"""section_calibration."""
+"""Section on calibration: reliability diagram, expected calibration error and Brier score."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,19 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.report.context import (
-    NO_PREDICTIONS,
-    Material,
-    percent,
-)
-from nlp_rnn.report.figure_files import (
-    Style,
-    axes_of,
-    legend_above,
-    new_figure,
-    shortened,
-)
-from nlp_rnn.report.page import Figures, Missing, Section, Table
+from nlp_rnn.report.context import NO_PREDICTIONS, ReportContext, format_percent
+from nlp_rnn.report.figure_files import LineStyle, add_axes, legend_above, new_figure, shorten
+from nlp_rnn.report.page import Figures, Placeholder, Section, Table
 from nlp_rnn.scoring.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -29,104 +19,112 @@ if TYPE_CHECKING:
 __all__ = ["Reliability", "calibration_section", "reliability", "reliability_figure"]
 
 BINS = 10
-"""Of equal width, over the probability of the label that was given."""
+"""Number of bins of equal width over the probability of the predicted label."""
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """Whether the probabilities of a group can be taken at their word.
+    """Calibration of the probabilities of one configuration.
 
-    Attributes:
-        confidence: float64 (BINS,), the mean probability of the labels given in each bin.
-        right: float64 (BINS,), the share of them that is right.
-        counts: int64 (BINS,), answers in each bin, seeds counted one by one.
-        error: expected calibration error, a mean over seeds, 0 to 1 (Naeini et al. 2015).
-        brier: sum over the classes of the squared distance from the truth, a mean over texts
-            and seeds, 0 to 2 (Brier 1950).
+    Attributes
+    ----------
+    confidence : float64 (BINS,)
+        Mean probability of the predicted labels in each bin.
+    accuracy : float64 (BINS,)
+        Share of the predictions in each bin that are correct.
+    counts : int64 (BINS,)
+        Number of predictions in each bin over all seeds.
+    ece : float
+        Expected calibration error, mean over seeds, 0 to 1 (Naeini et al. 2015).
+    brier : float
+        Brier score: squared distance of the probabilities from the true label, summed over the
+        labels, mean over texts and seeds, 0 to 2 (Brier 1950).
     """
 
     confidence: NDArray[np.float64]
-    right: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
     counts: NDArray[np.int64]
-    error: float
+    ece: float
     brier: float
 
 
-def calibration_section(material: Material) -> Section:
-    """Whether the probabilities mean what they say."""
-    title = "Calibration: can the probabilities be trusted?"
-    found = {name: reliability(runs) for name, runs in material.predictions.items()}
-    if not found:
-        return Section("calibration", title, [Missing(NO_PREDICTIONS)])
-    material.tables["calibration"] = [
+def calibration_section(context: ReportContext) -> Section:
+    """Show how well the probabilities of the predicted labels match their accuracy."""
+    title = "Calibration of the probabilities"
+    by_name = {name: reliability(runs) for name, runs in context.predictions.items()}
+    if not by_name:
+        return Section("calibration", title, [Placeholder(NO_PREDICTIONS)])
+    context.tables["calibration"] = [
         {
-            "group": name,
-            "bin": place,
-            "confidence": float(each.confidence[place]),
-            "right": float(each.right[place]),
-            "answers": int(each.counts[place]),
+            "configuration": name,
+            "bin": index,
+            "confidence": float(diagram.confidence[index]),
+            "accuracy": float(diagram.accuracy[index]),
+            "predictions": int(diagram.counts[index]),
         }
-        for name, each in found.items()
-        for place in range(len(each.counts))
+        for name, diagram in by_name.items()
+        for index in range(BINS)
     ]
-    answers = {name: len(runs) for name, runs in material.predictions.items()}
     table = Table(
-        ["group", "ECE, points", "Brier, 0 to 2", "mean probability, %", "right, %"],
+        ["configuration", "ECE, points", "Brier, 0 to 2", "mean probability, %", "accuracy, %"],
         [
             [
                 name,
-                percent(100 * each.error, 2),
-                f"{each.brier:.3f}",
-                percent(100 * float((each.confidence * each.counts).sum() / each.counts.sum())),
-                percent(100 * float((each.right * each.counts).sum() / each.counts.sum())),
+                format_percent(100 * diagram.ece, 2),
+                f"{diagram.brier:.3f}",
+                format_percent(100 * _mean(diagram.confidence, diagram.counts)),
+                format_percent(100 * _mean(diagram.accuracy, diagram.counts)),
             ]
-            for name, each in found.items()
+            for name, diagram in by_name.items()
         ],
-        "ECE: how far the probability of a label is from how often it is right, on average, in 10 "
-        "bins (Naeini et al. 2015). Brier: squared distance of all probabilities from the truth. "
-        f"Means over seeds, n = {material.num_texts:,} test texts; lower is better for both.",
+        "ECE: expected calibration error, the mean distance between probability and accuracy over "
+        "10 bins (Naeini et al. 2015). Brier: squared distance between all probabilities and the "
+        f"true label. Means over the seeds, n = {context.num_texts:,} test texts; lower is better "
+        "for both.",
     )
-    seeds = ", ".join(f"{name} × {count}" for name, count in answers.items())
+    seeds = ", ".join(f"{name} × {len(runs)}" for name, runs in context.predictions.items())
     caption = (
-        f"n = {material.num_texts:,} test texts for each seed ({seeds}). On the dotted line "
-        "probabilities can be taken at their word; below it the group is too sure of itself, "
-        "above it not sure enough. Larger marks are more answers."
+        f"n = {context.num_texts:,} test texts for each seed ({seeds}). On the dotted line the "
+        "probabilities match the accuracy; below it the configuration is overconfident, above it "
+        "underconfident. Larger marks are more predictions."
     )
-    figure = reliability_figure(found, material.styles)
-    picture = material.picture(figure, "calibration", "Share right over the probability given")
-    return Section("calibration", title, [table, Figures([(picture, caption)])])
+    figure = reliability_figure(by_name, context.styles)
+    saved = context.save_figure(figure, "calibration", "Accuracy over the predicted probability")
+    return Section("calibration", title, [table, Figures([(saved, caption)])])
 
 
 def reliability(runs: Sequence[Predictions]) -> Reliability:
-    """Measure the calibration of a group, the predictions of its seeds."""
-    confidences, rights, errors, briers = [], [], [], []
+    """Measure the calibration of one configuration from the predictions of its seeds."""
+    confidences, corrects, errors, briers = [], [], [], []
     for run in runs:
         confidence = run.probabilities.max(axis=1).astype(np.float64)
-        right = (run.predictions == run.labels).astype(np.float64)
-        counts, mean, share = _binned(confidence, right)
-        errors.append(float((counts * np.abs(mean - share)).sum() / max(counts.sum(), 1)))
+        correct = (run.predictions == run.labels).astype(np.float64)
+        counts, mean, accuracy = _binned(confidence, correct)
+        errors.append(_mean(np.abs(mean - accuracy), counts))
         truth = np.eye(run.probabilities.shape[1])[run.labels]
         briers.append(float(((run.probabilities - truth) ** 2).sum(axis=1).mean()))
         confidences.append(confidence)
-        rights.append(right)
-    counts, mean, share = _binned(np.concatenate(confidences), np.concatenate(rights))
-    return Reliability(mean, share, counts, float(np.mean(errors)), float(np.mean(briers)))
+        corrects.append(correct)
+    counts, mean, accuracy = _binned(np.concatenate(confidences), np.concatenate(corrects))
+    return Reliability(mean, accuracy, counts, float(np.mean(errors)), float(np.mean(briers)))
 
 
-def reliability_figure(found: Mapping[str, Reliability], styles: Mapping[str, Style]) -> "Figure":
-    """How often a label was right over how probable it was said to be, in bins of 10 points."""
+def reliability_figure(
+    diagrams: Mapping[str, Reliability], styles: Mapping[str, LineStyle]
+) -> "Figure":
+    """Draw the accuracy over the predicted probability in bins of 10 points."""
     figure = new_figure(3.6)
-    axes = axes_of(figure, "probability given to the label (%)", "share of those right (%)")
+    axes = add_axes(figure, "probability of the predicted label (%)", "accuracy (%)")
     axes.plot([0, 100], [0, 100], color="#8A8A8A", lw=1, ls=":", label="perfectly calibrated")
-    for name, each in found.items():
-        some = each.counts > 0
-        sizes = 14 + 130 * each.counts[some] / max(each.counts.sum(), 1)
+    for name, diagram in diagrams.items():
+        filled = diagram.counts > 0
+        sizes = 14 + 130 * diagram.counts[filled] / max(diagram.counts.sum(), 1)
         style = styles[name]
-        x, y = 100 * each.confidence[some], 100 * each.right[some]
+        x, y = 100 * diagram.confidence[filled], 100 * diagram.accuracy[filled]
         axes.plot(x, y, style.dash, color=style.colour, lw=1.3)
         axes.scatter(
             x, y, s=sizes, marker=style.marker, color=style.colour, alpha=0.85, lw=0,
-            label=shortened(name),
+            label=shorten(name),
         )  # fmt: skip
     axes.set_xlim(0, 103)
     axes.set_ylim(0, 103)
@@ -135,12 +133,17 @@ def reliability_figure(found: Mapping[str, Reliability], styles: Mapping[str, St
 
 
 def _binned(
-    confidence: NDArray[np.float64], right: NDArray[np.float64]
+    confidence: NDArray[np.float64], correct: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-    """Count, mean confidence and share right of each bin."""
+    """Return the count, the mean confidence and the accuracy of each bin."""
     bins = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
     counts = np.bincount(bins, minlength=BINS)
     safe = np.maximum(counts, 1)
     mean = np.bincount(bins, confidence, minlength=BINS) / safe
-    share = np.bincount(bins, right, minlength=BINS) / safe
-    return counts, mean, share
+    accuracy = np.bincount(bins, correct, minlength=BINS) / safe
+    return counts, mean, accuracy
+
+
+def _mean(values: NDArray[np.float64], counts: NDArray[np.int64]) -> float:
+    """Return the mean of the values (BINS,), weighted by the counts."""
+    return float((values * counts).sum() / max(counts.sum(), 1))

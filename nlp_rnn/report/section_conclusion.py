@@ -1,99 +1,84 @@
-"""section_conclusion."""
+"""Sections that state the conclusion: the verdict, recommendations and inconclusive results."""
 
-from typing import TYPE_CHECKING
+from nlp_rnn.report.context import ReportContext, format_percent
+from nlp_rnn.report.page import Block, BulletList, Paragraph, Placeholder, Section
+from nlp_rnn.report.section_difference import CRITERIA, why_no_difference
 
-from nlp_rnn.comparison.records import Recommendation
-from nlp_rnn.report.context import Material, percent
-from nlp_rnn.report.page import (
-    Block,
-    Items,
-    Missing,
-    Section,
-    Words,
-)
-from nlp_rnn.report.section_difference import why_no_difference
+__all__ = ["inconclusive_section", "recommendation_section", "verdict_section"]
 
-if TYPE_CHECKING:
-    pass
-
-__all__ = ["recommendation_section", "undecided_section", "verdict_section"]
-
-MATCHINGS = ("size", "parameters", "latency")
-"""In what two cells can be the same, one at a time."""
-MOST_NAMED = 6
-"""Pairs that a sentence names; of more it names the first and the last."""
+MAX_LISTED = 6
+"""Number of pairs in one sentence; of more pairs it lists the first and the last."""
 
 
-def verdict_section(material: Material) -> Section:
-    """The answer, and where another threshold or matching gives another one."""
-    comparison = material.comparison
-    blocks: list[Block] = [Words(comparison.verdict, "verdict")]
+def verdict_section(context: ReportContext) -> Section:
+    """Show the verdict, and whether another threshold or matching criterion changes it."""
+    comparison = context.comparison
+    blocks: list[Block] = [Paragraph(comparison.verdict, "verdict")]
     if comparison.robustness:
-        blocks.append(Items([("This turns it.", flip, "") for flip in comparison.robustness]))
+        changes = [("The verdict is sensitive.", text, "") for text in comparison.robustness]
+        blocks.append(BulletList(changes))
     elif comparison.differences:
         ropes = ", ".join(f"±{rope:g}" for rope in comparison.rules.ropes)
-        blocks.append(Words(f"The outcome is the same for a ROPE of {ropes} points."))
-    ways = {way for each in comparison.differences for way in each.matching}
-    absent = [way for way in MATCHINGS if way not in ways]
-    if ways & set(MATCHINGS) and absent:
-        there = " and ".join(f"the same {way}" for way in MATCHINGS if way in ways)
+        blocks.append(Paragraph(f"The outcome is the same for a ROPE of {ropes} points."))
+    used = {criterion for pair in comparison.differences for criterion in pair.matching}
+    matched = [name for criterion, name in CRITERIA.items() if criterion in used]
+    unmatched = [name for criterion, name in CRITERIA.items() if criterion not in used]
+    if matched and unmatched:
         blocks.append(
-            Words(
-                f"Compared were groups of {there}. No pair here has the same "
-                f"{' or '.join(absent)}: nothing is said about that way of matching."
+            Paragraph(
+                f"The compared pairs are matched by {' and '.join(matched)}. No pair is matched by "
+                f"{' or '.join(unmatched)}, so the verdict does not cover "
+                f"{'this criterion' if len(unmatched) == 1 else 'these criteria'}."
             )
         )
     return Section("verdict", "Verdict", blocks)
 
 
-def recommendation_section(material: Material) -> Section:
-    """What to take for each use, quoting its evidence."""
-    found = material.comparison.recommendations
-    block: Block = Missing(
-        "Nothing is recommended: there are no two comparable groups of runs. Train both cells with "
-        "the same seeds on the same data."
+def recommendation_section(context: ReportContext) -> Section:
+    """Show the recommended configuration for each use, with the evidence."""
+    recommendations = context.comparison.recommendations
+    block: Block = Placeholder(
+        "There is no recommendation, because there are no two comparable configurations. Train "
+        "both cells with the same seeds on the same data."
     )
-    if len(found) > 1 and len({(each.choice, each.reason, each.evidence) for each in found}) == 1:
-        block = Items([(f"For every use: {found[0].choice or 'none of them'}", *_said(found[0]))])
-    elif found:
-        block = Items(
+    points = [(r.choice or "no recommendation", r.reason, r.evidence) for r in recommendations]
+    if len(points) > 1 and len(set(points)) == 1:
+        choice, reason, evidence = points[0]
+        block = BulletList([(f"For every use: {choice}", reason, evidence)])
+    elif points:
+        block = BulletList(
             [
-                (
-                    f"{each.use[:1].upper()}{each.use[1:]}: {each.choice or 'undecided'}",
-                    *_said(each),
-                )
-                for each in found
+                (f"{r.use[:1].upper()}{r.use[1:]}: {choice}", reason, evidence)
+                for r, (choice, reason, evidence) in zip(recommendations, points, strict=True)
             ]
         )
     return Section("recommendation", "Recommendation by use", [block])
 
 
-def undecided_section(material: Material) -> Section:
-    """What the runs could not answer and what would."""
-    comparison = material.comparison
+def inconclusive_section(context: ReportContext) -> Section:
+    """Show which results are inconclusive, and how many seeds or texts would settle them."""
+    comparison = context.comparison
     blocks: list[Block] = [
-        Items([("", sentence, "") for sentence in comparison.inconclusive])
+        BulletList([("", sentence, "") for sentence in comparison.inconclusive])
         if comparison.inconclusive
-        else Missing(
-            "Nothing that was asked is left open."
+        else Placeholder(
+            "No result is inconclusive."
             if comparison.differences
             else why_no_difference(comparison)
         )
     ]
     if comparison.differences:
-        pairs = sorted(comparison.differences, key=lambda each: each.detectable)
-        some = pairs if len(pairs) <= MOST_NAMED else [pairs[0], pairs[-1]]
-        least = (", ", " to ")[len(pairs) > MOST_NAMED].join(
-            f"{each.first} − {each.second} {percent(each.detectable, 2)} points" for each in some
+        pairs = sorted(comparison.differences, key=lambda pair: pair.detectable)
+        listed = pairs if len(pairs) <= MAX_LISTED else [pairs[0], pairs[-1]]
+        smallest = (", " if len(pairs) <= MAX_LISTED else " to ").join(
+            f"{pair.first} − {pair.second} {format_percent(pair.detectable, 2)} points"
+            for pair in listed
         )
         blocks.append(
-            Words(
-                f"Smallest true difference that these seeds and texts would show in "
-                f"{comparison.rules.power:.0%} of repetitions: {least}."
+            Paragraph(
+                f"Smallest true difference that these seeds and texts would detect with a power "
+                f"of {comparison.rules.power:.0%}: {smallest}."
             )
         )
-    return Section("undecided", "What could not be decided, and what it would take", blocks)
-
-
-def _said(each: Recommendation) -> tuple[str, str]:
-    return each.reason, each.evidence
+    title = "Inconclusive results and what would settle them"
+    return Section("inconclusive", title, blocks)

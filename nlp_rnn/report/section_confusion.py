@@ -1,4 +1,4 @@
-"""section_confusion."""
+"""Section on confusion: difference of the confusion matrices of two configurations."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.report.context import NO_PAIR, Material, percent, points
-from nlp_rnn.report.figure_files import INK, new_figure, shortened
-from nlp_rnn.report.page import Block, Figures, Missing, Section, Table
+from nlp_rnn.report.context import NO_PAIR, ReportContext, format_percent, format_points
+from nlp_rnn.report.figure_files import INK, new_figure, shorten
+from nlp_rnn.report.page import Block, Figures, Placeholder, Section, Table
 from nlp_rnn.scoring.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -17,70 +17,77 @@ if TYPE_CHECKING:
 
 __all__ = ["confusion_figure", "confusion_section", "confusion_shares"]
 
-MOST_CONFUSIONS = 15
+MAX_CONFUSIONS = 15
+"""Number of rows of the table."""
 
 
-def confusion_section(material: Material) -> Section:
-    """Which confusions one group makes more often than the other."""
+def confusion_section(context: ReportContext) -> Section:
+    """Show which confusions one configuration makes more often than the other."""
     title = "Confusion: where the errors differ"
-    pair = material.pair()
+    pair = context.best_pair()
     if pair is None:
-        return Section("confusion", title, [Missing(NO_PAIR)])
-    names = material.comparison.label_names
-    first = confusion_shares(material.predictions[pair.first])
-    second = confusion_shares(material.predictions[pair.second])
-    gap = first - second
-    counts = np.bincount(material.predictions[pair.first][0].labels, minlength=len(names))
-    material.tables["confusion"] = [
+        return Section("confusion", title, [Placeholder(NO_PAIR)])
+    names = context.comparison.label_names
+    first = confusion_shares(context.predictions[pair.first])
+    second = confusion_shares(context.predictions[pair.second])
+    counts = np.bincount(context.predictions[pair.first][0].labels, minlength=len(names))
+    context.tables["confusion"] = [
         {
             "label": names[row],
-            "answer": names[column],
+            "prediction": names[column],
             "first": float(first[row, column]),
             "second": float(second[row, column]),
             "texts": int(counts[row]),
         }
-        for row, column in np.ndindex(*gap.shape)
+        for row, column in np.ndindex(*first.shape)
         if first[row, column] or second[row, column]
     ]
     absent = [name for name, count in zip(names, counts, strict=True) if not count]
-    seen = np.nan_to_num(gap)
+    difference = np.nan_to_num(first - second)
     caption = (
-        f"Of each true label (row, n = {counts[counts > 0].min():,} to {counts.max():,} texts a "
-        f"label), the share given each label by {pair.first} minus that by {pair.second}, in "
-        f"points, means over the seeds. Purple: {pair.second} more often; orange: {pair.first}. "
-        "On the diagonal, more is better."
+        f"Difference of the two confusion matrices, {pair.first} minus {pair.second}: for each "
+        f"true label (row, n = {counts[counts > 0].min():,} to {counts.max():,} texts per label), "
+        "the share of each predicted label in points, mean over the seeds. Orange: "
+        f"{pair.first} predicts the label more often; purple: {pair.second} does. On the diagonal, "
+        "more is better."
     )
     if absent:
         caption += f" No test text has the label {', '.join(map(repr, absent[:5]))}."
-    figure = confusion_figure(seen, names)
-    picture = material.picture(figure, "confusion", f"Confusion, {pair.first} minus {pair.second}")
-    blocks: list[Block] = [Figures([(picture, caption)])]
-    apart = seen.copy()
-    np.fill_diagonal(apart, 0)
-    order = np.argsort(-np.abs(apart) * counts[:, None], axis=None, kind="stable")
-    places = [np.unravel_index(place, apart.shape) for place in order[:MOST_CONFUSIONS]]
+    saved = context.save_figure(
+        confusion_figure(difference, names),
+        "confusion",
+        f"Confusion, {pair.first} minus {pair.second}",
+    )
+    blocks: list[Block] = [Figures([(saved, caption)])]
+    errors = difference.copy()
+    np.fill_diagonal(errors, 0)
+    order = np.argsort(-np.abs(errors) * counts[:, None], axis=None, kind="stable")
+    cells = [np.unravel_index(index, errors.shape) for index in order[:MAX_CONFUSIONS]]
     rows = [
         [
             f"{names[row]} → {names[column]}",
-            percent(float(first[row, column])),
-            percent(float(second[row, column])),
-            points(float(apart[row, column])),
+            format_percent(float(first[row, column])),
+            format_percent(float(second[row, column])),
+            format_points(float(errors[row, column])),
             f"{counts[row]:,}",
         ]
-        for row, column in places
-        if apart[row, column]
+        for row, column in cells
+        if errors[row, column]
     ]
     if rows:
-        heads = ["true → given", f"{pair.first}, %", f"{pair.second}, %", "points", "n texts"]
-        told = "The confusions that differ in most texts, as shares of the texts of the true label."
-        blocks.append(Table(heads, rows, told))
+        head = ["true → predicted", f"{pair.first}, %", f"{pair.second}, %", "points", "n texts"]
+        largest = (
+            "The confusions that differ in the largest number of texts, as shares of the texts "
+            "with the true label."
+        )
+        blocks.append(Table(head, rows, largest))
     return Section("confusion", title, blocks)
 
 
 def confusion_shares(runs: Sequence[Predictions]) -> NDArray[np.float64]:
-    """Share (C, C) in percent of each true class (row) that is given each label, over all seeds.
+    """Return the confusion matrix (C, C) over all seeds, in percent of the true label (row).
 
-    The row of a class that no test text has is NaN.
+    The row of a label that no test text has is NaN.
     """
     size = len(runs[0].label_names)
     counts = np.zeros((size, size))
@@ -93,9 +100,9 @@ def confusion_shares(runs: Sequence[Predictions]) -> NDArray[np.float64]:
 
 
 def confusion_figure(difference: NDArray[np.float64], names: Sequence[str]) -> "Figure":
-    """Share of each true class (row) that one group gives a label (column) more than another.
+    """Draw the difference (C, C) of two confusion matrices in points; positive values are orange.
 
-    `difference` (C, C) is in points of the row; what is above 0 is orange.
+    Up to 12 labels are named, and their values are written.
     """
     from matplotlib.colors import Normalize
 
@@ -107,14 +114,14 @@ def confusion_figure(difference: NDArray[np.float64], names: Sequence[str]) -> "
         difference,
         cmap="PuOr_r",
         norm=Normalize(-edge, edge),
-        rasterized=size > 12,  # or thousands of squares would make the page heavy
+        rasterized=size > 12,  # thousands of SVG squares would make the page large
     )
     axes.invert_yaxis()
-    middles = np.arange(size) + 0.5
+    centres = np.arange(size) + 0.5
     if size <= 12:
-        shown = [shortened(name, 14) for name in names]
-        axes.set_xticks(middles, shown, fontsize=9, rotation=90 if size > 4 else 0)
-        axes.set_yticks(middles, shown, fontsize=9)
+        short_names = [shorten(name, 14) for name in names]
+        axes.set_xticks(centres, short_names, fontsize=9, rotation=90 if size > 4 else 0)
+        axes.set_yticks(centres, short_names, fontsize=9)
         for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
             label.set_parse_math(False)
         for (row, column), value in np.ndenumerate(difference):
@@ -131,7 +138,7 @@ def confusion_figure(difference: NDArray[np.float64], names: Sequence[str]) -> "
     else:
         axes.set_xticks([])
         axes.set_yticks([])
-    axes.set_xlabel("label given", fontsize=10)
+    axes.set_xlabel("predicted label", fontsize=10)
     axes.set_ylabel("true label", fontsize=10)
     scale = figure.colorbar(image, shrink=0.8)
     scale.ax.tick_params(labelsize=9)

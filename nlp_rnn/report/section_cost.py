@@ -1,4 +1,4 @@
-"""section_cost."""
+"""Section on costs: test score over latency, number of parameters and training time."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,24 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlp_rnn.comparison.records import Configuration
-from nlp_rnn.report.context import Material, on_the_scale
+from nlp_rnn.report.context import ReportContext, within_scale
 from nlp_rnn.report.figure_files import (
-    CONTROL,
+    BASELINE_COLOUR,
     PALE,
-    Picture,
-    Style,
-    axes_of,
+    LineStyle,
+    add_axes,
     legend_above,
     new_figure,
-    shortened,
+    shorten,
 )
-from nlp_rnn.report.page import (
-    Block,
-    Figures,
-    Missing,
-    Section,
-    Words,
-)
+from nlp_rnn.report.page import Block, Figures, Paragraph, Placeholder, Section
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,101 +27,114 @@ if TYPE_CHECKING:
 
 __all__ = ["Cost", "cost_figure", "cost_section"]
 
-# Name of the picture, the metric of a run or the next, the axis, and what is missing without it.
+# Name of the figure, metrics (the first that a configuration has is drawn), label of the axis,
+# name of the cost if it is missing.
 COSTS = (
     (
         "latency",
         ("latency/onnx_batch1_p95_ms", "latency/sklearn_batch1_p95_ms"),
-        "one answer, p95 (ms)",
+        "latency (one text), p95 (ms)",
         "latency",
     ),
-    ("parameters", ("parameters/total",), "parameters", "the number of parameters"),
-    ("training_time", ("train/seconds",), "training with validation (s)", "training time"),
+    ("parameters", ("parameters/total",), "parameters", "number of parameters"),
+    ("training_time", ("train/seconds",), "training and validation (s)", "training time"),
 )
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Where a group stands between cost and quality.
+    """Cost and test score of the runs of one configuration.
 
-    Attributes:
-        cost: one number for each seed, in the unit of the axis.
-        score: the score of the same seeds in percent.
-        control: whether the group is a yardstick and no candidate.
+    Attributes
+    ----------
+    cost : float64 (R,)
+        Cost of each of the R runs, in the unit of the axis.
+    score : float64 (R,)
+        Test score of the same runs in percent.
+    is_baseline : bool
+        Whether the configuration is a baseline, which is drawn in grey.
     """
 
     cost: NDArray[np.float64]
     score: NDArray[np.float64]
-    control: bool = False
+    is_baseline: bool
 
 
-def cost_section(material: Material) -> Section:
-    """Quality over latency, parameters and training time."""
-    comparison = material.comparison
+def cost_section(context: ReportContext) -> Section:
+    """Show the test score over latency, number of parameters and training time."""
+    comparison = context.comparison
     figures, missing = [], []
-    for name, metrics, across, words in COSTS:
-        found = {
-            g.name: _measured(g, metrics)
-            for g in (*comparison.configurations, *comparison.baselines)
-        }
-        groups = [g for g in (*comparison.configurations, *comparison.baselines) if found[g.name]]
-        if not any(not group.is_baseline for group in groups):
-            missing.append(words)
+    for name, metrics, xlabel, missing_name in COSTS:
+        measured = [
+            configuration
+            for configuration in (*comparison.configurations, *comparison.baselines)
+            if _cost(configuration, metrics) is not None
+        ]
+        if all(configuration.is_baseline for configuration in measured):
+            missing.append(missing_name)
             continue
-        groups, far = on_the_scale(groups)
-        picture = _cost_picture(material, groups, found, name, across)
-        seeds = ", ".join(f"{each.name} {len(found[each.name])}" for each in groups)
-        by = ""
+        drawn, outside = within_scale(measured)
+        costs = {c.name: cost for c in drawn if (cost := _cost(c, metrics)) is not None}
+        context.tables[f"cost_{name}"] = [
+            {
+                "configuration": key,
+                "baseline": cost.is_baseline,
+                "cost": float(x),
+                "score": float(y),
+            }
+            for key, cost in costs.items()
+            for x, y in zip(cost.cost, cost.score, strict=True)
+        ]
+        ylabel = f"test {context.score_name} (%)"
+        figure = cost_figure(costs, context.styles, xlabel, ylabel)
+        saved = context.save_figure(figure, f"cost_{name}", f"{ylabel} over {xlabel}")
+        runs = ", ".join(f"{key} {len(cost.cost)}" for key, cost in costs.items())
+        runtime = ""
         if name == "latency":
-            linear = [g.name for g in groups if metrics[0] not in g.means]
-            by = "; on onnxruntime" + (f", {', '.join(linear)} on scikit-learn" if linear else "")
-        figures.append(
-            (
-                picture,
-                f"Test {material.score_name} over {across}{by}; runs: {seeds}; "
-                f"n = {material.num_texts:,} test texts.{far}",
-            )
+            linear = [c.name for c in drawn if metrics[0] not in c.means]
+            runtime = " on onnxruntime"
+            runtime += f" ({', '.join(linear)}: scikit-learn)" if linear else ""
+        caption = (
+            f"Test {context.score_name} over {xlabel}{runtime}. Runs: {runs}; "
+            f"n = {context.num_texts:,} test texts.{outside}"
         )
+        figures.append((saved, caption))
     blocks: list[Block] = []
     if figures:
-        blocks += [
-            Words(
-                "Up and to the left is better. Small marks are runs, large ones the means of their "
-                "groups; the line joins groups that none beats in both, and there is no line where "
-                "one group is best in both. Controls are grey."
-            ),
-            Figures(figures),
-        ]
+        explanation = (
+            "Up and to the left is better. Small marks are runs, large marks are the means of the "
+            "configurations. The line connects the configurations for which no other is better in "
+            "both score and cost; there is no line if one configuration is best in both. Baselines "
+            "are grey."
+        )
+        blocks += [Paragraph(explanation), Figures(figures)]
     if not comparison.same_machine:
-        blocks.append(
-            Words(
-                "The times come from several machines: do not compare them. The scores and sizes "
-                "are comparable."
-            )
+        machines = (
+            "The times come from several machines, so they are not comparable. The scores and "
+            "numbers of parameters are comparable."
         )
+        blocks.append(Paragraph(machines))
     if missing:
-        verb = "is" if len(missing) == 1 else "are"
-        blocks.append(
-            Missing(
-                f"Not drawn, because the runs do not hold it: {' and '.join(missing)} {verb} "
-                "missing. Runs of this version of nlp-rnn measure it after training; nlp-rnn bench "
-                "measures a saved classifier."
-            )
+        unavailable = (
+            f"The runs have not logged the {' and the '.join(missing)}. Runs of this version of "
+            "nlp-rnn log it after training; nlp-rnn bench measures the latency of a saved "
+            "classifier."
         )
-    return Section("cost", "What quality costs", blocks)
+        blocks.append(Placeholder(unavailable))
+    return Section("cost", "Score and cost", blocks)
 
 
 def cost_figure(
-    costs: Mapping[str, Cost], styles: Mapping[str, Style], across: str, up: str
+    costs: Mapping[str, Cost], styles: Mapping[str, LineStyle], xlabel: str, ylabel: str
 ) -> "Figure":
-    """Quality over cost: each seed small, each group's mean large, the best trade-offs joined."""
+    """Draw score over cost: small marks are runs, large marks means; a line joins the best."""
     from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
     figure = new_figure(3.3)
-    axes = axes_of(figure, across, up)
+    axes = add_axes(figure, xlabel, ylabel)
     means = {name: (float(np.mean(c.cost)), float(np.mean(c.score))) for name, c in costs.items()}
     for name, cost in costs.items():
-        colour = CONTROL if cost.control else styles[name].colour
+        colour = BASELINE_COLOUR if cost.is_baseline else styles[name].colour
         marker = styles[name].marker
         axes.plot(cost.cost, cost.score, marker, color=colour, ms=4, alpha=0.45, mew=0)
         x, y = means[name]
@@ -140,19 +146,19 @@ def cost_figure(
             ms=9,
             mec="white",
             mew=0.9,
-            label=shortened(name),
+            label=shorten(name),
             zorder=4,
         )
     front = _front(list(means.values()))
     axes.plot(*zip(*front, strict=True), color=PALE, lw=1.4, zorder=1, drawstyle="steps-post")
-    every = np.concatenate([cost.cost for cost in costs.values()])
-    if every.min() > 0 and every.max() / every.min() > 8:
+    values = np.concatenate([cost.cost for cost in costs.values()])
+    if values.min() > 0 and values.max() / values.min() > 8:
         axes.set_xscale("log")
-        decades = np.log10(every.max() / every.min())
+        decades = np.log10(values.max() / values.min())
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2 else (1,)))
         axes.xaxis.set_major_formatter("{x:g}")
         axes.xaxis.set_minor_formatter(NullFormatter())
-    if every.max() >= 10_000:
+    if values.max() >= 10_000:
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     if axes.get_xscale() == "linear":
         axes.xaxis.set_major_locator(MaxNLocator(6))
@@ -161,41 +167,24 @@ def cost_figure(
     return figure
 
 
-def _cost_picture(
-    material: Material,
-    groups: list[Configuration],
-    found: Mapping[str, list[tuple[float, float]]],
-    name: str,
-    across: str,
-) -> Picture:
-    costs = {}
-    for group in groups:
-        cost, score = np.array(found[group.name], dtype=np.float64).T
-        costs[group.name] = Cost(cost, score, group.is_baseline)
-    material.tables[f"cost_{name}"] = [
-        {"group": group.name, "control": group.is_baseline, "cost": float(x), "score": float(y)}
-        for group in groups
-        for x, y in zip(costs[group.name].cost, costs[group.name].score, strict=True)
+def _cost(configuration: Configuration, metrics: Sequence[str]) -> Cost | None:
+    """Return cost and score of the runs that have both, by the first metric all runs have."""
+    means = configuration.means
+    metric = next((name for name in metrics if math.isfinite(means.get(name, math.nan))), "")
+    values = [
+        (cost, score)
+        for run in configuration.runs
+        if math.isfinite(cost := run.metrics.get(metric, math.nan))
+        and math.isfinite(score := configuration.scores.get(run.seed or 0, math.nan))
     ]
-    up = f"test {material.score_name} (%)"
-    figure = cost_figure(costs, material.styles, across, up)
-    return material.picture(figure, f"cost_{name}", f"{up} over {across}")
-
-
-def _measured(group: Configuration, metrics: Sequence[str]) -> list[tuple[float, float]]:
-    """Cost, by the first of the metrics that all runs have, and score of the runs."""
-    found = []
-    metric = next((m for m in metrics if math.isfinite(group.means.get(m, math.nan))), "")
-    for run in group.runs:
-        cost = run.metrics.get(metric, math.nan)
-        score = group.scores.get(run.seed if run.seed is not None else 0, math.nan)
-        if math.isfinite(cost) and math.isfinite(score):
-            found.append((cost, score))
-    return found
+    if not values:
+        return None
+    cost, score = np.array(values, dtype=np.float64).T
+    return Cost(cost, score, configuration.is_baseline)
 
 
 def _front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The points that none beats in both cost (lower) and score (higher), by rising cost."""
+    """Return the Pareto front: lower cost and higher score are better, ordered by cost."""
     front: list[tuple[float, float]] = []
     for cost, score in sorted(points, key=lambda point: (point[0], -point[1])):
         if not front or score > front[-1][1]:

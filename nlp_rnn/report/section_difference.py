@@ -1,4 +1,4 @@
-"""section_difference."""
+"""Section on the paired differences: figure, tests, and pairs that are not comparable."""
 
 import math
 from collections.abc import Mapping
@@ -7,116 +7,107 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nlp_rnn.comparison.records import Comparison, Difference
-from nlp_rnn.report.context import Material, percent, points
-from nlp_rnn.report.figure_files import (
-    INK,
-    axes_of,
-    name_row,
-    new_figure,
-    shortened,
-)
-from nlp_rnn.report.page import (
-    Block,
-    Figures,
-    Items,
-    Missing,
-    Section,
-    Table,
-    Words,
-)
+from nlp_rnn.report.context import ReportContext, format_percent, format_points
+from nlp_rnn.report.figure_files import INK, add_axes, new_figure, shorten, write_row_name
+from nlp_rnn.report.page import Block, BulletList, Figures, Paragraph, Placeholder, Section, Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from nlp_rnn.comparison.records import Interval
 
-__all__ = ["difference_figure", "difference_section", "why_no_difference"]
+__all__ = ["CRITERIA", "difference_figure", "difference_section", "why_no_difference"]
 
 TESTS = {
     "bootstrap": "paired bootstrap",
     "mcnemar": "McNemar (texts)",
     "wilcoxon": "Wilcoxon (seeds)",
 }
-MOST_ACROSS = 2
-"""Pairs that stand as columns beside each other; more of them are rows."""
-LETTERS = 52
-"""That fit into a row of a picture."""
+CRITERIA = {"size": "hidden size", "parameters": "parameters", "latency": "latency"}
+"""Matching criteria of two cells with their readable names."""
+
+MAX_COLUMNS = 2
+"""Up to this number, pairs are the columns of the table; more pairs are its rows."""
+
+MAX_LETTERS = 52
+"""Number of letters that fit into a row of the figure."""
 
 
-def difference_section(material: Material) -> Section:
-    """The paired differences over the region of practical equivalence, and their tests."""
-    comparison = material.comparison
+def difference_section(context: ReportContext) -> Section:
+    """Show the paired differences, their intervals against the equivalence region, and tests."""
+    comparison = context.comparison
+    differences = comparison.differences
     blocks: list[Block] = []
-    if comparison.differences:
+    if differences:
         figure = difference_figure(
-            {f"{each.first} − {each.second}": each.interval for each in comparison.differences},
+            {_name(pair): pair.interval for pair in differences},
             comparison.rules.rope,
-            f"difference in test {material.score_name} (points)",
+            f"difference in test {context.score_name} (points)",
         )
         caption = (
-            f"Paired by seed and by text, n = {comparison.differences[0].texts:,} texts × "
-            f"{_shared(comparison)} shared seeds. The diamond is the mean, the line its 95 % "
-            f"interval. The blue band is the ROPE, ±{comparison.rules.rope:g} points: differences "
-            "too small to matter. Right of the band the first is better, left of it the second, "
-            "inside it they are equivalent; across its edge it is undecided."
+            f"Differences paired by seed and by text, n = {differences[0].texts:,} texts × "
+            f"{_num_shared_seeds(comparison)} shared seeds. The diamond is the mean, the line its "
+            f"95 % interval. The blue band is the equivalence region (ROPE) of "
+            f"±{comparison.rules.rope:g} points, where differences are too small to matter. An "
+            "interval right of the band means that the first configuration is better, left of it "
+            "the second, inside it that they are equivalent. An interval that crosses an edge of "
+            "the band is inconclusive."
         )
-        title = "Paired differences and the region of practical equivalence"
-        picture = material.picture(figure, "difference", title)
-        blocks += [Figures([(picture, caption)]), _tests(comparison)]
+        title = "Paired differences and the equivalence region"
+        saved = context.save_figure(figure, "difference", title)
+        blocks += [Figures([(saved, caption)]), _tests(comparison)]
         blocks += [
-            Words(f"{each.first} − {each.second}: {remark}")
-            for each in comparison.differences
-            for remark in each.remarks
+            Paragraph(f"{_name(pair)}: {remark}") for pair in differences for remark in pair.remarks
         ]
-        material.tables["differences"] = [_row(each) for each in comparison.differences]
+        context.tables["differences"] = [_row(pair) for pair in differences]
     else:
-        blocks.append(Missing(why_no_difference(comparison)))
+        blocks.append(Placeholder(why_no_difference(comparison)))
     if comparison.not_comparable:
         blocks.append(
-            Items(
+            BulletList(
                 [
-                    (f"{each.first} and {each.second} are not compared.", each.reason, "")
-                    for each in comparison.not_comparable
+                    (f"{pair.first} and {pair.second} are not compared.", pair.reason, "")
+                    for pair in comparison.not_comparable
                 ]
             )
         )
-    return Section("difference", "The paired difference", blocks)
+    return Section("difference", "Paired differences", blocks)
 
 
 def why_no_difference(comparison: Comparison) -> str:
-    """Why there is no pair, in a sentence, and what would make one."""
+    """Return one or two sentences on why there is no difference and what to train."""
     if comparison.not_comparable:
-        return "No two groups can be compared fairly; the reasons are given beside each pair."
+        return "No two configurations are comparable; every pair is listed with its reason."
     if len(comparison.configurations) < 2:
-        found = comparison.configurations[0].name if comparison.configurations else "none"
+        names = [configuration.name for configuration in comparison.configurations]
         return (
-            f"A difference needs two groups of runs; found: {found}. "
+            f"A difference needs two configurations; found: {', '.join(names) or 'none'}. "
             f"Train another value of {comparison.rules.by} with the same seeds."
         )
-    return "No pair of groups shares a seed, so no difference is paired. Train the same seeds."
+    return (
+        "No two configurations share a seed, so their differences cannot be paired. Train them "
+        "with the same seeds."
+    )
 
 
-def difference_figure(differences: Mapping[str, "Interval"], rope: float, unit: str) -> "Figure":
-    """A row for each pair: the paired difference with its interval, over the ROPE's band.
+def difference_figure(differences: Mapping[str, "Interval"], rope: float, xlabel: str) -> "Figure":
+    """Draw one row per pair: the mean difference with its interval, over the equivalence region.
 
-    `differences`, by words such as `A − B`, and `rope`, the half width, are in points.
+    `differences` are in points by the name of the pair; `rope` is half the width of the region.
     """
     figure = new_figure(1.0 + 0.62 * len(differences))
-    axes = axes_of(figure, unit)
+    axes = add_axes(figure, xlabel)
     axes.axvspan(-rope, rope, color="#DCEBF5", zorder=0, lw=0)
     axes.axvline(0, color="#8A8A8A", lw=1, zorder=1)
-    for place, (name, spread) in enumerate(differences.items()):
-        axes.plot([spread.low, spread.high], [-place, -place], color=INK, lw=2.2, zorder=3)
-        axes.plot([spread.mean], [-place], "D", color=INK, ms=7, mec="white", mew=0.8, zorder=4)
-        mean, low, high = (f"{each:+.2f}" for each in (spread.mean, spread.low, spread.high))
-        numbers = f"{mean} [{low}, {high}]".replace("-", "−")
-        said = f"{name}: {numbers if np.isfinite(spread.mean) else 'unknown'}"
-        if len(said) > LETTERS:  # the numbers stand in the table as well
-            said = shortened(name, LETTERS)
-        name_row(axes, -place, said, INK)
-    edge = 1.15 * max(
-        [2 * rope, *(max(abs(each.low), abs(each.high)) for each in differences.values())]
-    )
+    for row, (name, interval) in enumerate(differences.items()):
+        axes.plot([interval.low, interval.high], [-row, -row], color=INK, lw=2.2, zorder=3)
+        axes.plot([interval.mean], [-row], "D", color=INK, ms=7, mec="white", mew=0.8, zorder=4)
+        mean, low, high = map(format_points, (interval.mean, interval.low, interval.high))
+        label = f"{name}: {f'{mean} [{low}, {high}]' if np.isfinite(interval.mean) else 'unknown'}"
+        if len(label) > MAX_LETTERS:  # the table has the numbers too
+            label = shorten(name, MAX_LETTERS)
+        write_row_name(axes, -row, label, INK)
+    edge = 1.15 * max([2 * rope, *(max(abs(i.low), abs(i.high)) for i in differences.values())])
     if np.isfinite(edge) and edge > 0:
         axes.set_xlim(-edge, edge)
     axes.set_ylim(0.6 - len(differences), 0.75)
@@ -126,64 +117,70 @@ def difference_figure(differences: Mapping[str, "Interval"], rope: float, unit: 
 
 
 def _tests(comparison: Comparison) -> Table:
-    used = [name for name in TESTS if any(name in each.adjusted for each in comparison.differences)]
+    differences = comparison.differences
+    used = [name for name in TESTS if any(name in pair.adjusted for pair in differences)]
     rows = []
-    for each in comparison.differences:
+    for pair in differences:
         rows.append(
             [
-                f"{each.first} − {each.second}",
-                each.outcome.value,
-                points(each.interval.mean),
-                f"{points(each.interval.low)} to {points(each.interval.high)}",
-                *(_p(each.adjusted.get(name, math.nan)) for name in used),
-                points(each.effect_size),
-                points(each.cliffs_delta),
-                percent(each.aso, 2),
-                f"{each.wins:,} / {each.losses:,}",
-                ", ".join(each.matching) or "–",
+                _name(pair),
+                pair.outcome.value,
+                format_points(pair.interval.mean),
+                f"{format_points(pair.interval.low)} to {format_points(pair.interval.high)}",
+                *(_p_value(pair.adjusted.get(name, math.nan)) for name in used),
+                format_points(pair.effect_size),
+                format_points(pair.cliffs_delta),
+                format_percent(pair.aso, 2),
+                f"{pair.wins:,} / {pair.losses:,}",
+                ", ".join(CRITERIA.get(c, c) for c in pair.matching) or "–",
             ]
         )
     heads = ["pair", "outcome", "points", "95 % interval", *(f"p, {TESTS[name]}" for name in used)]
-    heads += ["Cohen’s d_z", "Cliff’s δ", "ASO ε", "only one right, texts × seeds", "matched by"]
-    if len(rows) <= MOST_ACROSS:  # few pairs are read from top to bottom
+    heads += ["Cohen’s d_z", "Cliff’s δ", "ASO ε", "only one correct, texts × seeds", "matched by"]
+    if len(rows) <= MAX_COLUMNS:  # few pairs are easier to read from top to bottom
         heads, *rows = ([str(cell) for cell in row] for row in zip(heads, *rows, strict=True))
     return Table(
         heads,
         rows,
-        "p after Holm’s correction over all pairs of this page; the outcome follows the interval, "
-        "not p. d_z: the mean difference over its spread from seed to seed. δ: how much more often "
-        "a seed of the first beats one of the second than the reverse. ASO ε below 0.5: the first "
-        "is almost stochastically larger. Matched by: in what the two are the same.",
+        "p-values have Holm’s correction over all pairs of this page; the outcome depends on the "
+        "interval, not on p. Cohen’s d_z: mean difference divided by its standard deviation over "
+        "the seeds. Cliff’s δ: probability that a seed of the first scores higher than a seed of "
+        "the second, minus the reverse. ASO ε below 0.5: the first is almost stochastically "
+        "larger. Matched by: what the two configurations have in common.",
     )
 
 
-def _row(each: Difference) -> dict[str, object]:
+def _name(pair: Difference) -> str:
+    return f"{pair.first} − {pair.second}"
+
+
+def _row(pair: Difference) -> dict[str, object]:
     return {
-        "first": each.first,
-        "second": each.second,
-        "metric": each.metric,
-        "mean": each.interval.mean,
-        "low": each.interval.low,
-        "high": each.interval.high,
-        "texts": each.texts,
-        "outcome": each.outcome.value,
-        "effect": each.effect_size,
-        "cliff": each.cliffs_delta,
-        "aso": each.aso,
-        "wins": each.wins,
-        "losses": each.losses,
-        "detectable": each.detectable,
-        **{f"p_{name}": value for name, value in each.p_values.items()},
-        **{f"adjusted_{name}": value for name, value in each.adjusted.items()},
+        "first": pair.first,
+        "second": pair.second,
+        "metric": pair.metric,
+        "mean": pair.interval.mean,
+        "low": pair.interval.low,
+        "high": pair.interval.high,
+        "texts": pair.texts,
+        "outcome": pair.outcome.value,
+        "effect": pair.effect_size,
+        "cliff": pair.cliffs_delta,
+        "aso": pair.aso,
+        "wins": pair.wins,
+        "losses": pair.losses,
+        "detectable": pair.detectable,
+        **{f"p_{name}": value for name, value in pair.p_values.items()},
+        **{f"adjusted_{name}": value for name, value in pair.adjusted.items()},
     }
 
 
-def _shared(comparison: Comparison) -> str:
-    counts = sorted({len(each.by_seed) for each in comparison.differences})
+def _num_shared_seeds(comparison: Comparison) -> str:
+    counts = sorted({len(pair.by_seed) for pair in comparison.differences})
     return " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
 
 
-def _p(value: float) -> str:
+def _p_value(value: float) -> str:
     if not math.isfinite(value):
         return "–"
     return f"{value:.3f}" if value >= 0.001 else "< 0.001"

@@ -1,4 +1,4 @@
-"""What the runs timed in a fresh process becomes the section of a report on speed."""
+"""Section on speed: latency by text length, throughput, memory and cold start."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,27 +6,36 @@ from typing import TYPE_CHECKING
 
 from nlp_rnn.classifier.speed import LENGTHS
 from nlp_rnn.comparison.records import Configuration
-from nlp_rnn.report.context import Material
-from nlp_rnn.report.figure_files import CONTROL, Style, axes_of, legend_above, new_figure, shortened
-from nlp_rnn.report.page import Block, Figures, Missing, Section, Table, Words
+from nlp_rnn.report.context import ReportContext
+from nlp_rnn.report.figure_files import (
+    BASELINE_COLOUR,
+    LineStyle,
+    add_axes,
+    legend_above,
+    new_figure,
+    shorten,
+)
+from nlp_rnn.report.page import Block, Figures, Paragraph, Placeholder, Section, Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["latency_figure", "speed_section"]
+__all__ = ["latency_figure", "latency_section"]
 
-RUNTIMES = (("onnx", "onnxruntime"), ("torch", "torch"))
-SHORT = {"onnx": "ONNX", "torch": "torch"}
-OTHERS = (
+RUNTIMES = {"onnx": "onnxruntime", "torch": "torch"}
+SHORT_NAMES = {"onnx": "ONNX", "torch": "torch"}
+# Row of the table and metric of each value that does not depend on the length of a text.
+OTHER_METRICS = (
     *(
-        (f"32 texts at once, {words}, texts/s", f"throughput/{name}_batch32_texts_per_second")
-        for name, words in SHORT.items()
+        (f"32 texts per batch, {name}, texts/s", f"throughput/{runtime}_batch32_texts_per_second")
+        for runtime, name in SHORT_NAMES.items()
     ),
-    ("one more token of a stream, µs", "latency/stream_token_us"),
-    ("cold start to the first answer, ms", "latency/onnx_cold_start_ms"),
+    ("next token of a stream, µs", "latency/stream_token_us"),
+    ("cold start to the first prediction, ms", "latency/onnx_cold_start_ms"),
     ("memory beyond the libraries, MB", "memory/onnx_mb"),
     ("memory of the process, MB", "memory/process_mb"),
 )
+# Tag of a run and its readable name.
 TAGS = (
     ("processor", "Processor"),
     ("speed", "Measured"),
@@ -36,74 +45,72 @@ TAGS = (
 )
 
 
-def speed_section(material: Material) -> Section:
-    """Latency by length, throughput, memory and cold start, as each run measured them."""
-    title = "How fast it answers"
-    comparison = material.comparison
-    groups = [
-        group
-        for group in (*comparison.baselines, *comparison.configurations)
-        if any(_mean(group, f"{_latency(name, n)}_p50_ms") for name, _ in RUNTIMES for n in LENGTHS)
-    ]
-    if not any(not group.is_baseline for group in groups):
-        told = (
-            "The runs did not time their classifiers (tracking.speed=none, or an old version), so "
-            "latency by length, throughput, memory and cold start are unknown. nlp-rnn bench "
-            "measures a saved classifier."
+def latency_section(context: ReportContext) -> Section:
+    """Show latency by text length, throughput, memory and cold start as the runs logged them."""
+    title = "Latency, throughput and memory"
+    timed = [c for c in context.baselines_first if any(_curve(c, name) for name in RUNTIMES)]
+    if all(configuration.is_baseline for configuration in timed):
+        missing = (
+            "The runs did not measure the speed of their classifiers (tracking.speed=none, or an "
+            "old version), so latency by length, throughput, memory and cold start are not known. "
+            "Run nlp-rnn bench to measure a saved classifier."
         )
-        return Section("speed", title, [Missing(told)])
+        return Section("latency", title, [Placeholder(missing)])
+    baselines = frozenset(c.name for c in timed if c.is_baseline)
+    count = ", ".join(f"{c.name} n = {len(c.runs)}" for c in timed)
     figures = []
-    for name, words in RUNTIMES:
-        curves = {group.name: _curve(group, name) for group in groups}
-        curves = {name: points for name, points in curves.items() if points}
+    for runtime, name in RUNTIMES.items():
+        curves = {c.name: curve for c in timed if (curve := _curve(c, runtime))}
         if not curves:
             continue
-        material.tables.setdefault("speed", []).extend(
-            {"group": group, "runtime": words, "tokens": length, "p50_ms": p50, "p95_ms": p95}
-            for group, points in curves.items()
-            for length, (p50, p95) in points.items()
+        context.tables.setdefault("latency", []).extend(
+            {
+                "configuration": configuration,
+                "runtime": name,
+                "tokens": length,
+                "p50_ms": p50,
+                "p95_ms": p95,
+            }
+            for configuration, curve in curves.items()
+            for length, (p50, p95) in curve.items()
         )
-        grey = frozenset(group.name for group in groups if group.is_baseline)
-        picture = material.picture(
-            latency_figure(curves, material.styles, grey, words),
-            f"latency_{name}",
-            f"One answer on {words} by the length of its text",
+        figure = latency_figure(curves, context.styles, baselines, name)
+        saved = context.save_figure(
+            figure, f"latency_{runtime}", f"Latency (one text) on {name} by the length of the text"
         )
-        count = ", ".join(f"{each.name} n = {len(each.runs)}" for each in groups)
-        figures.append(
-            (
-                picture,
-                f"One text on {words}, one thread, p50; the thin line above is p95. Means over the "
-                f"runs: {count}.",
-            )
+        caption = (
+            f"Latency of one text on {name} with one thread: the thick line is the median (p50), "
+            f"the thin line above it p95. Means over the runs: {count}."
         )
-    blocks: list[Block] = [
-        Figures(figures),
-        _table(groups),
-        Words(" ".join(f"{words}: {said}." for words, said in _conditions(groups))),
-    ]
-    if not comparison.same_machine:
-        blocks.insert(0, Words("The runs were timed on several machines: do not compare them."))
-    return Section("speed", title, blocks)
+        figures.append((saved, caption))
+    conditions = " ".join(f"{name}: {value}." for name, value in _conditions(timed))
+    blocks: list[Block] = [Figures(figures), _table(timed), Paragraph(conditions)]
+    if not context.comparison.same_machine:
+        machines = "The runs were measured on several machines, so the values are not comparable."
+        blocks.insert(0, Paragraph(machines))
+    return Section("latency", title, blocks)
 
 
 def latency_figure(
     curves: Mapping[str, Mapping[int, tuple[float, float]]],
-    styles: Mapping[str, Style],
-    grey: frozenset[str],
+    styles: Mapping[str, LineStyle],
+    baselines: frozenset[str],
     runtime: str,
 ) -> "Figure":
-    """A line for each group: milliseconds (p50, and thinner p95) over the tokens of a text."""
+    """Draw the latency in ms over the tokens of a text: p50, and p95 as a thin line.
+
+    `curves` maps the name of a configuration and the number of tokens to (p50, p95).
+    """
     figure = new_figure(3.0)
-    axes = axes_of(figure, "length of the text (tokens)", f"one answer on {runtime} (ms)")
-    for name, points in curves.items():
-        style, at = styles[name], list(points)
-        colour = CONTROL if name in grey else style.colour
-        middle, high = zip(*points.values(), strict=True)
-        axes.plot(at, high, style.dash, color=colour, lw=0.8, alpha=0.55)
+    axes = add_axes(figure, "length of the text (tokens)", f"latency on {runtime} (ms)")
+    for name, curve in curves.items():
+        style, lengths = styles[name], list(curve)
+        colour = BASELINE_COLOUR if name in baselines else style.colour
+        p50, p95 = zip(*curve.values(), strict=True)
+        axes.plot(lengths, p95, style.dash, color=colour, lw=0.8, alpha=0.55)
         axes.plot(
-            at,
-            middle,
+            lengths,
+            p50,
             style.dash,
             marker=style.marker,
             color=colour,
@@ -111,7 +118,7 @@ def latency_figure(
             ms=6,
             mec="white",
             mew=0.6,
-            label=shortened(name),
+            label=shorten(name),
         )
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
@@ -119,83 +126,81 @@ def latency_figure(
     return figure
 
 
-def _table(groups: Sequence[Configuration]) -> Table:
+def _table(configurations: Sequence[Configuration]) -> Table:
     rows = []
-    for name, words in SHORT.items():
+    for runtime, name in SHORT_NAMES.items():
+        curves = [_curve(configuration, runtime) for configuration in configurations]
         for length in LENGTHS:
-            both = [
-                [_mean(group, f"{_latency(name, length)}_p{share}_ms") for share in (50, 95)]
-                for group in groups
-            ]
-            if any(known for (known, _) in both):
-                cells = [" / ".join(map(_figure, each)) if each[0] else "–" for each in both]
-                rows.append([f"{length} tokens, {words}, ms", *cells])
-    for head, metric in OTHERS:
-        means = [_mean(group, metric) for group in groups]
+            if any(length in curve for curve in curves):
+                cells = [
+                    " / ".join(map(_format, curve[length])) if length in curve else "–"
+                    for curve in curves
+                ]
+                rows.append([f"{length} tokens, {name}, ms", *cells])
+    for head, metric in OTHER_METRICS:
+        means = [_mean(configuration, metric) for configuration in configurations]
         if any(mean is not None for mean in means):
-            rows.append([head, *map(_figure, means)])
+            rows.append([head, *map(_format, means)])
     return Table(
-        ["", *(group.name for group in groups)],
+        ["", *(configuration.name for configuration in configurations)],
         rows,
-        "ONNX: onnxruntime. One thread, in a fresh process after training; means over the runs, of "
-        "p50 / p95 where there are two figures: half of the answers, and 95 % of them, "
-        "took less. Tokenization included; texts of random words of the vocabulary; "
-        "those at once have 100 tokens. A dash: "
-        "not measured, or cut by tokenizer.max_length. n = "
-        + ", ".join(f"{len(group.runs)} {group.name}" for group in groups)
+        "Measured after training with one thread in a new process; ONNX is onnxruntime. Means over "
+        "the runs. Latency is p50 / p95: half of the calls, and 95 % of them, took less. It "
+        "includes tokenization. The texts are random words of the vocabulary; those in batches "
+        "have 100 tokens. A dash means that the value was not measured, or that "
+        "tokenizer.max_length truncates such texts. n = "
+        + ", ".join(f"{len(c.runs)} {c.name}" for c in configurations)
         + " runs.",
     )
 
 
-def _conditions(groups: Sequence[Configuration]) -> list[tuple[str, str]]:
-    """What the figures depend on, as the runs recorded it, and of which groups where it differs."""
-    told = []
-    for tag, words in TAGS:
-        found: dict[str, list[str]] = {}
-        for group in groups:
-            for run in group.runs:
-                # the load is another in every run
-                said = run.tags.get(tag, "").partition(", load")[0]
-                if said and group.name not in found.setdefault(said, []):
-                    found[said].append(group.name)
-        if len(found) == 1:
-            told.append((words, next(iter(found))))
-        elif found:
-            each = (f"{said} ({', '.join(names)})" for said, names in found.items())
-            told.append((words, "; ".join(each)))
+def _conditions(configurations: Sequence[Configuration]) -> list[tuple[str, str]]:
+    """Return the conditions of the measurement, with the configurations where they differ."""
+    conditions = []
+    for tag, tag_name in TAGS:
+        names_by_value: dict[str, list[str]] = {}
+        for configuration in configurations:
+            for run in configuration.runs:
+                # the load differs in every run
+                value = run.tags.get(tag, "").partition(", load")[0]
+                if value and configuration.name not in names_by_value.setdefault(value, []):
+                    names_by_value[value].append(configuration.name)
+        if len(names_by_value) == 1:
+            conditions.append((tag_name, next(iter(names_by_value))))
+        elif names_by_value:
+            values = (f"{value} ({', '.join(names)})" for value, names in names_by_value.items())
+            conditions.append((tag_name, "; ".join(values)))
     loads = [
         float(run.tags["speed"].rpartition("load ")[2])
-        for group in groups
-        for run in group.runs
+        for configuration in configurations
+        for run in configuration.runs
         if ", load " in run.tags.get("speed", "") and "None" not in run.tags["speed"]
     ]
     if loads:
-        busy = f"{min(loads):.1f} to {max(loads):.1f}; on a busy machine every figure is too high"
-        told.append(("Processes that wanted a core meanwhile (load average)", busy))
-    return told
+        load = f"{min(loads):.1f} to {max(loads):.1f}; on a busy machine all times are too high"
+        conditions.append(("Load average of the machine", load))
+    return conditions
 
 
-def _latency(runtime: str, length: int) -> str:
-    return f"latency/{runtime}_batch1_{length}"
-
-
-def _curve(group: Configuration, runtime: str) -> dict[int, tuple[float, float]]:
-    found = {}
+def _curve(configuration: Configuration, runtime: str) -> dict[int, tuple[float, float]]:
+    """Return (p50, p95) in ms by the number of tokens."""
+    curve = {}
     for length in LENGTHS:
-        p50 = _mean(group, f"{_latency(runtime, length)}_p50_ms")
-        p95 = _mean(group, f"{_latency(runtime, length)}_p95_ms")
+        metric = f"latency/{runtime}_batch1_{length}"
+        p50 = _mean(configuration, f"{metric}_p50_ms")
+        p95 = _mean(configuration, f"{metric}_p95_ms")
         if p50 is not None and p95 is not None:
-            found[length] = (p50, p95)
-    return found
+            curve[length] = (p50, p95)
+    return curve
 
 
-def _mean(group: Configuration, metric: str) -> float | None:
-    value = group.means.get(metric, math.nan)
+def _mean(configuration: Configuration, metric: str) -> float | None:
+    value = configuration.means.get(metric, math.nan)
     return value if math.isfinite(value) else None
 
 
-def _figure(value: float | None) -> str:
-    """Three digits of it."""
+def _format(value: float | None) -> str:
+    """Format a number with three digits; an unknown one is a dash."""
     if value is None:
         return "–"
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"

@@ -1,13 +1,13 @@
-"""What the classifiers of a comparison keep of the test texts becomes a section of its report."""
+"""Section on memory: half-lives of the gates, accuracy on excerpts of the texts, and probes."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nlp_rnn.report.context import Material
-from nlp_rnn.report.figure_files import Style, axes_of, legend_above, new_figure, shortened
-from nlp_rnn.report.page import Block, Figures, Missing, Section, Table
+from nlp_rnn.report.context import ReportContext
+from nlp_rnn.report.figure_files import LineStyle, add_axes, legend_above, new_figure, shorten
+from nlp_rnn.report.page import Block, Figures, Placeholder, Section, Table
 from nlp_rnn.report.section_probes import probe_figure, probe_section
 
 if TYPE_CHECKING:
@@ -15,106 +15,107 @@ if TYPE_CHECKING:
 
     from nlp_rnn.inspection.memory_horizon import MemoryHorizon
 
-__all__ = ["memory_section", "shown_figure"]
+__all__ = ["excerpt_figure", "memory_section"]
 
-Groups = Mapping[str, Sequence["MemoryHorizon"]]
+Horizons = Mapping[str, Sequence["MemoryHorizon"]]
 
 
-def memory_section(material: Material) -> Section:
-    """Half-lives of the gates on the test texts, and what the first or last tokens are worth."""
-    title = "What they remember"
-    found: dict[str, list[MemoryHorizon]] = {}
+def memory_section(context: ReportContext) -> Section:
+    """Show half-lives, the accuracy on the first or last tokens, and results on probes."""
+    title = "Memory"
+    horizons: dict[str, list[MemoryHorizon]] = {}
     table = []
-    for group in material.comparison.configurations:
-        for run in group.runs:
-            kept = material.remembered.get(run.run_id)
-            if kept is None:
+    for configuration in context.comparison.configurations:
+        for run in configuration.runs:
+            horizon = context.memory_horizons.get(run.run_id)
+            if horizon is None:
                 continue
-            found.setdefault(group.name, []).append(kept)
+            horizons.setdefault(configuration.name, []).append(horizon)
             table += [
                 {
-                    "group": group.name,
+                    "configuration": configuration.name,
                     "seed": run.seed,
-                    "shown": end,
+                    "excerpt": end,
                     "tokens": count,
-                    "accuracy": 100 * share,
+                    "accuracy": 100 * accuracy,
                 }
-                for end, shares in (("first", kept.first), ("last", kept.last))
-                for count, share in shares.items()
+                for end, accuracies in (("first", horizon.first), ("last", horizon.last))
+                for count, accuracy in accuracies.items()
             ]
-    if not found:
-        why = (
-            "The classifiers of the runs were not asked about the test texts: that needs both "
-            "where this report is made, and neither is asked for on a hub."
+    if not horizons:
+        missing = (
+            "The memory was not measured. It needs the classifiers of the runs and the test texts "
+            "on the machine that makes the report; a report downloads neither from a hub."
         )
-        return Section("memory", title, [*_probes(material), Missing(why)])
-    texts = min(run.num_texts for runs in found.values() for run in runs)
+        return Section("memory", title, [*_probe_blocks(context), Placeholder(missing)])
+    all_horizons = [horizon for of_name in horizons.values() for horizon in of_name]
     blocks: list[Block] = []
-    rows = _half_lives(found)
+    rows = _half_life_rows(horizons)
     if rows:
-        traced = min(run.num_traced for runs in found.values() for run in runs)
-        told = (
-            "Half-lives in tokens: after so many, the median unit holds half of what it held, by "
-            "the forget gate (LSTM) or the update gate (GRU) alone. Geometric means over "
-            f"n = {traced} test texts and over the seeds, and those of the seeds. What is written "
-            "again through the recurrent weights may live longer."
+        num_traced = min(horizon.num_traced for horizon in all_horizons)
+        caption = (
+            "Half-life in tokens: number of tokens after which the median unit has lost half of "
+            "its content, by the forget gate (LSTM) or the update gate (GRU) alone. Geometric mean "
+            f"over n = {num_traced} test texts and over the seeds, and the value of each seed. "
+            "Content that is written again through the recurrent weights may last longer."
         )
-        blocks.append(Table(["group, layer", "half-life", "of each seed"], rows, told))
-    material.tables["shown"] = table
-    if any(run.first for runs in found.values() for run in runs):
-        pictures = []
+        blocks.append(Table(["configuration, layer", "half-life", "of each seed"], rows, caption))
+    context.tables["excerpts"] = table
+    if any(horizon.first for horizon in all_horizons):
+        num_texts = min(horizon.num_texts for horizon in all_horizons)
+        figures = []
         for end in ("first", "last"):
-            figure = shown_figure(found, material.styles, end)
-            picture = material.picture(figure, f"shown_{end}", f"Accuracy by the {end} tokens")
+            figure = excerpt_figure(horizons, context.styles, end)
+            saved = context.save_figure(figure, f"excerpt_{end}", f"Accuracy by the {end} tokens")
             caption = (
-                f"Accuracy when only the {end} tokens of each text are shown, n = {texts:,} test "
-                "texts, means over the seeds; the last mark is the whole text. The classifiers "
-                "have not learnt to read parts, unless with trainer.prefixes."
+                f"Accuracy when the classifiers read only the {end} tokens of each text, "
+                f"n = {num_texts:,} test texts, means over the seeds; the last mark is the full "
+                "text. The classifiers were trained on excerpts only with trainer.prefixes."
             )
-            pictures.append((picture, caption))
-        blocks.append(Figures(pictures))
-    blocks += _probes(material)
-    missing = [each.name for each in material.comparison.configurations if each.name not in found]
-    if missing:
-        blocks.append(Missing(f"Without a recurrent classifier to ask: {', '.join(missing)}."))
+            figures.append((saved, caption))
+        blocks.append(Figures(figures))
+    blocks += _probe_blocks(context)
+    names = [c.name for c in context.comparison.configurations if c.name not in horizons]
+    if names:
+        without = f"There is no recurrent classifier to measure for {', '.join(names)}."
+        blocks.append(Placeholder(without))
     return Section("memory", title, blocks)
 
 
-def shown_figure(found: Groups, styles: Mapping[str, Style], end: str) -> "Figure":
-    """Accuracy of each group over the number of its `first` or `last` tokens that are shown."""
+def excerpt_figure(horizons: Horizons, styles: Mapping[str, LineStyle], end: str) -> "Figure":
+    """Draw the accuracy over the number of tokens at one `end` of the texts, `first` or `last`."""
     figure = new_figure(3.1)
-    axes = axes_of(figure, f"{end} tokens shown", "test accuracy (%)")
-    counts = sorted({count for runs in found.values() for run in runs for count in run.first})
-    for name, runs in found.items():
+    axes = add_axes(figure, f"{end} tokens of each text", "test accuracy (%)")
+    counts = sorted({n for of_name in horizons.values() for h in of_name for n in h.first})
+    for name, of_name in horizons.items():
         style = styles[name]
-        shares = [getattr(run, end) | {0: run.full} for run in runs]
-        own = [count for count in counts if all(count in each for each in shares)]
-        means = [100 * float(np.mean([each[count] for each in shares])) for count in (*own, 0)]
-        places = [*(counts.index(count) for count in own), len(counts)]
+        accuracies = [getattr(horizon, end) | {0: horizon.full} for horizon in of_name]
+        shared = [n for n in counts if all(n in by_count for by_count in accuracies)]
+        means = [100 * float(np.mean([by_n[n] for by_n in accuracies])) for n in (*shared, 0)]
+        positions = [*(counts.index(n) for n in shared), len(counts)]
         axes.plot(
-            places, means, style.dash, marker=style.marker, color=style.colour, lw=1.5, ms=5.5,
-            label=shortened(name),
+            positions, means, style.dash, marker=style.marker, color=style.colour, lw=1.5, ms=5.5,
+            label=shorten(name),
         )  # fmt: skip
     axes.set_xticks(range(len(counts) + 1), [*map(str, counts), "all"])
     legend_above(axes)
     return figure
 
 
-def _probes(material: Material) -> Sequence[Block]:
-    """What the architectures reached on probes, where those were run."""
-    if not material.probes:
+def _probe_blocks(context: ReportContext) -> Sequence[Block]:
+    """Return the results of the same architectures on probes, if there are any."""
+    if not context.probes:
         return ()
-    picture = material.picture(
-        probe_figure(material.probes), "probes", "Accuracy over length by probe"
-    )
-    return probe_section(material.probes, picture).blocks
+    figure = probe_figure(context.probes)
+    saved = context.save_figure(figure, "probes", "Accuracy over length by probe")
+    return probe_section(context.probes, saved).blocks
 
 
-def _half_lives(found: Groups) -> list[list[str]]:
+def _half_life_rows(horizons: Horizons) -> list[list[str]]:
     rows = []
-    for name, runs in found.items():
-        for layer in runs[0].half_lives:
-            values = [run.half_lives[layer] for run in runs if layer in run.half_lives]
+    for name, of_name in horizons.items():
+        for layer in of_name[0].half_lives:
+            values = [h.half_lives[layer] for h in of_name if layer in h.half_lives]
             mean = float(np.exp(np.mean(np.log(values))))
             rows.append([f"{name}, {layer}", f"{mean:.1f}", ", ".join(f"{v:.1f}" for v in values)])
     return rows

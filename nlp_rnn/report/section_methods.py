@@ -1,44 +1,40 @@
-"""section_methods."""
+"""Section on methods: data, thresholds, how the values were measured, and the runs."""
 
-from typing import TYPE_CHECKING
+from nlp_rnn.report.context import ReportContext
+from nlp_rnn.report.page import Block, BulletList, Paragraph, Section, Table
 
-from nlp_rnn.report.context import Material
-from nlp_rnn.report.page import Block, Items, Section, Table, Words
-
-if TYPE_CHECKING:
-    pass
-
-__all__ = ["measured_section"]
+__all__ = ["methods_section"]
 
 
-def measured_section(material: Material) -> Section:
-    """How the numbers came about, and what was left out."""
-    comparison, rules = material.comparison, material.comparison.rules
-    lines = [
-        f"Data {comparison.data}, digest {comparison.digest or 'not recorded'}; "
-        f"{len(comparison.label_names)} labels, {material.num_texts:,} test texts.",
-        f"Compared by {rules.by} on test {material.score_name}; ROPE ±{rules.rope:g} points, "
-        f"intervals of {rules.confidence:.0%}, {rules.resamples:,} resamples over seeds and texts "
-        f"(bootstrap seed {rules.seed}).",
+def methods_section(context: ReportContext) -> Section:
+    """Show how the comparison was made, which runs were left out and which runs it contains."""
+    comparison, rules = context.comparison, context.comparison.rules
+    paragraphs = [
+        f"Data: {comparison.data}, digest {comparison.digest or 'not logged'}; "
+        f"{len(comparison.label_names)} labels, {context.num_texts:,} test texts.",
+        f"Compared by {rules.by} with the test {context.score_name}. The equivalence region (ROPE) "
+        f"is ±{rules.rope:g} points. Intervals have a confidence of {rules.confidence:.0%} and use "
+        f"{rules.resamples:,} bootstrap resamples over seeds and texts (seed {rules.seed}).",
         *comparison.methods,
-        "All times are of one machine."
+        "All times come from one machine."
         if comparison.same_machine
-        else "Times come from several machines and are not comparable; scores are.",
+        else "The times come from several machines, so they are not comparable; the scores are.",
     ]
-    blocks: list[Block] = [Words(line) for line in lines]
+    blocks: list[Block] = [Paragraph(text) for text in paragraphs]
     if comparison.notes:
-        blocks.append(Items([("", note, "") for note in comparison.notes]))
+        blocks.append(BulletList([("", note, "") for note in comparison.notes]))
     runs = [
         [
-            group.name,
+            configuration.name,
             "–" if run.seed is None else str(run.seed),
             run.run_id,
             run.machine or "–",
         ]
-        for group in (*comparison.baselines, *comparison.configurations)
-        for run in group.runs
+        for configuration in context.baselines_first
+        for run in configuration.runs
     ]
     if runs:
-        caption = f"The n = {len(runs)} runs in MLflow behind this page."
-        blocks.append(Table(["group", "seed", "run", "machine"], runs, caption, ragged=True))
-    return Section("measured", "How it was measured", blocks)
+        head = ["configuration", "seed", "run id", "machine"]
+        caption = f"The n = {len(runs)} MLflow runs behind this page."
+        blocks.append(Table(head, runs, caption, left_aligned=True))
+    return Section("methods", "Methods and runs", blocks)

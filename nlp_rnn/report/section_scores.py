@@ -1,158 +1,157 @@
-"""section_scores."""
+"""Sections on test scores: the table of all configurations, and the scores of every seed."""
 
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nlp_rnn.comparison.records import Configuration
-from nlp_rnn.report.context import Material, on_the_scale, percent
+from nlp_rnn.report.context import ReportContext, format_percent, within_scale
 from nlp_rnn.report.figure_files import (
-    CONTROL,
+    BASELINE_COLOUR,
     INK,
     PALE,
-    Style,
-    axes_of,
-    name_row,
+    LineStyle,
+    add_axes,
     new_figure,
-    shortened,
+    shorten,
+    write_row_name,
 )
-from nlp_rnn.report.page import (
-    Figures,
-    Missing,
-    Section,
-    Table,
-)
+from nlp_rnn.report.page import Figures, Placeholder, Section, Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from nlp_rnn.comparison.records import Interval
 
-__all__ = ["seed_figure", "seed_section", "table_section"]
+__all__ = ["seeds_figure", "seeds_section", "table_section"]
 
 
-def _answer(share: str) -> tuple[str, ...]:
+def _latency(share: str) -> tuple[str, ...]:
     return tuple(f"latency/{runtime}_batch1_{share}_ms" for runtime in ("onnx", "sklearn"))
 
 
-# Heads of the table, the metric of a run (or the next) behind each, how a mean of it is written.
+# Column head, metrics (the first that a run has is shown), format of the mean.
 COLUMNS = (
     ("embedding parameters", ("parameters/embedding",), "{:,.0f}"),
     ("recurrent parameters", ("parameters/recurrent",), "{:,.0f}"),
     ("head parameters", ("parameters/head",), "{:,.0f}"),
     ("training, seconds", ("train/seconds",), "{:,.1f}"),
     ("training, tokens/s", ("train/tokens_per_second",), "{:,.0f}"),
-    ("one answer p50, ms", _answer("p50"), "{:.2f}"),
-    ("one answer p95, ms", _answer("p95"), "{:.2f}"),
+    ("latency (one text) p50, ms", _latency("p50"), "{:.2f}"),
+    ("latency (one text) p95, ms", _latency("p95"), "{:.2f}"),
 )
 
 
-def table_section(material: Material) -> Section:
-    """Every group in a row, the yardsticks first; without yardsticks no table."""
-    comparison = material.comparison
-    title = "All groups, controls first"
+def table_section(context: ReportContext) -> Section:
+    """Show all baselines and configurations in tables of scores and of sizes and times.
+
+    Without a baseline there is no table.
+    """
+    comparison = context.comparison
+    title = "All configurations, baselines first"
     if not comparison.baselines:
-        missing = Missing(
-            "No table is shown, because a score without a yardstick misleads: neither the majority "
-            "class, nor a linear model, nor the average of embeddings was available on this split."
+        missing = Placeholder(
+            "No table is shown, because a score without a baseline is misleading. Neither the "
+            "majority class, nor a linear model, nor the average of embeddings is available on "
+            "this split. Run nlp-rnn baselines with the same data."
         )
         return Section("table", title, [missing])
-    groups = [*comparison.baselines, *comparison.configurations]
-    quiet = frozenset(range(len(comparison.baselines)))
+    rows = context.baselines_first
+    muted = frozenset(range(len(comparison.baselines)))
     metric = comparison.rules.metric
     other, key = ("macro-F1", "macro_f1") if metric == "accuracy" else ("accuracy", "accuracy")
     scores = Table(
         [
-            "group",
+            "configuration",
             "seeds",
-            f"test {material.score_name}, %",
+            f"test {context.score_name}, %",
             "95 % interval",
             "sd of seeds",
             f"test {other}, %",
         ],
         [
             [
-                group.name,
-                _seeds(group),
-                percent(group.score.mean, 2),
-                _range(group.score.low, group.score.high),
-                percent(group.sd, 2),
-                percent(100 * group.means.get(f"test/{key}", math.nan), 2),
+                row.name,
+                _seeds(row),
+                format_percent(row.score.mean, 2),
+                _range(row.score.low, row.score.high),
+                format_percent(row.sd, 2),
+                format_percent(100 * row.means.get(f"test/{key}", math.nan), 2),
             ]
-            for group in groups
+            for row in rows
         ],
-        f"Means over the seeds; n = {material.num_texts:,} test texts. The interval counts seeds "
-        "and texts as chance; with one seed, texts only. Grey rows are yardsticks: what is no "
-        "better than they are has no use for a recurrent layer. A dash: not measured.",
-        quiet,
+        f"Means over the seeds; n = {context.num_texts:,} test texts. The interval accounts for "
+        "the variation of seeds and texts, or of texts only if there is one seed. Grey rows are "
+        "baselines: a configuration that is no better does not need a recurrent layer. A dash "
+        "means that the value was not measured.",
+        muted,
     )
-    columns = [e for e in COLUMNS if any(name in g.means for name in e[1] for g in groups)]
+    columns = [c for c in COLUMNS if any(name in row.means for name in c[1] for row in rows)]
     if not columns:
         return Section("table", title, [scores])
     costs = Table(
-        ["group", *(head for head, _, _ in columns)],
-        [
-            [group.name, *(_mean(group, metrics, form) for _, metrics, form in columns)]
-            for group in groups
-        ],
-        "Size and speed, means over the seeds. One answer: one test text on onnxruntime (a linear "
-        "model: scikit-learn), one thread; p50 is the median, p95 what 95 % of answers stay below."
-        + ("" if comparison.same_machine else " Times are of several machines: not comparable."),
-        quiet,
+        ["configuration", *(head for head, _, _ in columns)],
+        [[row.name, *(_mean(row, metrics, form) for _, metrics, form in columns)] for row in rows],
+        "Sizes and times, means over the seeds. Latency: one test text on onnxruntime (linear "
+        "models: scikit-learn), one thread; p50 is the median, p95 the 95th percentile."
+        + (
+            ""
+            if comparison.same_machine
+            else " The times come from several machines, so they are not comparable."
+        ),
+        muted,
     )
     return Section("table", title, [scores, costs])
 
 
-def seed_section(material: Material) -> Section:
-    """A dot for every seed."""
-    comparison = material.comparison
-    groups = [
-        group for group in (*comparison.baselines, *comparison.configurations) if group.scores
-    ]
-    title = "Every seed"
-    if not any(group.scores for group in comparison.configurations):
-        return Section("seeds", title, [Missing("No run of any group has a test score.")])
-    close, far = on_the_scale(groups)
-    figure = seed_figure(
-        {group.name: group.scores for group in close},
-        {group.name: group.score for group in close if math.isfinite(group.score.low)},
-        material.styles,
-        f"test {material.score_name} (%)",
-        frozenset(group.name for group in close if group.is_baseline),
+def seeds_section(context: ReportContext) -> Section:
+    """Show the test score of every seed with the mean and its interval."""
+    title = "Test score of every seed"
+    if not any(c.scores for c in context.comparison.configurations):
+        return Section("seeds", title, [Placeholder("No run has a test score.")])
+    scored = [c for c in context.baselines_first if c.scores]
+    drawn, outside = within_scale(scored)
+    figure = seeds_figure(
+        {c.name: c.scores for c in drawn},
+        {c.name: c.score for c in drawn if math.isfinite(c.score.low)},
+        context.styles,
+        f"test {context.score_name} (%)",
+        frozenset(c.name for c in drawn if c.is_baseline),
     )
-    material.tables["seeds"] = [
-        {"group": group.name, "control": group.is_baseline, "seed": seed, "score": score}
-        for group in groups
-        for seed, score in group.scores.items()
+    context.tables["seeds"] = [
+        {"configuration": c.name, "baseline": c.is_baseline, "seed": seed, "score": score}
+        for c in scored
+        for seed, score in c.scores.items()
     ]
     caption = (
-        f"Each dot is a training with its own seed, tested on the same n = {material.num_texts:,} "
-        "texts; grey lines join the same seed. The bar under the dots is the mean with its 95 % "
-        "interval over seeds and texts." + far
+        f"Each dot is one training run, tested on the same n = {context.num_texts:,} texts; grey "
+        "lines connect the same seed. The bar below the dots is the mean with its 95 % interval "
+        "over seeds and texts." + outside
     )
-    picture = material.picture(figure, "seeds", f"Test {material.score_name} of every seed")
-    return Section("seeds", title, [Figures([(picture, caption)])])
+    saved = context.save_figure(figure, "seeds", f"Test {context.score_name} of every seed")
+    return Section("seeds", title, [Figures([(saved, caption)])])
 
 
-def seed_figure(
+def seeds_figure(
     scores: Mapping[str, Mapping[int, float]],
-    spreads: Mapping[str, "Interval"],
-    styles: Mapping[str, Style],
-    unit: str,
-    controls: frozenset[str],
+    intervals: Mapping[str, "Interval"],
+    styles: Mapping[str, LineStyle],
+    xlabel: str,
+    baselines: frozenset[str],
 ) -> "Figure":
-    """A row for each group: a dot for each seed, the mean and its interval, seeds joined.
+    """Draw one row per configuration: a dot per seed, the mean and its interval.
 
-    `scores` maps group and seed to percent; `unit` names the axis; `controls` are drawn in grey.
+    Lines connect the same seed in neighbouring rows. `scores` maps the name of a configuration and
+    the seed to percent. The rows of `baselines` are grey.
     """
     figure = new_figure(0.9 + 0.72 * len(scores))
-    axes = axes_of(figure, unit)
+    axes = add_axes(figure, xlabel)
     names = list(scores)
-    for place, name in enumerate(names):
-        height, style = -place, styles[name]
-        colour = CONTROL if name in controls else style.colour
-        below = scores[names[place + 1]] if place + 1 < len(names) else {}
-        if {name, *names[place + 1 : place + 2]} & controls:
+    for row, name in enumerate(names):
+        height, style = -row, styles[name]
+        colour = BASELINE_COLOUR if name in baselines else style.colour
+        below = scores[names[row + 1]] if row + 1 < len(names) else {}
+        if {name, *names[row + 1 : row + 2]} & baselines:
             below = {}
         for seed, value in scores[name].items():
             if seed in below:
@@ -169,16 +168,16 @@ def seed_figure(
             mew=0.6,
             zorder=3,
         )
-        if name in spreads:
-            spread = spreads[name]
+        if name in intervals:
+            interval = intervals[name]
             at = height - 0.2
-            axes.plot([spread.low, spread.high], [at, at], color=INK, lw=1.6, zorder=2)
-            axes.plot([spread.mean], [at], "|", color=INK, ms=10, mew=2, zorder=4)
+            axes.plot([interval.low, interval.high], [at, at], color=INK, lw=1.6, zorder=2)
+            axes.plot([interval.mean], [at], "|", color=INK, ms=10, mew=2, zorder=4)
         count = f"{len(values)} seed{'s' if len(values) != 1 else ''}"
-        name_row(
+        write_row_name(
             axes,
             height,
-            f"{shortened(name)}  ({count})" if name not in controls else shortened(name),
+            f"{shorten(name)}  ({count})" if name not in baselines else shorten(name),
             colour,
         )
     axes.set_ylim(0.72 - len(names), 0.62)
@@ -188,14 +187,16 @@ def seed_figure(
     return figure
 
 
-def _mean(group: Configuration, metrics: Sequence[str], form: str) -> str:
-    value = next((group.means[name] for name in metrics if name in group.means), math.nan)
+def _mean(configuration: Configuration, metrics: Sequence[str], form: str) -> str:
+    means = configuration.means
+    value = next((means[name] for name in metrics if name in means), math.nan)
     return form.format(value) if math.isfinite(value) else "–"
 
 
-def _seeds(group: Configuration) -> str:
-    """How many; a control without chance has none."""
-    return str(len(group.runs)) if any(run.seed is not None for run in group.runs) else "–"
+def _seeds(configuration: Configuration) -> str:
+    """Return the number of seeds; a deterministic baseline has none."""
+    runs = configuration.runs
+    return str(len(runs)) if any(run.seed is not None for run in runs) else "–"
 
 
 def _range(low: float, high: float) -> str:

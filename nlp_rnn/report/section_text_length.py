@@ -1,4 +1,4 @@
-"""section_text_length."""
+"""Section on text length: accuracy over the number of tokens of a text."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,18 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nlp_rnn.report.context import (
-    NO_PREDICTIONS,
-    Material,
-)
-from nlp_rnn.report.figure_files import (
-    Style,
-    axes_of,
-    legend_above,
-    new_figure,
-    shortened,
-)
-from nlp_rnn.report.page import Figures, Missing, Section
+from nlp_rnn.report.context import NO_PREDICTIONS, ReportContext
+from nlp_rnn.report.figure_files import LineStyle, add_axes, legend_above, new_figure, shorten
+from nlp_rnn.report.page import Figures, Placeholder, Section
 from nlp_rnn.scoring.predictions import Predictions
 from nlp_rnn.scoring.metrics import wilson_interval
 
@@ -25,96 +16,105 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-__all__ = ["LengthBand", "length_bands", "length_figure", "length_section"]
+__all__ = ["LengthBand", "length_bands", "length_figure", "text_length_section"]
 
-SMALLEST = 12
-"""Fewer test texts than this cannot be cut by length."""
+MIN_TEXTS = 12
+"""Fewer test texts are not divided into bands."""
 
 
 @dataclass(frozen=True)
 class LengthBand:
-    """The test texts of one range of lengths.
+    """Accuracy of one configuration on the test texts of one range of lengths.
 
-    Attributes:
-        shortest, longest: tokens, both included.
-        texts: how many there are.
-        share: of answers that are right, over all texts and seeds of a group.
-        low, high: 95 % interval of the share (Wilson), over texts only.
+    Attributes
+    ----------
+    shortest, longest : int
+        Range of the lengths in tokens, both inclusive.
+    texts : int
+        Number of texts.
+    accuracy : float
+        Accuracy over all texts and seeds, 0 to 1.
+    low, high : float
+        95 % interval of the accuracy (Wilson 1927), over texts only.
     """
 
     shortest: int
     longest: int
     texts: int
-    share: float
+    accuracy: float
     low: float
     high: float
 
 
-def length_section(material: Material) -> Section:
-    """How accuracy changes with the length of a text."""
+def text_length_section(context: ReportContext) -> Section:
+    """Show how the accuracy depends on the length of a text."""
     title = "Accuracy by text length"
-    found = material.predictions
-    if not found:
-        return Section("length", title, [Missing(NO_PREDICTIONS)])
-    if material.num_texts < SMALLEST:
-        few = f"{material.num_texts} test texts are too few to be cut by their length."
-        return Section("length", title, [Missing(few)])
-    bands = dict(zip(found, length_bands(list(found.values())), strict=True))
-    material.tables["lengths"] = [
-        {"group": name, **vars(band)} for name, row in bands.items() for band in row
+    predictions = context.predictions
+    if not predictions:
+        return Section("length", title, [Placeholder(NO_PREDICTIONS)])
+    if context.num_texts < MIN_TEXTS:
+        few = f"{context.num_texts} test texts are too few to divide them by length."
+        return Section("length", title, [Placeholder(few)])
+    bands = dict(zip(predictions, length_bands(list(predictions.values())), strict=True))
+    context.tables["lengths"] = [
+        {"configuration": name, **vars(band)} for name, row in bands.items() for band in row
     ]
-    figure = length_figure(bands, material.styles, "test accuracy (%)")
-    first = next(iter(found))
+    figure = length_figure(bands, context.styles)
+    first = next(iter(predictions))
     caption = (
-        f"The n = {material.num_texts:,} test texts in ranges of about as many texts; length in "
-        f"tokens as {first} counts them. Points are means over the seeds, lines 95 % intervals "
-        "(Wilson) that count the texts only, so overlapping lines do not mean equal."
+        f"The n = {context.num_texts:,} test texts in ranges with about the same number of texts. "
+        f"The length is in tokens of {first}. Points are means over the seeds. Lines are 95 % "
+        "intervals (Wilson) over texts only, so overlapping lines do not mean that the "
+        "configurations are equal."
     )
-    picture = material.picture(figure, "length", "Test accuracy by the length of a text")
-    return Section("length", title, [Figures([(picture, caption)])])
+    saved = context.save_figure(figure, "length", "Test accuracy by the length of a text")
+    return Section("length", title, [Figures([(saved, caption)])])
 
 
-def length_bands(groups: Sequence[Sequence[Predictions]], most: int = 5) -> list[list[LengthBand]]:
-    """Cut the test texts into up to `most` bands of about as many texts, the same for all groups.
+def length_bands(
+    configurations: Sequence[Sequence[Predictions]], max_bands: int = 5
+) -> list[list[LengthBand]]:
+    """Divide the test texts into up to `max_bands` bands with about the same number of texts.
 
-    Each group is the predictions of its seeds on the same rows. Groups whose tokenizers count
-    differently are cut by the lengths of the first.
+    Each configuration is a sequence of the predictions of its seeds for the same rows. The bands
+    are the same for all configurations, with the token lengths of the first one.
     """
-    lengths = groups[0][0].lengths
-    edges = np.unique(np.quantile(lengths, np.linspace(0, 1, most + 1)[1:-1], method="nearest"))
-    bands = np.searchsorted(edges, lengths, side="left")
-    found: list[list[LengthBand]] = []
-    for runs in groups:
-        right = np.mean([run.predictions == run.labels for run in runs], axis=0)
+    lengths = configurations[0][0].lengths
+    quantiles = np.linspace(0, 1, max_bands + 1)[1:-1]
+    edges = np.unique(np.quantile(lengths, quantiles, method="nearest"))
+    band_of_text = np.searchsorted(edges, lengths, side="left")
+    bands: list[list[LengthBand]] = []
+    for runs in configurations:
+        correct = np.mean([run.predictions == run.labels for run in runs], axis=0)
         row = []
-        for band in np.unique(bands):
-            inside = bands == band
-            texts, share = int(inside.sum()), float(right[inside].mean())
-            # the mean over seeds is no whole number of hits
-            low, high = wilson_interval(round(share * texts), texts)
+        for band in np.unique(band_of_text):
+            inside = band_of_text == band
+            texts, accuracy = int(inside.sum()), float(correct[inside].mean())
+            # the mean over the seeds is not a whole number of correct texts
+            low, high = wilson_interval(round(accuracy * texts), texts)
             shortest, longest = int(lengths[inside].min()), int(lengths[inside].max())
-            row.append(LengthBand(shortest, longest, texts, share, low, high))
-        found.append(row)
-    return found
+            row.append(LengthBand(shortest, longest, texts, accuracy, low, high))
+        bands.append(row)
+    return bands
 
 
 def length_figure(
-    bands: Mapping[str, Sequence[LengthBand]], styles: Mapping[str, Style], unit: str
+    bands: Mapping[str, Sequence[LengthBand]], styles: Mapping[str, LineStyle]
 ) -> "Figure":
-    """The share right of each group over the length of a text; n of each band under the axis."""
+    """Draw the accuracy of each configuration over the length bands, with n below the axis."""
     figure = new_figure(3.3)
-    axes = axes_of(figure, "tokens of a text, and number of test texts", unit)
-    wide = min(0.16, 0.7 / len(bands))
-    for place, (name, row) in enumerate(bands.items()):
+    axes = add_axes(figure, "tokens of a text, and number of test texts", "test accuracy (%)")
+    offset = min(0.16, 0.7 / len(bands))
+    for index, (name, row) in enumerate(bands.items()):
         style = styles[name]
-        at = np.arange(len(row)) + (place - (len(bands) - 1) / 2) * wide
-        middle = np.array([100 * band.share for band in row])
-        low = np.array([100 * band.low for band in row])
-        high = np.array([100 * band.high for band in row])
-        axes.vlines(at, low, high, color=style.colour, lw=1.4, alpha=0.6)
+        x = np.arange(len(row)) + (index - (len(bands) - 1) / 2) * offset
+        accuracy, low, high = (
+            100 * np.array([[band.accuracy, band.low, band.high] for band in row]).T
+        )
+        axes.vlines(x, low, high, color=style.colour, lw=1.4, alpha=0.6)
         axes.plot(
-            at, middle, style.dash, marker=style.marker, color=style.colour, lw=1.5, ms=5.5,
-            label=shortened(name),
+            x, accuracy, style.dash, marker=style.marker, color=style.colour, lw=1.5, ms=5.5,
+            label=shorten(name),
         )  # fmt: skip
     first = next(iter(bands.values()), [])
     axes.set_xticks(
@@ -125,6 +125,5 @@ def length_figure(
 
 
 def _range(band: LengthBand) -> str:
-    return f"{band.shortest}" if band.shortest == band.longest else (
-        f"{band.shortest}–{band.longest}"
-    )  # fmt: skip
+    shortest, longest = band.shortest, band.longest
+    return f"{shortest}" if shortest == longest else f"{shortest}–{longest}"
