@@ -9,8 +9,8 @@ import numpy as np
 from nlp_rnn.report.context import NO_PREDICTIONS, ReportContext
 from nlp_rnn.report.figure_files import LineStyle, add_axes, legend_above, new_figure, shorten
 from nlp_rnn.report.page import Figures, Placeholder, Section
-from nlp_rnn.scoring.predictions import Predictions
 from nlp_rnn.scoring.metrics import wilson_interval
+from nlp_rnn.scoring.predictions import Predictions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
