@@ -50,16 +50,16 @@ def wait_for(count: int, seconds: float = 120) -> list[psutil.Process]:
                 if any("LokyProcess" in word for word in process.cmdline())
             ]
         time.sleep(0.05)
-    raise AssertionError(Path("told.txt").read_text())
+    raise AssertionError(Path("output.txt").read_text())
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_only_a_job_that_dies_alone_has_failed(here: Path, store: MlflowClient) -> None:
-    told = Path("told.txt")
-    with told.open("w") as out:
-        words = [*COMMAND, "-m", *SMALL, *LONG, "seed=1,2,3,4"]
-        process = subprocess.Popen(words, stdout=out, stderr=out)
+    output = Path("output.txt")
+    with output.open("w") as out:
+        command = [*COMMAND, "-m", *SMALL, *LONG, "seed=1,2,3,4"]
+        process = subprocess.Popen(command, stdout=out, stderr=out)
     os.kill(wait_for(2)[0].pid, signal.SIGKILL)
     time.sleep(3)  # until the launcher has ended the other worker too
     while len(runs(store)[1]) < 4:  # seeds 3 and 4, which had not begun, come first
@@ -69,10 +69,10 @@ def test_only_a_job_that_dies_alone_has_failed(here: Path, store: MlflowClient) 
     for worker in wait_for(1):
         os.kill(worker.pid, signal.SIGKILL)
     code = process.wait(200)
-    said = told.read_text()
-    assert code == 1, said
-    assert "1 of 4 jobs did not finish" in said
-    assert said.count("its process died") == 2  # when it happens, and at the end
+    text = output.read_text()
+    assert code == 1, text
+    assert "1 of 4 jobs did not finish" in text
+    assert text.count("its process died") == 2  # when it happens, and at the end
     parent, children = runs(store)
     statuses = sorted(run.info.status for run in children.values())
     assert statuses == ["FAILED", "FINISHED", "FINISHED", "FINISHED"]

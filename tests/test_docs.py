@@ -17,7 +17,7 @@ import pytest
 
 from nlp_rnn.errors import NlpRnnError
 from nlp_rnn.launch import compose
-from nlp_rnn.sweeps.jobs import opened
+from nlp_rnn.sweeps.sweep_arguments import compose_sweep
 from tests.warm import run
 
 ROOT = Path(__file__).parent.parent
@@ -87,7 +87,7 @@ def test_every_training_that_is_shown_can_be_asked_for(here: Path) -> None:
             continue
         try:
             if "-m" in words or any(word.startswith("sweep=") for word in words):
-                with opened([word for word in words[2:] if word != "-m"]):
+                with compose_sweep([word for word in words[2:] if word != "-m"]):
                     pass
             else:
                 compose([word for word in words[2:] if not word.startswith("hydra.")])

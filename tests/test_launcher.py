@@ -1,4 +1,4 @@
-"""What becomes of a sweep's jobs when processes die, with a launcher that does as it is told."""
+"""Jobs of a sweep whose processes die, with a launcher that plays given steps."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -7,8 +7,9 @@ import pytest
 
 from nlp_rnn.errors import SweepError
 from nlp_rnn.sweeps.child_runs import Child, Children
-from nlp_rnn.sweeps.jobs import Job, grid, opened
+from nlp_rnn.sweeps.jobs import Job, expand_grid
 from nlp_rnn.sweeps.launcher import Launcher
+from nlp_rnn.sweeps.sweep_arguments import compose_sweep
 
 DEAD = RuntimeError("A worker was terminated. It may have wanted too much memory.\n\n{SIGKILL}")
 
@@ -42,14 +43,14 @@ def launched(
     """Seeds of each launch, how the runs are at the end, and their statuses by seed."""
     known, groups = Known(), list[str]()
 
-    def launch(launcher: Launcher, jobs: Sequence[Job], told: object) -> Exception | None:
+    def launch(launcher: Launcher, jobs: Sequence[Job], extra: object) -> Exception | None:
         groups.append("".join(job.name[-1] for job in jobs))
         return steps.pop(0)(known, jobs)
 
     monkeypatch.setattr(Launcher, "_launch", launch)
     words = ["seed=1,2,3,4", *(["sweep.on_failure=stop"] if stop else [])]
-    with opened(words) as command:
-        jobs = grid(command)
+    with compose_sweep(words) as command:
+        jobs = expand_grid(command)
         Launcher(command, "sqlite://", folder, "parent", known).launch(jobs)
     return groups, known, [known.runs[job.key].status for job in jobs]
 
@@ -59,49 +60,49 @@ def all_finish(known: Known, jobs: Sequence[Job]) -> None:
         known.become(job, "FINISHED")
 
 
-def two_begin_and_one_dies(known: Known, jobs: Sequence[Job]) -> Exception:
+def two_start_and_one_dies(known: Known, jobs: Sequence[Job]) -> Exception:
     for job in jobs[:2]:
         known.become(job, "RUNNING")
     return DEAD
 
 
-def none_begins(known: Known, jobs: Sequence[Job]) -> Exception:
+def none_starts(known: Known, jobs: Sequence[Job]) -> Exception:
     return DEAD
 
 
-def test_who_ran_beside_a_dead_process_goes_on_alone(
+def test_jobs_beside_a_dead_process_run_again_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    steps = [two_begin_and_one_dies, all_finish, all_finish, two_begin_and_one_dies]
+    steps = [two_start_and_one_dies, all_finish, all_finish, two_start_and_one_dies]
     groups, known, statuses = launched(tmp_path, monkeypatch, steps)
     assert groups == ["1234", "34", "1", "2"]
     assert statuses == ["FINISHED", "FAILED", "FINISHED", "FINISHED"]
     (*_, reason) = known.reasons.values()
-    assert reason.endswith("want of memory: RuntimeError: A worker was terminated")
+    assert reason.endswith("out of memory: RuntimeError: A worker was terminated")
 
 
-def test_no_other_job_begins_where_the_first_failure_stops(
+def test_no_other_job_starts_if_the_first_failure_stops_the_sweep(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def one_dies(known: Known, jobs: Sequence[Job]) -> Exception:
         known.become(jobs[0], "RUNNING")
         return DEAD
 
-    def none_begin_where_it_says_stop(known: Known, jobs: Sequence[Job]) -> None:
+    def none_starts_after_the_stop(known: Known, jobs: Sequence[Job]) -> None:
         assert (tmp_path / ".stopped").exists()
         for job in jobs:
             known.become(job, "KILLED")
 
-    steps = [one_dies, none_begin_where_it_says_stop]
+    steps = [one_dies, none_starts_after_the_stop]
     _, _, statuses = launched(tmp_path, monkeypatch, steps, stop=True)
     assert statuses == ["FAILED", "KILLED", "KILLED", "KILLED"]
 
 
-def test_where_none_had_begun_each_is_tried_alone(
+def test_if_no_job_had_started_each_is_tried_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    groups, _, statuses = launched(tmp_path, monkeypatch, [none_begins, *[all_finish] * 4])
+    groups, _, statuses = launched(tmp_path, monkeypatch, [none_starts, *[all_finish] * 4])
     assert groups == ["1234", "1", "2", "3", "4"]
     assert set(statuses) == {"FINISHED"}
-    with pytest.raises(SweepError, match=r"seed1 did not begin: RuntimeError: A worker was"):
-        launched(tmp_path, monkeypatch, [none_begins] * 2)
+    with pytest.raises(SweepError, match=r"seed1 did not start: RuntimeError: A worker was"):
+        launched(tmp_path, monkeypatch, [none_starts] * 2)

@@ -10,7 +10,7 @@ import pytest
 from mlflow import MlflowClient
 
 ROOT = Path(__file__).parent.parent
-WORDS = [
+OVERRIDES = [
     "data.train_rows=200",
     "data.test_rows=60",
     "data.train_sentences=2",
@@ -28,23 +28,23 @@ WORDS = [
 def test_ray_gives_the_same_parent_and_children(
     tmp_path: Path, store_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = tmp_path / "ray"
-    subprocess.run([sys.executable, "-m", "venv", place], check=True)
-    python = place / "bin" / "python"
-    (own,) = place.glob("lib/python*/site-packages")
+    folder = tmp_path / "ray"
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    python = folder / "bin" / "python"
+    (packages,) = folder.glob("lib/python*/site-packages")
     # what is installed here, but for what Ray wants otherwise
-    (own / "zz_here.pth").write_text("\n".join([*site.getsitepackages(), str(ROOT)]))
+    (packages / "zz_here.pth").write_text("\n".join([*site.getsitepackages(), str(ROOT)]))
     install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     done = subprocess.run(
         [*install, "hydra-ray-launcher>=1.2,<2", "ray>=2.40"], capture_output=True, text=True
     )
-    if not list(own.glob("ray")):
+    if not list(packages.glob("ray")):
         pytest.skip(f"Ray cannot be installed here: {done.stderr[-200:]}")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NLP_RNN_CACHE", str(tmp_path / "cache"))
     command = [python, "-m", "nlp_rnn", "train", "-m", "model=lstm,gru", "seed=1,2"]
     done = subprocess.run(
-        [*command, *WORDS, "hydra/launcher=ray"],
+        [*command, *OVERRIDES, "hydra/launcher=ray"],
         capture_output=True,
         text=True,
         env=os.environ | {"RAY_DISABLE_IMPORT_WARNING": "1"},

@@ -1,4 +1,4 @@
-"""A search spends the same budget on every cell and goes on after kill -9."""
+"""A search runs the same number of trials for every cell and is resumed after kill -9."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 from nlp_rnn.cli import main
-from nlp_rnn.sweeps.jobs import opened
+from nlp_rnn.sweeps.sweep_arguments import compose_sweep
 from tests.servers import postgresql
 
 optuna = pytest.importorskip("optuna", reason="pip install 'nlp_rnn[optuna]'")
@@ -45,52 +45,52 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store_uri: str) -> Ml
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("arguments", "expected"),
     [
         ("seed=1,2", "A search trains every trial with one seed"),
-        ("search.trials_per_cell=0", "there must be a trial at least"),
-        ("search.seeds=-1", "no fewer seeds than none"),
-        ("model.head_dropout=interval(0.5,0.1)", "is no range to search"),
+        ("search.trials_per_cell=0", "search.trials_per_cell=0 must be at least 1"),
+        ("search.seeds=-1", "search.seeds=-1 at least 0"),
+        ("model.head_dropout=interval(0.5,0.1)", "is not a valid range"),
         ("optimizer.learning_rate=tag(log,interval(0,1))", "above 0 for log"),
         ("search.pruner=sharp", "expected one of [none, median, hyperband]"),
         ("model.num_layers=99", "model.num_layers must be between 1 and 16"),
     ],
 )
 def test_wrong_words(
-    store: MlflowClient, capsys: pytest.CaptureFixture[str], words: str, expected: str
+    store: MlflowClient, capsys: pytest.CaptureFixture[str], arguments: str, expected: str
 ) -> None:
-    assert main(["train", *SPACE, *words.split()]) == 2
-    told = capsys.readouterr().err
-    assert expected in told
-    assert len(told.splitlines()) <= 2
+    assert main(["train", *SPACE, *arguments.split()]) == 2
+    message = capsys.readouterr().err
+    assert expected in message
+    assert len(message.splitlines()) <= 2
 
 
 def test_a_search_needs_something_to_tune() -> None:
-    words = ["model=lstm,gru", "search.trials_per_cell=3"]
+    arguments = ["model=lstm,gru", "search.trials_per_cell=3"]
     with (
-        pytest.raises(Exception, match="The search has nothing to tune"),
-        opened(words) as command,
+        pytest.raises(Exception, match="The search has no key to tune"),
+        compose_sweep(arguments) as command,
     ):
         Search(command)
 
 
 def test_the_budget_is_counted() -> None:
-    with opened([*SPACE, "search.trials_per_cell=7", "search.seeds=2"]) as command:
+    with compose_sweep([*SPACE, "search.trials_per_cell=7", "search.seeds=2"]) as command:
         search = Search(command)
         assert search.count == 2 * (7 + 2)
         assert [job.config.model.name for job in search.first_jobs()] == ["lstm", "gru"]
 
 
 def test_the_first_trial_has_a_learning_rate_that_was_left_open() -> None:
-    with opened(["sweep=search"]) as command:
+    with compose_sweep(["sweep=search"]) as command:
         search = Search(command)
         study = optuna.create_study()
-        search._try_as_it_is(study, ("model=gru",))
-        words = search._dimensions[0].suggest(study.ask())
-        assert words == "optimizer.learning_rate=0.004"
+        search._enqueue_unchanged(study, ("model=gru",))
+        arguments = search._dimensions[0].suggest(study.ask())
+        assert arguments == "optimizer.learning_rate=0.004"
 
 
-def test_without_optuna_one_line_says_what_to_type(
+def test_without_optuna_one_line_says_what_to_run(
     store: MlflowClient, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
@@ -99,11 +99,17 @@ def test_without_optuna_one_line_says_what_to_type(
 
 
 @pytest.mark.slow
-def test_a_search_goes_on_after_kill_9(tmp_path: Path, store: MlflowClient) -> None:
-    words = [*SMALL, *SPACE, "search.trials_per_cell=4", "search.seeds=1", "sweep.compare=false"]
-    words += ["hydra.sweep.dir=swept"]
+def test_a_search_is_resumed_after_kill_9(tmp_path: Path, store: MlflowClient) -> None:
+    arguments = [
+        *SMALL,
+        *SPACE,
+        "search.trials_per_cell=4",
+        "search.seeds=1",
+        "sweep.compare=false",
+    ]
+    arguments += ["hydra.sweep.dir=swept"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "nlp_rnn", "train", *words],
+        [sys.executable, "-m", "nlp_rnn", "train", *arguments],
         stdout=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
@@ -137,7 +143,7 @@ def test_a_search_goes_on_after_kill_9(tmp_path: Path, store: MlflowClient) -> N
         storage=f"sqlite:///{tmp_path}/swept/search.db",
     )
     assert len(study.trials) == 4
-    assert study.trials[0].params["model.head_dropout"] == 0.5  # the configuration as it is
+    assert study.trials[0].params["model.head_dropout"] == 0.5  # the unchanged configuration
     best = max(
         run.data.metrics["validation/macro_f1"]
         for run in trials
@@ -148,12 +154,18 @@ def test_a_search_goes_on_after_kill_9(tmp_path: Path, store: MlflowClient) -> N
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_trials_are_kept_in_postgresql(tmp_path: Path, store: MlflowClient) -> None:
-    words = [*SMALL, *SPACE, "search.trials_per_cell=2", "search.seeds=0", "sweep.compare=false"]
-    words += ["sweep.jobs=2", "hydra.sweep.dir=swept"]
+def test_trials_are_stored_in_postgresql(tmp_path: Path, store: MlflowClient) -> None:
+    arguments = [
+        *SMALL,
+        *SPACE,
+        "search.trials_per_cell=2",
+        "search.seeds=0",
+        "sweep.compare=false",
+    ]
+    arguments += ["sweep.jobs=2", "hydra.sweep.dir=swept"]
     with postgresql() as address:
-        words.append(f"search.storage='{address}'")
-        subprocess.run([sys.executable, "-m", "nlp_rnn", "train", *words], check=True)
+        arguments.append(f"search.storage='{address}'")
+        subprocess.run([sys.executable, "-m", "nlp_rnn", "train", *arguments], check=True)
         found = store.search_runs(["1"])
         (parent,) = (run for run in found if run.data.tags["kind"] == "sweep")
         storage = optuna.storages.RDBStorage(address)
@@ -168,10 +180,14 @@ def test_trials_are_kept_in_postgresql(tmp_path: Path, store: MlflowClient) -> N
 
 
 @pytest.mark.slow
-def test_a_trial_that_falls_behind_is_given_up(store: MlflowClient) -> None:
-    words = [*SMALL, "model=gru", "search.trials_per_cell=8", "search.seeds=0"]
-    words += ["optimizer.learning_rate=0.01,1e-9", "trainer.max_epochs=4", "model.hidden_size=16"]
-    assert main(["train", "-m", *words, "sweep.compare=false"]) == 0
+def test_a_trial_that_falls_behind_is_pruned(store: MlflowClient) -> None:
+    arguments = [*SMALL, "model=gru", "search.trials_per_cell=8", "search.seeds=0"]
+    arguments += [
+        "optimizer.learning_rate=0.01,1e-9",
+        "trainer.max_epochs=4",
+        "model.hidden_size=16",
+    ]
+    assert main(["train", "-m", *arguments, "sweep.compare=false"]) == 0
     pruned = store.search_runs(["1"], "tags.pruned = 'true'")
     for run in pruned:
         assert run.info.status == "KILLED"

@@ -1,4 +1,4 @@
-"""A sweep is one run with a child for each job, whatever happens: bad words, failures, kill -9."""
+"""A sweep is one run with a child for each job, even after failures and kill -9."""
 
 import json
 import os
@@ -14,8 +14,9 @@ import pytest
 from mlflow import MlflowClient
 
 from nlp_rnn.cli import main
-from nlp_rnn.sweeps.jobs import Job, grid, opened
+from nlp_rnn.sweeps.jobs import Job, expand_grid
 from nlp_rnn.sweeps.progress import duration
+from nlp_rnn.sweeps.sweep_arguments import compose_sweep
 from tests import warm
 
 SMALL = [
@@ -46,9 +47,9 @@ def store(here: Path, prepared_store: Path) -> MlflowClient:
     return MlflowClient(tracking_uri=f"sqlite:///{here}/mlflow.db")
 
 
-def jobs(*words: str) -> tuple[Job, ...]:
-    with opened(words) as command:
-        return grid(command)
+def jobs(*arguments: str) -> tuple[Job, ...]:
+    with compose_sweep(arguments) as command:
+        return expand_grid(command)
 
 
 def runs(client: MlflowClient) -> tuple[Any, dict[str, Any]]:
@@ -81,7 +82,7 @@ def test_presets(preset: str, count: int, names: list[str]) -> None:
     assert set(names) <= {job.name for job in found}
 
 
-def test_words_replace_those_of_a_preset() -> None:
+def test_arguments_replace_those_of_a_preset() -> None:
     found = jobs("sweep=cells", "seed=7,8", "model.hidden_size=16")
     assert [job.name for job in found] == [
         "lstm h16 seed7",
@@ -99,7 +100,7 @@ def test_a_job_has_the_same_key_whichever_sweep_asks_for_it() -> None:
     assert first["gru h128 seed1"] not in second.values()
 
 
-def test_jobs_that_differ_in_the_seed_are_what_each_is_alone() -> None:
+def test_jobs_that_differ_in_the_seed_equal_jobs_that_are_composed_alone() -> None:
     together = jobs("model=gru", "model.match=lstm", "seed=1,2")
     alone = [jobs(*job.overrides)[0] for job in together]
     assert [job.config for job in together] == [job.config for job in alone]
@@ -115,47 +116,54 @@ def test_duplicates_run_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("arguments", "expected"),
     [
         ("seed=range(3,3)", "The sweep is empty: seed has no value."),
         ("tracking.experiment=a,b", "tracking.experiment cannot be swept"),
         ("sweep.jobs=1,2", "sweep.jobs cannot be swept"),
-        ("sweep.jobs=0", "sweep.jobs=0 would not get a core each"),
-        ("sweep.jobs=1000", "sweep.jobs=1000 would not get a core each"),
+        ("sweep.jobs=0", "sweep.jobs=0 would leave jobs without a core"),
+        ("sweep.jobs=1000", "sweep.jobs=1000 would leave jobs without a core"),
         ("sweep.on_failure=explode", "expected one of [continue, stop]"),
-        ("model.hidden_size=interval(1,5)", "names no values to try one by one"),
+        ("model.hidden_size=interval(1,5)", "is a range and has no single values to try"),
         ("modl=gru,lstm", "There is no key modl."),
         ("model.dropout=0.1,0.2", "model.dropout=0.1 acts between layers"),
         ("sweep=everything", "There is no sweep=everything; there are cells,"),
         ("seed=1,2 hydra/launcher=pbs", "hydra/launcher=pbs"),
-        ("seed=1,2 search.seeds=3", "search.… does nothing where every combination is tried"),
+        (
+            "seed=1,2 search.seeds=3",
+            "search.… has no effect on a sweep that tries every combination",
+        ),
         ("resume=nothing", "There is no sweep 'nothing' in this experiment"),
         ("seed=1,2 resume=last", "There is no sweep 'last' in this experiment"),
         ("seed=1,2 resume=184474e5", "There is no sweep '184474e5' in this experiment"),
         ("seed=1,2 resume=01844745", "There is no sweep '01844745' in this experiment"),
     ],
 )
-def test_wrong_words_are_told_in_two_lines_and_leave_nothing(
-    here: Path, store: MlflowClient, capsys: pytest.CaptureFixture[str], words: str, expected: str
+def test_wrong_arguments_are_reported_in_two_lines_and_leave_nothing(
+    here: Path,
+    store: MlflowClient,
+    capsys: pytest.CaptureFixture[str],
+    arguments: str,
+    expected: str,
 ) -> None:
-    assert main(["train", "-m", *words.split()]) == 2
-    told = capsys.readouterr().err
-    assert expected in told
-    assert len(told.splitlines()) <= 2
+    assert main(["train", "-m", *arguments.split()]) == 2
+    output = capsys.readouterr().err
+    assert expected in output
+    assert len(output.splitlines()) <= 2
     assert {path.name for path in here.iterdir()} <= {"mlflow.db", "mlartifacts"}
 
 
-def test_a_folder_that_cannot_be_made_is_told_before_anything_begins(
+def test_a_folder_that_cannot_be_created_is_reported_before_anything_starts(
     here: Path, store: MlflowClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (here / "file").write_text("no folder")
     assert main(["train", "-m", "seed=1,2", "hydra.sweep.dir=file/swept"]) == 1
-    told = capsys.readouterr().err
-    assert "cannot be made: Not a directory." in told
-    assert len(told.splitlines()) == 2
+    output = capsys.readouterr().err
+    assert "cannot be created: Not a directory." in output
+    assert len(output.splitlines()) == 2
 
 
-def test_options_of_a_sweep_are_refused_for_one_run(
+def test_options_of_a_sweep_raise_an_error_for_one_run(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for word in ("sweep.jobs=2", "search.seeds=3"):
@@ -167,11 +175,11 @@ def test_a_dry_run_lists_the_jobs_and_leaves_nothing(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["train", "sweep=cells", "model.dropout=0,0.2", "seed=1", "--dry-run"]) == 0
-    told = capsys.readouterr().out
-    assert "gru h128 dropout=0.0 seed1" in told
-    assert "model.dropout=0.2 acts between layers" in told
-    assert "4 jobs: model=lstm,gru model.dropout=0,0.2" in told
-    assert "No earlier run" in told
+    output = capsys.readouterr().out
+    assert "gru h128 dropout=0.0 seed1" in output
+    assert "model.dropout=0.2 acts between layers" in output
+    assert "4 jobs: model=lstm,gru model.dropout=0,0.2" in output
+    assert "There is no earlier run" in output
     assert not list(here.iterdir())
 
 
@@ -179,9 +187,9 @@ def test_two_jobs_share_the_cores() -> None:
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("one core cannot be shared out")
     cores = len(os.sched_getaffinity(0))
-    with opened(["seed=1,2", "sweep.jobs=2"]) as command:
+    with compose_sweep(["seed=1,2", "sweep.jobs=2"]) as command:
         assert command.base.hydra.launcher.n_jobs == 2
-        assert [job.config.trainer.threads for job in grid(command)] == [cores // 2] * 2
+        assert [job.config.trainer.threads for job in expand_grid(command)] == [cores // 2] * 2
     found = jobs("seed=1,2", "sweep.jobs=2", "trainer.threads=1")
     assert [job.config.trainer.threads for job in found] == [1, 1]
 
@@ -193,19 +201,19 @@ def test_a_sweep_is_one_run_with_children_and_a_comparison(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MLFLOW_RUN_ID", "left over from an earlier day")
-    words = [*SMALL, "model=lstm,gru", "model.num_layers=1,99", "seed=1,2"]
-    assert main(["train", "-m", *words]) == 1
-    told = capsys.readouterr()
-    assert "4 of 8 jobs did not finish" in told.err
-    assert "  gru h8 num_layers=99 seed2: FAILED: ConfigError" in told.err
-    assert "[8/8]" in told.out
+    arguments = [*SMALL, "model=lstm,gru", "model.num_layers=1,99", "seed=1,2"]
+    assert main(["train", "-m", *arguments]) == 1
+    output = capsys.readouterr()
+    assert "4 of 8 jobs did not finish" in output.err
+    assert "  gru h8 num_layers=99 seed2: FAILED: ConfigError" in output.err
+    assert "[8/8]" in output.out
 
     parent, children = runs(store)
     assert len(children) == 8
     assert {run.info.status for name, run in children.items() if "=99" in name} == {"FAILED"}
     done = {name: run for name, run in children.items() if "=99" not in name}
     assert {run.info.status for run in done.values()} == {"FINISHED"}
-    assert len({run.data.tags["group"] for run in done.values()}) == 2
+    assert len({run.data.tags["configuration"] for run in done.values()}) == 2
     failed = children["gru h8 num_layers=99 seed1"]
     assert "between 1 and 16" in failed.data.tags["error"]
     assert [f.path for f in store.list_artifacts(failed.info.run_id)] == ["traceback.txt"]
@@ -229,21 +237,21 @@ def test_a_sweep_is_one_run_with_children_and_a_comparison(
     files = {f.path for f in store.list_artifacts(parent.info.run_id, "comparison")}
     assert {"comparison/report.html", "comparison/summary.md"} <= files
 
-    assert main(["train", "-m", *words, "--dry-run"]) == 0
-    assert "in all, by earlier runs" in capsys.readouterr().out
+    assert main(["train", "-m", *arguments, "--dry-run"]) == 0
+    assert "in total, estimated from earlier runs" in capsys.readouterr().out
 
-    # Going on tries what failed again, and nothing that is finished.
-    assert main(["train", "-m", *words, "resume=last", "sweep.compare=false"]) == 1
-    told = capsys.readouterr()
-    assert "4 of 8 jobs are finished already." in told.out
+    # Resuming runs only the failed jobs again.
+    assert main(["train", "-m", *arguments, "resume=last", "sweep.compare=false"]) == 1
+    output = capsys.readouterr()
+    assert "4 of 8 jobs are finished already." in output.out
     again = store.search_runs([parent.info.experiment_id], "tags.kind = 'train'")
     assert len(again) == 12
     assert store.get_run(parent.info.run_id).data.tags["progress"] == "4/4/8"
 
 
 def test_the_first_failure_can_stop_a_sweep(here: Path, store: MlflowClient) -> None:
-    words = [*SMALL, "seed=1,2", "model.num_layers=99,1", "sweep.on_failure=stop"]
-    assert main(["train", "-m", *words, "hydra.sweep.dir=swept"]) == 1
+    arguments = [*SMALL, "seed=1,2", "model.num_layers=99,1", "sweep.on_failure=stop"]
+    assert main(["train", "-m", *arguments, "hydra.sweep.dir=swept"]) == 1
     parent, children = runs(store)
     assert list(children) == ["gru h8 num_layers=99 seed1"]
     assert "not run" in parent.data.tags["mlflow.note.content"]
@@ -252,13 +260,13 @@ def test_the_first_failure_can_stop_a_sweep(here: Path, store: MlflowClient) -> 
     }
 
 
-def start(*words: str) -> ForkServerProcess:
-    """A sweep in a session of its own, whose second job has begun when this returns."""
+def start(*arguments: str) -> ForkServerProcess:
+    """Start a sweep in its own session and return when its second job has started."""
     long = ["trainer.max_epochs=6", "trainer.patience=6", "data.train_rows=600"]
     long += ["trainer.checkpoint_minutes=0", "sweep.compare=false", "hydra.sweep.dir=swept"]
-    told = Path("told.txt")
-    given = ["nlp-rnn", "train", "-m", *SMALL, *long, "seed=1,2,3", *words]
-    process = warm.start(given, told, told)
+    output = Path("output.txt")
+    command = ["nlp-rnn", "train", "-m", *SMALL, *long, "seed=1,2,3", *arguments]
+    process = warm.start(command, output, output)
     deadline = time.monotonic() + 120
     while process.is_alive() and time.monotonic() < deadline:
         if list(Path("swept").glob("*/result.json")) and any(
@@ -267,7 +275,7 @@ def start(*words: str) -> ForkServerProcess:
         ):
             return process
         time.sleep(0.02)
-    raise AssertionError(told.read_text())
+    raise AssertionError(output.read_text())
 
 
 @pytest.mark.parametrize(
@@ -284,23 +292,23 @@ def test_a_sweep_that_is_stopped_leaves_nothing_running(
     assert process.pid is not None
     os.kill(process.pid, number)
     process.join(60)
-    told = Path("told.txt").read_text()
-    assert process.exitcode == code, told
+    output = Path("output.txt").read_text()
+    assert process.exitcode == code, output
     parent, children = runs(store)
     statuses = sorted(run.info.status for run in children.values())
     assert statuses == ["FINISHED", "KILLED"]
     assert parent.info.status == "KILLED"
-    assert f"nlp-rnn train -m resume={parent.data.tags['sweep']}" in told
+    assert f"nlp-rnn train -m resume={parent.data.tags['sweep']}" in output
 
 
 def kill_9(process: ForkServerProcess) -> None:
-    """With all that it started."""
+    """Kill a process and everything that it started."""
     assert process.pid is not None
     os.killpg(process.pid, signal.SIGKILL)
     process.join()
 
 
-def test_a_sweep_goes_on_after_kill_9(here: Path, store: MlflowClient) -> None:
+def test_a_sweep_is_resumed_after_kill_9(here: Path, store: MlflowClient) -> None:
     process = start()
     kill_9(process)
     parent, children = runs(store)
@@ -325,8 +333,8 @@ def test_a_sweep_goes_on_after_kill_9(here: Path, store: MlflowClient) -> None:
 
 @pytest.mark.slow
 def test_two_sweeps_of_the_same_second_are_two(here: Path, store: MlflowClient) -> None:
-    words = [*COMMAND, "-m", *SMALL, "trainer.max_epochs=1", "seed=1", "sweep.compare=false"]
-    both = [subprocess.Popen(words, stdout=subprocess.DEVNULL) for _ in range(2)]
+    arguments = [*COMMAND, "-m", *SMALL, "trainer.max_epochs=1", "seed=1", "sweep.compare=false"]
+    both = [subprocess.Popen(arguments, stdout=subprocess.DEVNULL) for _ in range(2)]
     assert [process.wait(120) for process in both] == [0, 0]
     found = store.search_runs(["1"])
     parents = [run for run in found if run.data.tags["kind"] == "sweep"]
@@ -340,8 +348,8 @@ def test_every_launcher_gives_the_same_parent_and_children(
     here: Path, store: MlflowClient, launcher: str
 ) -> None:
     pytest.importorskip(f"hydra_plugins.hydra_{launcher.split('_')[0]}_launcher")
-    words = [*SMALL, "model=lstm,gru", "seed=1,2", "sweep.compare=false"]
-    assert main(["train", "-m", *words, f"hydra/launcher={launcher}"]) == 0
+    arguments = [*SMALL, "model=lstm,gru", "seed=1,2", "sweep.compare=false"]
+    assert main(["train", "-m", *arguments, f"hydra/launcher={launcher}"]) == 0
     parent, children = runs(store)
     assert sorted(children) == ["gru h8 seed1", "gru h8 seed2", "lstm h8 seed1", "lstm h8 seed2"]
     assert {run.info.status for run in children.values()} == {"FINISHED"}
@@ -351,7 +359,7 @@ def test_every_launcher_gives_the_same_parent_and_children(
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("launcher", [[], ["sweep.jobs=2"]], ids=["one", "two at a time"])
-def test_twenty_sweeps_are_killed_and_go_on(
+def test_twenty_sweeps_are_killed_and_resumed(
     here: Path, store: MlflowClient, launcher: list[str]
 ) -> None:
     for number in range(20):
@@ -360,8 +368,8 @@ def test_twenty_sweeps_are_killed_and_go_on(
                 subprocess.run(["rm", "-rf", path], check=True)
         process = start(*launcher, f"tracking.experiment=number{number}")
         kill_9(process)
-        words = ["resume=last", f"tracking.experiment=number{number}"]
-        assert subprocess.run([*COMMAND, "-m", *SMALL, *words]).returncode == 0
+        arguments = ["resume=last", f"tracking.experiment=number{number}"]
+        assert subprocess.run([*COMMAND, "-m", *SMALL, *arguments]).returncode == 0
 
 
 def test_durations_are_for_people() -> None:

@@ -1,5 +1,6 @@
-"""The runs of a sweep's jobs, as MLflow has them at this moment."""
+"""Child runs of a sweep, one for every job, and the sweep's own run, read from MLflow."""
 
+import json
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,11 @@ from nlp_rnn.tracking.tags import KIND, OLD_KIND
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["Child", "Children", "Parent", "find_parent", "validation_metric"]
+__all__ = ["ARGUMENTS_TAG", "Child", "Children", "Parent", "find_parent", "validation_metric"]
+
+ARGUMENTS_TAG = "sweep_arguments"
+"""Tag of a sweep's run: its arguments as a JSON list."""
+OLD_ARGUMENTS_TAG = "sweep_words"
 
 LAST = "last"
 SCORES = (
@@ -30,13 +35,18 @@ SECONDS_BETWEEN_TRIES = 5.0
 
 @dataclass(frozen=True)
 class Child:
-    """The newest run of a job.
+    """Newest run of a job.
 
-    Attributes:
-        key: the job's.
-        run_id, name, status: as MLflow has them.
-        seconds: from its start to its end; None while it runs.
-        tags, metrics: all of them, the last value of each.
+    Attributes
+    ----------
+    key : str
+        Key of the job.
+    run_id, name, status : str
+        As in MLflow.
+    seconds : float or None
+        Duration; None while it is running.
+    tags, metrics : mapping
+        All tags, and the last value of every metric.
     """
 
     key: str
@@ -49,43 +59,59 @@ class Child:
 
     @property
     def done(self) -> bool:
-        """Whether it ended as it should: trained to its end, or given up by a search."""
+        """Whether the job needs no other run: it is finished, or was pruned by a search."""
         return self.status == "FINISHED" or "pruned" in self.tags
 
     @property
-    def told(self) -> str:
-        """How it went, in a few words."""
+    def summary(self) -> str:
+        """Test scores of a finished run, or the reason why it did not finish."""
         if self.status == "FINISHED":
             parts = [
-                f"{word} {self.metrics[name]:.4f}" for word, name in SCORES if name in self.metrics
+                f"{name} {self.metrics[metric]:.4f}"
+                for name, metric in SCORES
+                if metric in self.metrics
             ]
             return "  ".join(parts) or "finished"
         if self.done:
             return self.tags.get("error", "pruned")
-        return f"{self.status}: {self.tags.get('error', 'no reason is known')}"
+        return f"{self.status}: {self.tags.get('error', 'the reason is unknown')}"
 
 
 @dataclass(frozen=True)
 class Parent:
-    """A sweep that was started before: its run, where its folder is, what was typed."""
+    """Run of a sweep that was started before."""
 
     run_id: str
     status: str
     tags: Mapping[str, str]
 
+    @property
+    def arguments(self) -> list[str]:
+        """Arguments that the sweep was started with."""
+        text = self.tags.get(ARGUMENTS_TAG) or self.tags[OLD_ARGUMENTS_TAG]
+        arguments: list[str] = json.loads(text)
+        return arguments
+
 
 class Children:
-    """Asks MLflow for the runs of one sweep's jobs."""
+    """Reads and closes the child runs of one sweep in MLflow."""
 
     def __init__(self, uri: str, experiment_id: str, parent_run_id: str) -> None:
-        """Nothing is asked yet."""
+        """Select the sweep; MLflow is not contacted yet."""
         self._uri, self._experiment_id, self._parent = uri, experiment_id, parent_run_id
 
     def read(self, patience: float = 0) -> dict[str, Child]:
-        """The newest run of each job by its key; a finished one before any other.
+        """Return the newest run of each job by its key; a finished run is preferred.
 
-        Raises:
-            TrackingError: MLflow does not answer, not even within `patience` seconds.
+        Parameters
+        ----------
+        patience : float
+            Seconds in which a failed request is repeated.
+
+        Raises
+        ------
+        TrackingError
+            MLflow does not respond in that time.
         """
         end = time.monotonic() + patience
         while time.monotonic() < end:
@@ -96,25 +122,35 @@ class Children:
         return self._read()
 
     def _read(self) -> dict[str, Child]:
-        found: dict[str, Child] = {}
+        children: dict[str, Child] = {}
         for run in self._runs():
             child = _child(run)
             if not child.key:
-                continue  # a control, which is no job
-            if child.key in found and found[child.key].status == "FINISHED":
+                continue  # a baseline, which is no job
+            if child.key in children and children[child.key].status == "FINISHED":
                 continue
-            found[child.key] = child
-        return found
+            children[child.key] = child
+        return children
 
     def close(self, status: str, reason: str, keys: Iterable[str] | None = None) -> None:
-        """End the runs that are still open on this machine; a process that writes one is stopped.
+        """Stop the processes of running children on this machine and close their runs.
 
-        Those of other machines go on, for nobody here can tell how they are.
+        Children on other machines are left running, because their state cannot be checked.
+
+        Parameters
+        ----------
+        status : str
+            Status that they get, such as KILLED.
+        reason : str
+            Value of their tag `error`.
+        keys : iterable of str, optional
+            Keys of the jobs; all jobs by default.
         """
-        wanted = None if keys is None else set(keys)
+        selected = None if keys is None else set(keys)
         for run in self._runs("attributes.status = 'RUNNING'"):
             tags = dict(run.data.tags)
-            if not on_this_machine(tags) or (wanted is not None and tags.get("job") not in wanted):
+            is_selected = selected is None or tags.get("job") in selected
+            if not is_selected or not on_this_machine(tags):
                 continue
             stop_process(tags)
             with tracking_errors(self._uri):
@@ -123,24 +159,25 @@ class Children:
                     client.set_tag(run.info.run_id, "error", reason)
                     client.set_terminated(run.info.run_id, status)
 
-    def _runs(self, query: str = "") -> list[Any]:
-        """Oldest first."""
-        words = [f"tags.`mlflow.parentRunId` = '{self._parent}'", *NO_BASELINES]
-        found: list[Any] = []
+    def _runs(self, condition: str = "") -> list[Any]:
+        """Return MLflow's runs, the oldest first."""
+        conditions = [f"tags.`mlflow.parentRunId` = '{self._parent}'", *NO_BASELINES]
+        conditions += [condition] if condition else []
+        runs: list[Any] = []
         token = None
         with tracking_errors(self._uri):
             while True:
                 page = self._client().search_runs(
                     [self._experiment_id],
-                    " and ".join([*words, *([query] if query else [])]),
+                    " and ".join(conditions),
                     order_by=["attributes.start_time ASC"],
                     max_results=PAGE,
                     page_token=token,
                 )
-                found += page
+                runs += page
                 token = page.token
                 if not token:
-                    return found
+                    return runs
 
     def _client(self) -> "MlflowClient":
         quiet_mlflow()
@@ -150,39 +187,53 @@ class Children:
 
 
 def validation_metric(monitor: Monitor, metrics: Mapping[str, float]) -> str:
-    """Which metric `trainer.monitor` means: micro-F1 is measured for several labels a text only."""
+    """Return the metric that `trainer.monitor` stands for.
+
+    `auto` is micro-F1 for multi-label data, where it is measured, and macro-F1 otherwise.
+    """
     if monitor is not Monitor.auto:
         return f"validation/{monitor.name}"
-    several = "validation/micro_f1" in metrics
-    return "validation/micro_f1" if several else "validation/macro_f1"
+    multi_label = "validation/micro_f1" in metrics
+    return "validation/micro_f1" if multi_label else "validation/macro_f1"
 
 
 def find_parent(uri: str, experiment_id: str, sweep: str) -> Parent:
-    """The run of a sweep: by its id, by that of its run, or the `last` that was begun.
+    """Return the run of a sweep.
 
-    Raises:
-        ConfigError: there is none, or it is still running.
+    Parameters
+    ----------
+    uri : str
+        Absolute URI of the store.
+    experiment_id : str
+        Experiment of the sweep.
+    sweep : str
+        Id of the sweep, id of its run, or `last` for the sweep that was started last.
+
+    Raises
+    ------
+    ConfigError
+        There is no such sweep, or it is still running.
     """
     quiet_mlflow()
     from mlflow import MlflowClient
 
     with tracking_errors(uri):
-        found = MlflowClient(tracking_uri=uri).search_runs(
+        runs = MlflowClient(tracking_uri=uri).search_runs(
             [experiment_id], "tags.kind = 'sweep'", order_by=["attributes.start_time DESC"]
         )
-    for run in found:
+    for run in runs:
         tags = dict(run.data.tags)
         if sweep in (LAST, tags.get("sweep"), run.info.run_id):
             if run.info.status == "RUNNING" and is_alive(tags):
                 raise ConfigError(
-                    f"The sweep {tags.get('sweep')} is still running, in process "
-                    f"{tags['process'].partition(' ')[0]}.\nWait for it, or stop that first."
+                    f"The sweep {tags.get('sweep')} is still running in process "
+                    f"{tags['process'].partition(' ')[0]}.\nWait for it, or stop that process."
                 )
             return Parent(run.info.run_id, run.info.status, tags)
-    known = ", ".join(str(run.data.tags.get("sweep")) for run in found[:5])
+    latest = ", ".join(str(run.data.tags.get("sweep")) for run in runs[:5])
     raise ConfigError(
         f"There is no sweep {sweep!r} in this experiment"
-        + (f"; the last ones are {known}." if known else ", nor any other.")
+        + (f"; the last ones are {latest}." if latest else ", and no other sweep.")
     )
 
 

@@ -1,4 +1,4 @@
-"""What the children of a sweep reached becomes the note, the metrics and the report of its run."""
+"""Conclusion of a sweep: the note, the metrics and the comparison report of its run."""
 
 import math
 import statistics
@@ -14,14 +14,15 @@ from nlp_rnn.config.training import Monitor
 from nlp_rnn.errors import NlpRnnError
 from nlp_rnn.runs.console import announced, output_to
 from nlp_rnn.sweeps.child_runs import Child, validation_metric
-from nlp_rnn.sweeps.jobs import Command, Job, swept_words
+from nlp_rnn.sweeps.jobs import Job
+from nlp_rnn.sweeps.sweep_arguments import SweepCommand, space_text
 from nlp_rnn.tracking.store import experiment_name
 from nlp_rnn.tracking.tags import BASELINES_TAG
 
 if TYPE_CHECKING:
     from nlp_rnn.tracking.tracked_run import TrackedRun
 
-__all__ = ["Ended", "conclude", "note"]
+__all__ = ["FinishedSweep", "conclude", "note"]
 
 COLUMNS = (
     ("accuracy %", "test/accuracy", 100, ".2f"),
@@ -30,17 +31,33 @@ COLUMNS = (
     ("parameters", "parameters/total", 1, ",.0f"),
     ("training s", "train/seconds", 1, ",.0f"),
     ("tokens/s", "train/tokens_per_second", 1, ",.0f"),
-    ("one answer, ms", "latency/onnx_batch1_p50_ms", 1, ".2f"),
+    ("latency, ms", "latency/onnx_batch1_p50_ms", 1, ".2f"),
 )
 SPACE = "\u00a0" * 3
 """MLflow's tables have no space between columns."""
 
 
 @dataclass(frozen=True)
-class Ended:
-    """A sweep whose jobs have been tried; `tuned` are those that a search ends with."""
+class FinishedSweep:
+    """A sweep whose jobs have all been run.
 
-    command: Command
+    Attributes
+    ----------
+    command : SweepCommand
+        Composed arguments of the sweep.
+    jobs : sequence of Job
+        All jobs.
+    tuned : sequence of Job
+        After a search, the jobs that train the best configurations; otherwise empty.
+    uri, experiment_id : str
+        Store and experiment.
+    folder : Path
+        Folder of the sweep.
+    run : TrackedRun
+        Run of the sweep.
+    """
+
+    command: SweepCommand
     jobs: Sequence[Job]
     tuned: Sequence[Job]
     uri: str
@@ -49,37 +66,43 @@ class Ended:
     run: "TrackedRun"
 
 
-def conclude(sweep: Ended, children: Mapping[str, Child]) -> None:
-    """Write the summary of the finished jobs, the best of them and their comparison to the run.
+def conclude(sweep: FinishedSweep, children: Mapping[str, Child]) -> None:
+    """Log a summary of the finished jobs, the best of them and their comparison to the sweep's run.
 
-    After a search only its `tuned` jobs are compared, each cell's best over the seeds.
-    Where there is nothing to compare, or the comparison fails, the note says why: the runs are
-    there all the same.
+    After a search only the `tuned` jobs are compared: the best configuration of each cell, with
+    several seeds. If there is nothing to compare or the comparison fails, the note says why.
+
+    Parameters
+    ----------
+    sweep : FinishedSweep
+        The sweep.
+    children : mapping
+        Runs of its jobs by key.
     """
-    run, told = sweep.run, sweep.command.told
+    run, sweep_options = sweep.run, sweep.command.sweep_options
     finished = [child for child in children.values() if child.status == "FINISHED"]
     if not finished:
         run.set_note(note(sweep.command, sweep.jobs, run.run_id, children))
         return
-    best = _best(finished, told.trainer.monitor)
+    best = _best(finished, sweep_options.trainer.monitor)
     if best is not None:
         run.set_tags({"best_run": best.run_id, "best_run_name": best.name})
         run.log_final(_best_metrics(best))
     body = _table(finished)
-    if told.sweep.compare:
+    if sweep_options.sweep.compare:
         try:
-            wanted = {job.key for job in sweep.tuned or sweep.jobs}
-            compared = _compare(sweep, [child for child in finished if child.key in wanted])
+            keys = {job.key for job in sweep.tuned or sweep.jobs}
+            summaries = _compare(sweep, [child for child in finished if child.key in keys])
         except NlpRnnError as error:
             print(f"Not compared: {error}")
             body += f"\n\n**Not compared**: {' '.join(str(error).split())}"
         else:
-            body = "\n\n".join(compared) or body
+            body = "\n\n".join(summaries) or body
     run.set_note(note(sweep.command, sweep.jobs, run.run_id, children, body))
 
 
-def _compare(sweep: Ended, finished: Sequence[Child]) -> list[str]:
-    """Verdict and summary of each data set's comparison; none if only the seed varies."""
+def _compare(sweep: FinishedSweep, finished: Sequence[Child]) -> list[str]:
+    """Return the verdict and summary for each data set; none if only the seed varies."""
     jobs = sweep.tuned or sweep.jobs
     by = _compared_key(sweep.command, jobs)
     if by is None:
@@ -92,35 +115,37 @@ def _compare(sweep: Ended, finished: Sequence[Child]) -> list[str]:
     from nlp_rnn.report.report import log_report, report_runs
 
     ids = {child.run_id for child in finished}
-    experiment = experiment_name(sweep.command.told.tracking.experiment)
-    if all(isinstance(job.config.data, ProbeConfig) for job in jobs):  # they need no controls
-        runs = [each for each in read_runs(sweep.uri, experiment) if each.run_id in ids]
+    experiment = experiment_name(sweep.command.sweep_options.tracking.experiment)
+    if all(isinstance(job.config.data, ProbeConfig) for job in jobs):  # they need no baselines
+        runs = [run for run in read_runs(sweep.uri, experiment) if run.run_id in ids]
         report = write_probe_report(runs, sweep.folder / "comparison", by)
         log_report(sweep.run, report)
         print(f"report        {report.page}")
         return [report.summary.read_text(encoding="utf-8")]
-    with announced("Training the controls"):
-        controls = _controls(sweep, jobs, finished)
-    sweep.run.set_tags({BASELINES_TAG: " ".join(sorted(controls))})
-    ids |= controls
+    with announced("Training the baselines"):
+        baselines = _baselines(sweep, jobs, finished)
+    sweep.run.set_tags({BASELINES_TAG: " ".join(sorted(baselines))})
+    ids |= baselines
     keys = [key for key in sweep.command.space if "." in key and key != by] if sweep.tuned else []
     with announced("Comparing"):
-        runs = [each for each in read_runs(sweep.uri, experiment) if each.run_id in ids]
-        found = compare_runs(runs, Rules(by=by, tuned_keys=tuple(keys)), sweep.uri)
+        runs = [run for run in read_runs(sweep.uri, experiment) if run.run_id in ids]
+        comparisons = compare_runs(runs, Rules(by=by, tuned_keys=tuple(keys)), sweep.uri)
     summaries = []
-    for each in found:
-        place = "comparison" if len(found) == 1 else f"comparison/{each.data}-{each.digest[:6]}"
+    for item in comparisons:
+        folder = "comparison"
+        if len(comparisons) > 1:
+            folder += f"/{item.data}-{item.digest[:6]}"
         with announced("Writing the report"):
-            report = report_runs(each, sweep.uri, sweep.folder / place)
-            log_report(sweep.run, report, place)
+            report = report_runs(item, sweep.uri, sweep.folder / folder)
+            log_report(sweep.run, report, folder)
         summary = report.summary.read_text(encoding="utf-8")
-        summaries.append(f"**{each.data}**: {each.verdict}\n\n{summary}")
-        print(f"\n{table(each)}\n\nreport        {report.page}")
+        summaries.append(f"**{item.data}**: {item.verdict}\n\n{summary}")
+        print(f"\n{table(item)}\n\nreport        {report.page}")
     return summaries
 
 
-def _compared_key(command: Command, jobs: Sequence[Job]) -> str | None:
-    """The configuration key whose values the comparison sets against each other."""
+def _compared_key(command: SweepCommand, jobs: Sequence[Job]) -> str | None:
+    """Return the configuration key whose values are compared."""
     configs = [job.config for job in jobs]
     if len({config.model.cell for config in configs}) > 1:
         return "model.cell"
@@ -130,8 +155,8 @@ def _compared_key(command: Command, jobs: Sequence[Job]) -> str | None:
     return None
 
 
-def _controls(sweep: Ended, jobs: Sequence[Job], finished: Sequence[Child]) -> set[str]:
-    """The runs of the controls on each of the sweep's data sets; a failing one is left out."""
+def _baselines(sweep: FinishedSweep, jobs: Sequence[Job], finished: Sequence[Child]) -> set[str]:
+    """Return the run ids of the baselines on each data set; one that fails is left out."""
     from nlp_rnn.sweeps.baseline_runs import ALL_BASELINES, ensure_baselines
 
     configs = {job.key: job.config for job in jobs}
@@ -139,28 +164,28 @@ def _controls(sweep: Ended, jobs: Sequence[Job], finished: Sequence[Child]) -> s
     for child in finished:
         if child.key in configs:
             by_data.setdefault(str(plain(configs[child.key].data)), child)
-    found: set[str] = set()
+    run_ids: set[str] = set()
     for child in by_data.values():
         config = configs[child.key]
         try:
-            with output_to(sweep.folder / "controls.log"):
-                controls = ensure_baselines(
+            with output_to(sweep.folder / "baselines.log"):
+                baselines = ensure_baselines(
                     config,
                     sweep.uri,
                     sweep.experiment_id,
                     sweep.run.run_id,
                     names=ALL_BASELINES,
-                    folder=sweep.folder / "controls" / child.tags["data"],
+                    folder=sweep.folder / "baselines" / child.tags["data"],
                 )
         except NlpRnnError as error:
-            print(f"No controls for {child.tags['data']}: {error}")
+            print(f"No baselines for {child.tags['data']}: {error}")
             continue
-        found |= {control.run_id for control in controls.values()}
-    return found
+        run_ids |= {baseline.run_id for baseline in baselines.values()}
+    return run_ids
 
 
 def _best(finished: Sequence[Child], monitor: Monitor) -> Child | None:
-    """The child whose validation metric is best, never by the test split."""
+    """Return the child with the best validation metric; the test split is never used."""
     sign = -1 if monitor is Monitor.loss else 1
     scored = {
         child.run_id: sign * value
@@ -184,21 +209,22 @@ def _best_metrics(best: Child) -> dict[str, float]:
 
 
 def _table(finished: Sequence[Child]) -> str:
-    """Means over the seeds as a Markdown table, best accuracy or micro-F1 first."""
-    groups: dict[str, list[Child]] = defaultdict(list)
+    """Return means over the seeds as a Markdown table, the best accuracy or micro-F1 first."""
+    configurations: dict[str, list[Child]] = defaultdict(list)
     for child in finished:
-        groups[child.name.rpartition(" seed")[0] or child.name].append(child)
+        configurations[child.name.rpartition(" seed")[0] or child.name].append(child)
 
     def mean(children: Sequence[Child], name: str) -> float:
         values = [child.metrics[name] for child in children if name in child.metrics]
         return statistics.fmean(values) if values else math.nan
 
-    kinds = COLUMNS[:2]
-    used = [column for column in kinds if any(column[1] in child.metrics for child in finished)]
-    columns = (*(used or kinds[:1]), *COLUMNS[2:])
+    scores = COLUMNS[:2]
+    used = [column for column in scores if any(column[1] in child.metrics for child in finished)]
+    columns = (*(used or scores[:1]), *COLUMNS[2:])
     heads = ["", "seeds", *(head for head, *_ in columns)]
     rows = [_row(heads), "|---" * len(heads) + "|"]
-    for name, children in sorted(groups.items(), key=lambda item: -mean(item[1], columns[0][1])):
+    ordered = sorted(configurations.items(), key=lambda item: -mean(item[1], columns[0][1]))
+    for name, children in ordered:
         cells = [name, str(len(children))]
         for _, metric, scale, form in columns:
             value = mean(children, metric) * scale
@@ -212,30 +238,49 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def note(
-    command: Command,
+    command: SweepCommand,
     jobs: Sequence[Job],
     run_id: str,
     children: Mapping[str, Child],
     body: str = "",
 ) -> str:
-    """What MLflow shows of a sweep: how far it came, `body` or a table, what to type next."""
+    """Return the note of a sweep's run in MLflow.
+
+    Parameters
+    ----------
+    command : SweepCommand
+        Composed arguments of the sweep.
+    jobs : sequence of Job
+        All jobs.
+    run_id : str
+        Run of the sweep.
+    children : mapping
+        Runs of the jobs by key.
+    body : str
+        Markdown text with the results; by default a table of the finished jobs.
+
+    Returns
+    -------
+    str
+        Markdown with the number of finished jobs, the results and the commands to use next.
+    """
     pairs = [(job, children.get(job.key)) for job in jobs]
     done = sum(child is not None and child.done for _, child in pairs)
     pruned = sum(child is not None and "pruned" in child.tags for _, child in pairs)
     failures = [
-        f"- {job.name}: {child.told if child else 'not run'}"
+        f"- {job.name}: {child.summary if child else 'not run'}"
         for job, child in pairs
         if child is None or not child.done
     ]
-    head = f"**{done} of {len(jobs)} jobs finished**: `{swept_words(command.space)}`"
+    head = f"**{done} of {len(jobs)} jobs finished**: `{space_text(command.space)}`"
     if pruned:
         head += f"; {pruned} of them were pruned"
     finished = [child for child in children.values() if child.status == "FINISHED"]
-    # the verdict comes first: MLflow shows three lines until it is asked for more
+    # The verdict comes first, because MLflow shows only three lines at first.
     parts = [body, head] if body else [head, _table(finished) if finished else "No job finished."]
     if failures:
         parts += ["**Not finished**", "\n".join(failures)]
     parts.append(f"**Compare again**: `nlp-rnn compare --sweep {run_id[:8]}`")
     if failures:
-        parts.append(f"**Go on**: `nlp-rnn train -m resume={run_id[:8]}`")
+        parts.append(f"**Resume**: `nlp-rnn train -m resume={run_id[:8]}`")
     return "\n\n".join(parts)

@@ -1,80 +1,90 @@
-"""The jobs of a sweep become a list with an estimate of the time, without running them."""
+"""Forecast of a sweep for `--dry-run`: the list of its jobs and an estimate of their duration."""
 
 import statistics
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from nlp_rnn.config.signature import signature
 from nlp_rnn.errors import TrackingError
-from nlp_rnn.sweeps.jobs import Command, Job, swept_words
+from nlp_rnn.sweeps.jobs import Job
 from nlp_rnn.sweeps.progress import duration
+from nlp_rnn.sweeps.sweep_arguments import SweepCommand, space_text
 from nlp_rnn.tracking.environment import quiet_mlflow
 from nlp_rnn.tracking.store import tracking_errors
-from nlp_rnn.tracking.tags import KIND, OLD_KIND
+from nlp_rnn.tracking.tags import KIND, run_kind
+from nlp_rnn.tracking.uri import store_exists
 
 __all__ = ["print_forecast"]
 
-LOOKED_AT = 1000
-"""Of the newest runs in the store."""
+NEWEST_RUNS = 1000
+"""Number of finished runs whose duration is read."""
 
 
-def print_forecast(command: Command, jobs: Sequence[Job], uri: str) -> None:
-    """Print a line a job, and the time they will take by what earlier runs took.
+def print_forecast(command: SweepCommand, jobs: Sequence[Job], uri: str) -> None:
+    """Print one line for each job and the estimated duration of the sweep.
 
-    An earlier run of the same signature tells best, then one of the same cell on the same data;
-    where there is neither, no time is named.
+    A job's duration is the median of earlier runs with the same signature, or else with the same
+    cell and data. Without such runs no duration is printed.
+
+    Parameters
+    ----------
+    command : SweepCommand
+        Composed arguments of the sweep.
+    jobs : sequence of Job
+        Its jobs.
+    uri : str
+        Absolute URI of the store with the earlier runs.
     """
-    known = _durations(uri)
-    times = [_estimate(job, known) for job in jobs]
+    durations = _durations(uri)
+    times = [_estimate(job, durations) for job in jobs]
     for number, (job, seconds) in enumerate(zip(jobs, times, strict=True), 1):
-        told = job.problem.splitlines()[0] if job.problem else ""
-        told = told or (f"about {duration(seconds)}" if seconds is not None else "")
-        print(f"{number:>4}  {job.name:<32}  {told}".rstrip())
-    at_once = f", {command.told.sweep.jobs} at a time" if command.told.sweep.jobs > 1 else ""
-    print(f"{len(jobs)} jobs{at_once}: {swept_words(command.space)}")
+        remark = job.problem.splitlines()[0] if job.problem else ""
+        remark = remark or (f"about {duration(seconds)}" if seconds is not None else "")
+        print(f"{number:>4}  {job.name:<32}  {remark}".rstrip())
+    parallel = command.sweep_options.sweep.jobs
+    at_once = f", {parallel} at a time" if parallel > 1 else ""
+    print(f"{len(jobs)} jobs{at_once}: {space_text(command.space)}")
     pairs = zip(jobs, times, strict=True)
     timed = [seconds for job, seconds in pairs if seconds is not None and not job.problem]
     if not timed:
-        print("No earlier run of these models on this data tells how long they will take.")
+        print("There is no earlier run of these models on this data to estimate the duration from.")
         return
     runnable = sum(not job.problem for job in jobs)
-    total = statistics.fmean(timed) * runnable / command.told.sweep.jobs
-    print(f"about {duration(total)} in all, by earlier runs; the comparison comes on top")
+    total = statistics.fmean(timed) * runnable / parallel
+    print(f"about {duration(total)} in total, estimated from earlier runs, plus the comparison")
 
 
 def _durations(uri: str) -> Mapping[tuple[str, ...], list[float]]:
-    """Seconds of finished runs by signature, and by data and cell; none without a store."""
-    file = Path(uri.removeprefix("sqlite:///"))
-    if uri.startswith("sqlite:///") and not file.exists():
+    """Return the seconds of finished runs by signature, and by data and cell."""
+    if not store_exists(uri):
         return {}
     quiet_mlflow()
     from mlflow import MlflowClient
 
-    found: dict[tuple[str, ...], list[float]] = {}
+    durations: dict[tuple[str, ...], list[float]] = {}
     try:
         with tracking_errors(uri):
             client = MlflowClient(tracking_uri=uri)
-            experiments = [each.experiment_id for each in client.search_experiments()]
+            experiments = [experiment.experiment_id for experiment in client.search_experiments()]
             runs: Any = client.search_runs(
-                experiments, "attributes.status = 'FINISHED'", max_results=LOOKED_AT
+                experiments, "attributes.status = 'FINISHED'", max_results=NEWEST_RUNS
             )
     except TrackingError as error:
-        print(f"No earlier runs could be read: {error}")
+        print(f"Earlier runs cannot be read: {error}")
         return {}
     for run in runs:
         tags = run.data.tags
-        if tags.get("kind") in ("sweep", KIND, OLD_KIND, "pretraining") or not run.info.end_time:
+        if run_kind(tags) in ("sweep", KIND, "pretraining") or not run.info.end_time:
             continue
         seconds = (run.info.end_time - run.info.start_time) / 1000
         for key in ((tags.get("signature", ""),), (tags.get("data", ""), tags.get("cell", ""))):
-            found.setdefault(key, []).append(seconds)
-    return found
+            durations.setdefault(key, []).append(seconds)
+    return durations
 
 
-def _estimate(job: Job, known: Mapping[tuple[str, ...], list[float]]) -> float | None:
+def _estimate(job: Job, durations: Mapping[tuple[str, ...], list[float]]) -> float | None:
     config = job.config
     for key in ((signature(config),), (config.data.name, config.model.cell)):
-        if key in known:
-            return statistics.median(known[key])
+        if key in durations:
+            return statistics.median(durations[key])
     return None

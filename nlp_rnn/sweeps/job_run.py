@@ -1,4 +1,4 @@
-"""One job of a sweep becomes a run below the sweep's, wherever a launcher runs it."""
+"""Run of one job: the function that a launcher calls, in any process or on any machine."""
 
 import contextlib
 from dataclasses import replace
@@ -16,54 +16,60 @@ from nlp_rnn.runs.run_folder import interrupted
 from nlp_rnn.runs.run_logging import Member
 from nlp_rnn.sweeps.pruning import on_epoch
 
-__all__ = ["STOPPED", "job"]
+__all__ = ["STOPPED", "run_job"]
 
 STOPPED = ".stopped"
-"""A file in the sweep's folder that tells the jobs not yet begun to stay so."""
+"""File in the sweep's folder; while it exists, no further job starts."""
 
 OUTPUT = "output.log"
 
 
-def job(composed: DictConfig) -> None:
-    """Train one job, or go on with it where it was interrupted.
+def run_job(composed: DictConfig) -> None:
+    """Train one job, or resume it if it was interrupted.
 
-    Whatever goes wrong becomes a FAILED run with its traceback, even before the training began,
-    and goes on to the launcher.
+    Every error is logged as a FAILED run with its traceback, even one from before the training,
+    and is raised again for the launcher.
+
+    Parameters
+    ----------
+    composed : DictConfig
+        Hydra's configuration of the job, without the key `hydra`.
     """
     from hydra.core.hydra_config import HydraConfig
 
     hydra_config = HydraConfig.get()
     folder = Path(hydra_config.runtime.output_dir)
-    config, told = run_config(composed)
-    assert told.sweep.parent is not None
+    config, sweep_options = run_config(composed)
+    assert sweep_options.sweep.parent is not None
     stopped = folder.parent / STOPPED
     if stopped.exists():
         remove_empty(folder)
         return
+    parent = sweep_options.sweep.parent
     member = Member(
-        told.sweep.parent,
-        {"kind": "train", "sweep": told.sweep.parent[:8], "job": folder.name[-8:]},
-        told.sweep.words,
+        parent,
+        {"kind": "train", "sweep": parent[:8], "job": folder.name[-8:]},
+        sweep_options.sweep.words,
     )
-    own = ("sweep.", "search.")
-    words = [word for word in hydra_config.overrides.task if not word.startswith(own)]
+    sweep_keys = ("sweep.", "search.")
+    overrides = [item for item in hydra_config.overrides.task if not item.startswith(sweep_keys)]
     try:
-        if told.search.study:
-            report = on_epoch(told.search, config.trainer.monitor)
+        if sweep_options.search.study:
+            report = on_epoch(sweep_options.search, config.trainer.monitor)
             member = replace(member, on_epoch=report)
         with output_to(folder / OUTPUT):
-            _train(config, folder, words, member)
+            _train(config, folder, overrides, member)
     except PrunedError:
         raise
     except Exception as error:
-        if told.sweep.on_failure is OnFailure.stop:
+        if sweep_options.sweep.on_failure is OnFailure.stop:
             stopped.touch()
         if not any(note.startswith("MLflow run") for note in getattr(error, "__notes__", ())):
-            _record(error, config, member, folder)
+            _log_failure(error, config, member, folder)
         raise
 
 
-def _train(config: RunConfig, folder: Path, words: list[str], member: Member) -> None:
+def _train(config: RunConfig, folder: Path, overrides: list[str], member: Member) -> None:
     from nlp_rnn.pipeline import resume, train
 
     if interrupted(folder):
@@ -71,12 +77,12 @@ def _train(config: RunConfig, folder: Path, words: list[str], member: Member) ->
             resume(folder, member)
             return
         except (ConfigError, DataError, TrackingError) as error:
-            print(f"It cannot go on where it was interrupted: {error}\nIt starts again.")
-    train(config, folder, words, member)
+            print(f"The interrupted run cannot be resumed: {error}\nIt starts again.")
+    train(config, folder, overrides, member)
 
 
-def _record(error: Exception, config: RunConfig, member: Member, folder: Path) -> None:
-    """A run for a job that failed before it had one."""
+def _log_failure(error: Exception, config: RunConfig, member: Member, folder: Path) -> None:
+    """Log a FAILED run for a job that failed before it had a run."""
     from nlp_rnn.config.signature import flatten
     from nlp_rnn.runs.run_logging import run_name
     from nlp_rnn.tracking.run_lifecycle import tracked_run

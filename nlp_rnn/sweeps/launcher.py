@@ -1,4 +1,4 @@
-"""Jobs go to Hydra's launcher, again where a worker died before their turn."""
+"""Launching of jobs with Hydra's launcher, repeated for jobs whose worker died too early."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -10,76 +10,99 @@ from nlp_rnn.config.sweep import OnFailure
 from nlp_rnn.errors import SweepError
 from nlp_rnn.pipeline import PATIENCE_IN_A_SWEEP
 from nlp_rnn.sweeps.child_runs import Child, Children
-from nlp_rnn.sweeps.job_run import STOPPED, job
-from nlp_rnn.sweeps.jobs import Command, Job
+from nlp_rnn.sweeps.job_run import STOPPED, run_job
+from nlp_rnn.sweeps.jobs import Job
+from nlp_rnn.sweeps.sweep_arguments import SweepCommand
 
 __all__ = ["Launcher"]
 
 
 class Launcher:
-    """Runs jobs of one sweep with the launcher that its configuration names."""
+    """Runs the jobs of one sweep with the launcher that `hydra/launcher` names."""
 
     def __init__(
-        self, command: Command, uri: str, folder: Path, parent_run_id: str, children: Children
+        self, command: SweepCommand, uri: str, folder: Path, parent_run_id: str, children: Children
     ) -> None:
-        """`folder` is the sweep's; every job gets one of its own in it."""
+        """Prepare the overrides that all jobs share.
+
+        Parameters
+        ----------
+        command : SweepCommand
+            Composed arguments of the sweep.
+        uri : str
+            Absolute URI of the MLflow store.
+        folder : Path
+            Folder of the sweep; every job gets a run folder in it.
+        parent_run_id : str
+            Run of the sweep.
+        children : Children
+            Runs of the jobs.
+        """
         self._command, self._folder, self._children = command, folder, children
         with open_dict(command.base):
-            command.base.hydra.sweep.dir = str(folder)  # a launcher makes this one itself
-        self._own = [
+            command.base.hydra.sweep.dir = str(folder)  # a launcher creates this folder itself
+        self._sweep_overrides = [
             f"hydra.sweep.dir={_quoted(folder)}",
-            # by the environment, for an address may hold a password and overrides are logged
+            # In the environment, because overrides are logged and a URI may contain a password.
             f"++hydra.job.env_set.MLFLOW_TRACKING_URI={_quoted(uri)}",
             f"sweep.parent={parent_run_id}",
-            f"sweep.on_failure={command.told.sweep.on_failure.name}",
+            f"sweep.on_failure={command.sweep_options.sweep.on_failure.name}",
         ]
 
-    def launch(self, jobs: Sequence[Job], more: Sequence[Sequence[str]] | None = None) -> None:
-        """Run the jobs; what `more` tells each is for the job alone, not for its configuration.
+    def launch(self, jobs: Sequence[Job], extra: Sequence[Sequence[str]] | None = None) -> None:
+        """Run jobs and wait for them; failures of jobs are recorded in their runs.
 
-        When a process dies, its launcher may end those of other jobs with it. Where several were
-        running, each goes on alone, so that only the job that brings its process down again is
-        FAILED; those that had not begun by then are launched as before. Where none had begun, each
-        is tried alone. Other failures of jobs are in their runs.
+        When a process dies, the launcher may stop other jobs with it. If several jobs were
+        running, each of them runs again alone, so that only a job that kills its process again
+        is FAILED. Jobs that had not started are launched together as before. If no job had
+        started, each is tried alone.
 
-        Raises:
-            SweepError: the launcher broke before it ran a job alone.
+        Parameters
+        ----------
+        jobs : sequence of Job
+            Jobs to run.
+        extra : sequence, optional
+            For each job, overrides that are not part of its configuration.
+
+        Raises
+        ------
+        SweepError
+            The launcher failed before it could start a single job.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self._command.base, self._folder / "multirun.yaml")
-        extra = more or [[]] * len(jobs)
-        told = {each.key: list(words) for each, words in zip(jobs, extra, strict=True)}
+        by_key = dict(zip((job.key for job in jobs), extra or [[]] * len(jobs), strict=True))
         groups = [list(jobs)]
         while groups:
             group = groups.pop(0)
             before = self._children.read(PATIENCE_IN_A_SWEEP)
-            broken = self._launch(group, told)
-            if broken is None:
+            failure = self._launch(group, by_key)
+            if failure is None:
                 continue
             now = self._children.read(PATIENCE_IN_A_SWEEP)
-            begun = [each for each in group if _state(now, each) != _state(before, each)]
-            if not begun and len(group) > 1:
-                groups = [[each] for each in group] + groups
+            started = [job for job in group if _state(now, job) != _state(before, job)]
+            if not started and len(group) > 1:
+                groups = [[job] for job in group] + groups
                 continue
-            if not begun:
+            if not started:
                 raise SweepError(
-                    f"The job {group[0].name} did not begin: {_sentence(broken)}.\n"
-                    "Mend it, and go on with the sweep."
+                    f"The job {group[0].name} did not start: {_first_sentence(failure)}.\n"
+                    "Fix the cause and resume the sweep."
                 )
-            dead = {each.key: each for each in begun if _died(now[each.key])}
+            dead = {job.key: job for job in started if _died(now[job.key])}
             if len(dead) > 1:
                 self._children.close("KILLED", "another job's process died beside it", dead)
-                groups += [[each] for each in dead.values()]
+                groups += [[job] for job in dead.values()]
             elif dead:
-                reason = f"its process died, perhaps for want of memory: {_sentence(broken)}"
+                reason = f"its process died, perhaps out of memory: {_first_sentence(failure)}"
                 self._children.close("FAILED", reason, dead)
-                if self._command.told.sweep.on_failure is OnFailure.stop:
+                if self._command.sweep_options.sweep.on_failure is OnFailure.stop:
                     (self._folder / STOPPED).touch()
-            if left := [each for each in group if each not in begun]:
-                groups.insert(0, left)
+            if waiting := [job for job in group if job not in started]:
+                groups.insert(0, waiting)
 
-    def _launch(self, jobs: Sequence[Job], more: dict[str, list[str]]) -> Exception | None:
-        """What breaks the launcher itself is returned."""
+    def _launch(self, jobs: Sequence[Job], extra: Mapping[str, Sequence[str]]) -> Exception | None:
+        """Call Hydra's launcher; return the exception that stopped the launcher itself."""
         from hydra._internal.callbacks import Callbacks
         from hydra.core.plugins import Plugins
         from hydra.types import HydraContext
@@ -89,41 +112,44 @@ class Launcher:
             config_loader=self._command.engine.config_loader, callbacks=Callbacks(base)
         )
         launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=context, task_function=job, config=base
+            hydra_context=context, task_function=run_job, config=base
         )
-        words = [[*each.overrides, *self._own, *more[each.key], *_own(each)] for each in jobs]
+        overrides = [
+            [*job.overrides, *self._sweep_overrides, *extra[job.key], *_job_overrides(job)]
+            for job in jobs
+        ]
         with warnings.catch_warnings():
-            # joblib puts another one in the place of a worker that has grown, which changes nothing
+            # joblib replaces a worker whose memory has grown, which has no effect on the jobs
             warnings.filterwarnings("ignore", "A worker stopped while some jobs")
             try:
-                launcher.launch(words, initial_job_idx=0)
+                launcher.launch(overrides, initial_job_idx=0)
             except Exception as error:
                 return error
         return None
 
 
 def _state(children: Mapping[str, Child], job: Job) -> tuple[str, str] | None:
-    """Its run and how that is; None before it has one."""
+    """Return the id and status of a job's run, or None if it has no run."""
     child = children.get(job.key)
     return (child.run_id, child.status) if child else None
 
 
 def _died(child: Child) -> bool:
-    """Whether a run's process is gone; the next run that began may have closed it."""
+    """Return whether a run's process is gone; the next run that began may have closed it."""
     return child.status in ("RUNNING", "KILLED") and not child.done
 
 
-def _sentence(broken: Exception) -> str:
-    """What a launcher says about a dead process is a paragraph; its first sentence."""
-    first = (str(broken).splitlines() or [""])[0].partition(". ")[0].rstrip(".")
-    return f"{type(broken).__name__}: {first}"
+def _first_sentence(failure: Exception) -> str:
+    """Return the first sentence of an error; launchers write paragraphs about dead processes."""
+    first = (str(failure).splitlines() or [""])[0].partition(". ")[0].rstrip(".")
+    return f"{type(failure).__name__}: {first}"
 
 
-def _own(job: Job) -> list[str]:
-    words = ",".join(_quoted(word) for word in job.words)
-    return [f"hydra.sweep.subdir={_quoted(job.folder)}", f"sweep.words=[{words}]"]
+def _job_overrides(job: Job) -> list[str]:
+    parts = ",".join(_quoted(part) for part in job.name_parts)
+    return [f"hydra.sweep.subdir={_quoted(job.folder)}", f"sweep.words=[{parts}]"]
 
 
 def _quoted(value: object) -> str:
-    """A value as Hydra's grammar takes it, whatever characters it has."""
+    """Return a value in quotes for Hydra's grammar, whatever characters it contains."""
     return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -1,4 +1,4 @@
-"""What becomes of a sweep's jobs is told while they run: a line for each, and a total."""
+"""Progress of a sweep on the terminal: a line for every job that ends, and the totals."""
 
 import sys
 import threading
@@ -11,61 +11,83 @@ from typing import TextIO
 from nlp_rnn.errors import TrackingError
 from nlp_rnn.sweeps.child_runs import Child
 
-__all__ = ["Progress", "Watch", "duration"]
+__all__ = ["JobCounts", "SweepProgress", "duration"]
 
-SECONDS_BETWEEN_LOOKS = 2.0
+SECONDS_BETWEEN_READS = 2.0
 
 
-class Progress:
-    """Counts of a sweep, `done/failed/total`, and the time that is left."""
+class JobCounts:
+    """Numbers of finished, failed and all jobs of a sweep, and the time that is left."""
 
-    def __init__(self, total: int, before: int, jobs_at_a_time: int = 1) -> None:
-        """`before` jobs of `total` were done before this start."""
-        self.total, self.done, self.failed = total, before, 0
-        self._before, self._began, self._wide = before, time.monotonic(), jobs_at_a_time
+    def __init__(self, total: int, finished_before: int) -> None:
+        """Start the clock.
 
-    @property
-    def words(self) -> str:
-        """`done/failed/total`."""
+        Parameters
+        ----------
+        total : int
+            Number of all jobs.
+        finished_before : int
+            Number of jobs that were finished before the sweep was resumed.
+        """
+        self.total, self.done, self.failed = total, finished_before, 0
+        self._finished_before, self._started = finished_before, time.monotonic()
+
+    def __str__(self) -> str:
+        """Return `done/failed/total`, the value of the tag `progress`."""
         return f"{self.done}/{self.failed}/{self.total}"
 
     @property
     def seconds_left(self) -> float | None:
-        """From the jobs that ended so far; None before the first."""
-        ended = self.done + self.failed - self._before
+        """Estimate from the jobs that have ended since the start; None before the first."""
+        ended = self.done + self.failed - self._finished_before
         left = self.total - self.done - self.failed
         if not ended:
             return None
-        return (time.monotonic() - self._began) / ended * left
+        return (time.monotonic() - self._started) / ended * left
 
 
-class Watch:
-    """Looks at the children every two seconds, in a thread; a context manager.
+class SweepProgress:
+    """Context manager whose thread reads the children every two seconds and prints changes.
 
-    On a terminal the total is a last line that is redrawn; elsewhere it follows each job's line.
+    On a terminal the totals are a last line that is redrawn. In other output they follow the line
+    of each job.
     """
 
     def __init__(
         self,
         read: Callable[[], Mapping[str, Child]],
         names: Mapping[str, str],
-        progress: Progress,
+        counts: JobCounts,
         on_progress: Callable[[str], None],
         out: TextIO | None = None,
     ) -> None:
-        """`names` of the jobs that run, by key; `on_progress` gets `done/failed/total`."""
-        self._read, self._names, self._progress = read, names, progress
+        """Read the runs that exist already.
+
+        Parameters
+        ----------
+        read : callable
+            Returns the children by the keys of their jobs.
+        names : mapping
+            Names of the launched jobs by key; it may grow.
+        counts : JobCounts
+            Counts that are updated.
+        on_progress : callable
+            Called with `done/failed/total` at the start and after every change.
+        out : file, optional
+            Where to print; standard output by default.
+        """
+        self._read, self._names, self._counts = read, names, counts
         self._on_progress = on_progress
         self._out = out or sys.stdout
         self._ended: set[str] = set()
-        # of an earlier start: such a run says nothing before it goes on
+        # Runs of an earlier start are not reported until they are resumed.
         self._old = {(child.run_id, child.seconds) for child in read().values()}
         self._running: list[str] = []
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="sweep-watch", daemon=True)
+        self._thread = threading.Thread(target=self._loop, name="sweep-progress", daemon=True)
 
-    def __enter__(self) -> "Watch":
-        self._on_progress(self._progress.words)
+    def __enter__(self) -> "SweepProgress":
+        self._on_progress(str(self._counts))
         self._thread.start()
         return self
 
@@ -77,17 +99,20 @@ class Watch:
     ) -> None:
         self._stop.set()
         self._thread.join()
-        self._look(at_the_end=True)
-        self._total("")
+        self._update(at_the_end=True)
+        self._redraw("")
 
     def _loop(self) -> None:
-        while not self._stop.wait(SECONDS_BETWEEN_LOOKS):
-            self._look()
+        while not self._stop.wait(SECONDS_BETWEEN_READS):
+            self._update()
 
-    def _look(self, at_the_end: bool = False) -> None:
-        """Tell who has ended since the last look; one that is KILLED may go on until the end."""
-        going_on = ("RUNNING", "SCHEDULED", *(() if at_the_end else ("KILLED",)))
-        with suppress(TrackingError):  # it will answer again; the jobs do not wait for it
+    def _update(self, at_the_end: bool = False) -> None:
+        """Report the jobs that have ended since the last update.
+
+        A KILLED run is reported only at the end, because it may be resumed before.
+        """
+        open_statuses = ("RUNNING", "SCHEDULED", *(() if at_the_end else ("KILLED",)))
+        with suppress(TrackingError):  # try again next time; the jobs do not depend on this
             children = self._read()
             self._running = [
                 child.name
@@ -95,45 +120,45 @@ class Watch:
                 if key in self._names and child.status == "RUNNING"
             ]
             for key, child in children.items():
-                over = child.status not in going_on or "pruned" in child.tags
-                over = over and (child.run_id, child.seconds) not in self._old
-                if over and key in self._names and key not in self._ended:
+                ended = child.status not in open_statuses or "pruned" in child.tags
+                ended = ended and (child.run_id, child.seconds) not in self._old
+                if ended and key in self._names and key not in self._ended:
                     self._ended.add(key)
-                    self._tell(child)
-            self._total(self._status())
+                    self._report(child)
+            self._redraw(self._status())
 
-    def _tell(self, child: Child) -> None:
-        progress = self._progress
+    def _report(self, child: Child) -> None:
+        counts = self._counts
         if child.done:
-            progress.done += 1
+            counts.done += 1
         else:
-            progress.failed += 1
-        self._on_progress(progress.words)
-        place = f"[{progress.done + progress.failed}/{progress.total}]"
+            counts.failed += 1
+        self._on_progress(str(counts))
+        number = f"[{counts.done + counts.failed}/{counts.total}]"
         took = "" if child.seconds is None else f"  {duration(child.seconds)}"
-        self._total("")
-        print(f"{place:<8}{child.name}  {child.told}{took}", file=self._out, flush=True)
-        if not self._out.isatty() and (left := progress.seconds_left):
+        self._redraw("")
+        print(f"{number:<8}{child.name}  {child.summary}{took}", file=self._out, flush=True)
+        if not self._out.isatty() and (left := counts.seconds_left):
             print(f"{'':<8}about {duration(left)} left", file=self._out, flush=True)
 
     def _status(self) -> str:
-        progress = self._progress
-        parts = [f"{progress.done} of {progress.total} done"]
-        if progress.failed:
-            parts.append(f"{progress.failed} failed")
+        counts = self._counts
+        parts = [f"{counts.done} of {counts.total} done"]
+        if counts.failed:
+            parts.append(f"{counts.failed} failed")
         if self._running:
             parts.append(f"running: {', '.join(self._running[:4])}")
-        if (left := progress.seconds_left) is not None:
+        if (left := counts.seconds_left) is not None:
             parts.append(f"about {duration(left)} left")
         return "  ·  ".join(parts)
 
-    def _total(self, words: str) -> None:
+    def _redraw(self, line: str) -> None:
         if self._out.isatty():
-            print(f"\r\x1b[2K{words}", end="", file=self._out, flush=True)
+            print(f"\r\x1b[2K{line}", end="", file=self._out, flush=True)
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people: `42 s`, `3 min 5 s`, `2 h 10 min`."""
+    """Return a duration as text: `42 s`, `3 min 5 s`, `2 h 10 min`."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -1,4 +1,4 @@
-"""The epochs of a trial become reports to its study, which may give the trial up."""
+"""Optuna studies of a search, and the pruning of trials after each epoch."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -13,26 +13,37 @@ __all__ = ["load_study", "on_epoch", "optuna_library"]
 
 
 def optuna_library() -> Any:
-    """Optuna, which says nothing.
+    """Import and return Optuna with its logging turned off.
 
-    Raises:
-        ConfigError: it is not installed.
+    Raises
+    ------
+    ConfigError
+        Optuna is not installed.
     """
     try:
         import optuna
     except ImportError:
         raise ConfigError(
-            "A search needs Optuna, which is not installed. Type pip install 'nlp_rnn[optuna]'."
+            "A search needs Optuna, which is not installed. Run pip install 'nlp_rnn[optuna]'."
         ) from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
 
 
 def load_study(search: SearchConfig, name: str, monitor: Monitor) -> Any:
-    """The study of this name, made if it is not in the storage yet.
+    """Load a study from the storage, or create it if it does not exist.
 
-    The sampler is the tree-structured Parzen estimator (Bergstra et al. 2011), which counts
-    running trials as bad ones, so that several at a time are not alike.
+    The sampler is the tree-structured Parzen estimator (Bergstra et al. 2011). It counts running
+    trials as bad ones, so that trials that run at the same time differ.
+
+    Parameters
+    ----------
+    search : SearchConfig
+        Pruner, storage and seed.
+    name : str
+        Name of the study.
+    monitor : Monitor
+        Metric whose direction the study optimizes.
     """
     optuna = optuna_library()
     pruner = {
@@ -52,9 +63,10 @@ def load_study(search: SearchConfig, name: str, monitor: Monitor) -> Any:
 
 
 def on_epoch(search: SearchConfig, monitor: Monitor) -> Callable[[int, Mapping[str, float]], None]:
-    """What a job does after each epoch: report, and stop when it falls behind.
+    """Return a callback that reports each epoch to the study of the job.
 
-    The callable raises `PrunedError`.
+    The callback gets the epoch and its metrics, and raises `PrunedError` if the pruner stops the
+    trial.
     """
     optuna = optuna_library()
     assert search.study is not None
@@ -64,7 +76,7 @@ def on_epoch(search: SearchConfig, monitor: Monitor) -> Callable[[int, Mapping[s
         name = validation_metric(monitor, metrics)
         value = metrics[name]
         if value != value:
-            return  # the trainer has its own words for a loss that is no number
+            return  # the trainer raises its own error for a loss that is NaN
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an epoch that is repeated after an interruption
             trial.report(value, epoch)

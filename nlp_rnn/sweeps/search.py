@@ -1,4 +1,4 @@
-"""Swept keys become a search with the same budget for every cell, and the best of each is kept."""
+"""Hyperparameter search with Optuna: the same number of trials for every cell, then the best."""
 
 import itertools
 import math
@@ -12,10 +12,11 @@ from nlp_rnn.config.training import LEARNING_RATE, Monitor
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.pipeline import PATIENCE_IN_A_SWEEP
 from nlp_rnn.sweeps.child_runs import Child, Children, validation_metric
-from nlp_rnn.sweeps.jobs import Command, Job, make_job
+from nlp_rnn.sweeps.jobs import Job, make_job
 from nlp_rnn.sweeps.launcher import Launcher
-from nlp_rnn.sweeps.progress import Progress
+from nlp_rnn.sweeps.progress import JobCounts
 from nlp_rnn.sweeps.pruning import load_study, optuna_library
+from nlp_rnn.sweeps.sweep_arguments import SweepCommand
 
 if TYPE_CHECKING:
     from nlp_rnn.tracking.tracked_run import TrackedRun
@@ -27,7 +28,7 @@ STORAGE = "search.db"
 
 @dataclass(frozen=True)
 class Dimension:
-    """A key that is tuned: one of `values`, or a number from `low` to `high`."""
+    """A tuned key and its range: one of `values`, or a number from `low` to `high`."""
 
     key: str
     values: tuple[str, ...] = ()
@@ -37,7 +38,7 @@ class Dimension:
     whole: bool = False
 
     def suggest(self, trial: Any) -> str:
-        """The value that the study wants to try, as a word."""
+        """Return the value that the study tries next, as an override."""
         if self.values:
             return f"{self.key}={trial.suggest_categorical(self.key, self.values)}"
         if self.whole:
@@ -45,8 +46,8 @@ class Dimension:
             return f"{self.key}={number}"
         return f"{self.key}={trial.suggest_float(self.key, self.low, self.high, log=self.log)!r}"
 
-    def holds(self, value: Any) -> Any:
-        """`value` as the study takes it; None if it lies outside."""
+    def study_value(self, value: Any) -> Any:
+        """Return `value` in the type that the study uses, or None if it is outside the range."""
         if self.values:
             return str(value) if str(value) in self.values else None
         if isinstance(value, int | float) and self.low <= value <= self.high:
@@ -55,38 +56,40 @@ class Dimension:
 
 
 class Search:
-    """One study for each combination of the swept groups, all with the same budget.
+    """One Optuna study for each combination of swept groups, all with the same number of trials.
 
-    The first trial of each is the configuration as it is, so that no cell ends worse than that
-    on the validation split; a learning rate that is left open is that of little text. Nothing is
-    ever chosen on the test split.
+    The first trial of each study is the unchanged configuration, so that no cell ends with a worse
+    validation metric than that. If its learning rate is null, the default for small data sets is
+    used. Nothing is chosen on the test split.
     """
 
-    def __init__(self, command: Command) -> None:
-        """Read the space.
+    def __init__(self, command: SweepCommand) -> None:
+        """Read the groups and the tuned keys from the swept space.
 
-        Raises:
-            ConfigError: nothing is tuned, the seed is swept, the budget is no number above 0.
+        Raises
+        ------
+        ConfigError
+            No key is tuned, the seed is swept, or the number of trials or seeds is too small.
         """
         optuna_library()
-        told = command.told.search
-        assert told.trials_per_cell is not None
-        if told.trials_per_cell < 1 or told.seeds < 0:
+        options = command.sweep_options.search
+        assert options.trials_per_cell is not None
+        if options.trials_per_cell < 1 or options.seeds < 0:
             raise ConfigError(
-                f"search.trials_per_cell={told.trials_per_cell} and search.seeds={told.seeds}: "
-                "there must be a trial at least, and no fewer seeds than none."
+                f"search.trials_per_cell={options.trials_per_cell} must be at least 1, and "
+                f"search.seeds={options.seeds} at least 0."
             )
         if "seed" in command.space:
             raise ConfigError(
                 "A search trains every trial with one seed, then the best of each cell with "
-                "search.seeds seeds.\nType seed=1, or leave it out."
+                "search.seeds seeds.\nSet one seed, such as seed=1."
             )
         space = command.space
         groups = [key for key in space if "." not in key]
         self._dimensions = [_dimension(command, key) for key in space if "." in key]
         if not self._dimensions:
             raise ConfigError(
-                "The search has nothing to tune: sweep over a key, such as "
+                "The search has no key to tune. Sweep over a key, such as "
                 "optimizer.learning_rate='tag(log,interval(1e-3,2e-2))'."
             )
         self._command = command
@@ -94,17 +97,18 @@ class Search:
             tuple(f"{group}={value}" for group, value in zip(groups, values, strict=True))
             for values in itertools.product(*(space[group] for group in groups))
         ]
-        finals = len(self._cells) * told.seeds
-        self.count = len(self._cells) * told.trials_per_cell + finals
+        self.count = len(self._cells) * (options.trials_per_cell + options.seeds)
 
     def first_jobs(self) -> tuple[Job, ...]:
-        """Each cell as it is, for a forecast.
+        """Return a job with the unchanged configuration of each cell, for a forecast.
 
-        Raises:
-            ConfigError: one of them could not run.
+        Raises
+        ------
+        ConfigError
+            One of them cannot run.
         """
         jobs = tuple(
-            make_job(self._command, (*self._command.fixed, *cell), ("as it is",))
+            make_job(self._command, (*self._command.fixed, *cell), ("unchanged",))
             for cell in self._cells
         )
         for job in jobs:
@@ -116,138 +120,163 @@ class Search:
         self,
         launcher: Launcher,
         names: dict[str, str],
-        progress: Progress,
+        counts: JobCounts,
         children: Children,
         folder: Path,
         run: "TrackedRun",
     ) -> tuple[list[Job], list[Job]]:
-        """Spend the budgets, in turns; return all jobs, and those of the best with every seed."""
+        """Run the trials of all studies by turns, then the best configurations with all seeds.
+
+        Parameters
+        ----------
+        launcher : Launcher
+            Runs the jobs.
+        names : dict
+            Gets the names of the launched jobs by key.
+        counts : JobCounts
+            Counts whose total is corrected if a best trial needs no other run.
+        children : Children
+            Runs of the jobs.
+        folder : Path
+            Folder of the sweep.
+        run : TrackedRun
+            Run of the sweep, which gets the plots.
+
+        Returns
+        -------
+        tuple of two lists of Job
+            All jobs, and those with the best configurations.
+        """
         from nlp_rnn.sweeps.search_plots import write_search_plots
 
         folder.mkdir(parents=True, exist_ok=True)
         FixedTrial = optuna_library().trial.FixedTrial  # noqa: N806
-        storage = self._command.told.search.storage or f"sqlite:///{folder / STORAGE}"
-        told = replace(self._command.told.search, storage=storage)
-        monitor = self._command.told.trainer.monitor
+        options = self._command.sweep_options.search
+        storage = options.storage or f"sqlite:///{folder / STORAGE}"
+        options = replace(options, storage=storage)
+        monitor = self._command.sweep_options.trainer.monitor
         studies = [
-            load_study(told, f"{run.run_id[:8]} {' '.join(cell) or 'all'}", monitor)
+            load_study(options, f"{run.run_id[:8]} {' '.join(cell) or 'all'}", monitor)
             for cell in self._cells
         ]
         jobs: dict[str, Job] = {}
         for number, study in enumerate(studies):
             if not study.trials:
-                self._try_as_it_is(study, self._cells[number])
+                self._enqueue_unchanged(study, self._cells[number])
             for trial in study.get_trials(deepcopy=False):
                 if trial.state.is_finished():  # before the search was interrupted
                     job = self._job(number, trial.number, FixedTrial(trial.params))
                     jobs[job.key] = job
-        while waiting := self._ask(studies):
-            asked = []
-            for number, trial in waiting:
+        while batch := self._next_trials(studies):
+            trials = []
+            for number, trial in batch:
                 job = self._job(number, trial.number, trial)
                 jobs[job.key] = job
-                asked.append((studies[number], trial, job))
-            self._launch(asked, launcher, names, children, storage)
-            known = children.read(PATIENCE_IN_A_SWEEP)
-            for study, trial, job in asked:
-                _tell(study, trial, known.get(job.key), monitor)
+                trials.append((studies[number], trial, job))
+            self._launch(trials, launcher, names, children, storage)
+            by_key = children.read(PATIENCE_IN_A_SWEEP)
+            for study, trial, job in trials:
+                _finish_trial(study, trial, by_key.get(job.key), monitor)
         tuned = [
             job
             for cell, study in zip(self._cells, studies, strict=True)
             for job in self._best(cell, study)
         ]
-        named = dict(zip(self._cells, studies, strict=True))
-        for path in write_search_plots(named, folder, monitor.name):
+        by_cell = dict(zip(self._cells, studies, strict=True))
+        for path in write_search_plots(by_cell, folder, monitor.name):
             run.log_file(path, "search")
-        known = children.read(PATIENCE_IN_A_SWEEP)
-        pending = [job for job in tuned if not (job.key in known and known[job.key].done)]
+        by_key = children.read(PATIENCE_IN_A_SWEEP)
+        pending = [job for job in tuned if not (job.key in by_key and by_key[job.key].done)]
         names |= {job.key: job.name for job in pending}
-        progress.total -= len(tuned) - len(pending)  # the best trials themselves
+        counts.total -= len(tuned) - len(pending)  # the best trials themselves
         launcher.launch(pending)
         jobs |= {job.key: job for job in tuned if job.key not in jobs}
         return list(jobs.values()), tuned
 
     def _job(self, cell: int, number: int, trial: Any) -> Job:
-        words = [dimension.suggest(trial) for dimension in self._dimensions]
-        overrides = (*self._command.fixed, *self._cells[cell], *words)
+        tuned = [dimension.suggest(trial) for dimension in self._dimensions]
+        overrides = (*self._command.fixed, *self._cells[cell], *tuned)
         return make_job(self._command, overrides, (f"trial{number}",))
 
-    def _try_as_it_is(self, study: Any, cell: tuple[str, ...]) -> None:
+    def _enqueue_unchanged(self, study: Any, cell: tuple[str, ...]) -> None:
         job = make_job(self._command, (*self._command.fixed, *cell), ())
-        now = flatten(job.config)
-        if now["optimizer.learning_rate"] is None:  # how much text there is is not known yet
-            now["optimizer.learning_rate"] = LEARNING_RATE
-        given = {each.key: each.holds(now.get(each.key)) for each in self._dimensions}
-        study.enqueue_trial({key: value for key, value in given.items() if value is not None})
+        config = flatten(job.config)
+        if config["optimizer.learning_rate"] is None:  # the size of the data is not known yet
+            config["optimizer.learning_rate"] = LEARNING_RATE
+        values = {
+            dimension.key: dimension.study_value(config.get(dimension.key))
+            for dimension in self._dimensions
+        }
+        study.enqueue_trial({key: value for key, value in values.items() if value is not None})
 
-    def _ask(self, studies: Sequence[Any]) -> list[tuple[int, Any]]:
-        """The next trials, as many as run at a time: interrupted ones first, then by turns."""
+    def _next_trials(self, studies: Sequence[Any]) -> list[tuple[int, Any]]:
+        """Return interrupted trials, or else as many new ones as run at the same time, by turns."""
         optuna = optuna_library()
-        budget = self._command.told.search.trials_per_cell or 0
+        sweep_options = self._command.sweep_options
+        budget = sweep_options.search.trials_per_cell or 0
         states = optuna.trial.TrialState
-        found: list[tuple[int, Any]] = []
+        trials: list[tuple[int, Any]] = []
         for number, study in enumerate(studies):
             for frozen in study.get_trials(deepcopy=False, states=(states.RUNNING,)):
-                found.append((number, optuna.trial.Trial(study, frozen._trial_id)))
-        if found:
-            return found
+                trials.append((number, optuna.trial.Trial(study, frozen._trial_id)))
+        if trials:
+            return trials
         ended = (states.COMPLETE, states.PRUNED, states.FAIL)
         left = [budget - len(study.get_trials(deepcopy=False, states=ended)) for study in studies]
-        while any(count > 0 for count in left) and len(found) < self._command.told.sweep.jobs:
+        while any(count > 0 for count in left) and len(trials) < sweep_options.sweep.jobs:
             number = max(range(len(studies)), key=lambda index: left[index])
             left[number] -= 1
-            found.append((number, studies[number].ask()))
-        return found
+            trials.append((number, studies[number].ask()))
+        return trials
 
     def _launch(
         self,
-        asked: Sequence[tuple[Any, Any, Job]],
+        trials: Sequence[tuple[Any, Any, Job]],
         launcher: Launcher,
         names: dict[str, str],
         children: Children,
         storage: str,
     ) -> None:
-        """Run the trials, but for a combination that was tried before."""
-        known = children.read(PATIENCE_IN_A_SWEEP)
+        """Run the trials, except combinations that were tried before."""
+        by_key = children.read(PATIENCE_IN_A_SWEEP)
         pending: list[Job] = []
-        more = []
-        for study, trial, job in asked:
-            if job.key in known and known[job.key].done:
+        extra = []
+        for study, trial, job in trials:
+            if job.key in by_key and by_key[job.key].done:
                 continue
-            if job.key in {each.key for each in pending}:
+            if job.key in {other.key for other in pending}:
                 continue
             pending.append(job)
-            more.append(
+            extra.append(
                 [
                     f"search.study='{study.study_name}'",
                     f"search.trial={trial._trial_id}",
                     f"search.storage='{storage}'",
-                    f"search.pruner={self._command.told.search.pruner.name}",
+                    f"search.pruner={self._command.sweep_options.search.pruner.name}",
                 ]
             )
         names |= {job.key: job.name for job in pending}
-        launcher.launch(pending, more)
+        launcher.launch(pending, extra)
 
     def _best(self, cell: tuple[str, ...], study: Any) -> list[Job]:
         optuna = optuna_library()
-        done = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
-        if not done:
+        if not study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)):
             return []
-        fixed = optuna.trial.FixedTrial(study.best_trial.params)
-        words = [dimension.suggest(fixed) for dimension in self._dimensions]
-        seeds = range(1, self._command.told.search.seeds + 1)
+        best = optuna.trial.FixedTrial(study.best_trial.params)
+        tuned = [dimension.suggest(best) for dimension in self._dimensions]
+        seeds = range(1, self._command.sweep_options.search.seeds + 1)
         return [
             make_job(
-                self._command, (*self._command.fixed, *cell, *words, f"seed={seed}"), ("tuned",)
+                self._command, (*self._command.fixed, *cell, *tuned, f"seed={seed}"), ("tuned",)
             )
             for seed in seeds
         ]
 
 
-def _dimension(command: Command, key: str) -> Dimension:
+def _dimension(command: SweepCommand, key: str) -> Dimension:
     from hydra.core.override_parser.types import IntervalSweep
 
-    override = command.choices[key]
+    override = command.overrides[key]
     swept = override.value()
     if not isinstance(swept, IntervalSweep):
         return Dimension(key, command.space[key])
@@ -257,13 +286,14 @@ def _dimension(command: Command, key: str) -> Dimension:
     log = "log" in value.tags
     if not low < high or (log and low <= 0):
         raise ConfigError(
-            f"{override.input_line} is no range to search: the first number "
+            f"{override.input_line} is not a valid range: the first number "
             f"must be below the second{', and above 0 for log' if log else ''}."
         )
     return Dimension(key, (), low, high, log, whole)
 
 
-def _tell(study: Any, trial: Any, child: Child | None, monitor: Monitor) -> None:
+def _finish_trial(study: Any, trial: Any, child: Child | None, monitor: Monitor) -> None:
+    """Report the result of a trial to its study."""
     states = optuna_library().trial.TrialState
     metrics = {} if child is None else child.metrics
     value = metrics.get(validation_metric(monitor, metrics))

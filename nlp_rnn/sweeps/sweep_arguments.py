@@ -1,0 +1,167 @@
+"""Arguments of a sweep, composed by Hydra: the swept space and what all its jobs share."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from nlp_rnn.config.arguments import config_errors, flags_and_overrides, run_config, version_base
+from nlp_rnn.config.compose import conf_dir, register_schemas
+from nlp_rnn.config.sweep import CommandConfig
+from nlp_rnn.errors import ConfigError
+
+__all__ = ["SweepCommand", "compose_sweep", "space_text", "without_hydra"]
+
+# Options of the sweep itself, which are not passed on to its jobs.
+SWEEP_ONLY = re.compile(r"(sweep|search|tracking\.run_name)(\.|=|$)")
+# Jobs with different values of these keys would not belong to the same sweep.
+NEVER_SWEPT = re.compile(r"(sweep|search|tracking)\b")
+
+
+@dataclass(frozen=True)
+class SweepCommand:
+    """Composed arguments of a sweep.
+
+    Attributes
+    ----------
+    sweep_options : CommandConfig
+        Configuration of the whole command, with `sweep` and `search`.
+    overrides : mapping
+        Hydra's parsed override for every key in the arguments.
+    base : DictConfig
+        Hydra's configuration of the sweep, with the keys of `hydra`.
+    engine : Any
+        Hydra instance that composes configurations while `compose_sweep` is open.
+    composed : dict
+        Configurations that were composed already, by their overrides without the seed.
+    """
+
+    sweep_options: CommandConfig
+    overrides: Mapping[str, Any]
+    base: DictConfig
+    engine: Any
+    composed: dict[tuple[str, ...], DictConfig] = field(default_factory=dict)
+
+    @property
+    def space(self) -> dict[str, tuple[str, ...]]:
+        """Swept keys with their values, as they were written in the arguments."""
+        return {
+            key: _values(override)
+            for key, override in self.overrides.items()
+            if override.is_sweep_override()
+        }
+
+    @property
+    def fixed(self) -> tuple[str, ...]:
+        """Overrides that all jobs share."""
+        arguments = [
+            f"{key}={override.get_value_element_as_str()}"
+            for key, override in self.overrides.items()
+            if not override.is_sweep_override()
+        ]
+        return tuple(argument for argument in arguments if not SWEEP_ONLY.match(argument))
+
+
+@contextmanager
+def compose_sweep(arguments: Sequence[str]) -> Iterator[SweepCommand]:
+    """Compose the sweep that `arguments` describe; Hydra's launchers work inside the block.
+
+    Raises
+    ------
+    ConfigError
+        The arguments are wrong.
+    """
+    import hydra
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.types import RunMode
+
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        raise ConfigError("torchrun trains one run. Set trainer.processes=2 for a sweep.")
+    flags, overrides = flags_and_overrides(list(arguments))
+    register_schemas()
+    with (
+        config_errors(),
+        hydra.initialize_config_dir(str(conf_dir()), job_name="train", **version_base(hydra)),
+    ):
+        engine: Any = GlobalHydra.instance().hydra
+        requested = [*_search_path(flags), *overrides]
+        base = engine.compose_config("train", requested, RunMode.MULTIRUN)
+        _, sweep_options = run_config(without_hydra(base))
+        if parallel := _parallel_overrides(sweep_options, base, requested):
+            base = engine.compose_config("train", [*requested, *parallel], RunMode.MULTIRUN)
+        with open_dict(base):
+            base.hydra.mode = RunMode.MULTIRUN
+        # Unresolved, because data.seed=${seed} means the seed of each job.
+        task: Any = OmegaConf.to_container(base.hydra.overrides.task, resolve=False)
+        # A later argument replaces an earlier one and that of a preset.
+        parsed = OverridesParser.create(config_loader=engine.config_loader).parse_overrides(
+            [f"{key}={value}" for key, value in (base.hydra.sweeper.params or {}).items()] + task
+        )
+        by_key = {override.get_key_element(): override for override in parsed}
+        command = SweepCommand(sweep_options, by_key, base, engine)
+        for key in command.space:
+            if NEVER_SWEPT.match(key):
+                raise ConfigError(f"{key} cannot be swept, because it configures the sweep itself.")
+        yield command
+
+
+def space_text(space: Mapping[str, Sequence[str]]) -> str:
+    """Return the swept space in one line: `model=lstm,gru seed=1,2,3`."""
+    return " ".join(f"{key}={','.join(values)}" for key, values in space.items())
+
+
+def without_hydra(composed: DictConfig) -> DictConfig:
+    """Return a copy of a composed configuration without the key `hydra`."""
+    plain = composed.copy()
+    with open_dict(plain):
+        del plain["hydra"]
+    return plain
+
+
+def _search_path(flags: Sequence[str]) -> list[str]:
+    """Return the override that has the effect of Hydra's flag `--config-dir`."""
+    paths = []
+    rest = [part for flag in flags for part in flag.split("=", 1)]
+    while rest:
+        flag = rest.pop(0)
+        if flag in ("--config-dir", "-cd") and rest:
+            paths.append(f"file://{Path(rest.pop(0)).absolute()}")
+    return [f"hydra.searchpath=[{','.join(repr(path) for path in paths)}]"] if paths else []
+
+
+def _parallel_overrides(
+    sweep_options: CommandConfig, base: DictConfig, requested: Sequence[str]
+) -> list[str]:
+    """Return the launcher and the threads per job that `sweep.jobs` stands for."""
+    jobs = sweep_options.sweep.jobs
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if not 1 <= jobs <= (cores or 1):
+        raise ConfigError(
+            f"sweep.jobs={jobs} would leave jobs without a core; this machine has {cores}. "
+            f"Set a number from 1 to {cores}."
+        )
+    if jobs == 1:
+        return []
+    launcher = base.hydra.runtime.choices.get("hydra/launcher")
+    if launcher not in ("basic", "joblib"):
+        raise ConfigError(
+            f"sweep.jobs={jobs} applies to this machine. For hydra/launcher={launcher} set the "
+            "number of jobs with its own keys, hydra.launcher.…"
+        )
+    overrides = ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={jobs}"]
+    if not any(item.split("=")[0].lstrip("+") == "trainer.threads" for item in requested):
+        overrides.append(f"trainer.threads={(cores or 1) // jobs}")
+    return overrides
+
+
+def _values(override: Any) -> tuple[str, ...]:
+    """Return the distinct values of a sweep, or the expression of one that is not discrete."""
+    if not override.is_discrete_sweep():
+        return (str(override.input_line).partition("=")[2],)
+    return tuple(dict.fromkeys(override.sweep_string_iterator()))
