@@ -45,9 +45,8 @@ class Store:
         """The run of the newest sweep that was told the same but for seeds and manner, or None."""
         asked = _matter(words)
         for run in reversed(self._search("tags.kind = 'sweep'")):
-            words = json.loads(
-                run.data.tags.get("sweep_arguments", run.data.tags.get("sweep_words", "[]"))
-            )
+            tags = run.data.tags  # older stores have sweep_words
+            words = json.loads(tags.get("sweep_arguments") or tags.get("sweep_words", "[]"))
             if _matter(words) == asked and run.info.run_id not in self._other_data:
                 return run
         return None

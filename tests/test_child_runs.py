@@ -26,7 +26,7 @@ def test_children_are_separate_from_baselines_with_new_and_old_tags(
     tags = {
         "kind": "sweep",
         "sweep": "0123abcd",
-        arguments_tag: '["data=stories", "model=lstm,gru"]',
+        arguments_tag: json.dumps(ARGUMENTS),
     }
     sweep = client.create_run(experiment, tags=tags)
 

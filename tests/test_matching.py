@@ -148,7 +148,7 @@ def test_a_run_trains_says_and_saves_the_size_that_was_found(
     run = MlflowClient(tracking_uri=store_uri).get_run(result["run_id"])
     size = int(run.data.params["model.hidden_size"])
     assert (size, run.data.params["model.match"]) == (19, "lstm:16")
-    assert f"h{size}" in run.data.tags["group"]
+    assert f"h{size}" in run.data.tags["configuration"]
     lstm = 2 * 4 * 16 * (8 + 16 + 2)
     assert result["metrics"]["parameters/recurrent"] == pytest.approx(lstm, rel=0.01)
     saved = read_config(tmp_path / "one" / "config.yaml")

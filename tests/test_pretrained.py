@@ -333,7 +333,9 @@ def test_a_pretraining_and_a_classifier_that_starts_from_it(
     assert two.data.params["model.pretrained_digest"] == found["digest"]
     assert main([*words, "model.pretrained=one", "hydra.run.dir=three"]) == 0
     three = client.get_run(result("three")["run_id"])
-    assert two.data.tags["group"] == three.data.tags["group"]  # the same, wherever it lies
+    assert (
+        two.data.tags["configuration"] == three.data.tags["configuration"]
+    )  # the same, wherever it lies
     for name in ("model.safetensors", "model.onnx"):
         one, other = (here / run / "classifier" / name for run in ("two", "three"))
         assert one.read_bytes() == other.read_bytes()

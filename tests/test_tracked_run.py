@@ -68,7 +68,7 @@ def test_a_run_that_ends_well_holds_everything(
     file = tmp_path / "config.yaml"
     file.write_text("seed: 1\n")
     parameters = {f"key.{number}": number for number in range(150)} | {"model.cell": "gru"}
-    with open_run(name="gru seed1", parameters=parameters, tags={"group": "gru"}) as run:
+    with open_run(name="gru seed1", parameters=parameters, tags={"configuration": "gru"}) as run:
         assert mlflow.get_tracking_uri() == store_uri
         assert client.get_run(run.run_id).info.status == "RUNNING"
         for epoch in range(1, 4):
@@ -85,7 +85,7 @@ def test_a_run_that_ends_well_holds_everything(
     ended = client.get_run(run.run_id)
     assert (ended.info.status, ended.info.run_name) == ("FINISHED", "gru seed1")
     assert ended.data.params == {name: str(value) for name, value in parameters.items()}
-    assert ended.data.tags.items() >= {"group": "gru", "cell": "gru"}.items()
+    assert ended.data.tags.items() >= {"configuration": "gru", "cell": "gru"}.items()
     assert ended.data.tags["mlflow.note.content"] == "**well**"
     assert ended.data.tags["host"] == machine_tags()["host"]
     assert "error" not in ended.data.tags

@@ -25,6 +25,7 @@ from nlp_rnn.runs.run_folder import (
     write_json,
 )
 from nlp_rnn.runs.run_logging import log_data, short_name
+from nlp_rnn.tracking.tags import CONFIGURATION_TAG
 
 if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
@@ -184,7 +185,7 @@ def _run(
         parameters=parameters,
         tags={
             "kind": "pretraining",
-            "group": f"pretraining {model} {corpus.name}",
+            CONFIGURATION_TAG: f"pretraining {model} {corpus.name}",
             "cell": config.model.cell,
             "data": corpus.name,
             "run_folder": str(folder),

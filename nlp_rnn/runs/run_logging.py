@@ -12,6 +12,7 @@ from nlp_rnn.config.run import RunConfig, Speed
 from nlp_rnn.config.signature import signature
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.runs.console import announced, print_lines
+from nlp_rnn.tracking.tags import CONFIGURATION_TAG
 
 if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
@@ -65,7 +66,7 @@ def run_name(config: RunConfig, member: Member | None = None) -> str:
 def run_tags(config: RunConfig, corpus: "Corpus", folder: Path) -> dict[str, str]:
     """What a run should be found by; `group` is everything but the seed."""
     return {
-        "group": f"{short_name(config)} {corpus.name} {signature(config)}",
+        CONFIGURATION_TAG: f"{short_name(config)} {corpus.name} {signature(config)}",
         "signature": signature(config),
         "cell": config.model.cell,
         "data": corpus.name,
