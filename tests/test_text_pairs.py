@@ -179,7 +179,7 @@ def test_evaluate_joins_columns_and_refuses_another_way_of_joining(
     assert json.loads(capsys.readouterr().out)["accuracy"] == 1.0
     assert main(["evaluate", "pairs", *words]) == 1
     told = capsys.readouterr().err
-    assert "joined by [SEP].\nType data.separator_token=true and the columns" in told
+    assert "joined by [SEP].\nSet data.separator_token=true and the columns" in told
     saved(here / "other", separator=None)
     assert main(["evaluate", "other", *words, TOKEN]) == 1
     assert "not joined by [SEP].\nLeave data.separator_token out." in capsys.readouterr().err

@@ -51,19 +51,19 @@ def test_what_is_counted() -> None:
         line
         for split in ("train", "validation")
         for line in (
-            f"{split}: 2 tokens a text (median), 5 (95 %), 6 at most; "
-            "tokenizer.max_length=4 cuts 20.0% of the texts",
-            f"{split}: 1.93 characters a token, 8.33% of the tokens unknown",
+            f"{split}: 2 tokens per text (median), 5 (95 %), 6 (maximum); "
+            "tokenizer.max_length=4 truncates 20.0% of the texts",
+            f"{split}: 1.93 characters per token, 8.33% of the tokens unknown",
         )
     ]
 
 
 def test_many_unknown_words_are_said_with_what_to_type() -> None:
     texts = ["a b", "a b", "xu yu", "zu wu a"]
-    said = [
-        "validation: 44% of the words are unknown; tokenizer=bpe reads them in pieces",
+    expected = [
+        "validation: 44% of the words are unknown; tokenizer=bpe splits them into subwords",
     ]
-    assert tokenize_corpus(corpus(texts), config()).quality.lines[4:] == said
+    assert tokenize_corpus(corpus(texts), config()).quality.lines[4:] == expected
     pieces = config(kind=TokenizerKind.bpe, vocab_size=12)
     assert tokenize_corpus(corpus(texts), pieces).quality.lines[4:] == []
 

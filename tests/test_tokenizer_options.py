@@ -195,10 +195,10 @@ def test_what_is_no_tokenizer_is_refused(tmp_path: Path) -> None:
 
     assert "There is no file" in refusal(tmp_path / "missing.json")
     (tmp_path / "a.json").write_text("{}")
-    assert "is no tokenizer" in refusal(tmp_path / "a.json")
+    assert "does not name a valid tokenizer" in refusal(tmp_path / "a.json")
     (tmp_path / "a.json").write_bytes(b"\xff")
     assert "cannot be read" in refusal(tmp_path / "a.json")
-    assert "is for a tokenizer of the hub" in refusal(tmp_path / "a.json", revision="main")
+    assert "applies to the hub, but" in refusal(tmp_path / "a.json", revision="main")
 
 
 def test_a_tokenizer_of_a_hub_that_is_not_there(tmp_path: Path, monkeypatch) -> None:
@@ -206,7 +206,9 @@ def test_a_tokenizer_of_a_hub_that_is_not_there(tmp_path: Path, monkeypatch) -> 
 
     monkeypatch.setattr(hub, "hub_is_reachable", lambda: False)
     given = GivenTokenizerConfig(name="given", kind=TokenizerKind.given, path="somebody/tokens")
-    with pytest.raises(DataError, match="somebody/tokens gives no tokenizer.json from the hub, wh"):
+    with pytest.raises(
+        DataError, match="no tokenizer.json of somebody/tokens in the cache, and the hub"
+    ):
         cached_tokenizer([], given, "digest", tmp_path)
 
 

@@ -93,11 +93,11 @@ def test_glove_text_is_found_by_word_with_lower_case_as_the_last_resort(tmp_path
     assert tokens.vectors is None  # what was given is not changed
     (line,) = given.quality.lines[len(tokens.quality.lines) :]
     vocabulary = tokens.vocab_size
-    assert f"vectors: 4 of {vocabulary} tokens are in glove.txt (2 of them in other case)" in line
+    assert f"vectors: 4 of {vocabulary} tokens are in glove.txt (2 of them in another case)" in line
     counts = tokens.train.token_counts(vocabulary)
     assert counts.sum() == tokens.train.lengths.sum()
     share = counts[given.vectors.covered].sum() / counts.sum()
-    assert f"{share:.1%} of the training texts' tokens" in line
+    assert f"{share:.1%} of the training tokens" in line
     assert given.quality.figures["data/vectors_covered_tokens"] == pytest.approx(share)
     assert given.quality.figures["data/vectors_covered_vocabulary"] == 4 / vocabulary
 
@@ -127,7 +127,7 @@ def test_of_a_zip_the_file_that_fits_is_taken(tmp_path, tokens):
     path = zipped(tmp_path / "a.zip", wide=wide, three=FASTTEXT.encode())
     assert found(add_vectors(tokens, path, 3), "cold") == [WORDS["cold"]]
     assert open_vector_file(path, 5).member == "wide.txt"
-    with pytest.raises(ConfigError, match=r"3 or 5 numbers.*Type model.embedding_size=3"):
+    with pytest.raises(ConfigError, match=r"3 or 5 numbers.*Set model.embedding_size=3"):
         open_vector_file(path, 4)
     twice = zipped(tmp_path / "b.zip", one=wide, two=wide)
     with pytest.raises(ConfigError, match=r"one\.txt, two\.txt"):
@@ -187,18 +187,18 @@ def test_broken_lines_are_counted_and_said(tmp_path, tokens):
     assert given.quality.figures["data/vectors_broken_lines"] == 5
     lines = given.quality.lines[-2:]
     assert "5 broken lines of a.vec left out (not a word and 3 numbers)" in lines[0]
-    assert "promises 99 words, 7 are there" in lines[1]
+    assert "announces 99 words, but it has 7" in lines[1]
 
 
 @pytest.mark.parametrize(
     ("name", "content", "error", "words"),
     [
-        ("a.txt", b"", DataError, "no file of word vectors: its first line is not there"),
+        ("a.txt", b"", DataError, "not a file of word vectors: its first line is missing"),
         ("a.txt", b"review,stars\ngood,1\n", DataError, "its first line is 'review,stars'"),
-        ("a.txt", b"a word and text\n", DataError, "no file of word vectors"),
-        ("a.bin", b"warm 1 2 3\n", DataError, "no file of word vectors"),
-        ("a.bin", b"\xba\x16\x4f\x2f\x0c\x00", DataError, "Give its .vec file"),
-        ("a.txt", b"warm 1 2\n", ConfigError, "Type model.embedding_size=2"),
+        ("a.txt", b"a word and text\n", DataError, "not a file of word vectors"),
+        ("a.bin", b"warm 1 2 3\n", DataError, "not a file of word vectors"),
+        ("a.bin", b"\xba\x16\x4f\x2f\x0c\x00", DataError, "to its .vec file"),
+        ("a.txt", b"warm 1 2\n", ConfigError, "Set model.embedding_size=2"),
         ("a.txt", b"qqqq 1 2 3\n", DataError, "has none of the"),
         ("a.vec.gz", gzip.compress(FASTTEXT.encode() * 50, mtime=0)[:-40], DataError, "damaged"),
         ("a.vec.gz", b"no gzip", DataError, "damaged"),

@@ -1,7 +1,7 @@
-"""Tokenized texts become padded batches, bucketed by length, in a seeded order.
+"""Padded batches of tokenized texts, bucketed by length, in a seeded order.
 
-Padding a batch costs as much as its longest text, so texts of like length go together. The
-order is a pure function of seed and epoch: a run that was stopped finds its place again.
+A batch costs as much as its longest text, so texts of similar length share a batch. The order is a
+function of seed and epoch alone, so that an interrupted run can be resumed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,20 +20,27 @@ if TYPE_CHECKING:
 
 __all__ = ["Batch", "TokenizedTexts", "epoch_order", "length_order", "split_by_tokens"]
 
-# Texts sorted together, in batches: large enough to pad little, small enough to stay shuffled.
+# Batches that are sorted together: many enough to pad little, few enough to stay shuffled.
 BATCHES_PER_BUCKET = 50
 
-# Texts lie anywhere in the file, and of each the system brings its surroundings, 64 KiB.
+# Texts are scattered over the file, and for each of them the system reads 64 KiB around it.
 _RELEASE_AFTER_TEXTS = RELEASE_AFTER >> 16
 
 
 @dataclass(frozen=True)
 class Batch:
-    """B texts padded to the longest of them.
+    """B texts, padded to the longest of them.
 
-    `input_ids` int64 (B, T), `PAD_ID` after each text; `lengths` int64 (B,), each in 1..T;
-    `labels` int64 (B,), or bool (B, C) of texts with any number of labels; `rows` int64 (B,),
-    positions in the `TokenizedTexts`.
+    Attributes
+    ----------
+    input_ids : int64 array of shape (B, T)
+        Token ids, followed by `PAD_ID`.
+    lengths : int64 array of shape (B,)
+        Tokens without padding, 1 to T.
+    labels : int64 array of shape (B,), or bool array of shape (B, C) for multi-label data
+        Label ids, or whether a text has each of C labels.
+    rows : int64 array of shape (B,)
+        Indices in the `TokenizedTexts`.
     """
 
     input_ids: NDArray[np.int64]
@@ -43,24 +50,31 @@ class Batch:
 
     @property
     def num_tokens(self) -> int:
-        """Tokens without padding."""
+        """Number of tokens without padding."""
         return int(self.lengths.sum())
 
 
 class TokenizedTexts:
-    """One split's token ids, read in place from a memory-mapped Arrow table.
+    """The token ids of a split, read in place from a memory-mapped Arrow table.
 
-    The table has a list column `input_ids` and a column `label`, int64 or lists of C booleans.
-    Nothing is copied but 28 bytes a text, or 20 + C.
+    Only 28 bytes per text are copied into memory (20 + C for multi-label data).
 
-    Attributes:
-        lengths: int64 (n,), tokens.
-        labels: int64 (n,), or bool (n, C).
+    Parameters
+    ----------
+    dataset : Dataset
+        A list column `input_ids` (int32), and a column `label`: int64, or lists of C booleans.
+
+    Attributes
+    ----------
+    lengths : int64 array of shape (n,)
+        Tokens of each text.
+    labels : int64 array of shape (n,), or bool array of shape (n, C)
+        Label ids, or whether a text has each of C labels.
     """
 
     def __init__(self, dataset: "Dataset") -> None:
         self._files = mapped_files(dataset) if dataset.data.nbytes > RELEASE_AFTER else frozenset()
-        self._read = 0
+        self._num_read = 0
         chunks = dataset.data.column("input_ids").chunks
         self._values: list[NDArray[np.int32]] = []
         starts, lengths, chunk_of_row = [], [], []
@@ -82,42 +96,42 @@ class TokenizedTexts:
         return len(self.lengths)
 
     def token_counts(self, vocab_size: int) -> NDArray[np.int64]:
-        """How often each token id occurs, int64 (`vocab_size`,)."""
+        """Count the occurrences of each token id, int64 (`vocab_size`,)."""
         counts = np.zeros(vocab_size, np.int64)
         for values in self._values:
             counts += np.bincount(values, minlength=vocab_size)
         return counts
 
     def batch(self, rows: NDArray[np.int64], multiple: int = 1) -> Batch:
-        """The texts at `rows`, padded to the longest of them, or on to a `multiple` of tokens."""
+        """Return the texts at `rows`, padded to the longest one, rounded up to a `multiple`."""
         lengths = self.lengths[rows]
         steps = -(-int(lengths.max()) // multiple) * multiple
         input_ids = np.full((len(rows), steps), PAD_ID, dtype=np.int64)
         for i, row in enumerate(rows):
             start, length = self._starts[row], lengths[i]
             input_ids[i, :length] = self._values[self._chunk[row]][start : start + length]
-        self._forget(len(rows))
+        self._count_read(len(rows))
         return Batch(input_ids, lengths, self.labels[rows], rows)
 
     def vocabulary(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Which tokens occur in the texts at `rows`, int64 (U,), rising."""
+        """Return the distinct token ids of the texts at `rows`, int64 (U,), ascending."""
         starts, lengths = self._starts[rows], self.lengths[rows]
         texts = [
             self._values[chunk][start : start + length]
             for chunk, start, length in zip(self._chunk[rows], starts, lengths, strict=True)
         ]
-        self._forget(len(rows))
+        self._count_read(len(rows))
         return np.unique(np.concatenate(texts)).astype(np.int64)
 
-    def _forget(self, rows: int) -> None:
-        """Count so many texts as read; after many, let the system have their pages back."""
-        self._read += rows
-        if self._files and self._read >= _RELEASE_AFTER_TEXTS:
+    def _count_read(self, rows: int) -> None:
+        """Count `rows` texts as read; after many of them, release the pages of the file."""
+        self._num_read += rows
+        if self._files and self._num_read >= _RELEASE_AFTER_TEXTS:
             release_pages(self._files)
-            self._read = 0
+            self._num_read = 0
 
     def batches(self, order: Sequence[NDArray[np.int64]]) -> Iterator[Batch]:
-        """The batches of an order, one after the other."""
+        """Yield the batch of each array of rows in `order`."""
         for rows in order:
             yield self.batch(rows)
 
@@ -125,10 +139,24 @@ class TokenizedTexts:
 def epoch_order(
     lengths: NDArray[np.int64], batch_size: int, seed: int, epoch: int
 ) -> list[NDArray[np.int64]]:
-    """Rows of each training batch of one epoch: every row once, like lengths together.
+    """Return the rows of each training batch of one epoch.
 
-    Rows are shuffled, cut into buckets of `BATCHES_PER_BUCKET` batches, sorted by length within
-    a bucket and cut into batches, which are shuffled in turn.
+    Rows are shuffled and divided into buckets of `BATCHES_PER_BUCKET` batches. Each bucket is
+    sorted by length and divided into batches. Finally the batches are shuffled.
+
+    Parameters
+    ----------
+    lengths : int64 array of shape (n,)
+        Tokens of each text.
+    batch_size : int
+        Texts per batch.
+    seed, epoch : int
+        The order is a function of both.
+
+    Returns
+    -------
+    list of int64 arrays
+        Every row once; only the last batch of the last bucket may be smaller than `batch_size`.
     """
     generator = np.random.default_rng([seed, epoch])
     rows = generator.permutation(len(lengths))
@@ -142,9 +170,9 @@ def epoch_order(
 
 
 def length_order(lengths: NDArray[np.int64], batch_size: int) -> list[NDArray[np.int64]]:
-    """Rows of each batch for answering: every row once, sorted by length, longest first.
+    """Return the rows of each batch for inference: every row once, the longest texts first.
 
-    The longest first, so that too large a batch fails at once.
+    The longest texts come first so that a batch that is too large fails at once.
     """
     rows = np.arange(len(lengths))
     return _cut(_sort(rows, lengths)[::-1].copy(), batch_size)
@@ -153,13 +181,27 @@ def length_order(lengths: NDArray[np.int64], batch_size: int) -> list[NDArray[np
 def split_by_tokens(
     rows: NDArray[np.int64], lengths: NDArray[np.int64], parts: int
 ) -> list[NDArray[np.int64]]:
-    """A batch's `rows` in `parts` shares of about equally many tokens, like lengths together.
+    """Divide the `rows` of a batch into `parts` shares with similar numbers of tokens.
 
-    A share may be empty: one text cannot be cut. Together the shares are the batch.
+    Rows are sorted by length. A share may be empty, because a text is never divided.
+
+    Parameters
+    ----------
+    rows : int64 array of shape (B,)
+        The rows of the batch.
+    lengths : int64 array of shape (n,)
+        Tokens of all texts.
+    parts : int
+        Number of shares.
+
+    Returns
+    -------
+    list of int64 arrays
+        The shares; together they have every row once.
     """
     rows = _sort(rows, lengths)
     ends = np.cumsum(lengths[rows])
-    # a text belongs to the share that the middle of its tokens falls into
+    # a text belongs to the share that contains the middle of its tokens
     middles = ends - lengths[rows] / 2
     bounds = np.searchsorted(middles, ends[-1] * np.arange(1, parts) / parts)
     return np.split(rows, bounds)

@@ -1,4 +1,4 @@
-"""A tokenizer.json, from a file or the hub, becomes one whose padding is id 0 and unknown id 1."""
+"""An existing tokenizer.json, from a file or the hub, with a renumbered vocabulary."""
 
 import json
 from pathlib import Path
@@ -14,15 +14,26 @@ _PADS = ("[PAD]", "<pad>", "<PAD>", "[pad]", "<|pad|>")
 
 
 def read_tokenizer_json(config: GivenTokenizerConfig) -> str:
-    """The content of the tokenizer.json that `config.path` names; `DataError` if there is none."""
+    """Return the content of the tokenizer.json at `config.path`.
+
+    Parameters
+    ----------
+    config : GivenTokenizerConfig
+        `path` is a file, a folder with a tokenizer.json, or the name of a repository on the hub.
+
+    Raises
+    ------
+    DataError
+        There is no such file, or it cannot be read or downloaded.
+    """
     path = Path(config.path).expanduser()
     if path.is_dir():
         path = path / FILE
     if path.exists():
         if config.revision is not None:
             raise DataError(
-                f"tokenizer.revision={config.revision} is for a tokenizer of the hub, {path} is a "
-                "file.\nLeave it out."
+                f"tokenizer.revision={config.revision} applies to the hub, but {path} is a file.\n"
+                "Remove tokenizer.revision."
             )
         try:
             return path.read_text(encoding="utf-8")
@@ -31,7 +42,7 @@ def read_tokenizer_json(config: GivenTokenizerConfig) -> str:
     if path.suffix == ".json" or config.path.count("/") > 1:
         raise DataError(
             f"There is no file {path.absolute()}.\n"
-            "Type tokenizer.path=FILE, a tokenizer.json, or the name of one on the hub."
+            "Set tokenizer.path to a tokenizer.json, or to the name of a repository on the hub."
         )
     return _from_hub(config)
 
@@ -47,24 +58,40 @@ def _from_hub(config: GivenTokenizerConfig) -> str:
     reached = hub_is_reachable()
     try:
         with nullcontext() if reached else offline():
-            found = huggingface_hub.hf_hub_download(
+            downloaded = huggingface_hub.hf_hub_download(
                 config.path, FILE, revision=config.revision, local_files_only=not reached
             )
-        return Path(found).read_text(encoding="utf-8")
+        return Path(downloaded).read_text(encoding="utf-8")
     except Exception as error:
-        what = "from the hub" if reached else "from the hub, which cannot be reached"
+        where = "the hub" if reached else "the cache, and the hub cannot be reached"
         raise DataError(
-            f"{config.path} gives no {FILE} {what}: {first_line(error)}\n"
-            "Look the name up on the hub, or type tokenizer.path=FILE, a tokenizer.json here."
+            f"There is no {FILE} of {config.path} in {where}: {first_line(error)}\n"
+            "Look up the name on the hub, or set tokenizer.path to a local tokenizer.json."
         ) from error
 
 
 def renumber_vocabulary(content: str, pad: str, unknown: str) -> str:
-    """Renumber the vocabulary so that padding is 0 and unknown 1.
+    """Renumber a vocabulary so that the padding token is 0 and the unknown token 1.
 
-    Where they are not there they are added, as `pad` and `unknown`. Everything else keeps its
-    order. Special tokens at the ends of a text, padding and truncation of the original are left
-    out: a text is nothing but its own tokens. Raises `DataError` for what is no tokenizer.
+    All other tokens keep their order. Padding, truncation and the special tokens at the ends of a
+    text are removed, so that a text consists of its own tokens only.
+
+    Parameters
+    ----------
+    content : str
+        A tokenizer.json: BPE, WordPiece, WordLevel or Unigram.
+    pad, unknown : str
+        Tokens that are added if the tokenizer has no padding or unknown token.
+
+    Returns
+    -------
+    str
+        The changed tokenizer.json.
+
+    Raises
+    ------
+    DataError
+        `content` is not a tokenizer.json, or its model is not supported.
     """
     from tokenizers import Tokenizer
 
@@ -76,29 +103,29 @@ def renumber_vocabulary(content: str, pad: str, unknown: str) -> str:
         ids: dict[str, int] = {token["content"]: token["id"] for token in whole["added_tokens"]}
         if kind == "Unigram":
             scores = {token: score for token, score in model["vocab"]}
-            ids |= {token: place for place, (token, _) in enumerate(model["vocab"])}
-            place = model.get("unk_id")
-            unknown = unknown if place is None else model["vocab"][place][0]
+            ids |= {token: index for index, (token, _) in enumerate(model["vocab"])}
+            unknown_id = model.get("unk_id")
+            unknown = unknown if unknown_id is None else model["vocab"][unknown_id][0]
         elif kind in ("BPE", "WordPiece", "WordLevel"):
             ids |= model["vocab"]
             unknown = model.get("unk_token") or unknown
         else:
             raise DataError(
-                f"A tokenizer of the kind {kind} cannot be used.\n"
-                "Give one of the kinds BPE, WordPiece, WordLevel or Unigram."
+                f"Tokenizers of type {kind} are not supported.\n"
+                "Set tokenizer.path to one of type BPE, WordPiece, WordLevel or Unigram."
             )
     except DataError:
         raise
     except Exception as error:  # the library raises bare Exception
         reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
         raise DataError(
-            f"What tokenizer.path names is no tokenizer: {reason}\n"
-            "Give a tokenizer.json of the tokenizers library."
+            f"tokenizer.path does not name a valid tokenizer: {reason}\n"
+            "Set it to a tokenizer.json of the library tokenizers."
         ) from error
     padding = (whole.get("padding") or {}).get("pad_token")
     pad = next((token for token in (padding, *_PADS) if token in ids and token != unknown), pad)
     rest = sorted((token for token in ids if token not in (pad, unknown)), key=ids.__getitem__)
-    new = {token: place for place, token in enumerate([pad, unknown, *rest])}
+    new = {token: index for index, token in enumerate([pad, unknown, *rest])}
     if kind == "Unigram":
         lowest = min(scores.values(), default=0.0) - 10.0
         model["vocab"] = [[token, scores.get(token, lowest)] for token in new]

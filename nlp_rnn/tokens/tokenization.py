@@ -1,4 +1,4 @@
-"""A corpus becomes tokenized splits, kept in the cache as memory-mapped Arrow by content."""
+"""Tokenized splits of a corpus, cached as memory-mapped Arrow files by content."""
 
 import hashlib
 import itertools
@@ -33,16 +33,24 @@ if TYPE_CHECKING:
 
 __all__ = ["TokenVectors", "TokenizedCorpus", "cache_dir", "open_tokens", "tokenize_corpus"]
 
-# Part of the key of kept token ids: raise it when `encode` would give other ids.
+# Part of the key of cached token ids: raise it when `encode` would return other ids.
 ENCODING_VERSION = 2
 
-# Share of the words of validation from which pieces of words are proposed.
+# Share of unknown words in validation from which subwords are suggested.
 MANY_UNKNOWN = 0.2
 
 
 @dataclass(frozen=True)
 class TokenVectors:
-    """Word vectors float32 (V, E) of a vocabulary, 0 where `covered` bool (V,) is False."""
+    """Word vectors for a vocabulary of V tokens.
+
+    Attributes
+    ----------
+    matrix : float32 array of shape (V, E)
+        The vectors; 0 for tokens without a vector.
+    covered : bool array of shape (V,)
+        Whether a token has a vector.
+    """
 
     matrix: NDArray[np.float32]
     covered: NDArray[np.bool_]
@@ -50,11 +58,24 @@ class TokenVectors:
 
 @dataclass(frozen=True)
 class TokenizedCorpus:
-    """The training and validation splits as token ids, and the tokenizer that made them.
+    """The train and validation splits as token ids.
 
-    `files` are where both are kept, for `open_tokens` in another process.
+    The test split is not included: the finished classifier encodes it once.
 
-    The test split is not here: it is read once, by the finished classifier.
+    Attributes
+    ----------
+    train, validation : TokenizedTexts
+        The token ids.
+    files : dict of str to Path
+        The cached file of each split, for `open_tokens` in another process.
+    tokenizer_json : str
+        The tokenizer.
+    vocab_size : int
+        The number of its tokens.
+    quality : Quality
+        Lengths, truncation and unknown tokens.
+    vectors : TokenVectors or None
+        Word vectors for the vocabulary.
     """
 
     train: TokenizedTexts
@@ -67,7 +88,10 @@ class TokenizedCorpus:
 
 
 def cache_dir() -> Path:
-    """Where tokenizers and token ids are kept: `NLP_RNN_CACHE`, else `~/.cache/nlp_rnn`."""
+    """Return the cache folder of tokenizers and token ids.
+
+    It is `NLP_RNN_CACHE`, else `nlp_rnn` in `XDG_CACHE_HOME`, else `~/.cache/nlp_rnn`.
+    """
     if path := os.environ.get("NLP_RNN_CACHE"):
         return Path(path).expanduser().absolute()
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
@@ -77,9 +101,21 @@ def cache_dir() -> Path:
 def tokenize_corpus(
     corpus: Corpus, config: TokenizerConfig, pretrained: str | None = None
 ) -> TokenizedCorpus:
-    """Train or find the tokenizer, and tokenize train and validation or find them tokenized.
+    """Tokenize the train and validation split; the tokenizer and the token ids are cached.
 
-    `pretrained` is the JSON of a tokenizer to take instead; how texts are cut, `config` says.
+    Parameters
+    ----------
+    corpus : Corpus
+        The texts. The tokenizer is trained on its train split.
+    config : TokenizerConfig
+        The tokenizer and its truncation.
+    pretrained : str, optional
+        JSON of a tokenizer to use instead. `config` still determines the truncation.
+
+    Raises
+    ------
+    DataError
+        The tokenizer cannot be trained or loaded.
     """
     import pyarrow.compute as pc
     from tokenizers import Tokenizer
@@ -120,7 +156,7 @@ def tokenize_corpus(
     if unknown > MANY_UNKNOWN and config.kind is TokenizerKind.word:
         quality.lines.append(
             f"validation: {unknown:.0%} of the words are unknown; "
-            "tokenizer=bpe reads them in pieces"
+            "tokenizer=bpe splits them into subwords"
         )
     return TokenizedCorpus(
         train=TokenizedTexts(train),
@@ -133,7 +169,10 @@ def tokenize_corpus(
 
 
 def _schema(label: "pyarrow.DataType") -> "pyarrow.Schema":
-    """Token ids and labels of a text; its tokens before the cut, unknown ones after, characters."""
+    """Return the schema of cached splits, with label and token ids of each text.
+
+    `num_tokens` is counted before truncation, `num_unknown` after it.
+    """
     import pyarrow
 
     numbers = ("num_tokens", "num_unknown", "num_characters")
@@ -156,7 +195,7 @@ def _record_batch(
     np.cumsum([len(tokens) for tokens in ids], out=offsets[1:])
     unknown = np.add.reduceat(flat == UNKNOWN_ID, offsets[:-1], dtype=np.int32)
     num_tokens = np.array(counts, np.int32)
-    unknown[num_tokens == 0] = 0  # the token of an empty text is no word that was not known
+    unknown[num_tokens == 0] = 0  # the token of an empty text is not an unknown word
     columns = [
         labels.combine_chunks().cast(schema.field("label").type),
         pyarrow.ListArray.from_arrays(offsets, flat),
@@ -167,44 +206,46 @@ def _record_batch(
 
 
 def _describe(split: str, dataset: "Dataset", max_length: int, quality: Quality) -> None:
-    """Note lengths, what the cut takes, characters per token and unknown tokens."""
+    """Record lengths, truncation, characters per token and unknown tokens of a split."""
     tokens, unknown, characters = (
         dataset.data.column(name).to_numpy()
         for name in ("num_tokens", "num_unknown", "num_characters")
     )
     median, p95, longest = (int(q) for q in np.quantile(tokens, (0.5, 0.95, 1.0)))
-    kept = np.minimum(tokens, max_length)
+    truncated = np.minimum(tokens, max_length)
     figures = {
         "tokens_median": median,
         "tokens_p95": p95,
         "tokens_max": longest,
         "texts_cut": float((tokens > max_length).mean()),
-        "tokens_cut": 1 - float(kept.sum()) / max(int(tokens.sum()), 1),
+        "tokens_cut": 1 - float(truncated.sum()) / max(int(tokens.sum()), 1),
         "characters_per_token": float(characters.sum()) / max(int(tokens.sum()), 1),
-        "unknown_tokens": float(unknown.sum()) / max(int(kept.sum()), 1),
+        "unknown_tokens": float(unknown.sum()) / max(int(truncated.sum()), 1),
     }
     quality.figures.update({f"data/{split}_{name}": value for name, value in figures.items()})
     quality.lines.append(
-        f"{split}: {median:,} tokens a text (median), {p95:,} (95 %), {longest:,} at most; "
-        f"tokenizer.max_length={max_length} cuts {figures['texts_cut']:.1%} of the texts"
+        f"{split}: {median:,} tokens per text (median), {p95:,} (95 %), {longest:,} (maximum); "
+        f"tokenizer.max_length={max_length} truncates {figures['texts_cut']:.1%} of the texts"
     )
     quality.lines.append(
-        f"{split}: {figures['characters_per_token']:.2f} characters a token, "
+        f"{split}: {figures['characters_per_token']:.2f} characters per token, "
         f"{figures['unknown_tokens']:.2%} of the tokens unknown"
     )
 
 
 def open_tokens(path: Path) -> TokenizedTexts:
-    """Token ids that `tokenize_corpus` kept, in another process.
+    """Open a file of token ids that `tokenize_corpus` wrote in another process.
 
-    Raises:
-        DataError: there is no such file, as when machines do not share the cache.
+    Raises
+    ------
+    DataError
+        There is no such file, as when machines do not share the cache.
     """
     from datasets import Dataset
 
     if not path.is_file():
         raise DataError(
-            f"{platform.node()} does not see {path}.\nLet NLP_RNN_CACHE be a folder that all "
+            f"{path} does not exist on {platform.node()}.\nSet NLP_RNN_CACHE to a folder that all "
             "machines share."
         )
     with quiet_datasets():

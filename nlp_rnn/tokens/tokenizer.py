@@ -1,9 +1,9 @@
-"""Training texts become a tokenizer, and texts become lists of token ids; never an empty list.
+"""Training, caching and use of a tokenizer; a text never has an empty list of token ids.
 
-The tokenizer is one of the `tokenizers` library and is saved whole in `tokenizer.json`,
-truncation included. WordPiece and Unigram give other ids each time they are trained, so a
-tokenizer is trained once, kept under a key of its data and options, and named by the hash of
-its content. Imports nothing that a saved classifier can do without.
+The tokenizer is one of the library `tokenizers`. Its `tokenizer.json` includes the truncation.
+WordPiece and Unigram get other ids at each training. Therefore a tokenizer is trained only once per
+data set and options, and identified by the hash of its content. This module imports nothing that
+a saved classifier does not need.
 """
 
 import hashlib
@@ -41,22 +41,22 @@ UNKNOWN = "[UNK]"
 PAD_ID = 0
 UNKNOWN_ID = 1
 
-# BPE reads a mark before each word, so that a piece within a word is another token than the same
-# letters at its beginning. The library's own way, a prefix for pieces within words, makes another
-# tokenizer at each training.
+# For BPE each word begins with this mark, so that a subword within a word is another token than the
+# same letters at its beginning. The alternative of the library, a prefix for subwords within words,
+# results in another tokenizer at each training.
 MARK = "▁"
 WORD_START = r"(?<!\w)(?=\w)"
 MARKED_WORD = rf"{MARK}?\w+|[^\w\s{MARK}]+"
 
-# A character of a script that is written without spaces, with the marks on it. As words of their
-# own these are what a vocabulary of words can know; Chinese is parted by the normalizer.
+# A character, with its marks, of a script that is written without spaces. Each of them is a word,
+# because a vocabulary cannot cover whole sentences. The normalizer separates Chinese characters.
 UNSPACED = r"[\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー]\p{M}*"
 
-# What says how the character before is drawn, and nothing else: a heart with it is a heart. As a
-# word of its own it would tell where a heart was taken out of a text.
+# Variation selectors say only how the character before them is drawn. As separate words they would
+# reveal where, for example, a heart was removed from a text.
 VARIATION_SELECTOR = r"[\x{FE00}-\x{FE0F}]"
 
-# Part of the key of a kept tokenizer: raise it when the code below would train another one.
+# Part of the key of a cached tokenizer: raise it when the code below would train another one.
 TRAINING_VERSION = 6
 
 _ENDLESS = re.compile(r"\S{1000}(?=\S)")
@@ -65,18 +65,29 @@ _ENDLESS = re.compile(r"\S{1000}(?=\S)")
 def train_tokenizer(
     texts: Iterable[str], config: "TrainedTokenizerConfig", separator: str | None = None
 ) -> "Tokenizer":
-    """Train on `texts` (the training split, nothing else); `separator` in them becomes a token.
+    """Train a tokenizer.
 
-    Byte-pair encoding: Sennrich et al. 2016, arXiv:1508.07909; over bytes, with the space before a
+    Byte-pair encoding: Sennrich et al. 2016, arXiv:1508.07909. Over bytes, with the space before a
     word as part of it: Radford et al. 2019. WordPiece: Schuster & Nakajima 2012. Unigram: Kudo
-    2018, arXiv:1804.10959. All but byte_bpe see words as the Unicode-aware split into runs of
-    letters and runs of punctuation, and each Chinese character as a word; `word` also each
-    character of Japanese, Thai, Lao, Khmer and Burmese. Before that come the options' normalizers,
-    and variation selectors are dropped.
+    2018, arXiv:1804.10959.
 
-    Raises:
-        DataError: `vocab_size` is smaller than the characters the texts need, or no text
-            has a token.
+    Texts are normalized as the options say, and variation selectors are removed. All kinds but
+    byte_bpe then split texts into runs of letters and runs of punctuation, and treat each Chinese
+    character as a word. `word` does the same with Japanese, Thai, Lao, Khmer and Burmese.
+
+    Parameters
+    ----------
+    texts : iterable of str
+        The train split, and nothing else.
+    config : TrainedTokenizerConfig
+        Kind and options.
+    separator : str, optional
+        A string in the texts that becomes a special token.
+
+    Raises
+    ------
+    DataError
+        The vocabulary is too small for the characters of the texts, or would have no token.
     """
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
@@ -113,7 +124,7 @@ def train_tokenizer(
     except Exception as error:  # the library raises bare Exception
         raise DataError(
             f"The {config.kind.name} tokenizer could not be trained: {error}. "
-            "Type tokenizer=word, or another tokenizer.vocab_size."
+            "Set tokenizer=word, or another tokenizer.vocab_size."
         ) from error
     _check_vocabulary(tokenizer, config, len(common["special_tokens"]))
     set_truncation(tokenizer, config)
@@ -121,7 +132,7 @@ def train_tokenizer(
 
 
 def _set_steps(tokenizer: "Tokenizer", config: "TrainedTokenizerConfig") -> None:
-    """Set what happens to a text before its words are looked up."""
+    """Set the normalizer and the pre-tokenizer."""
     from tokenizers import Regex, normalizers, pre_tokenizers
 
     from nlp_rnn.config.tokenizer import TokenizerKind, UnicodeForm
@@ -133,7 +144,7 @@ def _set_steps(tokenizer: "Tokenizer", config: "TrainedTokenizerConfig") -> None
         steps += [normalizers.NFD(), normalizers.StripAccents()]
     if config.kind not in (TokenizerKind.char, TokenizerKind.byte_bpe):
         steps.append(normalizers.Replace(Regex(VARIATION_SELECTOR), ""))
-        # blanks around Chinese characters, nothing else: without spaces, a text was one word
+        # only adds blanks around Chinese characters: without spaces, a text would be one word
         steps.append(
             normalizers.BertNormalizer(
                 clean_text=False, handle_chinese_chars=True, strip_accents=False, lowercase=False
@@ -162,9 +173,10 @@ def _set_steps(tokenizer: "Tokenizer", config: "TrainedTokenizerConfig") -> None
 
 
 def _trainable(text: str, separator: str | None) -> str:
-    """`text` with blanks in words of over 1,000 characters, on which BPE trains for hours.
+    """Return `text` in a form on which a tokenizer can be trained.
 
-    And one in place of each separator, which the library would learn letter by letter.
+    Words of over 1,000 characters are divided by blanks: BPE would train for hours on them. Each
+    separator is replaced by a blank: the library would treat it as letters.
     """
     text = encodable(text)
     if separator is not None:
@@ -173,10 +185,10 @@ def _trainable(text: str, separator: str | None) -> str:
 
 
 def set_truncation(tokenizer: "Tokenizer", config: "TokenizerConfig") -> None:
-    """Write into the tokenizer's JSON how long texts are cut; `encode` reads it from there.
+    """Set the truncation in the tokenizer, from where `encode` reads it.
 
-    The library itself cannot keep both ends. For head and tail the stride, which elsewhere is the
-    overlap of windows over a text, says how many of the `max_length` tokens are the text's last.
+    The library cannot retain both ends of a text. For `head_tail` its stride, which elsewhere is
+    the overlap of windows, is the number of tokens that are retained from the end.
     """
     from nlp_rnn.config.tokenizer import Truncation
 
@@ -192,11 +204,11 @@ def _check_vocabulary(
 ) -> None:
     size = tokenizer.get_vocab_size()
     if tokenizer.token_to_id(PAD) != PAD_ID or tokenizer.token_to_id(UNKNOWN) != UNKNOWN_ID:
-        raise DataError(f"tokenizer.kind={config.kind.name} did not keep {PAD} and {UNKNOWN}.")
+        raise DataError(f"The tokenizer of kind {config.kind.name} has no {PAD} or {UNKNOWN}.")
     if size <= special:
         raise DataError(
-            "The training texts hold no token that occurs often enough to be kept. "
-            "Type tokenizer=bpe, which reads pieces of words, or tokenizer.min_frequency=1."
+            "No token of the training texts occurs often enough for the vocabulary. "
+            "Set tokenizer=bpe, which uses subwords, or tokenizer.min_frequency=1."
         )
 
 
@@ -207,7 +219,26 @@ def cached_tokenizer(
     cache: Path,
     separator: str | None = None,
 ) -> "Tokenizer":
-    """The tokenizer kept in `cache` for this data and these options; trained first if missing."""
+    """Return the tokenizer of a data set and options from the cache; train or load it if missing.
+
+    Parameters
+    ----------
+    texts : iterable of str
+        The train split; it is not iterated over if the cache has the tokenizer.
+    config : TokenizerConfig
+        A tokenizer to train, or the path of an existing one.
+    data_digest : str
+        Digest of the corpus.
+    cache : Path
+        The cache folder.
+    separator : str, optional
+        A string in the texts that is a special token.
+
+    Raises
+    ------
+    DataError
+        The tokenizer cannot be trained or loaded.
+    """
     from filelock import FileLock
     from tokenizers import Tokenizer, __version__
 
@@ -219,14 +250,14 @@ def cached_tokenizer(
         from nlp_rnn.tokens.existing_tokenizer import read_tokenizer_json, renumber_vocabulary
 
         source = read_tokenizer_json(config)
-        data_digest = hashlib.sha256(source.encode()).hexdigest()  # no data shapes it
-    shaping = [TRAINING_VERSION, __version__, data_digest, plain(config)]
+        data_digest = hashlib.sha256(source.encode()).hexdigest()  # it does not depend on the data
+    key_parts = [TRAINING_VERSION, __version__, data_digest, plain(config)]
     if separator is not None:
-        shaping.append(separator)
-    key = hashlib.sha256(json.dumps(shaping).encode()).hexdigest()[:16]
+        key_parts.append(separator)
+    key = hashlib.sha256(json.dumps(key_parts).encode()).hexdigest()[:16]
     path = cache / "tokenizers" / f"{key}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    # One trains, the others wait for it: trained twice, some kinds would give other ids.
+    # Other processes wait for the training: trained twice, some kinds have other ids.
     with FileLock(path.with_suffix(".lock")):
         if path.is_file():
             return Tokenizer.from_file(str(path))
@@ -245,12 +276,12 @@ def cached_tokenizer(
 
 
 def content_hash(tokenizer: "Tokenizer") -> str:
-    """SHA-256 of the tokenizer's JSON, in hexadecimal."""
+    """Return the SHA-256 hash of the tokenizer's JSON, in hexadecimal digits."""
     return hashlib.sha256(tokenizer.to_str().encode()).hexdigest()
 
 
 def encodable(text: str) -> str:
-    """`text` with lone surrogates, which UTF-8 cannot hold, replaced by U+FFFD."""
+    """Return `text` with lone surrogates, which UTF-8 cannot represent, replaced by U+FFFD."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -259,16 +290,24 @@ def encodable(text: str) -> str:
 
 
 def encode(tokenizer: "Tokenizer", texts: Sequence[str]) -> list[list[int]]:
-    """Token ids of each text, cut as the tokenizer's JSON says; `[UNKNOWN_ID]` when empty."""
+    """Return the token ids of each text, truncated by the tokenizer; `[UNKNOWN_ID]` if empty."""
     return encode_with_counts(tokenizer, texts)[0]
 
 
 def encode_with_counts(
     tokenizer: "Tokenizer", texts: Sequence[str]
 ) -> tuple[list[list[int]], list[int]]:
-    """`encode`, and the tokens that each text would have uncut, 0 when it has none."""
+    """Return the token ids of each text as `encode` does, and its tokens before truncation.
+
+    Returns
+    -------
+    ids : list of lists of int
+        Token ids; `[UNKNOWN_ID]` for a text without tokens.
+    counts : list of int
+        Tokens before truncation; 0 for a text without tokens.
+    """
     truncation = tokenizer.truncation
-    most, tail = (truncation["max_length"], truncation["stride"]) if truncation else (0, 0)
+    max_length, tail = (truncation["max_length"], truncation["stride"]) if truncation else (0, 0)
     encodings = tokenizer.encode_batch_fast(
         [encodable(text) for text in texts], add_special_tokens=False
     )
@@ -277,12 +316,12 @@ def encode_with_counts(
     for encoding in encodings:
         tokens = encoding.ids
         count = len(tokens)
-        # only a text of full length can have been cut
-        if count == most and (windows := encoding.overflowing):
+        # only a text of full length can be truncated
+        if count == max_length and (windows := encoding.overflowing):
             if tail:
                 # windows overlap by `tail`; the last one ends with the text
-                tokens = tokens[: most - tail] + windows[-1].ids[-tail:]
-                count = (most - tail) * len(windows) + len(windows[-1].ids)
+                tokens = tokens[: max_length - tail] + windows[-1].ids[-tail:]
+                count = (max_length - tail) * len(windows) + len(windows[-1].ids)
             else:
                 count += sum(len(window.ids) for window in windows)
         ids.append(tokens or [UNKNOWN_ID])

@@ -1,4 +1,4 @@
-"""A file of word vectors (GloVe, fastText, word2vec) becomes words, each with its numbers."""
+"""Files of word vectors: GloVe, fastText (.vec) and word2vec (.bin), also in .gz and .zip."""
 
 import gzip
 import io
@@ -27,39 +27,52 @@ _DAMAGED = (OSError, EOFError, zlib.error, zipfile.BadZipFile, RuntimeError, Not
 
 @dataclass(frozen=True)
 class VectorFile:
-    """Vectors of `size` numbers; `member` is a file within a zip, `words` what a header promises.
+    """A file of word vectors.
 
-    `binary`: each word, a blank, and `size` float32 in little-endian order (word2vec's `.bin`).
-    Otherwise a line for each word, numbers written out, after a header line or none.
+    Attributes
+    ----------
+    path : Path
+        The file.
+    member : str or None
+        The name of the file within a zip archive.
+    binary : bool
+        True for the `.bin` files of word2vec: a word, a blank, and `size` little-endian float32.
+        False for text files: one line with a word and its numbers.
+    size : int
+        The number of dimensions.
+    num_words : int or None
+        The number of words according to the header, if the file has one.
     """
 
     path: Path
     member: str | None
     binary: bool
     size: int
-    words: int | None
+    num_words: int | None
 
     def entries(self) -> Iterator[tuple[str | None, bytes]]:
-        """Every word with its numbers as they are written, for `numbers`; None for a broken line.
+        """Yield each word, None for a broken line, with its vector in the form of the file.
 
-        Raises:
-            DataError: the file ends before its time or cannot be unpacked.
+        Raises
+        ------
+        DataError
+            The file is truncated or cannot be decompressed.
         """
         try:
-            with _opened(self.path, self.member) as stream:
-                if self.words is not None:
+            with _open(self.path, self.member) as stream:
+                if self.num_words is not None:
                     stream.readline(_LONGEST_LINE)
                 yield from self._binary(stream) if self.binary else self._lines(stream)
         except _DAMAGED as error:
             raise DataError(_damaged(self.path, error)) from error
 
-    def numbers(self, written: bytes) -> NDArray[np.float32] | None:
-        """The vector, float32 (`size`,); None if these are no finite numbers."""
+    def vector(self, content: bytes) -> NDArray[np.float32] | None:
+        """Parse a vector of `entries`, float32 (`size`,); None unless all numbers are finite."""
         try:
             if self.binary:
-                vector = np.frombuffer(written, "<f4").astype(np.float32)
+                vector = np.frombuffer(content, "<f4").astype(np.float32)
             else:
-                vector = np.array(written.split(), dtype=np.float32)
+                vector = np.array(content.split(), dtype=np.float32)
         except ValueError:
             return None
         return vector if len(vector) == self.size and np.isfinite(vector).all() else None
@@ -69,87 +82,91 @@ class VectorFile:
             line = line.replace(b"\t", b" ").rstrip(b" \r\n")
             blanks = line.count(b" ")
             if blanks == self.size:
-                word, _, written = line.partition(b" ")
-            elif blanks > self.size:  # GloVe has words with blanks in them
+                word, _, content = line.partition(b" ")
+            elif blanks > self.size:  # some words of GloVe contain blanks
                 word = line.rsplit(None, self.size)[0]
-                written = line[len(word) :]
+                content = line[len(word) :]
             else:
                 yield None, line
                 continue
-            yield _decoded(word), written
+            yield _decode(word), content
 
     def _binary(self, stream: IO[bytes]) -> Iterator[tuple[str | None, bytes]]:
         width, rest, at = 4 * self.size, b"", 0
-        for _ in range(self.words or 0):
+        for _ in range(self.num_words or 0):
             while (end := rest.find(b" ", at)) < 0 or len(rest) < end + 1 + width:
                 if not (more := stream.read(_CHUNK)):
                     return
                 rest, at = rest[at:] + more, 0
-            yield _decoded(rest[at:end].lstrip(b"\n")), rest[end + 1 : end + 1 + width]
+            yield _decode(rest[at:end].lstrip(b"\n")), rest[end + 1 : end + 1 + width]
             at = end + 1 + width
 
 
 def open_vector_file(path: Path, size: int) -> VectorFile:
-    """The vectors of `path` if they have `size` numbers; of a zip, the file within that has them.
+    """Open a file of word vectors with `size` dimensions; in a zip archive, find the right file.
 
-    Raises:
-        ConfigError: there is no such file, or its vectors have another size.
-        DataError: it holds no vectors, or is damaged.
+    Raises
+    ------
+    ConfigError
+        There is no such file, or its vectors have another size.
+    DataError
+        The file does not contain word vectors, or is damaged.
     """
     if not path.is_file():
-        raise ConfigError(f"There is no file {path}. Type model.vectors=FILE, or leave it out.")
+        raise ConfigError(f"There is no file {path}. Set model.vectors=FILE, or remove it.")
     try:
         members: list[str | None] = [None]
         if path.suffix.lower() == ".zip":
             with zipfile.ZipFile(path) as archive:
                 members = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
-        found = [_looked_at(path, member) for member in members]
+        files = [_inspect(path, member) for member in members]
     except _DAMAGED as error:
         raise DataError(_damaged(path, error)) from error
-    fitting = [file for file in found if file.size == size]
+    fitting = [file for file in files if file.size == size]
     if not fitting:
-        sizes = sorted({file.size for file in found})
+        sizes = sorted({file.size for file in files})
         raise ConfigError(
             f"{path} has vectors of {' or '.join(map(str, sizes)) or 'no'} numbers, but "
             f"model.embedding_size={size}. "
-            + (f"Type model.embedding_size={sizes[0]}." if sizes else "Give another file.")
+            + (f"Set model.embedding_size={sizes[0]}." if sizes else "Set another model.vectors.")
         )
     if len(fitting) > 1:
         raise ConfigError(
-            f"{path} holds several files with {size} numbers a word: "
-            f"{listed(str(file.member) for file in fitting)}. Unpack it and give one of them."
+            f"{path} contains several files with {size} numbers per word: "
+            f"{listed(str(file.member) for file in fitting)}. Unpack it, and set model.vectors to "
+            "one of them."
         )
     return fitting[0]
 
 
-def _looked_at(path: Path, member: str | None) -> VectorFile:
-    """What the first line of a file says of it."""
+def _inspect(path: Path, member: str | None) -> VectorFile:
+    """Recognize the form of a file by its name and first line."""
     where = path if member is None else f"{path} ({member})"
     name = Path(member or path)
     if name.suffix.lower() == ".gz":
         name = name.with_suffix("")
     binary = name.suffix.lower() == ".bin"
-    with _opened(path, member) as stream:
+    with _open(path, member) as stream:
         line = stream.readline(_LONGEST_LINE)
     if line.startswith(_FASTTEXT_MODEL):
         raise DataError(
-            f"{where} is a whole model of fastText, not word vectors. Give its .vec file."
+            f"{where} is a fastText model, not word vectors. Set model.vectors to its .vec file."
         )
     words = line.split()
-    size, promised = len(words) - 1, None
+    size, num_words = len(words) - 1, None
     if len(words) == 2 and all(word.isdigit() for word in words):
-        promised, size = int(words[0]), int(words[1])
-    if size < 1 or (promised is None and (binary or not _is_number(words[-1]))):
+        num_words, size = int(words[0]), int(words[1])
+    if size < 1 or (num_words is None and (binary or not _is_number(words[-1]))):
         raise DataError(
-            f"{where} is no file of word vectors: its first line is {_shown(line)}. Give a file "
-            "of GloVe or fastText (a word and its numbers a line), or word2vec's .bin."
+            f"{where} is not a file of word vectors: its first line is {_excerpt(line)}. Use GloVe "
+            "or fastText files (one line per word, with its numbers) or a .bin file of word2vec."
         )
-    return VectorFile(path, member, binary, size, promised)
+    return VectorFile(path, member, binary, size, num_words)
 
 
 @contextmanager
-def _opened(path: Path, member: str | None) -> Iterator[IO[bytes]]:
-    """The bytes of `path` or of a file in it, unpacked as they are read; nothing is written."""
+def _open(path: Path, member: str | None) -> Iterator[IO[bytes]]:
+    """Open `path`, or a file in it; it is decompressed while it is read, not on disk."""
     if member is not None:
         with zipfile.ZipFile(path) as archive, archive.open(member) as stream:
             yield io.BufferedReader(stream, _CHUNK)  # type: ignore[type-var]
@@ -161,7 +178,7 @@ def _opened(path: Path, member: str | None) -> Iterator[IO[bytes]]:
             yield stream
 
 
-def _decoded(word: bytes) -> str | None:
+def _decode(word: bytes) -> str | None:
     try:
         return word.decode()
     except UnicodeDecodeError:
@@ -176,10 +193,10 @@ def _is_number(word: bytes) -> bool:
     return True
 
 
-def _shown(line: bytes) -> str:
-    return repr(line[:40].decode("utf-8", "replace").rstrip("\n")) if line else "not there"
+def _excerpt(line: bytes) -> str:
+    return repr(line[:40].decode("utf-8", "replace").rstrip("\n")) if line else "missing"
 
 
 def _damaged(path: Path, error: BaseException) -> str:
     reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-    return f"{path} is damaged or cannot be unpacked: {reason}. Fetch it again."
+    return f"{path} is damaged or cannot be decompressed: {reason}. Download it again."

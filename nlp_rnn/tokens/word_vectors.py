@@ -1,4 +1,4 @@
-"""Word vectors of a file become rows of the embedding: tokens are found by how they are written."""
+"""Word vectors for a vocabulary, matched by the surface forms of the tokens."""
 
 import json
 import unicodedata
@@ -19,29 +19,42 @@ from nlp_rnn.tokens.word_vector_files import VectorFile, open_vector_file
 
 __all__ = ["add_vectors", "surface_forms"]
 
-# A token takes the vector of the word that is written as it is, else of its lower-case form, else
-# of a word whose lower-case form it is.
+# Ranks of a match: the vector of the same word is preferred, then that of its lower-case form, then
+# that of a word whose lower-case form is the token.
 _EXACT, _LOWERED, _LOWER, _NONE = range(4)
 
 
 def add_vectors(tokens: TokenizedCorpus, path: Path, size: int) -> TokenizedCorpus:
-    """`tokens` with the vectors that `path` has of them; only these are kept in memory.
+    """Return `tokens` with the word vectors of a file for its vocabulary.
 
-    Its quality says too which share of the vocabulary and of the training tokens is covered, and
-    how many lines are broken (too few numbers, no numbers, not UTF-8).
+    Only the vectors of the vocabulary are loaded into memory. The quality of the result includes
+    the covered shares of the vocabulary and of the training tokens, and the number of broken lines
+    (too few numbers, no numbers, not UTF-8).
 
-    Raises:
-        ConfigError: no such file, or vectors of another size.
-        DataError: no file of vectors, or it covers no token.
+    Parameters
+    ----------
+    tokens : TokenizedCorpus
+        The corpus and its tokenizer.
+    path : Path
+        A file of word vectors (see `word_vector_files`).
+    size : int
+        The number of dimensions.
+
+    Raises
+    ------
+    ConfigError
+        There is no such file, or its vectors have another size.
+    DataError
+        The file does not contain word vectors, or none for the vocabulary.
     """
     file = open_vector_file(path, size)
     forms = surface_forms(tokens.tokenizer_json)
-    matrix, ranks, num_words, num_broken = _looked_up(file, forms)
+    matrix, ranks, num_words, num_broken = _match(file, forms)
     covered = ranks < _NONE
     if not covered.any():
         raise DataError(
             f"{path} has none of the {len(forms):,} tokens of the vocabulary.\n"
-            "Give vectors of the language of the texts, or type tokenizer=word."
+            "Use vectors of the language of the texts, or set tokenizer=word."
         )
     counts = tokens.train.token_counts(len(forms))
     shares = covered.sum() / len(forms), counts[covered].sum() / max(int(counts.sum()), 1)
@@ -53,38 +66,38 @@ def add_vectors(tokens: TokenizedCorpus, path: Path, size: int) -> TokenizedCorp
     }
     lines = [
         f"vectors: {covered.sum():,} of {len(forms):,} tokens are in {path.name} "
-        f"({by_case:,} of them in other case), {shares[1]:.1%} of the training texts' tokens"
+        f"({by_case:,} of them in another case): {shares[1]:.1%} of the training tokens"
     ]
     if num_broken:
         lines.append(
             f"vectors: {num_broken:,} broken {'line' if num_broken == 1 else 'lines'} of "
             f"{path.name} left out (not a word and {size} numbers)"
         )
-    if file.words is not None and num_words + num_broken < file.words:
+    if file.num_words is not None and num_words + num_broken < file.num_words:
         lines.append(
-            f"vectors: {path.name} ends early: its first line promises {file.words:,} words, "
-            f"{num_words + num_broken:,} are there"
+            f"vectors: {path.name} is truncated: its header announces {file.num_words:,} words, "
+            f"but it has {num_words + num_broken:,}"
         )
     quality = Quality(tokens.quality.figures | figures, [*tokens.quality.lines, *lines])
     return replace(tokens, vectors=TokenVectors(matrix, covered), quality=quality)
 
 
-def _looked_up(
+def _match(
     file: VectorFile, forms: Sequence[str]
 ) -> tuple[NDArray[np.float32], NDArray[np.int8], int, int]:
-    """Vectors and ranks of all tokens, and how many words and broken lines there were."""
-    written: defaultdict[str, list[int]] = defaultdict(list)
+    """Return the vectors and ranks of all tokens, and the numbers of words and broken lines."""
+    exact: defaultdict[str, list[int]] = defaultdict(list)
     lowered: defaultdict[str, list[int]] = defaultdict(list)
     for token, form in enumerate(forms):
         if form:
-            written[form].append(token)
+            exact[form].append(token)
             if (low := _lower(form)) != form:
                 lowered[low].append(token)
     matrix = np.zeros((len(forms), file.size), np.float32)
     ranks = np.full(len(forms), _NONE, np.int8)
     num_words = num_broken = 0
-    nothing: list[int] = []
-    for word, numbers in file.entries():
+    no_tokens: list[int] = []
+    for word, content in file.entries():
         if word is None:
             num_broken += 1
             continue
@@ -92,17 +105,17 @@ def _looked_up(
         low = _lower(word)
         tokens = [
             (token, rank)
-            for rank, found in (
-                (_EXACT, written.get(word, nothing)),
-                (_LOWERED, lowered.get(word, nothing)),
-                (_LOWER, written.get(low, nothing) if low != word else nothing),
+            for rank, candidates in (
+                (_EXACT, exact.get(word, no_tokens)),
+                (_LOWERED, lowered.get(word, no_tokens)),
+                (_LOWER, exact.get(low, no_tokens) if low != word else no_tokens),
             )
-            for token in found
-            if rank < ranks[token]  # the first of two such words
+            for token in candidates
+            if rank < ranks[token]  # of two such words, the first counts
         ]
         if not tokens:
             continue
-        vector = file.numbers(numbers)
+        vector = file.vector(content)
         if vector is None:
             num_words, num_broken = num_words - 1, num_broken + 1
             continue
@@ -116,11 +129,11 @@ def _lower(word: str) -> str:
 
 
 def surface_forms(tokenizer_json: str) -> list[str]:
-    """For each token id the word that it is, "" for a piece of one and for special tokens.
+    """Return the word of each token id; "" for tokens within words and for special tokens.
 
-    Which pieces begin a word is seen by the marks of the tokenizer: `▁word`, `Ġword`, `##piece`,
-    `word</w>`. Where beginnings are marked, what bears no mark is a word only if no letter or
-    digit is in it. Without marks every token is a word.
+    Tokens at the beginning of a word are recognized by the marks of the tokenizer: `▁word`,
+    `Ġword`, `##subword`, `word</w>`. In a vocabulary that marks beginnings, a token without mark is
+    a word only if it has no letter or digit. In a vocabulary without marks every token is a word.
     """
     from tokenizers import Tokenizer, decoders
 
@@ -138,12 +151,12 @@ def surface_forms(tokenizer_json: str) -> list[str]:
     def form(token: str) -> str:
         if in_bytes:
             text = decoder.decode([token])
-            return _begun(text, " ") if "\ufffd" not in text else ""
+            return _word_of(text, " ") if "\ufffd" not in text else ""
         if end:
             return token.removesuffix(end) if token.endswith(end) else ""
         if inner and token.startswith(inner):
             return ""
-        return _begun(token, MARK) if marked else token
+        return _word_of(token, MARK) if marked else token
 
     forms = [""] * (max(vocabulary.values()) + 1)
     for token, number in vocabulary.items():
@@ -153,14 +166,14 @@ def surface_forms(tokenizer_json: str) -> list[str]:
     return forms
 
 
-def _begun(token: str, mark: str) -> str:
+def _word_of(token: str, mark: str) -> str:
     if token.startswith(mark):
         return token[len(mark) :]
     return "" if any(map(str.isalnum, token)) else token
 
 
 def _kinds(step: Any) -> set[str]:
-    """The kinds of a step of a tokenizer and of the steps within it."""
+    """Return the types of a step of a tokenizer and of the steps within it."""
     if not isinstance(step, dict):
         return set()
     inner = step.get("pretokenizers", []) + step.get("decoders", [])
