@@ -54,7 +54,7 @@ def test_texts_have_the_length_that_was_wanted(tmp_path: Path) -> None:
         texts = texts_of_length(classifier, length, count=5)
         assert classifier.token_counts(texts).tolist() == [length] * 5
         assert len({len(text.split()) for text in texts}) == 1
-    with pytest.raises(ClassifierError, match="cuts texts at 40"):
+    with pytest.raises(ClassifierError, match="truncates texts to 40"):
         texts_of_length(classifier, 41)
 
 

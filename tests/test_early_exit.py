@@ -64,7 +64,7 @@ def test_the_threshold_reads_least_for_what_it_may_lose() -> None:
     assert choose_exit_threshold(curve) == 0.8
     assert choose_exit_threshold(curve, loss=0) == 0.9
     assert choose_exit_threshold(curve, loss=0.1) == 0.5
-    with pytest.raises(ClassifierError, match="at least one"):
+    with pytest.raises(ClassifierError, match="curve is empty"):
         choose_exit_threshold([])
 
 

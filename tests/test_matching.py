@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nlp_rnn.classifier import latency_matching as latency_match
+from nlp_rnn.classifier import latency_matching
 from nlp_rnn.cli import main
 from nlp_rnn.config.compose import read_config
 from nlp_rnn.config.signature import signature
@@ -85,8 +85,8 @@ def test_an_equal_latency_is_measured_once_and_written_down(
         measured.append(first.cell)
         return first.hidden_size / (1.09 * second.hidden_size)
 
-    monkeypatch.setattr(latency_match, "_answer", lambda architecture: architecture)
-    monkeypatch.setattr(latency_match, "_ratio", ratio)
+    monkeypatch.setattr(latency_matching, "_prediction", lambda architecture: architecture)
+    monkeypatch.setattr(latency_matching, "_ratio", ratio)
     counts = []
     for word in ("latency", "latency:lstm"):
         config = compose(["model.hidden_size=100", f"model.match={word}"])
@@ -99,7 +99,7 @@ def test_an_equal_latency_is_measured_once_and_written_down(
     own = compose(["model=lstm", "model.match=latency"])
     resolve_match(own)
     assert own.model.hidden_size == 128
-    monkeypatch.setattr(latency_match, "_ratio", lambda first, second: 3.0)
+    monkeypatch.setattr(latency_matching, "_ratio", lambda first, second: 3.0)
     with pytest.raises(ConfigError, match="3.00 times as long"):
         resolve_match(compose(["model=rnn", "model.match=latency"]))
     assert not list(tmp_path.rglob("*.part"))
@@ -107,8 +107,8 @@ def test_an_equal_latency_is_measured_once_and_written_down(
 
 def test_a_measured_latency_grows_with_the_size() -> None:
     sizes = Architecture("gru", 50, 2, 16, 32, 1, False, "last")
-    assert latency_match.relative_latency(replace(sizes, hidden_size=256), sizes) > 2
-    size, ratio = latency_match.equally_fast_size(sizes, "lstm")
+    assert latency_matching.relative_latency(replace(sizes, hidden_size=256), sizes) > 2
+    size, ratio = latency_matching.equally_fast_size(sizes, "lstm")
     assert 8 <= size <= 128
     assert 0.7 < ratio < 1.3  # other processes may be running
 

@@ -318,7 +318,7 @@ def test_a_run_from_end_to_end(
     assert [point.step for point in curve][-1] == 100
     assert curve[-1].value == pytest.approx(result["metrics"]["validation/micro_f1"], abs=1e-6)
     assert curve[0].value < curve[-1].value
-    with pytest.raises(ClassifierError, match="does not end the reading"):
+    with pytest.raises(ClassifierError, match="not supported for multi-label"):
         earliness(classifier, ["goal"], ["sports"])
 
     card = (tmp_path / "run" / "classifier" / "README.md").read_text()

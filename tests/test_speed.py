@@ -69,7 +69,7 @@ def test_a_classifier_that_cannot_be_timed_says_so_and_nothing_is_lost(
     assert "could not be measured" in capsys.readouterr().out
     assert run.tags["speed"].startswith("not measured: The speed could not be measured")
     assert not run.texts
-    monkeypatch.setitem(speed.SECONDS_TO_ANSWER, "quick", 0.001)
+    monkeypatch.setitem(speed.TIMEOUT_SECONDS, "quick", 0.001)
     with pytest.raises(ClassifierError, match="longer than"):
         measure_speed(tmp_path, "quick")
     assert log_speed(Speed.none, tmp_path / "nowhere", Run()) == {}

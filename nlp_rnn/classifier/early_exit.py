@@ -1,6 +1,7 @@
-"""A one-direction classifier and labelled texts become how early it can stop, and how right it is.
+"""Early exit of a one-directional classifier: accuracy after parts of a text and at thresholds.
 
-For the threshold of `TextClassifier.stream`: choose it on validation texts, never on test texts.
+The threshold is that of `TextClassifier.stream`. Choose it on validation texts, never on test
+texts.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,10 +30,16 @@ BINS = 10  # of the calibration error
 
 @dataclass(frozen=True)
 class EarlyExit:
-    """What a threshold costs and saves.
+    """Accuracy and saved tokens of one threshold.
 
-    `accuracy` is the share of texts whose label was right when reading stopped, and
-    `tokens_read` the mean share of a text's tokens that had been read by then.
+    Attributes
+    ----------
+    threshold : float
+        Probability at which a stream stops.
+    accuracy : float
+        Share of texts whose label is correct where the stream stops.
+    tokens_read : float
+        Mean share of the tokens of a text that are processed before the stream stops.
     """
 
     threshold: float
@@ -42,11 +49,21 @@ class EarlyExit:
 
 @dataclass(frozen=True)
 class PrefixScore:
-    """What the answers are worth after `share` of each text's tokens, rounded up.
+    """Scores of the predictions after a share of the tokens of each text.
 
-    `accuracy`; `loss`, mean negative log-likelihood in nats; `confidence`, the mean probability of
-    the label that is answered; `calibration_error`, how far it is from the share of right answers
-    among answers as probable (Guo et al. 2017, arXiv:1706.04599: ten bins, weighted by texts).
+    Attributes
+    ----------
+    share : float
+        Share of the tokens, rounded up to a whole token.
+    accuracy : float
+        Share of correct predictions.
+    loss : float
+        Mean negative log-likelihood in nats.
+    confidence : float
+        Mean probability of the predicted label.
+    calibration_error : float
+        Expected calibration error with ten bins, weighted by texts (Guo et al. 2017,
+        arXiv:1706.04599).
     """
 
     share: float
@@ -58,7 +75,7 @@ class PrefixScore:
 
 @dataclass(frozen=True)
 class Earliness:
-    """How answers get better while texts are read: after shares of them, and at thresholds."""
+    """Scores after shares of the texts, and accuracy and saved tokens of thresholds."""
 
     prefixes: list[PrefixScore]
     exits: list[EarlyExit]
@@ -70,13 +87,14 @@ def early_exits(
     labels: Sequence[str],
     thresholds: Sequence[float] = THRESHOLDS,
 ) -> list[EarlyExit]:
-    """The earliness–accuracy curve: one point a threshold, in their order.
+    """Return accuracy and saved tokens of each threshold, in their order.
 
-    A text whose probabilities never reach a threshold is read to its end.
+    A text whose probabilities never reach a threshold is processed to its end.
 
-    Raises:
-        ClassifierError: the network reads from both ends, or gives a text several labels; no text;
-            not one label a text.
+    Raises
+    ------
+    ClassifierError
+        As in `earliness`.
     """
     return earliness(classifier, texts, labels, thresholds).exits
 
@@ -88,101 +106,130 @@ def earliness(
     thresholds: Sequence[float] = THRESHOLDS,
     shares: Sequence[float] = SHARES,
 ) -> Earliness:
-    """`early_exits`, and scores after each of `shares` of the tokens, in one reading.
+    """Measure how accurate a classifier is before the end of a text.
 
-    Raises:
-        ClassifierError: as `early_exits`; a label that the classifier does not have.
+    Parameters
+    ----------
+    classifier : TextClassifier
+        One-directional single-label classifier.
+    texts, labels : sequence of str
+        Texts, at least one, and the true label of each.
+    thresholds : sequence of float
+        Probabilities at which a stream may stop.
+    shares : sequence of float
+        Shares of the tokens after which the predictions are scored.
+
+    Raises
+    ------
+    ClassifierError
+        The classifier is bidirectional, multi-label or does not have one of the labels; or there
+        is no text, or not one label per text.
     """
     if not texts or len(texts) != len(labels):
         raise ClassifierError(
-            f"An early exit needs one label a text and at least one text; found {len(texts)} "
-            f"texts and {len(labels)} labels."
+            f"Early exit needs at least one text and one label per text; found {len(texts)} texts "
+            f"and {len(labels)} labels."
         )
     if classifier.thresholds is not None:
         raise ClassifierError(
-            "A text may have several labels here, so that one of them does not end the reading.\n"
-            "Look at prefix_probabilities(classifier, texts)."
+            "Early exit is not supported for multi-label classifiers: no label ends a text.\n"
+            "Call prefix_probabilities(classifier, texts) instead."
         )
     limits = np.array(thresholds)
-    right, read = np.zeros(len(limits)), np.zeros(len(limits))
+    correct, read = np.zeros(len(limits)), np.zeros(len(limits))
     at_shares = np.empty((len(texts), len(shares), len(classifier.labels)), np.float32)
     truth = np.empty(len(texts), np.int64)
-    for number, (label, rows) in enumerate(_readings(classifier, texts, labels)):
+    for number, (label, rows) in enumerate(_probabilities_by_token(classifier, texts, labels)):
         truth[number] = label
-        at_shares[number] = rows[_places(shares, len(rows))]
+        at_shares[number] = rows[_last_tokens(shares, len(rows))]
         reached = rows.max(axis=1)[:, None] >= limits  # (T, thresholds)
         stop = np.where(reached.any(axis=0), reached.argmax(axis=0), len(rows) - 1)
-        right += rows.argmax(axis=1)[stop] == label
+        correct += rows.argmax(axis=1)[stop] == label
         read += (stop + 1) / len(rows)
     exits = [
         EarlyExit(float(limit), float(hits / len(texts)), float(share / len(texts)))
-        for limit, hits, share in zip(limits, right, read, strict=True)
+        for limit, hits, share in zip(limits, correct, read, strict=True)
     ]
-    prefixes = [_scored(share, at_shares[:, k], truth) for k, share in enumerate(shares)]
+    prefixes = [
+        _prefix_score(share, at_shares[:, column], truth) for column, share in enumerate(shares)
+    ]
     return Earliness(prefixes, exits)
 
 
-def _readings(
+def _probabilities_by_token(
     classifier: TextClassifier, texts: Sequence[str], labels: Sequence[str]
 ) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Of each text the place of its label, and the probabilities (T, C) after each token."""
+    """Yield for each text the index of its label and the probabilities (T, C) after each token."""
     stream = classifier.stream()
-    place = {label: number for number, label in enumerate(classifier.labels)}
+    indices = {label: index for index, label in enumerate(classifier.labels)}
     for text, label in zip(texts, labels, strict=True):
-        if label not in place:
-            known = ", ".join(classifier.labels[:20])
-            raise ClassifierError(f"The classifier has no label {label!r}; it has {known}.")
+        if label not in indices:
+            labels_text = ", ".join(classifier.labels[:20])
+            raise ClassifierError(f"The classifier has no label {label!r}; it has {labels_text}.")
         stream.reset()
-        yield place[label], np.concatenate([stream.read(text), stream.finish()])
+        yield indices[label], np.concatenate([stream.read(text), stream.finish()])
 
 
 def prefix_probabilities(
     classifier: TextClassifier, texts: Sequence[str], shares: Sequence[float] = SHARES
 ) -> NDArray[np.float32]:
-    """Probabilities after `shares` of each text's tokens, rounded up: (n, shares, C).
+    """Return the probabilities after `shares` of the tokens of n texts, (n, shares, C).
 
-    Raises:
-        ClassifierError: the network reads from both ends.
+    Shares are rounded up to whole tokens.
+
+    Raises
+    ------
+    ClassifierError
+        The classifier is bidirectional.
     """
     stream = classifier.stream()
-    found = np.empty((len(texts), len(shares), len(classifier.labels)), np.float32)
+    probabilities = np.empty((len(texts), len(shares), len(classifier.labels)), np.float32)
     for number, text in enumerate(texts):
         stream.reset()
         rows = np.concatenate([stream.read(text), stream.finish()])
-        found[number] = rows[_places(shares, len(rows))]
-    return found
+        probabilities[number] = rows[_last_tokens(shares, len(rows))]
+    return probabilities
 
 
-def _places(shares: Sequence[float], length: int) -> NDArray[np.int64]:
-    """The last token of each share of a text of `length` tokens, int64 (shares,)."""
+def _last_tokens(shares: Sequence[float], length: int) -> NDArray[np.int64]:
+    """Return the index of the last token of each share of a text, int64 (shares,)."""
     return np.ceil(np.multiply(shares, length) - 1e-9).astype(np.int64) - 1
 
 
-def _scored(
+def _prefix_score(
     share: float, probabilities: NDArray[np.float32], truth: NDArray[np.int64]
 ) -> PrefixScore:
     confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == truth
-    own = probabilities[np.arange(len(truth)), truth]
+    correct = probabilities.argmax(axis=1) == truth
+    of_truth = probabilities[np.arange(len(truth)), truth]
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    gaps = [abs(float((confidence - right)[bins == b].sum())) for b in range(BINS)]
+    gaps = [abs(float((confidence - correct)[bins == b].sum())) for b in range(BINS)]
     return PrefixScore(
         share=share,
-        accuracy=float(right.mean()),
-        loss=float(-np.log(np.maximum(own, np.finfo(np.float32).tiny)).mean()),
+        accuracy=float(correct.mean()),
+        loss=float(-np.log(np.maximum(of_truth, np.finfo(np.float32).tiny)).mean()),
         confidence=float(confidence.mean()),
         calibration_error=sum(gaps) / len(truth),
     )
 
 
 def choose_exit_threshold(curve: Sequence[EarlyExit], loss: float = 0.01) -> float:
-    """The threshold that reads least and is at most `loss` less accurate than the most accurate.
+    """Choose the threshold that processes the fewest tokens at nearly the best accuracy.
 
-    Raises:
-        ClassifierError: the curve has no point.
+    Parameters
+    ----------
+    curve : sequence of EarlyExit
+        Result of `early_exits`, at least one point.
+    loss : float, default 0.01
+        How far the accuracy may be below the best one on the curve.
+
+    Raises
+    ------
+    ClassifierError
+        The curve is empty.
     """
     if not curve:
-        raise ClassifierError("A threshold is chosen from at least one.")
+        raise ClassifierError("The curve is empty. Pass at least one point of early_exits().")
     best = max(point.accuracy for point in curve)
     allowed = [point for point in curve if point.accuracy >= best - loss - 1e-12]
     return min(allowed, key=lambda point: (point.tokens_read, point.threshold)).threshold

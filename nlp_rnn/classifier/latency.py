@@ -1,4 +1,4 @@
-"""A loaded classifier becomes measured times and memory of answering on this machine."""
+"""Latency, throughput, start time and memory of a loaded classifier on this machine."""
 
 import itertools
 import statistics
@@ -26,8 +26,8 @@ __all__ = [
 ]
 
 WARM_UP_CALLS = 20
-# Words that texts of a wanted length are made of.
-WORDS = 500
+# Number of different words in texts of a given length.
+NUM_WORDS = 500
 
 
 class Predictor(Protocol):
@@ -55,14 +55,24 @@ class Predictor(Protocol):
 def prediction_latency(
     classifier: Predictor, texts: Sequence[str], calls: int = 300
 ) -> dict[str, float]:
-    """Milliseconds from one text to its probabilities, tokenization included.
+    """Measure the milliseconds from one text to its probabilities, tokenization included.
 
-    Calls `predict_proba` on one text at a time, going round `texts`. One text is answered on
-    one thread whatever the classifier's `threads`. Returns `latency/onnx_batch1_p50_ms` and
-    `latency/onnx_batch1_p95_ms`, or the classifier's own runtime instead of `onnx`.
+    Parameters
+    ----------
+    classifier : Predictor
+        The classifier. A single text uses one thread, whatever its `threads`.
+    texts : sequence of str
+        Texts that are predicted one at a time, in turn.
+    calls : int, default 300
+        Number of measured calls.
+
+    Returns
+    -------
+    dict
+        `latency/RUNTIME_batch1_p50_ms` and `latency/RUNTIME_batch1_p95_ms`, in milliseconds.
     """
     one_text = itertools.cycle([[text] for text in texts])
-    milliseconds = _times(lambda: classifier.predict_proba(next(one_text)), calls)
+    milliseconds = _call_times(lambda: classifier.predict_proba(next(one_text)), calls)
     name = f"latency/{classifier.runtime}_batch1"
     return {
         f"{name}_p50_ms": float(np.quantile(milliseconds, 0.5)),
@@ -73,66 +83,73 @@ def prediction_latency(
 def texts_of_length(
     classifier: TextClassifier, length: int, count: int = 20, seed: int = 0
 ) -> list[str]:
-    """`count` texts of exactly `length` tokens, of random words of the classifier's vocabulary.
+    """Make texts of exactly `length` tokens from random words of the vocabulary.
 
-    Where words do not stay one token each, as with characters, a text is a run of them, cut.
+    If words are not one token each, as with characters, a text is the beginning of a sequence of
+    them.
 
-    Raises:
-        ClassifierError: texts are cut before they are so long, or none of that length was found.
+    Raises
+    ------
+    ClassifierError
+        Texts are truncated to fewer tokens, or no text of that length was found.
     """
     longest = classifier.config["max_length"]
     if longest is not None and length > longest:
-        raise ClassifierError(f"This classifier cuts texts at {longest} tokens.")
+        raise ClassifierError(f"This classifier truncates texts to {longest} tokens.")
     random = np.random.default_rng(seed)
     words = classifier.vocabulary()
-    some = [words[place] for place in random.permutation(len(words))[: 4 * WORDS]]
-    counts = classifier.token_counts([f"{word} {word} {word}" for word in some])
+    sample = [words[index] for index in random.permutation(len(words))[: 4 * NUM_WORDS]]
+    counts = classifier.token_counts([f"{word} {word} {word}" for word in sample])
     three = 3 if longest is None else min(3, longest)
-    alone = [word for word, tokens in zip(some, counts, strict=True) if tokens == three]
-    texts = [" ".join(random.choice(alone[:WORDS], length)) for _ in range(count if alone else 0)]
+    single = [word for word, tokens in zip(sample, counts, strict=True) if tokens == three]
+    texts = [
+        " ".join(random.choice(single[:NUM_WORDS], length)) for _ in range(count if single else 0)
+    ]
     if not texts or set(classifier.token_counts(texts).tolist()) != {length}:
-        pieces = [piece for word in some if (piece := word.strip("▁Ġ#")) and "[" not in piece]
-        texts = [_cut_text(classifier, length, pieces, random) for _ in range(count)]
+        subwords = [
+            subword for word in sample if (subword := word.strip("▁Ġ#")) and "[" not in subword
+        ]
+        texts = [_cut_text(classifier, length, subwords, random) for _ in range(count)]
     return texts
 
 
 def _cut_text(
-    classifier: TextClassifier, length: int, pieces: list[str], random: np.random.Generator
+    classifier: TextClassifier, length: int, subwords: list[str], random: np.random.Generator
 ) -> str:
-    """The beginning of a run of random `pieces` that has `length` tokens."""
-    run = "".join(random.choice(pieces, 4 * length + 8)) if pieces else ""
-    low, high = 0, len(run)
+    """Return the beginning of a sequence of random `subwords` that has `length` tokens."""
+    sequence = "".join(random.choice(subwords, 4 * length + 8)) if subwords else ""
+    low, high = 0, len(sequence)
     while high - low > 1:
         middle = (low + high) // 2
-        enough = classifier.token_counts([run[:middle]])[0] >= length
+        enough = classifier.token_counts([sequence[:middle]])[0] >= length
         low, high = (low, middle) if enough else (middle, high)
-    # a longer text may have fewer tokens, so the place that was found is only near
-    near = [run[:end] for end in range(max(0, high - 20), high + 20)]
-    counts = classifier.token_counts(near).tolist()
+    # a longer text may have fewer tokens, so the bisection only comes close
+    candidates = [sequence[:end] for end in range(max(0, high - 20), high + 20)]
+    counts = classifier.token_counts(candidates).tolist()
     if length not in counts:
         raise ClassifierError(f"No text of {length} tokens was found for this tokenizer.")
-    return str(near[counts.index(length)])
+    return str(candidates[counts.index(length)])
 
 
 def latency_by_length(
     classifier: TextClassifier, lengths: Sequence[int], calls: int = 200
 ) -> dict[int, dict[str, float]]:
-    """Milliseconds of one text, tokenization included, by its tokens: `p50_ms`, `p95_ms`.
+    """Measure `p50_ms` and `p95_ms` of one text, tokenization included, by number of tokens.
 
-    Lengths at which texts are cut already are left out.
+    Lengths above `max_length`, to which texts are truncated, are skipped.
     """
     longest = classifier.config["max_length"] or max(lengths)
     measured = {}
     for length in lengths:
         if length <= longest:
-            found = prediction_latency(classifier, texts_of_length(classifier, length), calls)
-            p50, p95 = found.values()
+            texts = texts_of_length(classifier, length)
+            p50, p95 = prediction_latency(classifier, texts, calls).values()
             measured[length] = {"p50_ms": p50, "p95_ms": p95}
     return measured
 
 
 def throughput(classifier: TextClassifier, texts: Sequence[str]) -> dict[str, float]:
-    """`texts_per_second` and `tokens_per_second` of one call of `predict_proba`."""
+    """Measure `texts_per_second` and `tokens_per_second` of one call of `predict_proba`."""
     tokens = int(classifier.token_counts(texts).sum())
     classifier.predict_proba(texts[:64])
     started = time.perf_counter()
@@ -142,21 +159,23 @@ def throughput(classifier: TextClassifier, texts: Sequence[str]) -> dict[str, fl
 
 
 def step_latency(classifier: TextClassifier, calls: int = 2000) -> float:
-    """Microseconds (median) until the probabilities after one more token of a stream.
+    """Measure the microseconds (median) that a stream takes for one more token.
 
-    Raises:
-        ClassifierError: the network reads from both ends.
+    Raises
+    ------
+    ClassifierError
+        The network is bidirectional.
     """
     stream = classifier.stream()
     tokens = itertools.cycle([[2], [1], [2]])
-    return 1000 * statistics.median(_times(lambda: stream.read_tokens(next(tokens)), calls))
+    return 1000 * statistics.median(_call_times(lambda: stream.read_tokens(next(tokens)), calls))
 
 
-COLD = """\
+COLD_START_PROGRAM = """\
 import nlp_rnn
 nlp_rnn.load({location!r}, runtime={runtime!r}).predict_proba(["a text"])
 """
-MEMORY = """\
+MEMORY_PROGRAM = """\
 import psutil
 import numpy, onnxruntime, tokenizers
 bare = psutil.Process().memory_info().rss
@@ -168,31 +187,31 @@ print(psutil.Process().memory_info().rss - bare)
 
 
 def cold_start(classifier: TextClassifier, starts: int = 3) -> float:
-    """Seconds (median) from starting a process to its first answer, Python's own start included."""
+    """Measure the seconds (median) from starting Python to the first prediction."""
     seconds = []
     for _ in range(starts):
         started = time.perf_counter()
-        _fresh(COLD, classifier)
+        _run_in_new_process(COLD_START_PROGRAM, classifier)
         seconds.append(time.perf_counter() - started)
     return statistics.median(seconds)
 
 
 def memory_of_process(classifier: TextClassifier) -> int:
-    """Bytes that a fresh process takes after one answer, beyond the libraries it imports."""
-    return int(_fresh(MEMORY, classifier))
+    """Measure the bytes of a new process after one prediction, without the imported libraries."""
+    return int(_run_in_new_process(MEMORY_PROGRAM, classifier))
 
 
-def _fresh(program: str, classifier: TextClassifier) -> str:
+def _run_in_new_process(program: str, classifier: TextClassifier) -> str:
     program = program.format(location=classifier.location, runtime=classifier.runtime)
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    if done.returncode != 0:
-        reason = (done.stderr.strip().splitlines() or ["no word why"])[-1]
-        raise ClassifierError(f"A fresh process cannot load {classifier.location}: {reason}")
-    return done.stdout
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    if process.returncode != 0:
+        reason = (process.stderr.strip().splitlines() or ["unknown reason"])[-1]
+        raise ClassifierError(f"A new process cannot load {classifier.location}: {reason}")
+    return process.stdout
 
 
-def _times(call: Callable[[], object], calls: int) -> list[float]:
-    """Milliseconds of each call, after some that are not counted."""
+def _call_times(call: Callable[[], object], calls: int) -> list[float]:
+    """Return the milliseconds of each call, after some warm-up calls."""
     for _ in range(WARM_UP_CALLS):
         call()
     milliseconds = []

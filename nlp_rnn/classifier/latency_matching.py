@@ -1,4 +1,4 @@
-"""An architecture becomes the hidden size at which its cell answers as fast as another here."""
+"""Hidden size at which one cell is as fast as another on this machine."""
 
 import statistics
 import time
@@ -15,49 +15,54 @@ __all__ = ["equally_fast_size", "relative_latency"]
 
 TOKENS = 100
 ROUNDS, WARM_UP = 40, 5
-# The runtime computes several units at once: sizes between multiples of this save no time.
-STEP = 4
-LARGEST = 8192
+# onnxruntime computes several units at once: sizes between multiples of this are not faster.
+SIZE_STEP = 4
+MAX_SIZE = 8192
 
 
 def relative_latency(first: Architecture, second: Architecture) -> float:
-    """How many times as long as `second` `first` takes for one text of 100 tokens.
+    """Return the latency of `first` for one text of 100 tokens, divided by that of `second`.
 
-    On onnxruntime, one thread, without tokenization, the two taking turns; medians.
+    Both run alternately on onnxruntime with one thread, without tokenization; medians are
+    compared.
     """
-    return _ratio(_answer(first), _answer(second))
+    return _ratio(_prediction(first), _prediction(second))
 
 
 def equally_fast_size(architecture: Architecture, cell: str) -> tuple[int, float]:
-    """The size at which the architecture's cell takes as long as `cell` at the given size.
+    """Find the hidden size at which the architecture is as fast as with `cell` at its own size.
 
-    Found by bisection over multiples of 4, measuring each; some seconds.
+    A bisection over multiples of 4 measures each size; it takes some seconds.
 
-    Returns:
-        The hidden size and its latency over the wanted one.
+    Returns
+    -------
+    int
+        The hidden size.
+    float
+        Its latency, divided by that of `cell`.
     """
-    wanted = _answer(replace(architecture, cell=cell))
+    target = _prediction(replace(architecture, cell=cell))
     measured: dict[int, float] = {}
 
     def ratio(size: int) -> float:
         if size not in measured:
-            measured[size] = _ratio(_answer(replace(architecture, hidden_size=size)), wanted)
+            measured[size] = _ratio(_prediction(replace(architecture, hidden_size=size)), target)
         return measured[size]
 
-    low = high = max(STEP, round(architecture.hidden_size / STEP) * STEP)
-    while ratio(high) < 1 and high < LARGEST:
+    low = high = max(SIZE_STEP, round(architecture.hidden_size / SIZE_STEP) * SIZE_STEP)
+    while ratio(high) < 1 and high < MAX_SIZE:
         low, high = high, 2 * high
-    while ratio(low) > 1 and low > STEP:
-        low, high = max(STEP, low // 2 // STEP * STEP), low
-    while high - low > STEP:
-        middle = (low + high) // 2 // STEP * STEP
+    while ratio(low) > 1 and low > SIZE_STEP:
+        low, high = max(SIZE_STEP, low // 2 // SIZE_STEP * SIZE_STEP), low
+    while high - low > SIZE_STEP:
+        middle = (low + high) // 2 // SIZE_STEP * SIZE_STEP
         low, high = (middle, high) if ratio(middle) < 1 else (low, middle)
     nearest = min(measured, key=lambda size: abs(measured[size] - 1))
     return nearest, measured[nearest]
 
 
-def _answer(architecture: Architecture) -> Callable[[], Any]:
-    """A call that answers one text by a network of random parameters."""
+def _prediction(architecture: Architecture) -> Callable[[], Any]:
+    """Return a function that predicts one text with a network of random parameters."""
     import onnxruntime
 
     random = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""A classifier folder becomes a model in MLflow that needs neither torch nor this package."""
+"""Log a classifier folder as an MLflow model that needs neither torch nor this package."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -10,26 +10,35 @@ from nlp_rnn.classifier.manifest import read_config
 
 __all__ = ["log_classifier"]
 
-# What answering needs; pandas comes with mlflow.
+# What predictions need; pandas comes with mlflow.
 _REQUIREMENTS = ("mlflow", "numpy", "onnxruntime", "tokenizers")
 
 
 def log_classifier(
     folder: Path, *, run_id: str, name: str = "classifier", example: Sequence[str]
 ) -> str:
-    """Log a classifier folder as a pyfunc model of a run of MLflow; return the model's URI.
+    """Log a classifier folder as a pyfunc model of an MLflow run.
 
     The model takes a list of str, an array, a series, `{"text": [...]}` or a table with the
-    column `text`, and gives a table with the columns `label` and `score`, or, where a text
-    may have several labels, `labels` and `scores`, which are lists; with the parameters
-    `top_k` and `probabilities` more of them. It holds the folder,
-    this package's source and no pickle. `runs:/RUN/NAME` finds it as well as the URI.
+    column `text`. It returns a table with the columns `label` and `score`; if it is multi-label,
+    with the lists `labels` and `scores`. The parameters `top_k` and `probabilities` add columns.
+    It holds the classifier folder and the source of this package, and no pickle.
 
-    Args:
-        folder: as `save_classifier` leaves it.
-        run_id: in the store that is MLflow's default at the moment.
-        name: of the logged model.
-        example: texts that a reader of the model page will see, at least one.
+    Parameters
+    ----------
+    folder : Path
+        Folder written by `save_classifier`.
+    run_id : str
+        Id of the run, in the current tracking store of MLflow.
+    name : str, default "classifier"
+        Name of the logged model.
+    example : sequence of str
+        Example texts for the model's page, at least one.
+
+    Returns
+    -------
+    str
+        URI of the model. `runs:/RUN_ID/NAME` finds it too.
     """
     import mlflow
     from mlflow.models import Model, ModelSignature
@@ -41,34 +50,34 @@ def log_classifier(
         lists = {"labels": Array(DataType.string), "scores": Array(DataType.double)}
         outputs = [ColSpec(kind, name) for name, kind in lists.items()]
 
-    # No inputs: MLflow then passes on what was sent as it is. With a named column it would refuse
-    # a list; with a string column its server would turn null into the text "None"; with a column
-    # of any type its server could not read csv. The model itself checks, and says what is wrong;
-    # only a number in a JSON list of texts has become text before it can see it.
+    # The signature has no inputs, so that MLflow passes them on unchanged. With a named column it
+    # would reject a list; with a string column its server would turn null into the text "None";
+    # with a column of any type its server could not read csv. The model checks its input itself;
+    # only a number in a JSON list of texts is converted to text before the model can reject it.
     signature = ModelSignature(
         outputs=Schema(outputs),
         params=ParamSchema(
             [ParamSpec("top_k", "long", 0), ParamSpec("probabilities", "boolean", False)]
         ),
     )
-    here = Path(__file__).parent
-    # What `pyfunc.log_model` does, which can only write to the active run of its own thread.
+    package = Path(__file__).parent
+    # as `pyfunc.log_model`, which can only log to the active run of the current thread
     client = mlflow.MlflowClient()
     run = client.get_run(run_id)
-    made = client.create_logged_model(
+    logged = client.create_logged_model(
         run.info.experiment_id, name, source_run_id=run_id, params=run.data.params
     )
     with _no_bytecode():
         model = Model.log(
             artifact_path=None,
-            model_id=made.model_id,
+            model_id=logged.model_id,
             name=name,
             flavor=mlflow.pyfunc,
             flavor_name="pyfunc.ModelFromCode",
             run_id=run_id,
-            python_model=str(here / "pyfunc_model.py"),
+            python_model=str(package / "pyfunc_model.py"),
             artifacts={"classifier": str(folder)},
-            code_paths=[str(here.parent)],
+            code_paths=[str(package.parent)],
             signature=signature,
             input_example=list(example),
             pip_requirements=[f"{library}=={version(library)}" for library in _REQUIREMENTS],
@@ -79,7 +88,7 @@ def log_classifier(
 
 @contextmanager
 def _no_bytecode() -> Iterator[None]:
-    """Imports leave no `.pyc`: MLflow tries a model out in the folder that it then keeps."""
+    """Prevent `.pyc` files: MLflow runs the model in the folder that it then uploads."""
     before = sys.dont_write_bytecode
     sys.dont_write_bytecode = True
     try:

@@ -1,6 +1,6 @@
-"""A classifier folder becomes figures of its speed, taken in a process that does nothing else.
+"""Speed and memory of a saved classifier, measured in a process of its own.
 
-`measure_speed` starts that process, and `python -m nlp_rnn.classifier.speed` is it.
+`measure_speed` starts that process with `python -m nlp_rnn.classifier.speed`.
 """
 
 import json
@@ -20,77 +20,84 @@ __all__ = ["LENGTHS", "SpeedFigures", "measure_speed", "torch_kernel"]
 
 LENGTHS = (10, 50, 100, 400)
 BATCH, BATCH_LENGTH = 32, 100
-TEXTS = 20  # of each length, in turn
+TEXTS = 20  # of each length, used in turn
 WARM_UP = 5
-# Of one level, for each runtime: rounds through all lengths, and the seconds after which no further
-# one begins, but for the least; seconds of batches. Also cold starts.
+# For each level and runtime: the number of rounds through all lengths, the seconds after which no
+# further round starts, the smallest number of rounds, the seconds of batches, and cold starts.
 LEVELS = {
     "quick": {"rounds": 100, "seconds": 0.4, "least": 10, "batches": 0.15, "starts": 1},
     "full": {"rounds": 1000, "seconds": float("inf"), "least": 1000, "batches": 3.0, "starts": 5},
 }
-SECONDS_TO_ANSWER = {"quick": 120.0, "full": 3600.0}
+TIMEOUT_SECONDS = {"quick": 120.0, "full": 3600.0}
 
 SpeedFigures = dict[str, Any]
-"""`metrics` by name; `calls` each latency is taken from; `conditions` of the measuring."""
+"""`metrics` by name, number of `calls` behind each latency, and `conditions` of the measurement."""
 
 
 def measure_speed(folder: Path, level: str) -> SpeedFigures:
-    """Measure the classifier in `folder` in a fresh process with one thread.
+    """Measure the classifier in `folder` in a new process with one thread.
 
-    Args:
-        folder: a classifier folder.
-        level: `quick`, some seconds, or `full`, 1,000 calls of everything.
+    Parameters
+    ----------
+    folder : Path
+        Classifier folder.
+    level : {"quick", "full"}
+        `quick` takes some seconds, `full` makes 1,000 calls for every latency.
 
-    Returns:
-        `metrics`: `latency/RUNTIME_batch1_LENGTH_p50_ms` and `…_p95_ms`, milliseconds from one
-        text of so many tokens to its probabilities, for each length that is not cut;
-        `throughput/RUNTIME_batch32_texts_per_second` and `…_tokens_per_second`, of 32 texts of
-        100 tokens; `latency/onnx_cold_start_ms` from starting Python to the first answer;
-        `memory/onnx_mb` beyond the imported libraries and `memory/process_mb` of the process,
-        after one answer; of a one-direction network `latency/stream_token_us`.
+    Returns
+    -------
+    SpeedFigures
+        Its `metrics` are `latency/RUNTIME_batch1_LENGTH_p50_ms` and `…_p95_ms`, milliseconds from
+        one text of LENGTH tokens to its probabilities, for every length up to `max_length`;
+        `throughput/RUNTIME_batch32_texts_per_second` and `…_tokens_per_second` for 32 texts of
+        100 tokens; `latency/onnx_cold_start_ms` from starting Python to the first prediction;
+        after that prediction `memory/onnx_mb`, without the imported libraries, and
+        `memory/process_mb`; and for one-directional networks `latency/stream_token_us`.
 
-    Raises:
-        ClassifierError: the process failed, or took longer than it may.
+    Raises
+    ------
+    ClassifierError
+        The process failed or exceeded the time limit.
     """
     # one thread inside every library, whatever the training used
     environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     started = time.monotonic()
     command = [sys.executable, "-m", "nlp_rnn.classifier.speed", str(folder), level, str(started)]
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             command,
             capture_output=True,
             text=True,
             env=environment,
-            timeout=SECONDS_TO_ANSWER[level],
+            timeout=TIMEOUT_SECONDS[level],
         )
     except subprocess.TimeoutExpired:
         raise ClassifierError(
-            f"Measuring the speed took longer than {SECONDS_TO_ANSWER[level]:.0f} seconds."
+            f"Measuring the speed took longer than {TIMEOUT_SECONDS[level]:.0f} seconds."
         ) from None
-    if done.returncode != 0:
-        reason = (done.stderr.strip().splitlines() or ["it was killed"])[-1]
+    if process.returncode != 0:
+        reason = (process.stderr.strip().splitlines() or ["the process was killed"])[-1]
         raise ClassifierError(f"The speed could not be measured: {reason}")
-    figures: SpeedFigures = json.loads(done.stdout.splitlines()[-1])
+    figures: SpeedFigures = json.loads(process.stdout.splitlines()[-1])
     return figures
 
 
 def measure(folder: Path, level: str, started: float) -> SpeedFigures:
-    """The work of the fresh process; `started` is when it was, on the monotonic clock."""
+    """Measure in this process, which was started at `started` seconds of the monotonic clock."""
     import numpy as np
     import onnxruntime
     import psutil
     import tokenizers
 
     process = psutil.Process()
-    bare = process.memory_info().rss
+    imported = process.memory_info().rss
     import nlp_rnn
 
     onnx = nlp_rnn.load(folder, threads=1)
     onnx.predict_proba(["a text"])
     metrics: dict[str, float] = {"latency/onnx_cold_start_ms": 1000 * (time.monotonic() - started)}
     resident = process.memory_info().rss
-    metrics["memory/onnx_mb"] = (resident - bare) / 1e6
+    metrics["memory/onnx_mb"] = (resident - imported) / 1e6
     metrics["memory/process_mb"] = resident / 1e6
 
     from nlp_rnn.classifier import latency
@@ -107,7 +114,7 @@ def measure(folder: Path, level: str, started: float) -> SpeedFigures:
     }
     length = min(BATCH_LENGTH, longest)
     batch = length, latency.texts_of_length(onnx, length, BATCH)
-    # each runtime by itself, as it is deployed: taking turns, each would empty the other's caches
+    # one runtime after the other: if they alternated, each would evict the other from the CPU cache
     calls = _measure_runtime(onnx, texts, batch, limits, metrics)
     architecture = onnx.config["architecture"]
     if not architecture["bidirectional"]:
@@ -141,9 +148,9 @@ def _measure_runtime(
     limits: dict[str, float],
     metrics: dict[str, float],
 ) -> dict[str, int]:
-    """Add the figures of one runtime to `metrics`; return how many calls each latency is of.
+    """Add the figures of one runtime to `metrics`; return the number of calls of each latency.
 
-    `texts` by their length, and a `batch` after the length of its texts.
+    `texts` are grouped by their number of tokens; `batch` is this number and a list of texts.
     """
     import numpy as np
 
@@ -153,9 +160,9 @@ def _measure_runtime(
         counts[name] = len(milliseconds)
         for share in (50, 95):
             metrics[f"{name}_p{share}_ms"] = float(np.percentile(milliseconds, share))
-    length, many = batch
-    rate = len(many) / _batch_seconds(classifier, many, limits["batches"])
-    name = f"throughput/{classifier.runtime}_batch{len(many)}"
+    length, batch_texts = batch
+    rate = len(batch_texts) / _batch_seconds(classifier, batch_texts, limits["batches"])
+    name = f"throughput/{classifier.runtime}_batch{len(batch_texts)}"
     metrics[f"{name}_texts_per_second"] = rate
     metrics[f"{name}_tokens_per_second"] = rate * length
     return counts
@@ -164,40 +171,41 @@ def _measure_runtime(
 def _rounds(
     classifier: "TextClassifier", texts: dict[int, list[str]], limits: dict[str, float]
 ) -> dict[int, list[float]]:
-    """Milliseconds of one text at a time, each length once a round, so that drift hits all."""
-    taken: dict[int, list[float]] = {length: [] for length in texts}
-    for some in texts.values():
-        for text in some[:WARM_UP]:
+    """Return the milliseconds of single texts; every round has each length, to share any drift."""
+    milliseconds: dict[int, list[float]] = {length: [] for length in texts}
+    for same_length in texts.values():
+        for text in same_length[:WARM_UP]:
             classifier.predict_proba([text])
-    begun = time.perf_counter()
+    first_start = time.perf_counter()
     for number in range(int(limits["rounds"])):
-        if number >= limits["least"] and time.perf_counter() - begun > limits["seconds"]:
+        if number >= limits["least"] and time.perf_counter() - first_start > limits["seconds"]:
             break
-        for length, some in texts.items():
-            one = [some[number % len(some)]]
+        for length, same_length in texts.items():
+            single = [same_length[number % len(same_length)]]
             started = time.perf_counter()
-            classifier.predict_proba(one)
-            taken[length].append(1000 * (time.perf_counter() - started))
-    return taken
+            classifier.predict_proba(single)
+            milliseconds[length].append(1000 * (time.perf_counter() - started))
+    return milliseconds
 
 
 def _batch_seconds(classifier: "TextClassifier", batch: list[str], seconds: float) -> float:
-    """Seconds (median) of answering `batch`, of at least three calls."""
+    """Return the seconds (median) of predicting `batch`, in at least three calls."""
     import statistics
 
     classifier.predict_proba(batch)
-    taken: list[float] = []
-    while len(taken) < 3 or sum(taken) < seconds:
+    times: list[float] = []
+    while len(times) < 3 or sum(times) < seconds:
         started = time.perf_counter()
         classifier.predict_proba(batch)
-        taken.append(time.perf_counter() - started)
-    return statistics.median(taken)
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
 
 
 def torch_kernel(cell: str) -> str:
-    """What torch computes a cell with here: `oneDNN`, `torch`, or `none` without recurrence.
+    """Return what computes the cell in torch: `oneDNN`, `torch`, or `none` without recurrence.
 
-    torch hands no recurrence but the LSTM to oneDNN, and this package no packed batch to torch.
+    Of the recurrent layers torch computes only the LSTM with oneDNN, and only batches that are not
+    packed, as in this package.
     """
     import torch
 
@@ -206,8 +214,9 @@ def torch_kernel(cell: str) -> str:
     definition = recurrent_cell(cell)
     if definition is None:
         return "none"
-    there: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return "oneDNN" if definition.onednn and there and torch.backends.mkldnn.enabled else "torch"
+    available: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    onednn = definition.onednn and available and torch.backends.mkldnn.enabled
+    return "oneDNN" if onednn else "torch"
 
 
 if __name__ == "__main__":
