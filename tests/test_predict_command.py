@@ -142,7 +142,7 @@ def test_pipes(folder: str, tmp_path: Path) -> None:
     assert found(read(io.BytesIO(done.stdout), "jsonl")) == expected(folder, TEXTS)
     done = run([folder, "--output", "out.csv"], b"w2\nw3\n")
     assert done.returncode == 0
-    assert b"2 rows in out.csv" in done.stderr
+    assert b"wrote 2 rows to out.csv" in done.stderr
     assert found(read(tmp_path / "out.csv")) == expected(folder, ["w2", "w3"])
 
 
@@ -154,12 +154,12 @@ def test_who_stops_reading_ends_it_quietly(folder: str, tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
-# Going on after an interruption
+# Resuming after an interruption
 
 
 @pytest.mark.parametrize("source", ["csv", "jsonl", "parquet", "txt"])
 @pytest.mark.parametrize("target", ["csv", "jsonl", "parquet"])
-def test_an_interrupted_output_is_gone_on_with(
+def test_an_interrupted_output_is_resumed(
     folder: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -195,7 +195,7 @@ def test_an_interrupted_output_is_gone_on_with(
     answered[:] = [0, 0]
     capsys.readouterr()
     assert main([*words, "--output", str(out)]) == 0
-    assert "going on after 50 rows" in capsys.readouterr().err
+    assert f"resuming {out} after 50 rows" in capsys.readouterr().err
     assert answered == [0, 0, 7]
     assert read(out) == read(tmp_path / f"whole.{target}")
     if target != "parquet":
@@ -238,14 +238,14 @@ def test_what_was_made_from_something_else_begins_again(
         case "part":
             (tmp_path / "out.csv.part").write_bytes(b"")
     assert main(words) == 0
-    assert "going on" not in capsys.readouterr().err
+    assert "resuming" not in capsys.readouterr().err
     assert found(read(tmp_path / "out.csv")) == expected(folder, TEXTS)
 
 
-def test_a_pipe_cannot_be_gone_on_with_and_leaves_nothing(folder: str, tmp_path: Path) -> None:
+def test_standard_input_cannot_be_resumed_and_leaves_nothing(folder: str, tmp_path: Path) -> None:
     done = run([folder, "--output", "out.csv", "--format", "jsonl"], b'{"text": "w2"}\n{"te\n')
     assert done.returncode == 1
-    assert b"line 2 is broken JSON" in done.stderr
+    assert b"line 2 is no valid JSON" in done.stderr
     assert os.listdir(tmp_path) == ["classifier"]
 
 
@@ -259,7 +259,7 @@ def test_rows_without_a_text_get_no_label(
     for kind in ("jsonl", "parquet"):
         given = write(tmp_path / f"in.{kind}", rows)
         assert main(["predict", folder, "--input", str(given), "--output", f"out.{kind}"]) == 0
-        assert "1 rows without a text got no label" in capsys.readouterr().err
+        assert "1 rows have no text and no label" in capsys.readouterr().err
         answers = read(tmp_path / f"out.{kind}")
         assert answers[1] == {"text": None, "label": None, "score": None}
         assert found([answers[0], answers[2]]) == expected(folder, ["w2", "w3"])
@@ -334,16 +334,16 @@ BAD: list[tuple[str, bytes, str]] = [
     ("in.csv", b"", "is empty"),
     ("in.csv", b"id,body\n1,w2\n", "has no column 'text'; it has: id, body"),
     ("in.csv", b"text,text\nw2,w3\n", "several columns named 'text'"),
-    ("in.csv", b"text,n\nw2\n", "line 2: 1 fields, the header has 2"),
-    ("in.csv", b'text,n\n"w2" w3,1\n', "is broken at line 2"),
-    ("in.csv", b'text,n\n"w2,1\n', "is broken at line"),
-    ("in.csv", b"text\nw2\xff\n", "line 2, byte 3 of it is 0xFF"),
+    ("in.csv", b"text,n\nw2\n", "line 2 has 1 fields, but the header has 2"),
+    ("in.csv", b'text,n\n"w2" w3,1\n', "line 2 is not valid"),
+    ("in.csv", b'text,n\n"w2,1\n', "is not valid"),
+    ("in.csv", b"text\nw2\xff\n", "byte 3 of line 2 is 0xFF"),
     ("in.jsonl", b'{"text": "w2"}\n[1]\n', "line 2 is no JSON object"),
     ("in.jsonl", b'{"text": "w2"}\n{"text": 5}\n', "row 2: 'text' is int"),
     ("in.jsonl", b'{"body": "w2"}\n', "row 1 has no 'text'; it has: body"),
-    ("in.jsonl", b"[" * 100_000, "line 1 is broken JSON"),
+    ("in.jsonl", b"[" * 100_000, "line 1 is no valid JSON"),
     ("in.parquet", b"PAR1 no parquet", "cannot be read as parquet"),
-    ("in.xlsx", b"PK", "is of no kind that can be read"),
+    ("in.xlsx", b"PK", "does not end in a supported format"),
 ]
 
 
@@ -373,7 +373,7 @@ def test_rows_that_are_not_alike_fit_jsonl_only(
     given = str(write(tmp_path / "in.jsonl", rows))
     for kind in ("csv", "parquet"):
         assert main(["predict", folder, "--input", given, "--output", f"out.{kind}"]) == 1
-        assert "A row has 'more', which the first has not" in capsys.readouterr().err
+        assert "A row has 'more', which the first row does not have" in capsys.readouterr().err
     assert main(["predict", folder, "--input", given, "--output", "out.jsonl"]) == 0
     assert [row.get("more") for row in read(tmp_path / "out.jsonl")] == [None, 1]
     write(tmp_path / "in.jsonl", [{"text": "w2"}, {"text": "w3", "label": 1}])
@@ -384,20 +384,20 @@ def test_rows_that_are_not_alike_fit_jsonl_only(
 
 
 WRONG: list[tuple[list[str], str]] = [
-    (["w2", "--input", "in.csv"], "--input does nothing where texts are typed"),
-    (["w2", "--text", "a"], "--text does nothing where texts are typed"),
+    (["w2", "--input", "in.csv"], "--input has no effect on texts that are arguments"),
+    (["w2", "--text", "a"], "--text has no effect on texts that are arguments"),
     (["--prob"], "predict has no option --prob; it has --format"),
     (["--input"], "--input needs a value"),
     (["--input", "a", "--input", "b"], "--input is given twice"),
     (["--threshold", "2", "w2"], "--threshold must be a number from 0 to 1"),
     (["--threads", "1.5", "w2"], "--threads must be a whole number"),
-    (["--input", "in.csv", "--output", "in.csv"], "is the input too"),
-    (["--input", "in.csv", "--output", "out.txt"], "no place for labels"),
-    (["--input", "in.csv", "--output", "out"], "of no kind"),
+    (["--input", "in.csv", "--output", "in.csv"], "is also the input"),
+    (["--input", "in.csv", "--output", "out.txt"], "txt has no columns"),
+    (["--input", "in.csv", "--output", "out"], "does not end in a supported format"),
     (["--input", "in.csv", "--format", "xml"], "--format is 'xml'"),
-    (["--input", "lines.txt", "--text", "a"], "--text does nothing where a line is a text"),
+    (["--input", "lines.txt", "--text", "a"], "--text has no effect on txt"),
     (["--runtime", "jax", "w2"], "runtime is 'jax'"),
-    (["--input", "nowhere.csv"], "is not there"),
+    (["--input", "nowhere.csv"], "does not exist"),
     (["--input", "in.csv", "--output", "nowhere/out.csv"], "cannot be written"),
 ]
 

@@ -1,4 +1,4 @@
-"""A table in a file or a pipe becomes chunks of rows and the texts in them, in flat memory."""
+"""Input of `predict`: tables in files or standard input, read in chunks of bounded memory."""
 
 import csv
 import json
@@ -13,21 +13,28 @@ from nlp_rnn.errors import ConfigError, DataError
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["KINDS", "ArgumentTexts", "Chunk", "InputTable", "format_of_file"]
+__all__ = ["FORMATS", "ArgumentTexts", "Chunk", "InputTable", "format_of_file"]
 
-KINDS = ("csv", "tsv", "jsonl", "parquet", "txt")
+FORMATS = ("csv", "tsv", "jsonl", "parquet", "txt")
 DELIMITERS = {"csv": ",", "tsv": "\t"}
 
-# Rows that are in memory at a time: a chunk ends at this many rows or characters of text.
+# A chunk, the rows that are in memory together, ends at this many rows or characters of text.
 CHUNK_ROWS = 4096
 CHUNK_CHARACTERS = 8 << 20
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some rows as they were read, and the text of each; None where there is none.
+    """Consecutive rows of a table.
 
-    `columns` are those of its first row; `rows` are dicts, or what parquet holds, untouched.
+    Attributes
+    ----------
+    columns : list of str
+        Columns of the first row.
+    texts : list of str or None
+        Text of each row; None for a row without one.
+    rows : list of dict, or pyarrow.RecordBatch
+        The rows; of a parquet file they are unchanged.
     """
 
     columns: list[str]
@@ -36,39 +43,52 @@ class Chunk:
 
 
 def format_of_file(path: Path) -> str:
-    """What a file holds, by its name.
+    """Return the format of a file by the end of its name.
 
-    Raises:
-        ConfigError: a name that does not say.
+    Raises
+    ------
+    ConfigError
+        The name does not end in a supported format.
     """
-    kind = path.suffix.lower().removeprefix(".")
-    if kind not in KINDS:
+    file_format = path.suffix.lower().removeprefix(".")
+    if file_format not in FORMATS:
         raise ConfigError(
-            f"{path} is of no kind that can be read or written: {', '.join(KINDS)}.\n"
-            "Name it after what it holds, or say --format KIND for what is read."
+            f"The name of {path} does not end in a supported format: {', '.join(FORMATS)}.\n"
+            "Rename the file, or set --format for the input."
         )
-    return kind
+    return file_format
 
 
 class InputTable:
     """A file, or standard input, that is read once from top to bottom.
 
-    Attributes:
-        columns: names of the columns; empty for jsonl, whose rows name their own.
+    Parameters
+    ----------
+    path : Path or None
+        The file; None for standard input.
+    file_format : str
+        One of `FORMATS`.
+    column : str or None
+        Column with the texts; by default `text` or the only column. Several columns, separated by
+        commas, are joined as in the training data.
+    separator : str, optional
+        Token between joined columns; by default a space.
+
+    Attributes
+    ----------
+    columns : list of str
+        Names of the columns; empty for jsonl, whose rows have keys of their own.
+
+    Raises
+    ------
+    DataError
+        The file cannot be opened or has no such column.
     """
 
     def __init__(
-        self, path: Path | None, kind: str, column: str | None, separator: str | None = None
+        self, path: Path | None, file_format: str, column: str | None, separator: str | None = None
     ) -> None:
-        """Open `path`, or standard input, as `kind`; `column` holds the texts, or the only one.
-
-        Several columns, with commas between them, are joined as the classifier's data was: by the
-        token `separator`, or by a blank.
-
-        Raises:
-            DataError: it cannot be opened, or has no such column.
-        """
-        self.path, self.kind = path, kind
+        self.path, self.format = path, file_format
         self.name = "standard input" if path is None else str(path)
         self.columns: list[str] = []
         self._file: BinaryIO | None = None
@@ -78,24 +98,24 @@ class InputTable:
             try:
                 if not path.is_file():
                     raise DataError(
-                        f"{path} is {'a folder' if path.is_dir() else 'not there'}.\n"
-                        f"Type the name of a file: {', '.join(KINDS)}."
+                        f"{path} {'is a folder' if path.is_dir() else 'does not exist'}.\n"
+                        f"Pass the name of a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} file."
                     )
                 self._file = path.open("rb")
             except OSError as error:
                 raise DataError(f"{path} cannot be read: {error.strerror}.") from error
         self._rows: Iterator[dict[str, Any]] = iter(())
         try:
-            self._begin()
+            self._open_rows()
             self.column = self._text_column(column)
             self._separator = separator
         except BaseException:
             self.close()
             raise
 
-    def _begin(self) -> None:
-        """Learn the columns, and from where rows come."""
-        match self.kind:
+    def _open_rows(self) -> None:
+        """Set the columns and the iterator of the rows."""
+        match self.format:
             case "parquet":
                 self._parquet = self._open_parquet()
                 self.columns = self._parquet.schema_arrow.names
@@ -105,15 +125,17 @@ class InputTable:
                 self._rows = self._read_json()
             case _:
                 self.columns = ["text"]
-                self._rows = ({"text": _without_end(line)} for line in self._lines())
+                self._rows = ({"text": _without_line_end(line)} for line in self._lines())
 
     def chunks(self, skip: int = 0) -> Iterator[Chunk]:
-        """The rows after the first `skip`, in order; one empty chunk if there are none at all.
+        """Yield the rows after the first `skip` in order; a single empty chunk for an empty table.
 
-        Raises:
-            DataError: a row that cannot be read, named by its number.
+        Raises
+        ------
+        DataError
+            A row cannot be read; the message has its number.
         """
-        if self.kind == "parquet":
+        if self.format == "parquet":
             yield from self._parquet_chunks(skip)
             return
         rows: list[dict[str, Any]] = []
@@ -133,8 +155,8 @@ class InputTable:
             yield Chunk(list(rows[0]) if rows else self.columns, texts, rows)
 
     def share_read(self, rows: int) -> float | None:
-        """How much has been read after so many rows, 0 to 1; None where nobody knows."""
-        if self.kind == "parquet":
+        """Return the share of the table in the first `rows` rows, 0 to 1; None if it is unknown."""
+        if self.format == "parquet":
             return rows / max(int(self._parquet.metadata.num_rows), 1)
         if self.path is None or self._file is None:
             return None
@@ -146,29 +168,29 @@ class InputTable:
             self._file.close()
 
     def _text_column(self, column: str | None) -> str:
-        if column is None and (self.kind == "jsonl" or "text" in self.columns):
+        if column is None and (self.format == "jsonl" or "text" in self.columns):
             column = "text"
         if column is None and len(self.columns) == 1:
             (column,) = self.columns
-        wanted = [column or "text"] if column is None or column in self.columns else _parts(column)
-        strange = [name for name in wanted if self.columns and name not in self.columns]
-        if column is None or strange:
-            some = ", ".join(self.columns[:20])
+        names = [column or "text"] if column is None or column in self.columns else _names(column)
+        missing = [name for name in names if self.columns and name not in self.columns]
+        if column is None or missing:
+            columns = ", ".join(self.columns[:20])
             raise DataError(
-                f"{self.name} has no column {(strange or wanted)[0]!r}; it has: {some}.\n"
-                "Name the column that holds the texts: --text COLUMN"
+                f"{self.name} has no column {(missing or names)[0]!r}; it has: {columns}.\n"
+                "Set the column of the texts: --text COLUMN"
             )
-        several = sorted({name for name in self.columns if self.columns.count(name) > 1})
-        if several:
+        repeated = sorted({name for name in self.columns if self.columns.count(name) > 1})
+        if repeated:
             raise DataError(
-                f"{self.name} has several columns named {several[0]!r}. Rename all but one."
+                f"{self.name} has several columns named {repeated[0]!r}. Rename all but one."
             )
         return column
 
     def _text(self, row: dict[str, Any], number: int) -> str | None:
         if self.column in row:
             return self._part(row, self.column, number)
-        parts = [self._part(row, name, number) for name in _parts(self.column)]
+        parts = [self._part(row, name, number) for name in _names(self.column)]
         if all(part is None for part in parts):
             return None
         if self._separator is None:
@@ -179,32 +201,32 @@ class InputTable:
         if column not in row:
             raise DataError(
                 f"{self.name}, row {number} has no {column!r}; it has: {', '.join(row)}.\n"
-                "Name what holds the texts: --text NAME"
+                "Set the key of the texts: --text NAME"
             )
         text = row[column]
         if text is not None and not isinstance(text, str):
             raise DataError(
-                f"{self.name}, row {number}: {column!r} is {type(text).__name__}, not a text."
+                f"{self.name}, row {number}: {column!r} is {type(text).__name__}, not a string."
             )
         return text
 
     def _lines(self) -> Iterator[str]:
-        """Lines as UTF-8 with their ends; only a line feed ends one."""
+        """Yield the lines, decoded from UTF-8, with their ends; only a line feed ends a line."""
         assert self._file is not None
         for number, line in enumerate(self._file, 1):
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
                 raise DataError(
-                    f"{self.name} is not UTF-8: line {number}, byte {error.start + 1} of it is "
-                    f"0x{line[error.start]:02X}.\nSave it as UTF-8."
+                    f"{self.name} is not UTF-8: byte {error.start + 1} of line {number} is "
+                    f"0x{line[error.start]:02X}.\nSave the file as UTF-8."
                 ) from error
             yield text
 
     def _read_delimited(self) -> Iterator[dict[str, Any]]:
-        """Rows of csv or tsv, whose header is read at once."""
+        """Read the header of csv or tsv, and return an iterator over the rows."""
         csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-        reader = csv.reader(self._lines(), delimiter=DELIMITERS[self.kind], strict=True)
+        reader = csv.reader(self._lines(), delimiter=DELIMITERS[self.format], strict=True)
 
         def rows() -> Iterator[list[str]]:
             while True:
@@ -212,13 +234,12 @@ class InputTable:
                     row = next(reader, None)
                 except csv.Error as error:
                     raise DataError(
-                        f"{self.name} is broken at line {reader.line_num}: {error}.\n"
-                        "A text with a comma, a quote or a line break in it must stand in double "
-                        "quotes."
+                        f"{self.name}, line {reader.line_num} is not valid: {error}.\n"
+                        "Enclose texts with a comma, a quote or a line break in double quotes."
                     ) from error
                 if row is None:
                     return
-                if row:  # a line with nothing on it is no row
+                if row:  # an empty line is no row
                     yield row
 
         read = rows()
@@ -230,9 +251,9 @@ class InputTable:
             for row in read:
                 if len(row) != len(self.columns):
                     raise DataError(
-                        f"{self.name}, line {reader.line_num}: {len(row)} fields, "
-                        f"the header has {len(self.columns)}.\n"
-                        "A text with a comma or a tab in it must stand in double quotes."
+                        f"{self.name}, line {reader.line_num} has {len(row)} fields, but the "
+                        f"header has {len(self.columns)}.\n"
+                        "Enclose texts with a comma or a tab in double quotes."
                     )
                 yield dict(zip(self.columns, row, strict=True))
 
@@ -245,11 +266,11 @@ class InputTable:
             try:
                 row = json.loads(line)
             except (ValueError, RecursionError) as error:
-                raise DataError(f"{self.name}, line {number} is broken JSON: {error}.") from error
+                raise DataError(f"{self.name}, line {number} is no valid JSON: {error}.") from error
             if not isinstance(row, dict):
                 raise DataError(
                     f"{self.name}, line {number} is no JSON object.\n"
-                    'Write one object a line: {"text": "…"}'
+                    'Write one object per line: {"text": "…"}'
                 )
             yield row
 
@@ -267,16 +288,16 @@ class InputTable:
         import pyarrow
 
         number = 0
-        names = [self.column] if self.column in self.columns else _parts(self.column)
+        names = [self.column] if self.column in self.columns else _names(self.column)
         try:
             for batch in self._parquet.iter_batches(batch_size=CHUNK_ROWS):
                 first, number = number, number + batch.num_rows
                 if number <= skip:
                     continue
                 rest = batch.slice(max(0, skip - first))
-                kept = rest.select(names).to_pylist()
+                rows = rest.select(names).to_pylist()
                 start = max(first, skip)
-                texts = [self._text(row, start + place) for place, row in enumerate(kept, 1)]
+                texts = [self._text(row, start + offset) for offset, row in enumerate(rows, 1)]
                 yield Chunk(self.columns, texts, rest)
             if number == 0:
                 empty = pyarrow.RecordBatch.from_pylist([], self._parquet.schema_arrow)
@@ -287,19 +308,19 @@ class InputTable:
 
 
 class ArgumentTexts(InputTable):
-    """Texts that were typed, as a table with the column `text`."""
+    """Texts from the command line as a table with the column `text`."""
 
     def __init__(self, texts: list[str]) -> None:
-        self.path, self.kind, self.name = None, "txt", "what was typed"
+        self.path, self.format, self.name = None, "txt", "the command line"
         self.columns, self.column = ["text"], "text"
         self._file = None
         self._rows = ({"text": text} for text in texts)
 
 
-def _parts(column: str) -> list[str]:
-    """The columns that `--text` names."""
+def _names(column: str) -> list[str]:
+    """Return the column names in the value of `--text`."""
     return column.split(",")
 
 
-def _without_end(line: str) -> str:
+def _without_line_end(line: str) -> str:
     return line.removesuffix("\n").removesuffix("\r")

@@ -1,4 +1,4 @@
-"""Chunks of rows and their probabilities become a table with the answers beside the rows."""
+"""Output of `predict`: the rows of the input with columns for the predictions."""
 
 import csv
 import io
@@ -21,11 +21,27 @@ __all__ = ["ParquetRows", "PredictionColumns", "TextRows"]
 
 
 class PredictionColumns:
-    """The answers of a classifier as columns: `label`, `score`, and every class if wanted.
+    """Columns for the predictions of a classifier: `label` and `score`, or `labels` and `scores`.
 
-    With `thresholds` (C,) a text may have several labels: the columns are `labels` and `scores`,
-    lists of those that reach theirs, or `threshold`. Where the input has columns of such names,
-    all of them begin with `predicted_` instead.
+    If the input already has one of these columns, all of them get the prefix `predicted_`.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        The C labels of the classifier.
+    proba : bool
+        Whether to add a column `probability_LABEL` for each label.
+    threshold : float or None
+        As in `TextClassifier.predict`.
+    input_columns : sequence of str
+        Columns of the input.
+    thresholds : float64 array of shape (C,), optional
+        Thresholds of a multi-label classifier, whose columns `labels` and `scores` are lists.
+
+    Raises
+    ------
+    DataError
+        The input has columns of both names, with and without the prefix.
     """
 
     def __init__(
@@ -33,141 +49,139 @@ class PredictionColumns:
         labels: Sequence[str],
         proba: bool,
         threshold: float | None,
-        taken: Sequence[str],
+        input_columns: Sequence[str],
         thresholds: NDArray[np.float64] | None = None,
     ) -> None:
-        """Name the columns.
-
-        Raises:
-            DataError: the input has columns of both spellings.
-        """
         self.labels, self.threshold = list(labels), threshold
-        self.several = thresholds is not None
+        self.multi_label = thresholds is not None
         self._limits = thresholds if threshold is None else threshold
-        first = ("labels", "scores") if self.several else ("label", "score")
+        first = ("labels", "scores") if self.multi_label else ("label", "score")
         classes = [f"probability_{label}" for label in labels] if proba else []
         for prefix in ("", "predicted_"):
             self.names = [f"{prefix}{name}" for name in (*first, *classes)]
-            clash = [name for name in self.names if name in taken]
+            clash = [name for name in self.names if name in input_columns]
             if not clash:
                 return
         raise DataError(
-            f"The input has columns named {', '.join(clash)} already.\n"
-            "Rename them, so that the answers have a place."
+            f"The input already has columns named {', '.join(clash)}.\n"
+            "Rename them: the columns of the predictions need these names."
         )
 
     def values(
         self, texts: Sequence[str | None], probabilities: NDArray[np.float32]
     ) -> list[tuple[Any, ...]]:
-        """One tuple a row: strings, floats, or None; `probabilities` (k, C) of the k texts."""
+        """Return a tuple of values per row, Nones without text; `probabilities` (k, C)."""
         rows = iter(probabilities)
-        none = (None,) * len(self.names)
-        return [none if text is None else self._row(next(rows)) for text in texts]
+        empty = (None,) * len(self.names)
+        return [empty if text is None else self._row(next(rows)) for text in texts]
 
     def _row(self, row: NDArray[np.float32]) -> tuple[Any, ...]:
-        if self._limits is not None and self.several:
-            places = indices_at_least(row, self._limits)
-            own = [self.labels[place] for place in places]
-            shares = [round(float(share), 6) for share in row]
-            scores = [shares[place] for place in places]
-            return (own, scores, *(shares if len(self.names) > 2 else ()))
+        rounded = [round(float(probability), 6) for probability in row]
+        probabilities = rounded if len(self.names) > 2 else ()
+        if self._limits is not None and self.multi_label:
+            indices = indices_at_least(row, self._limits)
+            chosen = [self.labels[index] for index in indices]
+            scores = [rounded[index] for index in indices]
+            return (chosen, scores, *probabilities)
         best = int(row.argmax())
         certain = self.threshold is None or row[best] >= self.threshold
-        label = self.labels[best] if certain else None
-        shares = [round(float(share), 6) for share in row]
-        return (label, shares[best], *(shares if len(self.names) > 2 else ()))
+        return (self.labels[best] if certain else None, rounded[best], *probabilities)
 
 
 class TextRows:
-    """Rows as lines of csv, tsv or jsonl, or as label, score and text without a header (txt)."""
+    """Rows as lines of csv, tsv or jsonl; as label, score and text without a header if txt."""
 
-    def __init__(self, kind: str, answers: PredictionColumns, columns: Sequence[str]) -> None:
-        self.kind, self._answers, self._columns = kind, answers, list(columns)
+    def __init__(
+        self, file_format: str, predictions: PredictionColumns, columns: Sequence[str]
+    ) -> None:
+        self._format, self._predictions, self._columns = file_format, predictions, list(columns)
 
-    def begin(self) -> bytes:
-        """What comes before the first row: the names of the columns, or nothing."""
-        if self.kind not in DELIMITERS:
+    def header(self) -> bytes:
+        """Return what precedes the first row: the names of the columns, or nothing."""
+        if self._format not in DELIMITERS:
             return b""
-        return self._delimited([[*self._columns, *self._answers.names]])
+        return self._delimited([[*self._columns, *self._predictions.names]])
 
     def resume(self, part: Path) -> None:
-        """Nothing has to be known of what is written already."""
+        """Do nothing: lines do not depend on earlier lines."""
 
-    def lines(self, chunk: Chunk, probabilities: NDArray[np.float32]) -> bytes:
-        """The lines of one chunk.
+    def encode(self, chunk: Chunk, probabilities: NDArray[np.float32]) -> bytes:
+        """Return the lines of one chunk.
 
-        Raises:
-            DataError: a row that does not fit the columns.
+        Raises
+        ------
+        DataError
+            A row does not fit the columns.
         """
-        answers = self._answers.values(chunk.texts, probabilities)
-        if self.kind == "txt":
-            texts = zip(answers, chunk.texts, strict=True)
-            plain = (_plain(label, score, text) for (label, score, *_), text in texts)
-            return "".join(plain).encode("utf-8", "replace")
+        predictions = self._predictions.values(chunk.texts, probabilities)
+        if self._format == "txt":
+            pairs = zip(predictions, chunk.texts, strict=True)
+            lines = (_plain(label, score, text) for (label, score, *_), text in pairs)
+            return "".join(lines).encode("utf-8", "replace")
         rows: list[dict[str, Any]] = (
             chunk.rows if isinstance(chunk.rows, list) else chunk.rows.to_pylist()
         )
-        names = self._answers.names
-        if self.kind == "jsonl":
+        names = self._predictions.names
+        if self._format == "jsonl":
             for row in rows:
                 if clash := [name for name in names if name in row]:
-                    raise _unlike(row, self._columns, clash)
+                    raise _unexpected_columns(row, self._columns, clash)
             return b"".join(
-                _json(row | dict(zip(names, answer, strict=True))) + b"\n"
-                for row, answer in zip(rows, answers, strict=True)
+                _json(row | dict(zip(names, values, strict=True))) + b"\n"
+                for row, values in zip(rows, predictions, strict=True)
             )
         _check_columns(rows, self._columns)
         return self._delimited(
-            [*(_cell(row.get(name)) for name in self._columns), *map(_cell, answer)]
-            for row, answer in zip(rows, answers, strict=True)
+            [*(_cell(row.get(name)) for name in self._columns), *map(_cell, values)]
+            for row, values in zip(rows, predictions, strict=True)
         )
 
     def _delimited(self, rows: Iterable[Sequence[Any]]) -> bytes:
         out = io.StringIO()
-        delimiter = DELIMITERS[self.kind]
+        delimiter = DELIMITERS[self._format]
         csv.writer(out, delimiter=delimiter, lineterminator="\n").writerows(rows)
         return out.getvalue().encode("utf-8", "replace")
 
 
 class ParquetRows:
-    """Rows as Arrow messages, which can be added to a file and become parquet at the end."""
+    """Rows as Arrow messages, which can be appended to a file and are converted at the end."""
 
-    kind = "parquet"
-
-    def __init__(self, answers: PredictionColumns, columns: Sequence[str]) -> None:
-        self._answers, self._columns = answers, list(columns)
+    def __init__(self, predictions: PredictionColumns, columns: Sequence[str]) -> None:
+        self._predictions, self._columns = predictions, list(columns)
         self._schema: pyarrow.Schema | None = None
 
-    def begin(self) -> bytes:
-        """Nothing: the schema comes with the first row."""
+    def header(self) -> bytes:
+        """Return nothing: the schema precedes the first rows."""
         return b""
 
     def resume(self, part: Path) -> None:
-        """Learn the types of what is written already."""
+        """Read the types of the rows that are already written."""
         import pyarrow
 
         with part.open("rb") as file:
             self._schema = pyarrow.ipc.open_stream(file).schema
 
-    def lines(self, chunk: Chunk, probabilities: NDArray[np.float32]) -> bytes:
-        """The messages of one chunk; the first begins with the schema.
+    def encode(self, chunk: Chunk, probabilities: NDArray[np.float32]) -> bytes:
+        """Return the messages of one chunk; the first begins with the schema.
 
-        Raises:
-            DataError: a row that does not fit the columns and their types.
+        Raises
+        ------
+        DataError
+            A row does not fit the columns and their types.
         """
         import pyarrow
 
-        answers = self._answers.values(chunk.texts, probabilities)
-        columns = list(zip(*answers, strict=True)) or [()] * len(self._answers.names)
-        kinds = [pyarrow.string(), *[pyarrow.float32()] * (len(columns) - 1)]
-        if self._answers.several:
-            kinds[:2] = map(pyarrow.list_, kinds[:2])
+        rows = self._predictions.values(chunk.texts, probabilities)
+        columns = list(zip(*rows, strict=True)) or [()] * len(self._predictions.names)
+        types = [pyarrow.string(), *[pyarrow.float32()] * (len(columns) - 1)]
+        if self._predictions.multi_label:
+            types[:2] = map(pyarrow.list_, types[:2])
         batch = self._batch(chunk)
-        for name, column, kind in zip(self._answers.names, columns, kinds, strict=True):
-            batch = batch.append_column(name, pyarrow.array(column, kind))
-        begun = self._schema is not None
+        for name, column, data_type in zip(self._predictions.names, columns, types, strict=True):
+            batch = batch.append_column(name, pyarrow.array(column, data_type))
+        resumed = self._schema is not None
         self._schema = batch.schema
-        schema = b"" if begun else batch.schema.serialize().to_pybytes()
+        schema = b"" if resumed else batch.schema.serialize().to_pybytes()
         message: bytes = schema + batch.serialize().to_pybytes()
         return message
 
@@ -176,49 +190,51 @@ class ParquetRows:
 
         if not isinstance(chunk.rows, list):
             batch = chunk.rows
-            for place, field in enumerate(batch.schema):
-                if pyarrow.types.is_dictionary(field.type):  # a message has no room for one
-                    plain = batch.column(place).dictionary_decode()
-                    batch = batch.set_column(place, field.with_type(plain.type), plain)
+            for index, field in enumerate(batch.schema):
+                if pyarrow.types.is_dictionary(field.type):  # messages of rows hold no dictionary
+                    plain = batch.column(index).dictionary_decode()
+                    batch = batch.set_column(index, field.with_type(plain.type), plain)
             return batch
         _check_columns(chunk.rows, self._columns)
         if self._schema is not None:
-            known = pyarrow.schema(list(self._schema)[: len(self._columns)])
+            schema = pyarrow.schema(list(self._schema)[: len(self._columns)])
         elif chunk.rows:
-            known = None
+            schema = None
         else:
-            known = pyarrow.schema([(name, pyarrow.string()) for name in self._columns])
+            schema = pyarrow.schema([(name, pyarrow.string()) for name in self._columns])
         try:
-            return pyarrow.RecordBatch.from_pylist(chunk.rows, schema=known)
+            return pyarrow.RecordBatch.from_pylist(chunk.rows, schema=schema)
         except (pyarrow.ArrowException, TypeError, ValueError, OverflowError) as error:
             raise DataError(
                 f"A row does not fit into a parquet column: {str(error).splitlines()[0]}\n"
-                "Write jsonl, whose rows need not be alike."
+                "Set --output to a .jsonl file, whose rows may have different types."
             ) from error
 
 
 def _plain(label: Any, score: Any, text: str | None) -> str:
     if isinstance(label, list):
-        return f"{', '.join(label)}\t{', '.join(f'{each:.4f}' for each in score)}\t{text}\n"
+        return f"{', '.join(label)}\t{', '.join(f'{value:.4f}' for value in score)}\t{text}\n"
     return f"{label or ''}\t{score:.4f}\t{text}\n"
 
 
 def _check_columns(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
-    known = set(columns)
+    expected = set(columns)
     for row in rows:
-        if not row.keys() <= known:
-            raise _unlike(row, columns, [name for name in row if name not in known])
+        if not row.keys() <= expected:
+            raise _unexpected_columns(row, columns, [name for name in row if name not in expected])
 
 
-def _unlike(row: dict[str, Any], columns: Sequence[str], strange: Sequence[str]) -> DataError:
+def _unexpected_columns(
+    row: dict[str, Any], columns: Sequence[str], names: Sequence[str]
+) -> DataError:
     return DataError(
-        f"A row has {', '.join(map(repr, strange))}, which the first has not; "
-        f"that has: {', '.join(columns)}.\nMake the rows alike, or name the key otherwise."
+        f"A row has {', '.join(map(repr, names))}, which the first row does not have; it has: "
+        f"{', '.join(columns)}.\nGive every row the same keys, or rename this key."
     )
 
 
 def _cell(value: Any) -> Any:
-    """A value as csv has it: nothing for None, JSON for what has parts."""
+    """Return a value for csv, which has no lists, dicts and booleans: they are JSON."""
     return _json(value).decode() if isinstance(value, dict | list | bool) else value
 
 
@@ -226,5 +242,5 @@ def _json(value: Any) -> bytes:
     text = json.dumps(value, ensure_ascii=False, default=str)
     try:
         return text.encode()
-    except UnicodeEncodeError:  # half a surrogate pair, which JSON can escape
+    except UnicodeEncodeError:  # a lone surrogate, which JSON can escape
         return json.dumps(value, default=str).encode()
