@@ -16,7 +16,6 @@ from onnx import TensorProto, helper
 from sklearn.svm import LinearSVC
 
 import nlp_rnn
-from nlp_rnn.classifier.ngram_scores import add_rows
 from nlp_rnn.classifier.onnx_export import OPSET, build_graph
 from nlp_rnn.classifier.recurrent_step import StepNetwork
 from nlp_rnn.config.checks import LIMITS
@@ -27,7 +26,15 @@ from nlp_rnn.layers.onnx_graph import Graph
 from nlp_rnn.model.architecture import Architecture, check_size
 from nlp_rnn.model.network import TextNetwork, architecture_of, make_network
 from nlp_rnn.model.ngram_path import ngram_rows
-from nlp_rnn.model.ngrams import DEFAULT_BUCKETS, LARGEST_ORDER, MULTIPLIER, PRIME, extend, row
+from nlp_rnn.model.ngrams import (
+    DEFAULT_BUCKETS,
+    LARGEST_ORDER,
+    MULTIPLIER,
+    PRIME,
+    add_row_nodes,
+    extend,
+    row,
+)
 from nlp_rnn.scoring.metrics import cross_entropy, score_logits
 from nlp_rnn.tokens.batches import TokenizedTexts
 from nlp_rnn.training import ngram_fitting as wide_path
@@ -109,7 +116,7 @@ def test_the_hash_is_the_same_in_python_numpy_torch_and_onnx(largest: int, bucke
     np.testing.assert_array_equal(np.concatenate(found), expected)
 
     graph = Graph(int8=False)
-    names = add_rows(graph, architecture)
+    names = add_row_nodes(graph, architecture)
     inputs = [
         helper.make_tensor_value_info("tokens", TensorProto.INT64, ["time", "batch"]),
         helper.make_tensor_value_info("lengths", TensorProto.INT64, ["batch"]),
@@ -344,7 +351,7 @@ def test_the_network_beside_it_is_trained_as_it_would_be_alone() -> None:
 def test_it_is_scikit_learns_machine_of_the_texts_n_grams() -> None:
     architecture = architecture_of(dataclasses.replace(AVERAGE, ngrams=2, ngram_buckets=97), 14, 2)
     texts = [TRAIN.batch(np.array([row])).input_ids[0].tolist() for row in range(len(TRAIN))]
-    counts = np.zeros((len(texts), architecture.wide_rows))
+    counts = np.zeros((len(texts), architecture.ngram_table_rows))
     for number, text in enumerate(texts):
         own = sorted(hand_rows(text, 2, 14, 97))
         counts[number, own] = 1 / np.sqrt(len(own))

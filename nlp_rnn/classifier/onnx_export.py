@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, checker, helper
 
-from nlp_rnn.classifier.ngram_scores import add_wide_path
 from nlp_rnn.layers.cell_interface import Cell
 from nlp_rnn.layers.cells import recurrent_cell
 from nlp_rnn.layers.onnx_graph import Graph, quantize
 from nlp_rnn.layers.poolings import POOLINGS
 from nlp_rnn.model.architecture import Architecture, direction_weights, pooling_weights
+from nlp_rnn.model.ngrams import add_ngram_nodes
 
 __all__ = ["build_graph", "quantize"]
 
@@ -55,7 +55,7 @@ def build_graph(
         "Gemm", [pooled, weight, bias], "deep_logits" if architecture.ngrams else "logits", transB=1
     )
     if architecture.ngrams:
-        wide = add_wide_path(graph, architecture, state["wide.table.weight"])
+        wide = add_ngram_nodes(graph, architecture, state["wide.table.weight"])
         output = graph.node("Add", [output, wide], "logits")
     if multi_label:
         output = graph.node("Sigmoid", [output], "probabilities")

@@ -1,7 +1,7 @@
-"""The parameters of a one-direction network become probabilities after every token, state carried.
+"""Step-by-step network for streams: probabilities after every token, in numpy.
 
-In numpy, on the parameters of `model.safetensors`: a step takes as long as onnxruntime takes for
-it (128 hidden, one text or hundreds), and the folder needs no second graph.
+It runs on the parameters of `model.safetensors`, so a classifier folder needs no second graph. A
+step takes as long as in onnxruntime (128 hidden units, one text or hundreds).
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,25 +10,34 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.classifier.ngram_scores import StepWidePath
 from nlp_rnn.layers.cell_interface import Cell
 from nlp_rnn.layers.cells import recurrent_cell
 from nlp_rnn.layers.poolings import POOLINGS
 from nlp_rnn.model.architecture import Architecture, direction_weights, pooling_weights
+from nlp_rnn.model.ngrams import NgramSteps
 
 __all__ = ["State", "StepNetwork"]
 
 State = dict[str, NDArray[Any]]
-"""What n streams remember, the first axis n; which arrays there are depends on the network."""
+"""What n streams remember: arrays by name, with first axis n. Names depend on the network."""
 
 Array = NDArray[np.float32]
 
 
 class StepNetwork:
-    """A network that reads left to right, a token at a time, for any number of streams.
+    """One-directional network that processes one token at a time, for any number of streams.
 
-    Promise: after the last token of a text the probabilities are those of the whole text, within
-    1e-5, whatever the other streams read.
+    Guarantee: after the last token of a text the probabilities equal those of the whole text
+    within 1e-5, whatever the other streams contain.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        Sizes of the network, which must not be bidirectional.
+    weights : mapping of str to float32 array
+        The parameters by torch's names.
+    multi_label : bool
+        Whether each label has an independent probability.
     """
 
     def __init__(
@@ -47,10 +56,8 @@ class StepNetwork:
         self._pooling_weights = self._pooling.prepare(pooling_weights(weights))
         self._head = np.ascontiguousarray(weights["head.weight"].T)
         self._head_bias = weights["head.bias"]
-        self._wide = (
-            StepWidePath(architecture, weights["wide.table.weight"])
-            if architecture.ngrams
-            else None
+        self._ngrams = (
+            NgramSteps(architecture, weights["wide.table.weight"]) if architecture.ngrams else None
         )
 
     def start(self, streams: int) -> State:
@@ -61,24 +68,32 @@ class StepNetwork:
         state = self._pooling.start(streams, sizes.output_size)
         for name in (name for _, _, names in self._cells for name in names):
             state[name] = np.zeros((streams, sizes.hidden_size), np.float32)
-        if self._wide is not None:
-            state |= self._wide.start(streams)
+        if self._ngrams is not None:
+            state |= self._ngrams.start(streams)
         return state
 
     def read(self, state: State, tokens: NDArray[np.int64]) -> Array:
-        """Probabilities (n, C) after one more token int64 (n,) each; `state` is changed."""
+        """Return probabilities (n, C) after one more token int64 (n,) of n streams.
+
+        `state` is updated in place.
+        """
         pooled = self._step(state, self._embedding[tokens])
-        wide = None if self._wide is None else self._wide.read(state, tokens)
-        return self._answer(pooled, wide)
+        ngram_logits = None if self._ngrams is None else self._ngrams.read(state, tokens)
+        return self._probabilities(pooled, ngram_logits)
 
     def read_all(self, state: State, tokens: Sequence[int]) -> Array:
-        """Probabilities (T, C) after each of the `tokens`, at least one, of one stream."""
+        """Return probabilities (T, C) after each of the T >= 1 `tokens` of one stream.
+
+        `state` is updated in place.
+        """
         # slices, which are views; an index would copy
         pooled = [self._step(state, self._embedding[token : token + 1]) for token in tokens]
-        wide = None
-        if self._wide is not None:
-            wide = np.concatenate([self._wide.read(state, np.array([token])) for token in tokens])
-        return self._answer(pooled[0] if len(pooled) == 1 else np.concatenate(pooled), wide)
+        logits = None
+        if self._ngrams is not None:
+            logits = np.concatenate([self._ngrams.read(state, np.array([t])) for t in tokens])
+        return self._probabilities(
+            pooled[0] if len(pooled) == 1 else np.concatenate(pooled), logits
+        )
 
     def _step(self, state: State, steps: Array) -> Array:
         """Return the pooled states (n, P) after one more embedding (n, E) of each stream."""
@@ -88,12 +103,12 @@ class StepNetwork:
             steps = after[0]
         return self._pooling.step(self._pooling_weights, state, steps)
 
-    def _answer(self, pooled: Array, wide: Array | None) -> Array:
+    def _probabilities(self, pooled: Array, ngram_logits: Array | None) -> Array:
         logits: Array = pooled @ self._head
         logits += self._head_bias
-        if wide is not None:
-            logits += wide
-        if self._multi_label:  # a sigmoid is a tanh of a half, and overflows as little
+        if ngram_logits is not None:
+            logits += ngram_logits
+        if self._multi_label:  # a sigmoid is a tanh of a half, which cannot overflow either
             logits *= 0.5
             np.tanh(logits, out=logits)
             logits *= 0.5

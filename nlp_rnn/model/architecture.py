@@ -81,7 +81,7 @@ class Architecture:
         return POOLINGS[self.pooling].pooled_size(self.output_size)
 
     @property
-    def wide_rows(self) -> int:
+    def ngram_table_rows(self) -> int:
         """Rows of the n-gram path's table; 0 without one."""
         return self.vocab_size + self.ngram_buckets if self.ngrams else 0
 
@@ -103,7 +103,7 @@ class Architecture:
         pooling = POOLINGS[self.pooling].parameter_shapes(self.output_size)
         shapes |= {POOLING + name: shape for name, shape in pooling.items()}
         if self.ngrams:
-            shapes["wide.table.weight"] = (self.wide_rows, self.num_labels)
+            shapes["wide.table.weight"] = (self.ngram_table_rows, self.num_labels)
         shapes["head.weight"] = (self.num_labels, self.pooled_size)
         shapes["head.bias"] = (self.num_labels,)
         return shapes

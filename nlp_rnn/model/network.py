@@ -16,7 +16,7 @@ from nlp_rnn.model.dropout import drop_features, dropped_weights
 from nlp_rnn.model.embedding_vectors import prepare_freezing
 from nlp_rnn.model.encoder import RecurrentEncoder
 from nlp_rnn.model.language_model import POSITIONS, LanguageModel
-from nlp_rnn.model.ngram_path import WidePath
+from nlp_rnn.model.ngram_path import NgramPath
 from nlp_rnn.model.ngrams import DEFAULT_BUCKETS
 from nlp_rnn.tokens.tokenizer import PAD_ID, UNKNOWN_ID
 
@@ -67,7 +67,7 @@ class TextNetwork(nn.Module):
             architecture.output_size, architecture.bidirectional
         )
         self.head = nn.Linear(architecture.pooled_size, architecture.num_labels)
-        self.wide = WidePath(architecture) if architecture.ngrams else None
+        self.wide = NgramPath(architecture) if architecture.ngrams else None
         # there while it is trained only: no part of the classifier
         self.language_model: LanguageModel | None = None
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nlp_rnn.model.architecture import Architecture
 from nlp_rnn.model.network import TextNetwork
-from nlp_rnn.model.ngram_path import WidePath, ngram_rows
+from nlp_rnn.model.ngram_path import NgramPath, ngram_rows
 from nlp_rnn.tokens.batches import TokenizedTexts, length_order
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def add_ngram_path(
     linear = _fit(network.architecture, train, balanced, seed)
     wide = linear.scores(ngram_matrix(network.architecture, validation))
     deep_factor, wide_factor = _likeliest_factors(validation.labels, logits, wide)
-    path = WidePath(network.architecture)
+    path = NgramPath(network.architecture)
     weight, bias = (wide_factor * array for array in (linear.weights, linear.bias))
     with torch.no_grad():
         path.table.weight[torch.from_numpy(linear.columns)] = torch.from_numpy(weight).float()
@@ -98,7 +98,7 @@ def ngram_matrix(
     place, column = np.concatenate(places), np.concatenate(columns)
     counts = np.bincount(place, minlength=len(rows))
     values = (1 / np.sqrt(counts[place])).astype(np.float32)
-    return csr_matrix((values, (place, column)), shape=(len(rows), architecture.wide_rows))
+    return csr_matrix((values, (place, column)), shape=(len(rows), architecture.ngram_table_rows))
 
 
 def _fit(architecture: Architecture, train: TokenizedTexts, balanced: bool, seed: int) -> _Linear:
