@@ -1,10 +1,10 @@
-"""The shape of data and tokenizers: what YAML and the command line may say of them."""
+"""Schemas of the data: the built-in corpora, files, and the Hugging Face hub."""
 
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from nlp_rnn.config.option import MISSING
+from nlp_rnn.config.option import MISSING, option
 
 __all__ = [
     "PROBE_FACTORS",
@@ -30,10 +30,10 @@ PROBE_LENGTHS = {
     "agreement": 33,
     "permutation": 8,
 }
-"""Tokens of the longest training text of a probe, unless `data.length` says otherwise."""
+"""Tokens of a probe's longest training text where `data.length` is null."""
 
 PROBE_FACTORS = (1, 2, 4, 8)
-"""Test texts of a probe are up to so many times as long as its longest training text."""
+"""Longest test texts of a probe, as multiples of its longest training text."""
 
 ProbeName = Enum(
     "ProbeName",
@@ -53,79 +53,93 @@ ProbeName = Enum(
 
 @dataclass
 class DataConfig:
-    """What every source of data has. The run's own seed never changes a split."""
+    """Options of every data source. The seed of the run never changes a split."""
 
-    name: str = MISSING
-    limit: int | None = None
-    fraction: float | None = None
-    validation_fraction: float = 0.1
-    seed: int = 0
+    name: str = option(MISSING, "Name of the data set, for run names and tables.")
+    limit: int | None = option(None, "Training rows to use, stratified (null: all).")
+    fraction: float | None = option(
+        None, "Fraction of the training rows to use, stratified (null: all)."
+    )
+    validation_fraction: float = option(
+        0.1, "Fraction of the training rows for validation where the data has no validation split."
+    )
+    seed: int = option(0, "Seed of all splits and samples of the data.")
 
 
 @dataclass
 class StoriesConfig(DataConfig):
-    """The built-in corpus; lengths are distracting sentences in a story, at most."""
+    """The built-in corpus of short stories, which a bag of words cannot classify."""
 
-    train_rows: int = 4000
-    test_rows: int = 1000
-    train_sentences: int = 8
-    test_sentences: int = 8
+    train_rows: int = option(4000, "Texts to generate for training and validation.")
+    test_rows: int = option(1000, "Texts to generate for the test split.")
+    train_sentences: int = option(8, "Distracting sentences in a training story at most.")
+    test_sentences: int = option(8, "Distracting sentences in a test story at most.")
 
 
 @dataclass
 class ProbeConfig(DataConfig):
-    """A built-in test of memory; `length` is the longest training text (null: the probe's own).
+    """A built-in diagnostic task that asks one thing of a memory."""
 
-    `test_rows` are those of each of the four lengths.
-    """
-
-    probe: ProbeName = MISSING
-    length: int | None = None
-    train_rows: int = 2000
-    test_rows: int = 300
+    probe: ProbeName = option(MISSING, "Name of the task.")
+    length: int | None = option(
+        None, "Tokens of the longest training text (null: the task's own length)."
+    )
+    train_rows: int = option(2000, "Texts to generate for training and validation.")
+    test_rows: int = option(300, "Test texts to generate for each of the four lengths.")
 
 
 @dataclass
 class TableConfig(DataConfig):
-    """Rows with named columns; `text` is one or a list, `label_names` a list or a mapping.
+    """Options of rows with named columns, from files or from the hub."""
 
-    The columns of a list are joined by a blank, or by a token of its own with `separator_token`.
-    `label` is the column of the labels, or a list with a column of 0 and 1 for each class. With
-    `label_separator` a cell holds any number of labels, and that between them. `unlabelled` is a
-    file or folder of more texts, in the same columns, for a pretraining.
-    """
-
-    path: str = MISSING
-    text: Any = "text"
-    separator_token: bool = False
-    label: Any = "label"
-    label_names: Any = None
-    label_separator: str | None = None
-    drop_leaks: bool = False
-    unlabelled: str | None = None
+    path: str = option(MISSING, "File, folder, or name of the data set on the hub.")
+    text: Any = option("text", "Column of the text, or a list of columns to join.")
+    separator_token: bool = option(
+        False, "Join text columns by a separator token instead of a blank (text pairs)."
+    )
+    label: Any = option(
+        "label", "Column of the label, or a list of columns of 0 and 1, one per class."
+    )
+    label_names: Any = option(
+        None, "Names of the labels: a list in the order of the ids, or a mapping from value to name."
+    )
+    label_separator: str | None = option(
+        None, "Text between the labels of a multi-label cell (null: one label per cell)."
+    )
+    drop_leaks: bool = option(
+        False, "Drop training texts that also occur in the validation or test split."
+    )
+    unlabelled: str | None = option(
+        None, "File or folder of unlabelled texts for pretraining, with the same text columns."
+    )
 
 
 @dataclass
 class FilesConfig(TableConfig):
-    """A file, a folder of splits, or a dataset saved with `save_to_disk`.
+    """A file, a folder with splits, or a data set saved with `save_to_disk`."""
 
-    `format=null` goes by the names of the files; the other options are about text files.
-    """
-
-    format: str | None = None
-    header: bool = True
-    columns: list[str] | None = None
-    delimiter: str | None = None
-    quoting: bool = True
-    encoding: str = "utf-8"
+    format: str | None = option(None, "Format of the files (null: by their names).")
+    header: bool = option(True, "The first line of a csv or tsv file holds the column names.")
+    columns: list[str] | None = option(
+        None, "Column names of a csv or tsv file without a header (null: numbers from 1)."
+    )
+    delimiter: str | None = option(
+        None, "Character between the columns of a text file (null: by the format)."
+    )
+    quoting: bool = option(True, "Quotation marks enclose the cells of a csv or tsv file.")
+    encoding: str = option("utf-8", "Encoding of text files.")
 
 
 @dataclass
 class HubConfig(TableConfig):
-    """A dataset of the Hugging Face hub; `path` is its name there."""
+    """A data set of the Hugging Face hub."""
 
-    subset: str | None = None
-    revision: str | None = None
-    train_split: str = "train"
-    validation_split: str | None = None
-    test_split: str | None = "test"
+    subset: str | None = option(None, "Configuration of the data set on the hub (null: its only one).")
+    revision: str | None = option(None, "Branch, tag or commit on the hub (null: the default branch).")
+    train_split: str = option("train", "Split to train on.")
+    validation_split: str | None = option(
+        None, "Split to validate on (null: cut from the training split)."
+    )
+    test_split: str | None = option(
+        "test", "Split to test on (null: cut from the training split)."
+    )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from nlp_rnn.config.option import MISSING
+from nlp_rnn.config.option import MISSING, option
 
 __all__ = [
     "AverageConfig",
@@ -18,58 +18,72 @@ RecurrentInit = Enum("RecurrentInit", ["orthogonal", "uniform"])
 
 @dataclass
 class ModelConfig:
-    """What every network has; `vectors` is a file of word vectors for the embedding.
+    """Options that every network has."""
 
-    `ngrams=2` adds what the text's tokens and pairs of tokens say by themselves, `ngrams=3` triples
-    too; those of two or more tokens are hashed into `ngram_buckets` rows (null: 262,144).
-    `pretrained` is what `nlp-rnn pretrain` left, a folder or `runs:/ID`, to start from; `auto` is
-    what it would leave for this data, made first if it is not there. `embedding_dropout=null` is
-    0.5, or 0.3 from 50 labels on.
-    """
-
-    name: str = MISSING
-    cell: str = MISSING
-    embedding_size: int = 128
-    vectors: str | None = None
-    freeze_vectors: bool = False
-    pretrained: str | None = None
-    pooling: str = "max_mean"
-    word_dropout: float = 0.0
-    embedding_dropout: float | None = None
-    head_dropout: float = 0.5
-    ngrams: int = 0
-    ngram_buckets: int | None = None
+    name: str = option(MISSING, "Name of the model, for run names and tables.")
+    cell: str = option(MISSING, "Recurrent cell; set it with model=lstm, gru, rnn or average.")
+    embedding_size: int = option(128, "Size of a token's embedding.")
+    vectors: str | None = option(
+        None, "File of word vectors that the embedding starts from (null: random values)."
+    )
+    freeze_vectors: bool = option(False, "Keep the word vectors as they are during training.")
+    pretrained: str | None = option(
+        None,
+        "Language models to start from: a folder or runs:/ID of nlp-rnn pretrain, or auto, which "
+        "pretrains on this data first unless that has been done (null: start from random weights).",
+    )
+    pooling: str = option("max_mean", "How the states of a text become one vector.")
+    word_dropout: float = option(0.0, "Probability that a token is read as unknown.")
+    embedding_dropout: float | None = option(
+        None,
+        "Probability that a feature of the embedding is zeroed for a whole text "
+        "(null: 0.5, or 0.3 from 50 labels on).",
+    )
+    head_dropout: float = option(0.5, "Dropout before the last linear layer.")
+    ngrams: int = option(
+        0, "Add a linear model on n-grams of up to this many tokens, 2 or 3, to the logits (0: none)."
+    )
+    ngram_buckets: int | None = option(
+        None, "Rows that n-grams of two and more tokens are hashed into (null: 262,144)."
+    )
 
 
 @dataclass
 class AverageConfig(ModelConfig):
-    """No recurrence: pooled embeddings, the control."""
+    """A baseline without recurrence: the pooled embeddings are classified directly."""
 
 
 @dataclass
 class RecurrentConfig(ModelConfig):
-    """A recurrent encoder without gates; `dropout` acts between layers.
+    """Options of a recurrent encoder, with or without gates."""
 
-    `variational_dropout` does too, on the same features at every step of a text. `output_dropout`
-    zeroes features of the last layer's states for a whole text, `weight_drop` weights of the
-    recurrent matrices for a whole batch. `match` names another cell, whose size `hidden_size`
-    then is: the run replaces it by the size with as many recurrent parameters, or with
-    `latency:CELL` by the one that answers as fast.
-    """
-
-    hidden_size: int = 128
-    num_layers: int = 1
-    bidirectional: bool = True
-    dropout: float = 0.0
-    variational_dropout: float = 0.0
-    output_dropout: float = 0.0
-    weight_drop: float = 0.0
-    recurrent_init: RecurrentInit = RecurrentInit.orthogonal
-    match: str | None = None
+    hidden_size: int = option(128, "Size of the hidden state of one direction.")
+    num_layers: int = option(1, "Number of recurrent layers.")
+    bidirectional: bool = option(True, "Read texts from both ends; false allows streaming.")
+    dropout: float = option(0.0, "Dropout between recurrent layers.")
+    variational_dropout: float = option(
+        0.0, "Dropout between recurrent layers with one mask for all steps of a text."
+    )
+    output_dropout: float = option(
+        0.0, "Probability that a feature of the last layer's states is zeroed for a whole text."
+    )
+    weight_drop: float = option(
+        0.0, "Probability that a weight of a recurrent matrix is zeroed for a whole batch."
+    )
+    recurrent_init: RecurrentInit = option(
+        RecurrentInit.orthogonal, "Initial recurrent matrices: orthogonal, or uniform as in torch."
+    )
+    match: str | None = option(
+        None,
+        "Cell whose number of recurrent parameters at hidden_size is matched, such as lstm; with "
+        "latency:lstm its measured latency (null: hidden_size is used as it is).",
+    )
 
 
 @dataclass
 class GatedConfig(RecurrentConfig):
-    """LSTM or GRU; `forget_bias` is the total of both bias vectors (GRU: the update gate's)."""
+    """Options of an LSTM or GRU encoder."""
 
-    forget_bias: float = 1.0
+    forget_bias: float = option(
+        1.0, "Initial bias of the forget gate (GRU: update gate), both bias vectors together."
+    )

@@ -1,30 +1,34 @@
-"""The shape of a pretraining: what YAML and the command line may say of `pretraining`."""
+"""Schema of the pretraining of language models."""
 
 from dataclasses import dataclass
+
+from nlp_rnn.config.option import option
 
 __all__ = ["AUTO", "PretrainingConfig"]
 
 AUTO = "auto"
-"""The `model.pretrained` that pretrains first, or takes what was pretrained the same way before."""
+"""Value of `model.pretrained` that pretrains on the run's own data, or reuses such a pretraining."""
 
 
 @dataclass
 class PretrainingConfig:
-    """Language models over the training texts, whose encoder a classifier can start from.
+    """Language models over the training texts, whose encoder a classifier can start from."""
 
-    `batch_size` streams of text are read side by side, `window` tokens of each in an update
-    (truncated backpropagation). `samples` tokens are drawn beside those of the window for the
-    softmax of an update; a vocabulary that is no larger is taken whole. `max_epochs=null` is chosen
-    from the number of tokens. With `max_minutes` the learning rate has fallen when they are over.
-    """
-
-    max_epochs: int | None = None
-    max_minutes: float | None = None
-    batch_size: int = 64
-    window: int = 64
-    dropout: float = 0.2
-    learning_rate: float = 3e-3
-    weight_decay: float = 0.01
-    samples: int = 1024
-    checkpoint_minutes: float = 10.0
-    seed: int = 1
+    max_epochs: int | None = option(
+        None, "Epochs at most (null: chosen from the number of tokens)."
+    )
+    max_minutes: float | None = option(
+        None, "Minutes at whose end the learning rate has fallen to zero (null: no limit)."
+    )
+    batch_size: int = option(64, "Streams of text that are read in parallel.")
+    window: int = option(64, "Tokens of each stream per update (truncated backpropagation).")
+    dropout: float = option(0.2, "Dropout of embeddings and states.")
+    learning_rate: float = option(3e-3, "Highest learning rate.")
+    weight_decay: float = option(0.01, "Decoupled weight decay of AdamW.")
+    samples: int = option(
+        1024,
+        "Tokens that are sampled for the softmax of an update beside those of the window; a smaller "
+        "vocabulary is used as a whole.",
+    )
+    checkpoint_minutes: float = option(10.0, "Minutes between checkpoints within an epoch.")
+    seed: int = option(1, "Seed of the pretraining.")

@@ -1,7 +1,7 @@
-"""The shape and limits of one run: what YAML and the command line may say, as typed schemas.
+"""Schema of one run: everything that YAML files and the command line can set.
 
-Hydra composes `conf/` onto these dataclasses, so a misspelt key, a wrong type and an unknown
-cell are refused while the config is composed.
+Hydra composes `conf/` onto these dataclasses. A misspelt key, a value of the wrong type and an
+unknown cell therefore raise an error before anything is run.
 """
 
 from dataclasses import dataclass, field
@@ -9,37 +9,36 @@ from enum import Enum
 
 from nlp_rnn.config.data import DataConfig
 from nlp_rnn.config.model import ModelConfig
-from nlp_rnn.config.option import MISSING
+from nlp_rnn.config.option import MISSING, option
 from nlp_rnn.config.pretraining import PretrainingConfig
 from nlp_rnn.config.tokenizer import TokenizerConfig
 from nlp_rnn.config.training import OptimizerConfig, TrainerConfig
 
-__all__ = [
-    "RunConfig",
-    "Speed",
-    "TrackingConfig",
-]
+__all__ = ["RunConfig", "Speed", "TrackingConfig"]
 
 Speed = Enum("Speed", ["none", "quick", "full"])
 
 
 @dataclass
 class TrackingConfig:
-    """Where the run is written in MLflow; null means the environment's, else the default.
+    """Where and how a run is logged to MLflow."""
 
-    `speed` is how long the finished classifier is timed: `quick` (3 seconds) or `full` (minutes).
-    """
-
-    uri: str | None = None
-    experiment: str | None = None
-    run_name: str | None = None
-    system_metrics: bool = True
-    speed: Speed = Speed.quick
+    uri: str | None = option(
+        None, "Tracking URI (null: MLFLOW_TRACKING_URI, else mlflow.db in the working directory)."
+    )
+    experiment: str | None = option(
+        None, "Experiment (null: MLFLOW_EXPERIMENT_NAME, else the default experiment)."
+    )
+    run_name: str | None = option(None, "Name of the run (null: made from the model and the seed).")
+    system_metrics: bool = option(True, "Log the use of processor, memory, disk and GPU.")
+    speed: Speed = option(
+        Speed.quick, "How long the classifier is timed: none, quick (3 seconds) or full (minutes)."
+    )
 
 
 @dataclass
 class RunConfig:
-    """One run, whole."""
+    """The configuration of one run."""
 
     data: DataConfig = MISSING
     tokenizer: TokenizerConfig = MISSING
@@ -48,4 +47,4 @@ class RunConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     pretraining: PretrainingConfig = field(default_factory=PretrainingConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
-    seed: int = 1
+    seed: int = option(1, "Seed of the initial weights, the order of the texts and dropout.")

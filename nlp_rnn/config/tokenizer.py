@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from nlp_rnn.config.option import MISSING
+from nlp_rnn.config.option import MISSING, option
 
 __all__ = [
     "CountedTokenizerConfig",
@@ -24,35 +24,37 @@ UnicodeForm = Enum("UnicodeForm", ["none", "nfc", "nfd", "nfkc", "nfkd"])
 
 @dataclass
 class TokenizerConfig:
-    """What every tokenizer has: `max_length` tokens of a text are kept, and which."""
+    """Options of every tokenizer."""
 
-    name: str = MISSING
-    kind: TokenizerKind = TokenizerKind.bpe
-    max_length: int = 800
-    truncation: Truncation = Truncation.head_tail
+    name: str = option(MISSING, "Name of the tokenizer, for run names and tables.")
+    kind: TokenizerKind = option(TokenizerKind.bpe, "Algorithm; set it with tokenizer=….")
+    max_length: int = option(800, "Tokens of a text to read at most.")
+    truncation: Truncation = option(
+        Truncation.head_tail, "Part of a longer text to read: head, tail, or half of each."
+    )
 
 
 @dataclass
 class GivenTokenizerConfig(TokenizerConfig):
-    """A tokenizer that is there: `path` is a tokenizer.json, or a name on the hub."""
+    """An existing tokenizer, used as it is."""
 
-    path: str = MISSING
-    revision: str | None = None
+    path: str = option(MISSING, "A tokenizer.json, a folder that holds one, or a name on the hub.")
+    revision: str | None = option(None, "Branch, tag or commit on the hub (null: the default branch).")
 
 
 @dataclass
 class TrainedTokenizerConfig(TokenizerConfig):
-    """How texts become tokens; trained on the training split only."""
+    """A tokenizer that is trained on the training split."""
 
-    vocab_size: int = 8000
-    lowercase: bool = True
-    unicode: UnicodeForm = UnicodeForm.nfkc
-    strip_accents: bool = False
-    split_digits: bool = False
+    vocab_size: int = option(8000, "Vocabulary size at most.")
+    lowercase: bool = option(True, "Convert texts to lower case.")
+    unicode: UnicodeForm = option(UnicodeForm.nfkc, "Unicode normalization form.")
+    strip_accents: bool = option(False, "Remove accents.")
+    split_digits: bool = option(False, "Make every digit a token.")
 
 
 @dataclass
 class CountedTokenizerConfig(TrainedTokenizerConfig):
-    """A tokenizer that keeps only what occurs often enough: all kinds but unigram."""
+    """A trained tokenizer with a minimum frequency: all kinds except unigram."""
 
-    min_frequency: int = 2
+    min_frequency: int = option(2, "Occurrences that a token or a merge needs at least.")

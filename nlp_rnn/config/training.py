@@ -3,14 +3,9 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from nlp_rnn.config.option import MISSING
+from nlp_rnn.config.option import MISSING, option
 
 __all__ = [
-    "LEARNING_RATE",
-    "MANY_LABELS",
-    "PATIENCE",
-    "PLATEAU_FACTOR",
-    "PLATEAU_PATIENCE",
     "ClassWeight",
     "Monitor",
     "OptimizerConfig",
@@ -20,11 +15,6 @@ __all__ = [
 ]
 
 Schedule = Enum("Schedule", ["constant", "linear", "cosine", "one_cycle", "plateau"])
-PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.5, 2
-LEARNING_RATE = 4e-3
-PATIENCE = 6
-MANY_LABELS = 50
-"""Labels from which on a text is read more often, and more of its embeddings (docs/recipe.md)."""
 Precision = Enum("Precision", ["auto", "fp32", "bf16", "fp16"])
 Monitor = Enum("Monitor", ["auto", "macro_f1", "accuracy", "loss", "micro_f1", "subset_accuracy"])
 ClassWeight = Enum("ClassWeight", ["none", "balanced"])
@@ -32,64 +22,101 @@ ClassWeight = Enum("ClassWeight", ["none", "balanced"])
 
 @dataclass
 class OptimizerConfig:
-    """AdamW, its schedule, and the norm at which gradients are clipped.
+    """AdamW, its learning rate schedule and gradient clipping."""
 
-    `learning_rate=null` is 4e-3, or 8e-3 where train has more than two million tokens.
-    `encoder_rate` times this rate is the one of pretrained parameters (`model.pretrained`).
-    `plateau_factor` (null: 0.5) and `plateau_patience` (null: 2 epochs) belong to the schedule
-    `plateau`.
-    """
-
-    name: str = MISSING
-    learning_rate: float | None = None
-    encoder_rate: float = 1.0
-    weight_decay: float = 0.01
-    schedule: Schedule = Schedule.cosine
-    warmup_fraction: float = 0.05
-    plateau_factor: float | None = None
-    plateau_patience: int | None = None
-    max_gradient_norm: float = 1.0
+    name: str = option(MISSING, "Name of the optimizer: adamw.")
+    learning_rate: float | None = option(
+        None,
+        "Highest learning rate (null: 0.004, or 0.008 where the training split has more than two "
+        "million tokens).",
+    )
+    encoder_rate: float = option(
+        1.0, "Factor of the learning rate for pretrained parameters (model.pretrained)."
+    )
+    weight_decay: float = option(0.01, "Decoupled weight decay of AdamW.")
+    schedule: Schedule = option(Schedule.cosine, "Course of the learning rate after the warm-up.")
+    warmup_fraction: float = option(
+        0.05, "Fraction of all updates over which the learning rate rises linearly."
+    )
+    plateau_factor: float | None = option(
+        None, "Factor of the learning rate at a plateau, for schedule=plateau (null: 0.5)."
+    )
+    plateau_patience: int | None = option(
+        None, "Epochs without improvement before a plateau, for schedule=plateau (null: 2)."
+    )
+    max_gradient_norm: float = option(1.0, "Norm at which gradients are clipped.")
 
 
 @dataclass
 class TrainerConfig:
-    """How long and on what to train. `max_epochs=null` is chosen from rows, tokens and labels.
+    """Length of the training, its loss, and the device that it runs on."""
 
-    `patience=null` is 6 epochs, or 25 from 50 labels on.
-    `monitor=auto` is macro_f1, or micro_f1 where a text may have several labels;
-    `label_smoothing=null` is 0.1, or there 0. `class_weight=balanced` lets all classes weigh alike.
-    `language_model` is what the loss of an auxiliary language model counts for at the start (null:
-    0.5), `r_drop` what the divergence of two answers with different dropout does (null: 1); null is
-    0 where the model has no use for it, or train more than two million tokens. There
-    `average_decay=null`, the decay of the weights' running average, is 0.99, elsewhere 0.
-    `adversarial` and `virtual_adversarial` are what the losses of texts changed by `perturbation`
-    (null: 5) do.
-    Of a pretrained network the head alone is trained for `frozen_epochs`, then the encoder too for
-    as many, then everything.
-    """
-
-    batch_size: int = 64
-    accumulation: int = 1
-    max_epochs: int | None = None
-    max_updates: int | None = None
-    max_minutes: float | None = None
-    patience: int | None = None
-    monitor: Monitor = Monitor.auto
-    label_smoothing: float | None = None
-    class_weight: ClassWeight = ClassWeight.none
-    prefixes: bool = False
-    language_model: float | None = None
-    r_drop: float | None = None
-    adversarial: float = 0.0
-    virtual_adversarial: float = 0.0
-    perturbation: float | None = None
-    frozen_epochs: int = 0
-    average_decay: float | None = None
-    log_gradient_norm: bool = False
-    find_learning_rate: bool = False
-    profile: bool = False
-    precision: Precision = Precision.auto
-    device: str = "auto"
-    threads: int | None = None
-    processes: int = 1
-    checkpoint_minutes: float = 10.0
+    batch_size: int = option(64, "Texts per batch.")
+    accumulation: int = option(1, "Batches whose gradients are added up for one update.")
+    max_epochs: int | None = option(
+        None, "Epochs at most (null: chosen from the rows, tokens and labels of the training split)."
+    )
+    max_updates: int | None = option(None, "Updates at most (null: no limit).")
+    max_minutes: float | None = option(
+        None, "Minutes of training after which it stops at the next update (null: no limit)."
+    )
+    patience: int | None = option(
+        None,
+        "Epochs without improvement on validation before training stops "
+        "(null: 6, or 25 from 50 labels on).",
+    )
+    monitor: Monitor = option(
+        Monitor.auto,
+        "Validation metric that decides which weights are best (auto: macro_f1; multi-label: "
+        "micro_f1).",
+    )
+    label_smoothing: float | None = option(
+        None, "Probability taken from the true label (null: 0.1; multi-label: 0)."
+    )
+    class_weight: ClassWeight = option(
+        ClassWeight.none, "Weights of the classes in the loss; balanced: inverse to their frequency."
+    )
+    prefixes: bool = option(
+        False, "Also train on random beginnings of the texts (one-directional models only)."
+    )
+    language_model: float | None = option(
+        None,
+        "Initial weight of the auxiliary language model's loss (null: 0.5, or 0 where the training "
+        "split has more than two million tokens or the model cannot use it).",
+    )
+    r_drop: float | None = option(
+        None,
+        "Weight of the R-Drop loss: KL divergence between two forward passes with different dropout "
+        "masks (null: 1, or 0 where the training split has more than two million tokens).",
+    )
+    adversarial: float = option(0.0, "Weight of the loss of adversarially perturbed embeddings.")
+    virtual_adversarial: float = option(
+        0.0, "Weight of the virtual adversarial loss (KL divergence after a perturbation)."
+    )
+    perturbation: float | None = option(
+        None, "Norm of the perturbation for both adversarial losses (null: 5)."
+    )
+    frozen_epochs: int = option(
+        0,
+        "Epochs in which only the head of a pretrained network is trained, then as many in which "
+        "the embedding alone stays fixed.",
+    )
+    average_decay: float | None = option(
+        None,
+        "Decay of the running average of the weights (null: 0, or 0.99 where the training split has "
+        "more than two million tokens and no pretrained encoder is used).",
+    )
+    log_gradient_norm: bool = option(False, "Log the norm of the gradients of each epoch.")
+    find_learning_rate: bool = option(
+        False, "Run a learning rate range test first and log its curve and suggestion."
+    )
+    profile: bool = option(False, "Profile a few updates and log the table of operations.")
+    precision: Precision = option(
+        Precision.auto,
+        "Precision of matrix products (auto: fp16 on a GPU with tensor cores, bf16 on a CPU that "
+        "multiplies it natively, else fp32).",
+    )
+    device: str = option("auto", "auto, cpu, cuda or cuda:N (auto: a CUDA device if there is one).")
+    threads: int | None = option(None, "CPU threads (null: all available cores).")
+    processes: int = option(1, "Processes that share every batch (data parallel training).")
+    checkpoint_minutes: float = option(10.0, "Minutes between checkpoints within an epoch.")
