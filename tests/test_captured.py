@@ -6,10 +6,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from nlp_rnn.config.training import OptimizerConfig, Schedule, TrainerConfig
+from nlp_rnn.config.training import Schedule
 from nlp_rnn.training.cuda_graphs import CudaGraphStep, can_use_cuda_graphs
 from nlp_rnn.training.prefetch import PINNING, DeviceBatch, DeviceUpdate
 from nlp_rnn.training.processes import SINGLE_PROCESS, Processes
+from tests.resolved_options import optimizer_options, trainer_options
 
 CUDA = torch.device("cuda")
 
@@ -120,10 +121,10 @@ def test_each_shape_and_each_set_of_losses_has_its_own_recording(step: Step) -> 
     ids=str,
 )
 def test_what_can_be_recorded(changes: dict[str, float], expected: bool) -> None:
-    config = TrainerConfig(**{"batch_size": 16} | changes)  # type: ignore[arg-type]
-    optimizer = OptimizerConfig(name="adamw")
+    config = trainer_options(**{"batch_size": 16} | changes)  # type: ignore[arg-type]
+    optimizer = optimizer_options()
     assert can_use_cuda_graphs(config, optimizer, CUDA, SINGLE_PROCESS) is expected
     assert not can_use_cuda_graphs(config, optimizer, torch.device("cpu"), SINGLE_PROCESS)
     assert not can_use_cuda_graphs(config, optimizer, CUDA, Processes(0, 2, 0, 2))
-    one_cycle = OptimizerConfig(name="adamw", schedule=Schedule.one_cycle)
+    one_cycle = optimizer_options(schedule=Schedule.one_cycle)
     assert not can_use_cuda_graphs(config, one_cycle, CUDA, SINGLE_PROCESS)

@@ -13,7 +13,7 @@ from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.cli import main
 from nlp_rnn.config.checks import check
 from nlp_rnn.config.model import GatedConfig
-from nlp_rnn.config.training import OptimizerConfig, Precision, TrainerConfig
+from nlp_rnn.config.training import OptimizerConfig, Precision
 from nlp_rnn.model.language_model import LanguageModel
 from nlp_rnn.model.network import TextNetwork, make_network
 from nlp_rnn.training.events import EpochEnd
@@ -22,6 +22,7 @@ from nlp_rnn.training.loss import UpdateLoss
 from nlp_rnn.training.range_test import try_learning_rates
 from nlp_rnn.training.trainer import Trainer
 from tests.composing import compose
+from tests.resolved_options import trainer_options
 from tests.test_trainer import MODEL, OPTIMIZER, TRAIN, TRAINER, VALIDATION, needs_bf16
 
 SMALL = GatedConfig(name="gru", cell="gru", embedding_size=5, hidden_size=4)
@@ -151,7 +152,7 @@ def test_the_network_gives_its_loss_beside_the_same_logits() -> None:
 
 
 def test_it_counts_less_with_every_update_and_at_the_end_nothing() -> None:
-    config = TrainerConfig(language_model=0.5)
+    config = trainer_options(language_model=0.5)
     loss = UpdateLoss(config, torch.device("cpu"), torch.float32)
     weights = [loss.weights(update, 4)["language_model"] for update in range(4)]
     assert weights == [0.5, 0.375, 0.25, 0.125]
@@ -247,6 +248,6 @@ def test_an_optimizer_decays_its_matrices_only() -> None:
     one = trainer()
     decayed, kept = one.optimizer.param_groups
     model = one.network.language_model
-    assert OptimizerConfig(name="adamw").weight_decay == decayed["weight_decay"]
+    assert OptimizerConfig().weight_decay == decayed["weight_decay"]
     assert any(parameter is model.next.weight for parameter in decayed["params"])
     assert any(parameter is model.next.bias for parameter in kept["params"])

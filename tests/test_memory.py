@@ -41,7 +41,6 @@ def test_any_other_error_stays_as_it_is() -> None:
 TRAINING = """
 from datasets import Dataset
 from nlp_rnn.config.model import GatedConfig
-from nlp_rnn.config.training import (OptimizerConfig, TrainerConfig)
 from nlp_rnn.tokens.batches import TokenizedTexts
 from nlp_rnn.model.network import make_network
 from nlp_rnn.training.trainer import Trainer
@@ -51,8 +50,9 @@ texts = TokenizedTexts(Dataset.from_dict({"input_ids": ids, "label": [0, 1] * 12
 model = GatedConfig(
     name="lstm", cell="lstm", embedding_size=8, hidden_size=8, bidirectional=False
 )
-options = TrainerConfig(batch_size=1, max_epochs=2, threads=1, device="cpu", precision="fp32")
-trainer = Trainer(make_network(model, 12, 2, 1), options, OptimizerConfig(name="adamw"), seed=1)
+from tests.resolved_options import optimizer_options, trainer_options
+options = trainer_options(batch_size=1, max_epochs=2, threads=1, device="cpu", precision="fp32")
+trainer = Trainer(make_network(model, 12, 2, 1), options, optimizer_options(), seed=1)
 trainer.fit(texts, texts)
 """
 

@@ -60,6 +60,7 @@ def test_folder_run_and_classifier_agree_on_every_test_prediction(
         "classifier",
         "config.yaml",
         "confusion_matrix.png",
+        "resolved.yaml",
         "result.json",
         "test_predictions.parquet",
         "validation_predictions.parquet",
@@ -75,9 +76,15 @@ def test_folder_run_and_classifier_agree_on_every_test_prediction(
     assert run.data.params["model.cell"] == "lstm"
     assert run.data.params["model.hidden_size"] == "8"
     assert run.data.tags["cell"] == "lstm"
-    tags = run.data.tags
-    assert (tags["language_model"], tags["r_drop"]) == ("0.5", "1")
-    assert (tags["embedding_dropout"], tags["average_decay"]) == ("0.5", "0")
+    params = run.data.params
+    assert (params["trainer.language_model"], params["trainer.r_drop"]) == ("0.5", "1.0")
+    assert (params["model.embedding_dropout"], params["trainer.average_decay"]) == ("0.5", "0.0")
+    assert (params["trainer.patience"], params["trainer.monitor"]) == ("6", "macro_f1")
+    assert (params["trainer.device"], params["trainer.max_minutes"]) == ("cpu", "None")
+    requested = json.loads(run.data.tags["requested"])
+    assert requested["trainer.patience"] is None
+    assert requested["trainer.device"] == "auto"
+    assert "trainer.max_minutes" not in requested  # null means no limit
     assert len(run.data.tags["signature"]) == 8
     history = client.get_metric_history(result["run_id"], "validation/macro_f1")
     assert [point.step for point in history] == [1, 2, 3]  # the last is the kept weights'
@@ -87,7 +94,12 @@ def test_folder_run_and_classifier_agree_on_every_test_prediction(
     }
 
     artifacts = Path(client.download_artifacts(result["run_id"], "", str(here)))
-    for name in ("config.yaml", "classification_report.txt", "confusion_matrix.png"):
+    for name in (
+        "config.yaml",
+        "resolved.yaml",
+        "classification_report.txt",
+        "confusion_matrix.png",
+    ):
         assert (artifacts / name).stat().st_size > 0
     texts = list(corpus.test["text"])
     expected = read_predictions(artifacts / "predictions" / "test_predictions.parquet")

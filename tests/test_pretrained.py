@@ -14,8 +14,7 @@ from mlflow import MlflowClient
 from nlp_rnn.cli import main
 from nlp_rnn.config.checks import check
 from nlp_rnn.config.run import RunConfig
-from nlp_rnn.config.signature import recorded, signature
-from nlp_rnn.config.training import OptimizerConfig
+from nlp_rnn.config.signature import logged_parameters, signature
 from nlp_rnn.data.corpus import Corpus, load_corpus
 from nlp_rnn.errors import ClassifierError, ConfigError, DataError
 from nlp_rnn.model.network import make_network
@@ -29,6 +28,7 @@ from nlp_rnn.training.optim import make_optimizer, set_learning_rates, unfreeze
 from nlp_rnn.training.training_state import TrainingState
 from tests import warm
 from tests.composing import compose
+from tests.resolved_options import optimizer_options
 from tests.test_pipeline import SMALL
 
 PRETRAINING = [word for word in SMALL if not word.startswith(("trainer.max", "tracking.speed"))]
@@ -204,8 +204,8 @@ def test_the_signature_knows_the_weights_not_the_place(made: Encoder, corpus: Co
     assert automatic not in (one, without)
     config.pretraining = replace(config.pretraining, dropout=0.1)
     assert signature(config) != automatic
-    assert "pretraining.dropout" in recorded(config)
-    assert "pretraining.dropout" not in recorded(compose(SMALL))
+    assert "pretraining.dropout" in logged_parameters(config)
+    assert "pretraining.dropout" not in logged_parameters(compose(SMALL))
 
 
 def test_the_control_without_recurrence_is_not_pretrained() -> None:
@@ -269,7 +269,7 @@ def test_parts_learn_one_after_the_other_and_more_slowly() -> None:
         unfreeze(network, epoch, 2)
         found = {n.partition(".")[0] for n, p in network.named_parameters() if p.requires_grad}
         assert found == (learning or {"head", "encoder", "embedding"})
-    config = OptimizerConfig(learning_rate=0.1, encoder_rate=0.5, warmup_fraction=0.0)
+    config = optimizer_options(learning_rate=0.1, encoder_rate=0.5, warmup_fraction=0.0)
     optimizer = make_optimizer(network, config)
     set_learning_rates(optimizer, TrainingState(), 10, config)
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}

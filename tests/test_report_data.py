@@ -7,7 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from nlp_rnn.cli import main
-from nlp_rnn.config.compose import make_paths_absolute
+from nlp_rnn.config.compose import with_absolute_paths
 from nlp_rnn.config.signature import plain
 from nlp_rnn.data.corpus import load_corpus
 from nlp_rnn.report.report_data import read_curves, read_texts
@@ -25,7 +25,7 @@ def test_curves_and_texts_come_back(store_uri: str, tmp_path: Path) -> None:
     config = compose(
         ["data=files", f"data.path={tmp_path / 't.csv'}", "data.text=text", "data.label=label"]
     )
-    make_paths_absolute(config)
+    config = with_absolute_paths(config)
     corpus = load_corpus(config.data)
     client = MlflowClient(tracking_uri=store_uri)
     experiment = client.create_experiment("e", artifact_location=(tmp_path / "a").as_uri())

@@ -6,10 +6,11 @@ import torch
 from nlp_rnn.config.training import OptimizerConfig, Schedule
 from nlp_rnn.training.optim import learning_rate_factor, set_learning_rates, update_plateau
 from nlp_rnn.training.training_state import TrainingState
+from tests.resolved_options import optimizer_options
 
 
 def config(schedule: Schedule, warmup: float = 0.1) -> OptimizerConfig:
-    return OptimizerConfig(name="adamw", schedule=schedule, warmup_fraction=warmup)
+    return optimizer_options(schedule=schedule, warmup_fraction=warmup)
 
 
 @pytest.mark.parametrize(
@@ -34,8 +35,8 @@ def test_without_warm_up_the_first_update_has_the_whole_rate() -> None:
 
 
 def test_one_cycle_is_torchs() -> None:
-    options = OptimizerConfig(
-        name="adamw", schedule=Schedule.one_cycle, learning_rate=0.3, warmup_fraction=0.25
+    options = optimizer_options(
+        schedule=Schedule.one_cycle, learning_rate=0.3, warmup_fraction=0.25
     )
     parameter = torch.nn.Parameter(torch.zeros(1))
     theirs = torch.optim.AdamW([parameter], lr=0.1)
@@ -54,8 +55,7 @@ def test_one_cycle_is_torchs() -> None:
 
 
 def test_a_plateau_lowers_the_rate_after_its_patience() -> None:
-    options = OptimizerConfig(
-        name="adamw",
+    options = optimizer_options(
         schedule=Schedule.plateau,
         learning_rate=0.8,
         warmup_fraction=0.0,

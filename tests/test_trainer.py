@@ -10,23 +10,23 @@ import torch
 from datasets import Dataset, Features, List, Value
 
 from nlp_rnn.config.model import GatedConfig
-from nlp_rnn.config.training import Monitor, OptimizerConfig, Precision, Schedule, TrainerConfig
+from nlp_rnn.config.training import Monitor, OptimizerConfig, Precision, Schedule
 from nlp_rnn.errors import ConfigError, TrainingError
 from nlp_rnn.model.network import make_network
 from nlp_rnn.scoring.metrics import score_logits
 from nlp_rnn.tokens.batches import TokenizedTexts
 from nlp_rnn.training.device import choose_device, choose_precision
-from nlp_rnn.training.optim import default_max_epochs, training_limits
 from nlp_rnn.training.prefetch import prefetch_updates
 from nlp_rnn.training.processes import SINGLE_PROCESS
 from nlp_rnn.training.trainer import EpochEnd, Trainer, UpdateEnd
+from tests.resolved_options import optimizer_options, trainer_options
 
 FEATURES = Features({"input_ids": List(Value("int32")), "label": Value("int64")})
 MODEL = GatedConfig(
     name="gru", cell="gru", embedding_size=16, hidden_size=12, embedding_dropout=0.2
 )
-OPTIMIZER = OptimizerConfig(name="adamw", learning_rate=0.02)
-TRAINER = TrainerConfig(batch_size=16, max_epochs=4, threads=2, device="cpu", r_drop=0.0)
+OPTIMIZER = optimizer_options(learning_rate=0.02)
+TRAINER = trainer_options(batch_size=16, max_epochs=4, threads=2, device="cpu", r_drop=0.0)
 
 
 def which_came_first(rows: int, seed: int) -> TokenizedTexts:
@@ -200,42 +200,6 @@ def test_a_loss_that_is_no_number_is_an_error_with_a_way_out() -> None:
         trainer(optimizer=wild, max_epochs=9, patience=9).fit(TRAIN, VALIDATION)
 
 
-@pytest.mark.parametrize(
-    ("rows", "tokens", "labels", "epochs"),
-    [
-        (10, 100, 49, 15),  # the most
-        (20_000, 400_000, 2, 10),  # by texts
-        (10_000, 4_000_000, 2, 6),  # by tokens
-        (10_000_000, 2_000_000_000, 2, 4),  # the least
-        (10, 100, 50, 25),  # and with many labels
-        (20_000, 400_000, 50, 20),
-        (10_000, 4_000_000, 50, 6),
-        (10_000_000, 2_000_000_000, 50, 4),
-    ],
-)
-def test_epochs_follow_from_rows_tokens_and_labels(
-    rows: int, tokens: int, labels: int, epochs: int
-) -> None:
-    assert default_max_epochs(rows, tokens, labels) == epochs
-
-
-@pytest.mark.parametrize(
-    ("labels", "asked", "patience"), [(49, None, 6), (50, None, 25), (50, 2, 2), (2, 9, 9)]
-)
-def test_patience_is_as_long_as_the_schedule_with_many_labels(
-    labels: int, asked: int | None, patience: int
-) -> None:
-    assert training_limits(100, 1_000, labels, TrainerConfig(patience=asked)).patience == patience
-
-
-@pytest.mark.parametrize(("labels", "epochs", "patience"), [(49, 15, 6), (50, 25, 25)])
-def test_a_training_is_planned_for_its_labels(labels: int, epochs: int, patience: int) -> None:
-    options = dataclasses.replace(TRAINER, max_epochs=None, max_updates=1)
-    one = Trainer(make_network(MODEL, 12, labels, 1), options, OPTIMIZER, seed=1)
-    one.fit(FEW, VALIDATION)
-    assert (one.limits.max_epochs, one.limits.patience) == (epochs, patience)
-
-
 @pytest.mark.parametrize("name", ["cuda:7", "mps", "tpu", "gpu"])
 def test_a_device_that_is_not_here_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="trainer.device"):
@@ -286,7 +250,11 @@ class Killed(BaseException):
 
 
 PLATEAU = dataclasses.replace(
-    OPTIMIZER, schedule=Schedule.plateau, plateau_patience=1, learning_rate=0.1
+    OPTIMIZER,
+    schedule=Schedule.plateau,
+    plateau_factor=0.5,
+    plateau_patience=1,
+    learning_rate=0.1,
 )
 ONE_CYCLE = dataclasses.replace(OPTIMIZER, schedule=Schedule.one_cycle, warmup_fraction=0.3)
 

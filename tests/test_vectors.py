@@ -18,7 +18,6 @@ from nlp_rnn.config.data import FilesConfig
 from nlp_rnn.config.model import GatedConfig
 from nlp_rnn.config.signature import signature
 from nlp_rnn.config.tokenizer import CountedTokenizerConfig, TokenizerKind
-from nlp_rnn.config.training import OptimizerConfig, TrainerConfig
 from nlp_rnn.data.corpus import load_corpus
 from nlp_rnn.errors import ConfigError, DataError
 from nlp_rnn.model.embedding_vectors import set_vectors
@@ -29,6 +28,7 @@ from nlp_rnn.tokens.word_vector_files import open_vector_file
 from nlp_rnn.tokens.word_vectors import add_vectors, surface_forms
 from nlp_rnn.training.trainer import Trainer
 from tests.composing import compose
+from tests.resolved_options import optimizer_options, trainer_options
 
 WORDS = {
     "warm": [1.0, 2.0, 3.0],
@@ -244,9 +244,11 @@ def test_covered_rows_are_kept_when_frozen_and_all_others_are_trained(tmp_path, 
     rest[PAD_ID] = False
     assert float(start[rest].std()) == pytest.approx(float(matrix[covered].std()), rel=1e-5)
     assert not start[PAD_ID].any()
-    options = TrainerConfig(batch_size=4, max_epochs=2, threads=1, device="cpu", average_decay=0.9)
+    options = trainer_options(
+        batch_size=4, max_epochs=2, threads=1, device="cpu", average_decay=0.9
+    )
     options.find_learning_rate = True
-    trainer = Trainer(network, options, OptimizerConfig(name="adamw"), seed=1)
+    trainer = Trainer(network, options, optimizer_options(), seed=1)
     trainer.fit(given.train, given.validation)
     after = network.embedding.weight.detach()
     assert torch.equal(after[known], start[known]) == freeze

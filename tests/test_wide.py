@@ -19,22 +19,14 @@ import nlp_rnn
 from nlp_rnn.classifier.onnx_export import OPSET, build_graph
 from nlp_rnn.classifier.recurrent_step import StepNetwork
 from nlp_rnn.config.checks import LIMITS
+from nlp_rnn.config.defaults import NGRAM_BUCKETS
 from nlp_rnn.config.model import AverageConfig, GatedConfig
-from nlp_rnn.config.training import OptimizerConfig, TrainerConfig
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.layers.onnx_graph import Graph
 from nlp_rnn.model.architecture import Architecture, check_size
 from nlp_rnn.model.network import TextNetwork, architecture_of, make_network
 from nlp_rnn.model.ngram_path import ngram_rows
-from nlp_rnn.model.ngrams import (
-    DEFAULT_BUCKETS,
-    LARGEST_ORDER,
-    MULTIPLIER,
-    PRIME,
-    add_row_nodes,
-    extend,
-    row,
-)
+from nlp_rnn.model.ngrams import LARGEST_ORDER, MULTIPLIER, PRIME, add_row_nodes, extend, row
 from nlp_rnn.scoring.metrics import cross_entropy, score_logits
 from nlp_rnn.tokens.batches import TokenizedTexts
 from nlp_rnn.training import ngram_fitting as wide_path
@@ -48,6 +40,7 @@ from nlp_rnn.training.ngram_fitting import (
     ngram_matrix,
 )
 from nlp_rnn.training.trainer import Trainer
+from tests.resolved_options import optimizer_options, trainer_options
 from tests.test_attribution import IDS, odds
 from tests.test_attribution import network as explained_network
 from tests.tiny_classifier import VOCAB_SIZE, random_state, save_tiny, tiny_architecture, tiny_texts
@@ -303,8 +296,8 @@ AVERAGE = AverageConfig(name="average", cell="average", pooling="mean", embeddin
 def trainer_of(model: Any, epochs: int = 8, seed: int = 1, **options: Any) -> Trainer:
     return Trainer(
         make_network(model, 14, 2, seed),
-        TrainerConfig(batch_size=16, max_epochs=epochs, device="cpu", threads=1, **options),
-        OptimizerConfig(name="adamw"),
+        trainer_options(batch_size=16, max_epochs=epochs, device="cpu", threads=1, **options),
+        optimizer_options(),
         seed=seed,
     )
 
@@ -518,7 +511,7 @@ def test_limits_are_those_of_the_arithmetic() -> None:
     assert LIMITS["model.ngrams"] == (0, LARGEST_ORDER)
     _, most_tokens = LIMITS["tokenizer.vocab_size"]
     assert (PRIME - 1) * MULTIPLIER + most_tokens < 2**63
-    assert DEFAULT_BUCKETS <= LIMITS["model.ngram_buckets"][1] < PRIME
+    assert NGRAM_BUCKETS <= LIMITS["model.ngram_buckets"][1] < PRIME
 
 
 @pytest.mark.parametrize("several", [False, True])

@@ -37,14 +37,14 @@ def baselines(overrides: list[str]) -> int:
                 "model=average."
             )
     from nlp_rnn.baselines.fitting import BASELINES
-    from nlp_rnn.config.compose import make_paths_absolute
+    from nlp_rnn.config.compose import with_absolute_paths
     from nlp_rnn.launch import compose
     from nlp_rnn.sweeps.baseline_runs import ensure_baselines, read_corpus
     from nlp_rnn.tracking.store import experiment_name, obtain_experiment, prepare_store
     from nlp_rnn.tracking.uri import resolve_uri
 
     config = compose(overrides)
-    make_paths_absolute(config)
+    config = with_absolute_paths(config)
     uri = resolve_uri(config.tracking.uri, Path.cwd())
     corpus = read_corpus(config.data)  # before a store is made: the data may not be there
     prepare_store(uri)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,10 @@ __all__ = [
     "conf_dir",
     "is_elsewhere",
     "known_keys",
-    "make_paths_absolute",
     "read_config",
     "register_schemas",
     "text_keys",
+    "with_absolute_paths",
 ]
 
 SCHEMAS: dict[str, dict[str, type]] = {
@@ -97,23 +98,28 @@ def conf_dir() -> Path:
     raise ConfigError(f"No conf/train.yaml beside {package}; reinstall nlp_rnn.")
 
 
-def make_paths_absolute(config: RunConfig) -> None:
-    """So that the saved configuration can be used from anywhere."""
-    data, tokenizer = config.data, config.tokenizer
-    if config.model.vectors is not None:
-        config.model.vectors = str(Path(config.model.vectors).expanduser().absolute())
-    if (pretrained := config.model.pretrained) is not None and not is_elsewhere(pretrained):
-        config.model.pretrained = str(Path(pretrained).expanduser().absolute())
+def with_absolute_paths(config: RunConfig) -> RunConfig:
+    """Return a copy of `config` whose paths mean the same from any working directory."""
+    data, model, tokenizer = config.data, config.model, config.tokenizer
     if isinstance(data, TableConfig) and data.unlabelled is not None:
-        data.unlabelled = str(Path(data.unlabelled).expanduser().absolute())
+        data = replace(data, unlabelled=_absolute(data.unlabelled))
     if isinstance(data, FilesConfig):
-        data.path = str(Path(data.path).expanduser().absolute())
+        data = replace(data, path=_absolute(data.path))
+    if model.vectors is not None:
+        model = replace(model, vectors=_absolute(model.vectors))
+    if model.pretrained is not None and not is_elsewhere(model.pretrained):
+        model = replace(model, pretrained=_absolute(model.pretrained))
     if isinstance(tokenizer, GivenTokenizerConfig) and Path(tokenizer.path).expanduser().exists():
-        tokenizer.path = str(Path(tokenizer.path).expanduser().absolute())
+        tokenizer = replace(tokenizer, path=_absolute(tokenizer.path))
+    return replace(config, data=data, model=model, tokenizer=tokenizer)
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute())
 
 
 def is_elsewhere(pretrained: str) -> bool:
-    """Whether a `model.pretrained` is no folder: `auto`, or in MLflow."""
+    """Return whether a `model.pretrained` is not a path: `auto`, or a run in MLflow."""
     return pretrained == AUTO or pretrained.startswith("runs:/")
 
 

@@ -101,7 +101,8 @@ class TableConfig(DataConfig):
         "label", "Column of the label, or a list of columns of 0 and 1, one per class."
     )
     label_names: Any = option(
-        None, "Names of the labels: a list in the order of the ids, or a mapping from value to name."
+        None,
+        "Names of the labels: a list in the order of the ids, or a mapping from value to name.",
     )
     label_separator: str | None = option(
         None, "Text between the labels of a multi-label cell (null: one label per cell)."
@@ -134,12 +135,14 @@ class FilesConfig(TableConfig):
 class HubConfig(TableConfig):
     """A data set of the Hugging Face hub."""
 
-    subset: str | None = option(None, "Configuration of the data set on the hub (null: its only one).")
-    revision: str | None = option(None, "Branch, tag or commit on the hub (null: the default branch).")
+    subset: str | None = option(
+        None, "Configuration of the data set on the hub (null: its only one)."
+    )
+    revision: str | None = option(
+        None, "Branch, tag or commit on the hub (null: the default branch)."
+    )
     train_split: str = option("train", "Split to train on.")
     validation_split: str | None = option(
         None, "Split to validate on (null: cut from the training split)."
     )
-    test_split: str | None = option(
-        "test", "Split to test on (null: cut from the training split)."
-    )
+    test_split: str | None = option("test", "Split to test on (null: cut from the training split).")

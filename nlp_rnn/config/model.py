@@ -41,7 +41,8 @@ class ModelConfig:
     )
     head_dropout: float = option(0.5, "Dropout before the last linear layer.")
     ngrams: int = option(
-        0, "Add a linear model on n-grams of up to this many tokens, 2 or 3, to the logits (0: none)."
+        0,
+        "Add a linear model on n-grams of up to this many tokens, 2 or 3, to the logits (0: none).",
     )
     ngram_buckets: int | None = option(
         None, "Rows that n-grams of two and more tokens are hashed into (null: 262,144)."

@@ -7,7 +7,7 @@ from nlp_rnn.config.option import option
 __all__ = ["AUTO", "PretrainingConfig"]
 
 AUTO = "auto"
-"""Value of `model.pretrained` that pretrains on the run's own data, or reuses such a pretraining."""
+"""Value of `model.pretrained` that pretrains on the data of the run, or reuses a pretraining."""
 
 
 @dataclass
@@ -27,8 +27,8 @@ class PretrainingConfig:
     weight_decay: float = option(0.01, "Decoupled weight decay of AdamW.")
     samples: int = option(
         1024,
-        "Tokens that are sampled for the softmax of an update beside those of the window; a smaller "
-        "vocabulary is used as a whole.",
+        "Tokens that are sampled for the softmax of an update, beside those of the window; a "
+        "smaller vocabulary is used as a whole.",
     )
     checkpoint_minutes: float = option(10.0, "Minutes between checkpoints within an epoch.")
     seed: int = option(1, "Seed of the pretraining.")

@@ -1,4 +1,4 @@
-"""A configuration becomes plain values, dotted keys and the short hash of what shapes a result."""
+"""Plain values and dotted keys of a configuration, and its signature, a short hash."""
 
 import dataclasses
 import hashlib
@@ -12,11 +12,11 @@ from typing import Any
 from nlp_rnn.config.pretraining import AUTO
 from nlp_rnn.config.run import RunConfig
 
-__all__ = ["flatten", "plain", "recorded", "signature"]
+__all__ = ["flatten", "logged_parameters", "plain", "requested_values", "signature"]
 
 
 def plain(config: Any) -> Any:
-    """A config as dicts, lists and scalars; enums become their names."""
+    """Return a configuration as dicts, lists and scalars, with enums as their names."""
     if dataclasses.is_dataclass(config) and not isinstance(config, type):
         return {f.name: plain(getattr(config, f.name)) for f in dataclasses.fields(config)}
     if isinstance(config, Enum):
@@ -29,7 +29,7 @@ def plain(config: Any) -> Any:
 
 
 def flatten(config: Any) -> dict[str, Any]:
-    """A config as dotted keys: `model.hidden_size`, `seed`."""
+    """Return a configuration as a dict with dotted keys, such as `model.hidden_size` and `seed`."""
     flat: dict[str, Any] = {}
 
     def visit(prefix: str, value: Any) -> None:
@@ -37,14 +37,17 @@ def flatten(config: Any) -> dict[str, Any]:
             for f in dataclasses.fields(value):
                 visit(f"{prefix}.{f.name}" if prefix else f.name, getattr(value, f.name))
         else:
-            flat[prefix] = plain(value)  # a mapping of a user's own words stays one value
+            flat[prefix] = plain(value)  # a mapping that a user sets stays one value
 
     visit("", config)
     return flat
 
 
-def recorded(config: RunConfig) -> dict[str, Any]:
-    """The dotted keys that MLflow is told: those of a pretraining where there is one."""
+def logged_parameters(config: RunConfig) -> dict[str, Any]:
+    """Return the dotted keys and values that are logged to MLflow as parameters.
+
+    The options of a pretraining are among them only if the run makes one.
+    """
     return {
         key: value
         for key, value in flatten(config).items()
@@ -52,6 +55,35 @@ def recorded(config: RunConfig) -> dict[str, Any]:
     }
 
 
+# Options that were logged as resolved before there was a `requested` tag.
+ALWAYS_RESOLVED = (
+    "model.hidden_size",
+    "model.match",
+    "model.pretrained",
+    "trainer.processes",
+    "tracking.uri",
+)
+
+
+def requested_values(config: RunConfig, resolved: RunConfig) -> dict[str, Any]:
+    """Return the options that were resolved, with the values that were requested.
+
+    Together with the logged parameters they give the requested configuration, by which
+    comparisons pair runs: `{"trainer.max_epochs": None, "trainer.precision": "auto"}`.
+    """
+    values = logged_parameters(resolved)
+    return {
+        key: value
+        for key, value in logged_parameters(config).items()
+        if key not in ALWAYS_RESOLVED and value != values.get(key)
+    }
+
+
+# Options that were added after stores with signatures existed, with the value that has no effect.
+# While they have it they are left out, so that signatures of older runs stay valid.
+ADDED_LATER: dict[str, Any] = {}
+
+RESOLVED_IN_SIGNATURE = ("model.hidden_size", "model.pretrained")
 NOT_IN_SIGNATURE = (
     "seed",
     "tracking",
@@ -68,18 +100,36 @@ NOT_IN_SIGNATURE = (
 )
 
 
-def signature(config: RunConfig) -> str:
-    """Eight characters that two runs share exactly when only seed, device or tracking differ."""
+def signature(config: RunConfig, resolved: RunConfig | None = None) -> str:
+    """Return a hash of all options that shape the result, as eight hexadecimal digits.
+
+    Two runs share it exactly if they differ only in the seed, the device, the tracking, or options
+    that do not change the result. Options count as requested. Only a matched hidden size and a
+    pretrained encoder count as resolved, since they are the same however they were requested.
+
+    Parameters
+    ----------
+    config : RunConfig
+        The requested configuration, with absolute paths.
+    resolved : RunConfig, optional
+        What it was resolved to. Default: `config` itself.
+    """
+    values = flatten(config)
+    if resolved is not None:
+        values |= {
+            key: value for key, value in flatten(resolved).items() if key in RESOLVED_IN_SIGNATURE
+        }
     shaping = {
         key: value
-        for key, value in sorted(flatten(config).items())
+        for key, value in sorted(values.items())
         if not any(key == name or key.startswith(name + ".") for name in NOT_IN_SIGNATURE)
+        and not (key in ADDED_LATER and value == ADDED_LATER[key])
     }
     if (vectors := config.model.vectors) is not None and Path(vectors).is_file():
         stat = Path(vectors).stat()
-        # wherever it lies
+        # the same wherever the file is
         shaping["model.vectors"] = _content(vectors, stat.st_size, stat.st_mtime_ns)
-    if (pretrained := config.model.pretrained) != AUTO:
+    if (pretrained := values["model.pretrained"]) != AUTO:
         shaping = {k: v for k, v in shaping.items() if not k.startswith("pretraining.")}
         if pretrained is not None and (digest := _encoder_digest(Path(pretrained))):
             shaping["model.pretrained"] = digest
@@ -87,7 +137,7 @@ def signature(config: RunConfig) -> str:
 
 
 def _encoder_digest(folder: Path) -> str | None:
-    """What names a pretrained encoder wherever it lies; None if there is none in `folder`."""
+    """Return the digest of a pretrained encoder; None if there is none in `folder`."""
     for path in (folder / "encoder" / "config.json", folder / "config.json"):
         with suppress(OSError, ValueError, KeyError, TypeError):
             return str(json.loads(path.read_text(encoding="utf-8"))["digest"])
@@ -96,6 +146,6 @@ def _encoder_digest(folder: Path) -> str | None:
 
 @lru_cache
 def _content(path: str, size: int, time: int) -> str:
-    """SHA-256 of a file; its size and time say that it is still the one that was hashed."""
+    """Return the SHA-256 of a file; size and time are the key of the cached value."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

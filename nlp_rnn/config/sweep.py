@@ -23,7 +23,9 @@ class SweepConfig:
     resume: str | None = option(None, "Id of an interrupted sweep to resume, or last.")
     compare: bool = option(True, "Train the baselines and compare the runs at the end.")
     parent: str | None = option(None, "Run id of the sweep; set by the sweep for each of its jobs.")
-    words: list[str] = option([], "Parts of a job's run name; set by the sweep for each of its jobs.")
+    words: list[str] = option(
+        [], "Parts of a job's run name; set by the sweep for each of its jobs."
+    )
 
 
 @dataclass

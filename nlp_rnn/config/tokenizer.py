@@ -39,7 +39,9 @@ class GivenTokenizerConfig(TokenizerConfig):
     """An existing tokenizer, used as it is."""
 
     path: str = option(MISSING, "A tokenizer.json, a folder that holds one, or a name on the hub.")
-    revision: str | None = option(None, "Branch, tag or commit on the hub (null: the default branch).")
+    revision: str | None = option(
+        None, "Branch, tag or commit on the hub (null: the default branch)."
+    )
 
 
 @dataclass

@@ -6,6 +6,9 @@ from enum import Enum
 from nlp_rnn.config.option import MISSING, option
 
 __all__ = [
+    "PATIENCE",
+    "PLATEAU_FACTOR",
+    "PLATEAU_PATIENCE",
     "ClassWeight",
     "Monitor",
     "OptimizerConfig",
@@ -18,6 +21,9 @@ Schedule = Enum("Schedule", ["constant", "linear", "cosine", "one_cycle", "plate
 Precision = Enum("Precision", ["auto", "fp32", "bf16", "fp16"])
 Monitor = Enum("Monitor", ["auto", "macro_f1", "accuracy", "loss", "micro_f1", "subset_accuracy"])
 ClassWeight = Enum("ClassWeight", ["none", "balanced"])
+
+PATIENCE = 6
+PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.5, 2
 
 
 @dataclass
@@ -54,7 +60,8 @@ class TrainerConfig:
     batch_size: int = option(64, "Texts per batch.")
     accumulation: int = option(1, "Batches whose gradients are added up for one update.")
     max_epochs: int | None = option(
-        None, "Epochs at most (null: chosen from the rows, tokens and labels of the training split)."
+        None,
+        "Epochs at most (null: chosen from the rows, tokens and labels of the training split).",
     )
     max_updates: int | None = option(None, "Updates at most (null: no limit).")
     max_minutes: float | None = option(
@@ -74,7 +81,8 @@ class TrainerConfig:
         None, "Probability taken from the true label (null: 0.1; multi-label: 0)."
     )
     class_weight: ClassWeight = option(
-        ClassWeight.none, "Weights of the classes in the loss; balanced: inverse to their frequency."
+        ClassWeight.none,
+        "Weights of the classes in the loss; balanced: inverse to their frequency.",
     )
     prefixes: bool = option(
         False, "Also train on random beginnings of the texts (one-directional models only)."
@@ -86,8 +94,8 @@ class TrainerConfig:
     )
     r_drop: float | None = option(
         None,
-        "Weight of the R-Drop loss: KL divergence between two forward passes with different dropout "
-        "masks (null: 1, or 0 where the training split has more than two million tokens).",
+        "Weight of the R-Drop loss: KL divergence between two forward passes with different "
+        "dropout masks (null: 1, or 0 where the training split has more than two million tokens).",
     )
     adversarial: float = option(0.0, "Weight of the loss of adversarially perturbed embeddings.")
     virtual_adversarial: float = option(
@@ -103,8 +111,8 @@ class TrainerConfig:
     )
     average_decay: float | None = option(
         None,
-        "Decay of the running average of the weights (null: 0, or 0.99 where the training split has "
-        "more than two million tokens and no pretrained encoder is used).",
+        "Decay of the running average of the weights (null: 0, or 0.99 where the training split "
+        "has more than two million tokens and no pretrained encoder is used).",
     )
     log_gradient_norm: bool = option(False, "Log the norm of the gradients of each epoch.")
     find_learning_rate: bool = option(

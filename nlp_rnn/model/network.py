@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from nlp_rnn.config.defaults import NGRAM_BUCKETS, default_embedding_dropout
 from nlp_rnn.config.model import GatedConfig, ModelConfig, RecurrentConfig, RecurrentInit
-from nlp_rnn.config.training import MANY_LABELS
 from nlp_rnn.layers.cells import AVERAGE
 from nlp_rnn.layers.pooling_modules import DirectionPooling
 from nlp_rnn.layers.poolings import POOLINGS
@@ -17,13 +17,11 @@ from nlp_rnn.model.embedding_vectors import prepare_freezing
 from nlp_rnn.model.encoder import RecurrentEncoder
 from nlp_rnn.model.language_model import POSITIONS, LanguageModel
 from nlp_rnn.model.ngram_path import NgramPath
-from nlp_rnn.model.ngrams import DEFAULT_BUCKETS
 from nlp_rnn.tokens.tokenizer import PAD_ID, UNKNOWN_ID
 
 __all__ = ["Dropouts", "TextNetwork", "architecture_of", "make_network"]
 
 EMBEDDING_SD = 0.3
-EMBEDDING_DROPOUT, LESS_DROPOUT = 0.5, 0.3  # the latter with many labels
 
 
 @dataclass(frozen=True)
@@ -167,7 +165,7 @@ def architecture_of(config: ModelConfig, vocab_size: int, num_labels: int) -> Ar
         bidirectional=recurrent.bidirectional if recurrent else False,
         pooling=config.pooling,
         ngrams=config.ngrams,
-        ngram_buckets=(config.ngram_buckets or DEFAULT_BUCKETS) if config.ngrams > 1 else 0,
+        ngram_buckets=(config.ngram_buckets or NGRAM_BUCKETS) if config.ngrams > 1 else 0,
     )
 
 
@@ -203,7 +201,7 @@ def make_network(config: ModelConfig, vocab_size: int, num_labels: int, seed: in
 def _dropouts(config: ModelConfig, num_labels: int) -> Dropouts:
     embedding_dropout = config.embedding_dropout
     if embedding_dropout is None:
-        embedding_dropout = LESS_DROPOUT if num_labels >= MANY_LABELS else EMBEDDING_DROPOUT
+        embedding_dropout = default_embedding_dropout(num_labels)
     dropouts = Dropouts(
         config.word_dropout,
         embedding_dropout,

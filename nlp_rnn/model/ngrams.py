@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from nlp_rnn.layers.onnx_graph import Graph
 
 __all__ = [
-    "DEFAULT_BUCKETS",
     "LARGEST_ORDER",
     "MULTIPLIER",
     "PRIME",
@@ -32,7 +31,6 @@ __all__ = [
 PRIME = 2**31 - 1
 MULTIPLIER = 1_640_531_527  # 2**32 less Knuth's 2654435769, about 0.76 of PRIME
 
-DEFAULT_BUCKETS = 2**18
 LARGEST_ORDER = 3
 
 FLOAT = 1  # as onnx.TensorProto numbers it: a stream needs no onnx

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from nlp_rnn.model.network import TextNetwork
     from nlp_rnn.tokens.tokenization import TokenizedCorpus
 
-__all__ = ["check_encoder", "fetch_encoder", "set_encoder", "tokenizer_options"]
+__all__ = ["check_encoder", "set_encoder", "tokenizer_options", "with_local_encoder"]
 
 SIZES = ("cell", "embedding_size", "hidden_size", "num_layers", "bidirectional")
 BEGINNINGS = ("model.recurrent_init", "model.forget_bias")
@@ -31,15 +32,17 @@ def tokenizer_options(config: RunConfig) -> dict[str, Any]:
     }
 
 
-def fetch_encoder(config: RunConfig) -> None:
-    """Write into `config` the folder of a `model.pretrained` that lies in MLflow, fetched once.
+def with_local_encoder(config: RunConfig) -> RunConfig:
+    """Return a copy of `config` in which a `model.pretrained` of MLflow is a local folder.
+
+    The encoder is downloaded once into the cache.
 
     Raises:
         ClassifierError: MLflow has no such encoder.
     """
     place = config.model.pretrained
     if place is None or not place.startswith("runs:/"):
-        return
+        return config
     from nlp_rnn.classifier.location import local_folder
     from nlp_rnn.tokens.tokenization import cache_dir
     from nlp_rnn.tracking.environment import default_tracking_uri
@@ -60,7 +63,7 @@ def fetch_encoder(config: RunConfig) -> None:
                 f"{reason}\nType model.pretrained=runs:/ID with the id of a run of nlp-rnn "
                 "pretrain, or the path of its run folder."
             ) from error
-    config.model.pretrained = str(kept)
+    return replace(config, model=replace(config.model, pretrained=str(kept)))
 
 
 def _copied(found: Path, kept: Path) -> Path:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.config.compose import make_paths_absolute, read_config
+from nlp_rnn.config.compose import read_config, with_absolute_paths
 from nlp_rnn.config.data import TableConfig
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.signature import flatten
@@ -21,7 +21,7 @@ from nlp_rnn.runs.run_folder import (
     Origin,
     empty_folder,
     read_origin,
-    write_down,
+    save_inputs,
     write_json,
 )
 from nlp_rnn.runs.run_logging import log_data, short_name
@@ -76,7 +76,7 @@ def pretrain(config: RunConfig, folder: Path, overrides: list[str]) -> dict[str,
     Raises:
         NlpRnnError: whatever a user can mend; before the training starts nothing is left behind.
     """
-    make_paths_absolute(config)
+    config = with_absolute_paths(config)
     from nlp_rnn.data.corpus import load_corpus
     from nlp_rnn.tracking.store import experiment_name, obtain_experiment, prepare_store
     from nlp_rnn.tracking.uri import resolve_uri
@@ -195,7 +195,7 @@ def _run(
     ) as run:
         print(f"run folder    {folder}", flush=True)
         if not origin.run_id:
-            write_down(config, folder, origin, run)
+            save_inputs(config, folder, origin, run)
             log_data(config.data, corpus, run)
         with announced(f"Tokenizing with {config.tokenizer.name}"):
             texts = tokenize_texts(corpus, config.tokenizer, unlabelled)

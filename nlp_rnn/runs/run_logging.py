@@ -1,4 +1,4 @@
-"""What a run was given and what came out of it become parameters, tags and results in MLflow."""
+"""Log a run's parameters, tags, data sets and results to MLflow."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nlp_rnn.config.data import DataConfig, TableConfig
 from nlp_rnn.config.model import RecurrentConfig
 from nlp_rnn.config.run import RunConfig, Speed
-from nlp_rnn.config.signature import signature
+from nlp_rnn.config.signature import logged_parameters, requested_values, signature
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.runs.console import announced, print_lines
 from nlp_rnn.tracking.tags import CONFIGURATION_TAG
@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from nlp_rnn.training.range_test import RangeTest
 
 __all__ = [
-    "Member",
+    "SweepMembership",
+    "known_parameters",
     "log_data",
+    "log_open_parameters",
     "log_range_test",
     "log_results",
     "log_speed",
@@ -38,7 +40,7 @@ SPLITS = ("train", "validation", "test")
 
 
 def short_name(config: RunConfig) -> str:
-    """The model in two words: `gru h128`."""
+    """Return the short name of the model, such as `gru h128`."""
     model = config.model
     if isinstance(model, RecurrentConfig):
         return f"{model.name} h{model.hidden_size}"
@@ -46,28 +48,56 @@ def short_name(config: RunConfig) -> str:
 
 
 @dataclass(frozen=True)
-class Member:
-    """A run's place in a sweep: the run it lies below, tags to find it by, words for its name.
+class SweepMembership:
+    """A run's place in a sweep.
 
-    `on_epoch` sees the metrics of every epoch and may give the run up by raising `PrunedError`.
+    Attributes
+    ----------
+    parent_run_id : str
+        Run id of the sweep.
+    tags : mapping of str to str
+        Tags by which the sweep finds the run.
+    name_parts : sequence of str
+        What the sweep varies, for the run's name, such as `dropout=0.2`.
+    on_epoch : callable, optional
+        Called with the number and the metrics of every epoch; raises `PrunedError` to end the run.
     """
 
     parent_run_id: str
     tags: Mapping[str, str]
-    words: Sequence[str] = ()
+    name_parts: Sequence[str] = ()
     on_epoch: Callable[[int, Mapping[str, float]], None] | None = None
 
 
-def run_name(config: RunConfig, member: Member | None = None) -> str:
-    """What MLflow calls the run: `gru h128 seed2`, with what else a sweep varies."""
-    return " ".join([short_name(config), *(member.words if member else ()), f"seed{config.seed}"])
+def run_name(config: RunConfig, membership: SweepMembership | None = None) -> str:
+    """Return the name of the run in MLflow, such as `gru h128 dropout=0.2 seed2`."""
+    parts = membership.name_parts if membership else ()
+    return " ".join([short_name(config), *parts, f"seed{config.seed}"])
 
 
-def run_tags(config: RunConfig, corpus: "Corpus", folder: Path) -> dict[str, str]:
-    """What a run should be found by; `group` is everything but the seed."""
+def known_parameters(resolved: RunConfig) -> dict[str, Any]:
+    """Return the parameters whose values are known before the data has been tokenized."""
+    open_values = (None, "auto")
+    return {k: v for k, v in logged_parameters(resolved).items() if v not in open_values}
+
+
+def log_open_parameters(
+    config: RunConfig, before: RunConfig, resolved: RunConfig, run: "TrackedRun"
+) -> None:
+    """Log the parameters that were still open in `before`, and which values were requested."""
+    known = known_parameters(before)
+    run.log_parameters({k: v for k, v in logged_parameters(resolved).items() if k not in known})
+    run.set_tags({"requested": json.dumps(requested_values(config, resolved))})
+
+
+def run_tags(
+    config: RunConfig, resolved: RunConfig, corpus: "Corpus", folder: Path
+) -> dict[str, str]:
+    """Return the tags by which a run is found; runs that differ only in the seed share one."""
+    identity = signature(config, resolved)
     return {
-        CONFIGURATION_TAG: f"{short_name(config)} {corpus.name} {signature(config)}",
-        "signature": signature(config),
+        CONFIGURATION_TAG: f"{short_name(resolved)} {corpus.name} {identity}",
+        "signature": identity,
         "cell": config.model.cell,
         "data": corpus.name,
         "task": corpus.task,
@@ -76,7 +106,7 @@ def run_tags(config: RunConfig, corpus: "Corpus", folder: Path) -> dict[str, str
 
 
 def log_data(data: DataConfig, corpus: "Corpus", run: "TrackedRun") -> None:
-    """Record the three splits."""
+    """Log the three splits as data sets."""
     source = data.path if isinstance(data, TableConfig) else ""
     for split in SPLITS:
         run.log_dataset(
@@ -144,15 +174,19 @@ def training_metrics(network: "TextNetwork", training: "TrainingResult") -> dict
 
 
 def provenance(
-    config: RunConfig, corpus: "Corpus", training: "TrainingResult", run_id: str
+    config: RunConfig,
+    resolved: RunConfig,
+    corpus: "Corpus",
+    training: "TrainingResult",
+    run_id: str,
 ) -> dict[str, Any]:
-    """Where a saved classifier comes from, for its `config.json`."""
+    """Return the origin of a saved classifier, for its `config.json`."""
     return {
         "data": corpus.name,
         "data_digest": corpus.digest,
         "rows": {split: len(getattr(corpus, split)) for split in SPLITS},
         "seed": config.seed,
-        "signature": signature(config),
+        "signature": signature(config, resolved),
         **(
             {"text_columns": [str(name) for name in config.data.text]}
             if isinstance(config.data, TableConfig) and config.data.separator_token

@@ -1,4 +1,4 @@
-"""A configuration that asks for the size of another cell becomes one that names the size."""
+"""Hidden sizes at which a cell has as many parameters, or the latency, of another cell."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from nlp_rnn.layers.cells import AVERAGE, CELLS
 from nlp_rnn.model.architecture import Architecture
 from nlp_rnn.model.matching import matching_hidden_size, recurrent_parameters
 
-__all__ = ["resolve_match"]
+__all__ = ["with_matched_size"]
 
 # How far off parameters, and a measured latency, may be.
 TOLERANCE, LATENCY_TOLERANCE = 0.01, 0.1
@@ -24,60 +24,62 @@ BY_LATENCY = re.compile(rf"latency(?::([a-z]+)(?:{SIZE}{SIZE})?)?")
 
 @dataclass(frozen=True)
 class _Match:
-    """What `model.match` says: the other cell, its size and the size that was found, if there."""
+    """A parsed `model.match`: the criterion, the other cell and its size, and the matched size."""
 
     latency: bool
     cell: str
     size: int | None
-    found: int | None
+    matched_size: int | None
 
 
-def resolve_match(config: RunConfig) -> None:
-    """Write the hidden size that `model.match` asks for into `config`; without it, do nothing.
+def with_matched_size(config: RunConfig) -> RunConfig:
+    """Return a copy of `config` with the hidden size that `model.match` asks for.
 
-    `model.match=lstm` with `model.hidden_size=128` becomes for a GRU `model.match=lstm:128` and
-    `model.hidden_size=155`, by parameters. `model.match=latency`, or `latency:lstm`, measures on
-    this machine, once, and becomes `latency:lstm:128:140`. What has been resolved stays as it is.
-    A cell matches itself at its own size, so that one word does for a sweep over cells.
+    For a GRU, `model.match=lstm` with `model.hidden_size=128` results in `model.match=lstm:128`
+    and `model.hidden_size=155`, which has as many recurrent parameters. `model.match=latency:lstm`
+    measures both cells once on this machine and results in, say, `latency:lstm:128:140`. A
+    configuration that has been resolved before stays as it is. A cell matches itself at its own
+    size, so that one value of `model.match` can be used in a sweep over cells.
 
-    Raises:
-        ConfigError: the word names no cell; no size comes near enough; the sizes contradict.
+    Raises
+    ------
+    ConfigError
+        If `model.match` names no recurrent cell, no size comes close enough, or `model.match` and
+        `model.hidden_size` contradict each other.
     """
     model = config.model
     if not isinstance(model, RecurrentConfig) or model.match is None:
-        return
+        return config
     match = _parse(model.match)
     size = match.size if match.size is not None else model.hidden_size
     architecture = replace(_architecture(model), hidden_size=size)
-    if match.found is not None:
-        solved = match.found
+    if match.matched_size is not None:
+        solved = match.matched_size
     elif match.latency:
         solved = _equally_fast(architecture, match.cell)
     else:
         solved = _equally_large(architecture, match.cell)
     if match.size is not None and model.hidden_size != solved:
-        word = f"latency:{match.cell}" if match.latency else match.cell
+        criterion = f"latency:{match.cell}" if match.latency else match.cell
         raise ConfigError(
-            f"model.match={model.match} gives model.hidden_size={solved}, but it is "
-            f"{model.hidden_size}.\nType model.match={word} model.hidden_size={match.size}."
+            f"model.match={model.match} requires model.hidden_size={solved}, but it is set to "
+            f"{model.hidden_size}.\nSet model.match={criterion} model.hidden_size={match.size}."
         )
-    model.hidden_size = solved
-    model.match = (
-        f"latency:{match.cell}:{size}:{solved}" if match.latency else f"{match.cell}:{size}"
-    )
+    resolved = f"latency:{match.cell}:{size}:{solved}" if match.latency else f"{match.cell}:{size}"
+    return replace(config, model=replace(model, hidden_size=solved, match=resolved))
 
 
-def _parse(words: str) -> _Match:
-    by_latency = BY_LATENCY.fullmatch(words)
-    found = by_latency or BY_PARAMETERS.fullmatch(words)
-    cell = found[1] or "lstm" if found else ""
-    if found and cell in CELLS:
-        sizes = [None if size is None else int(size) for size in found.groups()[1:]]
+def _parse(text: str) -> _Match:
+    by_latency = BY_LATENCY.fullmatch(text)
+    parsed = by_latency or BY_PARAMETERS.fullmatch(text)
+    cell = parsed[1] or "lstm" if parsed else ""
+    if parsed and cell in CELLS:
+        sizes = [None if size is None else int(size) for size in parsed.groups()[1:]]
         return _Match(by_latency is not None, cell, sizes[0], sizes[1] if by_latency else None)
     hint = " average has no recurrence to match." if cell == AVERAGE else ""
     raise ConfigError(
-        f"model.match={words} is no cell.{hint}\nType model.match=lstm, gru or rnn, or "
-        "latency:lstm, with model.hidden_size for the size of that cell."
+        f"model.match={text} does not name a recurrent cell.{hint}\nSet model.match=lstm, gru, rnn "
+        "or latency:lstm, and model.hidden_size to the size of that cell."
     )
 
 
@@ -89,13 +91,13 @@ def _equally_large(architecture: Architecture, cell: str) -> int:
         raise ConfigError(
             f"No {architecture.cell} comes within {TOLERANCE:.0%} of the {wanted:,} recurrent "
             f"parameters of model.match={cell} at model.hidden_size={size}: {solved} is off by "
-            f"{difference:+.1%}.\nType a larger model.hidden_size."
+            f"{difference:+.1%}.\nSet a larger model.hidden_size."
         )
     return solved
 
 
 def _equally_fast(architecture: Architecture, cell: str) -> int:
-    """Measured once on a machine and kept in the cache, so that all seeds have one size."""
+    """Return the matched size, measured once per machine and cached so that all seeds share it."""
     if architecture.cell == cell:
         return architecture.hidden_size
     import onnxruntime
@@ -111,26 +113,26 @@ def _equally_fast(architecture: Architecture, cell: str) -> int:
     path = cache_dir() / "matching" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
-        kept: dict[str, Any] = {}
+        matched: dict[str, Any] = {}
         if path.is_file():
-            kept = json.loads(path.read_text(encoding="utf-8"))
+            matched = json.loads(path.read_text(encoding="utf-8"))
         else:
             solved, ratio = equally_fast_size(architecture, cell)
             if abs(ratio - 1) > LATENCY_TOLERANCE:
                 raise ConfigError(
-                    f"No {architecture.cell} answers as fast as model.match=latency:{cell} at "
+                    f"No {architecture.cell} predicts as fast as model.match=latency:{cell} at "
                     f"model.hidden_size={architecture.hidden_size}: {solved} takes {ratio:.2f} "
-                    "times as long.\nType a larger model.hidden_size."
+                    "times as long.\nSet a larger model.hidden_size."
                 )
-            kept = {"hidden_size": solved, "ratio": ratio}
+            matched = {"hidden_size": solved, "ratio": ratio}
             unfinished = path.with_suffix(".part")
-            unfinished.write_text(json.dumps(kept) + "\n", encoding="utf-8")
+            unfinished.write_text(json.dumps(matched) + "\n", encoding="utf-8")
             unfinished.replace(path)
-    return int(kept["hidden_size"])
+    return int(matched["hidden_size"])
 
 
 def _architecture(model: RecurrentConfig) -> Architecture:
-    """The network's recurrent part; vocabulary and labels, which do not count, are small."""
+    """Return the sizes of the recurrent part; vocabulary and labels do not count and are small."""
     return Architecture(
         cell=model.cell,
         vocab_size=100,

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -26,30 +27,32 @@ if TYPE_CHECKING:
     from nlp_rnn.tokens.tokenization import TokenizedCorpus
     from nlp_rnn.training.processes import Processes
 
-__all__ = ["check_processes", "follow", "main", "processes_of", "tell_workers", "work"]
+__all__ = ["follow", "main", "processes_of", "send_job", "with_process_count", "work"]
 
 HOST = "127.0.0.1"
 SECONDS_TO_END = 10.0
 SECONDS_TO_FAIL = 2.0
 
 
-def check_processes(config: RunConfig) -> None:
-    """Under torchrun, write its number of processes into `config`.
+def with_process_count(config: RunConfig) -> RunConfig:
+    """Return a copy of `config` with the number of processes that torchrun started, if it did.
 
-    Raises:
-        ConfigError: another number was asked for.
+    Raises
+    ------
+    ConfigError
+        If `trainer.processes` is set to another number.
     """
     from nlp_rnn.training.processes import launched_by_torchrun, torchrun_processes
 
     if not launched_by_torchrun():
-        return
+        return config
     count = torchrun_processes().count
     if config.trainer.processes not in (1, count):
         raise ConfigError(
             f"torchrun started {count} processes, but trainer.processes="
-            f"{config.trainer.processes}. Leave trainer.processes away, or train without torchrun."
+            f"{config.trainer.processes}. Remove trainer.processes, or train without torchrun."
         )
-    config.trainer.processes = count
+    return replace(config, trainer=replace(config.trainer, processes=count))
 
 
 @contextmanager
@@ -92,16 +95,21 @@ def processes_of(config: RunConfig) -> "Iterator[Processes]":
             workers.end()
 
 
-def tell_workers(
+def send_job(
     config: RunConfig,
+    resolved: RunConfig,
     tokens: "TokenizedCorpus",
     num_labels: int,
     checkpoint: Path,
     processes: "Processes",
 ) -> None:
-    """Give the other processes what they need to train."""
+    """Send the other processes what they need to train.
+
+    The number of threads is sent as requested, because another machine can have other cores.
+    """
+    trainer = replace(resolved.trainer, threads=config.trainer.threads)
     job = {
-        "config": plain(config),
+        "config": plain(replace(resolved, trainer=trainer)),
         "files": {split: str(path) for split, path in tokens.files.items()},
         "vocab_size": tokens.vocab_size,
         "num_labels": num_labels,
@@ -120,7 +128,6 @@ def work(processes: "Processes", store: Any = None) -> None:
 
     from nlp_rnn.model.network import make_network
     from nlp_rnn.tokens.tokenization import open_tokens
-    from nlp_rnn.training.defaults import filled
     from nlp_rnn.training.finishing import finish
     from nlp_rnn.training.processes import process_group
     from nlp_rnn.training.trainer import Trainer
@@ -129,7 +136,6 @@ def work(processes: "Processes", store: Any = None) -> None:
         job = json.loads(processes.broadcast_text(""))
         config = as_config(OmegaConf.create(job["config"]))
         train, validation = (open_tokens(Path(job["files"][s])) for s in ("train", "validation"))
-        config = filled(config, int(train.lengths.sum()))
         trainer = Trainer(
             make_network(config.model, job["vocab_size"], job["num_labels"], config.seed),
             config.trainer,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.baselines.fitting import BASELINES, Baseline, fit_linear, fit_majority
-from nlp_rnn.config.compose import make_paths_absolute
+from nlp_rnn.config.compose import with_absolute_paths
 from nlp_rnn.config.data import DataConfig, TableConfig
 from nlp_rnn.config.model import AverageConfig, ModelConfig
 from nlp_rnn.config.pretraining import PretrainingConfig
@@ -90,7 +90,7 @@ def ensure_baselines(
     NlpRnnError
         The data or the store cannot be read.
     """
-    make_paths_absolute(config)  # as a run's signature has them
+    config = with_absolute_paths(config)  # as a run's signature has them
     if digest is None:
         corpus = corpus or read_corpus(config.data)
         digest = corpus.digest

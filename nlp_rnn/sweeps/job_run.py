@@ -13,7 +13,7 @@ from nlp_rnn.errors import ConfigError, DataError, PrunedError, TrackingError
 from nlp_rnn.launch import remove_empty
 from nlp_rnn.runs.console import output_to
 from nlp_rnn.runs.run_folder import interrupted
-from nlp_rnn.runs.run_logging import Member
+from nlp_rnn.runs.run_logging import SweepMembership
 from nlp_rnn.sweeps.pruning import on_epoch
 
 __all__ = ["STOPPED", "run_job"]
@@ -46,7 +46,7 @@ def run_job(composed: DictConfig) -> None:
         remove_empty(folder)
         return
     parent = sweep_options.sweep.parent
-    member = Member(
+    membership = SweepMembership(
         parent,
         {"kind": "train", "sweep": parent[:8], "job": folder.name[-8:]},
         sweep_options.sweep.words,
@@ -56,32 +56,36 @@ def run_job(composed: DictConfig) -> None:
     try:
         if sweep_options.search.study:
             report = on_epoch(sweep_options.search, config.trainer.monitor)
-            member = replace(member, on_epoch=report)
+            membership = replace(membership, on_epoch=report)
         with output_to(folder / OUTPUT):
-            _train(config, folder, overrides, member)
+            _train(config, folder, overrides, membership)
     except PrunedError:
         raise
     except Exception as error:
         if sweep_options.sweep.on_failure is OnFailure.stop:
             stopped.touch()
         if not any(note.startswith("MLflow run") for note in getattr(error, "__notes__", ())):
-            _log_failure(error, config, member, folder)
+            _log_failure(error, config, membership, folder)
         raise
 
 
-def _train(config: RunConfig, folder: Path, overrides: list[str], member: Member) -> None:
+def _train(
+    config: RunConfig, folder: Path, overrides: list[str], membership: SweepMembership
+) -> None:
     from nlp_rnn.pipeline import resume, train
 
     if interrupted(folder):
         try:
-            resume(folder, member)
+            resume(folder, membership)
             return
         except (ConfigError, DataError, TrackingError) as error:
             print(f"The interrupted run cannot be resumed: {error}\nIt starts again.")
-    train(config, folder, overrides, member)
+    train(config, folder, overrides, membership)
 
 
-def _log_failure(error: Exception, config: RunConfig, member: Member, folder: Path) -> None:
+def _log_failure(
+    error: Exception, config: RunConfig, membership: SweepMembership, folder: Path
+) -> None:
     """Log a FAILED run for a job that failed before it had a run."""
     from nlp_rnn.config.signature import flatten
     from nlp_rnn.runs.run_logging import run_name
@@ -98,11 +102,11 @@ def _log_failure(error: Exception, config: RunConfig, member: Member, folder: Pa
         tracked_run(
             uri,
             experiment_id,
-            name=run_name(config, member),
+            name=run_name(config, membership),
             parameters=flatten(config),
-            tags=tags | dict(member.tags),
+            tags=tags | dict(membership.tags),
             folder=folder,
-            parent_run_id=member.parent_run_id,
+            parent_run_id=membership.parent_run_id,
             system_metrics=False,
         ),
     ):

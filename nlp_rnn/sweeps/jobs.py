@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from nlp_rnn.config.arguments import run_config
 from nlp_rnn.config.checks import check
-from nlp_rnn.config.compose import make_paths_absolute
+from nlp_rnn.config.compose import with_absolute_paths
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.signature import signature
 from nlp_rnn.errors import ConfigError, NlpRnnError
@@ -116,7 +116,7 @@ def make_job(
         check(config)
     except NlpRnnError as error:
         problem = str(error)
-    make_paths_absolute(config)
+    config = with_absolute_paths(config)
     match = getattr(config.model, "match", None)
     key = hashlib.sha256(json.dumps([signature(config), match, config.seed]).encode())
     if name_parts is None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nlp_rnn.config.defaults import LEARNING_RATE
 from nlp_rnn.config.signature import flatten
-from nlp_rnn.config.training import LEARNING_RATE, Monitor
+from nlp_rnn.config.training import Monitor
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.pipeline import PATIENCE_IN_A_SWEEP
 from nlp_rnn.sweeps.child_runs import Child, Children, validation_metric

@@ -11,7 +11,6 @@ from nlp_rnn.training.device import gradient_scaler
 from nlp_rnn.training.inference import TrainingBatch
 from nlp_rnn.training.objective import Objective
 from nlp_rnn.training.perturbation import (
-    PERTURBATION,
     PerturbedBatch,
     divergence,
     symmetric_divergence,
@@ -67,7 +66,7 @@ class UpdateLoss:
         self.dtype = dtype
         self.scaler = gradient_scaler(dtype, device)
         self.objective = Objective(config)
-        self.norm = config.perturbation or PERTURBATION
+        self.norm = config.perturbation or 0.0  # without adversarial losses there is none
 
     def weights(self, update: int, total: int) -> dict[str, float]:
         """What each part counts for at `update` (0-based) of `total`; without the unused.

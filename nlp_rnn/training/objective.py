@@ -16,7 +16,6 @@ from nlp_rnn.errors import ConfigError
 
 __all__ = ["Objective", "balanced_weights", "check_task"]
 
-LABEL_SMOOTHING = 0.1
 MAX_POSITIVE_WEIGHT = 100.0
 """Maximum weight of a label: one text with a rare label must not outweigh thousands without it."""
 
@@ -100,15 +99,11 @@ class Objective:
     """
 
     def __init__(self, config: TrainerConfig, labels: Labels | None = None) -> None:
-        multi_label = labels is not None and labels.ndim == 2
+        """Weight the classes by the training `labels`; without these, all classes weigh alike."""
         self._labels = labels if config.class_weight is ClassWeight.balanced else None
         self._weights: Tensor | None = None
         self.monitor = config.monitor.name
-        if config.monitor is Monitor.auto:
-            self.monitor = "micro_f1" if multi_label else "macro_f1"
         self.smoothing = config.label_smoothing
-        if self.smoothing is None:
-            self.smoothing = 0.0 if multi_label else LABEL_SMOOTHING
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the mean loss of the texts, a scalar.

@@ -8,21 +8,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from nlp_rnn.config.training import (
-    LEARNING_RATE,
-    MANY_LABELS,
-    PATIENCE,
-    PLATEAU_FACTOR,
-    PLATEAU_PATIENCE,
-    OptimizerConfig,
-    Schedule,
-    TrainerConfig,
-)
+from nlp_rnn.config.training import OptimizerConfig, Schedule, TrainerConfig
 from nlp_rnn.training.training_state import TrainingState
 
 __all__ = [
     "TrainingLimits",
-    "default_max_epochs",
     "learning_rate_factor",
     "make_optimizer",
     "set_learning_rates",
@@ -34,12 +24,6 @@ __all__ = [
 
 # First beta of AdamW with the schedule `one_cycle`: Smith & Topin 2018.
 HIGH_DECAY, LOW_DECAY = 0.95, 0.85
-
-# `max_epochs=null`: as many epochs as read one of these amounts, within these bounds.
-TEXTS_TO_READ, EPOCHS = 200_000, (4, 15)
-TOKENS_TO_READ = 25_000_000
-# With many labels. The patience has the same maximum, so that the learning rate falls to its end.
-MORE_TEXTS_TO_READ, MORE_EPOCHS = 400_000, (4, 25)
 
 
 class AdamW(torch.optim.AdamW):
@@ -80,7 +64,8 @@ def make_optimizer(network: nn.Module, config: OptimizerConfig) -> AdamW:
         }
         for (decayed, rate), parameters in members.items()
     ]
-    return AdamW(groups, lr=config.learning_rate or LEARNING_RATE, fused=True)
+    assert config.learning_rate is not None
+    return AdamW(groups, lr=config.learning_rate, fused=True)
 
 
 def unfreeze(network: nn.Module, epoch: int, frozen_epochs: int) -> None:
@@ -97,27 +82,22 @@ def unfreeze(network: nn.Module, epoch: int, frozen_epochs: int) -> None:
 
 @dataclass(frozen=True)
 class TrainingLimits:
-    """Maximum number of epochs and updates, and the epochs without improvement before stopping."""
+    """Epochs and updates at most, and the epochs without improvement that end the training."""
 
     max_epochs: int
     total_updates: int
     patience: int
 
 
-def default_max_epochs(rows: int, tokens: int, labels: int) -> int:
-    """Return the epochs for `rows` texts with `tokens` tokens in all, for `max_epochs=null`."""
-    many = labels >= MANY_LABELS
-    texts, (low, high) = (MORE_TEXTS_TO_READ, MORE_EPOCHS) if many else (TEXTS_TO_READ, EPOCHS)
-    return max(low, min(high, texts // rows, TOKENS_TO_READ // tokens))
-
-
-def training_limits(rows: int, tokens: int, labels: int, config: TrainerConfig) -> TrainingLimits:
-    """Return the limits for a training split of `rows` texts with `tokens` tokens in all."""
-    max_epochs = config.max_epochs or default_max_epochs(rows, tokens, labels)
-    patience = config.patience or (MORE_EPOCHS[1] if labels >= MANY_LABELS else PATIENCE)
+def training_limits(rows: int, config: TrainerConfig) -> TrainingLimits:
+    """Return the limits of a training on `rows` texts with the resolved options `config`."""
+    assert config.max_epochs is not None
+    assert config.patience is not None
     per_epoch = -(-rows // (config.batch_size * config.accumulation))
-    total = per_epoch * max_epochs
-    return TrainingLimits(max_epochs, min(total, config.max_updates or total), patience)
+    total = per_epoch * config.max_epochs
+    return TrainingLimits(
+        config.max_epochs, min(total, config.max_updates or total), config.patience
+    )
 
 
 def set_learning_rates(
@@ -126,10 +106,11 @@ def set_learning_rates(
     """Set the learning rates, and with `one_cycle` the betas, of the next of `total` updates."""
     factor = learning_rate_factor(state.updates, total, config)
     if config.schedule is Schedule.plateau:
-        factor *= (config.plateau_factor or PLATEAU_FACTOR) ** state.reductions
-    rate = config.learning_rate or LEARNING_RATE
+        assert config.plateau_factor is not None
+        factor *= config.plateau_factor**state.reductions
+    assert config.learning_rate is not None
     for group in optimizer.param_groups:
-        group["lr"] = rate * factor * group.get("rate", 1.0)
+        group["lr"] = config.learning_rate * factor * group.get("rate", 1.0)
         if config.schedule is Schedule.one_cycle:
             decay = _one_cycle(state.updates, total, config, HIGH_DECAY, LOW_DECAY, HIGH_DECAY)
             group["betas"] = (decay, group["betas"][1])
@@ -138,7 +119,7 @@ def set_learning_rates(
 def update_plateau(state: TrainingState, improved: bool, config: OptimizerConfig) -> None:
     """Count an epoch for the schedule `plateau`, which lowers the rate without improvement."""
     state.epochs_waited = 0 if improved else state.epochs_waited + 1
-    if state.epochs_waited >= (config.plateau_patience or PLATEAU_PATIENCE):
+    if config.plateau_patience and state.epochs_waited >= config.plateau_patience:
         state.reductions, state.epochs_waited = state.reductions + 1, 0
 
 

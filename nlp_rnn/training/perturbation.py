@@ -11,16 +11,12 @@ from nlp_rnn.training.inference import TrainingBatch
 from nlp_rnn.training.objective import Objective
 
 __all__ = [
-    "PERTURBATION",
     "PerturbedBatch",
     "divergence",
     "scale_to_norm",
     "symmetric_divergence",
     "virtual_adversarial_direction",
 ]
-
-PERTURBATION = 5.0
-"""`trainer.perturbation=null`: Miyato et al. 2017."""
 
 PROBE = 0.1
 """Norm of the change whose effect shows where the divergence is most curved (theirs too)."""

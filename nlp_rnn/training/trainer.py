@@ -74,7 +74,7 @@ class Trainer:
     ) -> None:
         """Prepare to train `network`; with `checkpoint`, go on from that file if it exists.
 
-        Nulls of `config` for parts of the loss are 0 here: `recipe.filled` has filled them in.
+        Options that a configuration leaves open have been resolved (`config.defaults`).
 
         Raises:
             ConfigError: `config.device` is not here.
@@ -166,8 +166,7 @@ class Trainer:
         """
         state = self.state
         self.prepare(train)
-        tokens, labels = int(train.lengths.sum()), self.network.architecture.num_labels
-        self.limits = training_limits(len(train), tokens, labels, self.config)
+        self.limits = training_limits(len(train), self.config)
         if self.config.profile and self.processes.first:
             self.profile = UpdateProfile(self.device, self.limits.total_updates - state.updates)
         self.clock.start()

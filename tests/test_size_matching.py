@@ -14,7 +14,7 @@ from nlp_rnn.config.signature import signature
 from nlp_rnn.errors import ConfigError, DataError
 from nlp_rnn.model.architecture import Architecture
 from nlp_rnn.model.matching import matching_hidden_size, recurrent_parameters
-from nlp_rnn.runs.size_matching import resolve_match
+from nlp_rnn.runs.size_matching import with_matched_size
 from tests.composing import compose
 
 
@@ -32,14 +32,15 @@ from tests.composing import compose
 )
 def test_known_sizes(words: list[str], size: int) -> None:
     config = compose(words)
-    given = config.model.hidden_size
-    resolve_match(config)
-    assert config.model.hidden_size == size
-    assert config.model.match == f"{words[1].removeprefix('model.match=')}:{given}"
+    requested = config.model.hidden_size
+    resolved = with_matched_size(config)
+    assert config.model.hidden_size == requested
+    assert resolved.model.hidden_size == size
+    assert resolved.model.match == f"{words[1].removeprefix('model.match=')}:{requested}"
     again = compose([words[0], f"model.hidden_size={size}", *words[2:3]])
-    assert signature(config) == signature(again)  # the same network, however it was asked for
-    resolve_match(config)
-    assert config.model.hidden_size == size
+    # the same network, however it was requested
+    assert signature(resolved) == signature(config, resolved) == signature(again)
+    assert with_matched_size(resolved) == resolved
 
 
 def test_no_size_comes_nearer() -> None:
@@ -56,22 +57,22 @@ def test_no_size_comes_nearer() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
-        (["model.match=lstmm"], "model.match=lstmm is no cell"),
+        (["model.match=lstmm"], "model.match=lstmm does not name a recurrent cell"),
         (["model.match=average"], "average has no recurrence to match"),
-        (["model.match=lstm:0"], "is no cell"),
-        (["model.match=latency:lstm:128"], "is no cell"),
+        (["model.match=lstm:0"], "does not name a recurrent cell"),
+        (["model.match=latency:lstm:128"], "does not name a recurrent cell"),
         (["model.match=latency:average"], "average has no recurrence to match"),
         (["model.match=latency:lstm:9:140"], "model.match=latency:lstm model.hidden_size=9."),
         (["model.match=lstm", "model.hidden_size=8", "model.embedding_size=8"], "larger model."),
-        (["model.match=lstm:128"], "Type model.match=lstm model.hidden_size=128."),
+        (["model.match=lstm:128"], "Set model.match=lstm model.hidden_size=128."),
     ],
 )
-def test_what_cannot_be_matched_is_refused(words: list[str], told: str) -> None:
+def test_what_cannot_be_matched_is_refused(words: list[str], message: str) -> None:
     with pytest.raises(ConfigError) as error:
-        resolve_match(compose(words))
-    assert told in str(error.value)
+        with_matched_size(compose(words))
+    assert message in str(error.value)
     assert len(str(error.value).splitlines()) <= 2
 
 
@@ -90,18 +91,16 @@ def test_an_equal_latency_is_measured_once_and_written_down(
     counts = []
     for word in ("latency", "latency:lstm"):
         config = compose(["model.hidden_size=100", f"model.match={word}"])
-        resolve_match(config)
+        config = with_matched_size(config)
         assert (config.model.hidden_size, config.model.match) == (108, "latency:lstm:100:108")
         counts.append(len(measured))
     assert counts[0] == counts[1] > 0  # the second time it was known
-    resolve_match(config)
-    assert config.model.hidden_size == 108
-    own = compose(["model=lstm", "model.match=latency"])
-    resolve_match(own)
-    assert own.model.hidden_size == 128
+    assert with_matched_size(config).model.hidden_size == 108
+    lstm = with_matched_size(compose(["model=lstm", "model.match=latency"]))
+    assert lstm.model.hidden_size == 128
     monkeypatch.setattr(latency_matching, "_ratio", lambda first, second: 3.0)
     with pytest.raises(ConfigError, match="3.00 times as long"):
-        resolve_match(compose(["model=rnn", "model.match=latency"]))
+        with_matched_size(compose(["model=rnn", "model.match=latency"]))
     assert not list(tmp_path.rglob("*.part"))
 
 
@@ -118,13 +117,19 @@ def test_a_control_has_nothing_to_match(capsys: pytest.CaptureFixture[str]) -> N
     assert "belongs to model=gru, model=lstm, model=rnn" in capsys.readouterr().err
 
 
-def test_a_training_resolves_before_anything_else(tmp_path: Path) -> None:
+def test_a_training_resolves_before_it_reads_data_and_changes_no_configuration(
+    tmp_path: Path,
+) -> None:
     from nlp_rnn.pipeline import train
 
-    config = compose(["model.match=lstm", "data=files", f"data.path={tmp_path / 'nowhere'}"])
+    missing = ["data=files", f"data.path={tmp_path / 'nowhere'}"]
+    words = ["model.match=lstm", "model.hidden_size=8", "model.embedding_size=8", *missing]
+    with pytest.raises(ConfigError, match="larger model.hidden_size"):
+        train(compose(words), tmp_path / "one", [])
+    config = compose(["model.match=lstm", *missing])
     with pytest.raises(DataError):
         train(config, tmp_path / "one", [])
-    assert config.model.hidden_size == 155
+    assert config == compose(["model.match=lstm", *missing])
 
 
 @pytest.mark.slow
@@ -152,6 +157,7 @@ def test_a_run_trains_says_and_saves_the_size_that_was_found(
     lstm = 2 * 4 * 16 * (8 + 16 + 2)
     assert result["metrics"]["parameters/recurrent"] == pytest.approx(lstm, rel=0.01)
     saved = read_config(tmp_path / "one" / "config.yaml")
-    assert saved.model.hidden_size == size
-    resolve_match(saved)
-    assert saved.model.hidden_size == size
+    assert (saved.model.hidden_size, saved.model.match) == (16, "lstm")
+    resolved = read_config(tmp_path / "one" / "resolved.yaml")
+    assert (resolved.model.hidden_size, resolved.model.match) == (size, "lstm:16")
+    assert with_matched_size(saved).model == replace(resolved.model, embedding_dropout=None)
