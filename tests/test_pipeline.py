@@ -212,7 +212,7 @@ def test_what_fails_in_training_is_failed_in_mlflow(
     words = ["optimizer.learning_rate=1e30", "optimizer.max_gradient_norm=1e30"]
     assert main(["train", *SMALL, *words, "hydra.run.dir=one"]) == 1
     told = capsys.readouterr().err
-    assert "smaller optimizer.learning_rate" in told
+    assert "Set optimizer.learning_rate to less than" in told
     client = MlflowClient(tracking_uri=f"sqlite:///{here / 'mlflow.db'}")
     (run,) = client.search_runs([client.get_experiment_by_name("nlp_rnn").experiment_id])
     assert run.info.status == "FAILED"

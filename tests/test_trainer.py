@@ -196,7 +196,7 @@ def test_bf16_trains() -> None:
 
 def test_a_loss_that_is_no_number_is_an_error_with_a_way_out() -> None:
     wild = dataclasses.replace(OPTIMIZER, learning_rate=1e30, max_gradient_norm=1e30)
-    with pytest.raises(TrainingError, match="smaller optimizer.learning_rate"):
+    with pytest.raises(TrainingError, match="Set optimizer.learning_rate to less than"):
         trainer(optimizer=wild, max_epochs=9, patience=9).fit(TRAIN, VALIDATION)
 
 

@@ -1,4 +1,4 @@
-"""The weights of many updates become their running average, which often answers better."""
+"""Exponential moving average of a network's weights, which often generalizes better."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +10,18 @@ __all__ = ["AveragedWeights"]
 
 
 class AveragedWeights:
-    """An exponential moving average of a network's parameters.
+    """Exponential moving average of a network's parameters.
 
-    Polyak & Juditsky 1992; for recurrent text classifiers Adhikari et al. 2019. What differs:
-    the decay starts low, min(decay, (1 + n) / (10 + n)) after n updates, so that the random
-    start is soon forgotten.
+    Polyak & Juditsky 1992; for recurrent text classifiers Adhikari et al. 2019. Here the decay
+    starts low: it is min(decay, (1 + n) / (10 + n)) after n updates, so that the random initial
+    weights soon have no influence.
+
+    Parameters
+    ----------
+    network : nn.Module
+        The network; `update` follows its parameters.
+    decay : float
+        Weight of the previous average at each update, below 1.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
@@ -23,20 +30,20 @@ class AveragedWeights:
         self.weights = {name: p.detach().clone() for name, p in network.named_parameters()}
 
     def update(self, updates: int) -> None:
-        """Take the parameters after the `updates`-th update (from 1) into the average."""
+        """Add the current parameters to the average, after `updates` updates (at least 1)."""
         decay = min(self.decay, (1 + updates) / (10 + updates))
         current = [parameter.detach() for parameter in self.network.parameters()]
         torch._foreach_lerp_(list(self.weights.values()), current, 1.0 - decay)
 
     @contextmanager
-    def in_place(self) -> Iterator[None]:
-        """Inside the block the network has the averaged weights; afterwards its own again."""
-        own = {name: p.detach().clone() for name, p in self.network.named_parameters()}
+    def applied(self) -> Iterator[None]:
+        """Inside the block the network has the averaged weights; afterwards its current ones."""
+        current = {name: p.detach().clone() for name, p in self.network.named_parameters()}
         self.load(self.network, self.weights)
         try:
             yield
         finally:
-            self.load(self.network, own)
+            self.load(self.network, current)
 
     @staticmethod
     def load(network: nn.Module, weights: dict[str, Tensor]) -> None:

@@ -1,4 +1,4 @@
-"""A network and tokenized texts become a better network; knows nothing of text or MLflow."""
+"""Trainer of a text network on tokenized texts, without text and without MLflow."""
 
 import time
 from collections.abc import Callable
@@ -49,15 +49,39 @@ from nlp_rnn.training.training_state import CHECKPOINT_FORMAT, TrainingState
 
 __all__ = ["EpochEnd", "Trainer", "TrainingResult", "UpdateEnd"]
 
-# What the first process decides after an update.
+# Decisions of the first process after an update.
 CONTINUE, SAVE, STOP = 0, 1, 2
 
 
 class Trainer:
-    """Trains one network on one device; two trainings with one seed give equal weights.
+    """Trains one network on one device; the same seed gives bit-identical weights.
 
-    With several `processes` each has a trainer of its own, all with the same arguments; their
-    updates are those of one process with the same batches, but for rounding and dropout.
+    With several processes, each process has a trainer with the same arguments. Up to rounding and
+    dropout, its updates are those of a single process with the same batches.
+
+    Parameters
+    ----------
+    network : TextNetwork
+        The network, which is moved to the device and trained in place.
+    config : TrainerConfig
+        The resolved options `trainer.…` (`config.defaults`).
+    optimizer : OptimizerConfig
+        The resolved options `optimizer.…`.
+    seed : int
+        Seed of dropout, of the order of the texts, and of the auxiliary language model.
+    on_update, on_epoch : callable
+        Called after every update and after every epoch.
+    checkpoint : Path, optional
+        File for checkpoints. The training is resumed from it if it exists.
+    processes : Processes
+        This process among all processes of the training.
+
+    Raises
+    ------
+    ConfigError
+        If the device or the precision is not available on this machine.
+    TrainingError
+        If the checkpoint is damaged, or is not the same for all processes.
     """
 
     def __init__(
@@ -72,14 +96,6 @@ class Trainer:
         checkpoint: Path | None = None,
         processes: Processes = SINGLE_PROCESS,
     ) -> None:
-        """Prepare to train `network`; with `checkpoint`, go on from that file if it exists.
-
-        Options that a configuration leaves open have been resolved (`config.defaults`).
-
-        Raises:
-            ConfigError: `config.device` is not here.
-            TrainingError: the checkpoint is damaged, or not seen by every process.
-        """
         self.device = choose_device(config.device, processes)
         distribute_threads(threads_per_process(config.threads, processes))
         self.dtype = choose_precision(config.precision, self.device)
@@ -112,7 +128,7 @@ class Trainer:
         self.cuda_graph_step: CudaGraphStep | None = None
         if can_use_cuda_graphs(config, optimizer, self.device, processes):
             self.cuda_graph_step = CudaGraphStep(self.step)
-        # a run's seed is below 2**32, so no process draws as the first one of another run
+        # seeds are below 2**32, so no process has the random numbers of another run's first process
         torch.manual_seed(seed + processes.rank * 2**32)
         averaged: dict[str, Tensor] = {}
         if checkpoint is not None and checkpoint.is_file():
@@ -129,7 +145,10 @@ class Trainer:
             if self.state.scaler:
                 self.loss.scaler.load_state_dict(self.state.scaler)
         if processes.broadcast(self.state.updates) != self.state.updates:
-            raise TrainingError(f"{checkpoint} is not the same for every process.")
+            raise TrainingError(
+                f"{checkpoint} is not the same for all processes.\n"
+                "Put the run folder on a file system that all machines share."
+            )
         self.average: AveragedWeights | None = None
         if config.average_decay:
             self.average = AveragedWeights(self.network, config.average_decay)
@@ -143,11 +162,11 @@ class Trainer:
 
     @property
     def objective(self) -> Objective:
-        """What is minimized and monitored; without `prepare` as for one label a text."""
+        """Loss and monitored metric; those of a single-label task until `prepare` is called."""
         return self.loss.objective
 
     def prepare(self, train: TokenizedTexts) -> None:
-        """Take from the training split what loss and memory must know of it."""
+        """Set up the objective, the memory and the embedding for the training split."""
         self.loss.objective = Objective(self.config, train.labels)
         limit_onednn_cache(train.lengths.mean())
         network, state = self.network, self.state
@@ -159,10 +178,14 @@ class Trainer:
             state.spread = network.embedding.spread
 
     def fit(self, train: TokenizedTexts, validation: TokenizedTexts) -> TrainingResult:
-        """Train, validating after each epoch; leaves the best weights in the network.
+        """Train, validate after each epoch, and load the best weights at the end.
 
-        Raises:
-            TrainingError: the loss is no longer finite.
+        `finishing.finish` turns the network into that of a classifier afterwards.
+
+        Raises
+        ------
+        TrainingError
+            If the loss is no longer finite.
         """
         state = self.state
         self.prepare(train)
@@ -172,7 +195,7 @@ class Trainer:
         self.clock.start()
         while not state.stopped:
             metrics = self._train_epoch(train)
-            with self.average.in_place() if self.average else nullcontext():
+            with self.average.applied() if self.average else nullcontext():
                 self._validate(validation, metrics)
             state.epoch, state.position = state.epoch + 1, 0
             state.loss_sums, state.norm_sum, state.norm_max = {}, 0.0, 0.0
@@ -181,7 +204,7 @@ class Trainer:
         return TrainingResult.of(state, state.best_thresholds)
 
     def _train_epoch(self, train: TokenizedTexts) -> dict[str, float]:
-        """The rest of the epoch, or as much of it as the limits allow; what it measured."""
+        """Train the rest of the epoch, or until a limit is reached; return its metrics."""
         self.network.train()
         state, config = self.state, self.config
         if config.frozen_epochs:
@@ -191,20 +214,20 @@ class Trainer:
         order = epoch_order(train.lengths, config.batch_size, self.seed, state.epoch)
         size = config.accumulation
         updates = [order[start : start + size] for start in range(0, len(order), size)]
-        read = sum(len(rows) for batches in updates[: state.position] for rows in batches)
+        texts = sum(len(rows) for batches in updates[: state.position] for rows in batches)
         totals = EpochTotals(state, self.device, self.processes)
-        coming = prefetch_updates(
+        prefetched = prefetch_updates(
             train,
             updates[state.position :],
             self.processes,
             for_gpu=self.device.type == "cuda",
             vocabulary=bool(config.language_model),
         )
+        max_epochs, total = self.limits.max_epochs, self.limits.total_updates
         started = time.perf_counter()
-        for update in coming:
+        for update in prefetched:
             if self.profile is not None:
                 self.profile.before_update()
-            total = self.limits.total_updates
             set_learning_rates(self.optimizer, state, total, self.optimizer_config)
             losses = self._update(update, self.loss.weights(state.updates, total))
             totals.add(losses, update.texts, self.gradient_norm)
@@ -213,19 +236,12 @@ class Trainer:
                 self.average.update(state.updates)
             state.position += 1
             state.tokens += update.tokens * self.loss.copies
-            read += update.texts
+            texts += update.texts
             state.update_seconds += time.perf_counter() - started
             self.clock.tick()
-            self.on_update(
-                UpdateEnd(
-                    state.updates,
-                    total,
-                    state.epoch,
-                    self.limits.max_epochs,
-                    state.tokens / state.update_seconds,
-                )
-            )
-            decision = self.processes.broadcast(self._what_next())
+            speed = state.tokens / state.update_seconds
+            self.on_update(UpdateEnd(state.updates, total, state.epoch, max_epochs, speed))
+            decision = self.processes.broadcast(self._decision())
             if state.updates == total and config.max_updates:
                 state.stopped = "updates"
             elif decision == STOP:
@@ -239,25 +255,25 @@ class Trainer:
         if self.profile is not None:
             self.profile.end()
         started = time.perf_counter()
-        totals.store(state)  # waits for a GPU, which is some updates behind
+        totals.store(state)  # waits for the GPU to finish its queued updates
         state.update_seconds += time.perf_counter() - started
-        metrics = totals.metrics(state, read, config)
+        metrics = totals.metrics(state, texts, config)
         if not np.isfinite(metrics["train/loss"]):
             raise TrainingError(
-                f"The training loss is {metrics['train/loss']} in epoch {state.epoch}. Type a "
-                f"smaller optimizer.learning_rate than {self.optimizer_config.learning_rate}."
+                f"The training loss is {metrics['train/loss']} in epoch {state.epoch}. "
+                f"Set optimizer.learning_rate to less than {self.optimizer_config.learning_rate}."
             )
         return metrics
 
-    def _what_next(self) -> int:
-        """What this process's clock says after an update; the first one's is obeyed."""
+    def _decision(self) -> int:
+        """What to do after an update, by this process's clock; the first process decides."""
         if self.clock.is_over(self.config.max_minutes):
             return STOP
         due = self.clock.checkpoint_due(self.config.checkpoint_minutes)
         return SAVE if due and self.checkpoint is not None else CONTINUE
 
-    def _validate(self, validation: TokenizedTexts, measured: dict[str, float]) -> None:
-        """Measure, keep the weights if they are the best so far, and see whether to go on."""
+    def _validate(self, validation: TokenizedTexts, train_metrics: dict[str, float]) -> None:
+        """Score the validation split, store the weights if they are the best, check the limits."""
         state = self.state
         metrics, thresholds = score_logits(validation.labels, self.logits(validation))
         value = metrics[self.objective.monitor]
@@ -273,11 +289,11 @@ class Trainer:
         update_plateau(state, best, self.optimizer_config)
         state.stopped = state.stopped or stop_reason(state, self.limits)
         self.clock.tick()
-        named = measured | {f"validation/{name}": value for name, value in metrics.items()}
+        named = train_metrics | {f"validation/{name}": value for name, value in metrics.items()}
         self.on_epoch(EpochEnd(state.epoch, self.limits.max_epochs, state.updates, named, best))
 
     def _save(self) -> None:
-        """Write a checkpoint; called by every process, written by the first."""
+        """Write a checkpoint; every process calls this method, and the first one writes."""
         if self.checkpoint is None:
             return
         self.state.scaler = self.loss.scaler.state_dict()
@@ -294,18 +310,17 @@ class Trainer:
         self.clock.checkpoint_written()
 
     def _update(self, update: Update, weights: Weights | None = None) -> dict[str, Tensor]:
-        """One optimizer step; this process's share of each part of the loss, on the device.
+        """Make one optimizer step; return this process's share of each part of the loss.
 
-        What is minimized is the sum of the parts times `weights`, by default those at the start.
+        The loss is the sum of its parts, multiplied by `weights`: by default those of the first
+        update. The shares stay on the device.
         """
-        weights = weights or self.loss.weights(0, 1)
-        losses, self.gradient_norm = (self.cuda_graph_step or self.step)(
-            update.to(self.device), weights
-        )
+        step, weights = self.cuda_graph_step or self.step, weights or self.loss.weights(0, 1)
+        losses, self.gradient_norm = step(update.to(self.device), weights)
         return losses
 
     def logits(self, texts: TokenizedTexts) -> NDArray[np.float32]:
-        """Logits (n, C) of every text, in the order of `texts`; each process answers a part."""
+        """Return the logits (n, C) of all texts, in their order; the processes share the work."""
         return all_logits(
             self.network, texts, self.config.batch_size, self.device, self.dtype, self.processes
         )
