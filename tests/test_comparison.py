@@ -103,7 +103,7 @@ def test_something_else_than_cells_is_compared() -> None:
 def test_a_failed_run_is_left_out_and_told() -> None:
     runs = [*two_cells(texts=100), run("gru", 6, None, status="FAILED", name="gru seed6")]
     notes = compared(runs).notes
-    assert "1 run was left out because it is FAILED: gru seed6." in notes
+    assert "1 run was left out (status FAILED): gru seed6." in notes
 
 
 def test_a_run_without_answers_is_left_out_and_told() -> None:
@@ -128,7 +128,7 @@ def test_a_metric_that_is_no_number_is_left_out_and_told(value: float) -> None:
     runs = [*two_cells(texts=100), run("gru", 6, None, metrics={"test/accuracy": value})]
     found = compared(runs)
     assert any(
-        "not finite; without it the configuration looks better" in note for note in found.notes
+        "not finite, and without it the configuration looks better" in note for note in found.notes
     )
     assert "nan" not in table(found)
 

@@ -48,7 +48,7 @@ def test_curves_are_ordered_and_break_where_the_mean_falls_below_ninety() -> Non
         ("dyck1", "rnn", (1,)),
         ("permutation", "lstm", (1,)),
     ]
-    assert [each.breaks for each in curves] == ["4×", "2×", "not learnt", "beyond 8×"]
+    assert [each.breaks for each in curves] == ["4×", "2×", "not learned", "beyond 8×"]
     assert curves[0].means == pytest.approx([100, 96, 70, 60])
     assert [each.chance for each in curves] == pytest.approx([50, 50, 50, 100 / 6])
     ahead, shared = seeds_ahead(curves[0], curves[1])
@@ -69,7 +69,7 @@ def test_what_does_not_count_is_left_out() -> None:
 def test_runs_that_differ_in_more_are_refused() -> None:
     with pytest.raises(ComparisonError, match="gru on the probe dyck1 differ in more than the"):
         probe_curves([*RUNS, replace(RUNS[1], seed=7, configuration_name="another size")])
-    with pytest.raises(ComparisonError, match="dyck1 did not read the same texts"):
+    with pytest.raises(ComparisonError, match="dyck1 were trained on different texts"):
         probe_curves([*RUNS, replace(RUNS[1], seed=7, digest="other texts")])
 
 
@@ -82,7 +82,7 @@ def test_the_report(tmp_path: Path) -> None:
         tmp_path / "probes" / name for name in files
     }
     summary = report.summary.read_text()
-    assert re.search(r"\| dyck1\s+\| 4×\s+\| 2×\s+\| not learnt\s+\| balanced brackets", summary)
+    assert re.search(r"\| dyck1\s+\| 4×\s+\| 2×\s+\| not learned\s+\| balanced brackets", summary)
     assert re.search(r"\| permutation\s+\| beyond 8×\s+\| –\s+\| –", summary)
     assert re.search(r"\| dyck1, lstm over gru\s+\| 0 of 2\s+\| 2 of 2\s+\| 1 of 2", summary)
     assert "96.0 ± 1.0" in summary

@@ -82,9 +82,9 @@ def compare(arguments: list[str]) -> int:
     comparisons = compare_runs(runs, rules, uri)
     pages = _write_reports(comparisons, uri, parsed.options.get("--output"))
     if "--json" in parsed.flags:
-        print(json.dumps([_numbers(each) for each in comparisons], indent=2))
+        print(json.dumps([_numbers(comparison) for comparison in comparisons], indent=2))
         return 0
-    print("\n\n".join(table(each) for each in comparisons))
+    print("\n\n".join(table(comparison) for comparison in comparisons))
     for page in pages:
         print(f"\nreport        {page}")
     return 0
@@ -114,9 +114,9 @@ def _write_reports(comparisons: Sequence["Comparison"], uri: str, output: str | 
     if len(comparisons) == 1:
         return [report_runs(comparisons[0], uri, folder).page]
     pages = []
-    for each in comparisons:
-        name = re.sub(r"[^\w.-]+", "_", f"{each.data}-{each.digest[:6]}")
-        pages.append(report_runs(each, uri, folder / name).page)
+    for comparison in comparisons:
+        name = re.sub(r"[^\w.-]+", "_", f"{comparison.data}-{comparison.digest[:6]}")
+        pages.append(report_runs(comparison, uri, folder / name).page)
     return pages
 
 

@@ -11,12 +11,8 @@ from nlp_rnn.comparison.recommend import recommend, share_few_labels
 from nlp_rnn.comparison.records import Comparison, Difference, NotComparable, Run
 from nlp_rnn.comparison.rules import Rules
 from nlp_rnn.comparison.score import ScoredData, score_data
-from nlp_rnn.comparison.select import usable_runs, with_same_texts
-from nlp_rnn.comparison.verdict import (
-    inconclusive_sentences,
-    robustness_sentences,
-    verdict,
-)
+from nlp_rnn.comparison.select import RunsByName, usable_runs, with_same_texts
+from nlp_rnn.comparison.verdict import inconclusive_sentences, robustness_sentences, verdict
 from nlp_rnn.errors import ComparisonError
 
 __all__ = ["compare_runs"]
@@ -59,14 +55,14 @@ def compare_runs(
     unpaired: list[str] = []
     for digest, runs_on_data in by_data.items():
         pairing = pair_configurations(runs_on_data, rules)
-        if pairing.pairs:
+        if not pairing.pairs:
+            unpaired.append(digest)
+        else:
             pairing = _read_predictions(pairing, uri)
             if pairing.pairs:
                 scored.append(score_data(digest, pairing, rules))
             else:
                 notes += pairing.notes
-        else:
-            unpaired.append(digest)
         pairings[digest] = pairing
         not_comparable += pairing.not_comparable
     if unpaired:
@@ -75,34 +71,26 @@ def compare_runs(
         notes.append(f"{count:,} runs were trained on {versions}, with no pair to compare.")
     if not scored:
         raise ComparisonError(nothing_comparable(usable, notes, not_comparable, rules))
-    differences = decide([each for data in scored for each in data.differences], rules)
-    long_differences = decide([each for data in scored for each in data.long_differences], rules)
-    comparisons = [
-        _comparison(
-            data,
-            pairings[data.digest],
-            differences[data.digest],
-            long_differences.get(data.digest, ()),
-            rules,
-            notes,
-        )
-        for data in scored
-    ]
-    return share_few_labels(sorted(comparisons, key=lambda each: (each.data, each.digest)))
+    decided = decide([pair for data in scored for pair in data.differences], rules)
+    decided_long = decide([pair for data in scored for pair in data.long_differences], rules)
+    comparisons = []
+    for data in scored:
+        differences, long = decided[data.digest], decided_long.get(data.digest, ())
+        pairing = pairings[data.digest]
+        comparisons.append(_comparison(data, pairing, differences, long, rules, notes))
+    comparisons.sort(key=lambda comparison: (comparison.data, comparison.digest))
+    return share_few_labels(comparisons)
 
 
 def _read_predictions(pairing: Pairing, uri: str | None) -> Pairing:
     """Read the predictions of the paired runs, and keep the runs with the same test texts."""
-    candidates, baselines = (
-        {
-            name: with_predictions(uri, runs) if uri is not None else runs
-            for name, runs in configurations.items()
-        }
-        for configurations in (pairing.configurations, pairing.baselines)
-    )
-    selected, reference, notes = with_same_texts(candidates)
-    selected_baselines, _, more_notes = with_same_texts(baselines, reference)
-    return pairing.restricted_to(selected, selected_baselines, [*notes, *more_notes])
+
+    def read(configurations: RunsByName) -> RunsByName:
+        return {name: with_predictions(uri, runs) for name, runs in configurations.items()}
+
+    candidates, reference, notes = with_same_texts(read(pairing.configurations))
+    baselines, _, more_notes = with_same_texts(read(pairing.baselines), reference)
+    return pairing.restricted_to(candidates, baselines, [*notes, *more_notes])
 
 
 def _comparison(
@@ -115,23 +103,20 @@ def _comparison(
 ) -> Comparison:
     """The comparison on one data set, with its sentences and recommendations."""
     configurations, baselines = data.configurations, data.baselines
-    runs = [run for configuration in configurations for run in configuration.runs]
-    same_machine = len(machines_of(runs)) == 1
-    predictions = runs[0].predictions
-    assert predictions is not None
+    same_machine = len(machines_of(data)) == 1
     levels = {configuration.name: configuration.level for configuration in configurations}
     all_notes = [*notes, *pairing.notes, *limits(data, differences, rules)]
     return Comparison(
-        data=runs[0].tags.get("data", data.digest),
+        data=configurations[0].runs[0].tags.get("data", data.digest),
         digest=data.digest,
-        label_names=predictions.label_names,
+        label_names=data.label_names,
         rules=rules,
         configurations=configurations,
         baselines=baselines,
         differences=differences,
         not_comparable=pairing.not_comparable,
         verdict=verdict(differences, rules),
-        robustness=robustness_sentences(differences, levels, rules),
+        robustness=robustness_sentences(differences, levels),
         inconclusive=inconclusive_sentences(differences, rules),
         recommendations=recommend(
             configurations, baselines, differences, long_differences, rules, same_machine

@@ -1,9 +1,9 @@
 """Step 5: decide the outcome of every pair, and what would settle the inconclusive ones.
 
 One configuration is better than another if three conditions hold: the whole interval of the
-difference lies outside the region of practical equivalence (ROPE, Benavoli et al. 2017), the
+difference is outside the region of practical equivalence (ROPE, Benavoli et al. 2017), the
 bootstrap p-value is significant after Holm's correction, and enough seeds are shared. The two are
-equivalent if the whole interval lies inside the region. Everything else is inconclusive.
+equivalent if the whole interval is inside the region. Everything else is inconclusive.
 """
 
 from collections import defaultdict
@@ -61,24 +61,24 @@ def decide(
     ropes = sorted({*rules.ropes, rules.rope})
     adjusted: dict[str, dict[str, float]] = {}
     for test in ("bootstrap", "mcnemar", "wilcoxon"):
-        p_values = {str(i): each.difference.p_values[test] for i, each in enumerate(measured)}
+        p_values = {str(i): pair.difference.p_values[test] for i, pair in enumerate(measured)}
         adjusted[test] = holm(p_values)
     decided: dict[str, list[Difference]] = defaultdict(list)
-    for i, each in enumerate(measured):
-        difference, seeds = each.difference, len(each.difference.by_seed)
+    for i, pair in enumerate(measured):
+        difference, seeds = pair.difference, len(pair.difference.by_seed)
         p_values = {test: adjusted[test][str(i)] for test in adjusted}
         outcomes = {
             rope: outcome(difference.interval, rope, seeds, p_values["bootstrap"], rules)
             for rope in ropes
         }
         main = outcomes[rules.rope]
-        decided[each.digest].append(
+        decided[pair.digest].append(
             replace(
                 difference,
                 adjusted=p_values,
                 outcome=main,
                 outcomes=outcomes,
-                required=required_samples(each, rules) if main is Outcome.inconclusive else None,
+                required=required_samples(pair, rules) if main is Outcome.inconclusive else None,
             )
         )
     return {digest: tuple(differences) for digest, differences in decided.items()}

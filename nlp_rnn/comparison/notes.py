@@ -13,27 +13,24 @@ EXACT_SEEDS = 6
 """With fewer seeds Wilcoxon's test cannot be significant at 5 %."""
 
 
-def machines_of(runs: Sequence[Run]) -> list[str]:
-    """Return the machines on which the runs were timed."""
-    return sorted({run.machine for run in runs})
+def machines_of(data: ScoredData) -> list[str]:
+    """Return the machines on which the runs of the candidates were timed."""
+    return sorted({run.machine for candidate in data.configurations for run in candidate.runs})
 
 
 def limits(data: ScoredData, differences: Sequence[Difference], rules: Rules) -> Iterator[str]:
     """Yield what a reader must know: absent classes, few seeds, machines, missing baselines."""
-    runs = [run for configuration in data.configurations for run in configuration.runs]
-    predictions = runs[0].predictions
-    assert predictions is not None
-    absent = set(range(len(predictions.label_names))) - set(predictions.labels.tolist())
+    absent = set(range(len(data.label_names))) - set(data.labels.tolist())
     if absent:
-        names = ", ".join(sorted(predictions.label_names[label] for label in absent)[:5])
+        names = ", ".join(sorted(data.label_names[label] for label in absent)[:5])
         yield f"Classes without a test text, about which nothing is known: {names}."
-    for each in differences:
-        yield from (f"{each.first} and {each.second}: {remark}." for remark in each.remarks)
-    for each in differences:
-        seeds = len(each.by_seed)
+    for pair in differences:
+        yield from (f"{pair.first} and {pair.second}: {remark}." for remark in pair.remarks)
+    for pair in differences:
+        seeds = len(pair.by_seed)
         if seeds < rules.min_seeds:
             yield (
-                f"{each.first} and {each.second} share {counted(seeds, 'seed')}: a conclusion "
+                f"{pair.first} and {pair.second} share {counted(seeds, 'seed')}: a conclusion "
                 f"needs at least {rules.min_seeds}."
             )
         elif seeds < EXACT_SEEDS:
@@ -41,7 +38,7 @@ def limits(data: ScoredData, differences: Sequence[Difference], rules: Rules) ->
                 f"With {seeds} seeds the p-value of Wilcoxon's test cannot be below "
                 f"{2 / 2**seeds:.3g}."
             )
-    machines = machines_of(runs)
+    machines = machines_of(data)
     if len(machines) > 1:
         yield (
             f"The runs were timed on {len(machines)} machines ({'; '.join(machines)}): their "
@@ -59,16 +56,16 @@ def limits(data: ScoredData, differences: Sequence[Difference], rules: Rules) ->
 
 def methods(data: ScoredData, rules: Rules) -> tuple[str, ...]:
     """Return how the scores, intervals and outcomes were computed."""
-    machines = machines_of([run for each in data.configurations for run in each.runs])
+    machines = machines_of(data)
     return (
         f"Scores: test {rules.metric} of {counted(data.differences[0].difference.texts, 'text')}, "
         "computed once per finished classifier. Weights and stopping were chosen on the "
         "validation split.",
         f"{100 * rules.confidence:g} % intervals: bootstrap with {rules.resamples:,} resamples of "
         "seeds and of texts, paired by seed and by text, widened for few seeds (Student's t).",
-        f"Better: the whole interval lies outside ±{rules.rope:g} points, and the bootstrap "
+        f"Better: the whole interval is outside ±{rules.rope:g} points, and the bootstrap "
         f"p-value after Holm's correction is at most {1 - rules.confidence:.2g}. Equivalent: the "
-        "whole interval lies inside.",
+        "whole interval is inside.",
         f"Machine: {'; '.join(machines) or 'not recorded'}.",
     )
 

@@ -1,13 +1,13 @@
 """Step 3: pair the configurations that can be compared, and say why the others cannot."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
 from nlp_rnn.comparison.records import NotComparable, Run
 from nlp_rnn.comparison.rules import Rules
-from nlp_rnn.comparison.select import affects_result, runs_by_configuration
+from nlp_rnn.comparison.select import RunsByName, affects_result, runs_by_configuration
 
 __all__ = ["LATENCY", "Pair", "Pairing", "mean_metric", "pair_configurations"]
 
@@ -69,17 +69,14 @@ class Pairing:
         What was left out.
     """
 
-    configurations: Mapping[str, tuple[Run, ...]]
-    baselines: Mapping[str, tuple[Run, ...]]
+    configurations: RunsByName
+    baselines: RunsByName
     pairs: tuple[Pair, ...]
     not_comparable: tuple[NotComparable, ...]
     notes: tuple[str, ...]
 
     def restricted_to(
-        self,
-        configurations: Mapping[str, tuple[Run, ...]],
-        baselines: Mapping[str, tuple[Run, ...]],
-        notes: Sequence[str],
+        self, configurations: RunsByName, baselines: RunsByName, notes: Sequence[str]
     ) -> "Pairing":
         """Return the pairing of a part of the runs; pairs that lost their shared seeds are out."""
         pairs, not_comparable = [], list(self.not_comparable)
@@ -114,11 +111,11 @@ def pair_configurations(runs: Sequence[Run], rules: Rules) -> Pairing:
     not_comparable: list[NotComparable] = []
 
     def judge(a: str, b: str) -> None:
-        match _pair(a, configurations[a], b, configurations[b], rules):
-            case Pair() as pair:
-                pairs.append(pair)
-            case NotComparable() as reason:
-                not_comparable.append(reason)
+        judged = _pair(a, configurations[a], b, configurations[b], rules)
+        if isinstance(judged, Pair):
+            pairs.append(judged)
+        else:
+            not_comparable.append(judged)
 
     for names in _comparable_names(configurations, rules).values():
         for a, b in combinations(sorted(names), 2):
@@ -151,9 +148,7 @@ def _shared_seeds(first: Sequence[Run], second: Sequence[Run]) -> set[int | None
     return {run.seed for run in first} & {run.seed for run in second}
 
 
-def _comparable_names(
-    configurations: Mapping[str, tuple[Run, ...]], rules: Rules
-) -> dict[object, list[str]]:
+def _comparable_names(configurations: RunsByName, rules: Rules) -> dict[object, list[str]]:
     """Names of configurations by the values that must be equal, of the keys that all have."""
     configs = [runs[0].config for runs in configurations.values()]
     shared_keys = sorted(set.intersection(*map(set, configs))) if configs else []
@@ -165,9 +160,7 @@ def _comparable_names(
     return names
 
 
-def _most_similar(
-    name: str, configurations: Mapping[str, tuple[Run, ...]], rules: Rules
-) -> str | None:
+def _most_similar(name: str, configurations: RunsByName, rules: Rules) -> str | None:
     """The configuration of another level that differs in the fewest keys."""
     run = configurations[name][0]
     others = [

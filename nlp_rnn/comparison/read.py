@@ -62,7 +62,7 @@ def read_runs(uri: str, experiment: str | None = None, sweep: str | None = None)
 
     with tracking_errors(uri):
         client = MlflowClient(tracking_uri=uri)
-        ids = {each.name: each.experiment_id for each in client.search_experiments()}
+        ids = {known.name: known.experiment_id for known in client.search_experiments()}
         if experiment is not None and experiment not in ids:
             names = ", ".join(sorted(ids)[:10])
             raise ComparisonError(
@@ -74,10 +74,9 @@ def read_runs(uri: str, experiment: str | None = None, sweep: str | None = None)
             mlflow_runs = _search(client, experiments, "")
         else:
             mlflow_runs = _search_sweep(client, experiments, sweep)
-    unique = {each.info.run_id: _run(each) for each in mlflow_runs}
+    unique = {mlflow_run.info.run_id: _run(mlflow_run) for mlflow_run in mlflow_runs}
     runs = sorted(
-        (run for run in unique.values() if run.kind not in ("sweep", "pretraining")),
-        key=lambda run: (run.started, run.run_id),
+        (run for run in unique.values() if run.kind not in ("sweep", "pretraining")), key=_age
     )
     if not runs:
         where = f"the sweep {sweep}" if sweep is not None else f"the experiment {experiment!r}"
@@ -105,14 +104,17 @@ def read_probe_runs(uri: str, experiment_id: str) -> list[Run]:
     with tracking_errors(uri):
         client = MlflowClient(tracking_uri=uri)
         runs = _search(client, [experiment_id], "params.`data.probe` != ''")
-    return sorted((_run(each) for each in runs), key=lambda run: (run.started, run.run_id))
+    return sorted(map(_run, runs), key=_age)
 
 
-def with_predictions(uri: str, runs: Sequence[Run]) -> tuple[Run, ...]:
+def with_predictions(uri: str | None, runs: Sequence[Run]) -> tuple[Run, ...]:
     """Return the runs with their predictions for the test split; None for a run without any.
 
-    Files beside the store are read in place; those of a server are downloaded one by one.
+    Files beside the store are read in place; those of a server are downloaded one by one. Without
+    a store (`uri` is None) the runs are returned as they are.
     """
+    if uri is None:
+        return tuple(runs)
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=uri)
@@ -140,15 +142,11 @@ def _search_sweep(client: "MlflowClient", experiments: list[str], sweep: str) ->
     """The runs of a sweep and its baselines, some of them more than once."""
     name = sweep.replace("'", "''")
     runs = _search(client, experiments, f"tags.sweep = '{name}'")
-    parents = {name} | {each.info.run_id for each in runs if _kind(each) == "sweep"}
+    parents = {name} | {run.info.run_id for run in runs if run_kind(run.data.tags) == "sweep"}
     for parent in sorted(parents):
         runs += _search(client, experiments, f"tags.`mlflow.parentRunId` = '{parent}'")
-    baselines = [
-        run_id
-        for each in _with_ids(client, experiments, parents)
-        for run_id in baseline_ids(each.data.tags)
-    ]
-    runs += _with_ids(client, experiments, baselines)
+    for parent_run in _with_ids(client, experiments, parents):
+        runs += _with_ids(client, experiments, baseline_ids(parent_run.data.tags))
     return runs + _missing_baselines(client, runs)
 
 
@@ -157,7 +155,7 @@ def _missing_baselines(client: "MlflowClient", mlflow_runs: Sequence[Any]) -> li
 
     An earlier sweep on the same data may have trained them, so that they are its child runs.
     """
-    runs = [_run(each) for each in mlflow_runs if _kind(each) != "sweep"]
+    runs = [run for run in map(_run, mlflow_runs) if run.kind != "sweep"]
     present = {(run.digest, run.cell) for run in runs if run.kind == KIND}
     digests = {run.digest for run in runs if run.digest}
     if not digests:
@@ -166,12 +164,12 @@ def _missing_baselines(client: "MlflowClient", mlflow_runs: Sequence[Any]) -> li
     missing = []
     for kind in (KIND, OLD_KIND):
         query = f"tags.kind = '{kind}' and attributes.status = 'FINISHED'"
-        for each in _search(client, experiments, query):
-            run = _run(each)
+        for mlflow_run in _search(client, experiments, query):
+            run = _run(mlflow_run)
             key = (run.digest, run.cell)
             if run.cell in ("majority", "linear") and run.digest in digests and key not in present:
                 present.add(key)
-                missing.append(each)
+                missing.append(mlflow_run)
     return missing
 
 
@@ -179,10 +177,6 @@ def _with_ids(client: "MlflowClient", experiments: list[str], ids: Iterable[str]
     """The runs with these ids; an id without a run is ignored."""
     listed = ", ".join(f"'{run_id}'" for run_id in sorted(ids))
     return _search(client, experiments, f"attributes.run_id IN ({listed})") if listed else []
-
-
-def _kind(mlflow_run: Any) -> str:
-    return run_kind(mlflow_run.data.tags)
 
 
 def _search(client: "MlflowClient", experiments: list[str], query: str) -> list[Any]:
@@ -201,9 +195,9 @@ def _run(mlflow_run: Any) -> Run:
     config = resolved | _requested(tags)
     seed = config.get("seed", "")
     digests = [
-        each.dataset.digest
-        for each in (mlflow_run.inputs.dataset_inputs if mlflow_run.inputs else ())
-        if any(tag.value == "test" for tag in each.tags)
+        logged.dataset.digest
+        for logged in (mlflow_run.inputs.dataset_inputs if mlflow_run.inputs else ())
+        if any(tag.value == "test" for tag in logged.tags)
     ]
     return Run(
         run_id=mlflow_run.info.run_id,
@@ -224,6 +218,10 @@ def _run(mlflow_run: Any) -> Run:
         artifacts=mlflow_run.info.artifact_uri or "",
         resolved=resolved,
     )
+
+
+def _age(run: Run) -> tuple[int, str]:
+    return run.started, run.run_id
 
 
 def _requested(tags: Mapping[str, str]) -> dict[str, str]:

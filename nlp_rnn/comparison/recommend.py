@@ -6,6 +6,7 @@ exceeds a limit of `Rules`. Among the others quality decides, and among equivale
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 from nlp_rnn.comparison.pair import LATENCY
 from nlp_rnn.comparison.records import Comparison, Configuration, Difference, Recommendation
@@ -30,6 +31,10 @@ ALONE = "It is the only configuration that meets the requirements."
 TIE = 0.05
 """Largest relative difference at which two costs count as the same."""
 
+NO_VALUE = ("None", "null", "")
+
+Cost = Callable[[Configuration], float | None]
+
 
 @dataclass(frozen=True)
 class _Candidates:
@@ -43,102 +48,87 @@ class _Candidates:
     def unbeaten(self) -> list[Configuration]:
         """Configurations than which no other is better."""
         names = {configuration.name for configuration in self.configurations}
-        beaten = set()
-        for each in self.differences:
-            if each.first in names and each.second in names:
-                if each.outcome is Outcome.first:
-                    beaten.add(each.second)
-                if each.outcome is Outcome.second:
-                    beaten.add(each.first)
-        return [each for each in self.configurations if each.name not in beaten]
+        pairs = [pair for pair in self.differences if {pair.first, pair.second} <= names]
+        beaten = {pair.second for pair in pairs if pair.outcome is Outcome.first}
+        beaten |= {pair.first for pair in pairs if pair.outcome is Outcome.second}
+        return [candidate for candidate in self.configurations if candidate.name not in beaten]
 
     def unranked(self, among: Sequence[Configuration]) -> list[tuple[str, str]]:
         """Pairs whose outcome is inconclusive, or which were not compared."""
-        known = {
-            frozenset((each.first, each.second))
-            for each in self.differences
-            if each.outcome is not Outcome.inconclusive
+        ranked = {
+            frozenset((pair.first, pair.second))
+            for pair in self.differences
+            if pair.outcome is not Outcome.inconclusive
         }
-        names = [configuration.name for configuration in among]
-        return [
-            (a, b)
-            for i, a in enumerate(names)
-            for b in names[i + 1 :]
-            if frozenset((a, b)) not in known
-        ]
+        names = combinations([configuration.name for configuration in among], 2)
+        return [pair for pair in names if frozenset(pair) not in ranked]
 
     def by_quality(self, use: str) -> Recommendation:
         """The only unbeaten configuration, or the cheapest of several equivalent ones."""
-        unbeaten = self.unbeaten()
-        evidence = _differences_text(self.differences) or _scores_text(self.configurations)
+        unbeaten, scores = self.unbeaten(), _scores_text(self.configurations)
+        evidence = _differences_text(self.differences) or scores
         if len(unbeaten) == 1:
-            (best,) = unbeaten
-            if any(
-                each.outcome in (Outcome.first, Outcome.second)
-                for each in self.differences
-                if best.name in (each.first, each.second)
-            ):
+            name = unbeaten[0].name
+            pairs = [pair for pair in self.differences if name in (pair.first, pair.second)]
+            if any(pair.outcome in (Outcome.first, Outcome.second) for pair in pairs):
                 reason = "It is the only configuration than which no other is better."
-                return Recommendation(use, best.name, reason, evidence)
-            return Recommendation(use, best.name, ALONE, _scores_text(self.configurations))
+                return Recommendation(use, name, reason, evidence)
+            return Recommendation(use, name, ALONE, scores)
         if unranked := self.unranked(unbeaten):
-            pairs = ", ".join(f"{a} against {b}" for a, b in unranked[:3])
-            more = ", …" if len(unranked) > 3 else ""
-            return Recommendation(use, None, f"Inconclusive: {pairs}{more}.", evidence)
+            listed = [f"{a} against {b}" for a, b in unranked[:3]] + ["…"] * (len(unranked) > 3)
+            return Recommendation(use, None, f"Inconclusive: {', '.join(listed)}.", evidence)
         for metric, quantity, unit in COSTS if self.same_machine else COSTS[-1:]:
-            cheapest = _cheapest([(_mean(each, metric), each) for each in unbeaten])
+            cheapest = _cheapest([(_mean(candidate, metric), candidate) for candidate in unbeaten])
             if cheapest is not None:
-                costs = "; ".join(f"{each.name} {each.means[metric]:,.4g}" for each in unbeaten)
+                costs = [
+                    f"{candidate.name} {candidate.means[metric]:,.4g}" for candidate in unbeaten
+                ]
+                evidence = f"{evidence}. {quantity.capitalize()}, {unit}: {'; '.join(costs)}"
                 reason = f"It is equivalent to the others and has the lowest {quantity}."
-                evidence = f"{evidence}. {quantity.capitalize()}, {unit}: {costs}"
                 return Recommendation(use, cheapest.name, reason, evidence)
         reason = "They are equivalent and cost the same: choose any of them."
         return Recommendation(use, None, reason, evidence)
 
-    def by_cost(
-        self,
-        use: str,
-        cost: Callable[[Configuration], float | None],
-        quantity: str,
-        unit: str,
-        superlative: str,
-    ) -> Recommendation:
-        """The cheapest of the unbeaten configurations."""
+    def by_cost(self, use: str, cost: Cost, quantity: str, unit: str, best: str) -> Recommendation:
+        """The cheapest of the unbeaten configurations; `best` says what that one is."""
         unbeaten = self.unbeaten()
-        costs = [(cost(each), each) for each in unbeaten]
+        costs = [(cost(candidate), candidate) for candidate in unbeaten]
         evidence = "; ".join(
-            f"{each.name} {'unknown' if value is None else f'{value:,.4g}'} {unit}, "
-            f"score {each.score.mean:.1f}"
-            for value, each in costs
+            f"{candidate.name} {'unknown' if value is None else f'{value:,.4g}'} {unit}, "
+            f"score {candidate.score.mean:.1f}"
+            for value, candidate in costs
         )
         cheapest = _cheapest(costs)
         if cheapest is None:
+            reason = f"Their {quantity} is the same within {TIE:.0%}: see most accurate."
             if any(value is None for value, _ in costs):
                 reason = f"The {quantity} was not measured for all configurations."
-            else:
-                reason = f"Their {quantity} is the same within {TIE:.0%}: see most accurate."
             return Recommendation(use, None, reason, evidence)
         quality = "more accurate" if self.rules.metric == "accuracy" else "better"
-        reason = f"It {superlative}, and no other configuration is significantly {quality}."
+        reason = f"It {best}, and no other configuration is significantly {quality}."
         if any(cheapest.name in pair for pair in self.unranked(unbeaten)):
             reason += f" Whether another is {quality} is inconclusive."
         return Recommendation(use, cheapest.name, reason, evidence)
 
     def low_latency(self) -> Recommendation:
+        """The fastest of the unbeaten configurations, if all were timed on one machine."""
         use = "low latency"
         if not self.same_machine:
             reason = "The runs were timed on several machines, so their speeds cannot be compared."
             return Recommendation(use, None, reason, "Time them on one: nlp-rnn bench MODEL.")
-        metric = next(
-            (name for name in LATENCY if all(name in each.means for each in self.configurations)),
-            LATENCY[0],
+        measured_for_all = (
+            metric
+            for metric in LATENCY
+            if all(metric in candidate.means for candidate in self.configurations)
         )
+        metric = next(measured_for_all, LATENCY[0])
         unit = f"ms per text on onnxruntime ({'p95' if 'p95' in metric else 'p50'})"
         return self.by_cost(
-            use, lambda each: _mean(each, metric), "latency", unit, "is the fastest"
+            use, lambda candidate: _mean(candidate, metric), "latency", unit, "is the fastest"
         )
 
     def long_texts(self, long_differences: Sequence[Difference]) -> Recommendation:
+        """As `by_quality`, on the long test texts."""
         use = "long texts"
         if not long_differences:
             reason = "There are too few test texts to compare on the long ones."
@@ -148,19 +138,16 @@ class _Candidates:
         return replace(recommendation, evidence=evidence)
 
     def few_labels(self) -> Recommendation:
-        use = "few labels"
-        config = self.configurations[0].runs[0].config
-        restrictions = [
-            f"{key}={config[key]}"
-            for key in ("data.limit", "data.fraction")
-            if config.get(key, "None") not in ("None", "null", "")
-        ]
-        if not restrictions:
+        """As `by_quality`, if the runs were trained on a part of the training split."""
+        use, config = "few labels", self.configurations[0].runs[0].config
+        values = {key: config.get(key, "None") for key in ("data.limit", "data.fraction")}
+        limits = [f"{key}={value}" for key, value in values.items() if value not in NO_VALUE]
+        if not limits:
             reason = "No evidence: all runs were trained on the whole training split."
             evidence = "Train the same configurations with data.fraction=0.1 and compare those."
             return Recommendation(use, None, reason, evidence)
         recommendation = self.by_quality(use)
-        evidence = f"Trained with {', '.join(restrictions)}: {recommendation.evidence}"
+        evidence = f"Trained with {', '.join(limits)}: {recommendation.evidence}"
         return replace(recommendation, evidence=evidence)
 
 
@@ -188,8 +175,8 @@ def recommend(
         Whether all runs were timed on one machine, so that speeds can be compared.
     """
     best = max(baselines, key=lambda baseline: baseline.score.mean)
-    failures = {each.name: _failure(each, best, rules) for each in configurations}
-    eligible = [each for each in configurations if not failures[each.name]]
+    failures = {candidate.name: _failure(candidate, best, rules) for candidate in configurations}
+    eligible = [candidate for candidate in configurations if not failures[candidate.name]]
     failed = "; ".join(f"{name}: {reason}" for name, reason in failures.items() if reason)
     if not eligible:
         uses = ("most accurate", "low latency", "long texts", "few labels", "small memory")
@@ -254,48 +241,47 @@ def _megabytes(configuration: Configuration) -> float | None:
 
 def _cheapest(costs: Sequence[tuple[float | None, Configuration]]) -> Configuration | None:
     """The configuration that costs less than all others by more than a tie, or None."""
-    known = sorted(
-        ((cost, each) for cost, each in costs if cost is not None), key=lambda pair: pair[0]
-    )
+    known = [(cost, configuration) for cost, configuration in costs if cost is not None]
     if len(known) < len(costs) or not known:
         return None
+    known.sort(key=lambda pair: pair[0])
     if len(known) > 1 and known[0][0] >= (1 - TIE) * known[1][0]:
         return None
     return known[0][1]
 
 
 def _scores_text(configurations: Sequence[Configuration]) -> str:
+    scores = [(configuration.name, configuration.score) for configuration in configurations]
     return "; ".join(
-        f"{each.name} {each.score.mean:.1f} ({each.score.low:.1f} to {each.score.high:.1f})"
-        for each in configurations
+        f"{name} {score.mean:.1f} ({score.low:.1f} to {score.high:.1f})" for name, score in scores
     )
 
 
 def _differences_text(differences: Sequence[Difference]) -> str:
-    return "; ".join(
-        f"{each.first} − {each.second}: {signed(each.interval.mean)} points "
-        f"({signed(each.interval.low)} to {signed(each.interval.high)}), "
-        f"{counted(len(each.by_seed), 'seed')}, {counted(each.texts, 'text')}: "
-        f"{outcome_text(each, each.outcome)}"
-        for each in differences[:4]
-    )
+    texts = []
+    for pair in differences[:4]:
+        mean, low, high = map(signed, (pair.interval.mean, pair.interval.low, pair.interval.high))
+        counts = f"{counted(len(pair.by_seed), 'seed')}, {counted(pair.texts, 'text')}"
+        outcome = outcome_text(pair, pair.outcome)
+        names = f"{pair.first} − {pair.second}"
+        texts.append(f"{names}: {mean} points ({low} to {high}), {counts}: {outcome}")
+    return "; ".join(texts)
 
 
 def share_few_labels(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
     """Use the recommendation from runs with few labels for all comparisons on the same data."""
-    recommended = {
-        comparison.data: recommendation
-        for comparison in comparisons
-        for recommendation in comparison.recommendations
-        if recommendation.use == "few labels" and "Trained with" in recommendation.evidence
-    }
-    return tuple(
-        replace(
-            comparison,
-            recommendations=tuple(
-                recommended.get(comparison.data, each) if each.use == "few labels" else each
-                for each in comparison.recommendations
-            ),
-        )
-        for comparison in comparisons
-    )
+    recommended: dict[str, Recommendation] = {}
+    for comparison in comparisons:
+        for recommendation in comparison.recommendations:
+            if recommendation.use == "few labels" and "Trained with" in recommendation.evidence:
+                recommended[comparison.data] = recommendation
+    shared = []
+    for comparison in comparisons:
+        recommendations = [
+            recommended.get(comparison.data, recommendation)
+            if recommendation.use == "few labels"
+            else recommendation
+            for recommendation in comparison.recommendations
+        ]
+        shared.append(replace(comparison, recommendations=tuple(recommendations)))
+    return tuple(shared)

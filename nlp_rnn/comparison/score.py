@@ -16,7 +16,7 @@ from nlp_rnn.comparison.resampling import (
     text_variance,
 )
 from nlp_rnn.comparison.rules import Outcome, Rules
-from nlp_rnn.comparison.select import same_texts
+from nlp_rnn.comparison.select import RunsByName, same_texts
 from nlp_rnn.comparison.statistics import (
     aso,
     cliffs_delta,
@@ -75,6 +75,10 @@ class ScoredData:
     ----------
     digest : str
         Digest of the data set.
+    label_names : tuple of str
+        The C classes.
+    labels : ndarray of int64, shape (N,)
+        True classes of the test texts.
     configurations, baselines : tuple of Configuration
         The candidates, ordered by name; and majority class, linear and average baseline.
     differences, long_differences : tuple of MeasuredDifference
@@ -83,6 +87,8 @@ class ScoredData:
     """
 
     digest: str
+    label_names: tuple[str, ...]
+    labels: NDArray[np.int64]
     configurations: tuple[Configuration, ...]
     baselines: tuple[Configuration, ...]
     differences: tuple[MeasuredDifference, ...]
@@ -212,7 +218,7 @@ def score_runs(
     if len(known) != len(runs) or not known or not all(same_texts(known[0], p) for p in known):
         raise ComparisonError("The predictions of these runs are not for the same test texts.")
     labels = known[0].labels
-    predictions = np.stack([each.predictions for each in known])
+    predictions = np.stack([of_run.predictions for of_run in known])
     if mask is not None:
         labels, predictions = labels[mask], predictions[:, mask]
     classes = len(known[0].label_names)
@@ -249,7 +255,7 @@ def score_data(digest: str, pairing: Pairing, rules: Rules) -> ScoredData:
         runs = pairing.configurations
         return tuple(scored.difference(p, runs[p.first], runs[p.second]) for p in pairing.pairs)
 
-    def configurations(runs: Mapping[str, Sequence[Run]]) -> list[Configuration]:
+    def configurations(runs: RunsByName) -> list[Configuration]:
         return [scored.configuration(name, runs[name]) for name in sorted(runs)]
 
     reference = candidates[0].predictions
@@ -263,6 +269,8 @@ def score_data(digest: str, pairing: Pairing, rules: Rules) -> ScoredData:
     enough = is_long.sum() >= MIN_LONG_TEXTS
     return ScoredData(
         digest=digest,
+        label_names=reference.label_names,
+        labels=reference.labels,
         configurations=tuple(configurations(pairing.configurations)),
         baselines=tuple(baselines),
         differences=measured(scored),

@@ -11,12 +11,16 @@ from nlp_rnn.scoring.predictions import Predictions
 from nlp_rnn.tracking.tags import KIND
 
 __all__ = [
+    "RunsByName",
     "affects_result",
     "runs_by_configuration",
     "same_texts",
     "usable_runs",
     "with_same_texts",
 ]
+
+RunsByName = Mapping[str, tuple[Run, ...]]
+"""The runs of each configuration, one per seed, by the name of the configuration."""
 
 MOST_NAMES = 3
 """Runs that a note names."""
@@ -28,34 +32,32 @@ def usable_runs(runs: Iterable[Run], metric: str) -> tuple[list[Run], list[str]]
     A run without a validation metric is left out: its weights may have been chosen on the test
     split.
     """
-    usable: list[Run] = []
-    left_out: dict[tuple[str, str], list[str]] = defaultdict(list)
+    problems: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
-        value = run.metrics.get(f"test/{metric}")
-        if not run.signature and run.kind != KIND:
-            reason = "was not made by nlp-rnn train", "were not made by nlp-rnn train"
-        elif run.status != "FINISHED":
-            reason = f"is {run.status}", f"are {run.status}"
-        elif value is None:
-            reason = f"has no test/{metric}", f"have no test/{metric}"
-        elif not abs(value) < float("inf"):  # NaN too
-            what = f"a test/{metric} that is not finite; without it the configuration looks better"
-            reason = f"has {what}", f"have {what}"
-        elif run.kind != KIND and not any(name.startswith("validation/") for name in run.metrics):
-            what = "no validation metric and may have been chosen on the test split"
-            reason = f"has {what}", f"have {what}"
-        else:
-            usable.append(run)
-            continue
-        left_out[reason].append(run.name)
-    return usable, [_left_out(names, *reason) for reason, names in left_out.items()]
+        problems[_problem(run, metric)].append(run)
+    usable = problems.pop("", [])
+    notes = []
+    for problem, left_out in problems.items():
+        names = [run.name for run in left_out[:MOST_NAMES]] + ["…"] * (len(left_out) > MOST_NAMES)
+        runs_were = "1 run was" if len(left_out) == 1 else f"{len(left_out):,} runs were"
+        notes.append(f"{runs_were} left out ({problem}): {', '.join(names)}.")
+    return usable, notes
 
 
-def _left_out(names: Sequence[str], singular: str, plural: str) -> str:
-    listed = ", ".join(names[:MOST_NAMES]) + (", …" if len(names) > MOST_NAMES else "")
-    if len(names) == 1:
-        return f"1 run was left out because it {singular}: {listed}."
-    return f"{len(names):,} runs were left out because they {plural}: {listed}."
+def _problem(run: Run, metric: str) -> str:
+    """Why a run cannot be used, or an empty string."""
+    value = run.metrics.get(f"test/{metric}")
+    if not run.signature and run.kind != KIND:
+        return "not made by nlp-rnn train"
+    if run.status != "FINISHED":
+        return f"status {run.status}"
+    if value is None:
+        return f"no test/{metric}"
+    if not abs(value) < float("inf"):  # NaN too
+        return f"test/{metric} is not finite, and without it the configuration looks better"
+    if run.kind != KIND and not any(name.startswith("validation/") for name in run.metrics):
+        return "no validation metric, so it may have been chosen on the test split"
+    return ""
 
 
 def runs_by_configuration(runs: Iterable[Run]) -> tuple[dict[str, tuple[Run, ...]], list[str]]:
@@ -83,11 +85,12 @@ def runs_by_configuration(runs: Iterable[Run]) -> tuple[dict[str, tuple[Run, ...
         f"{name} was trained {count + 1} times; the first run counts, whatever the others scored."
         for name, count in sorted(repeated.items())
     ]
-    ordered = [
-        tuple(sorted(seeds.values(), key=lambda run: run.seed or 0))
-        for seeds in by_signature.values()
-    ]
-    return _named(ordered), notes
+    by_seed = [sorted(seeds.values(), key=_seed) for seeds in by_signature.values()]
+    return _named([tuple(runs) for runs in by_seed]), notes
+
+
+def _seed(run: Run) -> int:
+    return run.seed or 0
 
 
 def _named(configurations: Sequence[tuple[Run, ...]]) -> dict[str, tuple[Run, ...]]:
@@ -100,19 +103,17 @@ def _named(configurations: Sequence[tuple[Run, ...]]) -> dict[str, tuple[Run, ..
         by_name[name or run.cell or run.name].append(runs)
     named = {}
     for name, same_name in by_name.items():
-        keys = sorted({key for runs in same_name for key in runs[0].config})
+        configs = [runs[0].config for runs in same_name]
         differing = [
             key
-            for key in keys
-            if len({runs[0].config.get(key) for runs in same_name}) > 1 and affects_result(key)
+            for key in sorted({key for config in configs for key in config})
+            if len({config.get(key) for config in configs}) > 1 and affects_result(key)
         ]
-        for runs in same_name:
-            run, full_name = runs[0], name
-            if len(same_name) > 1:
-                values = [f"{key.split('.')[-1]}={run.config.get(key)}" for key in differing[:3]]
-                full_name = " ".join([name, *values])
+        for runs, config in zip(same_name, configs, strict=True):
+            values = [f"{key.split('.')[-1]}={config.get(key)}" for key in differing[:3]]
+            full_name = " ".join([name, *values])
             if full_name in named:
-                full_name += f" {run.signature}"
+                full_name += f" {runs[0].signature}"
             named[full_name] = runs
     return named
 
@@ -132,7 +133,7 @@ def same_texts(first: Predictions, second: Predictions) -> bool:
 
 
 def with_same_texts(
-    configurations: Mapping[str, Sequence[Run]], reference: Predictions | None = None
+    configurations: RunsByName, reference: Predictions | None = None
 ) -> tuple[dict[str, tuple[Run, ...]], Predictions | None, list[str]]:
     """Keep the single-label runs whose predictions are for the test texts of the reference.
 

@@ -7,6 +7,8 @@ from nlp_rnn.comparison.verdict import counted, outcome_text, signed
 
 __all__ = ["table"]
 
+TESTS = ("bootstrap", "mcnemar", "wilcoxon")
+
 MOST_NOT_COMPARABLE = 5
 """Pairs that cannot be compared and are listed with their reasons."""
 
@@ -16,44 +18,28 @@ def table(comparison: Comparison) -> str:
     rules, differences = comparison.rules, comparison.differences
     texts = counted(differences[0].texts, "text")
     interval = f"{100 * rules.confidence:g} % interval"
-    heads = ["", "seeds", "mean", interval, "sd", "recurrent", "train s", "p95 ms"]
-    rows = [heads]
+    rows = [["", "seeds", "mean", interval, "sd", "recurrent", "train s", "p95 ms"]]
     for configuration in (*comparison.baselines, *comparison.configurations):
         rows.append(_row(configuration, comparison.same_machine))
     pairs = [["difference", "points", interval, "p boot", "McNemar", "Wilcoxon", "d_z", "ASO"]]
-    for each in differences:
-        pairs.append(
-            [
-                f"{each.first} − {each.second} (same {', '.join(each.matching)})",
-                signed(each.interval.mean),
-                f"{signed(each.interval.low)} to {signed(each.interval.high)}",
-                *(
-                    _number(each.adjusted[test], ".3f")
-                    for test in ("bootstrap", "mcnemar", "wilcoxon")
-                ),
-                "–" if math.isnan(each.effect_size) else signed(each.effect_size, 1),
-                _number(each.aso, ".2f"),
-            ]
-        )
-    lines = [
-        f"{comparison.data}: test {rules.metric} in percent, {texts}",
-        "",
-        comparison.verdict,
-        "",
-        *_aligned(rows),
-        "",
-        *_aligned(pairs),
-        *(
-            f"  {each.first} − {each.second}: {outcome_text(each, each.outcome)}"
-            for each in differences[1:]
-        ),
-        "",
-        "Recommendations",
-        *_recommendations(comparison),
+    for pair in differences:
+        mean, low, high = map(signed, (pair.interval.mean, pair.interval.low, pair.interval.high))
+        name = f"{pair.first} − {pair.second} (same {', '.join(pair.matching)})"
+        p_values = [_number(pair.adjusted[test], ".3f") for test in TESTS]
+        no_spread = math.isnan(pair.effect_size)
+        effect_size = "–" if no_spread else signed(pair.effect_size, 1)
+        numbers = [*p_values, effect_size, _number(pair.aso, ".2f")]
+        pairs.append([name, mean, f"{low} to {high}", *numbers])
+    outcomes = [
+        f"  {pair.first} − {pair.second}: {outcome_text(pair, pair.outcome)}"
+        for pair in differences[1:]
     ]
     reasons = [
-        f"{each.first} and {each.second}: {each.reason}." for each in comparison.not_comparable
+        f"{pair.first} and {pair.second}: {pair.reason}." for pair in comparison.not_comparable
     ]
+    title = f"{comparison.data}: test {rules.metric} in percent, {texts}"
+    lines = [title, "", comparison.verdict, "", *_aligned(rows), "", *_aligned(pairs), *outcomes]
+    lines += ["", "Recommendations", *_recommendations(comparison)]
     for title, sentences in (
         ("Robustness", comparison.robustness),
         ("Inconclusive", comparison.inconclusive),
@@ -72,12 +58,10 @@ def table(comparison: Comparison) -> str:
 def _recommendations(comparison: Comparison) -> list[str]:
     """Two lines per use, or for all uses together where they are the same."""
     uses = comparison.recommendations
-    same = len(uses) > 1 and len({(each.choice, each.reason, each.evidence) for each in uses}) == 1
-    lines = []
-    for each in uses[:1] if same else uses:
-        use = "all uses" if same else each.use
-        lines += [f"  {use}: {each.choice or 'none'}. {each.reason}", f"      {each.evidence}"]
-    return lines
+    texts = [f"{use.choice or 'none'}. {use.reason}\n      {use.evidence}" for use in uses]
+    if len(uses) > 1 and len(set(texts)) == 1:
+        return [f"  all uses: {texts[0]}"]
+    return [f"  {use.use}: {text}" for use, text in zip(uses, texts, strict=True)]
 
 
 def _row(configuration: Configuration, timed: bool) -> list[str]:
@@ -104,12 +88,9 @@ def _number(value: float, spec: str) -> str:
 def _aligned(rows: list[list[str]]) -> list[str]:
     """The first column to the left, the others to the right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        "  ".join(
-            [
-                row[0].ljust(widths[0]),
-                *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
-            ]
-        ).rstrip()
-        for row in rows
-    ]
+    lines = []
+    for row in rows:
+        cells = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)]
+        cells[0] = row[0].ljust(widths[0])
+        lines.append("  ".join(cells).rstrip())
+    return lines

@@ -3,9 +3,10 @@
 Deterministic: the same differences and rules give the same sentences.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from nlp_rnn.comparison.records import Difference, Interval
+from nlp_rnn.comparison.records import Difference
 from nlp_rnn.comparison.rules import Outcome, Rules
 
 __all__ = [
@@ -35,12 +36,11 @@ def outcome_text(
 
     `names` replaces the names of the configurations, such as by the values of the compared key.
     """
-    names = names or {name: name for name in (difference.first, difference.second)}
-    if outcome is Outcome.first:
-        return f"{names[difference.first]} better"
-    if outcome is Outcome.second:
-        return f"{names[difference.second]} better"
-    return str(outcome)
+    sides = {Outcome.first: difference.first, Outcome.second: difference.second}
+    if outcome not in sides:
+        return str(outcome)
+    name = sides[outcome]
+    return f"{names[name] if names else name} better"
 
 
 def verdict(differences: Sequence[Difference], rules: Rules) -> str:
@@ -49,24 +49,14 @@ def verdict(differences: Sequence[Difference], rules: Rules) -> str:
     With several pairs: the first decided one, preferably of equal hidden size, and the counts of
     all outcomes.
     """
-    main = min(
-        differences,
-        key=lambda each: (
-            each.outcome in (Outcome.equivalent, Outcome.inconclusive),
-            "size" not in each.matching,
-        ),
-    )
+    undecided = (Outcome.equivalent, Outcome.inconclusive)
+    main = min(differences, key=lambda d: (d.outcome in undecided, "size" not in d.matching))
     conclusion = _conclusion(main, rules)
     if len(differences) > 1:
-        outcomes = [each.outcome for each in differences]
-        better = sum(each in (Outcome.first, Outcome.second) for each in outcomes)
-        counts = {
-            "better": better,
-            "equivalent": outcomes.count(Outcome.equivalent),
-            "inconclusive": outcomes.count(Outcome.inconclusive),
-        }
-        listed = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-        return f"{conclusion} Of {len(differences)} pairs, after Holm's correction: {listed}."
+        kinds = [str(difference.outcome).split()[-1] for difference in differences]
+        counts = [f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(sorted(kinds))]
+        pairs = f"Of {len(differences)} pairs, after Holm's correction"
+        return f"{conclusion} {pairs}: {', '.join(counts)}."
     if main.outcome is Outcome.inconclusive:
         return f"{conclusion} {_required(main, rules)}"
     p = main.adjusted
@@ -81,87 +71,72 @@ def verdict(differences: Sequence[Difference], rules: Rules) -> str:
 
 def _conclusion(difference: Difference, rules: Rules) -> str:
     """The outcome of one pair, with its interval and sample sizes."""
-    ahead, behind, interval = difference.first, difference.second, difference.interval
-    if interval.mean < 0:
-        ahead, behind = behind, ahead
-        interval = Interval(-interval.mean, -interval.high, -interval.low)
-    points = f"{interval.mean:.2f} points"
-    if difference.metric == "accuracy":
-        observed = f"{ahead} is {points} more accurate than {behind}"
-    else:
-        observed = f"the macro-F1 of {ahead} is {points} higher than that of {behind}"
-    bounds = f"{signed(interval.low)} to {signed(interval.high)}"
-    interval_text = f"the {100 * rules.confidence:g} % interval ({bounds})"
+    ahead, behind, bounds = difference.first, difference.second, difference.interval
+    mean, low, high = bounds.mean, bounds.low, bounds.high
+    if mean < 0:
+        ahead, behind, mean, low, high = behind, ahead, -mean, -high, -low
+    observed = f"{ahead} is {mean:.2f} points more accurate than {behind}"
+    if difference.metric != "accuracy":
+        observed = f"the macro-F1 of {ahead} is {mean:.2f} points higher than that of {behind}"
+    interval = f"the {100 * rules.confidence:g} % interval ({signed(low)} to {signed(high)})"
     region = f"the equivalence region (ROPE) of ±{rules.rope:g} points"
     seeds = len(difference.by_seed)
+    status = "Inconclusive"
     if difference.outcome is Outcome.equivalent:
-        sentence = f"Equivalent: {observed}, and {interval_text} lies inside {region}"
+        status, reason = "Equivalent", f"and {interval} is inside {region}"
     elif difference.outcome is not Outcome.inconclusive:
-        sentence = f"Better: {observed}, and {interval_text} lies outside {region}"
+        status, reason = "Better", f"and {interval} is outside {region}"
     elif seeds < rules.min_seeds:
-        sentence = (
-            f"Inconclusive: {observed}, with {interval_text}, but a conclusion needs at least "
-            f"{rules.min_seeds} shared seeds"
-        )
-    elif interval.low <= 0:
-        sentence = (
-            f"Inconclusive: {observed}, but {interval_text} does not rule out that they are equal"
-        )
-    elif interval.low <= rules.rope:
-        sentence = f"Inconclusive: {observed}, but {interval_text} overlaps {region}"
+        reason = f"with {interval}, but a conclusion needs at least {rules.min_seeds} shared seeds"
+    elif low <= 0:
+        reason = f"but {interval} does not rule out that they are equal"
+    elif low <= rules.rope:
+        reason = f"but {interval} overlaps {region}"
     else:
-        sentence = (
-            f"Inconclusive: {observed}, with {interval_text}, but the bootstrap p-value after "
-            f"Holm's correction is {difference.adjusted['bootstrap']:.2g}"
-        )
-    return f"{sentence}. {counted(seeds, 'seed')}, {counted(difference.texts, 'test text')}."
+        p = f"{difference.adjusted['bootstrap']:.2g}"
+        reason = f"with {interval}, but the bootstrap p-value after Holm's correction is {p}"
+    counts = f"{counted(seeds, 'seed')}, {counted(difference.texts, 'test text')}"
+    return f"{status}: {observed}, {reason}. {counts}."
 
 
 def _required(difference: Difference, rules: Rules) -> str:
     """What would settle an inconclusive pair."""
     seeds, required = len(difference.by_seed), difference.required
-    if seeds < 2:
+    if required is None:
         return (
             "One shared seed does not show how much the results vary by chance: train both with "
             f"at least {rules.min_seeds} seeds, better 5."
         )
-    if required is None:
-        return f"Train both with at least {rules.min_seeds} seeds."
     power = "in four of five cases" if rules.power == 0.8 else f"with power {rules.power:g}"
+    assumed = "If the true difference is the observed one,"
     ways = []
     if required.seeds is not None:
         ways.append(f"{required.seeds - seeds} more seeds each ({required.seeds} in total)")
     if required.texts is not None:
         ways.append(f"{required.texts:,} test texts instead of {difference.texts:,}")
     if ways:
-        return (
-            f"If the true difference is the observed one, {' or '.join(ways)} would settle it "
-            f"{power}."
-        )
+        return f"{assumed} {' or '.join(ways)} would settle it {power}."
     if required.both is not None:
         return (
-            "If the true difference is the observed one, neither more seeds nor more texts alone "
-            f"would settle it; {required.both[0]} seeds with {required.both[1]:,} test texts "
-            f"would, {power}."
+            f"{assumed} neither more seeds nor more texts alone would settle it; "
+            f"{required.both[0]} seeds with {required.both[1]:,} test texts would, {power}."
         )
-    close = (
-        f"The observed difference is too close to ±{rules.rope:g} points for any number of runs "
-        "to settle it"
-    )
+    region = f"±{rules.rope:g} points"
+    close = f"The observed difference is too close to {region} for any number of runs to settle it"
     if required.if_equal is not None:
-        return (
-            f"{close}; if the two are truly equal, {required.if_equal[0]} seeds with "
-            f"{required.if_equal[1]:,} test texts would show that, {power}."
-        )
+        seeds, texts = required.if_equal
+        enough = f"{seeds} seeds with {texts:,} test texts would show that, {power}"
+        return f"{close}; if the two are truly equal, {enough}."
     return f"{close}; choose another equivalence region (--rope) before more runs, not after them."
 
 
 def inconclusive_sentences(differences: Sequence[Difference], rules: Rules) -> tuple[str, ...]:
     """Return, for every inconclusive pair, what would settle it and what the test can detect."""
     return tuple(
-        f"{each.first} and {each.second}: {_required(each, rules)}{_detectable(each)}"
-        for each in differences
-        if each.outcome is Outcome.inconclusive
+        f"{difference.first} and {difference.second}: {_required(difference, rules)}"
+        f"{_detectable(difference)}"
+        for difference in differences
+        if difference.outcome is Outcome.inconclusive
     )
 
 
@@ -175,35 +150,29 @@ def _detectable(difference: Difference) -> str:
 
 
 def robustness_sentences(
-    differences: Sequence[Difference], levels: Mapping[str, str], rules: Rules
+    differences: Sequence[Difference], levels: Mapping[str, str]
 ) -> tuple[str, ...]:
     """Return where another ROPE, or another matching criterion, gives another outcome.
 
-    `levels` maps the name of each configuration to its value of `rules.by`.
+    `levels` maps the name of each configuration to its value of the compared key.
     """
     sentences = []
-    for each in differences:
-        if len(set(each.outcomes.values())) > 1:
-            outcomes = "; ".join(
-                f"±{rope:g} {outcome_text(each, outcome)}"
-                for rope, outcome in each.outcomes.items()
-            )
-            sentences.append(
-                f"{each.first} and {each.second}: the outcome depends on the ROPE: {outcomes}."
-            )
-    by_levels: dict[tuple[str, ...], dict[str, set[str]]] = {}
-    for each in differences:
-        pair = tuple(sorted((levels[each.first], levels[each.second])))
-        for criterion in each.matching:
-            outcomes_of = by_levels.setdefault(pair, {}).setdefault(criterion, set())
-            outcomes_of.add(outcome_text(each, each.outcome, levels))
+    by_levels: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for difference in differences:
+        first, second, outcomes = difference.first, difference.second, difference.outcomes
+        if len(set(outcomes.values())) > 1:
+            listed = [f"±{rope:g} {outcome_text(difference, o)}" for rope, o in outcomes.items()]
+            depends = "the outcome depends on the ROPE"
+            sentences.append(f"{first} and {second}: {depends}: {'; '.join(listed)}.")
+        pair = " and ".join(sorted((levels[first], levels[second])))
+        for criterion in difference.matching:
+            text = outcome_text(difference, difference.outcome, levels)
+            by_levels[pair][f"same {criterion}"].add(text)
     for pair, by_criterion in by_levels.items():
-        if len({tuple(sorted(outcomes)) for outcomes in by_criterion.values()}) > 1:
-            listed = "; ".join(
-                f"same {criterion}: {' / '.join(sorted(outcomes))}"
-                for criterion, outcomes in sorted(by_criterion.items())
-            )
-            sentences.append(
-                f"{' and '.join(pair)}: the outcome depends on the matching criterion: {listed}."
-            )
+        listed = [
+            f"{name}: {' / '.join(sorted(by_criterion[name]))}" for name in sorted(by_criterion)
+        ]
+        if len({text.split(": ", 1)[1] for text in listed}) > 1:
+            depends = "the outcome depends on the matching criterion"
+            sentences.append(f"{pair}: {depends}: {'; '.join(listed)}.")
     return tuple(sentences)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from nlp_rnn.comparison.probes import HELD, ProbeCurve, seeds_ahead
+from nlp_rnn.comparison.probes import SOLVED, ProbeCurve, seeds_ahead
 from nlp_rnn.config.data import PROBE_FACTORS
 from nlp_rnn.report.figure_files import LineStyle, SavedFigure, line_styles, new_figure, shorten
 from nlp_rnn.report.page import Block, Figures, Paragraph, Section, Table
@@ -105,7 +105,7 @@ def probe_section(curves: Sequence[ProbeCurve], figure: SavedFigure) -> Section:
                 for probe in probes
             ],
             "Length at which each cell fails: the first multiple of the training length at which "
-            f"the mean over the seeds is below {HELD:.0f} %. Not learnt means that it is already "
+            f"the mean over the seeds is below {SOLVED:.0f} %. Not learned means that it is already "
             "below at the training length.",
             left_aligned=True,
         ),
