@@ -26,9 +26,9 @@ Then load it with nlp_rnn.load("models:/NAME@champion") or nlp-rnn predict model
 """
 
 
-def register(words: list[str]) -> int:
-    """Run the command."""
-    parsed = read_words("register", words, ("--name", "--alias", "--metric"), ("--force",))
+def register(arguments: list[str]) -> int:
+    """Run `nlp-rnn register` with the arguments after its name; return the exit code."""
+    parsed = read_words("register", arguments, ("--name", "--alias", "--metric"), ("--force",))
     if len(parsed.arguments) != 1 or not parsed.options.get("--name"):
         raise ConfigError(
             "register needs one run and --name NAME.\n"

@@ -20,9 +20,9 @@ folder unsent/ of the run folder.
 DEFAULT_FOLDERS = ("outputs", "multirun")
 
 
-def sync(words: list[str]) -> int:
-    """Run the command."""
-    parsed = read_words("sync", words, (), ())
+def sync(arguments: list[str]) -> int:
+    """Run `nlp-rnn sync` with the arguments after its name; return the exit code."""
+    parsed = read_words("sync", arguments, (), ())
     folders = [Path(argument) for argument in parsed.arguments or DEFAULT_FOLDERS]
     for folder in folders:
         if parsed.arguments and not folder.is_dir():

@@ -17,9 +17,9 @@ Open the MLflow UI on the store that `nlp-rnn train` logs to in this folder.
 PORT = 5000
 
 
-def ui(words: list[str]) -> int:
-    """Run the command."""
-    parsed = read_words("ui", words, ("--port",))
+def ui(arguments: list[str]) -> int:
+    """Run `nlp-rnn ui` with the arguments after its name; return the exit code."""
+    parsed = read_words("ui", arguments, ("--port",))
     if parsed.arguments:
         raise ConfigError(
             f"ui has the option --port and no argument {parsed.arguments[0]!r}: it opens the store "

@@ -62,6 +62,11 @@ class Search:
     The first trial of each study is the unchanged configuration, so that no cell ends with a worse
     validation metric than that. If its learning rate is null, the default for small data sets is
     used. Nothing is chosen on the test split.
+
+    Attributes
+    ----------
+    count : int
+        Number of all jobs: the trials, and the best of each cell with every seed.
     """
 
     def __init__(self, command: SweepCommand) -> None:
