@@ -1,4 +1,4 @@
-"""What is measured of a classifier is there, in order of size, and told as text and JSON."""
+"""The command bench measures every figure and prints them as text and JSON."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ def test_every_figure_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[
     folder = save_tiny(tmp_path / "c", bidirectional=False, embedding_size=64, vocab_size=2000)
     out = tmp_path / "bench.json"
     assert main(["bench", str(folder), *QUICK, "--output", str(out)]) == 0
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     figures = json.loads(out.read_text())
     assert [each["runtime"] for each in figures["runtimes"]] == ["onnx", "int8"]
     for each in figures["runtimes"]:
@@ -29,14 +29,14 @@ def test_every_figure_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[
         assert 0.05 < each["cold_start_seconds"] < 60
         assert each["memory_bytes"] > 0
         assert 0 < each["stream_token_us"] < 10_000
-    for words in (
+    for text in (
         "one text of  40 tokens",
         "texts/s",
         "MB beyond",
         "µs",
         figures["machine"]["cores"],
     ):
-        assert words in told
+        assert text in output
 
 
 def test_one_runtime_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -48,7 +48,7 @@ def test_one_runtime_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "has no model.int8.onnx" in capsys.readouterr().err
 
 
-def test_texts_have_the_length_that_was_wanted(tmp_path: Path) -> None:
+def test_texts_have_the_requested_length(tmp_path: Path) -> None:
     classifier = nlp_rnn.load(save_tiny(tmp_path / "c"))
     for length in (1, 7, 40):
         texts = texts_of_length(classifier, length, count=5)
@@ -59,7 +59,7 @@ def test_texts_have_the_length_that_was_wanted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("arguments", "message"),
     [
         ([], "bench needs one classifier"),
         (["a", "b"], "bench needs one classifier"),
@@ -69,8 +69,10 @@ def test_texts_have_the_length_that_was_wanted(tmp_path: Path) -> None:
         (["c", "--quick"], "bench has no option --quick"),
     ],
 )
-def test_wrong_words(capsys: pytest.CaptureFixture[str], words: list[str], told: str) -> None:
-    assert main(["bench", *words]) in (1, 2)
+def test_wrong_arguments(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert main(["bench", *arguments]) in (1, 2)
     error = capsys.readouterr().err
-    assert told in error
+    assert message in error
     assert len(error.splitlines()) <= 2

@@ -1,4 +1,4 @@
-"""A classifier folder is whole, unchanged and of one training, or it is refused."""
+"""A classifier folder is complete, unchanged and of one training, or it is rejected."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def rewrite(folder: Path, **changes: Any) -> None:
-    """Change config.json as someone would who knows the checksum."""
+    """Change config.json together with its checksum."""
     config = json.loads((folder / "config.json").read_text())
     config |= changes
     config["checksum"] = checksum(config)
@@ -41,19 +41,19 @@ def rewrite(folder: Path, **changes: Any) -> None:
 
 
 def replace(folder: Path, name: str, data: bytes) -> None:
-    """Put another file in, and its size and hash into the config."""
+    """Replace a file, and its size and hash in the config."""
     (folder / name).write_bytes(data)
     files = json.loads((folder / "config.json").read_text())["files"]
     files[name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     rewrite(folder, files=files)
 
 
-def refusal(folder: Path, read: Callable[[Path], Any] = read_classifier) -> str:
+def error_message(folder: Path, read: Callable[[Path], Any] = read_classifier) -> str:
     with pytest.raises(ClassifierError) as caught:
         read(folder)
-    words = str(caught.value)
-    assert 1 <= len(words.splitlines()) <= 2
-    return words
+    message = str(caught.value)
+    assert 1 <= len(message.splitlines()) <= 2
+    return message
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn", "average"])
@@ -61,19 +61,19 @@ def refusal(folder: Path, read: Callable[[Path], Any] = read_classifier) -> str:
 def test_what_is_saved_is_read_back(tmp_path: Path, cell: str, pooling: str) -> None:
     parts = tiny_parts(cell=cell, pooling=pooling)
     save_classifier(tmp_path / "deep" / "er", **parts)
-    found = read_classifier(tmp_path / "deep" / "er")
-    assert found.architecture == parts["architecture"]
-    assert found.labels == parts["labels"]
-    assert found.tokenizer.to_str() == Tokenizer.from_str(parts["tokenizer_json"]).to_str()
-    assert found.config["provenance"] == parts["provenance"]
-    assert onnx.load_from_string(found.graph).graph.output[0].name == "logits"
+    saved = read_classifier(tmp_path / "deep" / "er")
+    assert saved.architecture == parts["architecture"]
+    assert saved.labels == parts["labels"]
+    assert saved.tokenizer.to_str() == Tokenizer.from_str(parts["tokenizer_json"]).to_str()
+    assert saved.config["provenance"] == parts["provenance"]
+    assert onnx.load_from_string(saved.graph).graph.output[0].name == "logits"
     state = read_state(tmp_path / "deep" / "er")
     assert state.keys() == parts["state"].keys()
     for name, value in parts["state"].items():
         np.testing.assert_array_equal(state[name], value, strict=True)
 
 
-def test_config_says_what_the_format_promises(folder: Path) -> None:
+def test_config_has_the_keys_of_the_format(folder: Path) -> None:
     assert sorted(os.listdir(folder)) == FILES
     config = json.loads((folder / "config.json").read_text())
     assert (config["format"], config["format_version"]) == ("nlp_rnn.classifier", 1)
@@ -103,7 +103,7 @@ def test_labels_of_any_script_survive(tmp_path: Path) -> None:
     assert read_classifier(tmp_path / "c").labels == labels
 
 
-def test_weights_that_lie_otherwise_in_memory_are_saved_in_order(tmp_path: Path) -> None:
+def test_weights_in_another_memory_order_are_saved_in_order(tmp_path: Path) -> None:
     parts = tiny_parts()
     parts["state"] = {name: np.asfortranarray(value) for name, value in parts["state"].items()}
     save_classifier(tmp_path / "c", **parts)
@@ -119,8 +119,8 @@ def test_parameter_shapes_are_those_of_the_network() -> None:
             for both in (False, True):
                 architecture = tiny_architecture(cell, pooling, num_layers=2, bidirectional=both)
                 state = TextNetwork(architecture).state_dict()
-                found = {name: tuple(value.shape) for name, value in state.items()}
-                assert found == architecture.parameter_shapes()
+                saved = {name: tuple(value.shape) for name, value in state.items()}
+                assert saved == architecture.parameter_shapes()
     architecture = tiny_architecture("average", "attention")
     assert set(TextNetwork(architecture).state_dict()) == set(architecture.parameter_shapes())
 
@@ -145,8 +145,8 @@ def test_what_is_no_classifier_is_never_replaced(tmp_path: Path, folder: Path) -
     other.mkdir()
     (other / "config.json").write_text('{"model_type": "bert"}')
     (folder / "notes.txt").write_text("mine")
-    for place, word in [(file, "is a file"), (other, "config.json"), (folder, "notes.txt")]:
-        before = refusal(place, save_tiny)
+    for path, word in [(file, "is a file"), (other, "config.json"), (folder, "notes.txt")]:
+        before = error_message(path, save_tiny)
         assert word in before
         assert "folder of its own" in before
     assert file.read_text() == "mine"
@@ -155,21 +155,21 @@ def test_what_is_no_classifier_is_never_replaced(tmp_path: Path, folder: Path) -
     assert sorted(os.listdir(tmp_path)) == ["classifier", "file", "other"]
 
 
-def test_a_diverged_network_is_refused(tmp_path: Path) -> None:
+def test_a_diverged_network_is_rejected(tmp_path: Path) -> None:
     parts = tiny_parts()
     parts["state"]["head.bias"][1] = np.nan
-    assert "diverged" in refusal(tmp_path / "c", lambda place: save_classifier(place, **parts))
+    assert "diverged" in error_message(tmp_path / "c", lambda path: save_classifier(path, **parts))
     assert os.listdir(tmp_path) == []
 
 
-def test_parts_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
-    place = tmp_path / "c"
+def test_parts_that_do_not_belong_together_are_rejected(tmp_path: Path) -> None:
+    path = tmp_path / "c"
     save = {"labels": ["a", "b"]}, {"labels": ["a", "b", "b"]}
     for wrong in (*save, {"tokenizer_json": tiny_tokenizer_json(29)}):
         parts = tiny_parts() | wrong
-        refusal(place, lambda place, parts=parts: save_classifier(place, **parts))
+        error_message(path, lambda path, parts=parts: save_classifier(path, **parts))
     with pytest.raises(ValueError, match="do not belong"):
-        save_classifier(place, **(tiny_parts() | {"architecture": tiny_architecture("lstm")}))
+        save_classifier(path, **(tiny_parts() | {"architecture": tiny_architecture("lstm")}))
     assert os.listdir(tmp_path) == []
 
 
@@ -196,48 +196,48 @@ def test_a_failed_save_leaves_the_old_classifier_and_nothing_else(
 
 
 def test_no_classifier_folder(tmp_path: Path, folder: Path) -> None:
-    assert "does not exist" in refusal(tmp_path / "nowhere")
-    assert "is a file" in refusal(folder / "model.onnx")
+    assert "does not exist" in error_message(tmp_path / "nowhere")
+    assert "is a file" in error_message(folder / "model.onnx")
     (tmp_path / "empty").mkdir()
-    assert "found nothing" in refusal(tmp_path / "empty")
+    assert "found nothing" in error_message(tmp_path / "empty")
     (tmp_path / "empty" / "a.txt").touch()
-    assert "found a.txt" in refusal(tmp_path / "empty")
-    assert f"Pass {folder}" in refusal(tmp_path)  # the run folder around a classifier
+    assert "found a.txt" in error_message(tmp_path / "empty")
+    assert f"Pass {folder}" in error_message(tmp_path)  # the run folder around a classifier
     (folder / "config.json").write_text('{"model_type": "bert"}')
-    assert "not the config of an nlp_rnn classifier" in refusal(folder)
+    assert "not the config of an nlp_rnn classifier" in error_message(folder)
 
 
 def test_newer_format_says_what_to_install(folder: Path) -> None:
     rewrite(folder, format_version=FORMAT_VERSION + 1, versions={"nlp_rnn": "3.1.0"}, surprise=[1])
-    assert "Install nlp_rnn 3.1.0 or newer" in refusal(folder)
+    assert "Install nlp_rnn 3.1.0 or newer" in error_message(folder)
     rewrite(folder, versions=None)
-    assert "Install nlp_rnn" in refusal(folder)
+    assert "Install nlp_rnn" in error_message(folder)
 
 
 # Files that are missing, changed or foreign
 
 
 @pytest.mark.parametrize("name", FILES[1:])
-def test_missing_cut_or_changed_file(folder: Path, name: str) -> None:
+def test_missing_truncated_or_changed_file(folder: Path, name: str) -> None:
     path = folder / name
     data = path.read_bytes()
     path.unlink()
-    assert f"has no {name}" in refusal(folder)
+    assert f"has no {name}" in error_message(folder)
     path.write_bytes(data[:-1])
-    assert f"{len(data) - 1} bytes instead of {len(data)}" in refusal(folder)
+    assert f"{len(data) - 1} bytes instead of {len(data)}" in error_message(folder)
     flipped = bytearray(data)
     flipped[len(data) // 2] ^= 1
     path.write_bytes(flipped)
-    assert "changed after it was saved" in refusal(folder)
+    assert "changed after it was saved" in error_message(folder)
     path.unlink()
     path.mkdir()
-    assert "not a regular file" in refusal(folder)
+    assert "not a regular file" in error_message(folder)
 
 
 def test_a_pipe_is_not_waited_for(folder: Path) -> None:
     (folder / "model.onnx").unlink()
     os.mkfifo(folder / "model.onnx")
-    assert "not a regular file" in refusal(folder)
+    assert "not a regular file" in error_message(folder)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -245,10 +245,10 @@ def test_link_out_of_the_folder(tmp_path: Path, folder: Path, name: str) -> None
     outside = tmp_path / "outside"
     (folder / name).rename(outside)
     (folder / name).symlink_to(outside)
-    assert "outside the folder" in refusal(folder)
+    assert "outside the folder" in error_message(folder)
     (folder / name).unlink()
     (folder / name).symlink_to(name)  # to itself
-    assert name in refusal(folder)
+    assert name in error_message(folder)
 
 
 def test_link_within_the_folder_and_to_the_folder(tmp_path: Path, folder: Path) -> None:
@@ -270,7 +270,7 @@ def test_changed_config(folder: Path, change: Callable[[str], str]) -> None:
     text = (folder / "config.json").read_text()
     assert change(text) != text
     (folder / "config.json").write_text(change(text))
-    assert "changed after it was saved" in refusal(folder)
+    assert "changed after it was saved" in error_message(folder)
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ def test_changed_config(folder: Path, change: Callable[[str], str]) -> None:
 )
 def test_config_that_is_no_json_object(folder: Path, data: bytes) -> None:
     (folder / "config.json").write_bytes(data)
-    assert "not a JSON object" in refusal(folder)
+    assert "not a JSON object" in error_message(folder)
 
 
 def test_deep_json_in_a_config_is_no_crash(folder: Path) -> None:
@@ -296,7 +296,7 @@ def test_deep_json_in_a_config_is_no_crash(folder: Path) -> None:
         nested = "[" * depth + "]" * depth
         text = f'{{"format": "nlp_rnn.classifier", "format_version": 1, "x": {nested}}}'
         (folder / "config.json").write_text(text)
-        refusal(folder)
+        error_message(folder)
 
 
 @pytest.mark.parametrize(
@@ -343,22 +343,22 @@ def test_deep_json_in_a_config_is_no_crash(folder: Path) -> None:
 )
 def test_config_that_describes_no_classifier(folder: Path, changes: dict[str, Any]) -> None:
     rewrite(folder, **changes)
-    refusal(folder)
+    error_message(folder)
 
 
 def test_tokenizer_of_another_training(tmp_path: Path, folder: Path) -> None:
     replace(folder, "tokenizer.json", tiny_tokenizer_json(29).encode())
-    assert "has 29 tokens" in refusal(folder)
+    assert "has 29 tokens" in error_message(folder)
     replace(folder, "tokenizer.json", b'{"version": "1.0"}')
-    assert "not a tokenizer" in refusal(folder)
+    assert "not a tokenizer" in error_message(folder)
     replace(folder, "tokenizer.json", b"[" * 100_000)
-    assert "not a tokenizer" in refusal(folder)
+    assert "not a tokenizer" in error_message(folder)
 
 
 def test_parameters_of_another_training(tmp_path: Path, folder: Path) -> None:
     other = save_tiny(tmp_path / "other", hidden_size=4)
     replace(folder, "model.safetensors", (other / "model.safetensors").read_bytes())
-    assert "other parameters" in refusal(folder)
+    assert "other parameters" in error_message(folder)
 
 
 @pytest.mark.parametrize(
@@ -374,21 +374,23 @@ def test_parameters_of_another_training(tmp_path: Path, folder: Path) -> None:
 )
 def test_file_that_is_no_safetensors(folder: Path, data: bytes) -> None:
     replace(folder, "model.safetensors", data)
-    assert "not a safetensors file" in refusal(folder)
+    assert "not a safetensors file" in error_message(folder)
 
 
-def test_pickle_renamed_to_safetensors_is_refused_and_not_run(tmp_path: Path, folder: Path) -> None:
+def test_pickle_renamed_to_safetensors_is_rejected_and_not_run(
+    tmp_path: Path, folder: Path
+) -> None:
     class Trap:
         def __reduce__(self) -> tuple[Any, ...]:
             return os.mkdir, (str(tmp_path / "trapped"),)
 
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         replace(folder, "model.safetensors", pickle.dumps(Trap(), protocol))
-        assert "not a safetensors file" in refusal(folder)
+        assert "not a safetensors file" in error_message(folder)
     assert not (tmp_path / "trapped").exists()
 
 
-def test_graph_with_external_data_is_refused(tmp_path: Path, folder: Path) -> None:
+def test_graph_with_external_data_is_rejected(tmp_path: Path, folder: Path) -> None:
     model = onnx.load(folder / "model.onnx")
     onnx.save(
         model,
@@ -398,10 +400,10 @@ def test_graph_with_external_data_is_refused(tmp_path: Path, folder: Path) -> No
         size_threshold=0,
     )
     replace(folder, "model.onnx", (folder / "model.onnx").read_bytes())
-    assert "refers to other files" in refusal(folder)
+    assert "refers to other files" in error_message(folder)
 
 
 def test_file_larger_than_any_is_not_read(folder: Path) -> None:
     with (folder / "model.onnx").open("wb") as file:
         file.truncate(1 << 40)  # takes no space on the disk, and would not fit into memory
-    assert "more than a classifier can have" in refusal(folder)
+    assert "more than a classifier can have" in error_message(folder)

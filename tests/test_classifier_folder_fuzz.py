@@ -1,4 +1,4 @@
-"""Whatever stands in a folder's files or in a text: an answer, or an error of one or two lines."""
+"""Any content of files and texts gives a prediction, or an error of one or two lines."""
 
 import json
 import os
@@ -42,17 +42,17 @@ def damaged(sound: Path) -> Path:
     return Path(shutil.copytree(sound, folder))
 
 
-def loads_or_is_refused(folder: Path) -> None:
-    """Neither another error than ours, nor a wrong shape, nor a probability that is none."""
+def loads_or_is_rejected(folder: Path) -> None:
+    """Check that there is no other error than ours and no wrong shape."""
     try:
-        found = TextClassifier.load(folder)
-        rows = found.predict_proba(["w2 w3", ""])
+        classifier = TextClassifier.load(folder)
+        rows = classifier.predict_proba(["w2 w3", ""])
     except ClassifierError as error:
-        told = str(error)
+        message = str(error)
     else:
-        told = "it answers"
-        assert rows.shape == (2, len(found.labels))
-    assert 1 <= len(told.splitlines()) <= 2
+        message = "no error"
+        assert rows.shape == (2, len(classifier.labels))
+    assert 1 <= len(message.splitlines()) <= 2
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -66,7 +66,7 @@ def test_bytes_that_changed(sound: Path, name: str, data: st.DataObject) -> None
         end = min(len(content), start + data.draw(st.integers(0, 30)))
         content[start:end] = data.draw(st.binary(max_size=30))
     (folder / name).write_bytes(content)
-    loads_or_is_refused(folder)
+    loads_or_is_rejected(folder)
     # of config.json the checksum is that of its content, whatever the white space
     if name != "config.json" and bytes(content) != (sound / name).read_bytes():
         with pytest.raises(ClassifierError) as caught:
@@ -75,7 +75,7 @@ def test_bytes_that_changed(sound: Path, name: str, data: st.DataObject) -> None
     # and as someone does who writes the checksums too
     if name != "config.json":
         replace(folder, name, bytes(content))
-        loads_or_is_refused(folder)
+        loads_or_is_rejected(folder)
 
 
 JSON = st.recursive(
@@ -94,7 +94,7 @@ KEYS = [
 def test_configs_of_any_content(sound: Path, key: str, value: Any) -> None:
     folder = damaged(sound)
     rewrite(folder, **{key: value})
-    loads_or_is_refused(folder)
+    loads_or_is_rejected(folder)
 
 
 @FUZZ
@@ -111,7 +111,7 @@ def test_safetensors_headers_of_any_content(sound: Path, key: str | None, value:
     text = json.dumps(header).encode()
     content = len(text).to_bytes(8, "little") + text + data[8 + length :]
     replace(folder, "model.safetensors", content)
-    loads_or_is_refused(folder)
+    loads_or_is_rejected(folder)
     try:
         stream = TextClassifier.load(folder).stream()
     except ClassifierError:
@@ -164,7 +164,7 @@ def test_ten_gigabytes_of_nothing(sound: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_pickle_under_any_name_is_refused_and_not_run(
+def test_a_pickle_under_any_name_is_rejected_and_not_run(
     tmp_path: Path, sound: Path, name: str
 ) -> None:
     class Trap:
@@ -189,14 +189,14 @@ def test_an_int8_graph_is_checked_as_the_other(tmp_path: Path) -> None:
     name = "model.int8.onnx"
     data = (folder / name).read_bytes()
     assert nlp_rnn.load(folder, runtime="int8").runtime == "int8"
-    for change, words in (
+    for change, message in (
         (data[:-1], "bytes instead of"),
         (data[:-1] + bytes([data[-1] ^ 1]), "was changed after it was saved"),
     ):
         (folder / name).write_bytes(change)
         with pytest.raises(ClassifierError) as caught:
             nlp_rnn.load(folder, runtime="int8")
-        assert words.split()[-1] in str(caught.value)
+        assert message.split()[-1] in str(caught.value)
         nlp_rnn.load(folder)  # what is not used does no harm
     replace(folder, name, data + b"\x0a\x08location")
     with pytest.raises(ClassifierError, match="refers to other files"):
@@ -208,7 +208,7 @@ def test_an_int8_graph_is_checked_as_the_other(tmp_path: Path) -> None:
         nlp_rnn.load(folder, runtime="int8")
 
 
-def test_a_config_that_lists_a_broken_int8_file_is_refused(sound: Path) -> None:
+def test_a_config_that_lists_a_broken_int8_file_is_rejected(sound: Path) -> None:
     for entry in (None, {}, {"bytes": "1"}, {"bytes": True}):
         folder = damaged(sound)
         files = json.loads((folder / "config.json").read_text())["files"]

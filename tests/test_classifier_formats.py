@@ -1,7 +1,7 @@
-"""Folders that earlier versions wrote, kept as they were, load and answer as they did.
+"""Classifier folders of earlier versions load and predict as they did.
 
-tests/fixtures/classifier_format_N holds what format N looked like, with the probabilities that
-the version that wrote it gave.
+tests/fixtures/classifier_format_N holds folders of format N, with the probabilities of the
+version that wrote them.
 """
 
 import json
@@ -17,28 +17,28 @@ from nlp_rnn.classifier.manifest import FORMAT_VERSION
 from nlp_rnn.errors import ClassifierError
 
 FIXTURES = Path(__file__).parent / "fixtures"
-KEPT = sorted(FIXTURES.glob("classifier_format_*/*.json"))
+STORED = sorted(FIXTURES.glob("classifier_format_*/*.json"))
 
 
-def test_every_format_is_kept() -> None:
-    kept = {int(path.parent.name.rsplit("_", 1)[1]) for path in KEPT}
-    assert kept == set(range(1, FORMAT_VERSION + 1))
+def test_every_format_has_a_fixture() -> None:
+    versions = {int(path.parent.name.rsplit("_", 1)[1]) for path in STORED}
+    assert versions == set(range(1, FORMAT_VERSION + 1))
 
 
-@pytest.mark.parametrize("answers", KEPT, ids=lambda path: f"{path.parent.name}-{path.stem}")
+@pytest.mark.parametrize("stored", STORED, ids=lambda path: f"{path.parent.name}-{path.stem}")
 @pytest.mark.parametrize("runtime", ["onnx", "torch"])
-def test_it_answers_as_it_did(answers: Path, runtime: str) -> None:
-    saved = json.loads(answers.read_text())
-    classifier = nlp_rnn.load(answers.with_suffix(""), runtime=runtime)
-    found = classifier.predict_proba(saved["texts"])
-    np.testing.assert_allclose(found, saved["probabilities"], rtol=0, atol=1e-5)
-    if "labels" in saved:  # from format 2 on a text may have several
+def test_it_predicts_as_it_did(stored: Path, runtime: str) -> None:
+    saved = json.loads(stored.read_text())
+    classifier = nlp_rnn.load(stored.with_suffix(""), runtime=runtime)
+    probabilities = classifier.predict_proba(saved["texts"])
+    np.testing.assert_allclose(probabilities, saved["probabilities"], rtol=0, atol=1e-5)
+    if "labels" in saved:  # multi-label, from format 2 on
         assert classifier.predict(saved["texts"]) == saved["labels"]
-    assert read_state(answers.with_suffix(""))["head.bias"].shape == (3,)
+    assert read_state(stored.with_suffix(""))["head.bias"].shape == (3,)
 
 
 def test_a_newer_one_says_what_to_install(tmp_path: Path) -> None:
-    folder = shutil.copytree(KEPT[0].with_suffix(""), tmp_path / "c")
+    folder = shutil.copytree(STORED[0].with_suffix(""), tmp_path / "c")
     config = json.loads((folder / "config.json").read_text())
     config |= {"format_version": FORMAT_VERSION + 1}
     config["versions"] |= {"nlp_rnn": "9.1.0"}

@@ -1,4 +1,4 @@
-"""The curve tells what a stream with each threshold does, and the threshold is chosen from it."""
+"""The curve is what streams with each threshold do, and the threshold is chosen from it."""
 
 from pathlib import Path
 
@@ -33,15 +33,15 @@ def test_every_point_is_what_streams_with_that_threshold_do(tmp_path: Path) -> N
     assert [p.tokens_read for p in curve] == sorted(p.tokens_read for p in curve)
 
 
-def test_prefix_scores_are_those_of_the_answers_to_the_beginnings(tmp_path: Path) -> None:
+def test_prefix_scores_are_those_of_predictions_for_the_beginnings(tmp_path: Path) -> None:
     classifier = TextClassifier.load(save_tiny(tmp_path / "c", bidirectional=False))
     texts = [text for text in tiny_texts(40) if 0 < len(text.split()) <= 40]
     labels = [classifier.labels[number % 3] for number in range(len(texts))]
     shares = (0.25, 0.5, 1.0)
-    found = earliness(classifier, texts, labels, shares=shares)
-    assert found.exits == early_exits(classifier, texts, labels)
+    measured = earliness(classifier, texts, labels, shares=shares)
+    assert measured.exits == early_exits(classifier, texts, labels)
     truth = np.arange(len(texts)) % 3
-    for score, share in zip(found.prefixes, shares, strict=True):
+    for score, share in zip(measured.prefixes, shares, strict=True):
         cut = [" ".join(t.split()[: -(-len(t.split()) * int(100 * share) // 100)]) for t in texts]
         shown = classifier.predict_proba(cut)
         assert score.share == share
@@ -59,7 +59,7 @@ def test_prefix_scores_are_those_of_the_answers_to_the_beginnings(tmp_path: Path
         assert score.calibration_error == pytest.approx(error, rel=1e-3)
 
 
-def test_the_threshold_reads_least_for_what_it_may_lose() -> None:
+def test_the_threshold_processes_the_fewest_tokens_within_the_loss() -> None:
     curve = [EarlyExit(0.5, 0.8, 0.3), EarlyExit(0.8, 0.89, 0.5), EarlyExit(0.9, 0.9, 0.7)]
     assert choose_exit_threshold(curve) == 0.8
     assert choose_exit_threshold(curve, loss=0) == 0.9
@@ -68,7 +68,7 @@ def test_the_threshold_reads_least_for_what_it_may_lose() -> None:
         choose_exit_threshold([])
 
 
-def test_what_has_no_curve(tmp_path: Path) -> None:
+def test_what_has_no_curve_raises_an_error(tmp_path: Path) -> None:
     one = TextClassifier.load(save_tiny(tmp_path / "one", bidirectional=False))
     both = TextClassifier.load(save_tiny(tmp_path / "both"))
     with pytest.raises(ClassifierError, match="1 texts and 0 labels"):

@@ -1,4 +1,4 @@
-"""A classifier in MLflow answers as the folder does, without pickle, torch or this package."""
+"""A classifier in MLflow predicts as its folder does, without pickle, torch or this package."""
 
 import json
 import os
@@ -42,10 +42,10 @@ class Logged(NamedTuple):
 
 @pytest.fixture(scope="module")
 def logged(tmp_path_factory: pytest.TempPathFactory, prepared_store: Path) -> Logged:
-    place = tmp_path_factory.mktemp("flavor")
-    folder = save_tiny(place / "classifier")
-    shutil.copy(prepared_store, place / "mlflow.db")
-    store = f"sqlite:///{place}/mlflow.db"
+    temporary = tmp_path_factory.mktemp("flavor")
+    folder = save_tiny(temporary / "classifier")
+    shutil.copy(prepared_store, temporary / "mlflow.db")
+    store = f"sqlite:///{temporary}/mlflow.db"
     experiment = obtain_experiment(store, "test")
     with (
         pytest.MonkeyPatch.context() as patch,
@@ -62,8 +62,8 @@ def logged(tmp_path_factory: pytest.TempPathFactory, prepared_store: Path) -> Lo
 @pytest.fixture(scope="module")
 def model_folder(logged: Logged) -> Path:
     """What MLflow keeps, in its own folder on the disk."""
-    (found,) = logged.folder.parent.rglob("MLmodel")
-    return found.parent
+    (description,) = logged.folder.parent.rglob("MLmodel")
+    return description.parent
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def model(model_folder: Path) -> Any:
     return pyfunc.load_model(str(model_folder))
 
 
-def answers(table: pd.DataFrame) -> list[tuple[str, float]]:
+def predictions(table: pd.DataFrame) -> list[tuple[str, float]]:
     assert table.columns.tolist() == ["label", "score"]
     return [(row.label, pytest.approx(row.score, abs=1e-6)) for row in table.itertuples()]
 
@@ -85,22 +85,22 @@ def expected(logged: Logged, texts: list[str]) -> list[tuple[str, float]]:
 
 
 def test_logged_model_holds_the_folder_and_no_pickle(logged: Logged, model_folder: Path) -> None:
-    kept = model_folder / "artifacts" / "classifier"
+    artifacts = model_folder / "artifacts" / "classifier"
     for file in logged.folder.iterdir():
-        assert (kept / file.name).read_bytes() == file.read_bytes()
+        assert (artifacts / file.name).read_bytes() == file.read_bytes()
     names = {path.name for path in model_folder.rglob("*")}
     assert not [name for name in names if name.endswith((".pkl", ".pickle", ".joblib", ".pyc"))]
     requirements = (model_folder / "requirements.txt").read_text().split()
-    libraries = [each.split("==")[0] for each in requirements]
+    libraries = [item.split("==")[0] for item in requirements]
     assert libraries == ["mlflow", "numpy", "onnxruntime", "tokenizers"]
-    assert all("==" in each for each in requirements)
+    assert all("==" in item for item in requirements)
     assert json.loads((model_folder / "input_example.json").read_text()) == TEXTS[:2]
 
 
-def test_signature_names_what_comes_out_and_may_be_asked(model: Any) -> None:
+def test_signature_names_columns_and_parameters(model: Any) -> None:
     signature = model.metadata.signature
     assert signature.outputs.input_names() == ["label", "score"]
-    assert [(each.name, each.default) for each in signature.params] == [
+    assert [(item.name, item.default) for item in signature.params] == [
         ("top_k", 0),
         ("probabilities", False),
     ]
@@ -123,12 +123,14 @@ def test_signature_names_what_comes_out_and_may_be_asked(model: Any) -> None:
         lambda texts: {"text": np.array(texts)},
     ],
 )
-def test_every_kind_of_input_gets_the_same_answers(logged: Logged, model: Any, same: Any) -> None:
+def test_every_kind_of_input_gets_the_same_predictions(
+    logged: Logged, model: Any, same: Any
+) -> None:
     for texts in (TEXTS, TEXTS[:1], tiny_texts(70)):
-        assert answers(model.predict(same(texts))) == expected(logged, texts)
+        assert predictions(model.predict(same(texts))) == expected(logged, texts)
 
 
-def test_answers_join_the_table_that_was_asked(model: Any) -> None:
+def test_predictions_have_the_index_of_the_table(model: Any) -> None:
     table = pd.DataFrame({"text": TEXTS}, index=[7, 3, 9])
     assert model.predict(table).index.tolist() == [7, 3, 9]
     assert model.predict({"text": TEXTS}).index.tolist() == [0, 1, 2]
@@ -136,7 +138,7 @@ def test_answers_join_the_table_that_was_asked(model: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "words"),
+    ("model_input", "message"),
     [
         (["w2", None], "texts[1] is"),
         (["w2", 3], "texts[1] is int 3"),
@@ -154,12 +156,14 @@ def test_answers_join_the_table_that_was_asked(model: Any) -> None:
         (pd.DataFrame({"text": ["w2", None]}), "texts[1] is"),
     ],
 )
-def test_bad_input_is_refused_as_the_callers_fault(model: Any, given: Any, words: str) -> None:
+def test_bad_input_is_rejected_as_the_callers_error(
+    model: Any, model_input: Any, message: str
+) -> None:
     from mlflow.exceptions import MlflowException
 
     with pytest.raises(MlflowException) as caught:
-        model.predict(given)
-    assert words in caught.value.message
+        model.predict(model_input)
+    assert message in caught.value.message
     assert caught.value.get_http_status_code() == 400
 
 
@@ -167,9 +171,9 @@ def test_parameters_ask_for_more(logged: Logged, model: Any) -> None:
     classifier = nlp_rnn.load(logged.folder)
     table = model.predict(TEXTS, params={"top_k": 2, "probabilities": True})
     assert table.columns.tolist() == ["label", "score", "labels", "scores", "probabilities"]
-    for (_, row), answer in zip(table.iterrows(), classifier.predict(TEXTS, top_k=2), strict=True):
+    for (_, row), top in zip(table.iterrows(), classifier.predict(TEXTS, top_k=2), strict=True):
         assert list(zip(row.labels, row.scores, strict=True)) == [
-            (label, pytest.approx(share, abs=1e-6)) for label, share in answer
+            (label, pytest.approx(share, abs=1e-6)) for label, share in top
         ]
         assert row.label == row.labels[0]
     shares = [list(row.values()) for row in table.probabilities]
@@ -182,9 +186,9 @@ def test_parameters_ask_for_more(logged: Logged, model: Any) -> None:
 def test_a_wrong_top_k_is_the_callers_fault(model: Any, top_k: int) -> None:
     from mlflow.exceptions import MlflowException
 
-    with pytest.raises(MlflowException, match=f"top_k is {top_k}; this classifier has 3") as found:
+    with pytest.raises(MlflowException, match=f"top_k is {top_k}; this classifier has 3") as caught:
         model.predict(TEXTS, params={"top_k": top_k})
-    assert found.value.get_http_status_code() == 400
+    assert caught.value.get_http_status_code() == 400
 
 
 BARE = """
@@ -212,8 +216,8 @@ def test_loads_without_torch_and_from_its_own_copy_of_the_source(
         [sys.executable, "-c", program + BARE], cwd=tmp_path, capture_output=True, text=True
     )
     assert (done.returncode, done.stderr) == (0, "")
-    found = [tuple(row) for row in json.loads(done.stdout)]
-    assert [(label, pytest.approx(score, abs=1e-6)) for label, score in found] == expected(
+    result = [tuple(row) for row in json.loads(done.stdout)]
+    assert [(label, pytest.approx(score, abs=1e-6)) for label, score in result] == expected(
         logged, TEXTS
     )
 
@@ -227,12 +231,12 @@ def test_uris_and_model_folders_load_as_the_folder_does(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", logged.store)
     classifier = nlp_rnn.load(logged.folder)
     for location in (f"runs:/{logged.run_id}/classifier", logged.uri, model_folder):
-        found = nlp_rnn.load(location, threads=1)
-        assert found.config == classifier.config
-        np.testing.assert_array_equal(found.predict_proba(TEXTS), classifier.predict_proba(TEXTS))
+        result = nlp_rnn.load(location, threads=1)
+        assert result.config == classifier.config
+        np.testing.assert_array_equal(result.predict_proba(TEXTS), classifier.predict_proba(TEXTS))
 
 
-def test_store_in_the_working_directory_is_found_without_a_word(logged: Logged) -> None:
+def test_store_in_the_working_directory_is_found_without_output(logged: Logged) -> None:
     program = "import nlp_rnn, sys; print(nlp_rnn.load(sys.argv[1]).labels)"
     done = subprocess.run(
         [sys.executable, "-c", program, f"runs:/{logged.run_id}/classifier"],
@@ -245,7 +249,7 @@ def test_store_in_the_working_directory_is_found_without_a_word(logged: Logged) 
 
 
 @pytest.mark.parametrize("uri", ["runs:/{run}/other", "runs:/{run}", "runs:/0/classifier"])
-def test_uri_of_nothing_is_refused_and_leaves_nothing(
+def test_uri_of_nothing_is_rejected_and_leaves_nothing(
     logged: Logged, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, uri: str
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", logged.store)
@@ -314,17 +318,17 @@ def ask(server: str, body: Any, kind: str = "application/json") -> tuple[int, An
             return refused.code, json.load(refused)
 
 
-def test_models_serve_answers_json_and_csv(logged: Logged, server: str) -> None:
+def test_models_serve_predicts_json_and_csv(logged: Logged, server: str) -> None:
     for body in (
         {"inputs": TEXTS},
         {"instances": TEXTS},
         {"dataframe_split": {"columns": ["text"], "data": [[text] for text in TEXTS]}},
         {"dataframe_records": [{"text": text} for text in TEXTS]},
     ):
-        status, found = ask(server, body)
+        status, result = ask(server, body)
         assert status == 200
-        assert answers(pd.DataFrame(found["predictions"])) == expected(logged, TEXTS)
-    for body, words in (
+        assert predictions(pd.DataFrame(result["predictions"])) == expected(logged, TEXTS)
+    for body, message in (
         ({"inputs": ["w2", None]}, "texts[1] is"),
         ({"inputs": [2, 3]}, "texts[0] is int 2"),
         ({"dataframe_split": {"columns": ["text"], "data": [["w2"], [3]]}}, "texts[1] is int 3"),
@@ -333,25 +337,25 @@ def test_models_serve_answers_json_and_csv(logged: Logged, server: str) -> None:
         ({"inputs": TEXTS, "params": {"top_k": "many"}}, "top_k"),
         ({"texts": TEXTS}, "exactly one of the input fields"),
     ):
-        status, found = ask(server, body)
+        status, result = ask(server, body)
         assert status == 400
-        assert words in found["message"]
+        assert message in result["message"]
     # a number among texts is a text by the time that the server passes it on
-    status, found = ask(server, {"inputs": ["w2", 3]})
-    assert answers(pd.DataFrame(found["predictions"])) == expected(logged, ["w2", "3"])
-    status, found = ask(server, {"inputs": TEXTS, "params": {"top_k": 1}})
+    status, result = ask(server, {"inputs": ["w2", 3]})
+    assert predictions(pd.DataFrame(result["predictions"])) == expected(logged, ["w2", "3"])
+    status, result = ask(server, {"inputs": TEXTS, "params": {"top_k": 1}})
     assert status == 200
-    assert found["predictions"][0]["labels"] == [found["predictions"][0]["label"]]
+    assert result["predictions"][0]["labels"] == [result["predictions"][0]["label"]]
     # csv, with other columns and with white space that a text may hold
     table = pd.DataFrame({"id": [1, 2, 3], "text": ["w2 w3", 'w5, "w9"\nw7 w8', "w4"]})
-    status, found = ask(server, table.to_csv(index=False), "text/csv")
+    status, result = ask(server, table.to_csv(index=False), "text/csv")
     assert status == 200
-    assert answers(pd.DataFrame(found["predictions"])) == expected(logged, list(table["text"]))
-    for csv, words in (
+    assert predictions(pd.DataFrame(result["predictions"])) == expected(logged, list(table["text"]))
+    for csv, message in (
         ("text\nw2\nNA\n", "texts[1] is float nan"),  # pandas' idea of a missing text
         ("text\n1\n2\n", "texts[0] is int 1"),
         ("id,review\n1,w2\n", "found id, review"),
     ):
-        status, found = ask(server, csv, "text/csv")
+        status, result = ask(server, csv, "text/csv")
         assert status == 400
-        assert words in found["message"]
+        assert message in result["message"]

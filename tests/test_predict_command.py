@@ -1,4 +1,4 @@
-"""Tables in files and pipes come back with answers beside their rows, interrupted or not."""
+"""Tables in files and pipes get columns with predictions, also after an interruption."""
 
 import csv
 import io
@@ -70,21 +70,21 @@ def expected(folder: str, texts: list[str]) -> list[tuple[str, float]]:
     ]
 
 
-def found(rows: list[dict[str, Any]]) -> list[tuple[str, float]]:
+def labels_and_scores(rows: list[dict[str, Any]]) -> list[tuple[str, float]]:
     return [(row["label"], float(row["score"])) for row in rows]
 
 
 @pytest.mark.parametrize("source", ["csv", "tsv", "jsonl", "parquet"])
 @pytest.mark.parametrize("target", ["csv", "tsv", "jsonl", "parquet"])
-def test_every_kind_becomes_every_other(
+def test_every_format_is_written_from_every_other(
     folder: str, tmp_path: Path, source: str, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tables, "CHUNK_ROWS", 4)
-    given = write(tmp_path / f"in.{source}", ROWS)
+    source_path = write(tmp_path / f"in.{source}", ROWS)
     out = tmp_path / f"out.{target}"
-    assert main(["predict", folder, "--input", str(given), "--output", str(out)]) == 0
+    assert main(["predict", folder, "--input", str(source_path), "--output", str(out)]) == 0
     rows = read(out)
-    assert found(rows) == expected(folder, TEXTS)
+    assert labels_and_scores(rows) == expected(folder, TEXTS)
     assert [list(row) for row in rows] == [["id", "text", "who", "label", "score"]] * len(ROWS)
     # what csv has no types for is text, everything else is what it was
     typed = source in ("jsonl", "parquet") and target in ("jsonl", "parquet")
@@ -92,21 +92,21 @@ def test_every_kind_becomes_every_other(
         assert {name: row[name] for name in before} == (
             before if typed else {name: str(value) for name, value in before.items()}
         )
-    assert sorted(os.listdir(tmp_path)) == sorted(["classifier", given.name, out.name])
+    assert sorted(os.listdir(tmp_path)) == sorted(["classifier", source_path.name, out.name])
 
 
 def test_probabilities_of_every_class(folder: str, tmp_path: Path) -> None:
-    given = write(tmp_path / "in.csv", ROWS)
-    words = ["predict", folder, "--input", str(given), "--proba"]
+    source_path = write(tmp_path / "in.csv", ROWS)
+    arguments = ["predict", folder, "--input", str(source_path), "--proba"]
     for kind in ("csv", "parquet"):
-        assert main([*words, "--output", f"out.{kind}"]) == 0
+        assert main([*arguments, "--output", f"out.{kind}"]) == 0
         rows = read(tmp_path / f"out.{kind}")
         shares = [[float(r[f"probability_{c}"]) for c in ("bad", "fair", "good")] for r in rows]
         np.testing.assert_allclose(shares, nlp_rnn.load(folder).predict_proba(TEXTS), atol=1e-5)
         assert [float(row["score"]) for row in rows] == [max(row) for row in shares]
 
 
-def test_texts_that_are_typed(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_texts_as_arguments(folder: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", folder, "w2 w3", "", "--", "--proba"]) == 0
     lines = capsys.readouterr().out.split("\n")
     for line, text, (label, score) in zip(
@@ -121,9 +121,11 @@ def test_texts_that_are_typed(folder: str, capsys: pytest.CaptureFixture[str]) -
     assert list(row)[:3] == ["text", "label", "score"]
 
 
-def run(words: list[str], given: bytes) -> subprocess.CompletedProcess[bytes]:
+def run(arguments: list[str], standard_input: bytes) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        [sys.executable, "-m", "nlp_rnn", "predict", *words], input=given, capture_output=True
+        [sys.executable, "-m", "nlp_rnn", "predict", *arguments],
+        input=standard_input,
+        capture_output=True,
     )
 
 
@@ -134,19 +136,19 @@ def test_pipes(folder: str, tmp_path: Path) -> None:
     assert [line[2] for line in lines] == ["w2 w3", "", "w9"]
     assert [line[0] for line in lines] == [e[0] for e in expected(folder, ["w2 w3", "", "w9"])]
     for kind in ("csv", "jsonl"):
-        given = write(tmp_path / f"in.{kind}", ROWS)
-        done = run([folder, "--input", "-", "--format", kind, "--proba"], given.read_bytes())
+        source_path = write(tmp_path / f"in.{kind}", ROWS)
+        done = run([folder, "--input", "-", "--format", kind, "--proba"], source_path.read_bytes())
         assert (done.returncode, done.stderr) == (0, b"")
-        assert found(read(io.BytesIO(done.stdout), kind)) == expected(folder, TEXTS)
+        assert labels_and_scores(read(io.BytesIO(done.stdout), kind)) == expected(folder, TEXTS)
     done = run([folder, "--input", str(write(tmp_path / "in.parquet", ROWS))], b"")
-    assert found(read(io.BytesIO(done.stdout), "jsonl")) == expected(folder, TEXTS)
+    assert labels_and_scores(read(io.BytesIO(done.stdout), "jsonl")) == expected(folder, TEXTS)
     done = run([folder, "--output", "out.csv"], b"w2\nw3\n")
     assert done.returncode == 0
     assert b"wrote 2 rows to out.csv" in done.stderr
-    assert found(read(tmp_path / "out.csv")) == expected(folder, ["w2", "w3"])
+    assert labels_and_scores(read(tmp_path / "out.csv")) == expected(folder, ["w2", "w3"])
 
 
-def test_who_stops_reading_ends_it_quietly(folder: str, tmp_path: Path) -> None:
+def test_a_closed_pipe_ends_the_command_quietly(folder: str, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("w2 w3\n" * 50_000)
     program = f"{sys.executable} -m nlp_rnn predict {folder} --input in.txt | head -1"
     done = subprocess.run(["bash", "-c", program], capture_output=True, text=True)
@@ -169,43 +171,43 @@ def test_an_interrupted_output_is_resumed(
 ) -> None:
     monkeypatch.setattr(tables, "CHUNK_ROWS", 10)
     rows = [{"n": i, "text": text} for i, text in enumerate(tiny_texts(57))]
-    given = write(tmp_path / f"in.{source}", rows)
-    words = ["predict", folder, "--input", str(given), "--proba"]
-    assert main([*words, "--output", f"whole.{target}"]) == 0
+    source_path = write(tmp_path / f"in.{source}", rows)
+    arguments = ["predict", folder, "--input", str(source_path), "--proba"]
+    assert main([*arguments, "--output", f"whole.{target}"]) == 0
     out = tmp_path / f"out.{target}"
     out.write_text("what was there before")
-    answered: list[int] = []
-    answer = TextClassifier.predict_proba
+    counts: list[int] = []
+    predict_proba = TextClassifier.predict_proba
 
     def fails_at_the_fourth(self: TextClassifier, texts: Any, **options: Any) -> Any:
-        if len(answered) == 3:
+        if len(counts) == 3:
             raise KeyboardInterrupt
-        answered.append(len(texts))
-        return answer(self, texts, **options)
+        counts.append(len(texts))
+        return predict_proba(self, texts, **options)
 
     monkeypatch.setattr(TextClassifier, "predict_proba", fails_at_the_fourth)
-    assert main([*words, "--output", str(out)]) == 130
+    assert main([*arguments, "--output", str(out)]) == 130
     assert out.read_text() == "what was there before"
     part = tmp_path / f"out.{target}.part"
     with part.open("ab") as file:
         file.write(b"half a li")  # as kill -9 may leave it
-    answered[:] = [0]
+    counts[:] = [0]
     monkeypatch.setattr(TextClassifier, "predict_proba", fails_at_the_fourth)
-    assert main([*words, "--output", str(out)]) == 130  # two chunks more
-    answered[:] = [0, 0]
+    assert main([*arguments, "--output", str(out)]) == 130  # two chunks more
+    counts[:] = [0, 0]
     capsys.readouterr()
-    assert main([*words, "--output", str(out)]) == 0
+    assert main([*arguments, "--output", str(out)]) == 0
     assert f"resuming {out} after 50 rows" in capsys.readouterr().err
-    assert answered == [0, 0, 7]
+    assert counts == [0, 0, 7]
     assert read(out) == read(tmp_path / f"whole.{target}")
     if target != "parquet":
         assert out.read_bytes() == (tmp_path / f"whole.{target}").read_bytes()
     left = {path.name for path in tmp_path.iterdir()}
-    assert left == {"classifier", given.name, out.name, f"whole.{target}"}
+    assert left == {"classifier", source_path.name, out.name, f"whole.{target}"}
 
 
 @pytest.mark.parametrize("changed", ["input", "options", "classifier", "note", "part"])
-def test_what_was_made_from_something_else_begins_again(
+def test_an_output_of_something_else_starts_again(
     folder: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -213,33 +215,33 @@ def test_what_was_made_from_something_else_begins_again(
     changed: str,
 ) -> None:
     monkeypatch.setattr(tables, "CHUNK_ROWS", 2)
-    given = write(tmp_path / "in.csv", ROWS)
-    words = ["predict", folder, "--input", str(given), "--output", "out.csv"]
-    answer = TextClassifier.predict_proba
+    source_path = write(tmp_path / "in.csv", ROWS)
+    arguments = ["predict", folder, "--input", str(source_path), "--output", "out.csv"]
+    predict_proba = TextClassifier.predict_proba
     calls: list[int] = []
 
     def fails_at_the_third(self: TextClassifier, texts: Any, **options: Any) -> Any:
         calls.append(1)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return answer(self, texts, **options)
+        return predict_proba(self, texts, **options)
 
     monkeypatch.setattr(TextClassifier, "predict_proba", fails_at_the_third)
-    assert main(words) == 130
+    assert main(arguments) == 130
     match changed:
         case "input":
-            write(given, [{"text": text} for text in TEXTS])
+            write(source_path, [{"text": text} for text in TEXTS])
         case "options":
-            words.append("--proba")
+            arguments.append("--proba")
         case "classifier":
             save_tiny(Path(folder), seed=1)
         case "note":
             (tmp_path / "out.csv.part.json").write_text('{"rows": 4')
         case "part":
             (tmp_path / "out.csv.part").write_bytes(b"")
-    assert main(words) == 0
+    assert main(arguments) == 0
     assert "resuming" not in capsys.readouterr().err
-    assert found(read(tmp_path / "out.csv")) == expected(folder, TEXTS)
+    assert labels_and_scores(read(tmp_path / "out.csv")) == expected(folder, TEXTS)
 
 
 def test_standard_input_cannot_be_resumed_and_leaves_nothing(folder: str, tmp_path: Path) -> None:
@@ -257,17 +259,19 @@ def test_rows_without_a_text_get_no_label(
 ) -> None:
     rows = [{"text": "w2"}, {"text": None}, {"text": "w3"}]
     for kind in ("jsonl", "parquet"):
-        given = write(tmp_path / f"in.{kind}", rows)
-        assert main(["predict", folder, "--input", str(given), "--output", f"out.{kind}"]) == 0
+        source_path = write(tmp_path / f"in.{kind}", rows)
+        assert (
+            main(["predict", folder, "--input", str(source_path), "--output", f"out.{kind}"]) == 0
+        )
         assert "1 rows have no text and no label" in capsys.readouterr().err
-        answers = read(tmp_path / f"out.{kind}")
-        assert answers[1] == {"text": None, "label": None, "score": None}
-        assert found([answers[0], answers[2]]) == expected(folder, ["w2", "w3"])
+        rows_read = read(tmp_path / f"out.{kind}")
+        assert rows_read[1] == {"text": None, "label": None, "score": None}
+        assert labels_and_scores([rows_read[0], rows_read[2]]) == expected(folder, ["w2", "w3"])
 
 
 def test_columns_of_the_same_name_stay(folder: str, tmp_path: Path) -> None:
-    given = write(tmp_path / "in.csv", [{"text": "w2", "label": "true one"}])
-    assert main(["predict", folder, "--input", str(given), "--output", "out.csv"]) == 0
+    source_path = write(tmp_path / "in.csv", [{"text": "w2", "label": "true one"}])
+    assert main(["predict", folder, "--input", str(source_path), "--output", "out.csv"]) == 0
     (row,) = read(tmp_path / "out.csv")
     assert list(row) == ["text", "label", "predicted_label", "predicted_score"]
     assert row["label"] == "true one"
@@ -276,13 +280,15 @@ def test_columns_of_the_same_name_stay(folder: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet", "txt"])
 def test_a_table_without_rows(folder: str, tmp_path: Path, kind: str) -> None:
-    given = tmp_path / f"in.{kind}"
+    source_path = tmp_path / f"in.{kind}"
     if kind == "parquet":
-        parquet.write_table(pa.table({"n": pa.array([], pa.int8()), "text": [""][:0]}), given)
+        parquet.write_table(pa.table({"n": pa.array([], pa.int8()), "text": [""][:0]}), source_path)
     else:
-        given.write_text("n,text\n" if kind == "csv" else "")
+        source_path.write_text("n,text\n" if kind == "csv" else "")
     for target in ("csv", "jsonl", "parquet"):
-        assert main(["predict", folder, "--input", str(given), "--output", f"o.{target}"]) == 0
+        assert (
+            main(["predict", folder, "--input", str(source_path), "--output", f"o.{target}"]) == 0
+        )
         assert read(tmp_path / f"o.{target}") == []
     names = parquet.read_schema(tmp_path / "o.parquet").names
     columns = {"csv": ["n", "text"], "parquet": ["n", "text"], "txt": ["text"], "jsonl": []}
@@ -293,11 +299,11 @@ def test_the_only_column_or_a_named_one_holds_the_texts(folder: str, tmp_path: P
     write(tmp_path / "one.csv", [{"review": "w2 w3"}])
     write(tmp_path / "two.csv", [{"id": 1, "review": "w2 w3"}])
     assert main(["predict", folder, "--input", "one.csv", "--output", "o.csv"]) == 0
-    assert found(read(tmp_path / "o.csv")) == expected(folder, ["w2 w3"])
-    words = ["predict", folder, "--input", "two.csv", "--output", "o.csv"]
-    assert main(words) == 1
-    assert main([*words, "--text", "review"]) == 0
-    assert found(read(tmp_path / "o.csv")) == expected(folder, ["w2 w3"])
+    assert labels_and_scores(read(tmp_path / "o.csv")) == expected(folder, ["w2 w3"])
+    arguments = ["predict", folder, "--input", "two.csv", "--output", "o.csv"]
+    assert main(arguments) == 1
+    assert main([*arguments, "--text", "review"]) == 0
+    assert labels_and_scores(read(tmp_path / "o.csv")) == expected(folder, ["w2 w3"])
 
 
 def test_long_texts_bom_and_windows_line_ends(folder: str, tmp_path: Path) -> None:
@@ -306,13 +312,13 @@ def test_long_texts_bom_and_windows_line_ends(folder: str, tmp_path: Path) -> No
     (tmp_path / "in.csv").write_bytes(data.encode())
     assert main(["predict", folder, "--input", "in.csv", "--output", "o.csv"]) == 0
     rows = read(tmp_path / "o.csv")
-    assert found(rows) == expected(folder, [long, "w3"])
+    assert labels_and_scores(rows) == expected(folder, [long, "w3"])
     assert main(["predict", folder, "--input", "in.csv", "--output", "o.csv", "--windows"]) == 0
     (whole, _) = nlp_rnn.load(folder).predict_proba([long, "w3"], windows=True)
     assert float(read(tmp_path / "o.csv")[0]["score"]) == pytest.approx(whole.max(), abs=1e-5)
 
 
-def test_types_of_parquet_are_kept(folder: str, tmp_path: Path) -> None:
+def test_types_of_parquet_are_preserved(folder: str, tmp_path: Path) -> None:
     table = pa.table(
         {
             "kind": pa.array(["a", "b"]).dictionary_encode(),
@@ -347,39 +353,39 @@ BAD: list[tuple[str, bytes, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "data", "words"), BAD)
-def test_bad_tables_are_refused_and_leave_nothing(
+@pytest.mark.parametrize(("name", "data", "message"), BAD)
+def test_bad_tables_are_rejected_and_leave_nothing(
     folder: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     name: str,
     data: bytes,
-    words: str,
+    message: str,
 ) -> None:
     (tmp_path / name).write_bytes(data)
     assert main(["predict", folder, "--input", name, "--output", "out.jsonl"]) in (1, 2)
-    told = capsys.readouterr().err
-    assert words in told
-    assert len(told.splitlines()) <= 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) <= 2
     left = set(os.listdir(tmp_path)) - {"out.jsonl.part", "out.jsonl.part.json"}
     assert left == {"classifier", name}
-    assert not (tmp_path / "out.jsonl.part").exists() or "row 2" in told or "line 2" in told
+    assert not (tmp_path / "out.jsonl.part").exists() or "row 2" in error or "line 2" in error
 
 
-def test_rows_that_are_not_alike_fit_jsonl_only(
+def test_rows_with_different_keys_fit_jsonl_only(
     folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows: list[dict[str, Any]] = [{"text": "w2"}, {"text": "w3", "more": 1}]
-    given = str(write(tmp_path / "in.jsonl", rows))
+    source_path = str(write(tmp_path / "in.jsonl", rows))
     for kind in ("csv", "parquet"):
-        assert main(["predict", folder, "--input", given, "--output", f"out.{kind}"]) == 1
+        assert main(["predict", folder, "--input", source_path, "--output", f"out.{kind}"]) == 1
         assert "A row has 'more', which the first row does not have" in capsys.readouterr().err
-    assert main(["predict", folder, "--input", given, "--output", "out.jsonl"]) == 0
+    assert main(["predict", folder, "--input", source_path, "--output", "out.jsonl"]) == 0
     assert [row.get("more") for row in read(tmp_path / "out.jsonl")] == [None, 1]
     write(tmp_path / "in.jsonl", [{"text": "w2"}, {"text": "w3", "label": 1}])
-    assert main(["predict", folder, "--input", given, "--output", "out.jsonl"]) == 1
+    assert main(["predict", folder, "--input", source_path, "--output", "out.jsonl"]) == 1
     write(tmp_path / "in.jsonl", [{"text": "w2", "n": 1}, {"text": "w3", "n": "one"}])
-    assert main(["predict", folder, "--input", given, "--output", "out.parquet"]) == 1
+    assert main(["predict", folder, "--input", source_path, "--output", "out.parquet"]) == 1
     assert "does not fit into a parquet column" in capsys.readouterr().err
 
 
@@ -402,19 +408,19 @@ WRONG: list[tuple[list[str], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("words", "told"), WRONG, ids=lambda value: str(value)[:30])
-def test_wrong_words(
+@pytest.mark.parametrize(("arguments", "message"), WRONG, ids=lambda value: str(value)[:30])
+def test_wrong_arguments(
     folder: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
-    words: list[str],
-    told: str,
+    arguments: list[str],
+    message: str,
 ) -> None:
     (tmp_path / "lines.txt").write_text("w2\n")
     write(tmp_path / "in.csv", ROWS)
-    assert main(["predict", folder, *words]) in (1, 2)
+    assert main(["predict", folder, *arguments]) in (1, 2)
     error = capsys.readouterr().err
-    assert told in error
+    assert message in error
     assert len(error.splitlines()) <= 2
     assert sorted(os.listdir(tmp_path)) == ["classifier", "in.csv", "lines.txt"]
 
@@ -430,10 +436,10 @@ def test_memory_does_not_grow_with_the_file(folder: str, tmp_path: Path) -> None
     )
     megabytes = []
     for rows in (10_000, 60_000):
-        given = tmp_path / f"{rows}.csv"
-        given.write_text("text,n\n" + "w2 w3 w4 w5 w6 w7 w8 w9,1\n" * rows)
+        source_path = tmp_path / f"{rows}.csv"
+        source_path.write_text("text,n\n" + "w2 w3 w4 w5 w6 w7 w8 w9,1\n" * rows)
         done = subprocess.run(
-            [sys.executable, "-c", program, folder, str(given)],
+            [sys.executable, "-c", program, folder, str(source_path)],
             env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
             capture_output=True,
             text=True,

@@ -1,4 +1,4 @@
-"""A saved classifier answers as the network does, whatever stands beside a text."""
+"""A saved classifier predicts as the network does, independently of the rest of the batch."""
 
 import json
 import os
@@ -46,15 +46,15 @@ def classifier(folder: Path) -> TextClassifier:
     return TextClassifier.load(folder)
 
 
-def refusal(classifier: TextClassifier, texts: Any) -> str:
-    said = []
+def error_message(classifier: TextClassifier, texts: Any) -> str:
+    messages = []
     for ask in (classifier.predict, classifier.predict_proba, classifier.token_counts):
         with pytest.raises(ClassifierError) as caught:
             ask(texts)
-        said.append(str(caught.value))
-    assert len(set(said)) == 1
-    assert 1 <= len(said[0].splitlines()) <= 2
-    return said[0]
+        messages.append(str(caught.value))
+    assert len(set(messages)) == 1
+    assert 1 <= len(messages[0].splitlines()) <= 2
+    return messages[0]
 
 
 @pytest.mark.parametrize(("cell", "pooling"), SHAPES)
@@ -68,14 +68,16 @@ def test_probabilities_are_the_networks(tmp_path: Path, cell: str, pooling: str)
     texts = ["w2 w3 w29", "", "unknown w4", " ".join(["w5", "w6"] * 30)]
     ids = [[2, 3, 29], [1], [1, 4], [5, 6] * 20]  # cut at 40
     expected = [
-        network(torch.tensor([each]), torch.tensor([len(each)])).softmax(1)[0] for each in ids
+        network(torch.tensor([tokens]), torch.tensor([len(tokens)])).softmax(1)[0] for tokens in ids
     ]
     classifier = TextClassifier.load(folder)
-    found = classifier.predict_proba(texts)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, np.stack(expected), rtol=0, atol=1e-6)
-    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=0, atol=1e-6)
-    assert classifier.predict(texts) == [["bad", "fair", "good"][each] for each in found.argmax(1)]
+    probabilities = classifier.predict_proba(texts)
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities, np.stack(expected), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=0, atol=1e-6)
+    assert classifier.predict(texts) == [
+        ["bad", "fair", "good"][index] for index in probabilities.argmax(1)
+    ]
     assert classifier.token_counts(texts).tolist() == [3, 1, 2, 40]
 
 
@@ -129,12 +131,12 @@ def test_default_threads_are_the_cores_this_process_may_use(
 
 def test_one_classifier_serves_many_threads(classifier: TextClassifier) -> None:
     texts = [tiny_texts(80, seed) for seed in range(8)]
-    expected = [classifier.predict_proba(each) for each in texts]
-    found: dict[int, np.ndarray] = {}
+    expected = [classifier.predict_proba(batch) for batch in texts]
+    probabilities: dict[int, np.ndarray] = {}
 
     def work(index: int) -> None:
         for _ in range(5):
-            found[index] = classifier.predict_proba(texts[index])
+            probabilities[index] = classifier.predict_proba(texts[index])
 
     threads = [threading.Thread(target=work, args=(index,)) for index in range(8)]
     for thread in threads:
@@ -142,7 +144,7 @@ def test_one_classifier_serves_many_threads(classifier: TextClassifier) -> None:
     for thread in threads:
         thread.join()
     for index in range(8):
-        np.testing.assert_array_equal(found[index], expected[index])
+        np.testing.assert_array_equal(probabilities[index], expected[index])
 
 
 FRESH = """
@@ -173,7 +175,7 @@ def test_fresh_process_gives_the_same_and_needs_only_three_libraries(
     assert "onnxruntime" in modules
 
 
-def test_sizes_classes_and_words_about_it(tmp_path: Path, classifier: TextClassifier) -> None:
+def test_sizes_classes_and_description(tmp_path: Path, classifier: TextClassifier) -> None:
     assert classifier.labels == ["bad", "fair", "good"]
     assert classifier.classes_.tolist() == classifier.labels
     assert classifier.config["max_length"] == 40
@@ -217,7 +219,7 @@ def test_sequences_of_every_kind(classifier: TextClassifier, same: Any) -> None:
 
 
 @pytest.mark.parametrize("empty", [[], (), np.array([]), pd.Series([], dtype=str)])
-def test_no_texts_give_no_answers(classifier: TextClassifier, empty: Iterable[str]) -> None:
+def test_no_texts_give_no_predictions(classifier: TextClassifier, empty: Iterable[str]) -> None:
     assert classifier.predict(empty) == []
     assert classifier.predict_proba(empty).shape == (0, 3)
     assert classifier.token_counts(empty).shape == (0,)
@@ -237,21 +239,24 @@ def test_no_texts_give_no_answers(classifier: TextClassifier, empty: Iterable[st
         "x" * 10**6,
     ],
 )
-def test_strange_texts_are_answered(classifier: TextClassifier, text: str) -> None:
-    found = classifier.predict_proba([text, "w2 w3"])
-    assert np.isfinite(found).all()
-    np.testing.assert_allclose(found[1:], classifier.predict_proba(["w2 w3"]), rtol=0, atol=1e-6)
-
-
-def test_one_text_instead_of_a_list_is_refused_with_the_fix(classifier: TextClassifier) -> None:
-    assert "is one str, not a list of str.\nPut a single text into a list: [text]." in refusal(
-        classifier, "w2 w3"
+def test_strange_texts_get_a_prediction(classifier: TextClassifier, text: str) -> None:
+    probabilities = classifier.predict_proba([text, "w2 w3"])
+    assert np.isfinite(probabilities).all()
+    np.testing.assert_allclose(
+        probabilities[1:], classifier.predict_proba(["w2 w3"]), rtol=0, atol=1e-6
     )
-    assert "is one bytes" in refusal(classifier, b"w2")
+
+
+def test_one_text_instead_of_a_list_is_rejected_with_the_fix(classifier: TextClassifier) -> None:
+    assert (
+        "is one str, not a list of str.\nPut a single text into a list: [text]."
+        in error_message(classifier, "w2 w3")
+    )
+    assert "is one bytes" in error_message(classifier, b"w2")
 
 
 @pytest.mark.parametrize(
-    ("value", "words"),
+    ("value", "message"),
     [
         (None, "NoneType None"),
         (float("nan"), "float nan"),
@@ -261,25 +266,25 @@ def test_one_text_instead_of_a_list_is_refused_with_the_fix(classifier: TextClas
         (pd.NA, "NAType <NA>"),
     ],
 )
-def test_what_is_no_text_is_refused_with_its_position(
-    classifier: TextClassifier, value: Any, words: str
+def test_what_is_no_text_is_rejected_with_its_position(
+    classifier: TextClassifier, value: Any, message: str
 ) -> None:
-    assert f"texts[2] is {words}, not a str" in refusal(classifier, ["w2", "w3", value])
+    assert f"texts[2] is {message}, not a str" in error_message(classifier, ["w2", "w3", value])
 
 
-def test_what_is_no_sequence_of_texts_is_refused(classifier: TextClassifier) -> None:
+def test_what_is_no_sequence_of_texts_is_rejected(classifier: TextClassifier) -> None:
     table = pd.DataFrame({"id": [1], "text": ["w2"]})
-    assert 'columns id, text.\nPass one of them: predict(table["text"])' in refusal(
+    assert 'columns id, text.\nPass one of them: predict(table["text"])' in error_message(
         classifier, table
     )
-    assert "texts is dict, " in refusal(classifier, {"text": ["w2"]})
-    assert "texts is set, " in refusal(classifier, {"w2", "w3"})
-    assert "texts is int, " in refusal(classifier, 3)
-    assert "texts is NoneType, " in refusal(classifier, None)
-    assert "is ndarray" in refusal(classifier, np.array([["w2"], ["w3"]]))
+    assert "texts is dict, " in error_message(classifier, {"text": ["w2"]})
+    assert "texts is set, " in error_message(classifier, {"w2", "w3"})
+    assert "texts is int, " in error_message(classifier, 3)
+    assert "texts is NoneType, " in error_message(classifier, None)
+    assert "is ndarray" in error_message(classifier, np.array([["w2"], ["w3"]]))
 
 
-def graph_that_answers(value: np.ndarray) -> bytes:
+def graph_that_returns(value: np.ndarray) -> bytes:
     constant = onnx.numpy_helper.from_array(value, "value")
     graph = helper.make_graph(
         [helper.make_node("Identity", ["value"], ["logits"])],
@@ -295,21 +300,21 @@ def graph_that_answers(value: np.ndarray) -> bytes:
     return helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
 
 
-def test_graph_of_another_network_is_refused(tmp_path: Path, folder: Path) -> None:
+def test_graph_of_another_network_is_rejected(tmp_path: Path, folder: Path) -> None:
     smaller = save_tiny(tmp_path / "smaller", vocab_size=29)
     fewer = save_tiny(tmp_path / "fewer", num_labels=2)
-    for data, words in [
+    for data, message in [
         ((smaller / "model.onnx").read_bytes(), "cannot run"),
         (
             (fewer / "model.onnx").read_bytes(),
             "(1, 2) for one text, not one float32 for each of 3 labels",
         ),
-        (graph_that_answers(np.zeros((1, 3), np.float64)), "returns float64"),
+        (graph_that_returns(np.zeros((1, 3), np.float64)), "returns float64"),
         (b"no graph", "cannot run"),
         (b"", "cannot run"),
     ]:
         replace(folder, "model.onnx", data)
         with pytest.raises(ClassifierError) as caught:
             TextClassifier.load(folder)
-        assert words in str(caught.value)
+        assert message in str(caught.value)
         assert len(str(caught.value).splitlines()) == 2

@@ -1,4 +1,4 @@
-"""What may be asked of a classifier beside the label: several, none, windows, other runtimes."""
+"""Options of a classifier: top_k, threshold, windows, iterators, runtimes and pickling."""
 
 import concurrent.futures
 import itertools
@@ -35,16 +35,16 @@ def test_top_k_gives_the_most_probable_labels_in_order(classifier: TextClassifie
     texts = tiny_texts(40)
     probabilities = classifier.predict_proba(texts)
     for k in (1, 2, 3):
-        for row, answer in zip(probabilities, classifier.predict(texts, top_k=k), strict=True):
+        for row, prediction in zip(probabilities, classifier.predict(texts, top_k=k), strict=True):
             order = sorted(range(3), key=lambda index, row=row: -row[index])[:k]
-            assert [label for label, _ in answer] == [classifier.labels[i] for i in order]
-            assert [share for _, share in answer] == [row[i] for i in order]
-            assert all(type(share) is float for _, share in answer)
-    first = [answer[0][0] for answer in classifier.predict(texts, top_k=1)]
+            assert [label for label, _ in prediction] == [classifier.labels[i] for i in order]
+            assert [share for _, share in prediction] == [row[i] for i in order]
+            assert all(type(share) is float for _, share in prediction)
+    first = [prediction[0][0] for prediction in classifier.predict(texts, top_k=1)]
     assert first == classifier.predict(texts)
 
 
-def test_threshold_leaves_out_what_is_less_probable(classifier: TextClassifier) -> None:
+def test_threshold_omits_less_probable_labels(classifier: TextClassifier) -> None:
     texts = tiny_texts(60)
     best = classifier.predict_proba(texts).max(axis=1)
     threshold = float(np.median(best))
@@ -56,8 +56,8 @@ def test_threshold_leaves_out_what_is_less_probable(classifier: TextClassifier) 
     assert None in expected
     assert set(expected) != {None}
     both = classifier.predict(texts, top_k=3, threshold=threshold)
-    assert [answer[0][0] if answer else None for answer in both] == expected
-    assert all(share >= threshold for answer in both for _, share in answer)
+    assert [prediction[0][0] if prediction else None for prediction in both] == expected
+    assert all(share >= threshold for prediction in both for _, share in prediction)
     assert classifier.predict(texts, threshold=1e-9) == labels
 
 
@@ -68,7 +68,7 @@ def test_threshold_leaves_out_what_is_less_probable(classifier: TextClassifier) 
         *({"threshold": wrong} for wrong in (0, -0.1, 1.1, float("nan"), "0.5", True)),
     ],
 )
-def test_what_could_have_no_effect_is_refused(
+def test_an_option_without_effect_is_rejected(
     classifier: TextClassifier, options: dict[str, Any]
 ) -> None:
     for ask in (classifier.predict, classifier.predict_iter):
@@ -90,8 +90,8 @@ def test_an_iterator_is_read_a_chunk_at_a_time(
     texts = tiny_texts(35)
     endless = (texts[next(taken) % 35] for _ in itertools.count())
     expected = classifier.predict(texts)
-    answers = classifier.predict_iter(endless)
-    assert [next(answers) for _ in range(35)] == expected
+    predictions = classifier.predict_iter(endless)
+    assert [next(predictions) for _ in range(35)] == expected
     assert next(taken) == 40
     rows = classifier.predict_proba_iter(iter(texts))
     np.testing.assert_array_equal(list(rows), classifier.predict_proba(texts))
@@ -100,8 +100,8 @@ def test_an_iterator_is_read_a_chunk_at_a_time(
 def test_a_chunk_ends_before_it_is_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(input_texts, "CHUNK_CHARACTERS", 100)
     texts = ["x" * 60, "y" * 60, "", "z" * 500, "a"]
-    found = list(input_texts.text_chunks(texts))
-    assert found == [["x" * 60, "y" * 60], ["", "z" * 500], ["a"]]
+    result = list(input_texts.text_chunks(texts))
+    assert result == [["x" * 60, "y" * 60], ["", "z" * 500], ["a"]]
     assert list(input_texts.text_chunks([])) == []
 
 
@@ -136,9 +136,9 @@ def test_windows_read_a_long_text_to_its_end(classifier: TextClassifier) -> None
     parts = classifier.predict_proba(pieces)
     expected = (33 * parts[0] + 33 * parts[1] + 34 * parts[2]) / 100
     short = ["w2 w3", "", " ".join(words[:40])]
-    found = classifier.predict_proba([" ".join(words), *short], windows=True)
-    np.testing.assert_allclose(found[0], expected, rtol=0, atol=1e-6)
-    np.testing.assert_allclose(found[1:], classifier.predict_proba(short), rtol=0, atol=1e-6)
+    result = classifier.predict_proba([" ".join(words), *short], windows=True)
+    np.testing.assert_allclose(result[0], expected, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(result[1:], classifier.predict_proba(short), rtol=0, atol=1e-6)
     assert classifier.predict([" ".join(words)], windows=True) == [
         classifier.labels[int(expected.argmax())]
     ]
@@ -148,7 +148,7 @@ def test_windows_read_a_long_text_to_its_end(classifier: TextClassifier) -> None
     np.testing.assert_array_equal(cut, beginning)
 
 
-def test_windows_are_refused_where_nothing_is_cut(tmp_path: Path) -> None:
+def test_windows_are_rejected_without_truncation(tmp_path: Path) -> None:
     from tokenizers import Tokenizer
 
     parts = tiny_parts()
@@ -165,7 +165,7 @@ def test_windows_are_refused_where_nothing_is_cut(tmp_path: Path) -> None:
 # Runtimes
 
 
-def test_torch_answers_as_onnxruntime_does(folder: Path, classifier: TextClassifier) -> None:
+def test_torch_predicts_as_onnxruntime_does(folder: Path, classifier: TextClassifier) -> None:
     texts = tiny_texts(150)
     torch = nlp_rnn.load(folder, runtime="torch")
     assert (classifier.runtime, torch.runtime) == ("onnx", "torch")
@@ -183,17 +183,17 @@ def test_int8_is_smaller_and_nearly_the_same(tmp_path: Path, cell: str, pooling:
     small, whole = (folder / name for name in ("model.int8.onnx", "model.onnx"))
     assert small.stat().st_size < 0.4 * whole.stat().st_size
     texts = tiny_texts(100)
-    found = nlp_rnn.load(folder, runtime="int8").predict_proba(texts)
-    np.testing.assert_allclose(found, nlp_rnn.load(folder).predict_proba(texts), atol=0.05)
+    result = nlp_rnn.load(folder, runtime="int8").predict_proba(texts)
+    np.testing.assert_allclose(result, nlp_rnn.load(folder).predict_proba(texts), atol=0.05)
 
 
-def test_int8_that_would_save_little_is_not_kept(folder: Path) -> None:
+def test_int8_that_would_save_little_is_not_saved(folder: Path) -> None:
     assert not (folder / "model.int8.onnx").exists()
     with pytest.raises(ClassifierError, match=r"has no model\.int8\.onnx"):
         nlp_rnn.load(folder, runtime="int8")
 
 
-def test_a_runtime_that_is_not_there_is_refused(
+def test_an_unknown_or_missing_runtime_is_rejected(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ClassifierError, match="set one of onnx, int8, torch"):
@@ -206,13 +206,13 @@ def test_a_runtime_that_is_not_there_is_refused(
 # Other processes
 
 
-def test_worker_processes_answer_with_the_same_classifier(classifier: TextClassifier) -> None:
+def test_worker_processes_predict_with_the_same_classifier(classifier: TextClassifier) -> None:
     texts = tiny_texts(20)
     expected = classifier.predict_proba(texts)
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
-        found = pool.submit(classifier.predict_proba, texts).result()
-    np.testing.assert_array_equal(found, expected)
+        result = pool.submit(classifier.predict_proba, texts).result()
+    np.testing.assert_array_equal(result, expected)
 
 
 def test_what_is_pickled_is_an_address_and_not_the_weights(

@@ -1,4 +1,4 @@
-"""What `import nlp_rnn` offers, and how little it imports."""
+"""Public names of the package, and the libraries that importing and predicting load."""
 
 import json
 import subprocess
@@ -21,11 +21,11 @@ HEAVY = {
 def imported_by(program: str, *arguments: str) -> set[str]:
     """Which of the heavy libraries a fresh process has imported after `program`."""
     program += "\nimport sys, json; print(json.dumps(sorted(sys.modules)))"
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", program, *arguments], capture_output=True, text=True
     )
-    assert (done.returncode, done.stderr) == (0, "")
-    return HEAVY & set(json.loads(done.stdout))
+    assert (process.returncode, process.stderr) == (0, "")
+    return HEAVY & set(json.loads(process.stdout))
 
 
 def test_public_names() -> None:
@@ -38,11 +38,11 @@ def test_public_names() -> None:
         nlp_rnn.Classifier  # noqa: B018
 
 
-def test_the_door_imports_nothing_heavy() -> None:
+def test_the_package_imports_nothing_heavy() -> None:
     assert imported_by("import nlp_rnn; assert nlp_rnn.__version__ and nlp_rnn.load") == set()
 
 
-def test_loading_and_answering_imports_three_libraries(tmp_path: Path) -> None:
+def test_loading_and_predicting_imports_three_libraries(tmp_path: Path) -> None:
     folder = save_tiny(tmp_path / "classifier")
     program = "import nlp_rnn, sys; assert nlp_rnn.load(sys.argv[1]).predict(['w2'])"
     assert imported_by(program, str(folder)) == {"numpy", "onnxruntime", "tokenizers"}
@@ -58,7 +58,7 @@ def test_a_path_loads_as_str_and_as_path(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("location", ["nowhere", "s3://bucket/classifier", "C:/classifier", ""])
-def test_what_is_no_classifier_is_refused(
+def test_what_is_no_classifier_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, location: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""A logged model answers in an environment of its own, and many clients at once."""
+"""A logged model predicts in a separate environment, and for many clients at once."""
 
 import http.client
 import json
@@ -43,9 +43,9 @@ print(json.dumps([model.predict(texts).values.tolist(), classifier.predict(texts
 def test_an_environment_with_nothing_but_the_requirements(
     logged: Logged, model_folder: Path, tmp_path: Path
 ) -> None:
-    place = tmp_path / "environment"
-    venv.create(place, with_pip=True)
-    python = place / "bin" / "python"
+    folder = tmp_path / "environment"
+    venv.create(folder, with_pip=True)
+    python = folder / "bin" / "python"
     install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     made = subprocess.run(
         [*install, "-r", model_folder / "requirements.txt"], capture_output=True, text=True
@@ -61,9 +61,9 @@ def test_an_environment_with_nothing_but_the_requirements(
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    answers, labels = json.loads(done.stdout)
+    predictions, labels = json.loads(done.stdout)
     wanted = expected(logged, TEXTS)
-    assert [(label, pytest.approx(score, abs=1e-6)) for label, score in answers] == wanted
+    assert [(label, pytest.approx(score, abs=1e-6)) for label, score in predictions] == wanted
     assert labels == [label for label, _ in wanted]
 
 
@@ -73,22 +73,22 @@ def test_sixteen_clients_and_ten_thousand_requests(logged: Logged, server: str) 
     address = urlsplit(server)
 
     def client(number: int) -> list[Any]:
-        found = []
+        results = []
         connection = http.client.HTTPConnection(address.hostname, address.port, timeout=120)
-        for place in range(number, REQUESTS, CLIENTS):
-            body = json.dumps({"inputs": [texts[place]]})
+        for index in range(number, REQUESTS, CLIENTS):
+            body = json.dumps({"inputs": [texts[index]]})
             headers = {"Content-Type": "application/json"}
             connection.request("POST", address.path, body, headers)
             response = connection.getresponse()
-            answer = json.load(response)
-            found.append((place, response.status, answer))
+            prediction = json.load(response)
+            results.append((index, response.status, prediction))
         connection.close()
-        return found
+        return results
 
     with ThreadPoolExecutor(CLIENTS) as pool:
-        found = [each for part in pool.map(client, range(CLIENTS)) for each in part]
-    assert len(found) == REQUESTS
-    assert {status for _, status, _ in found} == {200}
-    for place, _, answer in found:
-        (row,) = answer["predictions"]
-        assert (row["label"], pytest.approx(row["score"], abs=1e-6)) == wanted[place]
+        results = [item for part in pool.map(client, range(CLIENTS)) for item in part]
+    assert len(results) == REQUESTS
+    assert {status for _, status, _ in results} == {200}
+    for index, _, prediction in results:
+        (row,) = prediction["predictions"]
+        assert (row["label"], pytest.approx(row["score"], abs=1e-6)) == wanted[index]

@@ -1,4 +1,4 @@
-"""The speed of a classifier is measured in a process of its own, and is a run's or its excuse."""
+"""The speed of a classifier is measured in a process of its own, and failures are reported."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ from tests.tiny_classifier import save_tiny, tiny_parts
 
 
 class Run:
-    """Keeps what a run is told."""
+    """Run that records tags and texts."""
 
     def __init__(self) -> None:
         self.tags: dict[str, str] = {}
@@ -31,7 +31,7 @@ class Run:
         self.texts[file] = text
 
 
-def test_a_fresh_process_measures_what_is_promised(tmp_path: Path) -> None:
+def test_a_new_process_measures_every_metric(tmp_path: Path) -> None:
     folder = save_tiny(tmp_path / "c", cell="lstm", bidirectional=False)
     run = Run()
     metrics = log_speed(Speed.quick, folder, run)
@@ -61,7 +61,7 @@ def test_a_fresh_process_measures_what_is_promised(tmp_path: Path) -> None:
     assert run.tags["speed"].startswith("quick, 1 thread")
 
 
-def test_a_classifier_that_cannot_be_timed_says_so_and_nothing_is_lost(
+def test_a_failed_measurement_is_reported_and_nothing_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = Run()
@@ -88,17 +88,17 @@ def test_texts_have_their_length_where_every_character_is_a_token(tmp_path: Path
 
 
 def test_every_length_is_called_as_often_and_in_turn() -> None:
-    said: list[str] = []
+    calls: list[str] = []
 
     class Classifier:
         def predict_proba(self, texts: list[str]) -> None:
-            said.extend(texts)
+            calls.extend(texts)
 
     texts = {10: ["a"], 50: ["b", "c"]}
     limits = {"rounds": 7, "seconds": 0.0, "least": 4}
     taken = speed._rounds(Classifier(), texts, limits)
     assert {length: len(times) for length, times in taken.items()} == {10: 4, 50: 4}
-    assert said[-8:] == ["a", "b", "a", "c"] * 2
+    assert calls[-8:] == ["a", "b", "a", "c"] * 2
     assert len(speed._rounds(Classifier(), texts, limits | {"seconds": 60.0})[10]) == 7
 
 
@@ -110,9 +110,9 @@ def test_the_kernel_is_the_one_that_torch_used(tmp_path: Path, cell: str) -> Non
     pooling = "mean" if cell == "average" else "max_mean"
     folder = save_tiny(tmp_path / "c", cell=cell, pooling=pooling)
     classifier = nlp_rnn.load(folder, runtime="torch", threads=1)
-    with profile(use_kineto=False) as found:
+    with profile(use_kineto=False) as profiler:
         classifier.predict_proba(["w2 w3 w4"])
-    used = any("mkldnn_rnn" in event.name for event in found.function_events)
+    used = any("mkldnn_rnn" in event.name for event in profiler.function_events)
     assert used == (torch_kernel(cell) == "oneDNN")
 
 

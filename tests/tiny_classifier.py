@@ -1,4 +1,4 @@
-"""Small classifiers with random parameters, for the tests of what is saved."""
+"""Small classifiers with random parameters, for the tests of saved classifiers."""
 
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ def random_state(architecture: Architecture, seed: int = 0) -> dict[str, np.ndar
 
 
 def tiny_tokenizer_json(vocab_size: int = VOCAB_SIZE) -> str:
-    """Words `w2` … `w29`, cut at 40."""
+    """Tokenizer of the words `w2` … `w29` that truncates to 40 tokens."""
     words = {f"w{index}": index for index in range(2, vocab_size)}
     tokenizer = Tokenizer(models.WordLevel({"[PAD]": 0, "[UNK]": 1, **words}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -44,7 +44,7 @@ def tiny_tokenizer_json(vocab_size: int = VOCAB_SIZE) -> str:
 
 
 def tiny_parts(seed: int = 0, **changes: Any) -> dict[str, Any]:
-    """Everything but the folder that `save_classifier` takes."""
+    """Arguments of `save_classifier` without the folder."""
     architecture = tiny_architecture(**changes)
     return {
         "architecture": architecture,
