@@ -49,8 +49,10 @@ def verdict(differences: Sequence[Difference], rules: Rules) -> str:
     With several pairs: the first decided one, preferably of equal hidden size, and the counts of
     all outcomes.
     """
-    undecided = (Outcome.equivalent, Outcome.inconclusive)
-    main = min(differences, key=lambda d: (d.outcome in undecided, "size" not in d.matching))
+    no_winner = (Outcome.equivalent, Outcome.inconclusive)
+    main = min(
+        differences, key=lambda each: (each.outcome in no_winner, "size" not in each.matching)
+    )
     conclusion = _conclusion(main, rules)
     if len(differences) > 1:
         kinds = [str(difference.outcome).split()[-1] for difference in differences]
