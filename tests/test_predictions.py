@@ -251,7 +251,7 @@ def test_the_note_tells_the_run() -> None:
     note = run_note(summary())
     assert note.splitlines()[0] == (
         "**bidirectional GRU, max pooling** on **trec6**: "
-        "**90.0%** of 500 test texts right, macro-F1 0.876."
+        "accuracy **90.0%**, macro-F1 0.876 on 500 test texts."
     )
     plain = note.replace("\u00a0", "")
     assert "| test | 500 | 90.00% | 87.1% to 92.3% | 0.8761 |" in plain

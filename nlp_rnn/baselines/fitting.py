@@ -26,7 +26,7 @@ TOKEN = r"\w+|[^\w\s\ufe00-\ufe0f]"
 # Mean number of characters between white space from which on texts count as written without
 # spaces. English, German and Turkish have 5 to 8, Chinese reviews 50.
 UNSPACED = 15.0
-# The factor on the SVM's decision values lies between exp of these.
+# Bounds of the logarithm of the factor on the SVM's decision values.
 MIN_LOG_FACTOR, MAX_LOG_FACTOR = -4.0, 4.0
 # A threshold that no probability reaches.
 NEVER = 2.0

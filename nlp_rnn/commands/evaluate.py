@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 __all__ = ["HELP", "data_config", "evaluate"]
 
 HELP = """\
-Test a saved classifier on labelled texts, which are named as for nlp-rnn train.
+Test a saved classifier on labelled texts, with the data options of nlp-rnn train.
 
   nlp-rnn evaluate MODEL data=files data.path=more.csv data.text=review data.label=stars
   nlp-rnn evaluate MODEL data=imdb --split test --output scores.json
 
-  --split NAME          test, validation, train or all; default: test where the data has a test
-                        split, else all
-  --output FILE         the scores as JSON
-  --predictions FILE    the answer to every text as parquet
+  --split NAME          test, validation, train or all; default: test if the data has a test split,
+                        otherwise all
+  --output FILE         write the metrics as JSON
+  --predictions FILE    write the prediction for every text as Parquet
   --json                print the JSON and nothing else
   --windows             read texts that are longer than max_length to their end
   --threads N, --runtime NAME    as for nlp-rnn predict
@@ -34,12 +34,12 @@ Test a saved classifier on labelled texts, which are named as for nlp-rnn train.
 
 SPLITS = ("test", "validation", "train", "all")
 OPTIONS = ("--split", "--output", "--predictions", "--threads", "--runtime")
-# What shapes training only.
+# Options that have an effect only on training.
 TRAINING_ONLY = ("data.limit", "data.validation_fraction")
 
 
 def evaluate(words: list[str]) -> int:
-    """Run the command."""
+    """Run the command with its arguments and return the exit code."""
     arguments = read_words("evaluate", words, OPTIONS, ("--json", "--windows"))
     overrides = arguments.arguments[1:]
     if not any(override.startswith("data=") for override in overrides):
@@ -101,23 +101,27 @@ def evaluate(words: list[str]) -> int:
 
 
 def data_config(overrides: list[str]) -> "DataConfig":
-    """The data that `overrides` name, composed as for training.
+    """Return the data configuration of `overrides`, composed as for training.
 
-    Raises:
-        ConfigError: a word that does not belong to the data, or could have no effect here.
+    Raises
+    ------
+    ConfigError
+        An override is not about the data, or has no effect here.
     """
-    for word in overrides:
-        key = word.partition("=")[0].lstrip("+~")
+    for override in overrides:
+        key = override.partition("=")[0].lstrip("+~")
         if key != "data" and not key.startswith("data."):
             raise ConfigError(
-                f"{word} was not understood here: only the data can be named.\n"
-                "Type data=… and data.…=…; nlp-rnn evaluate --help shows an example."
+                f"{override} is not supported by evaluate, which takes only options of the data.\n"
+                "Set data=… and data.…=…; nlp-rnn evaluate --help shows an example."
             )
         if key in TRAINING_ONLY:
-            raise ConfigError(f"{key} shapes what is trained on; here it would do nothing.")
+            raise ConfigError(
+                f"{key} has an effect only on training. Remove it; evaluate reads the whole split."
+            )
     from nlp_rnn.launch import compose
 
-    # the classifier cuts as it was trained to, whatever a tokenizer here would do
+    # the classifier truncates texts itself; the tokenizer of this configuration is not used
     return compose([*overrides, "tokenizer.max_length=1000000"]).data
 
 

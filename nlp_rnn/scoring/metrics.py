@@ -177,7 +177,7 @@ def choose_thresholds(
     """Return the threshold of each label that has the best F1 on validation texts.
 
     A label of fewer than `MIN_TEXTS_FOR_THRESHOLD` texts gets the common threshold, which has the
-    best micro-F1 of all labels together. A threshold lies midway between two probabilities, within
+    best micro-F1 of all labels together. A threshold is midway between two probabilities, within
     `MIN_THRESHOLD` and `MAX_THRESHOLD`. Never choose them on test texts.
 
     Parameters

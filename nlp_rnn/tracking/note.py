@@ -1,4 +1,4 @@
-"""The results of a run become a Markdown note that explains it to whoever opens it in MLflow."""
+"""The Markdown note of a run, which MLflow shows as the run's description."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,19 +12,31 @@ NO_BREAK_SPACE = "\u00a0"
 
 @dataclass(frozen=True)
 class RunSummary:
-    """What a note tells of a run.
+    """What the note of a run reports.
 
-    Attributes:
-        title: the model in a few words, such as `bidirectional GRU, max pooling`.
-        dataset: the name of the data.
-        digest: its fingerprint.
-        run_id: the run in MLflow.
-        command: what to type to repeat the run.
-        metrics: as in `result.json`; `test/…`, `validation/…`, `train/…` and `latency/…` are told.
-        rows: texts in each split.
-        num_labels: classes.
-        parameters: as from `Architecture.parameter_counts`: by part, and `total`.
-        remarks: sentences on the data, such as what was left out.
+    Attributes
+    ----------
+    title : str
+        The model, such as `bidirectional GRU, max pooling`.
+    dataset : str
+        Name of the data.
+    digest : str
+        Digest of the corpus.
+    run_id : str
+        Id of the MLflow run.
+    command : str
+        Command line that repeats the run.
+    metrics : mapping of str to float
+        Metrics as in `result.json`. Reported are `test/…`, `validation/…`, `train/…` and
+        `latency/…`.
+    rows : mapping of str to int
+        Number of texts in each split.
+    num_labels : int
+        Number of labels.
+    parameters : mapping of str to int
+        Number of parameters by part, and their `total`, as from `Architecture.parameter_counts`.
+    remarks : sequence of str
+        Sentences on the data, such as what was left out.
     """
 
     title: str
@@ -38,16 +50,24 @@ class RunSummary:
     parameters: Mapping[str, int]
     remarks: Sequence[str] = ()
 
+    @property
+    def multi_label(self) -> bool:
+        """Whether the metrics are those of a multi-label task."""
+        return "test/micro_f1" in self.metrics
+
 
 def run_note(summary: RunSummary) -> str:
-    """Return the note as Markdown: result, model, data, speed, how to load and how to repeat it."""
+    """Return the note with result, model, data, speed, and how to load and repeat the run."""
     metrics = summary.metrics
-    several = "test/micro_f1" in metrics
-    heads = ("accuracy", "95% interval") if not several else ("micro-F1", "all labels right")
+    heads = ("accuracy", "95% interval")
+    if summary.multi_label:
+        heads = ("micro-F1", "all labels correct")
     table = [_row("split", "texts", *heads, "macro-F1"), "|---" * 5 + "|"]
-    for split in ("validation", "test"):
-        if f"{split}/accuracy" in metrics or several:
-            table.append(_split_row(split, summary))
+    table += [
+        _split_row(split, summary)
+        for split in ("validation", "test")
+        if f"{split}/macro_f1" in metrics
+    ]
     parts = ", ".join(
         f"{count:,} {part}" for part, count in summary.parameters.items() if part != "total"
     )
@@ -57,53 +77,50 @@ def run_note(summary: RunSummary) -> str:
         [
             _headline(summary),
             "\n".join(table),
-            NO_BREAK_SPACE,  # a line of its own: MLflow leaves no room below a table
+            NO_BREAK_SPACE,  # a line of its own: MLflow shows no space below a table
             f"**Model**: {summary.parameters['total']:,} parameters ({parts}).",
-            f"**Data**: `{summary.dataset}`, {summary.num_labels} classes; texts: {splits}; "
+            f"**Data**: `{summary.dataset}`, {summary.num_labels} labels; texts: {splits}; "
             f"digest `{summary.digest}`.{remarks}",
             f"**Speed**: {_speed(metrics)}.",
-            "**Load it**",
+            "**Load the classifier**",
             "```python\nimport nlp_rnn\n\n"
             f'classifier = nlp_rnn.load("runs:/{summary.run_id}/classifier")\n'
             'classifier.predict(["a text"])\n```',
-            "**Repeat it**",
+            "**Repeat the run**",
             f"```bash\n{summary.command}\n```",
         ]
     )
 
 
 def _headline(summary: RunSummary) -> str:
-    title = f"**{summary.title}** on **{summary.dataset}**"
-    if "test/micro_f1" in summary.metrics:
-        micro_f1, macro_f1 = summary.metrics["test/micro_f1"], summary.metrics["test/macro_f1"]
-        return (
-            f"{title}: micro-F1 **{micro_f1:.3f}** on {summary.rows['test']:,} test texts, "
-            f"macro-F1 {macro_f1:.3f}."
-        )
-    if "test/accuracy" not in summary.metrics:
+    title, metrics = f"**{summary.title}** on **{summary.dataset}**", summary.metrics
+    if summary.multi_label:
+        score = f"micro-F1 **{metrics['test/micro_f1']:.3f}**"
+    elif "test/accuracy" in metrics:
+        score = f"accuracy **{metrics['test/accuracy']:.1%}**"
+    else:
         return f"{title}: not tested."
-    accuracy, macro_f1 = summary.metrics["test/accuracy"], summary.metrics["test/macro_f1"]
-    rows = summary.rows["test"]
-    return f"{title}: **{accuracy:.1%}** of {rows:,} test texts right, macro-F1 {macro_f1:.3f}."
+    return (
+        f"{title}: {score}, macro-F1 {metrics['test/macro_f1']:.3f} on "
+        f"{summary.rows['test']:,} test texts."
+    )
 
 
 def _split_row(split: str, summary: RunSummary) -> str:
-    if "test/micro_f1" in summary.metrics:
-        micro, subset, macro = (
-            summary.metrics[f"{split}/{name}"]
-            for name in ("micro_f1", "subset_accuracy", "macro_f1")
-        )
-        return _row(
-            split, f"{summary.rows[split]:,}", f"{micro:.4f}", f"{subset:.2%}", f"{macro:.4f}"
-        )
-    accuracy = summary.metrics[f"{split}/accuracy"]
-    macro_f1 = summary.metrics[f"{split}/macro_f1"]
     rows = summary.rows[split]
-    interval = "none, the weights were chosen on it"
-    if split == "test":
-        low, high = wilson_interval(round(accuracy * rows), rows)
-        interval = f"{low:.1%} to {high:.1%}"
-    return _row(split, f"{rows:,}", f"{accuracy:.2%}", interval, f"{macro_f1:.4f}")
+    values = {
+        name.removeprefix(f"{split}/"): value
+        for name, value in summary.metrics.items()
+        if name.startswith(f"{split}/")
+    }
+    if summary.multi_label:
+        cells = (f"{values['micro_f1']:.4f}", f"{values['subset_accuracy']:.2%}")
+    elif split == "test":
+        low, high = wilson_interval(round(values["accuracy"] * rows), rows)
+        cells = (f"{values['accuracy']:.2%}", f"{low:.1%} to {high:.1%}")
+    else:
+        cells = (f"{values['accuracy']:.2%}", "none, the weights were chosen on it")
+    return _row(split, f"{rows:,}", *cells, f"{values['macro_f1']:.4f}")
 
 
 def _row(*cells: str) -> str:
@@ -112,14 +129,14 @@ def _row(*cells: str) -> str:
 
 
 def _speed(metrics: Mapping[str, float]) -> str:
-    told = []
+    figures = []
     if "train/tokens_per_second" in metrics:
-        told.append(f"{metrics['train/tokens_per_second']:,.0f} tokens per second in training")
+        figures.append(f"{metrics['train/tokens_per_second']:,.0f} tokens per second in training")
     if "train/seconds" in metrics:
-        told.append(f"trained in {metrics['train/seconds']:,.1f} seconds")
-    told += [
+        figures.append(f"trained in {metrics['train/seconds']:,.1f} seconds")
+    figures += [
         f"{name.removeprefix('latency/')} {value:,.2f}"
         for name, value in metrics.items()
         if name.startswith("latency/") and "_batch1_p" in name
     ]
-    return "; ".join(told) or "not measured"
+    return "; ".join(figures) or "not measured"

@@ -2,7 +2,7 @@
 
 New runs carry the tag `configuration` and, if they are baselines, `kind=baseline`; the run of a
 sweep lists its baselines in the tag `baselines`. Runs of older stores carry `group`,
-`kind=control` and `controls` instead. Whatever reads runs accepts both.
+`kind=control` and `controls` instead. The functions of this module read both.
 """
 
 from collections.abc import Mapping
