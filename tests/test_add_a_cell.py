@@ -12,7 +12,7 @@ from nlp_rnn.classifier.onnx_export import build_graph
 from nlp_rnn.inspection.gates import trace_layers
 from nlp_rnn.layers.cell_functions import CellFunction
 from nlp_rnn.layers.cell_functions import State as TorchState
-from nlp_rnn.layers.cell_interface import Array, Cell, States
+from nlp_rnn.layers.cell_interface import Array, Cell, States, Weights
 from nlp_rnn.layers.cells import CELLS
 from nlp_rnn.layers.onnx_graph import Graph
 from nlp_rnn.model.network import TextNetwork
@@ -52,12 +52,10 @@ class MinimalGatedUnit(Cell):
     def function(self) -> CellFunction:
         return run_minimal_gated_unit
 
-    def prepare(self, weights: Mapping[str, Array]) -> dict[str, Array]:
+    def prepare(self, weights: Weights) -> Weights:
         return {name: np.ascontiguousarray(values.T) for name, values in weights.items()}
 
-    def step(
-        self, layer: Mapping[str, Array], before: States, inputs: Array
-    ) -> tuple[States, Array]:
+    def step(self, layer: Weights, before: States, inputs: Array) -> tuple[States, Array]:
         (hidden,) = before
         size = hidden.shape[1]
         from_input = inputs @ layer["weight_ih"] + layer["bias_ih"]
@@ -69,18 +67,16 @@ class MinimalGatedUnit(Cell):
     def add_step(
         self, graph: Graph, weights: Mapping[str, str], inputs: str, before: Sequence[str]
     ) -> Sequence[str]:
-        for name, value in (("input", inputs), ("state", before[0])):
-            kind = "ih" if name == "input" else "hh"
+        for kind, value in (("ih", inputs), ("hh", before[0])):
             operands = [value, weights[f"weight_{kind}"], weights[f"bias_{kind}"]]
-            product = graph.node("Gemm", operands, f"mgu_{name}", transB=1)
-            parts = [f"mgu_{name}_forget", f"mgu_{name}_new"]
+            product = graph.node("Gemm", operands, f"mgu_{kind}", transB=1)
+            parts = [f"mgu_{kind}_forget", f"mgu_{kind}_new"]
             graph.node("Split", [product], parts, axis=1, num_outputs=2)
-        forget = graph.node("Add", ["mgu_input_forget", "mgu_state_forget"], "mgu_sum")
+        forget = graph.node("Add", ["mgu_ih_forget", "mgu_hh_forget"], "mgu_sum")
         forget = graph.node("Sigmoid", [forget], "mgu_forget")
-        new = graph.node("Mul", [forget, "mgu_state_new"], "mgu_reset")
-        new = graph.node("Add", ["mgu_input_new", new], "mgu_new_sum")
+        new = graph.node("Mul", [forget, "mgu_hh_new"], "mgu_reset")
+        new = graph.node("Add", ["mgu_ih_new", new], "mgu_new_sum")
         new = graph.node("Tanh", [new], "mgu_new")
-        # new + forget * (old - new)
         change = graph.node("Sub", [before[0], new], "mgu_difference")
         change = graph.node("Mul", [forget, change], "mgu_retained")
         return [graph.node("Add", [new, change], "mgu_hidden")]

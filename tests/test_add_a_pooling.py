@@ -1,6 +1,7 @@
 """A pooling that is defined here and registered by one line does everything that others do."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -13,8 +14,9 @@ import nlp_rnn
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.cli import main
 from nlp_rnn.layers.onnx_graph import Graph
+from nlp_rnn.layers.pooling_interface import Array, Pooling, State, Weights
 from nlp_rnn.layers.pooling_modules import mask
-from nlp_rnn.layers.poolings import POOLINGS, Array, Pooling, State, Weights
+from nlp_rnn.layers.poolings import POOLINGS
 
 SMALL = [
     "data=stories",
@@ -130,3 +132,15 @@ def test_a_pooling_is_one_class_and_one_line(
     monkeypatch.setitem(POOLINGS, "toy", pooling)
     overrides = ["model=gru", "model.pooling=toy", direction]
     assert "toy pooling" in repr(check_everything(tmp_path / "run", monkeypatch, *overrides))
+
+
+@pytest.mark.parametrize("page", ["add-a-pooling", "add-a-cell"])
+def test_the_code_of_the_pages_for_contributors_is_the_code_that_is_tested(page: str) -> None:
+    tests = Path(__file__).parent
+    text = (tests.parent / "docs" / "how-to" / f"{page}.md").read_text(encoding="utf-8")
+    program = (tests / f"test_{page.replace('-', '_')}.py").read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    definitions = [block for block in blocks if block.startswith(("class", "def"))]
+    assert len(definitions) == 2
+    for block in definitions:
+        assert block in program

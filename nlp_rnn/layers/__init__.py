@@ -1,5 +1,8 @@
 """The parts of a network that a configuration chooses by name: cells and poolings.
 
-`cells` and `poolings` define each of them in one class (shapes, ONNX nodes, one step in numpy) and
-register it; they import no torch. `cell_functions` and `pooling_modules` are their torch parts.
+`cells` and `poolings` define them, one class each (shapes, ONNX nodes, a step in numpy), and
+register them; they import no torch. `cell_functions`, `gru_loop` and `pooling_modules` are the
+torch parts. `cell_interface` and `pooling_interface` document what a new one must define;
+`onnx_graph` is the builder that ONNX nodes are added to. The package stands above `config` in the
+import order, because configurations are checked against both registries.
 """

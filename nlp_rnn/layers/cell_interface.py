@@ -13,10 +13,14 @@ if TYPE_CHECKING:
     from nlp_rnn.layers.cell_functions import CellFunction
     from nlp_rnn.layers.onnx_graph import Graph
 
-__all__ = ["Cell"]
+__all__ = ["Array", "Cell", "States", "Weights"]
 
 Array = NDArray[np.float32]
+Weights = Mapping[str, Array]
+"""Parameters of one direction of a layer, by the names of `Cell.parameter_shapes`."""
+
 States = tuple[Array, ...]
+"""The states of a cell at one step, each (n, H), in the order of `Cell.state_names`."""
 
 
 class Cell(ABC):
@@ -30,8 +34,8 @@ class Cell(ABC):
     gates : tuple of str
         Blocks of H rows in the weights, in torch's order.
     sigmoid_gates : tuple of str
-        Those of the gates that lie between 0 and 1, in the order in which `step` returns them and
-        `nlp-rnn inspect` shows them.
+        Those of the gates whose values are between 0 and 1, in the order in which `step` returns
+        them and `nlp-rnn inspect` shows them.
     keep_gate : str or None
         The gate that is the share of the old state that is retained: `model.forget_bias` is its
         bias. None if the cell has no such gate; `model.forget_bias` is an error then.
@@ -77,7 +81,7 @@ class Cell(ABC):
         initialize_gates(parameters, len(self.gates), keep, orthogonal, forget_bias)
 
     @abstractmethod
-    def prepare(self, weights: Mapping[str, Array]) -> Any:
+    def prepare(self, weights: Weights) -> Any:
         """Return the parameters of one direction of a layer in the layout that `step` reads."""
 
     @abstractmethod
@@ -93,7 +97,7 @@ class Cell(ABC):
         graph: "Graph",
         layer: int,
         steps: str,
-        weights: Sequence[Mapping[str, Array]],
+        weights: Sequence[Weights],
         hidden_size: int,
         final: bool,
     ) -> str:
@@ -119,8 +123,10 @@ class Cell(ABC):
             (T, directions, B, H).
         """
         directions = [
-            self._add_direction(graph, f"layer{layer}_direction{number}", steps, each, hidden_size)
-            for number, each in enumerate(weights)
+            self._add_direction(
+                graph, f"layer{layer}_direction{number}", steps, parameters, hidden_size
+            )
+            for number, parameters in enumerate(weights)
         ]
         axis = 0 if final else 1
         parts = []
@@ -131,7 +137,7 @@ class Cell(ABC):
         return graph.node("Concat", parts, "final" if final else f"layer{layer}_states", axis=axis)
 
     def _add_direction(
-        self, graph: "Graph", name: str, steps: str, weights: Mapping[str, Array], hidden_size: int
+        self, graph: "Graph", name: str, steps: str, weights: Weights, hidden_size: int
     ) -> tuple[str, str]:
         """Names of the last output (B, H) of one direction, and of all outputs (T, B, H)."""
         names = {}

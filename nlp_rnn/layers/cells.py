@@ -5,22 +5,18 @@ streams and for `nlp-rnn inspect`. Its torch function is imported only when a ne
 that a saved classifier loads without torch. One line in `CELLS` registers it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from nlp_rnn.layers.cell_interface import Cell
+from nlp_rnn.layers.cell_interface import Array, Cell, States, Weights
 
 if TYPE_CHECKING:
     from nlp_rnn.layers.cell_functions import CellFunction
     from nlp_rnn.layers.onnx_graph import Graph
 
 __all__ = ["AVERAGE", "CELLS", "GRU", "LSTM", "RNN", "recurrent_cell"]
-
-Array = NDArray[np.float32]
-States = tuple[Array, ...]
 
 AVERAGE = "average"
 """The value of `model.cell` that stands for no recurrence: embeddings are pooled directly."""
@@ -42,24 +38,28 @@ class _TorchCell(Cell):
         graph: "Graph",
         layer: int,
         steps: str,
-        weights: Sequence[Mapping[str, Array]],
+        weights: Sequence[Weights],
         hidden_size: int,
         final: bool,
     ) -> str:
         """Add the operator, whose parameters have their gates in ONNX's order."""
 
-        def gates(parameters: Mapping[str, Array], name: str) -> Array:
+        def gates(parameters: Weights, name: str) -> Array:
             return self._blocks(parameters[name], self.onnx_gates)
 
         inputs = [
             steps,
-            graph.matrix(f"layer{layer}_W", [gates(each, "weight_ih") for each in weights]),
-            graph.matrix(f"layer{layer}_R", [gates(each, "weight_hh") for each in weights]),
+            graph.matrix(
+                f"layer{layer}_W", [gates(parameters, "weight_ih") for parameters in weights]
+            ),
+            graph.matrix(
+                f"layer{layer}_R", [gates(parameters, "weight_hh") for parameters in weights]
+            ),
             graph.constant(
                 f"layer{layer}_B",
                 [
-                    np.concatenate([gates(each, "bias_ih"), gates(each, "bias_hh")])
-                    for each in weights
+                    np.concatenate([gates(parameters, "bias_ih"), gates(parameters, "bias_hh")])
+                    for parameters in weights
                 ],
             ),
             "lengths_int32",
@@ -73,7 +73,7 @@ class _TorchCell(Cell):
             **self.onnx_attributes,
         )
 
-    def prepare(self, weights: Mapping[str, Array]) -> Any:
+    def prepare(self, weights: Weights) -> Any:
         """Return input weights (features, G·H), recurrent weights (H, G·H), bias, hidden bias."""
         hidden = weights["weight_hh"].shape[1]
         others = tuple(gate for gate in self.gates if gate not in self.sigmoid_gates)
@@ -112,7 +112,7 @@ class LSTM(_TorchCell):
 
         return run_lstm
 
-    def prepare(self, weights: Mapping[str, Array]) -> Any:
+    def prepare(self, weights: Weights) -> Any:
         """Return the weights, and the sum of both biases."""
         inputs, recurrent, bias, hidden_bias = super().prepare(weights)
         return inputs, recurrent, bias + hidden_bias
@@ -156,7 +156,7 @@ class GRU(_TorchCell):
 
         return run_gru
 
-    def prepare(self, weights: Mapping[str, Array]) -> Any:
+    def prepare(self, weights: Weights) -> Any:
         """Return the weights, the bias, and the bias inside the product with the reset gate."""
         inputs, recurrent, bias, hidden_bias = super().prepare(weights)
         size = len(recurrent)
@@ -201,7 +201,7 @@ class RNN(_TorchCell):
 
         return run_rnn
 
-    def prepare(self, weights: Mapping[str, Array]) -> Any:
+    def prepare(self, weights: Weights) -> Any:
         """Return the weights, and the sum of both biases."""
         inputs, recurrent, bias, hidden_bias = super().prepare(weights)
         return inputs, recurrent, bias + hidden_bias

@@ -50,11 +50,11 @@ class Graph:
             return self.node("Gather", [self.constant(name, value), index], output, axis=0)
         whole, scale = quantize(np.asarray(value))
         table = self.constant(f"{name}_int8", whole, np.int8)
-        found = self.node("Gather", [table, index], f"{output}_int8", axis=0)
+        rows = self.node("Gather", [table, index], f"{output}_int8", axis=0)
         scales = self.constant(f"{name}_scale", scale)
-        found_scales = self.node("Gather", [scales, index], f"{output}_scale", axis=0)
-        found = self._as_float(found, f"{output}_whole")
-        return self.node("Mul", [found, found_scales], output)
+        row_scales = self.node("Gather", [scales, index], f"{output}_scale", axis=0)
+        rows = self._as_float(rows, f"{output}_whole")
+        return self.node("Mul", [rows, row_scales], output)
 
     def columns(self, name: str, value: Any, index: str, output: str) -> tuple[str, str | None]:
         """Look up rows of a table that has one scale for each column.
@@ -71,8 +71,8 @@ class Graph:
             return self.rows(name, value, index, output), None
         whole, scale = quantize(np.asarray(value).T)
         table = self.constant(f"{name}_int8", whole.T, np.int8)
-        found = self.node("Gather", [table, index], f"{output}_int8", axis=0)
-        return self._as_float(found, output), self.constant(f"{name}_scale", scale.T)
+        rows = self.node("Gather", [table, index], f"{output}_int8", axis=0)
+        return self._as_float(rows, output), self.constant(f"{name}_scale", scale.T)
 
     def _as_float(self, value: str, output: str) -> str:
         return self.node("Cast", [value], output, to=TensorProto.FLOAT)
@@ -140,8 +140,8 @@ class Graph:
         before = [f"{name}_before{number}" for number in range(len(states))]
         after = []
         for number, new in enumerate(add_step(body, f"{name}_input", before)):
-            kept = [f"{name}_within", new, before[number]]
-            after.append(body.node("Where", kept, f"{name}_after{number}"))
+            choice = [f"{name}_within", new, before[number]]
+            after.append(body.node("Where", choice, f"{name}_after{number}"))
         output = body.node("Identity", [after[0]], f"{name}_output")
         real, boolean = TensorProto.FLOAT, TensorProto.BOOL
 
@@ -149,7 +149,7 @@ class Graph:
             return helper.make_tensor_value_info(name, kind, None)
 
         inputs = [*map(value, before), value(f"{name}_input"), value(f"{name}_within", boolean)]
-        outputs = [value(each) for each in (*after, output)]
+        outputs = [*map(value, after), value(output)]
         names = [f"{name}_last{number}" for number in range(len(states))] + [f"{name}_states"]
         self.node(
             "Scan",

@@ -1,88 +1,26 @@
-"""Poolings: how the states of a text are reduced to one vector, and the registry of all of them.
+"""Poolings, which reduce the states of a text to one vector, and the registry of all of them.
 
 A pooling is one class: its parameters' shapes, its ONNX nodes, and a version in numpy that reads
 one token at a time. Its torch module is imported only when a network is made, so that a saved
 classifier loads without torch. One line in `POOLINGS` registers it.
 """
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+
+from nlp_rnn.layers.pooling_interface import Array, Pooling, State, Weights
 
 if TYPE_CHECKING:
     from torch import nn
 
     from nlp_rnn.layers.onnx_graph import Graph
 
-__all__ = ["POOLINGS", "AttentionPooling", "LastPooling", "MaxMeanPooling", "Pooling"]
-
-Array = NDArray[np.float32]
-State = dict[str, NDArray[Any]]
-Weights = Mapping[str, Array]
+__all__ = ["POOLINGS", "AttentionPooling", "LastPooling", "MaxMeanPooling"]
 
 FLOAT = 1  # as onnx.TensorProto numbers it: onnx is not imported here
 # Below every state; not -inf, from which a runtime may make NaN.
 LOWEST = float(np.finfo(np.float32).min)
-
-
-class Pooling(ABC):
-    """Reduction of a text's states to one vector, as torch module, ONNX nodes and numpy steps.
-
-    States are float32 (T, B, D), the pooled vectors (B, P), T steps of B texts. Steps beyond a
-    text's length must not change its vector. Parameters have the names that the torch module
-    gives them; in `model.safetensors` they start with `pooling.`.
-
-    Attributes
-    ----------
-    from_final_state : bool
-        Whether the vector consists of each direction's state after it has processed the whole
-        text, which the encoder computes anyway. If so, the pooling needs a recurrent network, and
-        `add_nodes` receives these final states (B, D) instead of all states.
-    """
-
-    from_final_state = False
-
-    def pooled_size(self, size: int) -> int:
-        """Return P, the number of features of the pooled vector, for states of D = `size`."""
-        return size
-
-    def parameter_shapes(self, size: int) -> dict[str, tuple[int, ...]]:
-        """Return the shape of each parameter by name, for states of D = `size`."""
-        return {}
-
-    @abstractmethod
-    def module(self, size: int, bidirectional: bool) -> "nn.Module":
-        """Return the torch module, with fresh parameters from torch's default generator.
-
-        It is called with the states (T, B, D) and the lengths int64 (B,), each in 1..T. If
-        `bidirectional`, the first D / 2 features are those of the direction left to right.
-        """
-
-    @abstractmethod
-    def add_nodes(self, graph: "Graph", states: str, weights: Weights) -> str:
-        """Add the ONNX nodes that pool the value `states`; return the name of the result (B, P).
-
-        The graph has the values `tokens` int64 (T, B) and `lengths` int64 (B,); `graph.text_mask`
-        adds a mask of the steps within each text.
-        """
-
-    def prepare(self, weights: Weights) -> Weights:
-        """Return the parameters in the layout that `step` reads, for instance transposed."""
-        return weights
-
-    def start(self, streams: int, size: int) -> State:
-        """Return what `streams` streams remember before their first token, the first axis n.
-
-        Sums are float64, so that a stream of millions of tokens loses nothing.
-        """
-        return {}
-
-    @abstractmethod
-    def step(self, weights: Weights, state: State, states: Array) -> Array:
-        """Return the vectors (n, P) after one more state (n, D) of n streams; update `state`."""
 
 
 class LastPooling(Pooling):
@@ -138,8 +76,8 @@ class MaxMeanPooling(Pooling):
             parts.append(graph.node("ReduceMax", [ranked, "first_axis"], "max", keepdims=0))
         if self.kind == "max":
             return parts[0]
-        own = graph.node("Where", [within, states, graph.constant("zero", 0.0)], "own_states")
-        total = graph.node("ReduceSum", [own, "first_axis"], "total", keepdims=0)  # (B, D)
+        masked = graph.node("Where", [within, states, graph.constant("zero", 0.0)], "own_states")
+        total = graph.node("ReduceSum", [masked, "first_axis"], "total", keepdims=0)  # (B, D)
         count = graph.node("Unsqueeze", ["lengths", "last_axis"], "count")
         count = graph.node("Cast", [count], "count_float", to=FLOAT)  # (B, 1)
         parts.append(graph.node("Div", [total, count], "mean"))
@@ -190,21 +128,21 @@ class AttentionPooling(Pooling):
     def add_nodes(self, graph: "Graph", states: str, weights: Weights) -> str:
         """Add the scores, their softmax over the steps within each text, and the weighted sum."""
         within, within_states = graph.text_mask()
-        own = graph.node(
+        masked = graph.node(
             "Where", [within_states, states, graph.constant("zero", 0.0)], "own_states"
         )
         weight = graph.matrix("attention_weight", np.asarray(weights["projection.weight"]).T)
         bias = graph.constant("attention_bias", weights["projection.bias"])
         query = graph.constant("attention_query", weights["query"])
         lowest = graph.constant("lowest", LOWEST)
-        projected = graph.node("MatMul", [own, weight], "attention_product")
+        projected = graph.node("MatMul", [masked, weight], "attention_product")
         projected = graph.node("Add", [projected, bias], "attention_sum")
         projected = graph.node("Tanh", [projected], "attention_states")
         score = graph.node("MatMul", [projected, query], "attention_score")  # (T, B)
         score = graph.node("Where", [within, score, lowest], "own_score")
         share = graph.node("Softmax", [score], "attention", axis=0)
         share = graph.node("Unsqueeze", [share, "last_axis"], "attention_share")
-        weighted = graph.node("Mul", [share, own], "attention_weighted")
+        weighted = graph.node("Mul", [share, masked], "attention_weighted")
         return graph.node("ReduceSum", [weighted, "first_axis"], "total", keepdims=0)
 
     def prepare(self, weights: Weights) -> Weights:
