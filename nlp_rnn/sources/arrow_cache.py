@@ -9,9 +9,10 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ __all__ = [
     "texts_of",
     "write_arrow",
     "write_arrow_file",
+    "write_rows",
 ]
 
 RELEASE_AFTER = 64 << 20
@@ -69,6 +71,22 @@ def write_arrow_file(
                 writer.write_batch(batch)
 
     return datasets.Dataset.from_file(str(_write_once(path, write)))
+
+
+def write_rows(
+    key: Iterable[object], columns: Sequence[str], rows: Iterable[Mapping[str, str | None]]
+) -> "Dataset":
+    """Write `rows` of strings with the named columns to the cache, as `write_arrow` does."""
+    import pyarrow
+
+    schema = pyarrow.schema([(name, pyarrow.string()) for name in columns])
+
+    def batches() -> "Iterator[pyarrow.RecordBatch]":
+        remaining = iter(rows)
+        while batch := list(islice(remaining, _BATCH)):
+            yield pyarrow.RecordBatch.from_pylist(batch, schema=schema)
+
+    return write_arrow(key, schema, batches())
 
 
 def cached_file(key: Iterable[object], suffix: str, write: Callable[[Path], None]) -> Path:

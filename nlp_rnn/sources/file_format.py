@@ -8,21 +8,18 @@ import dataclasses
 import glob
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.errors import DataError
-from nlp_rnn.sources.arrow_cache import file_key, write_arrow
+from nlp_rnn.sources.arrow_cache import file_key, write_rows
 
 if TYPE_CHECKING:
-    import pyarrow
     from datasets import Dataset
 
 __all__ = ["DEFAULT_OPTIONS", "FileFormat", "FileOptions", "SourceFile", "delimiter_character"]
 
 _DELIMITERS = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";"}
-_BATCH = 1000  # rows written to the cache together
 
 
 @dataclass(frozen=True)
@@ -115,17 +112,8 @@ class SourceFile:
         rows : iterable of mappings
             A value, or None, for each column.
         """
-        import pyarrow
-
-        schema = pyarrow.schema([(name, pyarrow.string()) for name in self.columns])
-
-        def batches() -> "Iterator[pyarrow.RecordBatch]":
-            remaining = iter(rows)
-            while batch := list(islice(remaining, _BATCH)):
-                yield pyarrow.RecordBatch.from_pylist(batch, schema=schema)
-
         options = dataclasses.astuple(self.options)
-        return write_arrow((*key, *file_key(self.path), options, *self.columns), schema, batches())
+        return write_rows((*key, *file_key(self.path), options, *self.columns), self.columns, rows)
 
     def load_dataset(self, builder: str, **options: Any) -> "Dataset":
         """Load the file with a `builder` of the library `datasets`, such as `json`.

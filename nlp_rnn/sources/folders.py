@@ -1,25 +1,22 @@
 """Folders of text files: one folder per class with one file per text, such as `train/pos/1.txt`."""
 
 import codecs
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlp_rnn.errors import DataError
-from nlp_rnn.sources.arrow_cache import write_arrow
+from nlp_rnn.sources.arrow_cache import write_rows
 from nlp_rnn.sources.columns import listed, require_columns
 from nlp_rnn.sources.file_format import FileOptions
 
 if TYPE_CHECKING:
-    import pyarrow
     from datasets import Dataset
 
 __all__ = ["class_folders", "read_class_folders", "read_text_folder", "text_folder"]
 
 UNLABELLED = ("unsup", "unlabeled", "unlabelled")
 """Names of class folders whose texts have no label, as in aclImdb."""
-
-_BATCH = 200  # texts written together
 
 
 def class_folders(folder: Path) -> list[Path]:
@@ -98,28 +95,10 @@ def read_text_folder(folder: Path, columns: Sequence[str], options: FileOptions)
 
 
 def _read(folder: Path, files: list[tuple[str, Path]], options: FileOptions) -> "Dataset":
-    import pyarrow
-
-    properties = [
-        (name, file.name, (s := file.stat()).st_size, s.st_mtime_ns) for name, file in files
-    ]
-    schema = pyarrow.schema([("text", pyarrow.string()), ("label", pyarrow.string())])
-    key = ("folders", str(folder.resolve()), options.encoding, properties)
-    return write_arrow(key, schema, _batches(files, options, schema))
-
-
-def _batches(
-    files: list[tuple[str, Path]], options: FileOptions, schema: "pyarrow.Schema"
-) -> "Iterator[pyarrow.RecordBatch]":
-    import pyarrow
-
-    for start in range(0, len(files), _BATCH):
-        batch = files[start : start + _BATCH]
-        rows = {
-            "text": [_text(file, options) for _, file in batch],
-            "label": [name for name, _ in batch],
-        }
-        yield pyarrow.RecordBatch.from_pydict(rows, schema=schema)
+    sizes = [(name, file.name, (s := file.stat()).st_size, s.st_mtime_ns) for name, file in files]
+    key = ("folders", str(folder.resolve()), options.encoding, sizes)
+    rows = ({"text": _text(file, options), "label": name} for name, file in files)
+    return write_rows(key, ("text", "label"), rows)
 
 
 def _text(file: Path, options: FileOptions) -> str:
