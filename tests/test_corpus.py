@@ -1,3 +1,5 @@
+"""The corpus: splits, cuts, limits, labels, notes and digest."""
+
 import dataclasses
 import json
 import logging
@@ -71,12 +73,12 @@ def test_three_splits_pass_untouched(tmp_path):
 def test_no_text_is_copied_when_nothing_changes_and_a_second_run_reads_none(tmp_path, monkeypatch):
     config = write(tmp_path, train=rows(40))
     first = load_corpus(config)
-    kept = sorted((Path(datasets.config.HF_DATASETS_CACHE) / "nlp_rnn").iterdir())
-    assert [path.suffix for path in sorted(kept, key=lambda path: path.suffix)] == [
+    cached = sorted((Path(datasets.config.HF_DATASETS_CACHE) / "nlp_rnn").iterdir())
+    assert [path.suffix for path in sorted(cached, key=lambda path: path.suffix)] == [
         ".arrow",
         ".digest",
     ]
-    (hashes,) = (path for path in kept if path.suffix == ".arrow")
+    (hashes,) = (path for path in cached if path.suffix == ".arrow")
     assert datasets.Dataset.from_file(str(hashes)).column_names == [
         "exact",
         "normal",
@@ -285,9 +287,9 @@ def test_the_hub_test_split_without_labels(monkeypatch):
 
     train = datasets.Dataset.from_list(rows(9, 0, 1))
     test = datasets.Dataset.from_list(rows(9, -1))
-    found = datasets.DatasetDict(train=train, test=test, validation=train)
+    splits = datasets.DatasetDict(train=train, test=test, validation=train)
     monkeypatch.setattr(hub, "hub_is_reachable", lambda: True)
-    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: found)
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: splits)
     config = HubConfig(name="hub", path="someone/set")
     assert "data.test_split=validation" in refusal(config)
     config.test_split = "validation"
@@ -301,14 +303,16 @@ def test_digest_is_of_the_contents_only(tmp_path):
     digest = load(tmp_path / "a", **content).digest
     assert load(tmp_path / "b c", **content).digest == digest
     # the same contents in other kinds of files
-    for split, found in content.items():
-        datasets.Dataset.from_list(found).to_parquet(tmp_path / "c" / f"{split}.parquet")
+    for split, split_rows in content.items():
+        datasets.Dataset.from_list(split_rows).to_parquet(tmp_path / "c" / f"{split}.parquet")
     assert load_corpus(FilesConfig(name="files", path=str(tmp_path / "c"))).digest == digest
 
     changes = {
         "a text": {"test": [{"text": "text x", "label": "neg"}, rows(2)[1]]},
         "a label": {"test": rows(2, "pos", "neg")},
-        "the names": {split: rows(len(found), "neg", "yes") for split, found in content.items()},
+        "the names": {
+            split: rows(len(split_rows), "neg", "yes") for split, split_rows in content.items()
+        },
         "where a text ends": {
             "test": [{"text": "text 0t", "label": "neg"}, {"text": "ext 1", "label": "pos"}]
         },

@@ -1,3 +1,5 @@
+"""Every format of files, folders of splits and saved data sets; errors of broken files."""
+
 import socket
 from pathlib import Path
 
@@ -47,9 +49,9 @@ def refusal(path: Path) -> str:
 @pytest.mark.parametrize("kind", ["parquet", "csv", "tsv", "json", "jsonl"])
 def test_every_kind_of_file_gives_its_rows(tmp_path, kind):
     rows = ROWS | {"label": [1, 0, 1], "extra": [1.5, None, 2.5]}
-    found = read(write(tmp_path / f"my data ü.{kind}", rows))
-    assert found["text"] == ROWS["text"]
-    assert [int(label) for label in found["label"]] == [1, 0, 1]
+    result = read(write(tmp_path / f"my data ü.{kind}", rows))
+    assert result["text"] == ROWS["text"]
+    assert [int(label) for label in result["label"]] == [1, 0, 1]
 
 
 def test_a_changed_file_is_read_again(tmp_path):
@@ -122,13 +124,13 @@ def test_reading_a_file_asks_nobody(tmp_path, monkeypatch):
     from nlp_rnn.config.data import FilesConfig
     from nlp_rnn.sources.source import read_source
 
-    asked: list[object] = []
+    lookups: list[object] = []
     monkeypatch.setattr(datasets.config, "HF_UPDATE_DOWNLOAD_COUNTS", True)
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *words, **_: asked.append(words))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **_: lookups.append(arguments))
     for kind in ("parquet", "csv", "jsonl"):
         path = write(tmp_path / f"a.{kind}")
         read_source(FilesConfig(name="files", path=str(path)))
-    assert not asked
+    assert not lookups
 
 
 def test_missing_path(tmp_path, monkeypatch):
@@ -182,12 +184,12 @@ def test_broken_json_in_another_encoding(tmp_path):
 
 
 @pytest.mark.parametrize("extra", ["b", "b,pos,more"])
-@pytest.mark.parametrize("place", [2, 5000])
-def test_a_csv_row_of_another_width_is_named(tmp_path, extra, place):
+@pytest.mark.parametrize("row", [2, 5000])
+def test_a_csv_row_of_another_width_is_named(tmp_path, extra, row):
     rows = ["text,label", *["a,neg"] * 6000]
-    rows[place - 1] = extra
+    rows[row - 1] = extra
     (tmp_path / "a.csv").write_text("\n".join(rows))
-    assert f"Row #{place}: Expected 2 columns" in refusal(tmp_path / "a.csv")
+    assert f"Row #{row}: Expected 2 columns" in refusal(tmp_path / "a.csv")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Files as people bring them: without header, packed, in other encodings, one label a line."""
+"""Forms of files: without header, compressed, in other encodings, one labelled text per line."""
 
 import gzip
 import zipfile
@@ -69,7 +69,7 @@ def test_without_quoting_a_quote_is_a_character(tmp_path):
     assert [row["text"] for row in rows(path, *options, "data.quoting=false")] == [
         *('"so', "c", "d", '"e'),
     ]
-    # read with quoting, rows are swallowed: never in silence
+    # read with quoting, rows are swallowed, and a note says so
     (note,) = load(path, *options).notes
     assert "1 cell contains what looks like whole rows" in note
     assert "data.quoting=false" in note
@@ -152,9 +152,9 @@ def test_encodings(tmp_path, encoding, kind):
 def test_bytes_of_another_encoding_name_file_row_and_byte(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(b"text,label\n" + b"fine,x\n" * 5 + b"bad \x81,x\n")
-    place = len(b"text,label\n" + b"fine,x\n" * 5 + b"bad ") + 1
+    position = len(b"text,label\n" + b"fine,x\n" * 5 + b"bad ") + 1
     message = refusal(path, "data.encoding=cp1252")
-    assert f"{path} is not cp1252: row 7, byte {place} of the file is 0x81." in message
+    assert f"{path} is not cp1252: row 7, byte {position} of the file is 0x81." in message
     assert "data.encoding=cp1252" in refusal(path)
     # where decoding began in an earlier piece of the file
     path.write_bytes("text,label\n".encode("utf-16") + b"\x41" * (1 << 20) + b"\x00\xd8\x41\x41")
@@ -167,8 +167,8 @@ def test_nested_records(tmp_path):
         '{"id": 1, "utterance": {"text": "hi", "by": {"name": "x"}}}\n'
         '{"id": 2, "utterance": null}\n'
     )
-    found = rows(path, "data.text=utterance.text", "data.label=utterance.by.name")
-    assert found == [
+    loaded = rows(path, "data.text=utterance.text", "data.label=utterance.by.name")
+    assert loaded == [
         {"utterance.text": "hi", "utterance.by.name": "x"},
         {"utterance.text": None, "utterance.by.name": None},
     ]
@@ -234,8 +234,8 @@ def test_a_label_on_each_line(tmp_path):
     coarse = rows(path, "data.format=lines", "data.label=coarse_label")
     assert [row["coarse_label"] for row in coarse] == ["DESC", "NUM", "HUM"]
     path.write_text("two words\ta text\n")
-    found = rows(path, "data.format=lines", "data.delimiter=tab")
-    assert found == [{"text": "a text", "label": "two words"}]
+    loaded = rows(path, "data.format=lines", "data.delimiter=tab")
+    assert loaded == [{"text": "a text", "label": "two words"}]
     path.write_text("a b\n\nalone\n")
     message = refusal(path, "data.format=lines")
     assert f"{path}: row 3 has no white space between a label and a text: 'alone'" in message

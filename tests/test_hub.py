@@ -1,3 +1,5 @@
+"""Data sets of the Hugging Face hub, with a stand-in for `load_dataset`."""
+
 import socket
 import threading
 import time
@@ -20,7 +22,7 @@ def _own_cache(monkeypatch, tmp_path_factory):
 
 @pytest.fixture
 def hub(monkeypatch):
-    """A hub that answers on loopback, and `load_dataset` replaced by the function it is given."""
+    """A hub that is reachable, and `load_dataset` replaced by the function it is given."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         monkeypatch.setattr(datasets.config, "HF_ENDPOINT", f"http://127.0.0.1:{port}")
@@ -45,8 +47,8 @@ def config(**options: object) -> HubConfig:
     return HubConfig(**{"name": "hub", "path": "someone/set", **options})  # type: ignore[arg-type]
 
 
-def first_texts(found: dict[str, datasets.Dataset]) -> dict[str, str]:
-    return {split: rows["text"][0] for split, rows in found.items()}
+def first_texts(loaded: dict[str, datasets.Dataset]) -> dict[str, str]:
+    return {split: rows["text"][0] for split, rows in loaded.items()}
 
 
 def raising(error: Exception):
@@ -59,15 +61,15 @@ def raising(error: Exception):
 def test_name_subset_and_revision_reach_the_library(hub):
     calls = []
 
-    def load(*words: object, **options: object):
-        calls.append((words, options, datasets.config.HF_HUB_OFFLINE))
+    def load(*arguments: object, **options: object):
+        calls.append((arguments, options, datasets.config.HF_HUB_OFFLINE))
         return splits("train", "validation", "test", "unsupervised")
 
     hub(load)
     notes: list[str] = []
-    found = read_hub(config(subset="plain", revision="abc"), notes)
+    loaded = read_hub(config(subset="plain", revision="abc"), notes)
     assert calls == [(("someone/set", "plain"), {"revision": "abc"}, False)]
-    assert first_texts(found) == {"train": "train", "validation": "validation", "test": "test"}
+    assert first_texts(loaded) == {"train": "train", "validation": "validation", "test": "test"}
     assert notes == []
 
 
@@ -96,7 +98,7 @@ def test_a_split_that_is_not_there_or_serves_twice(hub):
 
 
 @pytest.mark.parametrize(
-    ("error", "words"),
+    ("error", "message"),
     [
         (
             datasets.exceptions.DatasetNotFoundError("Dataset 'someone/set' doesn't exist."),
@@ -110,17 +112,19 @@ def test_a_split_that_is_not_there_or_serves_twice(hub):
         (ConnectionError("gone"), r"cannot be reached.*\n.*set data=files data.path=FOLDER"),
     ],
 )
-def test_what_the_hub_refuses_is_told_in_two_lines(hub, error, words):
+def test_what_the_hub_refuses_is_told_in_two_lines(hub, error, message):
     hub(raising(error))
-    with pytest.raises(DataError, match=words) as caught:
+    with pytest.raises(DataError, match=message) as caught:
         read_hub(config(), [])
     assert len(str(caught.value).splitlines()) <= 2
 
 
 def test_no_hub_and_no_cache_fails_fast_and_says_what_to_type(no_hub):
     start = time.monotonic()
-    words = r"cannot be reached and the cache has no someone/set plain\.\n.*data=files data\.path="
-    with pytest.raises(DataError, match=words):
+    message = (
+        r"cannot be reached and the cache has no someone/set plain\.\n.*data=files data\.path="
+    )
+    with pytest.raises(DataError, match=message):
         read_hub(config(subset="plain"), [])
     assert time.monotonic() - start < 2
     assert not datasets.config.HF_HUB_OFFLINE
@@ -181,7 +185,7 @@ def test_a_set_without_a_test_split_says_so_itself(hub):
 
 
 @pytest.mark.parametrize(
-    ("name", "columns", "given"),
+    ("name", "columns", "split_names"),
     [
         ("clinc_oos", {"text": "string", "intent": "int64"}, ("train", "validation", "test")),
         (
@@ -194,7 +198,7 @@ def test_a_set_without_a_test_split_says_so_itself(hub):
         ("go_emotions", {"text": "string", "labels": "list"}, ("train", "validation", "test")),
     ],
 )
-def test_presets_fit_the_columns_and_splits_of_their_sets(hub, name, columns, given):
+def test_presets_fit_the_columns_and_splits_of_their_sets(hub, name, columns, split_names):
     from nlp_rnn.sources.source import read_source
     from tests.composing import compose
 
@@ -202,11 +206,11 @@ def test_presets_fit_the_columns_and_splits_of_their_sets(hub, name, columns, gi
     rows = datasets.Dataset.from_dict({name: values[kind] for name, kind in columns.items()})
     calls = []
 
-    def load(*words: object, **_: object):
-        calls.append(words)
-        return datasets.DatasetDict(dict.fromkeys(given, rows))
+    def load(*arguments: object, **_: object):
+        calls.append(arguments)
+        return datasets.DatasetDict(dict.fromkeys(split_names, rows))
 
     hub(load)
     source = read_source(compose([f"data={name}"]).data)
-    assert tuple(source.splits) == given
+    assert tuple(source.splits) == split_names
     assert str(calls[0][0]).count("/") == 1

@@ -43,11 +43,11 @@ for line in sys.stdin:
     notes = []
     try:
         with quiet_datasets():
-            found = read_hub(HubConfig(name="hub", **json.loads(line)), notes)
-            answer = {split: rows["text"][:] for split, rows in found.items()}
+            splits = read_hub(HubConfig(name="hub", **json.loads(line)), notes)
+            reply = {split: rows["text"][:] for split, rows in splits.items()}
     except DataError as error:
-        answer = str(error)
-    print(json.dumps(answer), flush=True)
+        reply = str(error)
+    print(json.dumps(reply), flush=True)
 """
 
 
@@ -68,8 +68,8 @@ def files(word: str) -> Files:
 
 
 def environment(hub: StandIn, home: Path) -> dict[str, str]:
-    kept = {k: v for k, v in os.environ.items() if "proxy" not in k.lower() and k[:3] != "HF_"}
-    return kept | {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(home)}
+    variables = {k: v for k, v in os.environ.items() if "proxy" not in k.lower() and k[:3] != "HF_"}
+    return variables | {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(home)}
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def _reader(hub: StandIn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture
 def read(hub: StandIn, _reader: Any):
-    """Ask the process for a set; its splits, or the words of the refusal."""
+    """Let the process read a data set; return its splits, or the error message."""
     hub.requests.clear()
 
     def ask(**options: Any) -> Any:
@@ -131,7 +131,7 @@ def test_what_was_downloaded_once_is_not_downloaded_again(hub, read):
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "parts"),
     [
         ({"path": "someone/missing"}, ["doesn't exist", "OWNER/NAME"]),
         ({"path": "someone/gated"}, ["gated dataset", "hf auth login"]),
@@ -143,11 +143,11 @@ def test_what_was_downloaded_once_is_not_downloaded_again(hub, read):
         ({"subset": "coarse"}, ["'coarse' not found", "Set data.subset=NAME"]),
     ],
 )
-def test_what_is_missing_gated_or_ambiguous_is_said_in_two_lines(read, options, words):
-    told = read(**options)
-    assert isinstance(told, str)
-    assert all(word in told for word in words), told
-    assert len(told.splitlines()) <= 2
+def test_what_is_missing_gated_or_ambiguous_is_said_in_two_lines(read, options, parts):
+    message = read(**options)
+    assert isinstance(message, str)
+    assert all(part in message for part in parts), message
+    assert len(message.splitlines()) <= 2
 
 
 SMALL = [
@@ -163,27 +163,29 @@ def test_a_run_from_the_hub_again_from_its_cache_and_without_either(tmp_path, st
         hub.sets["someone/reviews"] = {
             "v1": {"train-0.parquet": table(*texts), "test-0.parquet": table(*texts[:10])}
         }
-        words = environment(hub, tmp_path / "home") | {"NLP_RNN_CACHE": str(tmp_path / "cache")}
+        variables = environment(hub, tmp_path / "home") | {"NLP_RNN_CACHE": str(tmp_path / "cache")}
 
         def train(folder: str) -> subprocess.CompletedProcess[str]:
             command = [sys.executable, "-m", "nlp_rnn", "train", *SMALL, f"hydra.run.dir={folder}"]
-            return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=words)
+            return subprocess.run(
+                command, capture_output=True, text=True, cwd=tmp_path, env=variables
+            )
 
         assert train("one").returncode == 0
         assert len(hub.downloads()) == 2
         hub.requests.clear()
         assert train("two").returncode == 0
         assert hub.downloads() == []
-    told = train("three")
-    assert told.returncode == 0, told.stderr
-    assert "the hub cannot be reached: someone/reviews was read from the cache" in told.stdout
+    completed = train("three")
+    assert completed.returncode == 0, completed.stderr
+    assert "the hub cannot be reached: someone/reviews was read from the cache" in completed.stdout
     results = [json.loads((tmp_path / f / "result.json").read_text()) for f in ("one", "three")]
     assert results[0]["metrics"]["test/loss"] == results[1]["metrics"]["test/loss"]
-    words["HF_HOME"] = str(tmp_path / "elsewhere")
-    told = train("four")
-    assert told.returncode == 1
-    assert "cannot be reached and the cache has no someone/reviews" in told.stderr
-    assert "data=files data.path=FOLDER" in told.stderr
+    variables["HF_HOME"] = str(tmp_path / "elsewhere")
+    completed = train("four")
+    assert completed.returncode == 1
+    assert "cannot be reached and the cache has no someone/reviews" in completed.stderr
+    assert "data=files data.path=FOLDER" in completed.stderr
     assert not (tmp_path / "four").exists()
 
 

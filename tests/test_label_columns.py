@@ -1,4 +1,4 @@
-"""Several labels a row are read from each shape they come in, split fairly, or refused."""
+"""Multi-label data: every form of label columns, stratified splits, and errors."""
 
 import json
 from collections import Counter
@@ -43,7 +43,7 @@ def write(folder: Path, **splits: list[Any]) -> Path:
 def names_of(corpus: Corpus, split: str) -> list[set[str]]:
     flags = labels_of(getattr(corpus, split))
     assert flags.dtype == bool
-    return [{corpus.labels[place] for place in np.flatnonzero(row)} for row in flags]
+    return [{corpus.labels[index] for index in np.flatnonzero(row)} for row in flags]
 
 
 def refusal(config: FilesConfig) -> str:
@@ -54,7 +54,7 @@ def refusal(config: FilesConfig) -> str:
 
 
 LISTS = [["rude", "spam"], [], ["spam"], ["rude"], ["kind, or so"], ["spam", "spam"]]
-SETS = [set(some) for some in LISTS]
+SETS = [set(labels) for labels in LISTS]
 
 
 def test_lists_of_names(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_column_for_each_class(tmp_path: Path, kind: str) -> None:
         files(path, label=["spam", "rude"], label_names={"rude": "unkind"} | {"spam": "spam"})
     )
     assert corpus.labels == ("spam", "unkind")
-    kinds = Counter(frozenset(some) for some in names_of(corpus, "train"))
+    kinds = Counter(frozenset(labels) for labels in names_of(corpus, "train"))
     assert set(kinds) == {
         frozenset(),
         frozenset(["unkind"]),
@@ -131,7 +131,7 @@ def test_a_null_in_a_column_of_a_class_makes_the_row_unknown(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("splits", "words"),
+    ("splits", "message"),
     [
         (
             {"train": [["a"], ["b"]], "test": ["a", "b"]},
@@ -150,9 +150,9 @@ def test_a_null_in_a_column_of_a_class_makes_the_row_unknown(tmp_path: Path) -> 
     ],
 )
 def test_what_is_no_list_of_labels(
-    tmp_path: Path, splits: dict[str, list[Any]], words: str
+    tmp_path: Path, splits: dict[str, list[Any]], message: str
 ) -> None:
-    assert words in refusal(files(write(tmp_path, **splits)))
+    assert message in refusal(files(write(tmp_path, **splits)))
 
 
 def test_one_label_in_train_and_lists_in_test_are_two_forms(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_a_label_that_train_never_had_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
         ({"label": []}, "a column or a list of columns"),
         ({"label": ["a", "a"]}, "names a column twice"),
@@ -178,8 +178,8 @@ def test_a_label_that_train_never_had_is_told(tmp_path: Path) -> None:
         ({"label": ["a", "b"], "label_names": {"a": "x", "b": "x"}}, "a name of its own"),
     ],
 )
-def test_options_without_sense(options: dict[str, Any], words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
+def test_options_without_sense(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         check_data(FilesConfig(name="files", path="x.csv", **options))
 
 
@@ -226,10 +226,10 @@ def test_the_stratum_of_a_row_is_its_rarest_label() -> None:
 def test_the_same_labels_in_another_order_are_the_same(tmp_path: Path) -> None:
     """A digest is of what a row has, and a text with the same labels twice contradicts nothing."""
     one = load_corpus(files(write(tmp_path / "1", train=LISTS, validation=LISTS, test=LISTS)))
-    turned = [list(reversed(some)) for some in LISTS]
+    turned = [list(reversed(labels)) for labels in LISTS]
     two = load_corpus(files(write(tmp_path / "2", train=turned, validation=turned, test=turned)))
     assert one.digest == two.digest
-    rows = [{"text": "same", "label": some} for some in (["a", "b"], ["b", "a"], ["a"])]
+    rows = [{"text": "same", "label": labels} for labels in (["a", "b"], ["b", "a"], ["a"])]
     path = tmp_path / "some.jsonl"
     path.write_text("\n".join(map(json.dumps, rows * 10)))
     figures = load_corpus(files(path)).quality.figures
@@ -259,7 +259,7 @@ def test_words_between_which_something_stands(
 ) -> None:
     corpus = joined(tmp_path / "a.csv", *cells, label_separator=separator)
     assert corpus.labels == ("a", "b c")
-    counts = Counter(frozenset(some) for some in names_of(corpus, "train"))
+    counts = Counter(frozenset(labels) for labels in names_of(corpus, "train"))
     assert set(counts) == {frozenset("a"), frozenset(["b c"]), frozenset(), frozenset(["a", "b c"])}
 
 
@@ -280,14 +280,14 @@ def test_words_of_fasttext_may_be_several(tmp_path: Path) -> None:
     path.write_text("__label__a __label__b one  two\nthree four\n__label__a\n__label__b x\n" * 10)
     corpus = load_corpus(files(path, format="fasttext", label_separator="space"))
     pairs = zip(corpus.train["text"], names_of(corpus, "train"), strict=True)
-    assert {(text, tuple(sorted(some))) for text, some in pairs} == {
+    assert {(text, tuple(sorted(labels))) for text, labels in pairs} == {
         *(("one  two", ("a", "b")), ("three four", ()), ("", ("a",)), ("x", ("b",)))
     }
     assert "set data.label_separator=space" in refusal(files(path, format="fasttext"))
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
         ({"label_separator": ""}, "must be what stands between two labels"),
         ({"label_separator": " ,"}, "must be what stands between two labels"),
@@ -295,8 +295,8 @@ def test_words_of_fasttext_may_be_several(tmp_path: Path) -> None:
         ({"label_separator": ",", "format": "fasttext"}, "type data.label_separator=space"),
     ],
 )
-def test_separators_without_sense(options: dict[str, Any], words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
+def test_separators_without_sense(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         files(Path("x.csv"), **options)
 
 
@@ -319,6 +319,6 @@ def test_a_real_set_of_several_labels() -> None:
     assert corpus.quality.figures["data/train_labels_per_text"] == pytest.approx(1.177, abs=1e-3)
     half = load_corpus(files(SHARED / "goemotions", label="labels", fraction=0.1))
     assert len(half.train) == 4341
-    shares = [labels_of(each.train).mean(axis=0) for each in (corpus, half)]
+    shares = [labels_of(loaded.train).mean(axis=0) for loaded in (corpus, half)]
     np.testing.assert_allclose(*shares, atol=0.004)
     assert (shares[1] > 0).all()

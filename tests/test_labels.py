@@ -1,3 +1,5 @@
+"""Label values of every type, and the order of the labels."""
+
 from decimal import Decimal
 
 import pyarrow
@@ -15,10 +17,10 @@ def table(values: list, feature=None) -> Dataset:
 
 
 def names_of(values: list, feature=None, class_names=None) -> list[str | None]:
-    found = read_single_labels(table(values, feature), "label", "The train split", class_names)
-    assert found.ids.dtype == "int64"
-    assert len(set(found.names)) == len(found.names)
-    return [found.names[index] if index >= 0 else None for index in found.ids]
+    labels = read_single_labels(table(values, feature), "label", "The train split", class_names)
+    assert labels.ids.dtype == "int64"
+    assert len(set(labels.names)) == len(labels.names)
+    return [labels.names[index] if index >= 0 else None for index in labels.ids]
 
 
 @pytest.mark.parametrize(
@@ -52,12 +54,12 @@ def test_numbers_take_the_names_that_train_has():
 def test_labels_over_several_chunks_and_through_a_selection():
     parts = [pyarrow.table({"label": values}) for values in (["b", "a"], ["a", "c"])]
     rows = Dataset(pyarrow.concat_tables(parts)).select([3, 2, 0])
-    found = read_single_labels(rows, "label", "The train split")
-    assert [found.names[index] for index in found.ids] == ["c", "a", "b"]
+    labels = read_single_labels(rows, "label", "The train split")
+    assert [labels.names[index] for index in labels.ids] == ["c", "a", "b"]
 
 
 @pytest.mark.parametrize(
-    ("values", "feature", "words"),
+    ("values", "feature", "message"),
     [
         ([0, -1, -1], Value("int64"), "label -1 in 2 of 3 rows; -1 means that there is no label"),
         ([-1, -1], ClassLabel(names=["a", "b"]), "label -1 in all rows"),
@@ -68,8 +70,8 @@ def test_labels_over_several_chunks_and_through_a_selection():
         ([b"a"], Value("binary"), "type binary in its column .label., not one label per row"),
     ],
 )
-def test_what_is_no_label(values, feature, words):
-    with pytest.raises(DataError, match=f"^The test split has .*{words}") as caught:
+def test_what_is_no_label(values, feature, message):
+    with pytest.raises(DataError, match=f"^The test split has .*{message}") as caught:
         read_single_labels(table(values, feature), "label", "The test split")
     assert len(str(caught.value).splitlines()) == 2
 

@@ -160,8 +160,8 @@ def test_a_part_is_scored_by_the_mean_over_its_classes() -> None:
     predictions = labels.copy()
     predictions[60:120] = 0  # the second part: one class right, the other wrong
     predictions[120] = 1 - labels[120]
-    found = part_accuracies(corpus, predictions)
-    assert found == pytest.approx(
+    accuracies = part_accuracies(corpus, predictions)
+    assert accuracies == pytest.approx(
         {
             "test/accuracy_1x": 1.0,
             "test/accuracy_2x": 0.5,
@@ -187,8 +187,8 @@ def test_a_run_logs_the_accuracy_at_each_length(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["train", "data=probe", "probe=recall", "data.length=300", *SMALL]) == 0
-    told = capsys.readouterr().out
-    assert "what a second direction reveals: nothing: the colour is as far" in told
+    output = capsys.readouterr().out
+    assert "what a second direction reveals: nothing: the colour is as far" in output
     result = json.loads((here / "run" / "result.json").read_text())
     run = MlflowClient(tracking_uri=result["tracking_uri"]).get_run(result["run_id"])
     for part in ("1x", "2x", "4x", "8x"):
@@ -200,14 +200,14 @@ def test_a_run_logs_the_accuracy_at_each_length(
     assert result["metrics"]["test/accuracy"] == pytest.approx(mean)
     assert run.data.params["data.probe"] == "recall"
     assert run.data.params["model.bidirectional"] == "False"
-    words = ["data=probe", "data.probe=recall", "data.test_rows=4", "--json"]
+    arguments = ["data=probe", "data.probe=recall", "data.test_rows=4", "--json"]
     capsys.readouterr()
-    assert main(["evaluate", "run/classifier", *words]) == 0
+    assert main(["evaluate", "run/classifier", *arguments]) == 0
     assert json.loads(capsys.readouterr().out)["texts"] == 16
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("arguments", "message"),
     [
         (["data=probe"], "data.probe must be given"),
         (["probe=nothing"], "There is no probe=nothing; there are agreement, counting"),
@@ -221,10 +221,10 @@ def test_a_run_logs_the_accuracy_at_each_length(
     ],
 )
 def test_wrong_words(
-    here: Path, capsys: pytest.CaptureFixture[str], words: list[str], told: str
+    here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
-    assert main(["train", *words, *SMALL]) in (1, 2)
+    assert main(["train", *arguments, *SMALL]) in (1, 2)
     error = capsys.readouterr().err
-    assert told in error
+    assert message in error
     assert len(error.splitlines()) <= 2
     assert not (here / "run").exists()

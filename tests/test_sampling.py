@@ -1,3 +1,5 @@
+"""Stratified sampling: shares, bounds and seeds."""
+
 import numpy as np
 import pytest
 from hypothesis import given

@@ -1,3 +1,5 @@
+"""Sources: names and columns, generated stories, and strings that are not UTF-8."""
+
 import datasets
 import pyarrow
 import pytest

@@ -1,3 +1,5 @@
+"""The built-in stories: different, seeded, and beyond a bag of words."""
+
 from collections import Counter
 
 import pytest

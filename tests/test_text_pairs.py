@@ -1,4 +1,4 @@
-"""Texts of several columns are joined by a token of their own, from the data to the answers."""
+"""Text columns joined by a separator token, from the data to the predictions."""
 
 import json
 from pathlib import Path
@@ -89,10 +89,10 @@ def test_every_tokenizer_has_the_token_and_learns_nothing_of_its_letters(
 
 
 def test_a_given_tokenizer_gets_the_token(here: Path) -> None:
-    words = {"[UNK]": 0, "red": 1, "green": 2, "blue": 3}
-    given = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
-    given.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    given.save("tokenizer.json")
+    vocabulary = {"[UNK]": 0, "red": 1, "green": 2, "blue": 3}
+    tokenizer_file = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer_file.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer_file.save("tokenizer.json")
     corpus, config = read(
         written(here / "pairs.parquet"), PAIRS, TOKEN, "tokenizer=given",
         "tokenizer.path=tokenizer.json",
@@ -101,7 +101,7 @@ def test_a_given_tokenizer_gets_the_token(here: Path) -> None:
     assert tokens.vocab_size == 6  # the four, padding and the separator
     tokenizer = Tokenizer.from_str(tokens.tokenizer_json)
     (ids,) = encode(tokenizer, ["red [SEP] blue"])
-    assert [tokenizer.id_to_token(each) for each in ids] == ["red", "[SEP]", "blue"]
+    assert [tokenizer.id_to_token(token_id) for token_id in ids] == ["red", "[SEP]", "blue"]
 
 
 @pytest.mark.parametrize("text", ["first", "[first]"])
@@ -131,18 +131,18 @@ def test_predict_joins_columns_as_training_did(
         table.loc[3, "two"] = None
         table.loc[4] = None
         table.to_parquet("in.parquet")
-    words = ["predict", "c", "--input", f"in.{kind}", "--text", "one,two"]
-    assert main([*words, "--output", "out.parquet", "--proba"]) == 0
-    found = pd.read_parquet("out.parquet")
+    arguments = ["predict", "c", "--input", f"in.{kind}", "--text", "one,two"]
+    assert main([*arguments, "--output", "out.parquet", "--proba"]) == 0
+    predictions = pd.read_parquet("out.parquet")
     between = f" {separator} " if separator else " "
     texts = [between.join(pair) for pair in zip(first, second, strict=True)]
     expected = nlp_rnn.load("c").predict_proba(texts)
     if kind == "parquet":
-        assert pd.isna(found["label"][4])
+        assert pd.isna(predictions["label"][4])
         texts[3] = first[3] + (between if separator else "")
         expected = nlp_rnn.load("c").predict_proba(texts)
     keep = [row for row in range(20) if not (kind == "parquet" and row == 4)]
-    shares = found[["probability_bad", "probability_fair", "probability_good"]].to_numpy()
+    shares = predictions[["probability_bad", "probability_fair", "probability_good"]].to_numpy()
     np.testing.assert_allclose(shares[keep].astype(float), expected[keep], atol=1e-5)
 
 
@@ -174,22 +174,22 @@ def test_evaluate_joins_columns_and_refuses_another_way_of_joining(
     texts = [f"{one} [SEP] {two}" for one, two in zip(first, second, strict=True)]
     labels = classifier.predict(texts)
     pd.DataFrame({"first": first, "second": second, "label": labels}).to_parquet("all.parquet")
-    words = ["data=files", "data.path=all.parquet", PAIRS]
-    assert main(["evaluate", "pairs", *words, TOKEN, "--json"]) == 0
+    arguments = ["data=files", "data.path=all.parquet", PAIRS]
+    assert main(["evaluate", "pairs", *arguments, TOKEN, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["accuracy"] == 1.0
-    assert main(["evaluate", "pairs", *words]) == 1
-    told = capsys.readouterr().err
-    assert "joined by [SEP].\nSet data.separator_token=true and the columns" in told
+    assert main(["evaluate", "pairs", *arguments]) == 1
+    message = capsys.readouterr().err
+    assert "joined by [SEP].\nSet data.separator_token=true and the columns" in message
     saved(here / "other", separator=None)
-    assert main(["evaluate", "other", *words, TOKEN]) == 1
+    assert main(["evaluate", "other", *arguments, TOKEN]) == 1
     assert "not joined by [SEP].\nLeave data.separator_token out." in capsys.readouterr().err
 
 
 @pytest.mark.slow
 def test_from_two_columns_to_answers(here: Path, store_uri: str) -> None:
-    """Whether two words are the same is learnt, which neither of them says."""
+    """Train on whether two words are equal, which neither of them says."""
     path = written(here / "pairs.parquet", 2000)
-    words = [
+    arguments = [
         *("model.embedding_size=16", "model.hidden_size=16", "trainer.threads=1"),
         *(
             "model.embedding_dropout=0",
@@ -200,11 +200,11 @@ def test_from_two_columns_to_answers(here: Path, store_uri: str) -> None:
         *("trainer.max_epochs=12", "tracking.speed=none"),
         *("hydra.run.dir=run", f"data.path={path}"),
     ]
-    assert main(["train", "data=files", PAIRS, TOKEN, *words]) == 0
+    assert main(["train", "data=files", PAIRS, TOKEN, *arguments]) == 0
     result = json.loads((here / "run" / "result.json").read_text())
     assert result["metrics"]["test/accuracy"] > 0.95
     card = (here / "run" / "classifier" / "README.md").read_text()
     assert "in this order: `first`, `second`" in card
     assert 'predict(["a text [SEP] its partner"' in card
-    answers = nlp_rnn.load("run/classifier").predict(["red [SEP] blue", "blue [SEP] blue"])
-    assert answers == ["0", "1"]
+    predictions = nlp_rnn.load("run/classifier").predict(["red [SEP] blue", "blue [SEP] blue"])
+    assert predictions == ["0", "1"]

@@ -1,4 +1,4 @@
-"""Tokenized splits: kept by content, counted whole, and sound for whatever Unicode there is."""
+"""Tokenized splits: cached by content, counted before truncation, and correct for all Unicode."""
 
 from pathlib import Path
 
@@ -148,8 +148,8 @@ def test_whatever_unicode_goes_through_tokenizer_batches_and_model(
 def test_chinese_without_spaces_gives_known_tokens() -> None:
     from tests.composing import compose
 
-    found = load_corpus(FilesConfig(name="files", path=str(SHARED / "chnsenticorp"), limit=3000))
-    tokens = tokenize_corpus(found, compose([]).tokenizer)
+    loaded = load_corpus(FilesConfig(name="files", path=str(SHARED / "chnsenticorp"), limit=3000))
+    tokens = tokenize_corpus(loaded, compose([]).tokenizer)
     figures = tokens.quality.figures
     assert figures["data/validation_unknown_tokens"] < 0.01
     assert 0.9 < figures["data/validation_characters_per_token"] < 1.5

@@ -1,4 +1,4 @@
-"""Tokenizers: every kind trains, reproduces what it kept, and never answers with no token."""
+"""Tokenizers: every kind can be trained, is cached, and gives every text at least one token."""
 
 import multiprocessing
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Options of tokenizers: what is cut, which characters are one, and a tokenizer that is given."""
+"""Options of tokenizers: truncation, equivalent characters, and an existing tokenizer."""
 
 import json
 from pathlib import Path
@@ -56,14 +56,14 @@ def test_each_truncation_keeps_what_it_says(kind: str, most: int, words: int) ->
             full if len(full) <= most else full[: most - tail] + full[len(full) - tail :]
         ),
     }
-    for truncation, kept in expected.items():
+    for truncation, truncated in expected.items():
         set_truncation(whole, config(kind, max_length=most, truncation=truncation))
         # as a saved classifier has it
         loaded = Tokenizer.from_str(whole.to_str())
         assert loaded.truncation is not None
         assert loaded.truncation["max_length"] == most
         ids, counts = encode_with_counts(loaded, [text, "", text])
-        assert ids[0] == ids[2] == kept
+        assert ids[0] == ids[2] == truncated
         assert counts == [len(full) if words else 0, 0, len(full) if words else 0]
 
 
@@ -129,7 +129,7 @@ def test_no_byte_is_unknown_to_byte_bpe() -> None:
         assert UNKNOWN_ID not in ids
 
 
-def _given(tmp_path: Path, kind: str) -> Path:
+def _existing(tmp_path: Path, kind: str) -> Path:
     """A tokenizer as others make it: without our special tokens at our places."""
     if kind == "unigram":
         tokenizer = Tokenizer(models.Unigram())
@@ -159,37 +159,41 @@ def _given(tmp_path: Path, kind: str) -> Path:
 
 @pytest.mark.parametrize("kind", ["bpe", "wordpiece", "unigram"])
 def test_a_given_tokenizer_cuts_the_same_pieces(tmp_path: Path, kind: str) -> None:
-    path = _given(tmp_path, kind)
+    path = _existing(tmp_path, kind)
     original = Tokenizer.from_file(str(path))
     original.no_padding()
-    given = GivenTokenizerConfig(
+    existing = GivenTokenizerConfig(
         name="given",
         kind=TokenizerKind.given,
         path=str(path),
         max_length=5,
         truncation=Truncation.head,
     )
-    kept = cached_tokenizer([], given, "digest", tmp_path)
-    assert json.loads(kept.to_str())["padding"] is None
-    vocabulary = kept.get_vocab()
+    loaded = cached_tokenizer([], existing, "digest", tmp_path)
+    assert json.loads(loaded.to_str())["padding"] is None
+    vocabulary = loaded.get_vocab()
     assert sorted(vocabulary.values()) == list(range(len(vocabulary)))
     for text in (TEXTS[0], "wa wb", ""):
         pieces = original.encode(text, add_special_tokens=False).tokens
-        (ids,) = encode(kept, [text])
-        assert [kept.id_to_token(i) for i in ids] == (pieces[:5] or [kept.id_to_token(UNKNOWN_ID)])
+        (ids,) = encode(loaded, [text])
+        assert [loaded.id_to_token(i) for i in ids] == (
+            pieces[:5] or [loaded.id_to_token(UNKNOWN_ID)]
+        )
         assert PAD_ID not in ids
     if kind != "bpe":  # which was given no token for the unknown
-        assert encode(kept, ["Ж"])[0][-1] == UNKNOWN_ID
-    assert encode(cached_tokenizer([], given, "other data", tmp_path), TEXTS) == encode(kept, TEXTS)
+        assert encode(loaded, ["Ж"])[0][-1] == UNKNOWN_ID
+    assert encode(cached_tokenizer([], existing, "other data", tmp_path), TEXTS) == encode(
+        loaded, TEXTS
+    )
 
 
 def test_what_is_no_tokenizer_is_refused(tmp_path: Path) -> None:
     def refusal(path: Path, **options: str) -> str:
-        given = GivenTokenizerConfig(
+        existing = GivenTokenizerConfig(
             name="given", kind=TokenizerKind.given, path=str(path), **options
         )
         with pytest.raises(DataError) as caught:
-            cached_tokenizer([], given, "digest", tmp_path / "cache")
+            cached_tokenizer([], existing, "digest", tmp_path / "cache")
         assert len(str(caught.value).splitlines()) <= 2
         return str(caught.value)
 
@@ -205,15 +209,15 @@ def test_a_tokenizer_of_a_hub_that_is_not_there(tmp_path: Path, monkeypatch) -> 
     import nlp_rnn.sources.hub as hub
 
     monkeypatch.setattr(hub, "hub_is_reachable", lambda: False)
-    given = GivenTokenizerConfig(name="given", kind=TokenizerKind.given, path="somebody/tokens")
+    existing = GivenTokenizerConfig(name="given", kind=TokenizerKind.given, path="somebody/tokens")
     with pytest.raises(
         DataError, match="no tokenizer.json of somebody/tokens in the cache, and the hub"
     ):
-        cached_tokenizer([], given, "digest", tmp_path)
+        cached_tokenizer([], existing, "digest", tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "message"),
     [
         ("tokenizer=byte_bpe tokenizer.vocab_size=100", "at least 258"),
         ("tokenizer=char tokenizer.split_digits=true", "does nothing"),
@@ -221,6 +225,6 @@ def test_a_tokenizer_of_a_hub_that_is_not_there(tmp_path: Path, monkeypatch) -> 
         ("tokenizer.kind=given", "type tokenizer=given"),
     ],
 )
-def test_options_that_cannot_be_heeded(options: str, words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
+def test_options_that_cannot_be_heeded(options: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         check(compose(options.split()))

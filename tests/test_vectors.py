@@ -1,4 +1,4 @@
-"""Word vectors: every form of file, tokens found by how they are written, frozen or trained."""
+"""Word vectors: every form of file, tokens matched by surface form, frozen or trained."""
 
 import gzip
 import json
@@ -71,35 +71,35 @@ def tokenized(
     return tokenize_corpus(corpus, config)
 
 
-def found(tokens: TokenizedCorpus, *words: str) -> list[list[float] | None]:
+def vectors_of(tokens: TokenizedCorpus, *words: str) -> list[list[float] | None]:
     """The vector of each word's token, None where it has none."""
     assert tokens.vectors is not None
-    place = {form: number for number, form in enumerate(surface_forms(tokens.tokenizer_json))}
+    index_of = {form: number for number, form in enumerate(surface_forms(tokens.tokenizer_json))}
     matrix, covered = tokens.vectors.matrix, tokens.vectors.covered
-    return [matrix[place[w]].tolist() if covered[place[w]] else None for w in words]
+    return [matrix[index_of[w]].tolist() if covered[index_of[w]] else None for w in words]
 
 
 def test_glove_text_is_found_by_word_with_lower_case_as_the_last_resort(tmp_path, tokens):
     path = tmp_path / "glove.txt"
     path.write_text(GLOVE, encoding="utf-8")
-    given = add_vectors(tokens, path, 3)
-    assert found(given, "warm", "zürich", "late", "coldly") == [
+    result = add_vectors(tokens, path, 3)
+    assert vectors_of(result, "warm", "zürich", "late", "coldly") == [
         WORDS["warm"],
         WORDS["Zürich"],
         WORDS["LATE"],
         None,
     ]
-    assert not given.vectors.covered[[PAD_ID, UNKNOWN_ID]].any()
-    assert tokens.vectors is None  # what was given is not changed
-    (line,) = given.quality.lines[len(tokens.quality.lines) :]
+    assert not result.vectors.covered[[PAD_ID, UNKNOWN_ID]].any()
+    assert tokens.vectors is None  # what was result is not changed
+    (line,) = result.quality.lines[len(tokens.quality.lines) :]
     vocabulary = tokens.vocab_size
     assert f"vectors: 4 of {vocabulary} tokens are in glove.txt (2 of them in another case)" in line
     counts = tokens.train.token_counts(vocabulary)
     assert counts.sum() == tokens.train.lengths.sum()
-    share = counts[given.vectors.covered].sum() / counts.sum()
+    share = counts[result.vectors.covered].sum() / counts.sum()
     assert f"{share:.1%} of the training tokens" in line
-    assert given.quality.figures["data/vectors_covered_tokens"] == pytest.approx(share)
-    assert given.quality.figures["data/vectors_covered_vocabulary"] == 4 / vocabulary
+    assert result.quality.figures["data/vectors_covered_tokens"] == pytest.approx(share)
+    assert result.quality.figures["data/vectors_covered_vocabulary"] == 4 / vocabulary
 
 
 @pytest.mark.parametrize(
@@ -117,15 +117,19 @@ def test_glove_text_is_found_by_word_with_lower_case_as_the_last_resort(tmp_path
 def test_every_form_of_file_gives_the_same_vectors(tmp_path, tokens, name, content):
     path = tmp_path / name
     path.write_bytes(content)
-    given = add_vectors(tokens, path, 3)
-    assert found(given, "warm", "cold", "late") == [WORDS["warm"], WORDS["cold"], WORDS["LATE"]]
-    assert given.quality.figures["data/vectors_broken_lines"] == 0
+    result = add_vectors(tokens, path, 3)
+    assert vectors_of(result, "warm", "cold", "late") == [
+        WORDS["warm"],
+        WORDS["cold"],
+        WORDS["LATE"],
+    ]
+    assert result.quality.figures["data/vectors_broken_lines"] == 0
 
 
 def test_of_a_zip_the_file_that_fits_is_taken(tmp_path, tokens):
     wide = b"warm 1 2 3 4 5\n"
     path = zipped(tmp_path / "a.zip", wide=wide, three=FASTTEXT.encode())
-    assert found(add_vectors(tokens, path, 3), "cold") == [WORDS["cold"]]
+    assert vectors_of(add_vectors(tokens, path, 3), "cold") == [WORDS["cold"]]
     assert open_vector_file(path, 5).member == "wide.txt"
     with pytest.raises(ConfigError, match=r"3 or 5 numbers.*Set model.embedding_size=3"):
         open_vector_file(path, 4)
@@ -137,24 +141,24 @@ def test_of_a_zip_the_file_that_fits_is_taken(tmp_path, tokens):
 def test_the_exact_word_wins_and_the_first_of_two(tmp_path, tokens):
     path = tmp_path / "a.txt"
     path.write_text("WARM 1 1 1\nwarm 2 2 2\nwarm 3 3 3\nWarm 4 4 4\n")
-    assert found(add_vectors(tokens, path, 3), "warm") == [[2.0, 2.0, 2.0]]
+    assert vectors_of(add_vectors(tokens, path, 3), "warm") == [[2.0, 2.0, 2.0]]
 
 
 def test_a_token_in_capitals_takes_the_lower_case_word(tmp_path, monkeypatch):
-    given = tokenized(tmp_path, monkeypatch, TokenizerKind.word, lowercase=False)
+    corpus = tokenized(tmp_path, monkeypatch, TokenizerKind.word, lowercase=False)
     path = tmp_path / "a.txt"
     path.write_text("late 1 1 1\n")
-    assert found(add_vectors(given, path, 3), "LATE", "late") == [[1.0] * 3, [1.0] * 3]
+    assert vectors_of(add_vectors(corpus, path, 3), "LATE", "late") == [[1.0] * 3, [1.0] * 3]
 
 
 @pytest.mark.parametrize(
     "kind", [TokenizerKind.bpe, TokenizerKind.byte_bpe, TokenizerKind.wordpiece]
 )
 def test_of_pieces_only_whole_words_count(tmp_path, monkeypatch, kind):
-    given = tokenized(tmp_path, monkeypatch, kind)
-    forms = surface_forms(given.tokenizer_json)
+    corpus = tokenized(tmp_path, monkeypatch, kind)
+    forms = surface_forms(corpus.tokenizer_json)
     assert {"warm", "cold", "late", ","} <= set(forms)
-    vocabulary = json.loads(given.tokenizer_json)["model"]["vocab"]
+    vocabulary = json.loads(corpus.tokenizer_json)["model"]["vocab"]
     piece = {"bpe": "ly", "byte_bpe": "ly", "wordpiece": "##ly"}[kind.name]
     if piece in vocabulary:
         assert forms[vocabulary[piece]] == ""
@@ -182,16 +186,16 @@ def test_broken_lines_are_counted_and_said(tmp_path, tokens):
         b"\n",
     ]
     path.write_bytes(b"99 3\n" + b"".join(broken) + "zürich 1 2 3\nwarm 4 5 6\n".encode())
-    given = add_vectors(tokens, path, 3)
-    assert found(given, "warm", "late") == [[4.0, 5.0, 6.0], None]
-    assert given.quality.figures["data/vectors_broken_lines"] == 5
-    lines = given.quality.lines[-2:]
+    corpus = add_vectors(tokens, path, 3)
+    assert vectors_of(corpus, "warm", "late") == [[4.0, 5.0, 6.0], None]
+    assert corpus.quality.figures["data/vectors_broken_lines"] == 5
+    lines = corpus.quality.lines[-2:]
     assert "5 broken lines of a.vec left out (not a word and 3 numbers)" in lines[0]
     assert "announces 99 words, but it has 7" in lines[1]
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "error", "words"),
+    ("name", "content", "error", "message"),
     [
         ("a.txt", b"", DataError, "not a file of word vectors: its first line is missing"),
         ("a.txt", b"review,stars\ngood,1\n", DataError, "its first line is 'review,stars'"),
@@ -206,11 +210,11 @@ def test_broken_lines_are_counted_and_said(tmp_path, tokens):
         (None, b"", ConfigError, "There is no file"),
     ],
 )
-def test_what_is_no_file_of_vectors_is_refused(tmp_path, tokens, name, content, error, words):
+def test_what_is_no_file_of_vectors_is_refused(tmp_path, tokens, name, content, error, message):
     path = tmp_path / (name or "missing.txt")
     if name:
         path.write_bytes(content)
-    with pytest.raises(error, match=words) as caught:
+    with pytest.raises(error, match=message) as caught:
         add_vectors(tokens, path, 3)
     assert len(str(caught.value).splitlines()) <= 2
 
@@ -221,7 +225,7 @@ def test_an_empty_zip_and_one_that_climbs_out_write_nothing(tmp_path, tokens):
         open_vector_file(path, 3)
     path = zipped(tmp_path / "b.zip", **{"../../climbed": GLOVE.encode()})
     before = sorted(tmp_path.parent.rglob("*climbed*"))
-    assert found(add_vectors(tokens, path, 3), "warm") == [WORDS["warm"]]
+    assert vectors_of(add_vectors(tokens, path, 3), "warm") == [WORDS["warm"]]
     assert sorted(tmp_path.parent.rglob("*climbed*")) == before == []
 
 
@@ -232,10 +236,10 @@ MODEL = GatedConfig(name="gru", cell="gru", embedding_size=3, hidden_size=4)
 def test_covered_rows_are_kept_when_frozen_and_all_others_are_trained(tmp_path, tokens, freeze):
     path = tmp_path / "a.txt"
     path.write_text(GLOVE, encoding="utf-8")
-    given = add_vectors(tokens, path, 3)
+    corpus = add_vectors(tokens, path, 3)
     model = GatedConfig(**(vars(MODEL) | {"freeze_vectors": freeze}))
-    network = make_network(model, given.vocab_size, 2, seed=1)
-    matrix, covered = given.vectors.matrix, given.vectors.covered
+    network = make_network(model, corpus.vocab_size, 2, seed=1)
+    matrix, covered = corpus.vectors.matrix, corpus.vectors.covered
     set_vectors(network.embedding, matrix, covered)
     start = network.embedding.weight.detach().clone()
     known = torch.from_numpy(covered)
@@ -249,10 +253,10 @@ def test_covered_rows_are_kept_when_frozen_and_all_others_are_trained(tmp_path, 
     )
     options.find_learning_rate = True
     trainer = Trainer(network, options, optimizer_options(), seed=1)
-    trainer.fit(given.train, given.validation)
+    trainer.fit(corpus.train, corpus.validation)
     after = network.embedding.weight.detach()
     assert torch.equal(after[known], start[known]) == freeze
-    seen = torch.from_numpy(given.train.token_counts(given.vocab_size) > 0) & ~known
+    seen = torch.from_numpy(corpus.train.token_counts(corpus.vocab_size) > 0) & ~known
     assert (after[seen] != start[seen]).any(1).all()
     assert "embedding.held" not in network.state_dict()
 
@@ -264,12 +268,12 @@ def test_a_run_reads_vectors_and_goes_by_their_content(tmp_path, monkeypatch, st
     names = ["Anna", "letter", "the", "left"]
     numbers = " ".join(["0.25"] * 8)
     (tmp_path / "mine.vec").write_text("".join(f"{name} {numbers}\n" for name in names))
-    words = [
+    arguments = [
         *("data.train_rows=60", "data.test_rows=20", "tokenizer=word", "trainer.max_epochs=1"),
         *("model.hidden_size=4", "model.embedding_size=8", "trainer.threads=1"),
         *("tracking.system_metrics=false", "model.vectors=mine.vec", "model.freeze_vectors=true"),
     ]
-    assert main(["train", *words, "hydra.run.dir=one"]) == 0
+    assert main(["train", *arguments, "hydra.run.dir=one"]) == 0
     result = json.loads((tmp_path / "one" / "result.json").read_text())
     run = MlflowClient(tracking_uri=store_uri).get_run(result["run_id"])
     assert 0 < run.data.metrics["data/vectors_covered_tokens"] < 1
@@ -285,7 +289,7 @@ def test_a_run_reads_vectors_and_goes_by_their_content(tmp_path, monkeypatch, st
     # the signature is that of the content, wherever the file lies
     assert run.data.tags["signature"] == signature(config)
     (tmp_path / "mine.vec").rename(tmp_path / "other.vec")
-    moved = compose([*words, f"model.vectors={tmp_path / 'other.vec'}"])
+    moved = compose([*arguments, f"model.vectors={tmp_path / 'other.vec'}"])
     assert signature(moved) == run.data.tags["signature"]
     with (tmp_path / "other.vec").open("a") as file:
         file.write(f"door {numbers}\n")
@@ -293,18 +297,18 @@ def test_a_run_reads_vectors_and_goes_by_their_content(tmp_path, monkeypatch, st
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("arguments", "message"),
     [
         (["model.freeze_vectors=true"], "does nothing without model.vectors"),
         (["model.vectors=missing.vec"], "There is no file"),
     ],
 )
 def test_vectors_that_cannot_be_are_refused_before_data_is_read(
-    tmp_path, monkeypatch, capsys, words, told
+    tmp_path, monkeypatch, capsys, arguments, message
 ):
     monkeypatch.chdir(tmp_path)
-    assert main(["train", *words]) == 2
+    assert main(["train", *arguments]) == 2
     out = capsys.readouterr()
-    assert told in out.err
+    assert message in out.err
     assert out.out == ""
     assert list(tmp_path.iterdir()) == []
