@@ -13,7 +13,7 @@ from nlp_rnn.data.corpus import load_corpus
 from nlp_rnn.report.report_data import read_curves, read_texts
 from tests.composing import compose
 from tests.made_comparison import configuration_of, made_comparison, made_run
-from tests.test_compared_store import fill
+from tests.test_comparison_read import fill
 
 
 def test_curves_and_texts_come_back(store_uri: str, tmp_path: Path) -> None:
