@@ -75,70 +75,60 @@ def probe_section(curves: Sequence[ProbeCurve], figure: SavedFigure) -> Section:
     """Show the figure, the length at which each cell fails, the accuracies and paired seeds."""
     probes = list(dict.fromkeys(curve.probe for curve in curves))
     cells = list(dict.fromkeys(curve.cell for curve in curves))
-    at = {(curve.probe, curve.cell): curve for curve in curves}
-    fewest = min(len(curve.seeds) for curve in curves)
-    most = max(len(curve.seeds) for curve in curves)
-    seeds = f"{fewest}" if fewest == most else f"{fewest} to {most}"
-    blocks: list[Block] = [
-        Paragraph(
-            "A probe is a synthetic task that needs one ability of a memory. The cells are trained "
-            "on texts up to some length and tested on texts up to two, four and eight times as "
-            "long. A cell that has only memorized the training lengths fails on longer texts."
-        ),
-        Figures(
+    by_key = {(curve.probe, curve.cell): curve for curve in curves}
+    numbers = sorted({len(curve.seeds) for curve in curves})
+    seeds = " to ".join(str(number) for number in dict.fromkeys((numbers[0], numbers[-1])))
+    introduction = (
+        "A probe is a synthetic task that needs one ability of a memory. The cells are trained on "
+        "texts up to some length and tested on texts up to two, four and eight times as long. A "
+        "cell that has only memorized the training lengths fails on longer texts."
+    )
+    caption = (
+        f"Balanced accuracy, mean over n = {seeds} seeds. The band spans the worst to the best "
+        "seed; the dotted line is chance."
+    )
+    failures = Table(
+        ["probe", *cells, "task"],
+        [
             [
-                (
-                    figure,
-                    f"Balanced accuracy, mean over n = {seeds} seeds. The band spans the worst to "
-                    "the best seed; the dotted line is chance.",
-                )
+                probe,
+                *(by_key[probe, cell].breaks if (probe, cell) in by_key else "–" for cell in cells),
+                PROBES[probe].question,
             ]
-        ),
-        Table(
-            ["probe", *cells, "task"],
+            for probe in probes
+        ],
+        "Length at which each cell fails: the first multiple of the training length at which the "
+        f"mean over the seeds is below {SOLVED:.0f} %. Not learned means that it is already below at "
+        "the training length.",
+        left_aligned=True,
+    )
+    accuracies = Table(
+        ["probe, cell", "seeds", *LENGTHS],
+        [
             [
-                [
-                    probe,
-                    *(at[probe, cell].breaks if (probe, cell) in at else "–" for cell in cells),
-                    PROBES[probe].question,
-                ]
-                for probe in probes
-            ],
-            "Length at which each cell fails: the first multiple of the training length at which "
-            f"the mean over the seeds is below {SOLVED:.0f} %. Not learned means that it is "
-            "already below at the training length.",
-            left_aligned=True,
-        ),
-        Table(
-            ["probe, cell", "seeds", *LENGTHS],
-            [
-                [
-                    f"{curve.probe}, {curve.cell}",
-                    str(len(curve.seeds)),
-                    *(
-                        f"{mean:.1f} ± {spread:.1f}"
-                        for mean, spread in zip(
-                            curve.means, curve.accuracies.std(axis=0), strict=True
-                        )
-                    ),
-                ]
-                for curve in curves
-            ],
-            "Accuracy in percent, mean ± standard deviation over the seeds.",
-        ),
+                f"{curve.probe}, {curve.cell}",
+                str(len(curve.seeds)),
+                *map("{:.1f} ± {:.1f}".format, curve.means, curve.accuracies.std(axis=0)),
+            ]
+            for curve in curves
+        ],
+        "Accuracy in percent, mean ± standard deviation over the seeds.",
+    )
+    blocks: list[Block] = [
+        Paragraph(introduction),
+        Figures([(figure, caption)]),
+        failures,
+        accuracies,
     ]
     pairs = []
     for probe in probes:
-        for first, second in combinations(cells, 2):
-            if (probe, first) in at and (probe, second) in at:
-                ahead, shared = seeds_ahead(at[probe, first], at[probe, second])
-                if shared:
-                    pairs.append(
-                        [f"{probe}, {first} over {second}", *(f"{n} of {shared}" for n in ahead)]
-                    )
+        of_probe = [by_key[probe, cell] for cell in cells if (probe, cell) in by_key]
+        for first, second in combinations(of_probe, 2):
+            ahead, shared = seeds_ahead(first, second)
+            if shared:
+                name = f"{probe}, {first.cell} over {second.cell}"
+                pairs.append([name, *(f"{number} of {shared}" for number in ahead)])
     if pairs:
-        caption = (
-            "Number of shared seeds for which the first cell is more accurate than the second."
-        )
-        blocks.append(Table(["probe, cells", *LENGTHS], pairs, caption))
+        paired = "Number of shared seeds for which the first cell is more accurate."
+        blocks.append(Table(["probe, cells", *LENGTHS], pairs, paired))
     return Section("probes", "Memory: probes", blocks)

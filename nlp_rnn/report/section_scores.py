@@ -37,8 +37,8 @@ COLUMNS = (
     ("head parameters", ("parameters/head",), "{:,.0f}"),
     ("training, seconds", ("train/seconds",), "{:,.1f}"),
     ("training, tokens/s", ("train/tokens_per_second",), "{:,.0f}"),
-    ("latency (one text) p50, ms", _latency("p50"), "{:.2f}"),
-    ("latency (one text) p95, ms", _latency("p95"), "{:.2f}"),
+    ("latency p50, ms", _latency("p50"), "{:.2f}"),
+    ("latency p95, ms", _latency("p95"), "{:.2f}"),
 )
 
 
@@ -92,7 +92,7 @@ def table_section(context: ReportContext) -> Section:
     costs = Table(
         ["configuration", *(head for head, _, _ in columns)],
         [[row.name, *(_mean(row, metrics, form) for _, metrics, form in columns)] for row in rows],
-        "Sizes and times, means over the seeds. Latency: one test text on onnxruntime (linear "
+        "Sizes and times, means over the seeds. Latency of one test text on onnxruntime (linear "
         "models: scikit-learn), one thread; p50 is the median, p95 the 95th percentile."
         + (
             ""
