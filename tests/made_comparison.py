@@ -237,8 +237,8 @@ def made_memory_horizons(comparison: Comparison) -> dict[str, MemoryHorizon]:
 
 
 def made_texts(texts: int = 300) -> dict[int, str]:
-    words = "Which of the rivers that cross the old town was moved when the harbour was built ?"
-    return {2 * row: " ".join(words.split()[row % 5 : 6 + row % 11]) for row in range(texts)}
+    text = "Which of the rivers that cross the old town was moved when the harbour was built ?"
+    return {2 * row: " ".join(text.split()[row % 5 : 6 + row % 11]) for row in range(texts)}
 
 
 def without_predictions(comparison: Comparison) -> Comparison:

@@ -24,8 +24,8 @@ def test_mean_half_lives_are_those_of_the_gates(tmp_path: Path) -> None:
         bias = 0.0 if suffix else np.log(0.9 / 0.1)
         parts["state"][f"encoder.rnn.bias_ih_l0{suffix}"][5:10] = bias
     save_classifier(tmp_path / "steady", **parts)
-    found = mean_half_lives(read_classifier(tmp_path / "steady"), ["w3 w4", "w5"])
-    assert found == pytest.approx(
+    lives = mean_half_lives(read_classifier(tmp_path / "steady"), ["w3 w4", "w5"])
+    assert lives == pytest.approx(
         {"layer 1, left to right": np.log(0.5) / np.log(0.9), "layer 1, right to left": 1.0},
         rel=1e-4,
     )
@@ -76,27 +76,29 @@ def test_classifiers_are_read_from_the_run_folder_or_from_mlflow(
     from mlflow import MlflowClient
 
     names = tuple(tiny_parts()["labels"])
-    save_tiny(tmp_path / "kept" / "classifier")
+    save_tiny(tmp_path / "local" / "classifier")
     client = MlflowClient(tracking_uri=store_uri)
     experiment = client.create_experiment("e", artifact_location=(tmp_path / "a").as_uri())
-    logged, gone = (client.create_run(experiment).info.run_id for _ in range(2))
+    logged, missing = (client.create_run(experiment).info.run_id for _ in range(2))
     client.log_artifacts(logged, str(save_tiny(tmp_path / "other", seed=3)), "classifier")
-    answers = made_predictions(1, 0.8, 50, names)
+    predictions = made_predictions(1, 0.8, 50, names)
     runs = (
         made_run(
-            "gru h5", 1, answers, run_id="0" * 32, tags={"run_folder": str(tmp_path / "kept")}
+            "gru h5", 1, predictions, run_id="0" * 32, tags={"run_folder": str(tmp_path / "local")}
         ),
-        made_run("gru h5", 2, answers, run_id=logged, tags={"run_folder": str(tmp_path / "gone")}),
-        made_run("gru h5", 3, answers, run_id=gone),
+        made_run(
+            "gru h5", 2, predictions, run_id=logged, tags={"run_folder": str(tmp_path / "deleted")}
+        ),
+        made_run("gru h5", 3, predictions, run_id=missing),
     )
     comparison = made_comparison(configurations=1, seeds=1, texts=20)
-    found = replace(comparison, configurations=(configuration_of("gru h5", runs),))
-    texts = dict(zip(answers.rows.tolist(), tiny_texts(50), strict=True))
-    memory_horizons = read_memory_horizons(found, store_uri, texts)
-    assert list(memory_horizons) == ["0" * 32, logged]
+    comparison = replace(comparison, configurations=(configuration_of("gru h5", runs),))
+    texts = dict(zip(predictions.rows.tolist(), tiny_texts(50), strict=True))
+    horizons = read_memory_horizons(comparison, store_uri, texts)
+    assert list(horizons) == ["0" * 32, logged]
     expected = measure_memory_horizon(
-        tmp_path / "other", list(texts.values()), [names[i] for i in answers.labels]
+        tmp_path / "other", list(texts.values()), [names[i] for i in predictions.labels]
     )
-    assert memory_horizons[logged] == expected
-    assert memory_horizons["0" * 32] != expected
-    assert read_memory_horizons(found, store_uri, {}) == {}
+    assert horizons[logged] == expected
+    assert horizons["0" * 32] != expected
+    assert read_memory_horizons(comparison, store_uri, {}) == {}

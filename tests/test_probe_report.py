@@ -42,15 +42,15 @@ RUNS = [
 
 def test_curves_are_ordered_and_break_where_the_mean_falls_below_ninety() -> None:
     curves = probe_curves(RUNS)
-    assert [(each.probe, each.cell, each.seeds) for each in curves] == [
+    assert [(curve.probe, curve.cell, curve.seeds) for curve in curves] == [
         ("dyck1", "lstm", (1, 2)),
         ("dyck1", "gru", (1, 2)),
         ("dyck1", "rnn", (1,)),
         ("permutation", "lstm", (1,)),
     ]
-    assert [each.breaks for each in curves] == ["4×", "2×", "not learned", "beyond 8×"]
+    assert [curve.breaks for curve in curves] == ["4×", "2×", "not learned", "beyond 8×"]
     assert curves[0].means == pytest.approx([100, 96, 70, 60])
-    assert [each.chance for each in curves] == pytest.approx([50, 50, 50, 100 / 6])
+    assert [curve.chance for curve in curves] == pytest.approx([50, 50, 50, 100 / 6])
     ahead, shared = seeds_ahead(curves[0], curves[1])
     assert (ahead.tolist(), shared) == ([0, 2, 1, 0], 2)
     ahead, shared = seeds_ahead(curves[1], curves[2])
@@ -69,7 +69,7 @@ def test_what_does_not_count_is_left_out() -> None:
 def test_runs_that_differ_in_more_are_refused() -> None:
     with pytest.raises(ComparisonError, match="gru on the probe dyck1 differ in more than the"):
         probe_curves([*RUNS, replace(RUNS[1], seed=7, configuration_name="another size")])
-    with pytest.raises(ComparisonError, match="dyck1 were trained on different texts"):
+    with pytest.raises(ComparisonError, match="dyck1 did not read the same texts"):
         probe_curves([*RUNS, replace(RUNS[1], seed=7, digest="other texts")])
 
 

@@ -50,7 +50,7 @@ COST = {"parameters/total": 2.0, "train/seconds": 0.001}
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
 
-class Seen(HTMLParser):
+class ParsedPage(HTMLParser):
     """The page as a browser parses it: elements, attributes, and the text of each section."""
 
     def __init__(self, html: str) -> None:
@@ -85,15 +85,15 @@ class Seen(HTMLParser):
             self.sections[self.current] += data
 
 
-def seen(folder: Path, comparison: Comparison, **options: object) -> Seen:
+def parsed_report(folder: Path, comparison: Comparison, **options: object) -> ParsedPage:
     report = write_report(comparison, folder, **options)  # type: ignore[arg-type]
-    return Seen(report.page.read_text(encoding="utf-8"))
+    return ParsedPage(report.page.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def full_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The report of two cells with everything that a report can contain."""
-    folder = tmp_path_factory.mktemp("whole") / "report"
+    folder = tmp_path_factory.mktemp("full") / "report"
     comparison = made_comparison()
     write_report(
         comparison,
@@ -105,8 +105,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_sections_are_in_order_and_none_is_empty(whole: Path) -> None:
-    page = Seen((whole / "report.html").read_text(encoding="utf-8"))
+def test_the_sections_are_in_order_and_none_is_empty(full_report: Path) -> None:
+    page = ParsedPage((full_report / "report.html").read_text(encoding="utf-8"))
     assert list(page.sections) == ORDER
     for name, text in page.sections.items():
         assert len(text.split()) > 15, name
@@ -125,8 +125,8 @@ def test_the_sections_are_in_order_and_none_is_empty(whole: Path) -> None:
     assert "n = 120 test texts" in page.sections["memory"]
 
 
-def test_latency_is_shown_by_length_and_runtime_with_its_conditions(whole: Path) -> None:
-    text = Seen((whole / "report.html").read_text(encoding="utf-8")).sections["latency"]
+def test_latency_is_shown_by_length_and_runtime_with_its_conditions(full_report: Path) -> None:
+    text = ParsedPage((full_report / "report.html").read_text(encoding="utf-8")).sections["latency"]
     assert "10 tokens, ONNX, ms0.28 / 0.340.20 / 0.24" in text
     assert "100 tokens, torch, ms2.00 / 2.401.43 / 1.72" in text
     assert "400 tokens" not in text
@@ -139,7 +139,7 @@ def test_latency_is_shown_by_length_and_runtime_with_its_conditions(whole: Path)
     assert "Measured: quick, 1 thread." in text
     assert "Kernel of torch: oneDNN (lstm h128); torch (gru h128)." in text
     assert "Load average of the machine: 0.5 to 2.5; on a busy machine all times are" in text
-    table = pq.read_table(whole / "data" / "latency.parquet")
+    table = pq.read_table(full_report / "data" / "latency.parquet")
     assert table.num_rows == 2 * 2 * 3
 
 
@@ -149,7 +149,7 @@ def test_a_linear_baseline_is_timed_on_scikit_learn(tmp_path: Path) -> None:
     timed |= {"latency/sklearn_batch1_p95_ms": 0.17}
     run = made_run("linear", None, None, kind="baseline", metrics=timed)
     baselines = (comparison.baselines[0], configuration_of("linear", (run,), is_baseline=True))
-    page = seen(tmp_path, replace(comparison, baselines=baselines))
+    page = parsed_report(tmp_path, replace(comparison, baselines=baselines))
     assert "linear–––––0.110.17" in page.sections["table"].replace(" ", "")
     assert (
         "latency (one text), p95 (ms) on onnxruntime (linear: scikit-learn)."
@@ -157,8 +157,8 @@ def test_a_linear_baseline_is_timed_on_scikit_learn(tmp_path: Path) -> None:
     )
 
 
-def test_no_figure_lacks_its_units_or_its_n(whole: Path) -> None:
-    html = (whole / "report.html").read_text(encoding="utf-8")
+def test_no_figure_lacks_its_units_or_its_n(full_report: Path) -> None:
+    html = (full_report / "report.html").read_text(encoding="utf-8")
     figures = re.findall(r"(<svg.*?</svg>)\s*<figcaption>(.*?)</figcaption>", html, re.DOTALL)
     assert len(figures) == 14
     for svg, caption in figures:
@@ -169,11 +169,11 @@ def test_no_figure_lacks_its_units_or_its_n(whole: Path) -> None:
         assert re.search(r"n\s*=", caption), caption
 
 
-def test_the_page_loads_nothing_and_runs_nothing(whole: Path) -> None:
-    html = (whole / "report.html").read_text(encoding="utf-8")
+def test_the_page_loads_nothing_and_runs_nothing(full_report: Path) -> None:
+    html = (full_report / "report.html").read_text(encoding="utf-8")
     assert "http" not in html.replace("http-equiv", "")
     assert not re.search(r"url\((?!#)|@import|//[a-z]+\.", html)
-    page = Seen(html)
+    page = ParsedPage(html)
     assert not {"script", "link", "iframe", "object", "img", "base", "form"} & set(page.tags)
     for name, value in page.attributes:
         assert not name.startswith("on"), name
@@ -187,27 +187,29 @@ def test_the_page_loads_nothing_and_runs_nothing(whole: Path) -> None:
     assert all(ids.count(clip) == 1 for clip in clips)
 
 
-def test_figures_and_tables_are_beside_the_page(whole: Path) -> None:
-    figures = sorted(path.stem for path in (whole / "figures").iterdir())
+def test_figures_and_tables_are_beside_the_page(full_report: Path) -> None:
+    figures = sorted(path.stem for path in (full_report / "figures").iterdir())
     assert figures == [
         "calibration", "confusion", "cost_latency", "cost_parameters", "cost_training_time",
         "curves_seconds", "curves_updates", "difference", "excerpt_first", "excerpt_last",
         "latency_onnx", "latency_torch", "length", "seeds",
     ]  # fmt: skip
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in (whole / "figures").iterdir())
-    runs = pq.read_table(whole / "data" / "runs.parquet").to_pylist()
+    assert all(
+        path.read_bytes().startswith(b"\x89PNG") for path in (full_report / "figures").iterdir()
+    )
+    runs = pq.read_table(full_report / "data" / "runs.parquet").to_pylist()
     assert [row["configuration"] for row in runs].count("gru h128") == 5
-    differences = pq.read_table(whole / "data" / "differences.parquet").to_pylist()
+    differences = pq.read_table(full_report / "data" / "differences.parquet").to_pylist()
     assert differences[0]["adjusted_bootstrap"] == 0.04
-    curves = pq.read_table(whole / "data" / "curves.parquet").to_pylist()
+    curves = pq.read_table(full_report / "data" / "curves.parquet").to_pylist()
     assert len(curves) == 2 * 5 * 4
-    assert sorted(path.name for path in whole.iterdir()) == [
+    assert sorted(path.name for path in full_report.iterdir()) == [
         "data", "figures", "report.html", "summary.md",
     ]  # fmt: skip
 
 
-def test_the_summary_has_the_conclusions(whole: Path) -> None:
-    summary = (whole / "summary.md").read_text(encoding="utf-8")
+def test_the_summary_has_the_conclusions(full_report: Path) -> None:
+    summary = (full_report / "summary.md").read_text(encoding="utf-8")
     heads = re.findall(r"^### (.*)", summary, re.MULTILINE)
     assert heads[:3] == ["Verdict", "Recommendation by use", "All configurations, baselines first"]
     assert "| majority class" in summary
@@ -219,7 +221,7 @@ def test_data_is_escaped_in_the_page(tmp_path: Path) -> None:
     labels = (evil, '$\\frac$ & "q"', "]]><svg onload=alert(2)>", "| `pipe` *star*")
     comparison = made_comparison(labels=labels, texts=120, seeds=3)
     texts = {2 * row: f"{evil}<img src=x onerror=alert(3)>\x00\x1b {row}" for row in range(120)}
-    found = replace(
+    escaped = replace(
         comparison,
         data=evil,
         verdict=f"{evil} is better.",
@@ -230,7 +232,7 @@ def test_data_is_escaped_in_the_page(tmp_path: Path) -> None:
         ),
         notes=(evil,),
     )
-    page = seen(tmp_path, found, texts=texts, curves=made_curves(comparison))
+    page = parsed_report(tmp_path, escaped, texts=texts, curves=made_curves(comparison))
     assert "script" not in page.tags
     assert "img" not in page.tags
     assert not [name for name, _ in page.attributes if name.startswith("on")]
@@ -244,7 +246,7 @@ def test_data_is_escaped_in_the_page(tmp_path: Path) -> None:
 
 
 def test_the_page_of_one_configuration_explains_what_is_missing(tmp_path: Path) -> None:
-    page = seen(tmp_path, made_comparison(configurations=1, texts=60, seeds=2))
+    page = parsed_report(tmp_path, made_comparison(configurations=1, texts=60, seeds=2))
     assert list(page.sections) == ORDER
     assert "Only one configuration" in page.sections["verdict"]
     assert "There is no recommendation" in page.sections["recommendation"]
@@ -260,7 +262,7 @@ def test_four_configurations_and_pairs_that_are_not_comparable_are_shown(
     tmp_path: Path,
 ) -> None:
     comparison = made_comparison(configurations=4, seeds=2, texts=80)
-    page = seen(tmp_path, comparison, curves=made_curves(comparison), texts=made_texts(80))
+    page = parsed_report(tmp_path, comparison, curves=made_curves(comparison), texts=made_texts(80))
     for configuration in comparison.configurations:
         assert configuration.name in page.sections["table"]
         assert configuration.name in page.sections["seeds"]
@@ -269,9 +271,9 @@ def test_four_configurations_and_pairs_that_are_not_comparable_are_shown(
 
 
 def test_what_the_runs_have_not_logged_is_named(tmp_path: Path) -> None:
-    bare = without_metrics(without_predictions(made_comparison(seeds=2, texts=50)), "latency/")
-    bare = without_metrics(bare, "parameters/")
-    page = seen(tmp_path, replace(bare, same_machine=False))
+    sparse = without_metrics(without_predictions(made_comparison(seeds=2, texts=50)), "latency/")
+    sparse = without_metrics(sparse, "parameters/")
+    page = parsed_report(tmp_path, replace(sparse, same_machine=False))
     assert "not logged the latency and the number of parameters" in page.sections["cost"]
     assert "several machines" in page.sections["cost"]
     assert "several machines" in page.sections["methods"]
@@ -280,7 +282,7 @@ def test_what_the_runs_have_not_logged_is_named(tmp_path: Path) -> None:
         assert "needs the predictions" in page.sections[name]
     for name in ("disagreement", "confusion"):
         assert "two comparable configurations" in page.sections[name]
-    none = seen(tmp_path / "none", without_metrics(bare, "train/"))
+    none = parsed_report(tmp_path / "none", without_metrics(sparse, "train/"))
     assert "cost_training_time" not in str(list((tmp_path / "none" / "figures").iterdir()))
     assert "and the training time" in none.sections["cost"]
 
@@ -296,7 +298,7 @@ def test_one_recommendation_for_every_use_is_shown_once_and_far_baselines_leave_
         configuration_of("majority", (run,), is_baseline=True), score=Interval(20.0, 19.0, 21.0)
     )
     changed = replace(comparison, recommendations=none, baselines=(far, comparison.baselines[1]))
-    page = seen(tmp_path, changed)
+    page = parsed_report(tmp_path, changed)
     assert "For every use: no recommendation" in page.sections["recommendation"]
     assert page.sections["recommendation"].count("None passes.") == 1
     assert "Outside the range of the axis: majority (20.0\u00a0%)." in page.sections["cost"]
@@ -305,7 +307,7 @@ def test_one_recommendation_for_every_use_is_shown_once_and_far_baselines_leave_
 def test_a_table_without_baselines_is_not_shown(tmp_path: Path) -> None:
     few = without_metrics(without_metrics(made_comparison(seeds=2, texts=50), "l"), "train/")
     comparison = replace(without_metrics(few, "parameters/"), baselines=())
-    page = seen(tmp_path, comparison)
+    page = parsed_report(tmp_path, comparison)
     assert "No table is shown" in page.sections["table"]
     assert "Only the rows are shown" in page.sections["disagreement"]
 
@@ -321,7 +323,7 @@ def test_a_section_of_the_caller_is_one_function_in_the_list(tmp_path: Path) -> 
 
     sections = (*SECTIONS[:-2], longest_text, *SECTIONS[-2:])
     comparison = made_comparison(configurations=1, seeds=1, texts=20)
-    page = seen(tmp_path, comparison, sections=sections)
+    page = parsed_report(tmp_path, comparison, sections=sections)
     assert list(page.sections)[-3:] == ["longest", "inconclusive", "methods"]
     assert "<b>Long</b>" in page.sections["longest"]
     assert (tmp_path / "figures" / "longest.png").is_file()
@@ -336,11 +338,14 @@ def test_the_section_of_the_contributors_page_works(tmp_path: Path) -> None:
     names: dict[str, Any] = {}
     exec(code, names)
     section = names["updates_section"]
-    report = seen(tmp_path, made_comparison(), sections=[*SECTIONS, section])
+    report = parsed_report(tmp_path, made_comparison(), sections=[*SECTIONS, section])
     assert "n = 10 runs." in report.sections["updates"]
     assert pq.read_table(tmp_path / "data" / "updates.parquet").num_rows == 10
     without = without_metrics(made_comparison(), "train/updates")
-    assert "Train them again" in seen(tmp_path, without, sections=[section]).sections["updates"]
+    assert (
+        "Train them again"
+        in parsed_report(tmp_path, without, sections=[section]).sections["updates"]
+    )
 
 
 def test_a_folder_is_changed_by_a_complete_report_or_not_at_all(tmp_path: Path) -> None:
@@ -357,7 +362,7 @@ def test_a_folder_is_changed_by_a_complete_report_or_not_at_all(tmp_path: Path) 
         write_report(comparison, tmp_path / "report.html" / "below")
 
 
-def test_the_report_is_logged_under_comparison(whole: Path) -> None:
+def test_the_report_is_logged_under_comparison(full_report: Path) -> None:
     class Run:
         def __init__(self) -> None:
             self.files: list[str] = []
@@ -370,10 +375,10 @@ def test_the_report_is_logged_under_comparison(whole: Path) -> None:
             self.note = markdown
 
     report = Report(
-        whole / "report.html",
-        whole / "summary.md",
-        tuple((whole / "figures").iterdir()),
-        tuple((whole / "data").iterdir()),
+        full_report / "report.html",
+        full_report / "summary.md",
+        tuple((full_report / "figures").iterdir()),
+        tuple((full_report / "data").iterdir()),
     )
     run = Run()
     log_report(run, report)  # type: ignore[arg-type]

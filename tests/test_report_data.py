@@ -43,26 +43,26 @@ def test_curves_and_texts_come_back(store_uri: str, tmp_path: Path) -> None:
         made_run("gru h128", 1, None, run_id=run_id, metrics=metrics),
         made_run("gru h128", 2, None, run_id=old, metrics=metrics),
     )
-    found = replace(
+    comparison = replace(
         made_comparison(configurations=1, seeds=1, texts=20),
         digest=corpus.digest,
         configurations=(configuration_of("gru h128", runs),),
     )
-    curves = read_curves(found, store_uri)
+    curves = read_curves(comparison, store_uri)
     assert list(curves) == [run_id]
     assert curves[run_id].updates == (10, 20, 30)
     assert curves[run_id].seconds == (1.5, 3.5, 7.5)  # the last epoch ended with the training
     assert curves[run_id].scores == pytest.approx((50, 70, 60))  # without the finished one's 71
 
-    texts, _ = read_texts(found, store_uri)
+    texts, _ = read_texts(comparison, store_uri)
     assert texts == dict(zip(corpus.test["row"], corpus.test["text"], strict=True))
-    other = replace(found, digest="another")
+    other = replace(comparison, digest="another")
     assert read_texts(other, store_uri) == (None, "the data has changed since the runs.")
     (tmp_path / "t.csv").unlink()
-    texts, why = read_texts(found, store_uri)
+    texts, why = read_texts(comparison, store_uri)
     assert texts is None
     assert "could not be loaded" in why
-    nameless = replace(found, digest="")
+    nameless = replace(comparison, digest="")
     assert "did not log" in read_texts(nameless, store_uri)[1]
 
 
