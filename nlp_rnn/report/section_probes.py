@@ -98,8 +98,8 @@ def probe_section(curves: Sequence[ProbeCurve], figure: SavedFigure) -> Section:
             for probe in probes
         ],
         "Length at which each cell fails: the first multiple of the training length at which the "
-        f"mean over the seeds is below {SOLVED:.0f} %. Not learned means that it is already below at "
-        "the training length.",
+        f"mean over the seeds is below {SOLVED:.0f} %. Not learned means that it is already below "
+        "at the training length.",
         left_aligned=True,
     )
     accuracies = Table(
