@@ -87,7 +87,7 @@ def test_r_drop_compares_two_answers_to_each_text(several: bool, prefixes: bool)
         Update.alone(batch).to(one.device).batches[0], copies=2, prefixes=prefixes
     )
     assert torch.equal(texts_twice.input_ids, ids.repeat(2, 1))
-    parts = one.loss._parts(texts_twice, *texts_twice.read(one.network, one.dtype))
+    parts = one.loss._parts(texts_twice, *texts_twice.forward(one.network, one.dtype))
     (logits,) = heard
     answers = 4 if prefixes else 2
     assert logits.shape == (7 * answers, 2)
@@ -181,12 +181,16 @@ def lengths_of(one: PerturbedBatch, change: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("norm", [0.3, 5.0, 1e6])
 def test_changes_have_the_length_asked_for_and_end_with_the_text(norm: float) -> None:
     one, some = perturbed()
-    expected = some.read(one.network, some.nothing).detach()
-    padding = torch.arange(some.nothing.shape[0]).unsqueeze(1) >= some.texts.lengths
+    expected = some.logits(one.network, some.zero).detach()
+    padding = torch.arange(some.zero.shape[0]).unsqueeze(1) >= some.batch.lengths
     assert padding.any()
-    random = scale_to_norm(torch.randn_like(some.nothing), some.texts.lengths, norm, some.deviation)
-    adversarial_change = some.adversarial_change(one.objective, norm, None)
-    for change in (random, adversarial_change, some.virtual_adversarial_change(expected, norm)):
+    random = scale_to_norm(torch.randn_like(some.zero), some.batch.lengths, norm, some.deviation)
+    adversarial_change = some.adversarial_perturbation(one.objective, norm, None)
+    for change in (
+        random,
+        adversarial_change,
+        some.virtual_adversarial_perturbation(expected, norm),
+    ):
         torch.testing.assert_close(lengths_of(some, change), torch.full((9,), norm))
         assert not change[padding].any()
 
@@ -204,20 +208,20 @@ def test_the_loss_rises_most_along_the_change_against_labels() -> None:
     one, some = perturbed(rows=40)
 
     def losses(change: torch.Tensor) -> torch.Tensor:
-        logits = some.read(one.network, change).detach()
-        return torch.nn.functional.cross_entropy(logits, some.texts.labels, reduction="none")
+        logits = some.logits(one.network, change).detach()
+        return torch.nn.functional.cross_entropy(logits, some.batch.labels, reduction="none")
 
-    change = some.adversarial_change(one.objective, 0.5, None)
-    random = scale_to_norm(torch.randn_like(change), some.texts.lengths, 0.5, some.deviation)
-    plain = losses(some.nothing)
+    change = some.adversarial_perturbation(one.objective, 0.5, None)
+    random = scale_to_norm(torch.randn_like(change), some.batch.lengths, 0.5, some.deviation)
+    plain = losses(some.zero)
     rise, random_rise, fall = (losses(x) - plain for x in (change, random, -change))
     assert rise.mean() > 4 * random_rise.abs().mean()
     assert (rise > 0).float().mean() > 0.95
     assert (fall < 0).float().mean() > 0.95
     # with the gradient that the update has anyway
-    one.objective.loss(some.read(one.network, some.nothing), some.texts.labels).backward()
+    one.objective.loss(some.logits(one.network, some.zero), some.batch.labels).backward()
     torch.testing.assert_close(
-        change, some.adversarial_change(one.objective, 0.5, some.nothing.grad)
+        change, some.adversarial_perturbation(one.objective, 0.5, some.zero.grad)
     )
 
 
@@ -243,7 +247,7 @@ def test_the_virtual_direction_is_where_the_divergence_is_most_curved(several: b
         torch.randn(3, 1, 2).double(),
         lengths,
         deviation,
-        several=several,
+        multi_label=several,
         iterations=100,
         probe=1e-3,
     )
@@ -253,28 +257,28 @@ def test_the_virtual_direction_is_where_the_divergence_is_most_curved(several: b
 
 def test_one_iteration_turns_answers_more_than_chance() -> None:
     one, some = perturbed(rows=40)
-    expected = some.read(one.network, some.nothing).detach()
-    change = some.virtual_adversarial_change(expected, 1.0)
-    random = scale_to_norm(torch.randn_like(change), some.texts.lengths, 1.0, some.deviation)
+    expected = some.logits(one.network, some.zero).detach()
+    change = some.virtual_adversarial_perturbation(expected, 1.0)
+    random = scale_to_norm(torch.randn_like(change), some.batch.lengths, 1.0, some.deviation)
     found, chance = (
-        float(divergence(expected, some.read(one.network, x).detach(), False))
+        float(divergence(expected, some.logits(one.network, x).detach(), False))
         for x in (change, random)
     )
     assert found > 5 * chance
     some.dtype = torch.bfloat16
-    low = some.virtual_adversarial_change(some.read(one.network, some.nothing).detach(), 1.0)
-    turned = float(divergence(expected, some.read(one.network, low, FP32).detach(), False))
+    low = some.virtual_adversarial_perturbation(some.logits(one.network, some.zero).detach(), 1.0)
+    turned = float(divergence(expected, some.logits(one.network, low, FP32).detach(), False))
     assert turned > 5 * chance
 
 
 def test_masks_are_the_same_again_and_what_comes_after_is_not_moved() -> None:
     one, some = perturbed()
     torch.set_rng_state(some._states[0])
-    first = one.network(some.texts.input_ids, some.texts.lengths)
+    first = one.network(some.batch.input_ids, some.batch.lengths)
     stood = torch.get_rng_state()
-    torch.testing.assert_close(some.read(one.network, some.nothing), first, rtol=0, atol=0)
+    torch.testing.assert_close(some.logits(one.network, some.zero), first, rtol=0, atol=0)
     assert torch.equal(torch.get_rng_state(), stood)
-    assert not torch.equal(one.network(some.texts.input_ids, some.texts.lengths), first)
+    assert not torch.equal(one.network(some.batch.input_ids, some.batch.lengths), first)
 
 
 def test_normalized_embeddings_begin_as_they_are_keep_their_spread_and_fold_to_the_bit() -> None:

@@ -1,4 +1,4 @@
-"""Texts become a network's answers on a device, in a precision, shared among processes."""
+"""Forward passes of the network: on a training batch, and over all texts of a split."""
 
 from dataclasses import dataclass
 
@@ -17,11 +17,22 @@ __all__ = ["TrainingBatch", "all_logits", "random_prefixes"]
 
 @dataclass(frozen=True)
 class TrainingBatch:
-    """A batch to learn from, on the device; with `copies` 2 all its texts and then all again.
+    """A batch as training passes it to the network, on the device.
 
-    `input_ids` int64 (B, T), `lengths` int64 (B,); `prefixes` int64 (B,), where beginnings are
-    learnt too. `labels` int64 (A,) or bool (A, C) belong to the logits: of the texts, and with
-    prefixes of the same texts again.
+    Attributes
+    ----------
+    input_ids : Tensor
+        int64 (B, T). With two copies, all texts and then all texts again.
+    lengths : Tensor
+        int64 (B,).
+    prefixes : Tensor or None
+        int64 (B,): the length of a random prefix of each text that is classified too, with
+        `trainer.prefixes`.
+    labels : Tensor
+        int64 (A,) or bool (A, C), one row for each row of the logits: the labels of the texts, and
+        with prefixes the same labels again.
+    copies : int
+        How many times each text is in the batch: 2 with R-Drop, else 1.
     """
 
     input_ids: Tensor
@@ -32,7 +43,7 @@ class TrainingBatch:
 
     @classmethod
     def of(cls, batch: DeviceBatch, *, copies: int, prefixes: bool) -> "TrainingBatch":
-        """The texts of `batch`; `prefixes` are drawn, the same for both copies."""
+        """Return the training batch of `batch`; both copies have the same random prefixes."""
         input_ids, lengths, labels = (
             tensor.repeat(copies, *[1] * (tensor.ndim - 1))
             for tensor in (batch.input_ids, batch.lengths, batch.labels)
@@ -43,35 +54,52 @@ class TrainingBatch:
         return cls(input_ids, lengths, drawn, torch.cat([labels, labels]), copies)
 
     @property
-    def several(self) -> bool:
-        """Whether a text may have several labels."""
+    def multi_label(self) -> bool:
+        """Whether the task is multi-label."""
         return self.labels.ndim == 2
 
-    def read(
+    def forward(
         self,
         network: nn.Module,
         dtype: torch.dtype,
         vocabulary: Tensor | None = None,
-        change: Tensor | None = None,
+        perturbation: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """Logits (A, C) and, with `vocabulary`, the loss of the language model.
+        """Return the logits and the loss of the auxiliary language model.
 
-        `change` (T, B, E) is added to the embedded texts.
+        Parameters
+        ----------
+        network : nn.Module
+            The network, possibly wrapped for several processes.
+        dtype : torch.dtype
+            The dtype of matrix products.
+        vocabulary : Tensor, optional
+            Sorted token ids int64 (U,) of the language model's softmax; None for no such loss.
+        perturbation : Tensor, optional
+            Float (T, B, E), added to the embedded texts.
+
+        Returns
+        -------
+        logits : Tensor
+            Float (A, C).
+        loss : Tensor or None
+            A scalar.
         """
         with in_precision(dtype, self.input_ids.device):
-            answer: Tensor | tuple[Tensor, Tensor] = network(
-                self.input_ids, self.lengths, self.prefixes, vocabulary, change
+            output: Tensor | tuple[Tensor, Tensor] = network(
+                self.input_ids, self.lengths, self.prefixes, vocabulary, perturbation
             )
-        return answer if isinstance(answer, tuple) else (answer, None)
+        return output if isinstance(output, tuple) else (output, None)
 
 
 def random_prefixes(lengths: Tensor) -> Tensor:
-    """For each length int64 (B,) a number of tokens from 1 to it, each as likely.
+    """Return for each text a random number of tokens from 1 to its length, int64 (B,).
 
-    Drawn from the generator of torch that belongs to the device, whose state a checkpoint holds.
+    All numbers have the same probability. They come from torch's generator of the device, whose
+    state is part of a checkpoint.
     """
     shares = torch.rand(lengths.shape, device=lengths.device)
-    # a share next to 1 of a long text may round up to the whole
+    # for a long text, a share just below 1 may be rounded up to the whole text
     return torch.minimum((shares * lengths).long() + 1, lengths)
 
 
@@ -83,13 +111,16 @@ def all_logits(
     dtype: torch.dtype,
     processes: Processes,
 ) -> NDArray[np.float32]:
-    """Logits (n, C) of every text, in the order of `texts`; each process answers a part."""
+    """Return the logits (n, C) of all texts, in the order of `texts`.
+
+    The processes share the batches, and every process returns all logits.
+    """
     network.eval()
     order = length_order(texts.lengths, batch_size)
-    own = order[processes.rank :: processes.count]
+    share = order[processes.rank :: processes.count]
     rows, logits = [], []
     with torch.inference_mode():
-        for batch in texts.batches(own or order[-1:]):
+        for batch in texts.batches(share or order[-1:]):
             rows.append(batch.rows)
             input_ids, lengths = (
                 torch.from_numpy(array).to(device, non_blocking=True)
@@ -97,9 +128,9 @@ def all_logits(
             )
             with in_precision(dtype, device):
                 logits.append(network(input_ids, lengths).cpu())
-    answers = torch.cat(logits)
-    ordered = torch.zeros(len(texts), answers.shape[1])
-    if own:
-        ordered[torch.from_numpy(np.concatenate(rows))] = answers
-    found: NDArray[np.float32] = processes.sum(ordered).numpy()
-    return found
+    by_length = torch.cat(logits)
+    ordered = torch.zeros(len(texts), by_length.shape[1])
+    if share:
+        ordered[torch.from_numpy(np.concatenate(rows))] = by_length
+    total: NDArray[np.float32] = processes.sum(ordered).numpy()
+    return total

@@ -1,4 +1,4 @@
-"""The batches of an update become gradients of what is minimized, and the losses to be logged."""
+"""Loss of an update: label loss, language model, R-Drop and adversarial losses, with gradients."""
 
 from collections.abc import Mapping
 
@@ -22,42 +22,47 @@ __all__ = ["LABELS", "UpdateLoss", "Weights", "uses_perturbation"]
 
 LABELS, LANGUAGE_MODEL, R_DROP = "labels", "language_model", "r_drop"
 ADVERSARIAL, VIRTUAL = "adversarial", "virtual_adversarial"
-"""Names of parts of the loss; all but the first are options of the trainer."""
+"""Names of the parts of the loss; all but the first are also options of the trainer."""
 
 Weights = Mapping[str, float | Tensor]
-"""What each part counts for."""
+"""Weight of each part of the loss."""
 
 
 def uses_perturbation(config: TrainerConfig) -> bool:
-    """Whether a part of the loss is of texts that are changed."""
+    """Return whether a part of the loss needs perturbed texts."""
     return config.adversarial > 0 or config.virtual_adversarial > 0
 
 
-def zero_with_gradients(unread: nn.Module | None) -> Tensor | float:
-    """0, with a gradient of 0 for each of its parameters.
+def zero_with_gradients(module: nn.Module | None) -> Tensor | float:
+    """Return 0, with a gradient of 0 for each parameter of a module that the pass does not use.
 
-    Processes exchange gradients when every parameter has one, also of what was read before.
+    Processes exchange gradients only when every parameter has one.
     """
-    if unread is None:
+    if module is None:
         return 0.0
-    return torch.stack([parameter.sum() for parameter in unread.parameters()]).sum() * 0.0
+    return torch.stack([parameter.sum() for parameter in module.parameters()]).sum() * 0.0
 
 
 class UpdateLoss:
-    """What an update minimizes: a sum of parts, all but the labels' an option of the trainer.
+    """The loss that an update minimizes: a weighted sum of parts, of which `labels` is always used.
 
-    `labels`: what the objective says. `language_model`: how badly tokens are foretold.
-
-    `r_drop` (Liang et al. 2021, arXiv:2106.14448): each text is read twice in one batch, with
-    dropout of its own each time (but for weight drop, whose mask is one for all texts); the
-    divergence of the two answers is a part. Their α is twice this weight, because they add up
-    the labels' losses of both.
-
-    `adversarial` (Miyato et al. 2017, arXiv:1605.07725): the loss of the labels with every text's
-    embeddings changed by `trainer.perturbation` along the gradient. `virtual_adversarial` (there
-    too): the divergence of the answers with a change in the direction in which they turn fastest.
-    As theirs, a change comes after dropout of embeddings, whose mask is the same with and without
-    it; here the other masks are too. Embeddings must be normalized.
+    `labels`
+        The loss of the labels (`Objective`).
+    `language_model`
+        Cross-entropy of the auxiliary language model.
+    `r_drop`
+        R-Drop (Liang et al. 2021, arXiv:2106.14448): every text is in the batch twice, with
+        different dropout masks, and the loss is the symmetric divergence of the two predictions.
+        Weight drop has one mask for all texts. The weight is half of the paper's α, because the
+        paper adds up the label losses of both copies.
+    `adversarial`
+        Label loss with every text perturbed along the gradient of that loss (Miyato et al. 2017,
+        arXiv:1605.07725). `trainer.perturbation` is the norm.
+    `virtual_adversarial`
+        Divergence between the prediction and the one with every text perturbed in the direction in
+        which it changes fastest (same paper). As in the paper, perturbations are added after the
+        dropout of embeddings, with the same mask in all passes. Here the other masks are the same
+        too. The embedding must be a `NormalizedEmbedding`.
     """
 
     def __init__(self, config: TrainerConfig, device: torch.device, dtype: torch.dtype) -> None:
@@ -69,9 +74,9 @@ class UpdateLoss:
         self.norm = config.perturbation or 0.0  # without adversarial losses there is none
 
     def weights(self, update: int, total: int) -> dict[str, float]:
-        """What each part counts for at `update` (0-based) of `total`; without the unused.
+        """Return the weights of the parts that are used at `update` (from 0) of `total`.
 
-        The language model's falls in a straight line to 0.
+        The weight of the language model falls linearly to 0.
         """
         weights = {
             LABELS: 1.0,
@@ -90,61 +95,80 @@ class UpdateLoss:
         weights: Weights,
         processes: Processes,
     ) -> dict[str, Tensor]:
-        """Add to the parameters the gradients of the parts named in `weights`, times these.
+        """Compute the loss of an update and add its gradients to those of the parameters.
 
-        In float16 times the scale of `scaler` too. `wrapped` is the `network`, wrapped for the
-        `processes`. Returns this process's share of each part of the loss, on the device.
+        Parameters
+        ----------
+        network : TextNetwork
+            The network.
+        wrapped : nn.Module
+            The network, wrapped for several processes (`Processes.wrap`).
+        update : DeviceUpdate
+            The batches of this process.
+        weights : mapping
+            Weight of each part of the loss; parts without a weight are not computed.
+        processes : Processes
+            All processes of the training.
+
+        Returns
+        -------
+        dict
+            This process's share of each part of the loss, unweighted, on the device. The gradients
+            are those of the weighted sum, multiplied by the factor of `scaler` in float16.
         """
-        changes = [name for name in (ADVERSARIAL, VIRTUAL) if name in weights]
+        perturbed_parts = [name for name in (ADVERSARIAL, VIRTUAL) if name in weights]
         sums: dict[str, Tensor] = {}
 
         def backward(parts: dict[str, Tensor], share: float, pair_share: float) -> None:
             weighted = []
             for name, part in parts.items():
-                own = part * (pair_share if name == LANGUAGE_MODEL else share)
-                sums[name] = sums[name] + own.detach() if name in sums else own.detach()
-                weighted.append(own * weights[name])
-            # the processes' gradients are averaged, but what is wanted is their sum
+                loss = part * (pair_share if name == LANGUAGE_MODEL else share)
+                sums[name] = sums[name] + loss.detach() if name in sums else loss.detach()
+                weighted.append(loss * weights[name])
+            # gradients are averaged over the processes, but their sum is needed
             total = torch.stack(weighted).sum() * processes.count
             self.scaler.scale(total).backward()  # type: ignore[no-untyped-call]
 
-        every = zip(update.batches, update.weights, update.pair_weights, strict=True)
-        for number, (batch, *shares) in enumerate(every, start=1):
+        batches = zip(update.batches, update.weights, update.pair_weights, strict=True)
+        for number, (batch, *shares) in enumerate(batches, start=1):
             last = number == len(update.batches)
             texts = TrainingBatch.of(batch, copies=self.copies, prefixes=self.config.prefixes)
-            perturbed = PerturbedBatch(network, texts, self.dtype) if changes else None
-            with processes.synchronized(wrapped, now=last and not changes):
-                nothing = perturbed.nothing if perturbed else None
-                logits, foretelling = texts.read(wrapped, self.dtype, update.vocabulary, nothing)
-                parts = self._parts(texts, logits, foretelling)
+            perturbed = PerturbedBatch(network, texts, self.dtype) if perturbed_parts else None
+            with processes.synchronized(wrapped, now=last and not perturbed_parts):
+                zero = perturbed.zero if perturbed else None
+                logits, token_loss = texts.forward(wrapped, self.dtype, update.vocabulary, zero)
+                parts = self._parts(texts, logits, token_loss)
                 backward(parts, *shares)
             if perturbed is None:
                 continue
             expected = logits.detach()
-            for name in changes:
+            for name in perturbed_parts:
                 if name == ADVERSARIAL:
-                    known = perturbed.nothing.grad if set(parts) == {LABELS} else None
-                    change = perturbed.adversarial_change(self.objective, self.norm, known)
+                    gradient = perturbed.zero.grad if set(parts) == {LABELS} else None
+                    perturbation = perturbed.adversarial_perturbation(
+                        self.objective, self.norm, gradient
+                    )
                 else:
-                    change = perturbed.virtual_adversarial_change(expected, self.norm)
-                with processes.synchronized(wrapped, now=last and name == changes[-1]):
-                    found = perturbed.read(wrapped, change)
+                    perturbation = perturbed.virtual_adversarial_perturbation(expected, self.norm)
+                with processes.synchronized(wrapped, now=last and name == perturbed_parts[-1]):
+                    predicted = perturbed.logits(wrapped, perturbation)
                     if name == ADVERSARIAL:
-                        part = self.objective.loss(found, texts.labels)
+                        part = self.objective.loss(predicted, texts.labels)
                     else:
-                        part = divergence(expected, found, texts.several)
+                        part = divergence(expected, predicted, texts.multi_label)
                     backward({name: part + zero_with_gradients(network.language_model)}, *shares)
         return sums
 
     def _parts(
-        self, texts: TrainingBatch, logits: Tensor, foretelling: Tensor | None
+        self, texts: TrainingBatch, logits: Tensor, token_loss: Tensor | None
     ) -> dict[str, Tensor]:
-        """The parts that are of texts as they are; scalars."""
+        """The parts of the loss that need no perturbation, as scalars."""
         parts = {LABELS: self.objective.loss(logits, texts.labels)}
-        if foretelling is not None:
-            parts[LANGUAGE_MODEL] = foretelling
+        if token_loss is not None:
+            parts[LANGUAGE_MODEL] = token_loss
         if self.copies == 2:
-            answers = logits.view(-1, 2, len(texts.lengths) // 2, logits.shape[1])
-            one, other = (answer.flatten(0, 1) for answer in answers.unbind(1))
-            parts[R_DROP] = symmetric_divergence(one, other, texts.several)
+            # (1 or 2 with prefixes, 2 copies, texts, C)
+            predictions = logits.view(-1, 2, len(texts.lengths) // 2, logits.shape[1])
+            one, other = (copy.flatten(0, 1) for copy in predictions.unbind(1))
+            parts[R_DROP] = symmetric_divergence(one, other, texts.multi_label)
         return parts

@@ -1,4 +1,4 @@
-"""A batch and what was answered become the small change of its embedded texts that hurts most."""
+"""Adversarial perturbations of embedded texts, and the divergence of two predictions."""
 
 from collections.abc import Callable
 
@@ -11,6 +11,7 @@ from nlp_rnn.training.inference import TrainingBatch
 from nlp_rnn.training.objective import Objective
 
 __all__ = [
+    "PERTURBATION",
     "PerturbedBatch",
     "divergence",
     "scale_to_norm",
@@ -18,124 +19,181 @@ __all__ = [
     "virtual_adversarial_direction",
 ]
 
+PERTURBATION = 5.0
+"""Norm for `trainer.perturbation=null`: Miyato et al. 2017."""
+
 PROBE = 0.1
-"""Norm of the change whose effect shows where the divergence is most curved (theirs too)."""
+"""Norm of the perturbation that finds the virtual adversarial direction (Miyato et al. 2017)."""
 
 TINY = 1e-30
 
 
-def divergence(expected: Tensor, found: Tensor, several: bool) -> Tensor:
-    """Kullback-Leibler divergence of `found` from `expected`, logits (B, C), in nats; a scalar.
+def divergence(expected: Tensor, predicted: Tensor, multi_label: bool) -> Tensor:
+    """Return the Kullback-Leibler divergence between two predictions for a batch, a scalar in nats.
 
-    The mean over texts of KL(softmax(expected) ‖ softmax(found)); with `several` labels a text
-    the labels' divergences between two Bernoulli distributions are added up, as their losses are.
+    Single-label: the mean over the texts of KL(softmax(expected) ‖ softmax(predicted)).
+    Multi-label: the divergences of the labels' Bernoulli distributions are added up for each text,
+    as their losses are.
+
+    Parameters
+    ----------
+    expected, predicted : Tensor
+        Logits (B, C).
+    multi_label : bool
+        Whether the task is multi-label.
     """
-    expected, found = expected.float(), found.float()
-    if not several:
+    expected, predicted = expected.float(), predicted.float()
+    if not multi_label:
         log_expected = expected.log_softmax(1)
-        difference = log_expected - found.log_softmax(1)
+        difference = log_expected - predicted.log_softmax(1)
         return (log_expected.exp() * difference).sum(1).mean()
     log_sigmoid = nn.functional.logsigmoid
-    there = expected.sigmoid() * (log_sigmoid(expected) - log_sigmoid(found))
-    absent = (-expected).sigmoid() * (log_sigmoid(-expected) - log_sigmoid(-found))
-    return (there + absent).sum(1).mean()
+    present = expected.sigmoid() * (log_sigmoid(expected) - log_sigmoid(predicted))
+    absent = (-expected).sigmoid() * (log_sigmoid(-expected) - log_sigmoid(-predicted))
+    return (present + absent).sum(1).mean()
 
 
-def symmetric_divergence(one: Tensor, other: Tensor, several: bool) -> Tensor:
-    """The mean of both directions' divergences between logits (B, C); a scalar."""
-    return (divergence(one, other, several) + divergence(other, one, several)) / 2
+def symmetric_divergence(one: Tensor, other: Tensor, multi_label: bool) -> Tensor:
+    """Return the mean of the divergences in both directions between logits (B, C), a scalar."""
+    return (divergence(one, other, multi_label) + divergence(other, one, multi_label)) / 2
 
 
 def scale_to_norm(direction: Tensor, lengths: Tensor, norm: float, deviation: Tensor) -> Tensor:
-    """The change of embedded texts of length `norm` each that goes farthest along `direction`.
+    """Return the perturbation of each text that has the given norm and goes along a direction.
 
-    All (T, B, E). The length is over all steps and features, measured in `deviation` (E,), which
-    the embeddings' features have; 0 beyond a text's `lengths` int64 (B,), and for a text whose
-    direction is 0.
+    Parameters
+    ----------
+    direction : Tensor
+        Float (T, B, E).
+    lengths : Tensor
+        Lengths of the texts, int64 (B,). The perturbation of the padding is 0.
+    norm : float
+        Norm over all steps and features of a text, in units of `deviation`.
+    deviation : Tensor
+        Standard deviation of each feature of the embedding, float (E,).
+
+    Returns
+    -------
+    Tensor
+        Float (T, B, E); 0 for a text whose direction is 0.
     """
     step = torch.arange(direction.shape[0], device=direction.device).unsqueeze(1)
-    within = (step < lengths).unsqueeze(2)  # (T, B, 1)
-    own = torch.where(within, direction, 0.0) * deviation
-    # divided by the largest first: the square of a small number may be none
-    own = own / own.abs().amax((0, 2), keepdim=True).clamp(min=TINY)
-    length = own.square().sum((0, 2), keepdim=True).sqrt().clamp(min=TINY)
-    return own * (norm * deviation / length)
+    inside = (step < lengths).unsqueeze(2)  # (T, B, 1)
+    scaled = torch.where(inside, direction, 0.0) * deviation
+    # divided by the largest value first, because the square of a small number may underflow to 0
+    scaled = scaled / scaled.abs().amax((0, 2), keepdim=True).clamp(min=TINY)
+    length = scaled.square().sum((0, 2), keepdim=True).sqrt().clamp(min=TINY)
+    return scaled * (norm * deviation / length)
 
 
 def virtual_adversarial_direction(
-    answer: Callable[[Tensor], Tensor],
+    predict: Callable[[Tensor], Tensor],
     expected: Tensor,
     start: Tensor,
     lengths: Tensor,
     deviation: Tensor,
     *,
-    several: bool,
+    multi_label: bool,
     iterations: int = 1,
     probe: float = PROBE,
 ) -> Tensor:
-    """The direction (T, B, E) in which answers turn fastest from `expected`, whatever the label.
+    """Return the direction in which the prediction changes fastest, without using the labels.
 
-    Miyato et al. 2017: the power method on the Hessian of the divergence of `answer(change)`,
-    logits (A, C), from `expected` at no change. The gradient is 0 there, so that at a change of
-    norm `probe` it is about the Hessian times the change; the first one is along `start`.
+    Miyato et al. 2017, arXiv:1605.07725: the power method on the Hessian of the divergence between
+    the prediction without a perturbation and the prediction with one. The gradient is 0 at no
+    perturbation, so at a small one it is about the Hessian times that perturbation.
+
+    Parameters
+    ----------
+    predict : callable
+        Returns logits (A, C) for a perturbation (T, B, E).
+    expected : Tensor
+        Logits (A, C) without a perturbation.
+    start : Tensor
+        The first direction (T, B, E).
+    lengths, deviation : Tensor
+        As for `scale_to_norm`.
+    multi_label : bool
+        Whether the task is multi-label.
+    iterations : int
+        Iterations of the power method.
+    probe : float
+        Norm of the trial perturbations.
+
+    Returns
+    -------
+    Tensor
+        Float (T, B, E).
     """
     direction = start
     for _ in range(iterations):
-        change = scale_to_norm(direction, lengths, probe, deviation).requires_grad_()
-        (direction,) = torch.autograd.grad(divergence(expected, answer(change), several), change)
+        trial = scale_to_norm(direction, lengths, probe, deviation).requires_grad_()
+        (direction,) = torch.autograd.grad(divergence(expected, predict(trial), multi_label), trial)
     return direction
 
 
 class PerturbedBatch:
-    """One batch, read as it is and then with changes, by the same masks of dropout."""
+    """A batch that is predicted several times, with perturbations and the same dropout masks.
 
-    def __init__(self, network: TextNetwork, texts: TrainingBatch, dtype: torch.dtype) -> None:
+    Create it before the first forward pass of the batch: it stores the states of torch's random
+    generators, which every later pass starts from.
+
+    Attributes
+    ----------
+    zero : Tensor
+        No perturbation, float (T, B, E). Its gradient is the gradient of the embedded texts.
+    """
+
+    def __init__(self, network: TextNetwork, batch: TrainingBatch, dtype: torch.dtype) -> None:
         assert isinstance(network.embedding, NormalizedEmbedding)
         self.network = network
-        self.texts = texts
+        self.batch = batch
         self.dtype = dtype
         self.deviation = network.embedding.deviation
         device = self.deviation.device
-        # added to the embedded texts: its gradient is theirs
-        size = (*texts.input_ids.t().shape, len(self.deviation))
-        self.nothing = torch.zeros(size, device=device, requires_grad=True)
+        size = (*batch.input_ids.t().shape, len(self.deviation))
+        self.zero = torch.zeros(size, device=device, requires_grad=True)
         self._gpu = [device] if device.type == "cuda" else []
-        self._states = torch.get_rng_state(), [torch.cuda.get_rng_state(one) for one in self._gpu]
+        self._states = torch.get_rng_state(), [torch.cuda.get_rng_state(gpu) for gpu in self._gpu]
 
-    def read(self, network: nn.Module, change: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-        """Logits (A, C) with `change`; by the masks that were drawn at first."""
+    def logits(
+        self, network: nn.Module, perturbation: Tensor, dtype: torch.dtype | None = None
+    ) -> Tensor:
+        """Return the logits (A, C) with a perturbation and the dropout masks of the first pass."""
         with torch.random.fork_rng(devices=self._gpu):
             torch.set_rng_state(self._states[0])
             for device, state in zip(self._gpu, self._states[1], strict=True):
                 torch.cuda.set_rng_state(state, device)
-            return self.texts.read(network, dtype or self.dtype, change=change)[0]
+            return self.batch.forward(network, dtype or self.dtype, perturbation=perturbation)[0]
 
-    def adversarial_change(
+    def adversarial_perturbation(
         self, objective: Objective, norm: float, gradient: Tensor | None
     ) -> Tensor:
-        """The change (T, B, E) of length `norm` that raises the loss of the labels most.
+        """Return the perturbation (T, B, E) of the given norm that raises the label loss most.
 
-        Goodfellow et al. 2015, arXiv:1412.6572: along the gradient, which may be known already.
+        Goodfellow et al. 2015, arXiv:1412.6572: along the gradient of the loss, which is computed
+        unless it is passed.
         """
         if gradient is None:
-            loss = objective.loss(self.read(self.network, self.nothing), self.texts.labels)
-            (gradient,) = torch.autograd.grad(loss, self.nothing)
-        return scale_to_norm(gradient, self.texts.lengths, norm, self.deviation)
+            loss = objective.loss(self.logits(self.network, self.zero), self.batch.labels)
+            (gradient,) = torch.autograd.grad(loss, self.zero)
+        return scale_to_norm(gradient, self.batch.lengths, norm, self.deviation)
 
-    def virtual_adversarial_change(self, expected: Tensor, norm: float) -> Tensor:
-        """The change (T, B, E) of length `norm` that turns the answers farthest from `expected`.
+    def virtual_adversarial_perturbation(self, expected: Tensor, norm: float) -> Tensor:
+        """Return the perturbation (T, B, E) that changes the prediction `expected` most.
 
-        Its direction is found in float32: what a small change does is lost in bfloat16.
+        Its direction is found in float32, because bfloat16 loses the effect of a small
+        perturbation.
         """
         if self.dtype is not torch.float32:
             with torch.no_grad():
-                expected = self.read(self.network, self.nothing, torch.float32)
+                expected = self.logits(self.network, self.zero, torch.float32)
         direction = virtual_adversarial_direction(
-            lambda change: self.read(self.network, change, torch.float32),
+            lambda perturbation: self.logits(self.network, perturbation, torch.float32),
             expected,
-            torch.randn_like(self.nothing),
-            self.texts.lengths,
+            torch.randn_like(self.zero),
+            self.batch.lengths,
             self.deviation,
-            several=self.texts.several,
+            multi_label=self.batch.multi_label,
         )
-        return scale_to_norm(direction, self.texts.lengths, norm, self.deviation)
+        return scale_to_norm(direction, self.batch.lengths, norm, self.deviation)
