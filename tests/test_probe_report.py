@@ -40,7 +40,7 @@ RUNS = [
 ]
 
 
-def test_curves_are_ordered_and_break_where_the_mean_falls_below_ninety() -> None:
+def test_curves_are_ordered_and_fail_where_the_mean_is_below_ninety() -> None:
     curves = probe_curves(RUNS)
     assert [(curve.probe, curve.cell, curve.seeds) for curve in curves] == [
         ("dyck1", "lstm", (1, 2)),
@@ -57,7 +57,7 @@ def test_curves_are_ordered_and_break_where_the_mean_falls_below_ninety() -> Non
     assert (ahead.tolist(), shared) == ([1, 1, 1, 1], 1)
 
 
-def test_what_does_not_count_is_left_out() -> None:
+def test_other_failed_and_repeated_runs_are_left_out() -> None:
     other = run("lstm", 1, np.ones(4, dtype=bool))
     failed = replace(RUNS[0], status="FAILED", seed=9)
     again = replace(RUNS[5], run_id="again", metrics=RUNS[0].metrics)
@@ -66,10 +66,10 @@ def test_what_does_not_count_is_left_out() -> None:
     assert curve.accuracies.tolist() == [[100, 95, 92, 91]]
 
 
-def test_runs_that_differ_in_more_are_refused() -> None:
+def test_runs_that_differ_in_more_than_the_seed_raise_an_error() -> None:
     with pytest.raises(ComparisonError, match="gru on the probe dyck1 differ in more than the"):
         probe_curves([*RUNS, replace(RUNS[1], seed=7, configuration_name="another size")])
-    with pytest.raises(ComparisonError, match="dyck1 did not read the same texts"):
+    with pytest.raises(ComparisonError, match="dyck1 were trained on different texts"):
         probe_curves([*RUNS, replace(RUNS[1], seed=7, digest="other texts")])
 
 
