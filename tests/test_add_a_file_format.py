@@ -11,6 +11,7 @@ from pathlib import Path
 
 import datasets
 import pytest
+from datasets import Dataset
 
 from nlp_rnn.config.checks import check
 from nlp_rnn.config.data import FilesConfig
@@ -36,7 +37,7 @@ def _records(file: SourceFile) -> Iterator[dict[str, str | None]]:
             record[key] = value
 
 
-def _read_records(file: SourceFile) -> datasets.Dataset:
+def _read_records(file: SourceFile) -> "Dataset":
     return file.from_rows(("records", 1), _records(file))
 
 
