@@ -1,4 +1,4 @@
-"""The words after `nlp-rnn train` become one run."""
+"""Launch one run from the arguments of `nlp-rnn train`."""
 
 import sys
 from contextlib import suppress
@@ -6,51 +6,51 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from nlp_rnn.config.arguments import (
-    config_errors,
-    flags_and_overrides,
-    readable,
-    run_config,
-    version_base,
-)
-from nlp_rnn.config.checks import check
-from nlp_rnn.config.compose import conf_dir, register_schemas
-from nlp_rnn.config.run import RunConfig
+from nlp_rnn.config.arguments import config_errors, flags_and_overrides, version_base, with_run_dir
+from nlp_rnn.config.compose import run_config
+from nlp_rnn.config.option_texts import commented_yaml
+from nlp_rnn.config.schemas import conf_dir, register_schemas
 from nlp_rnn.config.sweep import SearchConfig, SweepConfig
 from nlp_rnn.errors import ConfigError
 
-__all__ = ["compose", "launch", "remove_empty"]
+__all__ = ["launch", "remove_empty_folders"]
 
-# Errors of a run, kept here because Hydra would print them with its own words.
+# Errors of a run, stored here because Hydra would print them in its own format.
 _failures: list[Exception] = []
 
 
-def launch(words: list[str]) -> None:
-    """Compose the configuration and run it, or print what a flag of Hydra's asks for.
+def launch(arguments: list[str]) -> None:
+    """Compose the configuration and train, or do what one of Hydra's flags asks for.
 
-    Raises:
-        NlpRnnError: wrong words (`ConfigError`), or what the work itself raised.
+    Raises
+    ------
+    ConfigError
+        If an argument is wrong or the run folder cannot be created.
+    NlpRnnError
+        If the run fails.
     """
     register_schemas()
-    flags, overrides = flags_and_overrides(words)
+    flags, overrides = flags_and_overrides(with_run_dir(arguments, "hydra.run.dir"))
     _failures.clear()
     try:
         with config_errors():
-            if flags:
+            if flags in (["--cfg", "job"], ["-c", "job"], ["--cfg=job"]):
+                _print_config(overrides)
+            elif flags:
                 _with_flags(flags, overrides)
             else:
                 _run(overrides)
-    except OSError as error:  # from making the run folder: what a job raises comes below
+    except OSError as error:  # the run folder cannot be created; errors of a job follow below
         raise ConfigError(
-            f"The run folder cannot be made: {error.filename}: {error.strerror}.\n"
-            "Type hydra.run.dir=FOLDER, or run in a folder of your own."
+            f"The run folder cannot be created: {error.filename}: {error.strerror}.\n"
+            "Set output_dir=FOLDER to a folder that is writable."
         ) from error
     if _failures:
         raise _failures[0]
 
 
 def _with_flags(flags: list[str], overrides: list[str]) -> None:
-    """Whatever Hydra's own main function does with them."""
+    """Let Hydra's own main function handle its flags."""
     import hydra
 
     argv = sys.argv
@@ -62,8 +62,20 @@ def _with_flags(flags: list[str], overrides: list[str]) -> None:
         sys.argv = argv
 
 
+def _print_config(overrides: list[str]) -> None:
+    """Print the configuration with the help text of every option."""
+    import hydra
+    from omegaconf import OmegaConf
+
+    with hydra.initialize_config_dir(str(conf_dir()), **version_base(hydra)):
+        composed = hydra.compose("train", overrides=overrides)
+    values = OmegaConf.to_container(composed, enum_to_str=True)
+    assert isinstance(values, dict)
+    print(commented_yaml({str(key): value for key, value in values.items()}), end="")
+
+
 def _run(overrides: list[str]) -> None:
-    """The same without flags, composed once: Hydra composes a first time to learn its mode."""
+    """Run without flags, composing once: Hydra's main function composes twice to learn its mode."""
     import hydra
     from hydra.core.global_hydra import GlobalHydra
 
@@ -73,37 +85,18 @@ def _run(overrides: list[str]) -> None:
         engine.run("train", _job, [*overrides, "hydra.mode=RUN"])
 
 
-def compose(overrides: list[str]) -> RunConfig:
-    """The configuration that `overrides` make, checked, without running it.
-
-    Raises:
-        ConfigError: wrong words.
-    """
-    import hydra
-
-    register_schemas()
-    with (
-        config_errors(),
-        hydra.initialize_config_dir(str(conf_dir()), **version_base(hydra)),
-    ):
-        words = [readable(word) for word in overrides]
-        config, _ = run_config(hydra.compose("train", overrides=words))
-    check(config)
-    return config
-
-
 def _job(composed: DictConfig) -> None:
-    """One run of a composed configuration, in the folder that Hydra made for it."""
+    """Train with a composed configuration, in the folder that Hydra created."""
     from hydra.core.hydra_config import HydraConfig
 
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
-        config, told = run_config(composed)
+        config, command = run_config(composed)
         if HydraConfig.get().sweeper.get("params"):
-            raise ConfigError("hydra.sweeper.params say what to sweep: add -m.")
-        if told.sweep != SweepConfig() or told.search != SearchConfig():
+            raise ConfigError("hydra.sweeper.params are for a sweep. Add -m.")
+        if command.sweep != SweepConfig() or command.search != SearchConfig():
             raise ConfigError(
-                "sweep.… and search.… say how to make many runs of one: add -m and what to sweep."
+                "sweep.… and search.… are for a sweep. Add -m and the values to sweep."
             )
         from nlp_rnn.pipeline import train
 
@@ -111,13 +104,13 @@ def _job(composed: DictConfig) -> None:
     except Exception as error:
         _failures.append(error)
     finally:
-        remove_empty(folder)
+        remove_empty_folders(folder)
 
 
-def remove_empty(folder: Path) -> None:
-    """A run that was refused before it began leaves no empty folders below this one."""
-    here = Path.cwd()
+def remove_empty_folders(folder: Path) -> None:
+    """Remove a run folder that stayed empty, and its empty parents below the working directory."""
+    top = Path.cwd()
     with suppress(OSError):
-        while folder != here and folder.is_relative_to(here):
+        while folder != top and folder.is_relative_to(top):
             folder.rmdir()
             folder = folder.parent

@@ -10,9 +10,9 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
 
-from nlp_rnn.config.arguments import run_config
-from nlp_rnn.config.compose import conf_dir, register_schemas
+from nlp_rnn.config.compose import run_config
 from nlp_rnn.config.run import RunConfig
+from nlp_rnn.config.schemas import conf_dir, register_schemas
 
 VALUE = re.compile(r"seed=|[a-z]+\.[a-z_.]+=")
 

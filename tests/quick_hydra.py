@@ -16,7 +16,7 @@ from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
-from nlp_rnn.config.compose import conf_dir
+from nlp_rnn.config.schemas import conf_dir
 
 Plugins.instance()  # finds the kinds of sources
 FileConfigSource: Any = SourcesRegistry.instance().resolve("file")

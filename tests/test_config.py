@@ -7,7 +7,7 @@ import pytest
 from omegaconf.errors import OmegaConfBaseException
 
 from nlp_rnn.config.checks import check
-from nlp_rnn.config.compose import conf_dir, known_keys
+from nlp_rnn.config.schemas import conf_dir, known_keys
 from nlp_rnn.config.signature import flatten, plain, signature
 from nlp_rnn.errors import ConfigError
 from tests.composing import compose

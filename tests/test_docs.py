@@ -15,8 +15,8 @@ import pandas as pd
 import psutil
 import pytest
 
+from nlp_rnn.config.compose import compose
 from nlp_rnn.errors import NlpRnnError
-from nlp_rnn.launch import compose
 from nlp_rnn.sweeps.sweep_arguments import compose_sweep
 from tests.warm import run
 

@@ -8,8 +8,8 @@ from hydra.errors import MissingConfigException
 
 from nlp_rnn.cli import main
 from nlp_rnn.config.arguments import config_errors
+from nlp_rnn.config.compose import compose
 from nlp_rnn.errors import ConfigError
-from nlp_rnn.launch import compose
 
 
 @pytest.fixture

@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from nlp_rnn.config.compose import conf_dir
 from nlp_rnn.config.model import (
     AverageConfig,
     GatedConfig,
     ModelConfig,
     RecurrentConfig,
 )
+from nlp_rnn.config.schemas import conf_dir
 from nlp_rnn.layers.poolings import POOLINGS
 from nlp_rnn.model.network import Dropouts, TextNetwork, architecture_of, make_network
 from nlp_rnn.training.optim import make_optimizer

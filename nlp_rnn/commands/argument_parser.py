@@ -1,4 +1,4 @@
-"""The words after a command become its arguments and options."""
+"""Arguments, options and flags of the commands that Hydra does not parse."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -6,95 +6,109 @@ from pathlib import Path
 
 from nlp_rnn.errors import ConfigError
 
-__all__ = ["Words", "choice", "number", "read_words", "run_to_resume"]
+__all__ = ["ParsedArguments", "choice", "number", "parse_arguments", "run_to_resume"]
 
 
 @dataclass(frozen=True)
-class Words:
-    """Arguments in their order, options with a value, and flags that were given."""
+class ParsedArguments:
+    """Positional arguments in their order, options with their values, and flags."""
 
-    arguments: list[str]
+    positional: list[str]
     options: dict[str, str]
     flags: set[str]
 
 
-def read_words(
-    command: str, words: Sequence[str], options: Collection[str], flags: Collection[str] = ()
-) -> Words:
-    """Sort `words`: `--name value`, `--name=value`, `--flag`, and the rest; `--` ends the options.
+def parse_arguments(
+    command: str, arguments: Sequence[str], options: Collection[str], flags: Collection[str] = ()
+) -> ParsedArguments:
+    """Parse `--name value`, `--name=value`, `--flag` and positional arguments.
 
-    Raises:
-        ConfigError: an option that the command does not have, one without a value or twice.
+    A lone `--` ends the options, so that a text can begin with dashes.
+
+    Raises
+    ------
+    ConfigError
+        If the command does not have an option, or an option is set twice or has no value.
     """
-    found = Words([], {}, set())
-    rest = list(words)
+    parsed = ParsedArguments([], {}, set())
+    rest = list(arguments)
     while rest:
-        word = rest.pop(0)
-        name, equals, value = word.partition("=")
-        if word == "--":
-            found.arguments.extend(rest)
+        argument = rest.pop(0)
+        name, equals, value = argument.partition("=")
+        if argument == "--":
+            parsed.positional.extend(rest)
             break
-        if not word.startswith("--"):
-            found.arguments.append(word)
-        elif word in flags:
-            found.flags.add(word)
+        if not argument.startswith("--"):
+            parsed.positional.append(argument)
+        elif argument in flags:
+            parsed.flags.add(argument)
         elif name not in options:
             known = ", ".join(sorted([*options, *flags]))
             raise ConfigError(
-                f"{command} has no option {name}; it has {known}.\n"
-                f"nlp-rnn {command} --help shows an example; a text goes after a lone --."
+                f"{command} has no option {name}; its options are {known}.\n"
+                f"nlp-rnn {command} --help shows an example. A text that starts with dashes goes "
+                "after a lone --."
             )
-        elif name in found.options or not (equals or rest):
-            fault = "is given twice" if name in found.options else "needs a value"
-            raise ConfigError(f"{name} {fault}.\nType {name} VALUE.")
+        elif name in parsed.options or not (equals or rest):
+            fault = "is set twice" if name in parsed.options else "needs a value"
+            raise ConfigError(f"{name} {fault}.\nSet {name} VALUE once.")
         else:
-            found.options[name] = value if equals else rest.pop(0)
-    return found
+            parsed.options[name] = value if equals else rest.pop(0)
+    return parsed
 
 
-def run_to_resume(words: Sequence[str]) -> Path | None:
-    """The folder of `resume=FOLDER`; None where no word is one.
+def run_to_resume(arguments: Sequence[str]) -> Path | None:
+    """Return the folder of `resume=FOLDER`; None if there is no such argument.
 
-    Raises:
-        ConfigError: there are other words beside it.
+    Raises
+    ------
+    ConfigError
+        If there are other arguments.
     """
-    folders = [word.removeprefix("resume=") for word in words if word.startswith("resume=")]
+    folders = [arg.removeprefix("resume=") for arg in arguments if arg.startswith("resume=")]
     if not folders:
         return None
-    if len(words) > 1:
+    if len(arguments) > 1:
+        others = " ".join(arg for arg in arguments if not arg.startswith("resume="))
         raise ConfigError(
-            "resume=FOLDER goes on with that run's own configuration; found more: "
-            f"{' '.join(word for word in words if not word.startswith('resume='))}."
+            f"resume=FOLDER uses the saved configuration of the run; also found {others}.\n"
+            "Remove the other arguments."
         )
     return Path(folders[0])
 
 
-def choice(words: Words, name: str, choices: Sequence[str], default: str) -> str:
-    """The value of an option that has only so many.
+def choice(parsed: ParsedArguments, name: str, choices: Sequence[str], default: str) -> str:
+    """Return the value of an option that has a fixed set of values.
 
-    Raises:
-        ConfigError: another value.
+    Raises
+    ------
+    ConfigError
+        If the value is not one of `choices`.
     """
-    value = words.options.get(name, default)
+    value = parsed.options.get(name, default)
     if value not in choices:
-        raise ConfigError(f"{name} is {value!r}; there are {', '.join(choices)}.")
+        raise ConfigError(f"{name} is {value!r}; the choices are {', '.join(choices)}.")
     return value
 
 
-def number(words: Words, name: str, low: float, high: float, whole: bool) -> float | None:
-    """The value of an option that is a number from `low` to `high`; None when not given.
+def number(
+    parsed: ParsedArguments, name: str, low: float, high: float, whole: bool
+) -> float | None:
+    """Return the value of an option that is a number from `low` to `high`; None if it is not set.
 
-    Raises:
-        ConfigError: another value.
+    Raises
+    ------
+    ConfigError
+        If the value is not such a number.
     """
-    if name not in words.options:
+    if name not in parsed.options:
         return None
     try:
-        value = (int if whole else float)(words.options[name])
+        value = (int if whole else float)(parsed.options[name])
     except ValueError:
         value = float("nan")
     if not low <= value <= high:
         kind = "whole number" if whole else "number"
         bound = f"from {low:g}" if high == float("inf") else f"from {low:g} to {high:g}"
-        raise ConfigError(f"{name} must be a {kind} {bound}, not {words.options[name]!r}.")
+        raise ConfigError(f"{name} must be a {kind} {bound}, not {parsed.options[name]!r}.")
     return value

@@ -1,10 +1,10 @@
-"""A saved classifier becomes a table of how fast it answers on this machine."""
+"""Command `nlp-rnn bench`: latency, throughput and memory of a saved classifier."""
 
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.commands.argument_parser import choice, number, read_words
+from nlp_rnn.commands.argument_parser import choice, number, parse_arguments
 from nlp_rnn.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -13,36 +13,38 @@ if TYPE_CHECKING:
 __all__ = ["HELP", "bench"]
 
 HELP = """\
-Measure how fast a saved classifier answers here: one text by its length, many texts, memory, the
-time from a fresh process to the first answer, and for one-direction models a token of a stream.
+Measure how fast a saved classifier predicts on this machine: one text by its length, many texts,
+memory, the time from a fresh process to the first prediction, and for one-directional models a
+token of a stream.
 
   nlp-rnn bench MODEL
   nlp-rnn bench MODEL --runtime torch --output bench.json
 
-  --runtime NAME   onnx, int8 or torch; default: onnx, and int8 where the folder holds it
-  --texts N        texts of the throughput, default 1000, of 5 to 400 tokens
-  --calls N        answers a latency is taken from, default 200
-  --output FILE    the figures as JSON
-  --json           print the JSON and nothing else
+  --runtime NAME   onnx, int8 or torch; default: onnx, and int8 if the folder holds it
+  --texts N        texts for the throughput, of 5 to 400 tokens, default 1000
+  --calls N        predictions for each latency, default 200
+  --output FILE    write the figures as JSON
+  --json           print only the JSON
 
-One text is answered on one thread, and so are the many here.
+All figures are measured on one thread.
 """
 
 LENGTHS = (10, 50, 100, 400)
 
 
-def bench(words: list[str]) -> int:
-    """Run the command."""
-    given = read_words("bench", words, ("--runtime", "--texts", "--calls", "--output"), ("--json",))
-    if len(given.arguments) != 1:
+def bench(arguments: list[str]) -> int:
+    """Run the command and return the exit code."""
+    parsed = parse_arguments(
+        "bench", arguments, ("--runtime", "--texts", "--calls", "--output"), ("--json",)
+    )
+    if len(parsed.positional) != 1:
         raise ConfigError(
-            "bench needs one classifier.\n"
-            "Type nlp-rnn bench FOLDER_OR_URI, or nlp-rnn bench --help."
+            "bench needs one classifier.\nRun nlp-rnn bench FOLDER_OR_URI, or nlp-rnn bench --help."
         )
-    texts = int(number(given, "--texts", 1, 1e6, whole=True) or 1000)
-    calls = int(number(given, "--calls", 1, 1e6, whole=True) or 200)
-    if "--runtime" in given.options:
-        runtimes = [choice(given, "--runtime", ("onnx", "int8", "torch"), "onnx")]
+    texts = int(number(parsed, "--texts", 1, 1e6, whole=True) or 1000)
+    calls = int(number(parsed, "--calls", 1, 1e6, whole=True) or 200)
+    if "--runtime" in parsed.options:
+        runtimes = [choice(parsed, "--runtime", ("onnx", "int8", "torch"), "onnx")]
     else:
         runtimes = ["onnx", "int8"]
     import nlp_rnn
@@ -51,20 +53,20 @@ def bench(words: list[str]) -> int:
 
     measured: list[dict[str, Any]] = []
     for runtime in runtimes:
-        classifier = nlp_rnn.load(given.arguments[0], threads=1, runtime=runtime)
+        classifier = nlp_rnn.load(parsed.positional[0], threads=1, runtime=runtime)
         measured.append(_measure(classifier, texts, calls))
-        if "--runtime" not in given.options and INT8_GRAPH not in classifier.config["files"]:
+        if "--runtime" not in parsed.options and INT8_GRAPH not in classifier.config["files"]:
             break
-    figures = {"classifier": given.arguments[0], "machine": machine_tags(), "runtimes": measured}
+    figures = {"classifier": parsed.positional[0], "machine": machine_tags(), "runtimes": measured}
     as_json = json.dumps(figures, indent=2) + "\n"
-    if path := given.options.get("--output"):
+    if path := parsed.options.get("--output"):
         Path(path).write_text(as_json, encoding="utf-8")
-    print(as_json if "--json" in given.flags else _table(figures), end="")
+    print(as_json if "--json" in parsed.flags else _table(figures), end="")
     return 0
 
 
 def _measure(classifier: "TextClassifier", count: int, calls: int) -> dict[str, Any]:
-    """All figures of one runtime."""
+    """Return all figures of one runtime."""
     import numpy as np
 
     from nlp_rnn.classifier import latency
@@ -84,7 +86,7 @@ def _measure(classifier: "TextClassifier", count: int, calls: int) -> dict[str, 
     figures: dict[str, Any] = {
         "runtime": classifier.runtime,
         "one_text": latency.latency_by_length(classifier, lengths, calls),
-        "many_texts": latency.throughput(classifier, [many[place] for place in order]),
+        "many_texts": latency.throughput(classifier, [many[index] for index in order]),
         "cold_start_seconds": latency.cold_start(classifier),
         "memory_bytes": latency.memory_of_process(classifier),
     }
@@ -108,7 +110,7 @@ def _table(figures: dict[str, Any]) -> str:
         lines += [
             f"  many texts             {many['texts_per_second']:8,.0f} texts/s   "
             f"{many['tokens_per_second']:10,.0f} tokens/s",
-            f"  first answer           {cold:8.2f} s in a fresh process",
+            f"  first prediction       {cold:8.2f} s in a fresh process",
             f"  memory                 {megabytes:8.1f} MB beyond the libraries",
         ]
         if "stream_token_us" in measured:

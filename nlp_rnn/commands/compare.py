@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlp_rnn.commands.argument_parser import choice, number, read_words
+from nlp_rnn.commands.argument_parser import choice, number, parse_arguments
 from nlp_rnn.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -51,10 +51,10 @@ OPTIONS = (
 
 def compare(arguments: list[str]) -> int:
     """Run the command and return its exit code."""
-    parsed = read_words("compare", arguments, OPTIONS, ("--json",))
-    if parsed.arguments:
+    parsed = parse_arguments("compare", arguments, OPTIONS, ("--json",))
+    if parsed.positional:
         raise ConfigError(
-            f"compare takes only options, not {parsed.arguments[0]!r}.\n"
+            f"compare takes only options, not {parsed.positional[0]!r}.\n"
             "Run nlp-rnn compare --experiment NAME, or nlp-rnn compare --help."
         )
     metric = choice(parsed, "--metric", ("accuracy", "macro_f1"), "accuracy")

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.commands.argument_parser import choice, number, read_words
+from nlp_rnn.commands.argument_parser import choice, number, parse_arguments
 from nlp_rnn.errors import ClassifierError, ConfigError
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ TRAINING_ONLY = ("data.limit", "data.validation_fraction")
 
 def evaluate(words: list[str]) -> int:
     """Run the command with its arguments and return the exit code."""
-    arguments = read_words("evaluate", words, OPTIONS, ("--json", "--windows"))
-    overrides = arguments.arguments[1:]
+    arguments = parse_arguments("evaluate", words, OPTIONS, ("--json", "--windows"))
+    overrides = arguments.positional[1:]
     if not any(override.startswith("data=") for override in overrides):
         raise ConfigError(
             "evaluate needs a classifier and data.\n"
@@ -54,7 +54,7 @@ def evaluate(words: list[str]) -> int:
     import nlp_rnn
 
     classifier = nlp_rnn.load(
-        arguments.arguments[0],
+        arguments.positional[0],
         threads=None if threads is None else int(threads),
         runtime=arguments.options.get("--runtime", "onnx"),
     )
@@ -67,7 +67,7 @@ def evaluate(words: list[str]) -> int:
     _check_same_task(classifier, corpus)
     predictions = _predictions(classifier, corpus, split, "--windows" in arguments.flags)
     scores: dict[str, Any] = {
-        "classifier": arguments.arguments[0],
+        "classifier": arguments.positional[0],
         "checksum": classifier.config["checksum"],
         "data": corpus.name,
         "data_digest": corpus.digest,
@@ -119,7 +119,7 @@ def data_config(overrides: list[str]) -> "DataConfig":
             raise ConfigError(
                 f"{key} has an effect only on training. Remove it; evaluate reads the whole split."
             )
-    from nlp_rnn.launch import compose
+    from nlp_rnn.config.compose import compose
 
     # the classifier truncates texts itself; the tokenizer of this configuration is not used
     return compose([*overrides, "tokenizer.max_length=1000000"]).data

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlp_rnn.commands.argument_parser import Words, read_words
+from nlp_rnn.commands.argument_parser import ParsedArguments, parse_arguments
 from nlp_rnn.errors import ConfigError, DataError, TrackingError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ MAX_TEXTS = 20
 
 def inspect(argv: list[str]) -> int:
     """Run the command."""
-    arguments = read_words("inspect", argv, OPTIONS, FLAGS)
+    arguments = parse_arguments("inspect", argv, OPTIONS, FLAGS)
     locations, texts = _models_and_texts(arguments)
     folder = Path(arguments.options.get("--output", "inspection"))
     if folder.exists() and not folder.is_dir():
@@ -69,7 +69,7 @@ def inspect(argv: list[str]) -> int:
     return 0
 
 
-def _models_and_texts(arguments: Words) -> tuple[list[str], list[str]]:
+def _models_and_texts(arguments: ParsedArguments) -> tuple[list[str], list[str]]:
     """Return the locations of the models and the texts.
 
     Raises
@@ -77,8 +77,8 @@ def _models_and_texts(arguments: Words) -> tuple[list[str], list[str]]:
     ConfigError
         Models or texts are missing, there are too many, or an option would have no effect.
     """
-    data = [word for word in arguments.arguments if word.startswith(("data=", "data."))]
-    positional = [word for word in arguments.arguments if word not in data]
+    data = [word for word in arguments.positional if word.startswith(("data=", "data."))]
+    positional = [word for word in arguments.positional if word not in data]
     sources: list[str] = [name for name in ("--text", "--input") if name in arguments.options]
     sources += ["data=…"] if data else []
     if len(sources) > 1:
@@ -117,7 +117,7 @@ def _models_and_texts(arguments: Words) -> tuple[list[str], list[str]]:
     return models, texts
 
 
-def _rows(arguments: Words) -> list[int]:
+def _rows(arguments: ParsedArguments) -> list[int]:
     numbers = arguments.options.get("--rows", "1").split(",")
     if not all(number.isascii() and number.isdigit() and int(number) > 0 for number in numbers):
         raise ConfigError(
@@ -127,7 +127,7 @@ def _rows(arguments: Words) -> list[int]:
     return [int(number) for number in numbers]
 
 
-def _texts_of_file(arguments: Words, rows: list[int]) -> list[str]:
+def _texts_of_file(arguments: ParsedArguments, rows: list[int]) -> list[str]:
     from contextlib import closing
 
     from nlp_rnn.commands.input_tables import InputTable, format_of_file

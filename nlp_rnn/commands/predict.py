@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.commands.argument_parser import Words, choice, number, read_words
+from nlp_rnn.commands.argument_parser import ParsedArguments, choice, number, parse_arguments
 from nlp_rnn.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -52,18 +52,18 @@ FLAGS = ("--proba", "--windows")
 
 def predict(arguments: list[str]) -> int:
     """Run the command with its arguments; return the exit code."""
-    parsed = read_words("predict", arguments, OPTIONS, FLAGS)
+    parsed = parse_arguments("predict", arguments, OPTIONS, FLAGS)
     _check(parsed)
     import nlp_rnn
 
     threshold = number(parsed, "--threshold", 0, 1, whole=False)
     threads = number(parsed, "--threads", 1, 1024, whole=True)
     classifier = nlp_rnn.load(
-        parsed.arguments[0],
+        parsed.positional[0],
         threads=None if threads is None else int(threads),
         runtime=parsed.options.get("--runtime", "onnx"),
     )
-    if parsed.arguments[1:] and "--output" not in parsed.options and "--proba" not in parsed.flags:
+    if parsed.positional[1:] and "--output" not in parsed.options and "--proba" not in parsed.flags:
         return _print_predictions(classifier, parsed, threshold)
     try:
         return _write_table(classifier, parsed, threshold)
@@ -72,9 +72,9 @@ def predict(arguments: list[str]) -> int:
         return 0
 
 
-def _check(parsed: Words) -> None:
-    texts = parsed.arguments[1:]
-    if not parsed.arguments:
+def _check(parsed: ParsedArguments) -> None:
+    texts = parsed.positional[1:]
+    if not parsed.positional:
         raise ConfigError(
             "predict needs a classifier and a text.\n"
             'Run nlp-rnn predict FOLDER_OR_URI "text", or nlp-rnn predict --help.'
@@ -92,10 +92,12 @@ def _check(parsed: Words) -> None:
         )
 
 
-def _print_predictions(classifier: "TextClassifier", parsed: Words, threshold: float | None) -> int:
+def _print_predictions(
+    classifier: "TextClassifier", parsed: ParsedArguments, threshold: float | None
+) -> int:
     from nlp_rnn.classifier.label_choice import indices_at_least
 
-    texts = parsed.arguments[1:]
+    texts = parsed.positional[1:]
     probabilities = classifier.predict_proba(texts, windows="--windows" in parsed.flags)
     for text, row in zip(texts, probabilities, strict=True):
         if classifier.thresholds is not None:
@@ -111,7 +113,9 @@ def _print_predictions(classifier: "TextClassifier", parsed: Words, threshold: f
     return 0
 
 
-def _write_table(classifier: "TextClassifier", parsed: Words, threshold: float | None) -> int:
+def _write_table(
+    classifier: "TextClassifier", parsed: ParsedArguments, threshold: float | None
+) -> int:
     from nlp_rnn.commands.output_file import ResumableFile
 
     with closing(_open_input(parsed, classifier.config.get("separator"))) as table:
@@ -142,7 +146,7 @@ def _write_table(classifier: "TextClassifier", parsed: Words, threshold: float |
 
 def _predicted_chunks(
     classifier: "TextClassifier",
-    parsed: Words,
+    parsed: ParsedArguments,
     threshold: float | None,
     table: "InputTable",
     file_format: str,
@@ -179,12 +183,12 @@ def _predicted_chunks(
         yield header + rows.encode(chunk, probabilities), chunk
 
 
-def _open_input(parsed: Words, separator: str | None) -> "InputTable":
+def _open_input(parsed: ParsedArguments, separator: str | None) -> "InputTable":
     """Open the texts of the arguments, a file or standard input."""
     from nlp_rnn.commands.input_tables import ArgumentTexts, InputTable, format_of_file
 
-    if parsed.arguments[1:]:
-        return ArgumentTexts(parsed.arguments[1:])
+    if parsed.positional[1:]:
+        return ArgumentTexts(parsed.positional[1:])
     source = parsed.options.get("--input", "-")
     path = None if source == "-" else Path(source)
     formats = ("csv", "tsv", "jsonl", "txt", "parquet")
@@ -218,7 +222,7 @@ def _output_format(path: Path | None, table: "InputTable", proba: bool) -> str:
 
 
 def _origin(
-    classifier: "TextClassifier", parsed: Words, table: "InputTable"
+    classifier: "TextClassifier", parsed: ParsedArguments, table: "InputTable"
 ) -> dict[str, Any] | None:
     """Return what determines the output; None for standard input, which cannot be read again."""
     if table.path is None:

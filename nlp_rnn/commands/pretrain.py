@@ -1,4 +1,4 @@
-"""The words of `nlp-rnn pretrain` become a pretraining, or one that goes on."""
+"""Command `nlp-rnn pretrain`: pretrain language models, or resume a pretraining."""
 
 import re
 from datetime import datetime
@@ -14,12 +14,13 @@ Train language models on the texts of the training split, for a classifier to st
 
   nlp-rnn pretrain data=files data.path=reviews.csv data.text=review data.label=stars
   nlp-rnn pretrain data=imdb data.unlabelled=more.parquet model=lstm model.hidden_size=256
-  nlp-rnn pretrain resume=RUN_FOLDER               go on with one that was interrupted
+  nlp-rnn pretrain resume=RUN_FOLDER               resume an interrupted pretraining
   nlp-rnn train model.pretrained=RUN_FOLDER data=… model=…
 
-Takes data, tokenizer and model with the keys that shape embedding and encoder, pretraining.…,
-trainer.device, threads and precision, tracking.…, and hydra.run.dir=FOLDER for the run folder.
-nlp-rnn train experiment=pretrained data=… does both, one after the other.
+Options: data, tokenizer and model with the keys that shape the embedding and the encoder,
+pretraining.…, trainer.device, trainer.threads, trainer.precision, tracking.…, and
+output_dir=FOLDER for the run folder.
+nlp-rnn train experiment=pretrained data=… pretrains and trains, one after the other.
 """
 
 GROUPS = ("data", "tokenizer", "pretraining", "tracking")
@@ -29,44 +30,47 @@ KEYS = (
     "model.recurrent_init model.forget_bias trainer.device trainer.threads "
     "trainer.precision"
 ).split()
-FOLDER = "hydra.run.dir"
+RUN_DIR = "hydra.run.dir"
 
 
-def pretrain(words: list[str]) -> int:
-    """Run the command."""
-    resumed = run_to_resume(words)
+def pretrain(arguments: list[str]) -> int:
+    """Run the command and return the exit code."""
+    resumed = run_to_resume(arguments)
     if resumed is not None:
         from nlp_rnn.pretraining.pipeline import resume
 
         resume(resumed)
         return 0
-    for word in words:
-        _check_word(word)
+    from nlp_rnn.config.arguments import with_run_dir
+
+    arguments = with_run_dir(arguments, RUN_DIR)
+    for argument in arguments:
+        _check(argument)
+    from nlp_rnn.config.compose import compose
     from nlp_rnn.config.pretraining import AUTO
-    from nlp_rnn.launch import compose
     from nlp_rnn.pretraining.pipeline import pretrain as run
 
-    own = [word for word in words if not word.startswith(FOLDER)]
-    config = compose([*own, f"model.pretrained={AUTO}"])
-    folders = [word.partition("=")[2] for word in words if word.startswith(f"{FOLDER}=")]
+    overrides = [argument for argument in arguments if not argument.startswith(RUN_DIR)]
+    config = compose([*overrides, f"model.pretrained={AUTO}"])
+    folders = [value for key, _, value in (a.partition("=") for a in arguments) if key == RUN_DIR]
     now = datetime.now()
     name = f"{now:%H-%M-%S-%f}-pretraining-{config.data.name}-{config.model.name}"
     folder = Path(folders[-1]) if folders else Path("outputs") / f"{now:%Y-%m-%d}" / name
-    run(config, folder.expanduser().absolute(), words)
+    run(config, folder.expanduser().absolute(), arguments)
     return 0
 
 
-def _check_word(word: str) -> None:
-    if word in ("-m", "--multirun") or word.startswith("sweep="):
+def _check(argument: str) -> None:
+    if argument in ("-m", "--multirun") or argument.startswith("sweep="):
         raise ConfigError(
-            "A pretraining is one run. For one for each cell of a sweep type nlp-rnn train -m "
+            "A pretraining is one run. To pretrain for each cell of a sweep, run nlp-rnn train -m "
             "experiment=pretrained model=lstm,gru"
         )
-    key = re.sub(r"^\+*", "", word).partition("=")[0]
-    if key in (*CHOICES, *KEYS, FOLDER) or key.startswith(tuple(f"{g}." for g in GROUPS)):
+    key = re.sub(r"^\+*", "", argument).partition("=")[0]
+    if key in (*CHOICES, *KEYS, RUN_DIR) or key.startswith(tuple(f"{g}." for g in GROUPS)):
         return
     raise ConfigError(
-        f"{word} has no effect on a pretraining, which takes {', '.join(CHOICES)}, "
-        f"{', '.join(f'{group}.…' for group in GROUPS)}, {', '.join(KEYS)} and {FOLDER}.\n"
+        f"{argument} has no effect on a pretraining, whose options are {', '.join(CHOICES)}, "
+        f"{', '.join(f'{group}.…' for group in GROUPS)}, {', '.join(KEYS)} and output_dir.\n"
         "nlp-rnn pretrain --help shows examples."
     )

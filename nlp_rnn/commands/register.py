@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from nlp_rnn.commands.argument_parser import choice, read_words
+from nlp_rnn.commands.argument_parser import choice, parse_arguments
 from nlp_rnn.errors import ConfigError, TrackingError
 
 __all__ = ["HELP", "register"]
@@ -28,8 +28,8 @@ Then load it with nlp_rnn.load("models:/NAME@champion") or nlp-rnn predict model
 
 def register(arguments: list[str]) -> int:
     """Run `nlp-rnn register` with the arguments after its name; return the exit code."""
-    parsed = read_words("register", arguments, ("--name", "--alias", "--metric"), ("--force",))
-    if len(parsed.arguments) != 1 or not parsed.options.get("--name"):
+    parsed = parse_arguments("register", arguments, ("--name", "--alias", "--metric"), ("--force",))
+    if len(parsed.positional) != 1 or not parsed.options.get("--name"):
         raise ConfigError(
             "register needs one run and --name NAME.\n"
             "Run nlp-rnn register RUN_ID --name NAME, or nlp-rnn register --help."
@@ -41,7 +41,7 @@ def register(arguments: list[str]) -> int:
     from nlp_rnn.comparison.statistics import mcnemar
     from nlp_rnn.tracking import registry
 
-    run_id, uri = _run_and_store(parsed.arguments[0])
+    run_id, uri = _run_and_store(parsed.positional[0])
     registration = registry.register(
         uri,
         run_id,

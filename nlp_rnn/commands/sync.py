@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from nlp_rnn.commands.argument_parser import read_words
+from nlp_rnn.commands.argument_parser import parse_arguments
 from nlp_rnn.errors import TrackingError
 
 __all__ = ["HELP", "sync"]
@@ -22,10 +22,10 @@ DEFAULT_FOLDERS = ("outputs", "multirun")
 
 def sync(arguments: list[str]) -> int:
     """Run `nlp-rnn sync` with the arguments after its name; return the exit code."""
-    parsed = read_words("sync", arguments, (), ())
-    folders = [Path(argument) for argument in parsed.arguments or DEFAULT_FOLDERS]
+    parsed = parse_arguments("sync", arguments, (), ())
+    folders = [Path(argument) for argument in parsed.positional or DEFAULT_FOLDERS]
     for folder in folders:
-        if parsed.arguments and not folder.is_dir():
+        if parsed.positional and not folder.is_dir():
             raise TrackingError(f"There is no folder {folder}.")
     from nlp_rnn.tracking.ended_runs import pending_run_folders, send_pending
     from nlp_rnn.tracking.journal import StillLoggedError

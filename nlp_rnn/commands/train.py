@@ -1,9 +1,10 @@
-"""The words of `nlp-rnn train` become a run, a sweep, or one of them that goes on."""
+"""Command `nlp-rnn train`: a run, a sweep, or resuming one of them."""
 
 import os
 
 from nlp_rnn.commands.argument_parser import run_to_resume
-from nlp_rnn.config.compose import conf_dir
+from nlp_rnn.config.option_texts import option_list
+from nlp_rnn.config.schemas import conf_dir
 
 __all__ = ["HELP", "train"]
 
@@ -12,40 +13,43 @@ def _groups() -> str:
     lines = ""
     for folder in sorted(path for path in conf_dir().iterdir() if path.is_dir()):
         choices = sorted(path.stem for path in folder.glob("*.yaml"))
-        lines += f"  {folder.name:<11}{', '.join(choices)}\n"
+        lines += f"  {folder.name + ' ':<13}{', '.join(choices)}\n"
     return lines
 
 
 HELP = f"""\
-Train one classifier: tokenize, train, test, save, log to MLflow.
+Train one classifier: tokenize, train, evaluate, save, log to MLflow.
 
   nlp-rnn train                                    the built-in corpus, a GRU
   nlp-rnn train model=lstm model.hidden_size=256
   nlp-rnn train data=files data.path=FOLDER_OR_FILE data.text=COLUMN data.label=COLUMN
+  nlp-rnn train output_dir=FOLDER                  choose the run folder
   nlp-rnn train -m model=lstm,gru seed=1,2,3       a sweep: every combination, compared at the end
-  nlp-rnn train sweep=cells sweep.jobs=2           a sweep that others use too, two jobs at a time
-  nlp-rnn train -m model=lstm,gru --dry-run        what it would run, and how long
-  nlp-rnn train resume=RUN_FOLDER                  go on with a run that was interrupted
-  nlp-rnn train -m resume=SWEEP                    go on with a sweep: its id, or last
+  nlp-rnn train sweep=cells sweep.jobs=2           a predefined sweep, two jobs at a time
+  nlp-rnn train -m model=lstm,gru --dry-run        the jobs of a sweep and an estimate of the time
+  nlp-rnn train resume=RUN_FOLDER                  resume an interrupted run
+  nlp-rnn train -m resume=SWEEP                    resume a sweep: its id, or last
 
 Groups and their choices:
 {_groups()}
-nlp-rnn train --cfg job prints every key with its value; hydra.run.dir=FOLDER says where the
-run folder goes; --config-dir FOLDER adds your own group files.
-"""
+nlp-rnn train --cfg job prints the configuration with an explanation of every option.
+--config-dir FOLDER adds your own group files.
+
+Options and their defaults:
+{option_list()}"""
 
 
-def train(words: list[str]) -> int:
-    """Run the command."""
+def train(arguments: list[str]) -> int:
+    """Run the command and return the exit code."""
     if _is_worker():
         from nlp_rnn.runs.worker_processes import follow
         from nlp_rnn.training.processes import torchrun_processes
 
         follow(torchrun_processes())
         return 0
-    if any(word in ("-m", "--multirun") or word.startswith("sweep=") for word in words):
-        return _sweep(words)
-    folder = run_to_resume(words)
+    if any(word in ("-m", "--multirun") or word.startswith("sweep=") for word in arguments):
+        return _sweep(arguments)
+    folder = run_to_resume(arguments)
     if folder is not None:
         from nlp_rnn.pipeline import resume
 
@@ -53,22 +57,29 @@ def train(words: list[str]) -> int:
         return 0
     from nlp_rnn.launch import launch
 
-    launch(words)
+    launch(arguments)
     return 0
 
 
-def _sweep(words: list[str]) -> int:
-    if any(word.split("=")[0] in ("--cfg", "-c", "--info", "-i", "--hydra-help") for word in words):
+def _sweep(arguments: list[str]) -> int:
+    flags = ("--cfg", "-c", "--info", "-i", "--hydra-help")
+    if any(argument.split("=")[0] in flags for argument in arguments):
         from nlp_rnn.launch import launch
 
-        launch(words)
+        launch(arguments)
         return 0
+    from nlp_rnn.config.arguments import with_run_dir
     from nlp_rnn.sweeps.sweep import sweep
 
-    sweep(["sweep." + word if word.startswith("resume=") else word for word in words])
+    sweep(
+        [
+            "sweep." + argument if argument.startswith("resume=") else argument
+            for argument in with_run_dir(arguments, "hydra.sweep.dir")
+        ]
+    )
     return 0
 
 
 def _is_worker() -> bool:
-    """Whether torchrun started this process to follow another one, which reads the words."""
+    """Return whether torchrun started this process to follow another one, which has the options."""
     return "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("RANK", "0") != "0"

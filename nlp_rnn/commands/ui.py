@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from nlp_rnn.commands.argument_parser import number, read_words
+from nlp_rnn.commands.argument_parser import number, parse_arguments
 from nlp_rnn.errors import ConfigError
 
 __all__ = ["HELP", "ui"]
@@ -19,10 +19,10 @@ PORT = 5000
 
 def ui(arguments: list[str]) -> int:
     """Run `nlp-rnn ui` with the arguments after its name; return the exit code."""
-    parsed = read_words("ui", arguments, ("--port",))
-    if parsed.arguments:
+    parsed = parse_arguments("ui", arguments, ("--port",))
+    if parsed.positional:
         raise ConfigError(
-            f"ui has the option --port and no argument {parsed.arguments[0]!r}: it opens the store "
+            f"ui has the option --port and no argument {parsed.positional[0]!r}: it opens the store "
             "that nlp-rnn train logs to in this folder."
         )
     port = number(parsed, "--port", 1, 65535, whole=True) or PORT

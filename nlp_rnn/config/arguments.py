@@ -1,32 +1,27 @@
-"""What is typed after `nlp-rnn train` is sorted for Hydra, and what Hydra answers is shortened."""
+"""Arguments of `nlp-rnn train`: sorted and quoted for Hydra, whose errors are shortened."""
 
 import difflib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
-from nlp_rnn.config.compose import conf_dir, known_keys, text_keys
-from nlp_rnn.config.run import RunConfig
-from nlp_rnn.config.sweep import CommandConfig
+from nlp_rnn.config.schemas import conf_dir, known_keys, text_keys
 from nlp_rnn.errors import ConfigError
 
-__all__ = ["config_errors", "flags_and_overrides", "readable", "run_config", "version_base"]
+__all__ = ["config_errors", "flags_and_overrides", "quoted", "version_base", "with_run_dir"]
 
-CONTROLS = ("majority", "linear")
+BASELINES = ("majority", "linear")
 
-# Launchers that are plugins of Hydra, and the extra of this package that brings them.
+# Launchers that are plugins of Hydra, and the extra of this package that installs them.
 LAUNCHERS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit"}
 
-# Hydra's flags that make sense here; those of the second line are followed by a value.
+# Hydra's flags that are supported; those of the second line are followed by a value.
 FLAGS = ("-m", "--multirun", "--resolve", "--hydra-help", "--info", "-i", "--version")
 VALUED = ("--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--config-path", "-cp")
 
+OUTPUT_DIR = "output_dir"
 FULL_ERROR = "HYDRA_FULL_ERROR"
 
 
@@ -34,6 +29,7 @@ FULL_ERROR = "HYDRA_FULL_ERROR"
 def config_errors() -> Iterator[None]:
     """Turn what Hydra raises inside the block into a `ConfigError` of one or two lines."""
     from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
 
     before = os.environ.get(FULL_ERROR)
     # Hydra then raises its errors instead of printing them over many lines.
@@ -53,113 +49,143 @@ def config_errors() -> Iterator[None]:
             os.environ[FULL_ERROR] = before
 
 
-def run_config(composed: DictConfig) -> tuple[RunConfig, CommandConfig]:
-    """The configuration of one run, and all that the command was told."""
-    try:
-        told = OmegaConf.to_object(composed)
-    except OmegaConfBaseException as error:
-        raise ConfigError(_shortened(error)) from error
-    assert isinstance(told, CommandConfig)  # the schema that conf/train.yaml begins with
-    return RunConfig(**{f.name: getattr(told, f.name) for f in fields(RunConfig)}), told
+def with_run_dir(arguments: Sequence[str], hydra_key: str) -> list[str]:
+    """Return the arguments with `output_dir=FOLDER` as Hydra's own key for the run folder.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Arguments of the command.
+    hydra_key : str
+        `hydra.run.dir` for one run, `hydra.sweep.dir` for a sweep.
+
+    Raises
+    ------
+    ConfigError
+        If the folder is set twice, or to nothing.
+    """
+    keys = [argument.partition("=")[0].lstrip("+") for argument in arguments]
+    if OUTPUT_DIR in keys and (hydra_key in keys or keys.count(OUTPUT_DIR) > 1):
+        raise ConfigError(f"The folder is set twice. Set {OUTPUT_DIR}=FOLDER once.")
+    if f"{OUTPUT_DIR}=" in arguments or OUTPUT_DIR in arguments:
+        raise ConfigError(f"{OUTPUT_DIR} needs a folder. Set {OUTPUT_DIR}=FOLDER.")
+    return [
+        f"{hydra_key}={argument.partition('=')[2]}" if key == OUTPUT_DIR else argument
+        for key, argument in zip(keys, arguments, strict=True)
+    ]
 
 
-def flags_and_overrides(words: list[str]) -> tuple[list[str], list[str]]:
-    """The flags apart, because Hydra takes none between overrides."""
+def flags_and_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Separate flags from overrides, since Hydra accepts no flags between overrides.
+
+    Raises
+    ------
+    ConfigError
+        If a flag is not supported.
+    """
     flags, overrides = [], []
-    rest = list(words)
+    rest = list(arguments)
     while rest:
-        word = rest.pop(0)
-        if not word.startswith("-"):
-            overrides.append(readable(word))
-        elif word in FLAGS or word.split("=")[0] in VALUED:
-            flags.append(word)
-            if word in VALUED and rest:
+        argument = rest.pop(0)
+        if not argument.startswith("-"):
+            overrides.append(quoted(argument))
+        elif argument in FLAGS or argument.split("=")[0] in VALUED:
+            flags.append(argument)
+            if argument in VALUED and rest:
                 flags.append(rest.pop(0))
         else:
             raise ConfigError(
-                f"There is no flag {word}; there are {', '.join([*FLAGS, *VALUED])}.\n"
+                f"There is no flag {argument}; there are {', '.join([*FLAGS, *VALUED])}.\n"
                 "nlp-rnn train --help shows examples."
             )
     return flags, overrides
 
 
-def readable(word: str) -> str:
-    """`KEY=VALUE` with quotes around a value that Hydra's grammar has no place for.
+def quoted(override: str) -> str:
+    """Return `KEY=VALUE` with quotes around a value that Hydra's grammar does not allow bare.
 
-    Such as `data.path=my reviews/café.csv` or `data.delimiter=;`: the shell took the quotes that
-    were typed. A comma in a longer value parts those of a sweep, so that it stays as it is. A text
-    that Hydra would take for another number is quoted too: `sweep.resume=184474e5` is an id.
+    Such values are `data.path=my reviews/café.csv` and `data.delimiter=;`, whose quotes the shell
+    has removed. A comma in a longer value separates the values of a sweep, so it stays as it is. A
+    string that Hydra would read as another number is quoted too: `sweep.resume=184474e5` is an id.
 
-    Raises:
-        ConfigError: quotes of the user's own are needed.
+    Raises
+    ------
+    ConfigError
+        If the user has to add quotes.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
     parser = OverridesParser.create()
-    key, sign, value = word.partition("=")
+    key, sign, value = override.partition("=")
     escaped = value.replace("'", "\\'")
-    quoted = f"{key}='{escaped}'"
+    with_quotes = f"{key}='{escaped}'"
     try:
-        parsed = parser.parse_override(word).value()
+        parsed = parser.parse_override(override).value()
     except HydraException:
         if not value or ("," in value and len(value) > 1) or value[0] in "[{'\"":
             if not sign or not value:
                 raise ConfigError(
-                    f"{word!r} is no KEY=VALUE.\nnlp-rnn train --help shows examples."
+                    f"{override!r} is not of the form KEY=VALUE.\n"
+                    "nlp-rnn train --help shows examples."
                 ) from None
             raise ConfigError(
-                f"{word} cannot be read: words with other signs than letters, digits and _-/.:\n"
-                f"need quotes of their own within those of the shell, \"{key}='…'\""
+                f"{override} cannot be read: a value with characters other than letters, digits "
+                f"and _-/.:\nneeds quotes within those of the shell, \"{key}='…'\""
             ) from None
-        parser.parse_override(quoted)
-        return quoted
+        parser.parse_override(with_quotes)
+        return with_quotes
     altered = isinstance(parsed, int | float) and str(parsed) != value
-    return quoted if altered and key in text_keys() else word
+    return with_quotes if altered and key in text_keys() else override
 
 
 def version_base(hydra: Any) -> dict[str, str]:
-    """Hydra 1.3 warns when `version_base` is left out, 1.4 when it is given."""
+    """Return the argument `version_base`: Hydra 1.3 warns without it, Hydra 1.4 with it."""
     major, minor = (int(part) for part in hydra.__version__.split(".")[:2])
     return {"version_base": "1.3"} if (major, minor) < (1, 4) else {}
 
 
 def _unknown_launcher(name: str) -> str:
     if name in LAUNCHERS:
-        return f"hydra/launcher={name} is not installed.\npip install 'nlp_rnn[{LAUNCHERS[name]}]'"
+        return (
+            f"hydra/launcher={name} is not installed.\nRun pip install 'nlp_rnn[{LAUNCHERS[name]}]'"
+        )
     return f"There is no hydra/launcher={name}; there are basic, {', '.join(LAUNCHERS)}."
 
 
 def _shortened(error: Exception) -> str:
-    """Hydra's and OmegaConf's messages in one or two lines."""
+    """Return the message of Hydra or OmegaConf in one or two lines."""
     first = str(error).strip().splitlines()[0]
     cause = str(error.__cause__ or "").strip().splitlines()
-    if found := re.match(r"Could not override '([^']+)'", first):
-        return _unknown_key(found[1])
-    if found := re.search(r"Could not find '([^']+)/([^'/]+)'", first):
-        group, choice = found[1], found[2]
-        if group == "hydra/launcher":
-            return _unknown_launcher(choice)
-        choices = sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
-        hint = ""
-        if group == "model" and choice in CONTROLS:
-            hint = f"\nThe control {choice} is no network: type nlp-rnn baselines data=…"
-        return f"There is no {group}={choice}; there are {', '.join(choices)}.{hint}"
-    if found := re.match(r"Error merging override (.+)", first):
-        return f"{found[1]}: {cause[0] if cause else 'does not fit'}."
-    if found := re.match(r"In '([^']+)':.*\nKey .*\n *full_key: (\S+)", str(error)):
-        return f"In {found[1]}: {_unknown_key(found[2])}"
-    if found := re.search(r"missing mandatory value: (\w+)", first):
+    if match := re.match(r"Could not override '([^']+)'", first):
+        return _unknown_key(match[1])
+    if match := re.search(r"Could not find '([^']+)/([^'/]+)'", first):
+        return _unknown_choice(match[1], match[2])
+    if match := re.match(r"Error merging override (.+)", first):
+        return f"{match[1]}: {cause[0] if cause else 'does not fit'}."
+    if match := re.match(r"In '([^']+)':.*\nKey .*\n *full_key: (\S+)", str(error)):
+        return f"In {match[1]}: {_unknown_key(match[2])}"
+    if match := re.search(r"missing mandatory value: (\w+)", first):
         key = re.search(r"full_key: (\S+)", str(error))
-        name = key[1] if key else found[1]
-        return f"{name} must be given. Type {name}=VALUE."
+        name = key[1] if key else match[1]
+        return f"{name} is not set. Set {name}=VALUE."
     return " ".join([first, *cause[:1]])
+
+
+def _unknown_choice(group: str, choice: str) -> str:
+    if group == "hydra/launcher":
+        return _unknown_launcher(choice)
+    choices = sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
+    hint = ""
+    if group == "model" and choice in BASELINES:
+        hint = f"\nThe baseline {choice} is not a network: run nlp-rnn baselines data=…"
+    return f"There is no {group}={choice}; there are {', '.join(choices)}.{hint}"
 
 
 def _unknown_key(key: str) -> str:
     schemas = known_keys()
     if key in schemas:
-        return f"{key} does nothing here: it belongs to {', '.join(schemas[key])}."
+        return f"{key} has no effect here: it belongs to {', '.join(schemas[key])}."
     groups = {name.split(".")[0] for name in schemas}
     close = difflib.get_close_matches(key, [*schemas, *groups], n=1)
     hint = f" Did you mean {close[0]}?" if close else ""

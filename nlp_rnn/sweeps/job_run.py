@@ -6,11 +6,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from nlp_rnn.config.arguments import run_config
+from nlp_rnn.config.compose import run_config
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.sweep import OnFailure
 from nlp_rnn.errors import ConfigError, DataError, PrunedError, TrackingError
-from nlp_rnn.launch import remove_empty
+from nlp_rnn.launch import remove_empty_folders
 from nlp_rnn.runs.console import output_to
 from nlp_rnn.runs.run_folder import interrupted
 from nlp_rnn.runs.run_logging import SweepMembership
@@ -43,7 +43,7 @@ def run_job(composed: DictConfig) -> None:
     assert sweep_options.sweep.parent is not None
     stopped = folder.parent / STOPPED
     if stopped.exists():
-        remove_empty(folder)
+        remove_empty_folders(folder)
         return
     parent = sweep_options.sweep.parent
     membership = SweepMembership(

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 from omegaconf import DictConfig, OmegaConf
 
-from nlp_rnn.config.arguments import run_config
 from nlp_rnn.config.checks import check
-from nlp_rnn.config.compose import with_absolute_paths
+from nlp_rnn.config.compose import run_config, with_absolute_paths
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.signature import signature
 from nlp_rnn.errors import ConfigError, NlpRnnError

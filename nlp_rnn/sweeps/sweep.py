@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from nlp_rnn.config.sweep import SearchConfig
 from nlp_rnn.errors import ConfigError, DataError, SweepError, TrackingError
-from nlp_rnn.launch import remove_empty
+from nlp_rnn.launch import remove_empty_folders
 from nlp_rnn.pipeline import PATIENCE_IN_A_SWEEP
 from nlp_rnn.sweeps.child_runs import ARGUMENTS_TAG, Child, Children, Parent, find_parent
 from nlp_rnn.sweeps.conclusion import FinishedSweep, conclude, note
@@ -156,7 +156,7 @@ def _run(
             _report_interruption(command, jobs, run, children)
             raise
         finally:
-            remove_empty(folder)
+            remove_empty_folders(folder)
         by_key = children.read(PATIENCE_IN_A_SWEEP)
         conclude(FinishedSweep(command, jobs, tuned, uri, experiment_id, folder, run), by_key)
         _raise_failures(jobs, by_key, run.run_id[:8])

@@ -10,8 +10,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from nlp_rnn.config.arguments import config_errors, flags_and_overrides, run_config, version_base
-from nlp_rnn.config.compose import conf_dir, register_schemas
+from nlp_rnn.config.arguments import config_errors, flags_and_overrides, version_base
+from nlp_rnn.config.compose import run_config
+from nlp_rnn.config.schemas import conf_dir, register_schemas
 from nlp_rnn.config.sweep import CommandConfig
 from nlp_rnn.errors import ConfigError
 
