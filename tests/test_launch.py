@@ -28,9 +28,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("model=lstmm", "There is no model=lstmm; there are average, gru, lstm, rnn."),
         ("model.hidden_size=abc", "model.hidden_size=abc: Value 'abc' of type 'str'"),
         ("model.pooling=sum", "Set one of last, mean, max, max_mean, attention."),
-        ("data.path=x", "data.path does nothing here: it belongs to data=ag_news"),
-        ("data=files", "data.path must be given. Type data.path=VALUE."),
-        ("model=gru model.dropout=0.1", "type model.num_layers=2"),
+        ("data.path=x", "data.path has no effect here: it belongs to data=ag_news"),
+        ("data=files", "data.path is not set. Set data.path=VALUE."),
+        ("model=gru model.dropout=0.1", "set model.num_layers=2"),
         ("model=rnn model.forget_bias=1", "it belongs to model=gru, model=lstm."),
         ("seed=-1", "seed must be between 0 and 4294967295, not -1."),
         ("a=[", "a=[ cannot be read"),
@@ -55,7 +55,7 @@ def test_wrong_words_are_told_in_two_lines_and_leave_nothing(
 
 
 def test_a_launcher_that_is_not_installed_says_how_to_have_it() -> None:
-    told = r"submitit_slurm is not installed\.\npip install 'nlp_rnn\[submitit\]'"
+    told = r"submitit_slurm is not installed.\nRun pip install 'nlp_rnn\[submitit\]'"
     with pytest.raises(ConfigError, match=told), config_errors():
         raise MissingConfigException("Could not find 'hydra/launcher/submitit_slurm'")
 
@@ -125,9 +125,9 @@ def test_a_sign_needs_no_quotes_of_its_own(sign: str) -> None:
 @pytest.mark.parametrize(
     ("word", "told"),
     [
-        ("data.text=[titre,résumé]", "need quotes of their own within those of the shell"),
-        ("data.path=é,b.csv", "need quotes of their own within those of the shell"),
-        ("data.path", "'data.path' is no KEY=VALUE"),
+        ("data.text=[titre,résumé]", "needs quotes within those of the shell"),
+        ("data.path=é,b.csv", "needs quotes within those of the shell"),
+        ("data.path", "'data.path' is not of the form KEY=VALUE"),
     ],
 )
 def test_words_that_cannot_be_read_say_what_to_type(word: str, told: str) -> None:
@@ -145,4 +145,4 @@ def test_what_a_group_file_sweeps_needs_the_flag(
         "# @package _global_\nhydra: {mode: MULTIRUN, sweeper: {params: {seed: '1,2'}}}\n"
     )
     assert main(["train", f"hydra.searchpath=[file://{here}/mine]", "experiment=many"]) == 2
-    assert "add -m" in capsys.readouterr().err
+    assert "Add -m" in capsys.readouterr().err

@@ -209,11 +209,14 @@ def test_a_run_logs_the_accuracy_at_each_length(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["data=probe"], "data.probe must be given"),
+        (["data=probe"], "data.probe is not set"),
         (["probe=nothing"], "There is no probe=nothing; there are agreement, counting"),
         (["data=probe", "data.probe=dyck"], "expected one of [counting, counting3, dyck1"),
-        (["data=stories", "probe=dyck1"], "data.probe does nothing here: it belongs to data=probe"),
-        (["model=average", "probe=dyck1"], "model.bidirectional does nothing here"),
+        (
+            ["data=stories", "probe=dyck1"],
+            "data.probe has no effect here: it belongs to data=probe",
+        ),
+        (["model=average", "probe=dyck1"], "model.bidirectional has no effect here"),
         (["probe=dyck1", "data.length=7"], "data.length=7 is too short for the probe dyck1"),
         (["probe=dyck1", "data.length=0"], "data.length must be between 1 and"),
         (["probe=recall", "data.length=401"], "Type tokenizer.max_length=3208"),

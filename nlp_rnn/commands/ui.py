@@ -22,8 +22,8 @@ def ui(arguments: list[str]) -> int:
     parsed = parse_arguments("ui", arguments, ("--port",))
     if parsed.positional:
         raise ConfigError(
-            f"ui has the option --port and no argument {parsed.positional[0]!r}: it opens the store "
-            "that nlp-rnn train logs to in this folder."
+            f"ui has the option --port and no argument {parsed.positional[0]!r}: it opens the "
+            "store that nlp-rnn train logs to in this folder."
         )
     port = number(parsed, "--port", 1, 65535, whole=True) or PORT
     from nlp_rnn.tracking.store import experiment_name

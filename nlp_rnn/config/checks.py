@@ -1,6 +1,6 @@
-"""A configuration that composes is checked for what types cannot say.
+"""Checks of a configuration that types cannot express.
 
-Values out of range are refused, and so is an option that could have no effect.
+A value out of range raises an error, and so does an option that could not have an effect.
 """
 
 from nlp_rnn.config.data_checks import check_data, check_probe, check_tokenizer
@@ -20,7 +20,7 @@ from nlp_rnn.layers.poolings import POOLINGS
 
 __all__ = ["check", "has_dropout", "language_model_obstacle"]
 
-# Smallest and largest value of each number, both allowed; None is no bound.
+# Minimum and maximum of each number, both inclusive; None: no bound.
 LIMITS: dict[str, tuple[float | None, float | None]] = {
     "data.limit": (2, None),
     "data.seed": (0, 2**32 - 1),
@@ -88,13 +88,13 @@ POSITIVE = (
 
 
 def check(config: RunConfig) -> None:
-    """Raise `ConfigError` for a value out of range and for an option that could have no effect."""
+    """Raise `ConfigError` for a value out of range or an option that could not have an effect."""
     flat = flatten(config)
     for key, (low, high) in LIMITS.items():
         value = flat.get(key)
         if value is None:
             continue
-        # `not (a <= b)` rather than `a > b`, so that NaN is refused too
+        # `not (a <= b)` rather than `a > b`, so that NaN raises an error too
         if (low is not None and not low <= value) or (high is not None and not value <= high):
             bound = f"at least {low}" if high is None else f"between {low} and {high}"
             raise ConfigError(f"{key} must be {bound}, not {value}.")
@@ -117,15 +117,15 @@ def _check_together(config: RunConfig) -> None:
         _check_between_layers(model)
     if model.freeze_vectors and model.vectors is None:
         raise ConfigError(
-            "model.freeze_vectors=true does nothing without model.vectors. "
-            "Type model.vectors=FILE, or leave it out."
+            "model.freeze_vectors=true has no effect without model.vectors. "
+            "Set model.vectors=FILE, or remove it."
         )
     if config.trainer.prefixes and isinstance(model, RecurrentConfig) and model.bidirectional:
         raise ConfigError(
-            "trainer.prefixes=true is for networks that answer while they read, but "
-            "model.bidirectional=true: it reads from the end too. Type model.bidirectional=false."
+            "trainer.prefixes=true is for networks that predict while they read, but "
+            "model.bidirectional=true: it reads from the end too. Set model.bidirectional=false."
         )
-    _check_wide(model)
+    _check_ngrams(model)
     check_tokenizer(config.tokenizer)
     _check_language_model(config)
     _check_r_drop(config)
@@ -152,13 +152,13 @@ def _check_cell_and_pooling(model: ModelConfig) -> None:
     ):
         raise ConfigError(
             f"model.cell={model.cell} does not fit model={model.name}: "
-            f"type model={model.cell} instead of model.cell."
+            f"set model={model.cell} instead of model.cell."
         )
     if cell is None and pooling.from_final_state:
         others = [name for name, other in POOLINGS.items() if not other.from_final_state]
         raise ConfigError(
             f"model.pooling={model.pooling} reads one embedding only when there is no recurrence. "
-            f"Type model.pooling={', '.join(others[:-1])} or {others[-1]}."
+            f"Set model.pooling={', '.join(others[:-1])} or {others[-1]}."
         )
 
 
@@ -167,35 +167,36 @@ def _check_between_layers(model: RecurrentConfig) -> None:
     if between and model.num_layers == 1:
         raise ConfigError(
             f"model.{between[0]}={getattr(model, between[0])} acts between layers, but "
-            "model.num_layers=1: it would do nothing. Type model.num_layers=2, or "
+            "model.num_layers=1: it would have no effect. Set model.num_layers=2, or "
             "model.head_dropout=… to drop elsewhere."
         )
     if len(between) == 2:
         raise ConfigError(
-            "model.dropout and model.variational_dropout both act between layers: give one of them."
+            "model.dropout and model.variational_dropout both act between layers: "
+            "set only one of them."
         )
 
 
-def _check_wide(model: ModelConfig) -> None:
+def _check_ngrams(model: ModelConfig) -> None:
     if model.ngrams < 2 and model.ngram_buckets is not None:
         raise ConfigError(
             f"model.ngram_buckets={model.ngram_buckets} is for n-grams of two or more tokens, and "
-            f"model.ngrams={model.ngrams}. Type model.ngrams=2, or leave it out."
+            f"model.ngrams={model.ngrams}. Set model.ngrams=2, or remove it."
         )
 
 
 def language_model_obstacle(config: RunConfig) -> str | None:
-    """Why `trainer.language_model` has nothing to learn here, as the end of a sentence, if so."""
+    """Return why `trainer.language_model` cannot be used, as the end of a sentence; else None."""
     model = config.model
     if not isinstance(model, RecurrentConfig):
         return (
             f"trains states that read token by token, and model.cell={model.cell} "
-            "has none. Type model=gru or model=lstm, or leave it out."
+            "has none. Set model=gru or model=lstm, or remove it."
         )
     if model.bidirectional and model.num_layers > 1:
         return (
             f"would predict what the states know: with model.num_layers={model.num_layers} "
-            "in two directions they have read every token. Type model.num_layers=1 or "
+            "in two directions they have read every token. Set model.num_layers=1 or "
             "model.bidirectional=false."
         )
     if config.tokenizer.max_length == 1:
@@ -209,7 +210,10 @@ def _check_language_model(config: RunConfig) -> None:
 
 
 def has_dropout(config: RunConfig) -> bool:
-    """Whether two answers to a text differ in training (masks of weight drop are all texts')."""
+    """Return whether two predictions for a text differ in training.
+
+    Weight drop does not count: its mask is the same for all texts of a batch.
+    """
     flat = flatten(config)
     drops = [key for key in FRACTIONS if key.startswith("model.") and key != "model.weight_drop"]
     return config.model.embedding_dropout is None or any(flat.get(key) for key in drops)
@@ -218,9 +222,9 @@ def has_dropout(config: RunConfig) -> bool:
 def _check_r_drop(config: RunConfig) -> None:
     if config.trainer.r_drop and not has_dropout(config):
         raise ConfigError(
-            f"trainer.r_drop={config.trainer.r_drop:g} compares answers with different dropout, "
-            "but every dropout of the model is 0 (weight drop is the same for both). "
-            "Type model.head_dropout=0.5, or leave it out."
+            f"trainer.r_drop={config.trainer.r_drop:g} compares predictions with different "
+            "dropout, but every dropout of the model is 0 (weight drop is the same for both). "
+            "Set model.head_dropout=0.5, or remove it."
         )
 
 
@@ -229,13 +233,13 @@ def _check_perturbation(config: RunConfig) -> None:
     parts = [key for key in ("adversarial", "virtual_adversarial") if getattr(trainer, key) > 0]
     if not parts and trainer.perturbation is not None:
         raise ConfigError(
-            f"trainer.perturbation={trainer.perturbation:g} does nothing by itself. "
-            "Type trainer.adversarial=1 or trainer.virtual_adversarial=1 too, or leave it out."
+            f"trainer.perturbation={trainer.perturbation:g} has no effect by itself. "
+            "Set trainer.adversarial=1 or trainer.virtual_adversarial=1 too, or remove it."
         )
     if parts and config.model.freeze_vectors:
         raise ConfigError(
             f"trainer.{parts[0]}={getattr(trainer, parts[0]):g} normalizes the embeddings, which "
-            "model.freeze_vectors=true would leave as they are. Leave one of them out."
+            "model.freeze_vectors=true would leave as they are. Remove one of them."
         )
 
 
@@ -244,12 +248,12 @@ def _check_processes(config: RunConfig) -> None:
     if trainer.processes > trainer.batch_size:
         raise ConfigError(
             f"trainer.processes={trainer.processes} share every batch of trainer.batch_size="
-            f"{trainer.batch_size} texts: some would have nothing to do. Type fewer processes."
+            f"{trainer.batch_size} texts: some would have no texts. Set fewer processes."
         )
     if trainer.threads is not None and trainer.threads < trainer.processes:
         raise ConfigError(
             f"trainer.threads={trainer.threads} are too few for trainer.processes="
-            f"{trainer.processes}: they share them. Type trainer.threads={trainer.processes}."
+            f"{trainer.processes}: they share them. Set trainer.threads={trainer.processes}."
         )
 
 
@@ -261,14 +265,14 @@ def _check_schedule(config: RunConfig) -> None:
     if schedule is Schedule.one_cycle and not 0 < warmup < 1:
         raise ConfigError(
             f"optimizer.schedule=one_cycle rises over optimizer.warmup_fraction, which is {warmup} "
-            "and must lie between 0 and 1. Type optimizer.warmup_fraction=0.3."
+            "and must lie between 0 and 1. Set optimizer.warmup_fraction=0.3."
         )
     if schedule is not Schedule.plateau:
         for key in ("plateau_factor", "plateau_patience"):
             if getattr(optimizer, key) is not None:
                 raise ConfigError(
-                    f"optimizer.{key} does nothing with optimizer.schedule={schedule.name}. "
-                    "Type optimizer.schedule=plateau."
+                    f"optimizer.{key} has no effect with optimizer.schedule={schedule.name}. "
+                    "Set optimizer.schedule=plateau."
                 )
         return
     patience = optimizer.plateau_patience or PLATEAU_PATIENCE
@@ -277,5 +281,5 @@ def _check_schedule(config: RunConfig) -> None:
         raise ConfigError(
             f"The learning rate falls after optimizer.plateau_patience={patience} epochs "
             f"without improvement, but trainer.patience={last} ends the "
-            "training first. Type a larger trainer.patience."
+            "training first. Set a larger trainer.patience."
         )

@@ -1,4 +1,4 @@
-"""The options about data and tokenizers are checked for what types cannot say."""
+"""Checks of the options of data and tokenizers that types cannot express."""
 
 import codecs
 from typing import Any
@@ -23,16 +23,16 @@ from nlp_rnn.errors import ConfigError
 __all__ = ["check_data", "check_probe", "check_tokenizer"]
 
 DELIMITERS = ("tab", "\\t", "space", "comma", "semicolon")
-"""Words for delimiters that a command line garbles."""
+"""Names of delimiters that are hard to type on a command line."""
 
 
 def check_data(data: DataConfig) -> None:
-    """Raise `ConfigError` for an option that has no sense or could have no effect."""
+    """Raise `ConfigError` for an option of the data that is wrong or could not have an effect."""
     if data.fraction is not None:
         if data.limit is not None:
             raise ConfigError(
-                f"data.limit={data.limit} and data.fraction={data.fraction} both say how many "
-                "training rows to keep. Give one of them."
+                f"data.limit={data.limit} and data.fraction={data.fraction} both set the number of "
+                "training rows. Set only one of them."
             )
         if not 0 < data.fraction <= 1:
             raise ConfigError(f"data.fraction must be above 0, at most 1, not {data.fraction}.")
@@ -42,8 +42,8 @@ def check_data(data: DataConfig) -> None:
         _check_columns("label", data.label, without_header)
         if data.separator_token and not (isinstance(data.text, list) and len(data.text) > 1):
             raise ConfigError(
-                "data.separator_token=true stands between texts of several columns. "
-                "Type 'data.text=[premise,hypothesis]', or leave it out."
+                "data.separator_token=true separates the texts of several columns. "
+                "Set 'data.text=[premise,hypothesis]', or remove it."
             )
         _check_label_names(data.label_names)
         _check_class_columns(data)
@@ -53,20 +53,20 @@ def check_data(data: DataConfig) -> None:
 
 
 def check_probe(data: DataConfig, tokenizer: TokenizerConfig) -> None:
-    """Raise `ConfigError` where a probe's longest test texts would be cut."""
+    """Raise `ConfigError` if the longest test texts of a probe would be cut."""
     if isinstance(data, ProbeConfig):
         longest = max(PROBE_FACTORS) * (data.length or PROBE_LENGTHS[data.probe.name])
         if tokenizer.max_length < longest:
             raise ConfigError(
                 f"tokenizer.max_length={tokenizer.max_length} would cut test texts of "
                 f"data.probe={data.probe.name}, which have up to {longest} tokens. "
-                f"Type tokenizer.max_length={longest}."
+                f"Set tokenizer.max_length={longest}."
             )
 
 
-def _check_columns(key: str, given: Any, without_header: bool) -> None:
+def _check_columns(key: str, columns: Any, without_header: bool) -> None:
     kinds = (str, int) if without_header else (str,)
-    names = given if isinstance(given, list) else [given]
+    names = columns if isinstance(columns, list) else [columns]
     if not names or not all(
         isinstance(name, kinds) and not isinstance(name, bool) and name for name in names
     ):
@@ -74,9 +74,8 @@ def _check_columns(key: str, given: Any, without_header: bool) -> None:
         if key == "label":
             example = "stars or, a column of 0 and 1 for each class, 'data.label=[rude,spam]'"
         raise ConfigError(
-            f"data.{key} must be a column or a list of columns, not {given!r}. "
-            f"Type data.{key}={example}"
-            + (", or their numbers, from 1." if without_header else ".")
+            f"data.{key} must be a column or a list of columns, not {columns!r}. "
+            f"Set data.{key}={example}" + (", or their numbers, from 1." if without_header else ".")
         )
     if len(set(map(str, names))) < len(names):
         raise ConfigError(f"data.{key} names a column twice: {', '.join(map(str, names))}.")
@@ -88,54 +87,55 @@ def _check_class_columns(data: TableConfig) -> None:
         return
     columns = [str(column) for column in data.label]
     named = columns if isinstance(names, list) else [str(column) for column in names]
-    words = names if isinstance(names, list) else list(names.values())
-    if len(words) != len(columns) or set(named) != set(columns) or len(set(words)) < len(words):
+    labels = names if isinstance(names, list) else list(names.values())
+    if len(labels) != len(columns) or set(named) != set(columns) or len(set(labels)) < len(labels):
         raise ConfigError(
-            f"data.label has the columns {', '.join(columns)}: data.label_names must give each of "
-            f"them a name of its own, not {names!r}."
+            f"data.label has the columns {', '.join(columns)}: data.label_names must name each of "
+            f"them, with different names, not {names!r}."
         )
 
 
 def _check_separator(data: TableConfig) -> None:
-    word = data.label_separator
-    if word is None:
+    separator = data.label_separator
+    if separator is None:
         return
     if isinstance(data.label, list):
         raise ConfigError(
-            "data.label_separator stands between labels in one column; data.label names a column "
-            "for each class. Leave one of them out."
+            "data.label_separator separates labels in one column, but data.label names a column "
+            "for each class. Remove one of them."
         )
-    if not word or (word.strip() != word and word.strip()):
+    if not separator or (separator.strip() != separator and separator.strip()):
         raise ConfigError(
-            f"data.label_separator must be what stands between two labels, or one of "
-            f"{', '.join(DELIMITERS)}, not {word!r}. Blanks around a label mean nothing."
+            f"data.label_separator must be the text between two labels, or one of "
+            f"{', '.join(DELIMITERS)}, not {separator!r}. Blanks around a label are ignored."
         )
-    if isinstance(data, FilesConfig) and data.format == "fasttext" and word != "space":
+    if isinstance(data, FilesConfig) and data.format == "fasttext" and separator != "space":
         raise ConfigError(
-            f"The labels of a fasttext file are words: type data.label_separator=space, not {word}."
+            f"The labels of a fasttext file are separated by blanks. Set data.label_separator="
+            f"space, not {separator}."
         )
 
 
 def _check_label_names(names: Any) -> None:
     if names is None:
         return
-    words = list(names.values()) if isinstance(names, dict) else names
+    labels = list(names.values()) if isinstance(names, dict) else names
     if (
-        not isinstance(words, list)
-        or not words
+        not isinstance(labels, list)
+        or not labels
         or not all(
-            isinstance(word, str | int) and not isinstance(word, bool) and str(word)
-            for word in words
+            isinstance(label, str | int) and not isinstance(label, bool) and str(label)
+            for label in labels
         )
     ):
         raise ConfigError(
             f"data.label_names must be the names of the labels 0, 1, … or a name for each label, "
-            f"not {names!r}.\nType 'data.label_names=[bad,good]' or "
+            f"not {names!r}.\nSet 'data.label_names=[bad,good]' or "
             "'data.label_names={1:bad,2:good}'"
         )
-    if isinstance(names, list) and len(set(map(str, words))) < len(words):
+    if isinstance(names, list) and len(set(map(str, labels))) < len(labels):
         raise ConfigError(
-            "data.label_names as a list has a name twice. To make one class of two labels type "
+            "data.label_names as a list has a name twice. To make one class of two labels, set "
             "'data.label_names={1:bad,2:bad,3:good}'"
         )
 
@@ -144,29 +144,31 @@ def _check_form(data: FilesConfig) -> None:
     if data.columns is not None and data.header:
         raise ConfigError(
             "data.columns names the columns of a file without a header: with data.header=true the "
-            "file does. Type data.header=false or leave data.columns out."
+            "file does. Set data.header=false or remove data.columns."
         )
     if data.columns is not None and len(set(data.columns)) < max(1, len(data.columns)):
         raise ConfigError(f"data.columns must name each column once, not {data.columns}.")
-    word = data.delimiter
-    if word is not None and word not in DELIMITERS and not (len(word) == 1 and word.isascii()):
+    delimiter = data.delimiter
+    is_character = delimiter is not None and len(delimiter) == 1 and delimiter.isascii()
+    if delimiter is not None and delimiter not in DELIMITERS and not is_character:
         raise ConfigError(
-            f"data.delimiter must be one ASCII character or {', '.join(DELIMITERS)}, not {word!r}."
+            f"data.delimiter must be one ASCII character or {', '.join(DELIMITERS)}, "
+            f"not {delimiter!r}."
         )
-    if word in ('"', "\n", "\r"):
-        raise ConfigError(f"data.delimiter cannot be {word!r}: it has a meaning of its own.")
+    if delimiter in ('"', "\n", "\r"):
+        raise ConfigError(f"data.delimiter cannot be {delimiter!r}: it has a special meaning.")
     try:
         codecs.lookup(data.encoding)
-        "".encode(data.encoding)  # refuses what turns no text into bytes, such as hex
+        "".encode(data.encoding)  # raises for codecs that are not text encodings, such as hex
     except (LookupError, ValueError) as error:
         raise ConfigError(
-            f"data.encoding={data.encoding} is no text encoding that Python knows. "
-            "Type utf-8, cp1252, latin-1, utf-16, gb18030, shift_jis …"
+            f"data.encoding={data.encoding} is not a text encoding that Python knows. "
+            "Set data.encoding=utf-8, cp1252, latin-1, utf-16, gb18030, shift_jis …"
         ) from error
 
 
 def check_tokenizer(tokenizer: TokenizerConfig) -> None:
-    """Raise `ConfigError` for a kind of another choice, and for what it could not heed."""
+    """Raise `ConfigError` if the kind does not fit the choice, or an option has no effect on it."""
     kind = tokenizer.kind
     schema: type[TokenizerConfig] = CountedTokenizerConfig
     if kind is TokenizerKind.unigram:
@@ -176,7 +178,7 @@ def check_tokenizer(tokenizer: TokenizerConfig) -> None:
     if type(tokenizer) is not schema:
         raise ConfigError(
             f"tokenizer.kind={kind.name} does not fit tokenizer={tokenizer.name}: "
-            f"type tokenizer={kind.name} instead."
+            f"set tokenizer={kind.name} instead."
         )
     if isinstance(tokenizer, TrainedTokenizerConfig):
         if kind is TokenizerKind.byte_bpe and tokenizer.vocab_size < 258:
@@ -186,6 +188,6 @@ def check_tokenizer(tokenizer: TokenizerConfig) -> None:
             )
         if kind is TokenizerKind.char and tokenizer.split_digits:
             raise ConfigError(
-                "tokenizer.split_digits=true does nothing for tokenizer=char, which splits every "
-                "character. Leave it out."
+                "tokenizer.split_digits=true has no effect for tokenizer=char, which splits every "
+                "character. Remove it."
             )
