@@ -240,14 +240,14 @@ def test_runs_with_and_without_are_not_mixed_and_can_be_compared() -> None:
 @pytest.mark.parametrize(
     ("overrides", "words"),
     [
-        (["trainer.frozen_epochs=1"], "nothing was"),
-        (["optimizer.encoder_rate=0.5"], "nothing was"),
-        (["pretraining.window=32"], "does nothing with model.pretrained=null"),
-        (["pretraining.window=32", "model.pretrained=x"], "does nothing with a pretrained"),
-        (["data=files", "data.path=x", "data.unlabelled=y"], "read by a pretraining only"),
-        (["model=average", "model.pretrained=auto"], "Type model=gru or model=lstm"),
+        (["trainer.frozen_epochs=1"], "has an effect on a pretrained network only"),
+        (["optimizer.encoder_rate=0.5"], "has an effect on a pretrained network only"),
+        (["pretraining.window=32"], "has no effect with model.pretrained=null"),
+        (["pretraining.window=32", "model.pretrained=x"], "has no effect with a pretrained"),
+        (["data=files", "data.path=x", "data.unlabelled=y"], "used for pretraining only"),
+        (["model=average", "model.pretrained=auto"], "Set model=gru or model=lstm"),
         (["model.num_layers=2", "model.pretrained=auto"], "has read the token"),
-        (["model.pretrained=auto", "model.vectors=x"], "Leave one of them out"),
+        (["model.pretrained=auto", "model.vectors=x"], "Remove one of them"),
         (
             ["model.pretrained=auto", "trainer.frozen_epochs=1", "trainer.processes=2"],
             "one process",
@@ -284,9 +284,9 @@ def test_parts_learn_one_after_the_other_and_more_slowly() -> None:
         (["trainer.max_epochs=3"], "has no effect on a pretraining"),
         (["model.head_dropout=0.1"], "has no effect on a pretraining"),
         (["-m", "model=lstm,gru"], "A pretraining is one run"),
-        (["model=average"], "Type model=gru or model=lstm"),
+        (["model=average"], "Set model=gru or model=lstm"),
         (["resume=nowhere"], "There is no interrupted run in"),
-        (["resume=x", "model=gru"], "found more: model=gru"),
+        (["resume=x", "model=gru"], "also found model=gru"),
         (["data=files", "data.path=nowhere.csv"], "There is no file or folder"),
     ],
 )

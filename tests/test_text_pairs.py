@@ -106,7 +106,7 @@ def test_a_given_tokenizer_gets_the_token(here: Path) -> None:
 
 @pytest.mark.parametrize("text", ["first", "[first]"])
 def test_a_single_column_has_nothing_to_separate(here: Path, text: str) -> None:
-    with pytest.raises(NlpRnnError, match="stands between texts of several columns"):
+    with pytest.raises(NlpRnnError, match="separates the texts of several columns"):
         read(written(here / "pairs.parquet"), f"data.text={text}", TOKEN)
 
 

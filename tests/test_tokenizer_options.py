@@ -220,9 +220,9 @@ def test_a_tokenizer_of_a_hub_that_is_not_there(tmp_path: Path, monkeypatch) -> 
     ("options", "message"),
     [
         ("tokenizer=byte_bpe tokenizer.vocab_size=100", "at least 258"),
-        ("tokenizer=char tokenizer.split_digits=true", "does nothing"),
-        ("tokenizer=given tokenizer.path=x tokenizer.kind=bpe", "type tokenizer=bpe"),
-        ("tokenizer.kind=given", "type tokenizer=given"),
+        ("tokenizer=char tokenizer.split_digits=true", "has no effect"),
+        ("tokenizer=given tokenizer.path=x tokenizer.kind=bpe", "set tokenizer=bpe"),
+        ("tokenizer.kind=given", "set tokenizer=given"),
     ],
 )
 def test_options_that_cannot_be_heeded(options: str, message: str) -> None:

@@ -299,7 +299,7 @@ def test_a_run_reads_vectors_and_goes_by_their_content(tmp_path, monkeypatch, st
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["model.freeze_vectors=true"], "does nothing without model.vectors"),
+        (["model.freeze_vectors=true"], "has no effect without model.vectors"),
         (["model.vectors=missing.vec"], "There is no file"),
     ],
 )
