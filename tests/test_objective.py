@@ -1,4 +1,4 @@
-"""Several labels a text: metrics as scikit-learn's, thresholds from validation, and the loss."""
+"""The objective of both tasks: weights as scikit-learn's, losses as torch's, thresholds."""
 
 import dataclasses
 from pathlib import Path
@@ -8,7 +8,6 @@ import pytest
 import torch
 from datasets import Dataset, Features, List, Value
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, f1_score, log_loss
 from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
@@ -17,11 +16,8 @@ from nlp_rnn.config.training import ClassWeight, Monitor, Precision, TrainerConf
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.model.network import make_network
 from nlp_rnn.scoring.metrics import (
-    MIN_TEXTS_FOR_THRESHOLD,
     choose_thresholds,
-    score_predictions,
     score_probabilities,
-    sigmoid,
 )
 from nlp_rnn.tokens.batches import TokenizedTexts
 from nlp_rnn.training.objective import (
@@ -34,77 +30,6 @@ from nlp_rnn.training.trainer import EpochEnd, Trainer
 from tests.resolved_options import optimizer_options, trainer_options
 
 BALANCED = trainer_options(class_weight=ClassWeight.balanced)
-
-
-def made(rows: int, labels: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Labels bool and probabilities float32 that know something of them, both (rows, labels)."""
-    random = np.random.default_rng(seed)
-    truth = random.random((rows, labels)) < np.linspace(0.05, 0.5, labels)
-    logits = random.standard_normal((rows, labels)) + 2 * truth - 1.5
-    return truth, sigmoid(logits.astype(np.float32))
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_metrics_are_those_of_scikit_learn(seed: int) -> None:
-    truth, probabilities = made(300, 7, seed)
-    thresholds = np.linspace(0.2, 0.7, 7)
-    found = score_probabilities(truth, probabilities, thresholds)
-    answers = probabilities >= thresholds
-    assert found["micro_f1"] == pytest.approx(f1_score(truth, answers, average="micro"))
-    assert found["macro_f1"] == pytest.approx(f1_score(truth, answers, average="macro"))
-    assert found["subset_accuracy"] == pytest.approx(accuracy_score(truth, answers))
-    losses = [log_loss(truth[:, c], probabilities[:, c].astype(float)) for c in range(7)]
-    assert found["loss"] == pytest.approx(np.sum(losses), rel=1e-5)
-
-
-def test_labels_that_nobody_has_count_in_no_mean() -> None:
-    truth = np.array([[1, 0, 0], [1, 0, 0]], bool)
-    predictions = np.array([[1, 0, 0], [0, 0, 0]], bool)
-    assert score_predictions(truth, predictions, 3) == {
-        "micro_f1": pytest.approx(2 / 3),
-        "macro_f1": pytest.approx(2 / 3),
-        "subset_accuracy": 0.5,
-    }
-    nothing = np.zeros((2, 3), bool)
-    assert score_predictions(nothing, nothing, 3)["macro_f1"] == 0.0
-
-
-def test_certain_and_wrong_is_no_infinite_loss() -> None:
-    truth, sure = np.array([[True, False]]), np.array([[0.0, 1.0]], np.float32)
-    assert np.isfinite(score_probabilities(truth, sure, np.array([0.5, 0.5]))["loss"])
-    assert sigmoid(np.array([-200.0, 0, 200], np.float32)).tolist() == [0.0, 0.5, 1.0]
-
-
-def test_a_threshold_has_the_best_f1_of_all_there_are() -> None:
-    truth, probabilities = made(200, 4, 5)
-    truth[:MIN_TEXTS_FOR_THRESHOLD, 0] = True  # enough of the rarest
-    thresholds = choose_thresholds(truth, probabilities)
-    for label in range(4):
-        own = probabilities[:, label]
-        best = max(f1_score(truth[:, label], own >= limit) for limit in np.unique(own)[::5])
-        assert f1_score(truth[:, label], own >= thresholds[label]) >= best - 1e-9
-
-
-def test_a_rare_label_takes_the_common_threshold() -> None:
-    truth, probabilities = made(400, 3, 6)
-    truth[:, 0], truth[:, 1] = False, False
-    truth[: MIN_TEXTS_FOR_THRESHOLD - 1, 1] = True
-    thresholds = choose_thresholds(truth, probabilities)
-    assert thresholds[0] == thresholds[1] != thresholds[2]
-    flat, limits = truth.ravel(), np.unique(probabilities)[::7]
-    common = f1_score(flat, probabilities.ravel() >= thresholds[0])
-    assert common >= max(f1_score(flat, probabilities.ravel() >= limit) for limit in limits)
-
-
-def test_thresholds_of_nothing_of_ties_and_of_the_certain() -> None:
-    nothing = choose_thresholds(np.zeros((30, 2), bool), np.full((30, 2), 0.3, np.float32))
-    assert nothing.tolist() == [0.5, 0.5]
-    truth = np.arange(40)[:, None] % 2 == 0
-    # all as probable: yes to all of them, or to none
-    assert 0.01 <= choose_thresholds(truth, np.full((40, 1), 0.3, np.float32))[0] <= 0.3
-    sure = np.where(truth, 1.0, 0.0).astype(np.float32)
-    assert choose_thresholds(truth, sure)[0] == pytest.approx(0.5)
-    assert choose_thresholds(~truth & False | True, np.zeros((40, 1), np.float32))[0] == 0.01
 
 
 def test_balanced_weights_are_those_of_scikit_learn() -> None:
