@@ -28,20 +28,20 @@ LABELS = np.array([0, 0, 1, 1, 3, 3] * 3)  # label 2 is not in training
 def test_majority_gives_the_shares_of_training() -> None:
     labels = np.array([0, 2, 2, 0, 2, 3])
     baseline = fit_majority(["a b"] * 6, labels, 5)
-    answers = baseline.predict_proba(["x", "", "y z"])
-    assert answers.dtype == np.float32
-    np.testing.assert_allclose(answers, [[2 / 6, 0, 3 / 6, 1 / 6, 0]] * 3, rtol=1e-6)
+    probabilities = baseline.predict_proba(["x", "", "y z"])
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities, [[2 / 6, 0, 3 / 6, 1 / 6, 0]] * 3, rtol=1e-6)
 
 
 def test_linear_is_the_svm_and_its_probabilities_change_no_label() -> None:
     baseline = fit_linear(TEXTS, LABELS, 4, (TEXTS[:6], LABELS[:6]))
-    some = [*TEXTS[:6], "good", "cold ?", "", "never seen"]
-    answers = baseline.predict_proba(some)
-    np.testing.assert_allclose(answers.sum(axis=1), 1, rtol=1e-6)
-    assert (answers[:, 2] == 0).all()
+    unseen = [*TEXTS[:6], "good", "cold ?", "", "never seen"]
+    probabilities = baseline.predict_proba(unseen)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+    assert (probabilities[:, 2] == 0).all()
     features = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=TOKEN)
     svm = LinearSVC(random_state=0).fit(features.fit_transform(TEXTS), LABELS)
-    assert answers.argmax(axis=1).tolist() == svm.predict(features.transform(some)).tolist()
+    assert probabilities.argmax(axis=1).tolist() == svm.predict(features.transform(unseen)).tolist()
     assert baseline.num_parameters == svm.coef_.size + 3
     assert baseline.token_counts(["so bad ?", "", "don't"]).tolist() == [3, 1, 3]
 
@@ -51,8 +51,8 @@ def test_how_a_sign_is_drawn_is_no_word() -> None:
     plain = [text.replace("\ufe0f", "") for text in drawn]
     ones = [fit_linear(texts, LABELS, 4, (texts, LABELS)) for texts in (drawn, plain)]
     assert ones[0].settings == ones[1].settings
-    some = [*drawn[:3], "\ufe0f", "good"]
-    np.testing.assert_array_equal(*(one.predict_proba(some) for one in ones))
+    unseen = [*drawn[:3], "\ufe0f", "good"]
+    np.testing.assert_array_equal(*(one.predict_proba(unseen) for one in ones))
     assert ones[0].token_counts(["\N{HEAVY BLACK HEART}\ufe0f so"]).tolist() == [2]
 
 
@@ -89,29 +89,29 @@ def test_majority_of_several_labels_gives_the_commonest_one() -> None:
     labels = np.array([[1, 0, 1], [1, 1, 0], [1, 0, 0], [0, 1, 0]], dtype=bool)
     baseline = fit_majority(["a b"] * 4, labels, 3)
     assert baseline.thresholds is not None
-    answers = baseline.predict_proba(["x", ""])
-    np.testing.assert_allclose(answers, [[0.75, 0.5, 0.25]] * 2)
-    assert (answers >= baseline.thresholds).tolist() == [[True, False, False]] * 2
+    probabilities = baseline.predict_proba(["x", ""])
+    np.testing.assert_allclose(probabilities, [[0.75, 0.5, 0.25]] * 2)
+    assert (probabilities >= baseline.thresholds).tolist() == [[True, False, False]] * 2
 
 
 def test_linear_of_several_labels_is_an_svm_each() -> None:
     baseline = fit_linear(TOPICS, MEMBERS, 4, (TOPICS[:6], MEMBERS[:6]))
     assert baseline.thresholds is not None
-    some = ["late train", "warm room", "a warm room and a late train", ""]
-    answers = baseline.predict_proba(some)
+    unseen = ["late train", "warm room", "a warm room and a late train", ""]
+    probabilities = baseline.predict_proba(unseen)
     # nobody has the third label, all have the fourth: there is nothing to learn of them
-    assert (answers[:, 2] == 0).all()
-    assert (answers[:, 3] == 1).all()
-    said = answers >= baseline.thresholds
-    assert said[:3, :2].tolist() == [[False, True], [True, False], [True, True]]
-    assert said[:, 3].all()
-    assert not said[:, 2].any()
+    assert (probabilities[:, 2] == 0).all()
+    assert (probabilities[:, 3] == 1).all()
+    predicted = probabilities >= baseline.thresholds
+    assert predicted[:3, :2].tolist() == [[False, True], [True, False], [True, True]]
+    assert predicted[:, 3].all()
+    assert not predicted[:, 2].any()
     features = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=TOKEN)
-    found = features.fit_transform(TOPICS)
+    matrix = features.fit_transform(TOPICS)
     for label in (0, 1):
-        svm = LinearSVC(random_state=0).fit(found, MEMBERS[:, label])
-        order = np.argsort(svm.decision_function(features.transform(some)))
-        assert (np.diff(answers[order, label]) >= 0).all()
+        svm = LinearSVC(random_state=0).fit(matrix, MEMBERS[:, label])
+        order = np.argsort(svm.decision_function(features.transform(unseen)))
+        assert (np.diff(probabilities[order, label]) >= 0).all()
     assert baseline.num_parameters == 2 * (len(features.vocabulary_) + 1)
     assert np.isfinite(baseline.settings["score_factor"])
 
@@ -145,9 +145,9 @@ def test_baselines_are_runs_with_all_that_a_run_has_and_made_once(
     here: Path, capsys: pytest.CaptureFixture[str], store_uri: str
 ) -> None:
     assert main(["baselines", *DATA]) == 0
-    told = capsys.readouterr().out
-    assert "linear    test accuracy 1.0000" in told
-    assert "already trained" not in told
+    output = capsys.readouterr().out
+    assert "linear    test accuracy 1.0000" in output
+    assert "already trained" not in output
     client = MlflowClient(tracking_uri=store_uri)
     experiment = client.get_experiment_by_name("nlp_rnn").experiment_id
     runs = {run.data.tags["cell"]: run for run in client.search_runs([experiment])}
@@ -165,9 +165,9 @@ def test_baselines_are_runs_with_all_that_a_run_has_and_made_once(
         assert {"validation/macro_f1", "test/loss", "train/seconds"} <= set(run.data.metrics)
         assert run.data.metrics["latency/sklearn_batch1_p50_ms"] > 0
         path = client.download_artifacts(run.info.run_id, "predictions", str(here))
-        answers = read_predictions(Path(path) / "test_predictions.parquet")
-        assert answers.rows.tolist() == list(corpus.test["row"])
-        right = (answers.labels == answers.predictions).mean()
+        predictions = read_predictions(Path(path) / "test_predictions.parquet")
+        assert predictions.rows.tolist() == list(corpus.test["row"])
+        right = (predictions.labels == predictions.predictions).mean()
         assert run.data.metrics["test/accuracy"] == pytest.approx(right)
         result = json.loads((Path(run.data.tags["run_folder"]) / "result.json").read_text())
         assert result["classifier"] is None
@@ -237,7 +237,7 @@ def test_a_sweep_gets_all_three_below_its_parent(here: Path, store_uri: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("arguments", "message"),
     [
         (["baselines"], "baselines needs data"),
         (["baselines", "data=stories", "seed=3"], "seed=3 has no effect on a baseline"),
@@ -248,11 +248,11 @@ def test_a_sweep_gets_all_three_below_its_parent(here: Path, store_uri: str) -> 
     ],
 )
 def test_wrong_words(
-    here: Path, capsys: pytest.CaptureFixture[str], words: list[str], told: str
+    here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
-    assert main(words) in (1, 2)
+    assert main(arguments) in (1, 2)
     error = capsys.readouterr().err
-    assert told in error
+    assert message in error
     assert len(error.splitlines()) <= 2
     assert not (here / "outputs").exists()
 

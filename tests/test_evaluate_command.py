@@ -36,24 +36,24 @@ def labelled(path: Path, number: int, seed: int = 0, wrong: int = 0) -> list[str
 WORDS = ["data=files", "data.text=review", "data.label=stars"]
 
 
-def scores(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+def scores(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
     capsys.readouterr()
-    assert main(["evaluate", "classifier", *WORDS, *words, "--json"]) == 0
+    assert main(["evaluate", "classifier", *WORDS, *arguments, "--json"]) == 0
     return json.loads(capsys.readouterr().out)
 
 
 def test_every_row_of_a_file_is_tested(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     labelled(here / "more.csv", 90, wrong=9)
-    found = scores(capsys, "data.path=more.csv", "--output", "scores.json")
-    assert (found["texts"], found["split"]) == (90, "all")
-    assert found["accuracy"] == pytest.approx(0.9)
-    low, high = found["accuracy_interval_95"]
+    result = scores(capsys, "data.path=more.csv", "--output", "scores.json")
+    assert (result["texts"], result["split"]) == (90, "all")
+    assert result["accuracy"] == pytest.approx(0.9)
+    low, high = result["accuracy_interval_95"]
     assert low < 0.9 < high
-    assert json.loads((here / "scores.json").read_text()) == found
+    assert json.loads((here / "scores.json").read_text()) == result
     assert main(["evaluate", "classifier", *WORDS, "data.path=more.csv"]) == 0
-    told = capsys.readouterr().out
-    assert "more, all: 90 texts\naccuracy 0.9000" in told
-    assert "precision" in told
+    output = capsys.readouterr().out
+    assert "more, all: 90 texts\naccuracy 0.9000" in output
+    assert "precision" in output
 
 
 def test_the_test_split_is_tested_where_there_is_one(
@@ -62,11 +62,11 @@ def test_the_test_split_is_tested_where_there_is_one(
     (here / "data").mkdir()
     labelled(here / "data" / "train.csv", 60)
     labels = labelled(here / "data" / "test.csv", 40, seed=1, wrong=10)
-    found = scores(capsys, "data.path=data", "--predictions", "answers.parquet")
-    assert (found["texts"], found["split"], found["accuracy"]) == (40, "test", 0.75)
-    answers = read_predictions(here / "answers.parquet")
-    assert [answers.label_names[each] for each in answers.labels] == labels
-    assert float((answers.labels == answers.predictions).mean()) == 0.75
+    result = scores(capsys, "data.path=data", "--predictions", "answers.parquet")
+    assert (result["texts"], result["split"], result["accuracy"]) == (40, "test", 0.75)
+    predictions = read_predictions(here / "answers.parquet")
+    assert [predictions.label_names[label] for label in predictions.labels] == labels
+    assert float((predictions.labels == predictions.predictions).mean()) == 0.75
     assert scores(capsys, "data.path=data", "--split", "train")["accuracy"] == 1.0
     assert scores(capsys, "data.path=data", "--split", "all")["texts"] == 100
     windows = scores(capsys, "data.path=data", "--windows")
@@ -77,21 +77,21 @@ def test_the_test_split_is_tested_where_there_is_one(
 
 def test_labels_are_matched_by_name(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     texts = [text or "w2" for text in tiny_texts(40)]
-    said = nlp_rnn.load("classifier").predict(texts)
-    two = pd.DataFrame({"review": texts, "stars": said})
-    two = two[two.stars != said[0]]
+    predicted = nlp_rnn.load("classifier").predict(texts)
+    two = pd.DataFrame({"review": texts, "stars": predicted})
+    two = two[two.stars != predicted[0]]
     assert 1 < two.stars.nunique() + 1
     two.to_csv("two.csv", index=False)
     assert scores(capsys, "data.path=two.csv")["accuracy"] == 1.0
     strange = pd.DataFrame({"review": texts, "stars": ["bad", "strange"] * 20})
     strange.to_csv("strange.csv", index=False)
     assert main(["evaluate", "classifier", *WORDS, "data.path=strange.csv"]) == 1
-    told = capsys.readouterr().err
-    assert "does not know: strange.\nIt knows: bad, fair, good." in told
+    output = capsys.readouterr().err
+    assert "does not know: strange.\nIt knows: bad, fair, good." in output
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("arguments", "message"),
     [
         ([], "evaluate needs a classifier and data"),
         (["classifier"], "evaluate needs a classifier and data"),
@@ -107,22 +107,22 @@ def test_labels_are_matched_by_name(here: Path, capsys: pytest.CaptureFixture[st
     ],
 )
 def test_wrong_words(
-    here: Path, capsys: pytest.CaptureFixture[str], words: list[str], told: str
+    here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
-    assert main(["evaluate", *words]) in (1, 2)
+    assert main(["evaluate", *arguments]) in (1, 2)
     error = capsys.readouterr().err
-    assert told in error
+    assert message in error
     assert len(error.splitlines()) <= 2
     assert sorted(os.listdir(here)) == ["classifier"]
 
 
 def test_rows_and_scores_are_those_of_the_classifier(here: Path) -> None:
     labelled(here / "more.csv", 50, wrong=5)
-    words = [*WORDS, "data.path=more.csv", "--predictions", "p.parquet"]
-    assert main(["evaluate", "classifier", *words]) == 0
-    answers = read_predictions(here / "p.parquet")
+    arguments = [*WORDS, "data.path=more.csv", "--predictions", "p.parquet"]
+    assert main(["evaluate", "classifier", *arguments]) == 0
+    predictions = read_predictions(here / "p.parquet")
     table = pd.read_csv("more.csv", keep_default_na=False)
-    texts = [table.review[row] for row in answers.rows]
+    texts = [table.review[row] for row in predictions.rows]
     np.testing.assert_allclose(
-        answers.probabilities, nlp_rnn.load("classifier").predict_proba(texts), atol=1e-6
+        predictions.probabilities, nlp_rnn.load("classifier").predict_proba(texts), atol=1e-6
     )

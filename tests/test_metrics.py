@@ -23,13 +23,13 @@ def test_equal_to_scikit_learn(num_labels: int) -> None:
     labels = generator.integers(0, num_labels, 60)
     logits = generator.normal(size=(60, num_labels)).astype(np.float32)
     predictions = logits.argmax(1)
-    found, _ = score_logits(labels, logits)
-    assert found["accuracy"] == pytest.approx(accuracy_score(labels, predictions))
-    assert found["macro_f1"] == pytest.approx(f1_score(labels, predictions, average="macro"))
+    scores, _ = score_logits(labels, logits)
+    assert scores["accuracy"] == pytest.approx(accuracy_score(labels, predictions))
+    assert scores["macro_f1"] == pytest.approx(f1_score(labels, predictions, average="macro"))
     shifted = np.exp(logits.astype(np.float64))
     probabilities = shifted / shifted.sum(1, keepdims=True)
     expected = log_loss(labels, probabilities, labels=range(num_labels))
-    assert found["loss"] == pytest.approx(expected, rel=1e-6)
+    assert scores["loss"] == pytest.approx(expected, rel=1e-6)
     np.testing.assert_array_equal(
         confusion_matrix(labels, predictions, num_labels),
         reference_confusion(labels, predictions, labels=range(num_labels)),
@@ -58,13 +58,13 @@ def made(rows: int, labels: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]
 def test_metrics_are_those_of_scikit_learn(seed: int) -> None:
     truth, probabilities = made(300, 7, seed)
     thresholds = np.linspace(0.2, 0.7, 7)
-    found = score_probabilities(truth, probabilities, thresholds)
-    answers = probabilities >= thresholds
-    assert found["micro_f1"] == pytest.approx(f1_score(truth, answers, average="micro"))
-    assert found["macro_f1"] == pytest.approx(f1_score(truth, answers, average="macro"))
-    assert found["subset_accuracy"] == pytest.approx(accuracy_score(truth, answers))
+    scores = score_probabilities(truth, probabilities, thresholds)
+    predictions = probabilities >= thresholds
+    assert scores["micro_f1"] == pytest.approx(f1_score(truth, predictions, average="micro"))
+    assert scores["macro_f1"] == pytest.approx(f1_score(truth, predictions, average="macro"))
+    assert scores["subset_accuracy"] == pytest.approx(accuracy_score(truth, predictions))
     losses = [log_loss(truth[:, c], probabilities[:, c].astype(float)) for c in range(7)]
-    assert found["loss"] == pytest.approx(np.sum(losses), rel=1e-5)
+    assert scores["loss"] == pytest.approx(np.sum(losses), rel=1e-5)
 
 
 def test_labels_that_nobody_has_count_in_no_mean() -> None:
@@ -80,8 +80,8 @@ def test_labels_that_nobody_has_count_in_no_mean() -> None:
 
 
 def test_certain_and_wrong_is_no_infinite_loss() -> None:
-    truth, sure = np.array([[True, False]]), np.array([[0.0, 1.0]], np.float32)
-    assert np.isfinite(score_probabilities(truth, sure, np.array([0.5, 0.5]))["loss"])
+    truth, probabilities = np.array([[True, False]]), np.array([[0.0, 1.0]], np.float32)
+    assert np.isfinite(score_probabilities(truth, probabilities, np.array([0.5, 0.5]))["loss"])
     assert sigmoid(np.array([-200.0, 0, 200], np.float32)).tolist() == [0.0, 0.5, 1.0]
 
 
@@ -90,9 +90,9 @@ def test_a_threshold_has_the_best_f1_of_all_there_are() -> None:
     truth[:MIN_TEXTS_FOR_THRESHOLD, 0] = True  # enough of the rarest
     thresholds = choose_thresholds(truth, probabilities)
     for label in range(4):
-        own = probabilities[:, label]
-        best = max(f1_score(truth[:, label], own >= limit) for limit in np.unique(own)[::5])
-        assert f1_score(truth[:, label], own >= thresholds[label]) >= best - 1e-9
+        column = probabilities[:, label]
+        best = max(f1_score(truth[:, label], column >= limit) for limit in np.unique(column)[::5])
+        assert f1_score(truth[:, label], column >= thresholds[label]) >= best - 1e-9
 
 
 def test_a_rare_label_takes_the_common_threshold() -> None:

@@ -65,7 +65,7 @@ def carded(folder: Path, labels: list[str] | None = None, **changes: Any) -> Pat
 
 def test_the_card_says_what_it_is_and_how_good(tmp_path: Path) -> None:
     card = (carded(tmp_path / "c") / "README.md").read_text()
-    for words in (
+    for phrase in (
         "trained on `reviews`",
         "`bad`, `fair`, `good`",
         "a bidirectional GRU with 5 hidden units, max_mean pooling, 633 parameters, 30 tokens",
@@ -79,7 +79,7 @@ def test_the_card_says_what_it_is_and_how_good(tmp_path: Path) -> None:
         "A Processor 9: 0.51 ms (median), 0.90 ms",
         "run `f00d`, seed 7",
     ):
-        assert words in card, words
+        assert phrase in card, phrase
     assert "int8" not in card
     one_way = carded(tmp_path / "d", bidirectional=False, embedding_size=64, vocab_size=2000)
     text = (one_way / "README.md").read_text()
@@ -106,33 +106,33 @@ def test_the_python_of_the_card_gives_what_was_logged(tmp_path: Path) -> None:
     )
     labels, _, rows = done.stdout.partition("\n")
     logged = read_predictions(tmp_path / "test_predictions.parquet")
-    assert eval(labels) == [logged.label_names[each] for each in logged.predictions]
-    found = np.array(re.findall(r"[\d.e-]+", rows), dtype=float).reshape(50, 3)
-    np.testing.assert_allclose(found, logged.probabilities, rtol=0, atol=1e-6)
+    assert eval(labels) == [logged.label_names[label] for label in logged.predictions]
+    probabilities = np.array(re.findall(r"[\d.e-]+", rows), dtype=float).reshape(50, 3)
+    np.testing.assert_allclose(probabilities, logged.probabilities, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("cut", "words"),
+    ("truncation", "phrase"),
     [
         ({"direction": "left"}, "reads the last 40 tokens"),
         ({"stride": 15}, "reads the first 25 and the last 15 tokens"),
     ],
 )
 def test_the_tokens_that_are_read_are_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: dict[str, Any], words: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, truncation: dict[str, Any], phrase: str
 ) -> None:
     tokenizer = Tokenizer.from_str(tiny_parts()["tokenizer_json"])
-    tokenizer.enable_truncation(40, **cut)
+    tokenizer.enable_truncation(40, **truncation)
     parts = tiny_parts() | {"tokenizer_json": tokenizer.to_str()}
     monkeypatch.setattr("tests.test_model_card.tiny_parts", lambda **_: dict(parts))
-    assert words in (carded(tmp_path / "c") / "README.md").read_text()
+    assert phrase in (carded(tmp_path / "c") / "README.md").read_text()
 
 
 def test_balanced_weights_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = "those of rare labels are too high"
-    assert words not in (carded(tmp_path / "one") / "README.md").read_text()
+    phrase = "those of rare labels are too high"
+    assert phrase not in (carded(tmp_path / "one") / "README.md").read_text()
     monkeypatch.setitem(ORIGIN, "class_weight", "balanced")
-    assert words in (carded(tmp_path / "two") / "README.md").read_text()
+    assert phrase in (carded(tmp_path / "two") / "README.md").read_text()
 
 
 def test_a_changed_card_changes_nothing(tmp_path: Path) -> None:

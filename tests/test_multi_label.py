@@ -95,16 +95,16 @@ def test_answers_are_what_reaches_its_threshold_the_most_probable_first(here: Pa
     classifier = nlp_rnn.load("classifier")
     probabilities = classifier.predict_proba(TEXTS)
     assert not np.allclose(probabilities.sum(axis=1), 1, atol=0.1)
-    answers = classifier.predict(TEXTS)
-    sizes = {len(some) for some in answers}
+    predictions = classifier.predict(TEXTS)
+    sizes = {len(labels) for labels in predictions}
     assert {0, 1, 2} <= sizes
-    for row, some in zip(probabilities, answers, strict=True):
-        own = [classifier.labels.index(label) for label in some]
-        assert set(own) == set(np.flatnonzero(row >= THRESHOLDS))
-        assert sorted(own, key=lambda place: -row[place]) == own
+    for row, labels in zip(probabilities, predictions, strict=True):
+        indices = [classifier.labels.index(label) for label in labels]
+        assert set(indices) == set(np.flatnonzero(row >= THRESHOLDS))
+        assert sorted(indices, key=lambda index: -row[index]) == indices
     strict = classifier.predict(TEXTS, threshold=0.9)
     assert strict == [
-        [classifier.labels[place] for place in np.argsort(-row) if row[place] >= 0.9]
+        [classifier.labels[index] for index in np.argsort(-row) if row[index] >= 0.9]
         for row in probabilities
     ]
     (best,) = classifier.predict(TEXTS[:1], top_k=2)
@@ -119,16 +119,16 @@ def test_answers_are_what_reaches_its_threshold_the_most_probable_first(here: Pa
 
 def test_score_is_the_share_of_texts_that_are_all_right(here: Path) -> None:
     classifier = nlp_rnn.load("classifier")
-    truth: list[Any] = [set(some) for some in classifier.predict(TEXTS)]
+    truth: list[Any] = [set(labels) for labels in classifier.predict(TEXTS)]
     assert classifier.score(TEXTS, truth) == 1.0
     truth[0] = {*classifier.labels} if truth[0] != {*classifier.labels} else set()
-    assert classifier.score(TEXTS, [list(some) for some in truth]) == pytest.approx(79 / 80)
-    for wrong, words in (
+    assert classifier.score(TEXTS, [list(labels) for labels in truth]) == pytest.approx(79 / 80)
+    for wrong, message in (
         (["good"] * 80, "one str"),
         ([[1]] * 80, "int"),
         ("good", "is a single str"),
     ):
-        with pytest.raises(ClassifierError, match=words):
+        with pytest.raises(ClassifierError, match=message):
             classifier.score(TEXTS, wrong)
 
 
@@ -151,7 +151,7 @@ def test_it_travels_to_another_process(here: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "message"),
     [
         ({"thresholds": [0.5, 0.5]}, "not a probability for each label"),
         ({"thresholds": [0.5, 0.5, 1.5]}, "not a probability for each label"),
@@ -163,14 +163,14 @@ def test_it_travels_to_another_process(here: Path) -> None:
         ({"task": "ranking"}, "task is 'ranking'"),
     ],
 )
-def test_a_folder_that_fits_no_task(here: Path, changes: dict[str, Any], words: str) -> None:
+def test_a_folder_that_fits_no_task(here: Path, changes: dict[str, Any], message: str) -> None:
     from nlp_rnn.classifier.manifest import checksum
 
     path = here / "classifier" / "config.json"
     config = json.loads(path.read_text()) | changes
     del config["checksum"]
     path.write_text(json.dumps(config | {"checksum": checksum(config)}))
-    with pytest.raises(ClassifierError, match=words) as caught:
+    with pytest.raises(ClassifierError, match=message) as caught:
         nlp_rnn.load("classifier")
     assert len(str(caught.value).splitlines()) <= 2
 
@@ -180,25 +180,33 @@ def test_predict_writes_lists(here: Path, kind: str) -> None:
     table = pd.DataFrame({"id": range(80), "text": TEXTS})
     table.loc[3, "text"] = None
     table.to_parquet("in.parquet")
-    words = ["predict", "classifier", "--input", "in.parquet", "--output", f"out.{kind}", "--proba"]
-    assert main(words) == 0
+    arguments = [
+        "predict",
+        "classifier",
+        "--input",
+        "in.parquet",
+        "--output",
+        f"out.{kind}",
+        "--proba",
+    ]
+    assert main(arguments) == 0
     read = {"csv": pd.read_csv, "parquet": pd.read_parquet}.get(kind)
-    found = read(f"out.{kind}") if read else pd.read_json(f"out.{kind}", lines=True)
+    table_read = read(f"out.{kind}") if read else pd.read_json(f"out.{kind}", lines=True)
     columns = [f"probability_{label}" for label in ("bad, or so", "fair", "good")]
-    assert found.columns.tolist() == ["id", "text", "labels", "scores", *columns]
+    assert table_read.columns.tolist() == ["id", "text", "labels", "scores", *columns]
     classifier = nlp_rnn.load("classifier")
     expected = classifier.predict(TEXTS)
-    for row, some in enumerate(expected):
-        labels = found["labels"][row]
+    for row, predicted in enumerate(expected):
+        labels = table_read["labels"][row]
         if row == 3:  # nothing was asked
             assert labels is None or labels != labels
             continue
         labels = json.loads(labels) if kind == "csv" else list(labels)
-        assert labels == some
-        scores = found["scores"][row]
+        assert labels == predicted
+        scores = table_read["scores"][row]
         scores = json.loads(scores) if kind == "csv" else list(scores)
-        own = [found[f"probability_{label}"][row] for label in some]
-        assert scores == pytest.approx(own, abs=1e-5)
+        probabilities = [table_read[f"probability_{label}"][row] for label in predicted]
+        assert scores == pytest.approx(probabilities, abs=1e-5)
 
 
 def test_predict_answers_words_with_any_number_of_labels(
@@ -208,16 +216,16 @@ def test_predict_answers_words_with_any_number_of_labels(
     texts = [text for text in TEXTS if text][:10]
     assert main(["predict", "classifier", *texts]) == 0
     lines = capsys.readouterr().out.splitlines()
-    for line, some, text in zip(lines, classifier.predict(texts), texts, strict=True):
+    for line, predicted, text in zip(lines, classifier.predict(texts), texts, strict=True):
         labels, scores, echoed = line.split("\t")
-        assert (labels, echoed) == (", ".join(some), text)
-        assert len([score for score in scores.split(", ") if score]) == len(some)
+        assert (labels, echoed) == (", ".join(predicted), text)
+        assert len([score for score in scores.split(", ") if score]) == len(predicted)
     assert main(["predict", "classifier", "--threshold", "0.999999", texts[0]]) == 0
     assert capsys.readouterr().out == f"\t\t{texts[0]}\n"
 
 
 def labelled(path: Path, lists: list[list[str]]) -> Path:
-    rows = [{"text": text, "tags": some} for text, some in zip(TEXTS, lists, strict=False)]
+    rows = [{"text": text, "tags": tags} for text, tags in zip(TEXTS, lists, strict=False)]
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     return path
 
@@ -227,37 +235,37 @@ def test_evaluate_gives_the_scores_of_the_answers(
 ) -> None:
     classifier = nlp_rnn.load("classifier")
     truth = classifier.predict(TEXTS)
-    truth[:8] = [[] if some else ["fair"] for some in truth[:8]]
+    truth[:8] = [[] if labels else ["fair"] for labels in truth[:8]]
     labelled(here / "more.jsonl", truth)
-    words = ["evaluate", "classifier", "data=files", "data.path=more.jsonl", "data.label=tags"]
-    assert main([*words, "--json", "--predictions", "answers.parquet"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["subset_accuracy"] == pytest.approx(0.9)
-    answers = read_predictions(here / "answers.parquet")
-    assert answers.label_names == tuple(classifier.labels)
-    expected = scores_of(answers)
-    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    arguments = ["evaluate", "classifier", "data=files", "data.path=more.jsonl", "data.label=tags"]
+    assert main([*arguments, "--json", "--predictions", "answers.parquet"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert scores["subset_accuracy"] == pytest.approx(0.9)
+    predictions = read_predictions(here / "answers.parquet")
+    assert predictions.label_names == tuple(classifier.labels)
+    expected = scores_of(predictions)
+    assert {name: scores[name] for name in expected} == pytest.approx(expected)
     assert [
-        {classifier.labels[place] for place in np.flatnonzero(row)} for row in answers.labels
-    ] == [set(truth[row]) for row in answers.rows]
-    assert main(words) == 0
-    told = capsys.readouterr().out
-    assert "all labels correct 0.9000" in told
-    assert "micro avg" in told
+        {classifier.labels[index] for index in np.flatnonzero(row)} for row in predictions.labels
+    ] == [set(truth[row]) for row in predictions.rows]
+    assert main(arguments) == 0
+    output = capsys.readouterr().out
+    assert "all labels correct 0.9000" in output
+    assert "micro avg" in output
 
 
 def test_evaluate_refuses_labels_and_tasks_it_does_not_have(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["evaluate", "classifier", "data=files", "data.label=tags"]
+    arguments = ["evaluate", "classifier", "data=files", "data.label=tags"]
     labelled(here / "new.jsonl", [["fair"], ["strange"], []] * 10)
-    assert main([*words, "data.path=new.jsonl"]) == 1
+    assert main([*arguments, "data.path=new.jsonl"]) == 1
     assert "does not know: strange" in capsys.readouterr().err
     labelled(here / "one.jsonl", ["fair", "good"] * 10)  # type: ignore[list-item]
-    assert main([*words, "data.path=one.jsonl"]) == 1
-    told = capsys.readouterr().err
-    assert "The data is single-label, the classifier multi-label." in told
-    assert len(told.splitlines()) == 2
+    assert main([*arguments, "data.path=one.jsonl"]) == 1
+    output = capsys.readouterr().err
+    assert "The data is single-label, the classifier multi-label." in output
+    assert len(output.splitlines()) == 2
 
 
 WORDS = {"sports": ["goal", "match", "team"], "money": ["bank", "price", "stock"]}
@@ -291,9 +299,9 @@ def test_a_run_from_end_to_end(
         *("model.pooling=max", "trainer.prefixes=true", "hydra.run.dir=run"),
     ]
     assert main(["train", *data, *small]) == 0
-    told = capsys.readouterr().out
-    assert "validation micro_f1" in told
-    assert "test micro-F1" in told
+    output = capsys.readouterr().out
+    assert "validation micro_f1" in output
+    assert "test micro-F1" in output
     result = json.loads((tmp_path / "run" / "result.json").read_text())
     assert result["metrics"]["test/micro_f1"] > 0.9
     classifier = nlp_rnn.load("run/classifier")
@@ -303,13 +311,13 @@ def test_a_run_from_end_to_end(
     run = MlflowClient(tracking_uri=store_uri).get_run(result["run_id"])
     assert run.info.status == "FINISHED"
     assert run.data.tags["task"] == "multi_label"
-    assert run.data.params["trainer.monitor"] == "auto"
+    assert run.data.params["trainer.monitor"] == "micro_f1"
     assert "test/accuracy" not in run.data.metrics
-    answers = read_predictions(tmp_path / "run" / "test_predictions.parquet")
-    scores = scores_of(answers)
+    predictions = read_predictions(tmp_path / "run" / "test_predictions.parquet")
+    scores = scores_of(predictions)
     for name, value in scores.items():
         assert result["metrics"][f"test/{name}"] == pytest.approx(value), name
-    assert (answers.predictions == (answers.probabilities >= classifier.thresholds)).all()
+    assert (predictions.predictions == (predictions.probabilities >= classifier.thresholds)).all()
     assert parquet.read_table(tmp_path / "run" / "test_predictions.parquet").num_rows == 40
     assert (tmp_path / "run" / "label_scores.png").stat().st_size > 1000
 
@@ -322,20 +330,20 @@ def test_a_run_from_end_to_end(
         earliness(classifier, ["goal"], ["sports"])
 
     card = (tmp_path / "run" / "classifier" / "README.md").read_text()
-    for words in ("any of 2 labels", "micro-F1", "| `sports` |", "predict(texts, threshold"):
-        assert words in card, words
+    for phrase in ("any of 2 labels", "micro-F1", "| `sports` |", "predict(texts, threshold"):
+        assert phrase in card, phrase
 
     assert main(["compare"]) == 1
-    assert "several labels each, and such runs are not compared" in capsys.readouterr().err
+    assert "comparing multi-label runs is not supported" in capsys.readouterr().err
     assert main(["baselines", *data]) == 0
-    told = capsys.readouterr().out
-    assert re.search(r"^majority  test micro-F1 0\.\d{4}", told, re.MULTILINE), told
-    assert re.search(r"^linear    test micro-F1 [01]\.\d{4}", told, re.MULTILINE), told
-    linear = client.get_run(told.split()[-1])
+    output = capsys.readouterr().out
+    assert re.search(r"^majority  test micro-F1 0\.\d{4}", output, re.MULTILINE), output
+    assert re.search(r"^linear    test micro-F1 [01]\.\d{4}", output, re.MULTILINE), output
+    linear = client.get_run(output.split()[-1])
     assert linear.data.tags["task"] == "multi_label"
     path = client.download_artifacts(linear.info.run_id, "predictions", str(tmp_path))
-    answers = read_predictions(Path(path) / "test_predictions.parquet")
-    for name, value in scores_of(answers).items():
+    predictions = read_predictions(Path(path) / "test_predictions.parquet")
+    for name, value in scores_of(predictions).items():
         assert linear.data.metrics[f"test/{name}"] == pytest.approx(value), name
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store_uri)
     assert main(["register", "run", "--name", "talk", "--metric", "micro_f1"]) == 0
@@ -358,7 +366,7 @@ def _served(classifier: TextClassifier, uri: str) -> None:
     texts = ["the goal was of a bank", "the was of a"]
     table = pyfunc.load_model(uri).predict(texts)
     assert table.columns.tolist() == ["labels", "scores"]
-    assert [list(some) for some in table["labels"]] == classifier.predict(texts)
+    assert [list(labels) for labels in table["labels"]] == classifier.predict(texts)
 
 
 @pytest.mark.slow
@@ -368,15 +376,15 @@ def test_a_sweep_ends_with_its_table_and_says_why_nothing_was_compared(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NLP_RNN_CACHE", str(tmp_path / "cache"))
     corpus(tmp_path / "talk.jsonl", 200)
-    words = [
+    arguments = [
         *("data=files", "data.path=talk.jsonl", "data.label=tags", "model=lstm,gru"),
         *("model.embedding_size=8", "model.hidden_size=8", "trainer.max_epochs=1"),
         *("tokenizer=word", "tracking.system_metrics=false", "tracking.speed=none"),
     ]
-    assert main(["train", "-m", *words]) == 0
-    told = capsys.readouterr().out
-    assert "No controls" not in told
-    assert "Not compared: The texts of these runs have several labels each" in told
+    assert main(["train", "-m", *arguments]) == 0
+    output = capsys.readouterr().out
+    assert "No baselines" not in output
+    assert "Not compared: These runs are multi-label" in output
     client = MlflowClient(tracking_uri=store_uri)
     experiment = client.get_experiment_by_name("nlp_rnn")
     runs = client.search_runs([experiment.experiment_id])
