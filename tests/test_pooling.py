@@ -5,7 +5,7 @@ import torch
 
 from nlp_rnn.layers.poolings import POOLINGS
 from nlp_rnn.model.architecture import Architecture
-from nlp_rnn.model.reversal import reversal_index, reverse_texts
+from nlp_rnn.model.encoder import reversal_index, reverse_texts
 
 HIDDEN = 3
 

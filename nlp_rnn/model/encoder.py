@@ -13,9 +13,8 @@ from nlp_rnn.layers.pooling_modules import DirectionPooling
 from nlp_rnn.model.architecture import ENCODER, Architecture
 from nlp_rnn.model.dropout import drop_features
 from nlp_rnn.model.parallel import run_in_threads
-from nlp_rnn.model.reversal import reversal_index, reverse_texts
 
-__all__ = ["RecurrentEncoder"]
+__all__ = ["RecurrentEncoder", "reversal_index", "reverse_texts"]
 
 
 class RecurrentEncoder(nn.Module):
@@ -175,3 +174,40 @@ def _flatten(weights: list[Tensor], cudnn_mode: str, hidden_size: int) -> None:
             False,
             False,
         )
+
+
+def reversal_index(lengths: Tensor, steps: int) -> Tensor:
+    """Return the index that reverses each text within its own length: int64 (T * B,).
+
+    It is for texts (T, B, …) flattened to (T * B, …), with `lengths` int64 (B,) and T = `steps`.
+    Padding stays where it is.
+    """
+    step = torch.arange(steps, device=lengths.device).unsqueeze(1)  # (T, 1)
+    mirrored = lengths.unsqueeze(0) - 1 - step  # (T, B)
+    source = torch.where(mirrored >= 0, mirrored, step)
+    column = torch.arange(lengths.shape[0], device=lengths.device)
+    return (source * lengths.shape[0] + column).flatten()
+
+
+class _Reverse(torch.autograd.Function):
+    """A permutation that is its own inverse, so the gradient is permuted in the same way.
+
+    torch's own gradient of `index_select` is a scattered addition, several times slower.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, steps: Tensor, index: Tensor) -> Tensor:
+        ctx.save_for_backward(index)
+        return steps.flatten(0, 1).index_select(0, index).view_as(steps)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (index,) = ctx.saved_tensors
+        (gradient,) = gradients
+        return gradient.flatten(0, 1).index_select(0, index).view_as(gradient), None
+
+
+def reverse_texts(steps: Tensor, index: Tensor) -> Tensor:
+    """Reverse each text of `steps` (T, B, features) by the `index` of `reversal_index`."""
+    reversed_steps: Tensor = _Reverse.apply(steps, index)  # type: ignore[no-untyped-call]
+    return reversed_steps
