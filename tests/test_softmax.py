@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from nlp_rnn.model import chunked_cross_entropy as softmax
-from nlp_rnn.model.chunked_cross_entropy import NOTHING, token_losses
+from nlp_rnn.model.chunked_cross_entropy import IGNORED, token_losses
 
 ROWS, SIZE, TOKENS = 23, 5, 11
 
@@ -18,7 +18,7 @@ def given(seed: int = 0) -> list[Tensor]:
 
 def answers() -> Tensor:
     found = torch.randint(0, TOKENS, (ROWS,), generator=torch.Generator().manual_seed(1))
-    found[3] = NOTHING
+    found[3] = IGNORED
     return found
 
 
@@ -29,7 +29,7 @@ def test_loss_and_gradients_are_torchs(at_once: int, monkeypatch: pytest.MonkeyP
     loss = token_losses(*ours, answers())
     states, output, bias = torchs
     expected = nn.functional.cross_entropy(
-        states @ output.t() + bias, answers(), reduction="sum", ignore_index=NOTHING
+        states @ output.t() + bias, answers(), reduction="sum", ignore_index=IGNORED
     )
     torch.testing.assert_close(loss, expected)
     (3 * loss).backward()
@@ -44,12 +44,12 @@ def test_corrections_spare_the_answer() -> None:
     token_losses(*ours, answers(), corrections).backward()
     states, output, bias = torchs
     logits = states @ output.t() + bias - corrections
-    real = answers() != NOTHING
+    real = answers() != IGNORED
     row, answer = real.nonzero().flatten(), answers()[real]
     own = torch.zeros_like(logits)
     own[row, answer] = corrections[answer]
     expected = nn.functional.cross_entropy(
-        logits + own, answers(), reduction="sum", ignore_index=NOTHING
+        logits + own, answers(), reduction="sum", ignore_index=IGNORED
     )
     expected.backward()
     torch.testing.assert_close(token_losses(*ours, answers(), corrections), expected)

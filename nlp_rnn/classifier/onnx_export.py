@@ -1,4 +1,4 @@
-"""A network's sizes and parameters become an ONNX graph that answers as the network does."""
+"""Export of a network to an ONNX graph that gives the same predictions."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -28,19 +28,24 @@ def build_graph(
     int8: bool = False,
     multi_label: bool = False,
 ) -> ModelProto:
-    """Build the graph of a network, its parameters inside.
+    """Build the ONNX graph of a network, with its parameters inside.
 
-    Inputs `input_ids` int64 (batch, time) and `lengths` int64 (batch,), each at least 1;
-    output `logits` float32 (batch, num_labels), or their sigmoid, `probabilities`. Any token
-    id may stand beyond a text's length.
+    The inputs are `input_ids` int64 (batch, time) and `lengths` int64 (batch,), each at least 1.
+    The output is `logits` float32 (batch, num_labels), or their sigmoid, `probabilities`.
 
-    Promise: the logits equal torch's within 1e-5, and what lies beyond a length changes none.
+    Guarantee: the logits equal torch's within 1e-5, and token ids beyond a text's length do not
+    change them.
 
-    Args:
-        architecture: the sizes.
-        state: the network's parameters by torch's names, float32.
-        int8: store every matrix in 8 bits; the promise then holds for the rounded matrices.
-        multi_label: end in a sigmoid.
+    Parameters
+    ----------
+    architecture : Architecture
+        Sizes of the network.
+    state : mapping of str to float32 array
+        The parameters by torch's names.
+    int8 : bool
+        Whether every matrix is stored in 8 bits. The guarantee then holds for the rounded matrices.
+    multi_label : bool
+        Whether the graph ends in a sigmoid.
     """
     graph = Graph(int8)
     graph.node("Transpose", ["input_ids"], "tokens", perm=[1, 0])  # (T, B)
@@ -55,8 +60,8 @@ def build_graph(
         "Gemm", [pooled, weight, bias], "deep_logits" if architecture.ngrams else "logits", transB=1
     )
     if architecture.ngrams:
-        wide = add_ngram_nodes(graph, architecture, state["wide.table.weight"])
-        output = graph.node("Add", [output, wide], "logits")
+        ngram_logits = add_ngram_nodes(graph, architecture, state["wide.table.weight"])
+        output = graph.node("Add", [output, ngram_logits], "logits")
     if multi_label:
         output = graph.node("Sigmoid", [output], "probabilities")
 

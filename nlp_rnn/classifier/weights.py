@@ -1,4 +1,4 @@
-"""A network's parameters become `model.safetensors` and back, names and shapes checked."""
+"""Parameters of a network as the bytes of `model.safetensors`, with names and shapes checked."""
 
 import itertools
 import json
@@ -19,11 +19,14 @@ _MAX_HEADER_BYTES = 1 << 20
 
 
 def pack_weights(architecture: Architecture, state: Mapping[str, NDArray[np.float32]]) -> bytes:
-    """The bytes of `model.safetensors`, float32.
+    """Return the bytes of a `model.safetensors` with all parameters in float32.
 
-    Raises:
-        ClassifierError: a parameter is NaN or infinite, as after a diverged training.
-        ValueError: the names or shapes are not the architecture's.
+    Raises
+    ------
+    ClassifierError
+        A parameter is NaN or infinite, as after a training that diverged.
+    ValueError
+        Names or shapes differ from those of the architecture.
     """
     from safetensors.numpy import save
 
@@ -33,10 +36,10 @@ def pack_weights(architecture: Architecture, state: Mapping[str, NDArray[np.floa
     for name, value in state.items():
         if not np.isfinite(value).all():
             raise ClassifierError(
-                f"The parameter {name} holds numbers that are not finite: the training diverged.\n"
+                f"The parameter {name} has values that are not finite: the training diverged.\n"
                 "Train again with a smaller optimizer.learning_rate."
             )
-    # safetensors writes the memory as it lies, so it must lie in order.
+    # safetensors writes the memory as it is, so arrays must be contiguous.
     packed: bytes = save(
         {name: np.ascontiguousarray(value, np.float32) for name, value in state.items()}
     )
@@ -44,10 +47,12 @@ def pack_weights(architecture: Architecture, state: Mapping[str, NDArray[np.floa
 
 
 def check_weights(data: bytes, architecture: Architecture) -> None:
-    """Check names, types, shapes and size by the header alone, without the safetensors library.
+    """Check names, types, shapes and size from the header, without the safetensors library.
 
-    Raises:
-        ClassifierError: not the safetensors file of this architecture, for instance a pickle.
+    Raises
+    ------
+    ClassifierError
+        The bytes are not a safetensors file of this architecture; for instance a pickle.
     """
     try:
         length = int.from_bytes(data[:8], "little")
@@ -55,33 +60,33 @@ def check_weights(data: bytes, architecture: Architecture) -> None:
             raise ValueError("no header")
         header: dict[str, dict[str, Any]] = json.loads(data[8 : 8 + length])
         header.pop("__metadata__", None)
-        found = {name: (entry["dtype"], *entry["shape"]) for name, entry in header.items()}
-        places = {name: tuple(entry["data_offsets"]) for name, entry in header.items()}
-        numbers = [*places.values(), *(shape for _, *shape in found.values())]
+        actual = {name: (entry["dtype"], *entry["shape"]) for name, entry in header.items()}
+        offsets = {name: tuple(entry["data_offsets"]) for name, entry in header.items()}
+        numbers = [*offsets.values(), *(shape for _, *shape in actual.values())]
         if not all(type(number) is int for several in numbers for number in several):
-            raise TypeError("shapes and places are whole numbers")
+            raise TypeError("shapes and offsets are whole numbers")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ClassifierError(
-            "model.safetensors is not a safetensors file, whatever its name says.\n"
-            "Fetch the classifier folder again from where it was trained."
+            "model.safetensors is not a safetensors file.\n"
+            "Copy the classifier folder again from where it was trained."
         ) from error
     shapes = architecture.parameter_shapes()
     expected = {name: ("F32", *shape) for name, shape in shapes.items()}
     size = sum(4 * math.prod(shape) for shape in shapes.values())
-    # one parameter after the other, as the format demands, in whatever order
-    order = sorted(places, key=lambda name: places[name])
+    # the format requires parameters without gaps, in any order
+    order = sorted(offsets, key=lambda name: offsets[name])
     sizes = (4 * math.prod(shapes.get(name, ())) for name in order)
-    expected_places = list(itertools.pairwise([0, *itertools.accumulate(sizes)]))
-    sound = [places[name] for name in order] == expected_places
-    if found != expected or len(data) != 8 + length + size or not sound:
+    expected_offsets = list(itertools.pairwise([0, *itertools.accumulate(sizes)]))
+    contiguous = [offsets[name] for name in order] == expected_offsets
+    if actual != expected or len(data) != 8 + length + size or not contiguous:
         raise ClassifierError(
-            "model.safetensors holds other parameters than the network in config.json has.\n"
-            "Fetch the classifier folder again: its files come from two trainings."
+            "The parameters in model.safetensors are not those of the network in config.json.\n"
+            "Copy the classifier folder again: its files come from two trainings."
         )
 
 
 def unpack_weights(data: bytes) -> dict[str, NDArray[np.float32]]:
-    """The parameters in the bytes of a `model.safetensors` that `check_weights` let pass.
+    """Return the parameters in the bytes of a `model.safetensors` that passed `check_weights`.
 
     They are read-only views of `data`: nothing is copied, and no library is needed.
     """

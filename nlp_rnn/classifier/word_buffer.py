@@ -1,27 +1,32 @@
-"""Text as it comes becomes pieces that hold whole words, so that their tokens are the text's."""
+"""Buffer for streamed text, which returns complete words, so that tokens equal the whole text's."""
 
 import re
 
 __all__ = ["WordBuffer"]
 
-# White space for Python and for the tokenizers' regular expressions alike; the four separators
-# U+001C to U+001F are that for Python only.
+# White space for both Python and the regular expressions of the tokenizers; the four separators
+# U+001C to U+001F are white space for Python only.
 _GAP = re.compile(r"[^\S\x1c-\x1f]+")
 
 
 class WordBuffer:
-    """Keeps back what may still change: white space, and the word that has not ended.
+    """Buffer that retains the text that may still change: the last word and its white space.
 
-    A piece ends before the white space that follows a word. No tokenizer of nlp_rnn joins
-    characters across white space, and a run of it is never cut, so the tokens of the pieces are,
-    one after the other, the tokens of the whole text.
+    Complete text ends before the white space that follows a word. No tokenizer of nlp_rnn joins
+    characters across white space, and a run of white space is never split. So the tokens of the
+    returned parts, one after the other, are the tokens of the whole text.
+
+    Parameters
+    ----------
+    pending : str
+        Text that is in the buffer at first.
     """
 
     def __init__(self, pending: str = "") -> None:
         self.pending = pending
 
     def add(self, text: str) -> str:
-        """Take more text and give back what is complete; often nothing."""
+        """Append text, and return the text that is complete now, which is often empty."""
         gaps = list(_GAP.finditer(text))
         if not gaps:
             self.pending += text
@@ -34,7 +39,7 @@ class WordBuffer:
         return whole[:end]
 
     def rest(self) -> str:
-        """What was kept back, now that the text has ended."""
+        """Return the text in the buffer when no more follows, and empty the buffer."""
         rest, self.pending = self.pending, ""
         return rest
 

@@ -1,10 +1,10 @@
-"""Embedded texts become GRU states on a CPU, by a loop of steps with a gradient of its own.
+"""GRU on a CPU: a loop over the steps with a gradient of its own, faster than torch's.
 
-torch computes a GRU step by step in a dozen operations each, differentiates every one of them,
-and rounds the state itself to bfloat16 under autocast. Here a step is six operations forward and
-eleven backward, on memory that is still in the cache. Products that need no earlier step are made
-for `CHUNK` steps at once: the input's share of the gates, and the gradients of weights and inputs.
-Results equal torch's within rounding.
+torch computes a GRU step by step in a dozen operations, differentiates every one of them, and
+rounds the state itself to bfloat16 under autocast. Here a step has six operations forward and
+eleven backward, on memory that is still in the cache. Products that do not depend on an earlier
+step are computed for `CHUNK` steps at once: the input's share of the gates, and the gradients of
+weights and inputs. Results equal torch's within rounding.
 """
 
 import threading
@@ -19,7 +19,7 @@ from torch.autograd.function import once_differentiable
 __all__ = ["gru_states"]
 
 CHUNK = 16
-"""Steps whose input products and gradients of weights are made together."""
+"""Number of steps whose input products and gradients of weights are computed together."""
 
 
 def gru_states(
@@ -30,12 +30,12 @@ def gru_states(
     bias_hh: Tensor,
     initial: Tensor | None = None,
 ) -> Tensor:
-    """States float32 (T, B, H) of one direction over `steps` (T, B, E).
+    """Return the states float32 (T, B, H) of one direction over `steps` (T, B, E).
 
-    From the state `initial` (B, H), to which no gradient goes, or from zero.
-    Weights and biases are torch's (gates reset, update, new; the reset gate acts after the
-    recurrent product). Under autocast the matrix products are in its dtype; states, gates and
-    their derivatives stay in float32, so a state that hardly changes is not rounded away.
+    `initial` (B, H) is the state before the first step, to which no gradient flows; None is zero.
+    Weights and biases are laid out as in torch (gates reset, update, new; the reset gate acts after
+    the recurrent product). Under autocast the matrix products are in its dtype. States, gates and
+    their derivatives stay in float32, so that a state that hardly changes is not rounded away.
     """
     dtype = steps.dtype
     if torch.is_autocast_enabled("cpu"):
@@ -60,8 +60,8 @@ class _GRU(torch.autograd.Function):
     ) -> Tensor:
         time, batch, _ = steps.shape
         hidden = weight_hh.shape[1]
-        # tanh(a) = 2 sigmoid(2a) - 1, and torch's sigmoid is five times faster than its tanh:
-        # whatever leads to the new state is doubled
+        # tanh(a) = 2 sigmoid(2a) - 1, and torch's sigmoid is five times faster than its tanh.
+        # So the weights of the new state are doubled.
         double = torch.ones(3 * hidden, 1)
         double[2 * hidden :] = 2.0
         bias_input = bias_ih * double.squeeze(1)
@@ -288,14 +288,14 @@ _MAKING_LOOPS = threading.Lock()
 
 
 def _loops() -> list[Callable[..., None]]:
-    """The two loops outside Python, where torch can still do that, else in Python.
+    """Compile the two loops with TorchScript, or return them in Python if torch cannot.
 
     TorchScript's interpreter holds no global lock, so two directions side by side do not wait
-    for each other (on two cores 1.2 to 1.6 times faster than in Python). torch calls it
-    deprecated and offers nothing in its place that needs no compiler; without it the same
-    operations run in the same order, to the same bits.
+    for each other (on two cores 1.2 to 1.6 times faster than in Python). torch has deprecated it
+    without a replacement that needs no compiler. Without it the same operations run in the same
+    order, with bit-identical results.
 
-    One thread makes them: in Python 3.11 `ast.parse` in two threads at once can fail
+    One thread compiles them: in Python 3.11 `ast.parse` in two threads at once can fail
     (python/cpython#106905).
     """
     with _MAKING_LOOPS:

@@ -1,8 +1,8 @@
-"""Vectors and the tokens they should foretell become a loss, its gradient made along with it.
+"""Cross-entropy over a large vocabulary, computed in chunks together with its gradient.
 
-The logits of all tokens of a batch over a vocabulary are the largest tensor of a language model.
-They are never whole in memory: a few rows at a time become logits, loss and gradient while they are
-in the cache.
+The logits of all tokens of a batch are the largest tensor of a language model. Here they are never
+in memory all at once: logits, loss and gradient of a few rows are computed while these are in the
+cache.
 """
 
 from typing import Any
@@ -11,36 +11,46 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-__all__ = ["NOTHING", "token_losses"]
+__all__ = ["IGNORED", "token_losses"]
 
 LOGITS_AT_ONCE = 1 << 21
-"""Numbers of the logits that are made together."""
+"""Number of logits in a chunk."""
 
-NOTHING = -100
-"""As in torch: a row with this answer counts nothing."""
+IGNORED = -100
+"""Target of a row that does not count, as in torch."""
 
 
 def token_losses(
     states: Tensor,
     output: Tensor,
     bias: Tensor,
-    answers: Tensor,
+    targets: Tensor,
     corrections: Tensor | None = None,
 ) -> Tensor:
-    """The sum of the cross-entropies in nats of N predictions, a scalar float32.
+    """Return the sum of the cross-entropies of N predictions in nats, a scalar float32.
 
-    `states` (N, E) times `output` (V, E), plus `bias` (V,), are the logits; `answers` int64 (N,)
-    are rows of `output`, or `NOTHING`. `corrections` (V,) are taken from every logit but that of
-    the answer: with the logarithms of how probable it was that each token is among the V, the loss
-    is that of a softmax over all tokens, estimated (sampled softmax, Jean et al. 2015,
-    arXiv:1412.2007; what differs: probabilities of being there at all, not expected counts).
-    Under autocast the matrix products are in its dtype.
+    The logits are `states` times the transpose of `output`, plus `bias`. Under autocast the matrix
+    products are in its dtype.
+
+    Parameters
+    ----------
+    states : Tensor
+        (N, E).
+    output, bias : Tensor
+        Output weights (V, E) and biases (V,) of the V tokens that can be predicted.
+    targets : Tensor
+        int64 (N,), rows of `output`, or `IGNORED`.
+    corrections : Tensor or None
+        (V,), subtracted from every logit except that of the target. With the logarithm of the
+        probability that a token was sampled, the loss estimates that of a softmax over all tokens:
+        sampled softmax, Jean et al. 2015, arXiv:1412.2007. What differs: these are probabilities of
+        being in the sample, not expected counts.
     """
     kind = states.device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else states.dtype
-    wanted = torch.is_grad_enabled() and (states.requires_grad or output.requires_grad)
+    needs_gradient = torch.is_grad_enabled() and (states.requires_grad or output.requires_grad)
     loss: Tensor = _TokenLosses.apply(  # type: ignore[no-untyped-call]
-        states, output, bias, answers, corrections, dtype, wanted
+        states, output, bias, targets, corrections, dtype, needs_gradient
     )
     return loss
 
@@ -52,34 +62,34 @@ class _TokenLosses(torch.autograd.Function):
         states: Tensor,
         output: Tensor,
         bias: Tensor,
-        answers: Tensor,
+        targets: Tensor,
         corrections: Tensor | None,
         dtype: torch.dtype,
-        wanted: bool,
+        needs_gradient: bool,
     ) -> Tensor:
         low_states, low_output = states.to(dtype), output.to(dtype)
         shift = bias if corrections is None else bias - corrections
         total = torch.zeros((), device=states.device)
-        d_states = torch.empty_like(low_states) if wanted else None
+        d_states = torch.empty_like(low_states) if needs_gradient else None
         d_output, d_bias = (torch.zeros_like(t, dtype=torch.float32) for t in (output, bias))
         rows = max(1, LOGITS_AT_ONCE // len(output))
         with torch.autocast(states.device.type, enabled=False):
             for start in range(0, len(states), rows):
                 part = low_states[start : start + rows]
-                real = answers[start : start + rows] != NOTHING
-                answer = answers[start : start + rows].clamp(min=0).unsqueeze(1)
+                counts = targets[start : start + rows] != IGNORED
+                target = targets[start : start + rows].clamp(min=0).unsqueeze(1)
                 logits = torch.mm(part, low_output.t()).float().add_(shift)
                 if corrections is not None:
-                    logits.scatter_add_(1, answer, corrections[answer])
+                    logits.scatter_add_(1, target, corrections[target])
                 logits.sub_(logits.amax(1, keepdim=True))
-                right = logits.gather(1, answer)
+                of_target = logits.gather(1, target)
                 logits.exp_()
                 sums = logits.sum(1, keepdim=True)
-                total += ((sums.log() - right).squeeze(1) * real).sum()
+                total += ((sums.log() - of_target).squeeze(1) * counts).sum()
                 if d_states is None:
                     continue
-                logits.mul_(real.unsqueeze(1) / sums)  # now the probabilities
-                logits.scatter_add_(1, answer, -real.unsqueeze(1).float())
+                logits.mul_(counts.unsqueeze(1) / sums)  # now the probabilities
+                logits.scatter_add_(1, target, -counts.unsqueeze(1).float())
                 d_bias += logits.sum(0)
                 gradient = logits.to(dtype)
                 torch.mm(gradient, low_output, out=d_states[start : start + rows])

@@ -1,4 +1,4 @@
-"""States and recurrent matrices become the same with some features or weights zeroed."""
+"""Variational dropout of features, and weight drop of recurrent matrices."""
 
 from torch import Tensor, nn
 
@@ -6,7 +6,7 @@ __all__ = ["drop_features", "dropped_weights"]
 
 
 def drop_features(steps: Tensor, probability: float) -> Tensor:
-    """Steps (T, B, features) with features zeroed for a whole text, the rest scaled up.
+    """Zero features of `steps` (T, B, features) for a whole text, and scale up the others.
 
     Gal & Ghahramani 2016, arXiv:1512.05287: the same mask at every step.
     """
@@ -15,10 +15,10 @@ def drop_features(steps: Tensor, probability: float) -> Tensor:
 
 
 def dropped_weights(rnn: nn.Module, probability: float) -> dict[str, Tensor]:
-    """The recurrent matrices of `rnn` by name, weights zeroed at random, the rest scaled up.
+    """Return the recurrent matrices of `rnn` by name, with weights zeroed at random.
 
-    Weight drop of Merity et al. 2018, arXiv:1708.02182: one mask for all texts and steps of a
-    batch, so that the recurrence itself need not change and keeps its speed.
+    The other weights are scaled up. Weight drop of Merity et al. 2018, arXiv:1708.02182: one mask
+    for all texts and steps of a batch, so that the recurrence is as fast as without it.
     """
     return {
         name: nn.functional.dropout(weight, probability)

@@ -1,4 +1,4 @@
-"""Vectors of some tokens become rows of an embedding, to begin with or for good."""
+"""Word vectors as rows of an embedding: initial values, or frozen."""
 
 import numpy as np
 import torch
@@ -9,42 +9,41 @@ from nlp_rnn.tokens.tokenizer import PAD_ID
 
 __all__ = ["prepare_freezing", "set_vectors"]
 
-HELD = "held"
+FROZEN = "frozen"
 
 
 def prepare_freezing(embedding: nn.Embedding) -> None:
-    """Let no gradient reach the rows that `set_vectors` will freeze.
+    """Block the gradient of the rows that `set_vectors` will freeze.
 
-    Which rows they are is a buffer and no parameter: it is sent to other processes with the
-    network, and not saved with it.
+    The mask of these rows is a buffer: it is sent to other processes with the network, but it is
+    not saved with it.
     """
-    held = torch.zeros(embedding.num_embeddings, 1, dtype=torch.uint8)
-    embedding.register_buffer(HELD, held, persistent=False)
+    frozen = torch.zeros(embedding.num_embeddings, 1, dtype=torch.uint8)
+    embedding.register_buffer(FROZEN, frozen, persistent=False)
 
-    def without_held(gradient: Tensor) -> Tensor:
-        now = embedding.get_buffer(HELD)
-        return gradient.masked_fill(now.bool(), 0.0)
+    def without_frozen(gradient: Tensor) -> Tensor:
+        mask = embedding.get_buffer(FROZEN)
+        return gradient.masked_fill(mask.bool(), 0.0)
 
-    embedding.weight.register_hook(without_held)  # type: ignore[no-untyped-call]
+    embedding.weight.register_hook(without_frozen)  # type: ignore[no-untyped-call]
 
 
 def set_vectors(
     embedding: nn.Embedding, matrix: NDArray[np.float32], covered: NDArray[np.bool_]
 ) -> None:
-    """Write the rows of `matrix` (V, E) that are `covered` (V,) into `embedding`, as they are.
+    """Write the rows of `matrix` (V, E) that are `covered` (V,) into `embedding`, unchanged.
 
-    The other rows keep their random values, scaled to the standard deviation of the covered ones,
-    so that no token is louder than another; padding stays 0. After `prepare_freezing` the covered
-    rows are never changed again.
+    The other rows retain their random values, scaled to the standard deviation of the covered
+    ones; padding stays 0. After `prepare_freezing` the covered rows never change again.
     """
-    known = torch.from_numpy(covered)
+    has_vector = torch.from_numpy(covered)
     with torch.no_grad():
         weight = embedding.weight
-        rest = ~known
+        rest = ~has_vector
         rest[PAD_ID] = False
-        spread = float(matrix[covered].std())
-        if rest.any() and spread > 0:
-            weight[rest] *= spread / weight[rest].std()
-        weight[known] = torch.from_numpy(matrix[covered])
-    if HELD in dict(embedding.named_buffers()):
-        embedding.get_buffer(HELD)[known] = 1
+        deviation = float(matrix[covered].std())
+        if rest.any() and deviation > 0:
+            weight[rest] *= deviation / weight[rest].std()
+        weight[has_vector] = torch.from_numpy(matrix[covered])
+    if FROZEN in dict(embedding.named_buffers()):
+        embedding.get_buffer(FROZEN)[has_vector] = 1

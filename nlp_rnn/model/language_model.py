@@ -1,32 +1,40 @@
-"""States of texts become a loss: how badly they foretell the token after and the one before."""
+"""Language-model loss on the states of a classifier, as an auxiliary training objective."""
 
 import torch
 from torch import Tensor, nn
 
 from nlp_rnn.model.architecture import Architecture
-from nlp_rnn.model.chunked_cross_entropy import NOTHING, token_losses
+from nlp_rnn.model.chunked_cross_entropy import IGNORED, token_losses
 
 __all__ = ["POSITIONS", "LanguageModel"]
 
 POSITIONS = 1024
-"""Pairs of neighbouring tokens of a batch that are predicted at most."""
+"""Largest number of pairs of neighbouring tokens in a batch that are predicted."""
 
 STATE_DROPOUT, TOKEN_DROPOUT = 0.3, 0.2
 
 
 class LanguageModel(nn.Module):
-    """An auxiliary loss for the encoder of a classifier, in training only.
+    """Auxiliary loss for the encoder of a classifier, used in training only.
 
-    Rei 2017, arXiv:1704.07156: what has been read left to right predicts the next token, what has
-    been read right to left the previous one. What differs: each direction's states are projected
-    to the embedding's size by one linear layer without tanh, and the output weights are the
-    embeddings of the tokens (Press & Wolf 2017, arXiv:1608.05859); the softmax is over the tokens
-    that occur in the batch, not over the whole vocabulary; of a batch with more than `positions`
-    pairs of neighbours so many are drawn.
+    Rei 2017, arXiv:1704.07156: the states from left to right predict the next token, those from
+    right to left the previous one. What differs: each direction's states are projected to the
+    embedding's size by one linear layer without tanh, and the output weights are the embeddings of
+    the tokens (Press & Wolf 2017, arXiv:1608.05859). The softmax is over the tokens that occur in
+    the batch, not over the whole vocabulary.
 
-    The states must not know the answer: only one layer where there are two directions.
+    The states must not depend on the predicted token, so a bidirectional encoder must have one
+    layer only.
 
-    Promise: padding never counts, neither as an answer nor as a token that could be one.
+    Guarantee: padding never counts, neither as a target nor as a token that could be predicted.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        Sizes of the classifier's network.
+    positions : int
+        Largest number of pairs of neighbouring tokens that are predicted; in a batch with more,
+        that many are drawn at random.
     """
 
     def __init__(self, architecture: Architecture, positions: int = POSITIONS) -> None:
@@ -45,14 +53,24 @@ class LanguageModel(nn.Module):
         vocabulary: Tensor,
         embedding: nn.Embedding,
     ) -> Tensor:
-        """Mean cross-entropy in nats of a prediction, summed over the directions; a scalar.
+        """Return the mean cross-entropy of a prediction in nats, summed over directions: a scalar.
 
-        Of `states` (T, B, D) of `tokens` int64 (T, B) with `lengths` int64 (B,). `vocabulary`
-        int64 (U,) holds every token of the texts, rising; one that repeats the one before it counts
-        nothing. Texts of one token alone cost 0.
+        It is 0 if all texts have a single token.
+
+        Parameters
+        ----------
+        states : Tensor
+            (T, B, D).
+        tokens, lengths : Tensor
+            int64 (T, B) and int64 (B,).
+        vocabulary : Tensor
+            int64 (U,), all tokens that occur in the texts, in ascending order. Repetitions count
+            once.
+        embedding : nn.Embedding
+            Embedding of the classifier.
         """
         pairs, real = self._pairs(tokens.shape[0], lengths)
-        # where the left token of each pair stands among all positions, and the right one
+        # positions of the left and the right token of each pair in the flattened texts
         left, right = pairs, pairs + len(lengths)
         ids = tokens.flatten()
         output = nn.functional.dropout(embedding(vocabulary), self.token_dropout, self.training)
@@ -69,9 +87,10 @@ class LanguageModel(nn.Module):
         return loss / real.sum().clamp(min=1)
 
     def _pairs(self, steps: int, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Left positions of at most `positions` pairs int64 (K,), and which are real bool (K,).
+        """Left positions of at most `positions` pairs int64 (K,), and a mask of the real ones.
 
-        K depends on the shape alone, so that a GPU is never waited for: padding fills it up.
+        K depends on the shape alone, so that no synchronization with a GPU is needed: the others
+        are padding.
         """
         ends = torch.arange(1, steps, device=lengths.device).unsqueeze(1)
         real = (ends < lengths).flatten()
@@ -87,9 +106,9 @@ class LanguageModel(nn.Module):
         states: Tensor,
         output: Tensor,
         bias: Tensor,
-        answers: Tensor,
+        targets: Tensor,
         real: Tensor,
     ) -> Tensor:
-        """The sum over the real ones of `states` (K, H); `answers` are rows of `output` (U, E)."""
+        """Sum of the losses of the real `states` (K, H); `targets` are rows of `output` (U, E)."""
         projected = project(nn.functional.dropout(states, self.state_dropout, self.training))
-        return token_losses(projected, output, bias, answers.masked_fill(~real, NOTHING))
+        return token_losses(projected, output, bias, targets.masked_fill(~real, IGNORED))

@@ -1,4 +1,4 @@
-"""Token ids become logits: embedding → encoder → pooling → linear, and n-grams beside it."""
+"""Text classifier: embedding, recurrent encoder, pooling and a linear head, plus an n-gram path."""
 
 from dataclasses import dataclass, replace
 
@@ -26,14 +26,25 @@ EMBEDDING_SD = 0.3
 
 @dataclass(frozen=True)
 class Dropouts:
-    """Probabilities, acting in training only.
+    """Dropout probabilities, which apply in training only.
 
-    `word`: a token is read as unknown. `embedding`: a feature of the embedding is zeroed for
-    a whole text (Gal & Ghahramani 2016, arXiv:1512.05287: the same mask at every step).
-    `layer`: between recurrent layers, torch's `dropout`. `variational`: there too, a feature of the
-    states for a whole text. `output`: a feature of the encoder's
-    states is zeroed for a whole text. `recurrent`: a weight of a recurrent matrix is zeroed for a
-    whole batch (weight drop). `head`: before the last linear layer.
+    Parameters
+    ----------
+    word : float
+        A token is replaced by the unknown token.
+    embedding : float
+        A feature of the embedding is zeroed for a whole text (Gal & Ghahramani 2016,
+        arXiv:1512.05287: the same mask at every step).
+    layer : float
+        Dropout between recurrent layers, as in torch.
+    variational : float
+        A feature of the states between recurrent layers is zeroed for a whole text.
+    output : float
+        A feature of the encoder's states is zeroed for a whole text.
+    recurrent : float
+        A weight of a recurrent matrix is zeroed for a whole batch (weight drop).
+    head : float
+        Dropout before the last linear layer.
     """
 
     word: float = 0.0
@@ -46,9 +57,17 @@ class Dropouts:
 
 
 class TextNetwork(nn.Module):
-    """A recurrent text classifier, or with `cell="average"` one without recurrence.
+    """Recurrent text classifier, or a classifier without recurrence if the cell is `average`.
 
-    Promise: padding, batch mates and batch size change no logit beyond rounding.
+    Guarantee: padding, the other texts of a batch and the batch size change no logit beyond
+    rounding.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        The sizes.
+    dropouts : Dropouts or None
+        Dropout probabilities; None is no dropout.
     """
 
     def __init__(self, architecture: Architecture, dropouts: Dropouts | None = None) -> None:
@@ -66,11 +85,11 @@ class TextNetwork(nn.Module):
         )
         self.head = nn.Linear(architecture.pooled_size, architecture.num_labels)
         self.wide = NgramPath(architecture) if architecture.ngrams else None
-        # there while it is trained only: no part of the classifier
+        # present in training only, and not part of the classifier
         self.language_model: LanguageModel | None = None
 
     def add_language_model(self, seed: int, positions: int = POSITIONS) -> None:
-        """Give the encoder something else to learn from; the same for the same seed."""
+        """Add the auxiliary language model, with parameters that are the same for the same seed."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1)  # other draws than those of the embedding
             self.language_model = LanguageModel(self.architecture, positions)
@@ -83,25 +102,34 @@ class TextNetwork(nn.Module):
         vocabulary: Tensor | None = None,
         change: Tensor | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
-        """Logits float32 (B, C) of `input_ids` int64 (B, T) with `lengths` int64 (B,).
+        """Return the logits, float32 (B, C), of C labels.
 
-        With `prefixes` int64 (B,), each in 1..length, (2B, C): those of the texts, then those of
-        each text's first so many tokens, from the same states. Not for a bidirectional network,
-        whose states know the rest of the text.
-
-        With `vocabulary` int64 (U,), the tokens that occur, rising, the loss of the language model
-        too. `change` (T, B, E) is added to the embedded texts, after dropout.
+        Parameters
+        ----------
+        input_ids, lengths : Tensor
+            Right-padded token ids int64 (B, T), and lengths int64 (B,), each in 1..T.
+        prefixes : Tensor or None
+            int64 (B,), each in 1..length: the logits are (2B, C) then, first those of the texts,
+            then those of their first `prefixes` tokens, computed from the same states. Not for a
+            bidirectional network, whose states depend on the rest of the text.
+        vocabulary : Tensor or None
+            int64 (U,), the tokens that occur in the batch, in ascending order: the loss of the
+            language model is returned too.
+        change : Tensor or None
+            (T, B, E), added to the embedded texts after dropout.
         """
         tokens = input_ids.t()
         steps = self.embed(tokens)  # (T, B, E)
         if change is not None:
             steps = steps + change
-        at_once = None
+        direction_pooling = None
         if self.encoder is not None:
             if prefixes is None and vocabulary is None:
-                at_once = self._direction_pooling()
-            steps = self.encode(self.encoder, steps, lengths, at_once)  # (T, B, D), or pooled
-        pooled = steps if at_once is not None else self.pooling(steps, lengths)  # (B, P)
+                direction_pooling = self._direction_pooling()
+            steps = self.encode(
+                self.encoder, steps, lengths, direction_pooling
+            )  # (T, B, D), or pooled
+        pooled = steps if direction_pooling is not None else self.pooling(steps, lengths)  # (B, P)
         if prefixes is not None:
             pooled = torch.cat([pooled, self.pooling(steps, prefixes)])  # (2B, P)
         pooled = nn.functional.dropout(pooled, self.dropouts.head, self.training)
@@ -115,7 +143,7 @@ class TextNetwork(nn.Module):
         return logits, loss
 
     def embed(self, tokens: Tensor) -> Tensor:
-        """Embeddings (T, B, E) of `tokens` int64 (T, B), dropouts applied in training."""
+        """Return embeddings (T, B, E) of `tokens` int64 (T, B), with dropout in training."""
         word, embedding = self.dropouts.word, self.dropouts.embedding
         if self.training and word > 0:
             dropped = torch.rand(tokens.shape, device=tokens.device) < word
@@ -126,7 +154,7 @@ class TextNetwork(nn.Module):
         return steps
 
     def _direction_pooling(self) -> DirectionPooling | None:
-        """The pooling, if each direction's states may go to it as they come."""
+        """The pooling, if it can pool each direction by itself."""
         dropped = self.training and self.dropouts.output > 0
         return self.pooling if isinstance(self.pooling, DirectionPooling) and not dropped else None
 
@@ -137,7 +165,7 @@ class TextNetwork(nn.Module):
         lengths: Tensor,
         pooling: DirectionPooling | None = None,
     ) -> Tensor:
-        """States (T, B, D) of `steps` (T, B, E), or pooled (B, P); dropouts applied in training."""
+        """Return states (T, B, D) of `steps` (T, B, E), or pooled (B, P); dropout in training."""
         output, recurrent = self.dropouts.output, self.dropouts.recurrent
         if self.training and recurrent > 0:
             weights = dropped_weights(encoder.rnn, recurrent)
@@ -148,12 +176,12 @@ class TextNetwork(nn.Module):
             )
         else:
             states = encoder(steps, lengths, pooling)
-        drops = pooling is None and self.training and output > 0
-        return drop_features(states, output) if drops else states
+        dropped = pooling is None and self.training and output > 0
+        return drop_features(states, output) if dropped else states
 
 
 def architecture_of(config: ModelConfig, vocab_size: int, num_labels: int) -> Architecture:
-    """The sizes that a model's config has once the data is known."""
+    """Return the sizes of a configured model for a vocabulary and a number of labels."""
     recurrent = config if isinstance(config, RecurrentConfig) else None
     return Architecture(
         cell=config.cell,
@@ -170,20 +198,22 @@ def architecture_of(config: ModelConfig, vocab_size: int, num_labels: int) -> Ar
 
 
 def make_network(config: ModelConfig, vocab_size: int, num_labels: int, seed: int) -> TextNetwork:
-    """A network with fresh parameters, the same for the same seed.
+    """Return a network with fresh parameters, which are the same for the same seed.
 
-    Embeddings are normal with standard deviation `EMBEDDING_SD`, the padding's are 0. The head
-    and attention are torch's own; a wide path is not there before all else is trained.
+    Embeddings are normal with standard deviation `EMBEDDING_SD`, and 0 for padding. Head and
+    pooling are initialized as in torch. An n-gram path is added only after training.
 
-    Raises:
-        ConfigError: with its n-grams it is larger than a classifier can be.
+    Raises
+    ------
+    ConfigError
+        The network is larger than a classifier can be because of its n-grams.
     """
     architecture = architecture_of(config, vocab_size, num_labels)
     check_size(architecture)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        alone = replace(architecture, ngrams=0, ngram_buckets=0)
-        network = TextNetwork(alone, _dropouts(config, num_labels))
+        without_ngrams = replace(architecture, ngrams=0, ngram_buckets=0)
+        network = TextNetwork(without_ngrams, _dropouts(config, num_labels))
         network.architecture = architecture
         nn.init.normal_(network.embedding.weight, std=EMBEDDING_SD)
         with torch.no_grad():
