@@ -12,7 +12,7 @@ from nlp_rnn.classifier.label_choice import Prediction, check_options, choose_la
 from nlp_rnn.classifier.probability_predictor import ProbabilityPredictor
 from nlp_rnn.classifier.recurrent_step import StepNetwork
 from nlp_rnn.classifier.runtime import RUNTIMES
-from nlp_rnn.classifier.stream import Reader, TextStream
+from nlp_rnn.classifier.stream import StreamContext, TextStream
 from nlp_rnn.classifier.stream_pool import StreamPool
 from nlp_rnn.classifier.weights import unpack_weights
 from nlp_rnn.errors import ClassifierError
@@ -206,7 +206,7 @@ class TextClassifier(ProbabilityPredictor):
                 "A multi-label text does not end at its first label, so threshold is not "
                 "supported here.\nCall stream() without it and use the stream's probabilities."
             )
-        stream = TextStream(self._reader, threshold)
+        stream = TextStream(self._stream_context, threshold)
         if state is not None:
             stream.restore(state)
         return stream
@@ -219,7 +219,7 @@ class TextClassifier(ProbabilityPredictor):
         ClassifierError
             The network is bidirectional.
         """
-        return StreamPool(self._reader)
+        return StreamPool(self._stream_context)
 
     def score(self, texts: Iterable[str], labels: Iterable[Any]) -> float:
         """Return the accuracy of `predict(texts)`, between 0 and 1.
@@ -253,7 +253,7 @@ class TextClassifier(ProbabilityPredictor):
         return float(correct / len(predicted))
 
     @cached_property
-    def _reader(self) -> Reader:
+    def _stream_context(self) -> StreamContext:
         if not self._weights:
             raise ClassifierError(
                 "This classifier is bidirectional: it needs the whole text and cannot stream.\n"
@@ -261,7 +261,7 @@ class TextClassifier(ProbabilityPredictor):
             )
         weights = unpack_weights(self._weights)
         network = StepNetwork(self._architecture, weights, self.thresholds is not None)
-        return Reader(
+        return StreamContext(
             network,
             self._tokenizer.without_truncation,
             self.labels,

@@ -1,4 +1,4 @@
-"""Text or tokens as they come become probabilities after every token."""
+"""Stream of one text that arrives piece by piece, with probabilities after every token."""
 
 import base64
 import json
@@ -15,14 +15,18 @@ from nlp_rnn.classifier.word_buffer import WordBuffer
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.tokens.tokenizer import UNKNOWN_ID, encodable
 
-__all__ = ["Reader", "TextStream", "check_text"]
+__all__ = ["StreamContext", "TextStream", "check_text"]
 
 FORMAT = "nlp_rnn.stream"
 
 
 @dataclass(frozen=True)
-class Reader:
-    """What streams of one classifier share; `tokenizer` cuts nothing."""
+class StreamContext:
+    """Network, tokenizer and labels that all streams of one classifier share.
+
+    `tokenizer` does not truncate. `checksum` identifies the classifier; `thresholds` are those of a
+    multi-label classifier, else None.
+    """
 
     network: StepNetwork
     tokenizer: Any
@@ -30,18 +34,20 @@ class Reader:
     checksum: str
     thresholds: NDArray[np.float64] | None = None
 
-    def encode(self, pieces: Sequence[str]) -> list[list[int]]:
-        """Token ids of each piece of whole words; none for an empty one."""
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of each text of complete words; an empty text has none."""
         encodings = self.tokenizer.encode_batch_fast(
-            [encodable(piece) for piece in pieces], add_special_tokens=False
+            [encodable(text) for text in texts], add_special_tokens=False
         )
         return [encoding.ids for encoding in encodings]
 
     def check_tokens(self, tokens: "Sequence[int] | NDArray[Any]") -> list[int]:
-        """`tokens` as a list, each one that the network knows.
+        """Return `tokens` as a list.
 
-        Raises:
-            ClassifierError: a token that is no id of this classifier's tokenizer.
+        Raises
+        ------
+        ClassifierError
+            `tokens` is not a sequence of ids of this classifier's tokenizer.
         """
         size = self.network.architecture.vocab_size
         listed: Any = tokens.tolist() if isinstance(tokens, np.ndarray) else tokens
@@ -51,102 +57,119 @@ class Reader:
         ):
             return list(listed)
         raise ClassifierError(
-            f"{_shortened(tokens)} is no list of token ids; this classifier's are whole "
-            f"numbers from 0 to {size - 1}."
+            f"{_shortened(tokens)} is not a list of token ids. Token ids of this classifier are "
+            f"whole numbers from 0 to {size - 1}."
         )
 
 
 def check_text(text: Any) -> str:
-    """`text` if it is a `str`.
+    """Return `text`, after checking that it is a `str`.
 
-    Raises:
-        ClassifierError: it is not.
+    Raises
+    ------
+    ClassifierError
+        It is not.
     """
     if not isinstance(text, str):
-        raise ClassifierError(f"A stream reads str, not {type(text).__name__} {_shortened(text)}.")
+        raise ClassifierError(
+            f"A stream expects str, not {type(text).__name__} {_shortened(text)}."
+        )
     return text
 
 
 class TextStream:
-    """One text that is read as it comes. Not to be shared between threads; copies are its own.
+    """Text that arrives piece by piece; made by `TextClassifier.stream`.
 
-    A word is read when the white space after it has come; `finish` reads the last one. What was
-    read has the tokens, and so the probabilities, that `predict_proba` would give it, except that
-    a stream is not cut at `max_length`.
+    A word is processed when the white space after it has arrived; `finish` processes the last one.
+    Tokens and probabilities equal those of `predict_proba` for the same text, except that a stream
+    is not truncated at `max_length`. A stream must not be shared between threads; `copy` makes an
+    independent one.
 
-    Attributes:
-        num_tokens: tokens read.
-        probabilities: float32 (C,) after the last of them; None before the first.
-        decided: with a threshold, the label that first was as probable, else None. From then on
-            nothing more is read until `reset`.
+    Attributes
+    ----------
+    num_tokens : int
+        Number of tokens processed.
+    probabilities : float32 array (C,) or None
+        Probabilities after the last token; None before the first.
+    decided : str or None
+        With a threshold, the first label whose probability reached it, else None. After that
+        nothing more is processed until `reset`.
     """
 
-    def __init__(self, reader: Reader, threshold: float | None = None) -> None:
-        """`TextClassifier.stream` makes one."""
-        self._reader = reader
+    def __init__(self, context: StreamContext, threshold: float | None = None) -> None:
+        self._context = context
         self._threshold = threshold
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything, for the next text."""
-        self._words = WordBuffer()
-        self._state: State = self._reader.network.start(1)
+        """Discard the text and all state, to start the next text."""
+        self._buffer = WordBuffer()
+        self._state: State = self._context.network.start(1)
         self.num_tokens = 0
         self.probabilities: NDArray[np.float32] | None = None
         self.decided: str | None = None
 
     @property
     def label(self) -> Any:
-        """What `predict` would answer to what was read; None before the first token."""
+        """Prediction for the tokens so far, as `predict` returns it; None without tokens."""
         if self.probabilities is None:
             return None
-        reader = self._reader
-        return choose_labels(self.probabilities, reader.labels, None, None, reader.thresholds)
+        context = self._context
+        return choose_labels(self.probabilities, context.labels, None, None, context.thresholds)
 
     def read(self, text: str) -> NDArray[np.float32]:
-        """Probabilities (k, C) after each of the k tokens that `text` completed, often 0 or 1.
+        """Append text, and return probabilities (k, C) after each of the k tokens it completes.
 
-        Raises:
-            ClassifierError: `text` is no `str`.
+        k is often 0 or 1.
+
+        Raises
+        ------
+        ClassifierError
+            `text` is not a `str`.
         """
-        piece = self._words.add(check_text(text))
-        return self._read(self._reader.encode([piece])[0] if piece else [])
+        complete = self._buffer.add(check_text(text))
+        return self._read(self._context.encode([complete])[0] if complete else [])
 
     def read_tokens(self, tokens: Sequence[int]) -> NDArray[np.float32]:
-        """Probabilities (k, C) after each of k token ids.
+        """Append token ids, and return probabilities (k, C) after each of them.
 
-        Raises:
-            ClassifierError: a token id that this classifier does not have; text is waiting for
-                the end of its word.
+        Raises
+        ------
+        ClassifierError
+            A token id is not one of this classifier, or the last word of earlier text is
+            incomplete.
         """
-        if self._words.pending:
+        if self._buffer.pending:
             raise ClassifierError(
-                "Text is waiting for the end of its word.\nCall finish() before read_tokens()."
+                "The last word of this stream is incomplete.\nCall finish() before read_tokens()."
             )
-        return self._read(self._reader.check_tokens(tokens))
+        return self._read(self._context.check_tokens(tokens))
 
     def finish(self) -> NDArray[np.float32]:
-        """Read the last word; a text without a token is answered as `predict_proba` does."""
-        (ids,) = self._reader.encode([self._words.rest()])
+        """Process the last word, and return probabilities (k, C) after its tokens.
+
+        A text without any token is processed as one unknown token, as in `predict_proba`.
+        """
+        (ids,) = self._context.encode([self._buffer.rest()])
         return self._read(ids or ([] if self.num_tokens else [UNKNOWN_ID]))
 
     def _read(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        network = self._reader.network
+        network = self._context.network
         if self._threshold is not None:
             return self._read_until_certain(ids)
         if len(ids) == 0:
-            return np.empty((0, len(self._reader.labels)), np.float32)
+            return np.empty((0, len(self._context.labels)), np.float32)
         rows = network.read_all(self._state, ids)
         self.num_tokens += len(ids)
         self.probabilities = rows[-1]
         return rows
 
     def _read_until_certain(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        rows = [np.empty((0, len(self._reader.labels)), np.float32)]
+        rows = [np.empty((0, len(self._context.labels)), np.float32)]
         for token in ids:
             if self.decided is not None:
                 break
-            rows.append(self._reader.network.read_all(self._state, [token]))
+            rows.append(self._context.network.read_all(self._state, [token]))
             self.num_tokens += 1
             self.probabilities = rows[-1][0]
             if self.probabilities.max() >= self._threshold:
@@ -154,65 +177,69 @@ class TextStream:
         return np.concatenate(rows)
 
     def copy(self) -> "TextStream":
-        """A stream that has read the same and goes on by itself."""
-        other = TextStream(self._reader, self._threshold)
-        other._words = WordBuffer(self._words.pending)
+        """Return an independent stream in the same state."""
+        other = TextStream(self._context, self._threshold)
+        other._buffer = WordBuffer(self._buffer.pending)
         other._state = {name: array.copy() for name, array in self._state.items()}
         other.num_tokens, other.decided = self.num_tokens, self.decided
         other.probabilities = self.probabilities
         return other
 
     def to_json(self) -> str:
-        """Everything read so far as JSON, for `TextClassifier.stream(state=…)` anywhere.
+        """Return the state as JSON, for `TextClassifier.stream(state=…)` in any process.
 
-        It holds the word that has not ended, and no other text.
+        It contains the incomplete last word, and no other text.
         """
         return json.dumps(
             {
                 "format": FORMAT,
-                "classifier": self._reader.checksum,
-                "pending": self._words.pending,
+                "classifier": self._context.checksum,
+                "pending": self._buffer.pending,
                 "num_tokens": self.num_tokens,
                 "decided": self.decided,
                 "probabilities": None
                 if self.probabilities is None
-                else [float(share) for share in self.probabilities],
+                else [float(probability) for probability in self.probabilities],
                 "state": {name: _packed(array) for name, array in self._state.items()},
             }
         )
 
     def restore(self, state: str) -> None:
-        """Go on where the stream that gave `state` by `to_json` was.
+        """Continue from a `state` that `to_json` returned.
 
-        Raises:
-            ClassifierError: `state` is not that of a stream of this classifier.
+        Raises
+        ------
+        ClassifierError
+            `state` does not come from a stream of this classifier.
         """
-        fresh = self._reader.network.start(1)
+        fresh = self._context.network.start(1)
         try:
             saved = json.loads(state)
             if saved["format"] != FORMAT:
-                raise ValueError("another format")
-            if saved["classifier"] != self._reader.checksum:
-                raise ClassifierError("This stream was read by another classifier; begin anew.")
+                raise ValueError("unknown format")
+            if saved["classifier"] != self._context.checksum:
+                raise ClassifierError(
+                    "This state comes from a stream of another classifier.\nStart a new stream."
+                )
             if saved["state"].keys() != fresh.keys():
-                raise ValueError("other parts")
+                raise ValueError("different arrays")
             arrays = {name: _unpacked(saved["state"][name], fresh[name]) for name in fresh}
-            words = WordBuffer(check_text(saved["pending"]))
-            count, decided, shares = (
+            buffer = WordBuffer(check_text(saved["pending"]))
+            count, decided, probabilities = (
                 saved[key] for key in ("num_tokens", "decided", "probabilities")
             )
-            if type(count) is not int or count < 0 or (count == 0) != (shares is None):
-                raise ValueError("no count of tokens")
-            if decided is not None and decided not in self._reader.labels:
-                raise ValueError("no label")
-            row = None if shares is None else np.array(shares, np.float32)
-            if row is not None and row.shape != (len(self._reader.labels),):
-                raise ValueError("other probabilities")
+            if type(count) is not int or count < 0 or (count == 0) != (probabilities is None):
+                raise ValueError("wrong number of tokens")
+            if decided is not None and decided not in self._context.labels:
+                raise ValueError("unknown label")
+            row = None if probabilities is None else np.array(probabilities, np.float32)
+            if row is not None and row.shape != (len(self._context.labels),):
+                raise ValueError("wrong number of probabilities")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ClassifierError(
-                f"This is not the state of a stream ({error}).\nGive what to_json() returned."
+                f"This is not the state of a stream ({error}).\nPass the result of to_json()."
             ) from error
-        self._state, self._words, self.probabilities = arrays, words, row
+        self._state, self._buffer, self.probabilities = arrays, buffer, row
         self.num_tokens, self.decided = count, decided
 
 
@@ -223,7 +250,7 @@ def _packed(array: NDArray[Any]) -> str:
 def _unpacked(text: str, like: NDArray[Any]) -> NDArray[Any]:
     data = base64.b64decode(text, validate=True)
     if len(data) != like.nbytes:
-        raise ValueError("other sizes")
+        raise ValueError("wrong size")
     array = np.frombuffer(data, like.dtype.newbyteorder("<")).reshape(like.shape)
     if np.isnan(array).any():
         raise ValueError("not a number")

@@ -1,4 +1,4 @@
-"""Many texts, each as it comes, become probabilities; a step of all is computed at once."""
+"""Pool of streams, in which one step of all streams is computed at once."""
 
 from collections.abc import Hashable, Mapping, Sequence
 
@@ -6,31 +6,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlp_rnn.classifier.recurrent_step import State
-from nlp_rnn.classifier.stream import Reader, check_text
+from nlp_rnn.classifier.stream import StreamContext, check_text
 from nlp_rnn.classifier.word_buffer import WordBuffer
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.tokens.tokenizer import UNKNOWN_ID
 
 __all__ = ["StreamPool"]
 
-Answers = dict[Hashable, NDArray[np.float32]]
+Probabilities = dict[Hashable, NDArray[np.float32]]
 
 
 class StreamPool:
-    """Streams by any key; each begins with its first text. Not to be shared between threads.
+    """Streams by key, each opened by its first text; made by `TextClassifier.stream_pool`.
 
-    A stream in a pool answers as a `TextStream` does, whatever the others read.
+    The probabilities of a stream are those of a `TextStream`, whatever the other streams contain.
+    A pool must not be shared between threads.
     """
 
-    def __init__(self, reader: Reader) -> None:
-        """`TextClassifier.stream_pool` makes one."""
-        self._reader = reader
+    def __init__(self, context: StreamContext) -> None:
+        self._context = context
         self._rows: dict[Hashable, int] = {}
-        self._words: dict[Hashable, WordBuffer] = {}
+        self._buffers: dict[Hashable, WordBuffer] = {}
         self._free: list[int] = []
-        # one row a stream; rows of closed streams are used again
-        self._state: State = reader.network.start(0)
-        self._last = np.zeros((0, len(reader.labels)), np.float32)  # NaN before the first token
+        # one row for each stream; rows of closed streams are reused
+        self._state: State = context.network.start(0)
+        self._last = np.zeros((0, len(context.labels)), np.float32)  # NaN before the first token
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -38,61 +38,69 @@ class StreamPool:
     def __contains__(self, key: Hashable) -> bool:
         return key in self._rows
 
-    def read(self, texts: Mapping[Hashable, str]) -> Answers:
-        """Read more of some streams; probabilities (C,) of those that have read a new token.
+    def read(self, texts: Mapping[Hashable, str]) -> Probabilities:
+        """Append text to some streams, and return probabilities (C,) of those with a new token.
 
-        Raises:
-            ClassifierError: a text that is no `str`; nothing was read then.
+        Raises
+        ------
+        ClassifierError
+            A text is not a `str`; no stream is changed then.
         """
         for text in texts.values():
             check_text(text)
         self._open(texts)
-        pieces = {key: self._words[key].add(text) for key, text in texts.items()}
-        return self._step(self._encode(pieces))
+        complete = {key: self._buffers[key].add(text) for key, text in texts.items()}
+        return self._step(self._encode(complete))
 
-    def read_tokens(self, tokens: Mapping[Hashable, Sequence[int]]) -> Answers:
-        """As `read`, for token ids.
+    def read_tokens(self, tokens: Mapping[Hashable, Sequence[int]]) -> Probabilities:
+        """Append token ids to some streams, and return probabilities (C,) of those with a new one.
 
-        Raises:
-            ClassifierError: a token id that this classifier does not have, or text is waiting
-                for the end of its word; nothing was read then.
+        Raises
+        ------
+        ClassifierError
+            A token id is not one of this classifier, or the last word of a stream is incomplete;
+            no stream is changed then.
         """
-        ids = {key: self._reader.check_tokens(some) for key, some in tokens.items()}
+        ids = {key: self._context.check_tokens(ids) for key, ids in tokens.items()}
         for key in ids:
-            if key in self._words and self._words[key].pending:
+            if key in self._buffers and self._buffers[key].pending:
                 raise ClassifierError(
-                    f"Text of the stream {key!r} is waiting for the end of its word.\n"
-                    "A stream of a pool reads either text or tokens."
+                    f"The last word of the stream {key!r} is incomplete.\n"
+                    "A stream of a pool accepts either text or tokens, not both."
                 )
         self._open(ids)
         return self._step(ids)
 
-    def finish(self, *keys: Hashable) -> Answers:
-        """Read the last word of some streams and close them; their last probabilities (C,).
+    def finish(self, *keys: Hashable) -> Probabilities:
+        """Process the last word of some streams, close them, and return their probabilities (C,).
 
-        Raises:
-            ClassifierError: there is no such stream; none was closed then.
+        Raises
+        ------
+        ClassifierError
+            There is no such stream; none is closed then.
         """
         rows = self._rows_of(keys)
-        ids = self._encode({key: self._words[key].rest() for key in keys})
+        ids = self._encode({key: self._buffers[key].rest() for key in keys})
         for key, row in zip(keys, rows, strict=True):
             if not ids[key] and np.isnan(self._last[row, 0]):
-                ids[key] = [UNKNOWN_ID]  # a text without a token, as everywhere
+                ids[key] = [UNKNOWN_ID]  # a text without any token
         self._step(ids)
-        answers = dict(zip(keys, self._last[rows], strict=True))
+        probabilities = dict(zip(keys, self._last[rows], strict=True))
         self.drop(*keys)
-        return answers
+        return probabilities
 
     def drop(self, *keys: Hashable) -> None:
-        """Close some streams without an answer.
+        """Close some streams without a prediction.
 
-        Raises:
-            ClassifierError: there is no such stream; none was closed then.
+        Raises
+        ------
+        ClassifierError
+            There is no such stream; none is closed then.
         """
         self._rows_of(keys)
         for key in dict.fromkeys(keys):
             self._free.append(self._rows.pop(key))
-            del self._words[key]
+            del self._buffers[key]
 
     def _rows_of(self, keys: Sequence[Hashable]) -> NDArray[np.int64]:
         for key in keys:
@@ -101,40 +109,40 @@ class StreamPool:
         return np.array([self._rows[key] for key in keys], dtype=np.int64)
 
     def _open(self, keys: Mapping[Hashable, object]) -> None:
-        """A fresh row for each key that has none."""
+        """Assign a row of the state to each new key."""
         new = [key for key in keys if key not in self._rows]
         if len(self._free) < len(new):
             rows = len(self._last)
             more = max(len(new) - len(self._free), rows)  # at least twice as many
             self._free += range(rows + more - 1, rows - 1, -1)
-            fresh = self._reader.network.start(more)
+            fresh = self._context.network.start(more)
             self._state = {
                 name: np.concatenate([array, fresh[name]]) for name, array in self._state.items()
             }
             blank = np.zeros((more, self._last.shape[1]), np.float32)
             self._last = np.concatenate([self._last, blank])
         rows_new = np.array([self._free.pop() for _ in new], dtype=np.int64)
-        for name, array in self._reader.network.start(len(new)).items():
+        for name, array in self._context.network.start(len(new)).items():
             self._state[name][rows_new] = array
         self._last[rows_new] = np.nan
         for key, row in zip(new, rows_new.tolist(), strict=True):
             self._rows[key] = row
-            self._words[key] = WordBuffer()
+            self._buffers[key] = WordBuffer()
 
-    def _encode(self, pieces: Mapping[Hashable, str]) -> dict[Hashable, list[int]]:
-        return dict(zip(pieces, self._reader.encode(list(pieces.values())), strict=True))
+    def _encode(self, complete: Mapping[Hashable, str]) -> dict[Hashable, list[int]]:
+        return dict(zip(complete, self._context.encode(list(complete.values())), strict=True))
 
-    def _step(self, ids: Mapping[Hashable, list[int]]) -> Answers:
-        """Read the first token of every stream, then the second of those that have one …"""
-        reading = {key: some for key, some in ids.items() if some}
-        keys = sorted(reading, key=lambda key: -len(reading[key]))
+    def _step(self, ids: Mapping[Hashable, list[int]]) -> Probabilities:
+        """Process the first token of every stream, then the second of those that have one, …"""
+        active = {key: tokens for key, tokens in ids.items() if tokens}
+        keys = sorted(active, key=lambda key: -len(active[key]))
         rows = np.array([self._rows[key] for key in keys], dtype=np.int64)
-        counts = np.array([len(reading[key]) for key in keys])
+        counts = np.array([len(active[key]) for key in keys])
         for step in range(counts[0] if keys else 0):
-            still = rows[: int((counts > step).sum())]
-            tokens = np.array([reading[key][step] for key in keys[: len(still)]])
-            some = {name: array[still] for name, array in self._state.items()}
-            self._last[still] = self._reader.network.read(some, tokens)
-            for name, array in some.items():
-                self._state[name][still] = array
+            running = rows[: int((counts > step).sum())]
+            tokens = np.array([active[key][step] for key in keys[: len(running)]])
+            state = {name: array[running] for name, array in self._state.items()}
+            self._last[running] = self._context.network.read(state, tokens)
+            for name, array in state.items():
+                self._state[name][running] = array
         return dict(zip(keys, self._last[rows], strict=True))
