@@ -135,39 +135,26 @@ def earliness(
             "Early exit is not supported for multi-label classifiers: no label ends a text.\n"
             "Call prefix_probabilities(classifier, texts) instead."
         )
+    indices = {label: index for index, label in enumerate(classifier.labels)}
+    if unknown := [label for label in labels if label not in indices]:
+        known = ", ".join(classifier.labels[:20])
+        raise ClassifierError(f"The classifier has no label {unknown[0]!r}; it has {known}.")
+    truth = np.array([indices[label] for label in labels])
     limits = np.array(thresholds)
     correct, read = np.zeros(len(limits)), np.zeros(len(limits))
     at_shares = np.empty((len(texts), len(shares), len(classifier.labels)), np.float32)
-    truth = np.empty(len(texts), np.int64)
-    for number, (label, rows) in enumerate(_probabilities_by_token(classifier, texts, labels)):
-        truth[number] = label
+    for number, rows in enumerate(_probabilities_by_token(classifier, texts)):
         at_shares[number] = rows[_last_tokens(shares, len(rows))]
         reached = rows.max(axis=1)[:, None] >= limits  # (T, thresholds)
         stop = np.where(reached.any(axis=0), reached.argmax(axis=0), len(rows) - 1)
-        correct += rows.argmax(axis=1)[stop] == label
+        correct += rows.argmax(axis=1)[stop] == truth[number]
         read += (stop + 1) / len(rows)
     exits = [
         EarlyExit(float(limit), float(hits / len(texts)), float(share / len(texts)))
         for limit, hits, share in zip(limits, correct, read, strict=True)
     ]
-    prefixes = [
-        _prefix_score(share, at_shares[:, column], truth) for column, share in enumerate(shares)
-    ]
-    return Earliness(prefixes, exits)
-
-
-def _probabilities_by_token(
-    classifier: TextClassifier, texts: Sequence[str], labels: Sequence[str]
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Yield for each text the index of its label and the probabilities (T, C) after each token."""
-    stream = classifier.stream()
-    indices = {label: index for index, label in enumerate(classifier.labels)}
-    for text, label in zip(texts, labels, strict=True):
-        if label not in indices:
-            labels_text = ", ".join(classifier.labels[:20])
-            raise ClassifierError(f"The classifier has no label {label!r}; it has {labels_text}.")
-        stream.reset()
-        yield indices[label], np.concatenate([stream.read(text), stream.finish()])
+    scores = [_prefix_score(s, at_shares[:, column], truth) for column, s in enumerate(shares)]
+    return Earliness(scores, exits)
 
 
 def prefix_probabilities(
@@ -182,13 +169,20 @@ def prefix_probabilities(
     ClassifierError
         The classifier is bidirectional.
     """
+    at_shares = np.empty((len(texts), len(shares), len(classifier.labels)), np.float32)
+    for number, rows in enumerate(_probabilities_by_token(classifier, texts)):
+        at_shares[number] = rows[_last_tokens(shares, len(rows))]
+    return at_shares
+
+
+def _probabilities_by_token(
+    classifier: TextClassifier, texts: Sequence[str]
+) -> Iterator[NDArray[np.float32]]:
+    """Yield for each text the probabilities (T, C) after each of its T tokens."""
     stream = classifier.stream()
-    probabilities = np.empty((len(texts), len(shares), len(classifier.labels)), np.float32)
-    for number, text in enumerate(texts):
+    for text in texts:
         stream.reset()
-        rows = np.concatenate([stream.read(text), stream.finish()])
-        probabilities[number] = rows[_last_tokens(shares, len(rows))]
-    return probabilities
+        yield np.concatenate([stream.read(text), stream.finish()])
 
 
 def _last_tokens(shares: Sequence[float], length: int) -> NDArray[np.int64]:

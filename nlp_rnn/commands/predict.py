@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,28 +118,30 @@ def _write_table(
 ) -> int:
     from nlp_rnn.commands.output_file import ResumableFile
 
-    with closing(_open_input(parsed, classifier.config.get("separator"))) as table:
-        path = Path(parsed.options["--output"]) if "--output" in parsed.options else None
+    path = Path(parsed.options["--output"]) if "--output" in parsed.options else None
+    with ExitStack() as stack:
+        table = stack.enter_context(
+            closing(_open_input(parsed, classifier.config.get("separator")))
+        )
         file_format = _output_format(path, table, "--proba" in parsed.flags)
-        if path is None:
-            progress = _Progress(table, 0)
-            for data, chunk in _predicted_chunks(
-                classifier, parsed, threshold, table, file_format, None
-            ):
-                sys.stdout.buffer.write(data)
-                sys.stdout.buffer.flush()
-                progress.step(chunk)
-        else:
+        output = None
+        if path is not None:
             if table.path is not None and path.resolve() == table.path.resolve():
                 raise ConfigError(f"--output {path} is also the input.\nPass another file name.")
-            with closing(ResumableFile(path, _origin(classifier, parsed, table))) as output:
-                progress = _Progress(table, output.rows)
-                for data, chunk in _predicted_chunks(
-                    classifier, parsed, threshold, table, file_format, output
-                ):
-                    output.add(data, len(chunk.texts), output.note or chunk.columns)
-                    progress.step(chunk)
-                output.finish(parquet=file_format == "parquet")
+            origin = _origin(classifier, parsed, table)
+            output = stack.enter_context(closing(ResumableFile(path, origin)))
+        progress = _Progress(table, output.rows if output else 0)
+        for data, chunk in _predicted_chunks(
+            classifier, parsed, threshold, table, file_format, output
+        ):
+            if output is None:
+                sys.stdout.buffer.write(data)
+                sys.stdout.buffer.flush()
+            else:
+                output.add(data, len(chunk.texts), output.note or chunk.columns)
+            progress.step(chunk)
+        if output is not None:
+            output.finish(parquet=file_format == "parquet")
         progress.end(path)
     return 0
 
