@@ -1,4 +1,4 @@
-"""Command `predict`: predictions of a saved classifier for arguments, files and standard input."""
+"""The command `predict`: predict the labels of arguments, files and standard input."""
 
 import os
 import sys
