@@ -1,4 +1,4 @@
-"""Jobs of a sweep whose processes die, with a launcher that plays given steps."""
+"""Jobs of a sweep whose processes die, with a launcher that plays prepared steps."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -40,7 +40,7 @@ Doing = Callable[[Known, Sequence[Job]], Exception | None]
 def launched(
     folder: Path, monkeypatch: pytest.MonkeyPatch, steps: list[Doing], stop: bool = False
 ) -> tuple[list[str], Known, list[str]]:
-    """Seeds of each launch, how the runs are at the end, and their statuses by seed."""
+    """Return the seeds of each launch, the runs at the end, and their statuses by seed."""
     known, groups = Known(), list[str]()
 
     def launch(launcher: Launcher, jobs: Sequence[Job], extra: object) -> Exception | None:
@@ -48,8 +48,8 @@ def launched(
         return steps.pop(0)(known, jobs)
 
     monkeypatch.setattr(Launcher, "_launch", launch)
-    words = ["seed=1,2,3,4", *(["sweep.on_failure=stop"] if stop else [])]
-    with compose_sweep(words) as command:
+    arguments = ["seed=1,2,3,4", *(["sweep.on_failure=stop"] if stop else [])]
+    with compose_sweep(arguments) as command:
         jobs = expand_grid(command)
         Launcher(command, "sqlite://", folder, "parent", known).launch(jobs)
     return groups, known, [known.runs[job.key].status for job in jobs]

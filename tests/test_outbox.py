@@ -329,7 +329,7 @@ def test_errors_of_sync(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     running = Journal(tmp_path / "running", OWNER)
     with pytest.raises(TrackingError, match="Another process logs the run"):
         Journal(tmp_path / "running", OWNER)
-    assert main(["sync", str(tmp_path / "running")]) == 1  # the server does not even answer
+    assert main(["sync", str(tmp_path / "running")]) == 1  # the server does not respond
     assert "No MLflow server responds" in capsys.readouterr().err
     running.close([{"tags": {"a": "1"}}])
     (tmp_path / "damaged" / "unsent").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""A sweep on a local Ray cluster, in an environment of its own: Ray holds cloudpickle below 3."""
+"""A sweep on a local Ray cluster, in a separate environment because of the versions Ray needs."""
 
 import os
 import site
@@ -50,9 +50,9 @@ def test_ray_gives_the_same_parent_and_children(
         env=os.environ | {"RAY_DISABLE_IMPORT_WARNING": "1"},
     )
     assert done.returncode == 0, done.stderr
-    found = MlflowClient(tracking_uri=store_uri).search_runs(["1"])
-    (parent,) = (run for run in found if run.data.tags["kind"] == "sweep")
-    children = [run for run in found if run.data.tags["kind"] == "train"]
+    all_runs = MlflowClient(tracking_uri=store_uri).search_runs(["1"])
+    (parent,) = (run for run in all_runs if run.data.tags["kind"] == "sweep")
+    children = [run for run in all_runs if run.data.tags["kind"] == "train"]
     assert sorted(run.info.run_name for run in children) == [
         "gru h8 seed1",
         "gru h8 seed2",
@@ -60,5 +60,5 @@ def test_ray_gives_the_same_parent_and_children(
         "lstm h8 seed2",
     ]
     assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
-    assert {run.info.status for run in found} == {"FINISHED"}
+    assert {run.info.status for run in all_runs} == {"FINISHED"}
     assert parent.data.tags["progress"] == "4/0/4"

@@ -98,7 +98,7 @@ def test_a_better_run_takes_the_alias_and_a_worse_one_does_not(
     assert store.champion().run_id == equal
     assert register(worse, "--force") == 0
     assert store.champion().run_id == worse
-    # a run is registered once, however often it is asked for
+    # a run is registered only once
     assert register(worse) == register(worse, "--alias", "old") == 0
     assert len(store.client.search_model_versions("name='reviews'")) == 4
     assert store.champion(alias="old").run_id == worse

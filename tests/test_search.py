@@ -120,10 +120,10 @@ def test_a_search_is_resumed_after_kill_9(tmp_path: Path, store: MlflowClient) -
     process.communicate()
     assert main(["train", "-m", "resume=last"]) == 0
 
-    found = store.search_runs(["1"])
-    (parent,) = (run for run in found if run.data.tags["kind"] == "sweep")
+    all_runs = store.search_runs(["1"])
+    (parent,) = (run for run in all_runs if run.data.tags["kind"] == "sweep")
     assert parent.info.status == "FINISHED"
-    trials = [run for run in found if " trial" in run.info.run_name]
+    trials = [run for run in all_runs if " trial" in run.info.run_name]
     for cell in ("lstm", "gru"):
         numbers = {
             run.info.run_name.split()[2] for run in trials if run.info.run_name.startswith(cell)
@@ -166,8 +166,8 @@ def test_trials_are_stored_in_postgresql(tmp_path: Path, store: MlflowClient) ->
     with postgresql() as address:
         arguments.append(f"search.storage='{address}'")
         subprocess.run([sys.executable, "-m", "nlp_rnn", "train", *arguments], check=True)
-        found = store.search_runs(["1"])
-        (parent,) = (run for run in found if run.data.tags["kind"] == "sweep")
+        all_runs = store.search_runs(["1"])
+        (parent,) = (run for run in all_runs if run.data.tags["kind"] == "sweep")
         storage = optuna.storages.RDBStorage(address)
         for cell in ("lstm", "gru"):
             name = f"{parent.data.tags['sweep']} model={cell}"
@@ -175,7 +175,7 @@ def test_trials_are_stored_in_postgresql(tmp_path: Path, store: MlflowClient) ->
         storage.remove_session()
         storage.engine.dispose()
     assert not (tmp_path / "swept" / "search.db").exists()
-    for run in found:
+    for run in all_runs:
         assert "secret" not in str(run.to_dictionary())
 
 

@@ -110,9 +110,9 @@ def test_a_training_outlives_its_server(server: MlflowServer, tmp_path: Path) ->
     from mlflow import MlflowClient
 
     program = [sys.executable, "-m", "nlp_rnn"]
-    words = [*program, "train", *SMALL, f"tracking.uri={server.uri}", "hydra.run.dir=one"]
+    command = [*program, "train", *SMALL, f"tracking.uri={server.uri}", "hydra.run.dir=one"]
     with subprocess.Popen(
-        words, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as job:
         assert job.stdout is not None
         for line in job.stdout:
@@ -171,7 +171,7 @@ def _write(uri: str, folder: str, number: int, start: Any) -> None:
 
 
 def write_together(uri: str, folder: Path) -> None:
-    """Eight processes write a run each at the same time, and every value of each is counted."""
+    """Let eight processes log one run each at the same time, and check every value."""
     from mlflow import MlflowClient
 
     spawn = multiprocessing.get_context("spawn")
@@ -238,9 +238,9 @@ def test_a_sweep_on_a_server_with_postgresql(tmp_path: Path) -> None:
         server.start()
         try:
             small = [word for word in SMALL if "epochs" not in word and "patience" not in word]
-            words = ["train", "-m", "model=lstm,gru", "seed=1", *small, "trainer.max_epochs=2"]
+            command = ["train", "-m", "model=lstm,gru", "seed=1", *small, "trainer.max_epochs=2"]
             done = subprocess.run(
-                [sys.executable, "-m", "nlp_rnn", *words, f"tracking.uri={server.uri}"],
+                [sys.executable, "-m", "nlp_rnn", *command, f"tracking.uri={server.uri}"],
                 cwd=tmp_path,
                 capture_output=True,
                 text=True,
@@ -266,5 +266,5 @@ def test_a_sweep_on_a_server_with_postgresql(tmp_path: Path) -> None:
 def _any_run(uri: str) -> str:
     from mlflow import MlflowClient
 
-    found = MlflowClient(tracking_uri=uri).search_runs([obtain_experiment(uri, "together")])
-    return str(found[0].info.run_id)
+    runs = MlflowClient(tracking_uri=uri).search_runs([obtain_experiment(uri, "together")])
+    return str(runs[0].info.run_id)

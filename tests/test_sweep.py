@@ -55,10 +55,10 @@ def jobs(*arguments: str) -> tuple[Job, ...]:
 def runs(client: MlflowClient) -> tuple[Any, dict[str, Any]]:
     """The sweep's run, and its children by name."""
     experiment = client.get_experiment_by_name("nlp_rnn")
-    found = client.search_runs([experiment.experiment_id])
-    parents = [run for run in found if run.data.tags["kind"] == "sweep"]
+    all_runs = client.search_runs([experiment.experiment_id])
+    parents = [run for run in all_runs if run.data.tags["kind"] == "sweep"]
     assert len(parents) == 1
-    children = [run for run in found if run.data.tags["kind"] == "train"]
+    children = [run for run in all_runs if run.data.tags["kind"] == "train"]
     for child in children:
         assert child.data.tags["mlflow.parentRunId"] == parents[0].info.run_id
         assert child.data.tags["sweep"] == parents[0].data.tags["sweep"]
@@ -77,20 +77,20 @@ def runs(client: MlflowClient) -> tuple[Any, dict[str, Any]]:
     ],
 )
 def test_presets(preset: str, count: int, names: list[str]) -> None:
-    found = jobs(f"sweep={preset}")
-    assert len(found) == count == len({job.key for job in found})
-    assert set(names) <= {job.name for job in found}
+    grid = jobs(f"sweep={preset}")
+    assert len(grid) == count == len({job.key for job in grid})
+    assert set(names) <= {job.name for job in grid}
 
 
 def test_arguments_replace_those_of_a_preset() -> None:
-    found = jobs("sweep=cells", "seed=7,8", "model.hidden_size=16")
-    assert [job.name for job in found] == [
+    grid = jobs("sweep=cells", "seed=7,8", "model.hidden_size=16")
+    assert [job.name for job in grid] == [
         "lstm h16 seed7",
         "lstm h16 seed8",
         "gru h16 seed7",
         "gru h16 seed8",
     ]
-    assert found[0].overrides == ("model.hidden_size=16", "model=lstm", "seed=7")
+    assert grid[0].overrides == ("model.hidden_size=16", "model=lstm", "seed=7")
 
 
 def test_a_job_has_the_same_key_whichever_sweep_asks_for_it() -> None:
@@ -190,8 +190,8 @@ def test_two_jobs_share_the_cores() -> None:
     with compose_sweep(["seed=1,2", "sweep.jobs=2"]) as command:
         assert command.base.hydra.launcher.n_jobs == 2
         assert [job.config.trainer.threads for job in expand_grid(command)] == [cores // 2] * 2
-    found = jobs("seed=1,2", "sweep.jobs=2", "trainer.threads=1")
-    assert [job.config.trainer.threads for job in found] == [1, 1]
+    grid = jobs("seed=1,2", "sweep.jobs=2", "trainer.threads=1")
+    assert [job.config.trainer.threads for job in grid] == [1, 1]
 
 
 def test_a_sweep_is_one_run_with_children_and_a_comparison(
@@ -336,10 +336,10 @@ def test_two_sweeps_of_the_same_second_are_two(here: Path, store: MlflowClient) 
     arguments = [*COMMAND, "-m", *SMALL, "trainer.max_epochs=1", "seed=1", "sweep.compare=false"]
     both = [subprocess.Popen(arguments, stdout=subprocess.DEVNULL) for _ in range(2)]
     assert [process.wait(120) for process in both] == [0, 0]
-    found = store.search_runs(["1"])
-    parents = [run for run in found if run.data.tags["kind"] == "sweep"]
+    all_runs = store.search_runs(["1"])
+    parents = [run for run in all_runs if run.data.tags["kind"] == "sweep"]
     assert len({run.data.tags["sweep"] for run in parents}) == 2
-    assert len({run.data.tags["run_folder"] for run in found}) == 4
+    assert len({run.data.tags["run_folder"] for run in all_runs}) == 4
 
 
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])

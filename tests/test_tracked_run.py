@@ -31,7 +31,7 @@ def experiment_id(store_uri: str) -> str:
 
 @pytest.fixture
 def open_run(store_uri: str, experiment_id: str, tmp_path: Path) -> Open:
-    """`tracked_run` in the test's own store, in a run folder of its own."""
+    """`tracked_run` in the test's own store, with a new run folder."""
     numbers = itertools.count()
 
     def opened(**options: Any) -> Any:
@@ -113,11 +113,11 @@ def test_passwords_stay_out_of_mlflow(open_run: Open, client: Any) -> None:
     ) as run:
         run.set_note(f"`nlp-rnn train tracking.uri='{uri}'`")
         run.log_text(f"uri: {uri}", "config.yaml")
-    kept = client.get_run(run.run_id)
-    stored = [*kept.data.params.values(), *kept.data.tags.values()]
+    logged = client.get_run(run.run_id)
+    stored = [*logged.data.params.values(), *logged.data.tags.values()]
     stored.append(artifact(client, run, "config.yaml"))
     assert not any("s3cret" in value for value in stored)
-    assert kept.data.params["tracking.uri"] == "postgresql://me:***@host/runs"
+    assert logged.data.params["tracking.uri"] == "postgresql://me:***@host/runs"
 
 
 def test_a_run_that_fails_keeps_all_metrics_and_the_traceback(open_run: Open, client: Any) -> None:

@@ -102,8 +102,8 @@ def test_the_ui_runs_in_two_processes_and_serves_the_view(store_uri: str, tmp_pa
                     break
                 time.sleep(0.3)
             get = "api/2.0/mlflow/experiments/get?experiment_id=1"
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/{get}", timeout=30) as answer:
-                tags = json.load(answer)["experiment"]["tags"]
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/{get}", timeout=30) as response:
+                tags = json.load(response)["experiment"]["tags"]
             assert TAG in {tag["key"] for tag in tags}
             assert len(psutil.Process(ui.pid).children(recursive=True)) == 2
         finally:
