@@ -4,17 +4,15 @@ import json
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nlp_rnn.config.training import Monitor
 from nlp_rnn.errors import ConfigError, TrackingError
+from nlp_rnn.tracking.ended_runs import close_run
 from nlp_rnn.tracking.environment import quiet_mlflow
 from nlp_rnn.tracking.liveness import is_alive, on_this_machine, stop_process
 from nlp_rnn.tracking.store import tracking_errors
 from nlp_rnn.tracking.tags import KIND, OLD_KIND
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
 
 __all__ = ["ARGUMENTS_TAG", "Child", "Children", "Parent", "find_parent", "validation_metric"]
 
@@ -153,21 +151,21 @@ class Children:
             if not is_selected or not on_this_machine(tags):
                 continue
             stop_process(tags)
-            with tracking_errors(self._uri):
-                client = self._client()
-                if client.get_run(run.info.run_id).info.status == "RUNNING":
-                    client.set_tag(run.info.run_id, "error", reason)
-                    client.set_terminated(run.info.run_id, status)
+            close_run(self._uri, run.info.run_id, status, reason)
 
     def _runs(self, condition: str = "") -> list[Any]:
         """Return MLflow's runs, the oldest first."""
+        quiet_mlflow()
+        from mlflow import MlflowClient
+
         conditions = [f"tags.`mlflow.parentRunId` = '{self._parent}'", *NO_BASELINES]
         conditions += [condition] if condition else []
         runs: list[Any] = []
         token = None
         with tracking_errors(self._uri):
+            client = MlflowClient(tracking_uri=self._uri)
             while True:
-                page = self._client().search_runs(
+                page = client.search_runs(
                     [self._experiment_id],
                     " and ".join(conditions),
                     order_by=["attributes.start_time ASC"],
@@ -178,12 +176,6 @@ class Children:
                 token = page.token
                 if not token:
                     return runs
-
-    def _client(self) -> "MlflowClient":
-        quiet_mlflow()
-        from mlflow import MlflowClient
-
-        return MlflowClient(tracking_uri=self._uri)
 
 
 def validation_metric(monitor: Monitor, metrics: Mapping[str, float]) -> str:

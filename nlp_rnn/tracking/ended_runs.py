@@ -12,7 +12,7 @@ from nlp_rnn.tracking.outbox import Outbox
 from nlp_rnn.tracking.store import prepare_store, tracking_errors
 from nlp_rnn.tracking.uri import resolve_uri, store_exists, visible_uri
 
-__all__ = ["attach_files", "pending_run_folders", "send_pending"]
+__all__ = ["attach_files", "close_run", "pending_run_folders", "send_pending"]
 
 
 def pending_run_folders(folders: Iterable[Path]) -> Iterator[Path]:
@@ -65,7 +65,7 @@ def send_pending(folder: Path, *, closing: bool = False) -> int:
                 f"They stay in the run folder. To discard them, run: {remove}"
             )
         if closing and not any("status" in entry for entry in entries):
-            _close_dead(uri, run_id)
+            close_run(uri, run_id, "KILLED", "its process died")
     return len(entries)
 
 
@@ -101,11 +101,25 @@ def attach_files(run_id: str, paths: Sequence[Path], folder: str, directory: Pat
             client.log_artifact(run_id, str(path), folder)
 
 
-def _close_dead(uri: str, run_id: str) -> None:
+def close_run(uri: str, run_id: str, status: str, reason: str) -> bool:
+    """Set the status and the tag `error` of a run, unless it has a final status.
+
+    Returns
+    -------
+    bool
+        Whether the run was still RUNNING.
+
+    Raises
+    ------
+    TrackingError
+        MLflow does not respond.
+    """
     from mlflow import MlflowClient
 
     with tracking_errors(uri):
         client = MlflowClient(tracking_uri=uri)
-        if client.get_run(run_id).info.status == "RUNNING":
-            client.set_tag(run_id, "error", "its process died")
-            client.set_terminated(run_id, "KILLED")
+        running = bool(client.get_run(run_id).info.status == "RUNNING")
+        if running:
+            client.set_tag(run_id, "error", reason)
+            client.set_terminated(run_id, status)
+    return running

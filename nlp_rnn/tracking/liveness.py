@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlp_rnn.errors import TrackingError
-from nlp_rnn.tracking.ended_runs import send_pending
+from nlp_rnn.tracking.ended_runs import close_run, send_pending
 from nlp_rnn.tracking.outbox import HEARTBEAT
 from nlp_rnn.tracking.store import tracking_errors
 
 if TYPE_CHECKING:
     import psutil
-    from mlflow import MlflowClient
-    from mlflow.entities import Run
 
 __all__ = ["close_dead_runs", "is_alive", "on_this_machine", "process_tags", "stop_process"]
 
@@ -103,19 +101,22 @@ def close_dead_runs(uri: str, experiment_id: str, resumed: str | None = None) ->
     closed = []
     with tracking_errors(uri):
         client = MlflowClient(tracking_uri=uri)
-        for run in client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
-            reason = _death(run.data.tags, run.info.start_time / 1000)
-            if reason and run.info.run_id != resumed:
-                if on_this_machine(run.data.tags) and _had_ended(client, run):
-                    continue
-                client.set_tag(run.info.run_id, "error", reason)
-                client.set_terminated(run.info.run_id, "KILLED")
-                closed.append(str(run.info.run_id))
-                logger.warning(
-                    "The run %s was still open in MLflow (%s). Its status is now KILLED.",
-                    run.info.run_name,
-                    reason,
-                )
+        runs = client.search_runs([experiment_id], "attributes.status = 'RUNNING'")
+    for run in runs:
+        tags, run_id = run.data.tags, str(run.info.run_id)
+        reason = _death(tags, run.info.start_time / 1000)
+        if not reason or run_id == resumed:
+            continue
+        if on_this_machine(tags) and "run_folder" in tags:
+            with suppress(TrackingError):  # what cannot be sent stays in the run folder
+                send_pending(Path(tags["run_folder"]))
+        if close_run(uri, run_id, "KILLED", reason):
+            closed.append(run_id)
+            logger.warning(
+                "The run %s was still open in MLflow (%s). Its status is now KILLED.",
+                run.info.run_name,
+                reason,
+            )
     return closed
 
 
@@ -129,16 +130,6 @@ def _process(tags: Mapping[str, str]) -> "psutil.Process | None":
         return process if abs(process.create_time() - float(started)) < 2 else None
     except (ValueError, psutil.Error):
         return None
-
-
-def _had_ended(client: "MlflowClient", run: "Run") -> bool:
-    """Send the pending entries of a dead run; return whether they said that it had ended."""
-    folder = run.data.tags.get("run_folder")
-    if folder is None:
-        return False
-    with suppress(TrackingError):  # what cannot be sent stays in the run folder
-        send_pending(Path(folder))
-    return bool(client.get_run(run.info.run_id).info.status != "RUNNING")
 
 
 def _death(tags: Mapping[str, str], started: float) -> str:
