@@ -38,25 +38,25 @@ OPTIONS = ("--split", "--output", "--predictions", "--threads", "--runtime")
 TRAINING_ONLY = ("data.limit", "data.validation_fraction")
 
 
-def evaluate(words: list[str]) -> int:
+def evaluate(arguments: list[str]) -> int:
     """Run the command with its arguments and return the exit code."""
-    arguments = parse_arguments("evaluate", words, OPTIONS, ("--json", "--windows"))
-    overrides = arguments.positional[1:]
+    parsed = parse_arguments("evaluate", arguments, OPTIONS, ("--json", "--windows"))
+    overrides = parsed.positional[1:]
     if not any(override.startswith("data=") for override in overrides):
         raise ConfigError(
             "evaluate needs a classifier and data.\n"
             "Run nlp-rnn evaluate FOLDER_OR_URI data=files data.path=FILE, or "
             "nlp-rnn evaluate --help."
         )
-    split = choice(arguments, "--split", SPLITS, "") if "--split" in arguments.options else None
-    threads = number(arguments, "--threads", 1, 1024, whole=True)
+    split = choice(parsed, "--split", SPLITS, "") if "--split" in parsed.options else None
+    threads = number(parsed, "--threads", 1, 1024, whole=True)
     data = data_config(overrides)
     import nlp_rnn
 
     classifier = nlp_rnn.load(
-        arguments.positional[0],
+        parsed.positional[0],
         threads=None if threads is None else int(threads),
-        runtime=arguments.options.get("--runtime", "onnx"),
+        runtime=parsed.options.get("--runtime", "onnx"),
     )
     from nlp_rnn.data.corpus import load_corpus
     from nlp_rnn.scoring.metrics import score_probabilities, wilson_interval
@@ -65,9 +65,9 @@ def evaluate(words: list[str]) -> int:
     split = split or _default_split(data)
     corpus = load_corpus(data)
     _check_same_task(classifier, corpus)
-    predictions = _predictions(classifier, corpus, split, "--windows" in arguments.flags)
+    predictions = _predictions(classifier, corpus, split, "--windows" in parsed.flags)
     scores: dict[str, Any] = {
-        "classifier": arguments.positional[0],
+        "classifier": parsed.positional[0],
         "checksum": classifier.config["checksum"],
         "data": corpus.name,
         "data_digest": corpus.digest,
@@ -87,12 +87,12 @@ def evaluate(words: list[str]) -> int:
             f"accuracy {scores['accuracy']:.4f} (95 % interval {low:.4f} to {high:.4f})  "
             f"macro-F1 {scores['macro_f1']:.4f}"
         )
-    if path := arguments.options.get("--predictions"):
+    if path := parsed.options.get("--predictions"):
         write_predictions(Path(path), predictions)
     as_json = json.dumps(scores, indent=2) + "\n"
-    if path := arguments.options.get("--output"):
+    if path := parsed.options.get("--output"):
         Path(path).write_text(as_json, encoding="utf-8")
-    if "--json" in arguments.flags:
+    if "--json" in parsed.flags:
         print(as_json, end="")
         return 0
     print(f"{corpus.name}, {split}: {scores['texts']:,} texts\n{main}  loss {scores['loss']:.4f}\n")

@@ -66,9 +66,11 @@ def _title(classifier: "TextClassifier") -> str:
     if sizes["cell"] == "average":
         network = "an average of embeddings, without recurrence"
     else:
-        both = "a bidirectional" if sizes["bidirectional"] else "a one-directional"
+        direction = "a bidirectional" if sizes["bidirectional"] else "a one-directional"
         layers = "" if sizes["num_layers"] == 1 else f" of {sizes['num_layers']} layers"
-        network = f"{both} {sizes['cell'].upper()}{layers} with {sizes['hidden_size']} hidden units"
+        network = (
+            f"{direction} {sizes['cell'].upper()}{layers} with {sizes['hidden_size']} hidden units"
+        )
     labels = ", ".join(_code(label) for label in classifier.labels[:10])
     more = f" and {len(classifier.labels) - 10} more" if len(classifier.labels) > 10 else ""
     any_or_one = "any" if classifier.task == "multi_label" else "one"
@@ -121,7 +123,7 @@ def _scores(metrics: Mapping[str, float], test: Predictions) -> str:
     heads: tuple[str, ...]
     cells: tuple[str, ...]
     if test.multi_label:
-        heads = ("micro-F1", "macro-F1", "all labels correct", "95 % interval of that")
+        heads = ("micro-F1", "macro-F1", "all labels correct", "95 % interval")
         cells = (
             f"{metrics['test/micro_f1']:.4f}",
             f"{metrics['test/macro_f1']:.4f}",
