@@ -1,15 +1,23 @@
-"""The words after `nlp-rnn train`: Hydra's errors in one or two lines, exit codes, no remains."""
+"""Arguments of `nlp-rnn train`: errors in one or two lines, exit codes, run folder, help."""
 
 import os
 from pathlib import Path
 
 import pytest
+import yaml
 from hydra.errors import MissingConfigException
 
 from nlp_rnn.cli import main
 from nlp_rnn.config.arguments import config_errors
 from nlp_rnn.config.compose import compose
+from nlp_rnn.config.schemas import option_help
+from nlp_rnn.config.signature import plain
 from nlp_rnn.errors import ConfigError
+
+SMALL = [
+    *("data.train_rows=40", "data.test_rows=20", "model.hidden_size=4", "trainer.max_epochs=1"),
+    *("tracking.speed=none", "tracking.system_metrics=false", "trainer.threads=1"),
+]
 
 
 @pytest.fixture
@@ -146,3 +154,51 @@ def test_what_a_group_file_sweeps_needs_the_flag(
     )
     assert main(["train", f"hydra.searchpath=[file://{here}/mine]", "experiment=many"]) == 2
     assert "Add -m" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("folder", ["one", "a folder/été=1"])
+def test_output_dir_sets_the_run_folder(here: Path, folder: str) -> None:
+    from nlp_rnn.config.arguments import with_run_dir
+
+    assert with_run_dir([f"output_dir={folder}", "seed=2"], "hydra.run.dir") == [
+        f"hydra.run.dir={folder}",
+        "seed=2",
+    ]
+    assert main(["train", *SMALL, f"output_dir={folder}"]) == 0
+    assert (here / folder / "result.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["output_dir="], "output_dir needs a folder"),
+        (["output_dir"], "output_dir needs a folder"),
+        (["output_dir=a", "output_dir=b"], "set twice"),
+        (["output_dir=a", "hydra.run.dir=b"], "set twice"),
+    ],
+)
+def test_a_wrong_output_dir_raises_an_error(
+    here: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert main(["train", *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_cfg_job_explains_every_option(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--cfg", "job", "model=lstm", "trainer.batch_size=8"]) == 0
+    text = capsys.readouterr().out
+    assert "  # Texts per batch.\n  batch_size: 8\n" in text
+    values = yaml.safe_load(text)
+    assert (values["model"]["name"], values["seed"]) == ("lstm", 1)
+    composed = compose(["model=lstm", "trainer.batch_size=8"])
+    assert values["trainer"] == plain(composed.trainer)
+
+
+def test_help_of_train_lists_every_option_with_its_text(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--help"]) == 0
+    text = capsys.readouterr().out
+    for key, help_text in option_help().items():
+        assert f"  {key}" in text
+        assert help_text, key
+        assert help_text.endswith((".", ").")), key
+    assert max(len(line) for line in text.splitlines()) <= 100

@@ -1,6 +1,7 @@
 """Command `nlp-rnn train`: a run, a sweep, or resuming one of them."""
 
 import os
+import textwrap
 
 from nlp_rnn.commands.argument_parser import run_to_resume
 from nlp_rnn.config.option_texts import option_list
@@ -10,11 +11,12 @@ __all__ = ["HELP", "train"]
 
 
 def _groups() -> str:
-    lines = ""
+    lines: list[str] = []
     for folder in sorted(path for path in conf_dir().iterdir() if path.is_dir()):
-        choices = sorted(path.stem for path in folder.glob("*.yaml"))
-        lines += f"  {folder.name + ' ':<13}{', '.join(choices)}\n"
-    return lines
+        choices = ", ".join(sorted(path.stem for path in folder.glob("*.yaml")))
+        first = f"  {folder.name + ' ':<13}"
+        lines += textwrap.wrap(choices, 100, initial_indent=first, subsequent_indent=" " * 15)
+    return "\n".join(lines) + "\n"
 
 
 HELP = f"""\
