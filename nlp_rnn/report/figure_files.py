@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from numpy.typing import ArrayLike
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -23,6 +25,7 @@ __all__ = [
     "legend_above",
     "line_styles",
     "new_figure",
+    "plot_line",
     "save_figure",
     "shorten",
     "write_row_name",
@@ -126,6 +129,14 @@ def legend_above(axes: "Axes") -> None:
     figure = axes.get_figure(root=True)
     if figure is not None:
         figure.set_figheight(figure.get_figheight() + 0.18 * (len(names) // columns - 1))
+
+
+def plot_line(
+    axes: "Axes", x: ArrayLike, y: ArrayLike, colour: str, style: LineStyle, name: str
+) -> None:
+    """Plot a line with marks, with the shortened name of its configuration in the legend."""
+    label, marker = shorten(name), style.marker
+    axes.plot(x, y, style.dash, marker=marker, color=colour, lw=1.5, ms=5.5, label=label)
 
 
 def write_row_name(axes: "Axes", height: float, name: str, colour: str) -> None:

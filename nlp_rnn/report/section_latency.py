@@ -13,7 +13,7 @@ from nlp_rnn.report.figure_files import (
     add_axes,
     legend_above,
     new_figure,
-    shorten,
+    plot_line,
 )
 from nlp_rnn.report.page import Block, Figures, Paragraph, Placeholder, Section, Table
 
@@ -108,18 +108,7 @@ def latency_figure(
         colour = BASELINE_COLOUR if name in baselines else style.colour
         p50, p95 = zip(*curve.values(), strict=True)
         axes.plot(lengths, p95, style.dash, color=colour, lw=0.8, alpha=0.55)
-        axes.plot(
-            lengths,
-            p50,
-            style.dash,
-            marker=style.marker,
-            color=colour,
-            lw=1.6,
-            ms=6,
-            mec="white",
-            mew=0.6,
-            label=shorten(name),
-        )
+        plot_line(axes, lengths, p50, colour, style, name)
     axes.set_xlim(left=0)
     axes.set_ylim(bottom=0)
     legend_above(axes)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nlp_rnn.report.context import ReportContext
-from nlp_rnn.report.figure_files import LineStyle, add_axes, legend_above, new_figure, shorten
+from nlp_rnn.report.figure_files import LineStyle, add_axes, legend_above, new_figure, plot_line
 from nlp_rnn.report.page import Block, Figures, Placeholder, Section, Table
 from nlp_rnn.report.section_probes import probe_figure, probe_section
 
@@ -88,15 +88,11 @@ def excerpt_figure(horizons: Horizons, styles: Mapping[str, LineStyle], end: str
     axes = add_axes(figure, f"{end} tokens of each text", "test accuracy (%)")
     counts = sorted({n for of_name in horizons.values() for h in of_name for n in h.first})
     for name, of_name in horizons.items():
-        style = styles[name]
         accuracies = [getattr(horizon, end) | {0: horizon.full} for horizon in of_name]
         shared = [n for n in counts if all(n in by_count for by_count in accuracies)]
         means = [100 * float(np.mean([by_n[n] for by_n in accuracies])) for n in (*shared, 0)]
         positions = [*(counts.index(n) for n in shared), len(counts)]
-        axes.plot(
-            positions, means, style.dash, marker=style.marker, color=style.colour, lw=1.5, ms=5.5,
-            label=shorten(name),
-        )  # fmt: skip
+        plot_line(axes, positions, means, styles[name].colour, styles[name], name)
     axes.set_xticks(range(len(counts) + 1), [*map(str, counts), "all"])
     legend_above(axes)
     return figure

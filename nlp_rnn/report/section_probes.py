@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 from nlp_rnn.comparison.probes import SOLVED, ProbeCurve, seeds_ahead
 from nlp_rnn.config.data import PROBE_FACTORS
-from nlp_rnn.report.figure_files import LineStyle, SavedFigure, line_styles, new_figure, shorten
+from nlp_rnn.report.figure_files import (
+    LineStyle,
+    SavedFigure,
+    line_styles,
+    new_figure,
+    plot_line,
+    shorten,
+)
 from nlp_rnn.report.page import Block, Figures, Paragraph, Section, Table
 from nlp_rnn.sources.probe_tasks import PROBES
 
@@ -55,15 +62,7 @@ def _panel(axes: "Axes", curves: Sequence[ProbeCurve], styles: Mapping[str, Line
         style = styles[curve.cell]
         low, high = curve.accuracies.min(axis=0), curve.accuracies.max(axis=0)
         axes.fill_between(positions, low, high, color=style.colour, alpha=0.15, lw=0)
-        axes.plot(
-            positions,
-            curve.means,
-            style.dash,
-            marker=style.marker,
-            color=style.colour,
-            lw=1.5,
-            ms=4,
-        )
+        plot_line(axes, positions, curve.means, style.colour, style, curve.cell)
     axes.set_ylim(min(curves[0].chance, *(c.accuracies.min() for c in curves)) - 4, 103)
     axes.set_xticks(positions, LENGTHS)
     axes.tick_params(labelsize=9)

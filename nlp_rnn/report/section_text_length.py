@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nlp_rnn.report.context import NO_PREDICTIONS, ReportContext
-from nlp_rnn.report.figure_files import LineStyle, add_axes, legend_above, new_figure, shorten
+from nlp_rnn.report.figure_files import LineStyle, add_axes, legend_above, new_figure, plot_line
 from nlp_rnn.report.page import Figures, Placeholder, Section
 from nlp_rnn.scoring.metrics import wilson_interval
 from nlp_rnn.scoring.predictions import Predictions
@@ -112,10 +112,7 @@ def length_figure(
             100 * np.array([[band.accuracy, band.low, band.high] for band in row]).T
         )
         axes.vlines(x, low, high, color=style.colour, lw=1.4, alpha=0.6)
-        axes.plot(
-            x, accuracy, style.dash, marker=style.marker, color=style.colour, lw=1.5, ms=5.5,
-            label=shorten(name),
-        )  # fmt: skip
+        plot_line(axes, x, accuracy, style.colour, style, name)
     first = next(iter(bands.values()), [])
     axes.set_xticks(
         range(len(first)), [f"{_range(band)}\nn={band.texts:,}" for band in first], fontsize=9
