@@ -1,4 +1,4 @@
-"""Runs with made-up answers, as they would be read from MLflow."""
+"""Runs with invented predictions, as they would be read from MLflow."""
 
 from dataclasses import replace
 from typing import Any
@@ -51,12 +51,12 @@ def predictions(right: np.ndarray, names: tuple[str, ...] = NAMES) -> Prediction
     """Answers of one run, bool (n,), to texts whose label is their place, modulo two."""
     texts = len(right)
     labels = np.arange(texts, dtype=np.int64) % 2
-    said = np.where(right, labels, 1 - labels)
+    predicted = np.where(right, labels, 1 - labels)
     return Predictions(
         rows=np.arange(texts, dtype=np.int64),
         labels=labels,
-        predictions=said,
-        probabilities=np.eye(len(names), dtype=np.float32)[said],
+        predictions=predicted,
+        probabilities=np.eye(len(names), dtype=np.float32)[predicted],
         lengths=np.arange(texts, dtype=np.int64) % 50 + 1,
         label_names=names,
     )
@@ -108,11 +108,11 @@ def two_cells(
     """Runs of a GRU and an LSTM on the same texts, with the same seeds."""
     random = np.random.default_rng(seed)
     difficulty = random.normal(size=texts)
-    found = []
+    runs = []
     for cell, accuracy in (("gru", gru), ("lstm", lstm)):
         right = answers(texts, accuracy, seeds, random, difficulty=difficulty)
-        found += [run(cell, place + 1, each) for place, each in enumerate(right)]
-    return found
+        runs += [run(cell, seed, correct) for seed, correct in enumerate(right, start=1)]
+    return runs
 
 
 def changed(runs: list[Run], cell: str, **config: str) -> list[Run]:
@@ -125,5 +125,5 @@ def changed(runs: list[Run], cell: str, **config: str) -> list[Run]:
 
 
 def compared(runs: list[Run], rules: Rules = RULES) -> Comparison:
-    (found,) = compare_runs(runs, rules)
-    return found
+    (comparison,) = compare_runs(runs, rules)
+    return comparison

@@ -1,4 +1,4 @@
-"""Runs are read from an MLflow store: which, how fast, and what of those that are missing."""
+"""Runs are read from an MLflow store, with the baselines of a sweep, and quickly."""
 
 import json
 import sqlite3
@@ -23,7 +23,7 @@ def file_of(uri: str) -> Path:
 
 
 def fill(uri: str, runs: int, more: int = 0, configuration_tag: str = "configuration") -> None:
-    """Write `runs` copies of a run of each cell into the store, with seeds from 1, and answers.
+    """Write `runs` copies of a run of each cell into the store, with seeds from 1, and predictions.
 
     As MLflow would, but within a second; `more` parameters and metrics pad them to the size of
     true ones.
@@ -33,21 +33,21 @@ def fill(uri: str, runs: int, more: int = 0, configuration_tag: str = "configura
     client = MlflowClient(tracking_uri=uri)
     root = file_of(uri).parent / "artifacts"
     experiment = client.create_experiment("nlp_rnn", artifact_location=root.as_uri())
-    answers = two_cells(texts=300, seeds=5)
+    templates = two_cells(texts=300, seeds=5)
     rows: dict[str, list[tuple[object, ...]]] = {
         name: [] for name in ("runs", "params", "metrics", "latest", "tags", "inputs", "input_tags")
     }
     dataset = uuid.uuid4().hex
     for number in range(runs * 2):
         cell, seed = ("gru", "lstm")[number % 2], number // 2 + 1
-        like = answers[(number % 2) * 5 + (seed - 1) % 5]
+        like = templates[(number % 2) * 5 + (seed - 1) % 5]
         run_id = uuid.uuid4().hex
-        place = root / run_id / "artifacts"
+        folder = root / run_id / "artifacts"
         if seed <= 5:
             assert like.predictions is not None
-            (place / "predictions").mkdir(parents=True)
-            write_predictions(place / "predictions" / "test_predictions.parquet", like.predictions)
-        ended: tuple[object, ...] = (None, "", "active", place.as_uri(), int(experiment))
+            (folder / "predictions").mkdir(parents=True)
+            write_predictions(folder / "predictions" / "test_predictions.parquet", like.predictions)
+        ended: tuple[object, ...] = (None, "", "active", folder.as_uri(), int(experiment))
         begun = (run_id, f"{cell} seed{seed}", "LOCAL", "", "", "me", "FINISHED", number, number)
         rows["runs"].append((*begun, *ended))
         config = {**like.config, "seed": str(seed)} | {f"more.key{i}": "1" for i in range(more)}
@@ -62,9 +62,9 @@ def fill(uri: str, runs: int, more: int = 0, configuration_tag: str = "configura
         rows["metrics"] += [(k, v, 1, run_id, 0, 0) for k, v in metrics.items()]
         rows["latest"] += [(k, v, 1, 0, 0, run_id) for k, v in metrics.items()]
         rows["tags"] += [(key, value, run_id) for key, value in tags.items()]
-        given = uuid.uuid4().hex
-        rows["inputs"].append((given, "DATASET", dataset, "RUN", run_id, 0))
-        rows["input_tags"].append((given, "mlflow.data.context", "test"))
+        inputs = uuid.uuid4().hex
+        rows["inputs"].append((inputs, "DATASET", dataset, "RUN", run_id, 0))
+        rows["input_tags"].append((inputs, "mlflow.data.context", "test"))
     columns = {
         "runs": "runs(run_uuid, name, source_type, source_name, entry_point_name, user_id, status,"
         " start_time, end_time, deleted_time, source_version, lifecycle_stage, artifact_uri,"
@@ -89,7 +89,7 @@ def fill(uri: str, runs: int, more: int = 0, configuration_tag: str = "configura
     store.close()
 
 
-def test_a_store_becomes_a_table_and_a_verdict(
+def test_the_runs_of_a_store_are_read_and_compared(
     store_uri: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fill(store_uri, 5)
@@ -101,20 +101,20 @@ def test_a_store_becomes_a_table_and_a_verdict(
     assert runs[0].metrics["train/seconds"] == 60
     assert (runs[0].seed, runs[0].digest, runs[0].machine) == (1, "d1", "here")
     assert runs[0].predictions is None
-    (answered,) = with_predictions(store_uri, runs[:1])
+    (predicted,) = with_predictions(store_uri, runs[:1])
     expected = two_cells(texts=300, seeds=5)[0].predictions
-    assert answered.predictions is not None
+    assert predicted.predictions is not None
     assert expected is not None
-    np.testing.assert_array_equal(answered.predictions.predictions, expected.predictions)
+    np.testing.assert_array_equal(predicted.predictions.predictions, expected.predictions)
     assert len(read_runs(store_uri, None, "s1")) == 4
     with pytest.raises(ComparisonError, match="no runs in the sweep s2"):
         read_runs(store_uri, "nlp_rnn", "s2")
     with pytest.raises(ComparisonError, match="no MLflow experiment 'other'"):
         read_runs(store_uri, "other")
     assert main(["compare"]) == 0
-    told = capsys.readouterr().out
-    assert "gru h128" in told
-    assert "majority class" in told
+    text = capsys.readouterr().out
+    assert "gru h128" in text
+    assert "majority class" in text
     assert main(["compare", "--sweep", "s1", "--json"]) == 0
     assert '"outcome": "inconclusive"' in capsys.readouterr().out
     assert main(["compare", "--by", "model.cel"]) == 2
@@ -125,7 +125,7 @@ def test_a_store_becomes_a_table_and_a_verdict(
     assert "takes only options" in capsys.readouterr().err
 
 
-def test_controls_of_the_same_data_come_with_a_sweep(store_uri: str) -> None:
+def test_baselines_of_the_same_data_come_with_a_sweep(store_uri: str) -> None:
     from mlflow import MlflowClient
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
@@ -133,28 +133,28 @@ def test_controls_of_the_same_data_come_with_a_sweep(store_uri: str) -> None:
     client = MlflowClient(tracking_uri=store_uri)
     experiment = client.get_experiment_by_name("nlp_rnn").experiment_id
 
-    def control(cell: str, digest: str, parent: str = "") -> str:
+    def baseline(cell: str, digest: str, parent: str = "") -> str:
         tags = {"kind": "baseline", "cell": cell, "mlflow.parentRunId": parent}
         made = client.create_run(experiment, run_name=f"{cell} {digest}", tags=tags)
         data = Dataset("texts test", digest, "code", "{}")
-        given = DatasetInput(data, [InputTag("mlflow.data.context", "test")])
-        client.log_inputs(made.info.run_id, [given])
+        inputs = DatasetInput(data, [InputTag("mlflow.data.context", "test")])
+        client.log_inputs(made.info.run_id, [inputs])
         client.set_terminated(made.info.run_id)
         return str(made.info.run_id)
 
     parent = client.create_run(experiment, tags={"kind": "sweep", "sweep": "s1"}).info.run_id
-    control("average", "d1", parent)
-    control("linear", "d1", "another")  # an earlier sweep of the same data made it
-    control("linear", "d2", "another")
-    control("average", "d1", "another")  # of another network, for all that is known
+    baseline("average", "d1", parent)
+    baseline("linear", "d1", "another")  # an earlier sweep of the same data made it
+    baseline("linear", "d2", "another")
+    baseline("average", "d1", "another")  # of another network, for all that is known
     for word in ("s1", parent):
         found = read_runs(store_uri, "nlp_rnn", word)
-        controls = [run.name for run in found if run.kind == "baseline"]
-        assert sorted(controls) == ["average d1", "linear d1"], word
+        baselines = [run.name for run in found if run.kind == "baseline"]
+        assert sorted(baselines) == ["average d1", "linear d1"], word
     assert len(read_runs(store_uri, "nlp_rnn", "s1")) == 4 + 2
 
 
-def test_controls_that_a_sweep_was_compared_with_come_with_it(store_uri: str) -> None:
+def test_baselines_that_a_sweep_was_compared_with_come_with_it(store_uri: str) -> None:
     from mlflow import MlflowClient
 
     fill(store_uri, 5)
@@ -237,7 +237,7 @@ def test_a_store_with_the_tags_of_older_versions_is_read_alike(store_uri: str, o
     assert {run.configuration_name for run in runs} == names
 
 
-def test_no_store_is_told_and_none_is_made(
+def test_a_missing_store_is_reported_and_not_created(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -275,7 +275,7 @@ def test_unrelated_runs_are_counted_and_left_alone() -> None:
     )
 
 
-def test_a_thousand_groups_of_a_search_are_paired_at_once() -> None:
+def test_a_thousand_configurations_of_a_search_are_paired_quickly() -> None:
     """Each with the one that has its learning rate, and not with the 499 others."""
     from nlp_rnn.comparison.pair import pair_configurations
     from nlp_rnn.comparison.rules import Rules

@@ -1,4 +1,4 @@
-"""A comparison finds what is there and does not find what is not."""
+"""A comparison detects true differences and claims no others."""
 
 from dataclasses import replace
 
@@ -32,18 +32,20 @@ def outcomes(
         difficulty = random.normal(size=texts)
         for accuracy in (0.85 + gain, 0.85):
             right.append(answers(texts, accuracy, seeds, random, seed_sd, difficulty=difficulty))
-    said = np.concatenate(right).astype(np.int64)  # (trials × 2 × seeds, texts)
+    predicted = np.concatenate(right).astype(np.int64)  # (trials × 2 × seeds, texts)
     labels = np.ones(texts, dtype=np.int64)
     rules = replace(RULES, rope=rope)
-    scores = run_scores(labels, said, 2, "accuracy")
-    replicates = resampled_scores(labels, said, 2, "accuracy", rules.resamples, 0)
+    scores = run_scores(labels, predicted, 2, "accuracy")
+    replicates = resampled_scores(labels, predicted, 2, "accuracy", rules.resamples, 0)
     runs = [run("gru", seed, None, "a") for seed in range(seeds)]
     others = [run("lstm", seed, None, "b") for seed in range(seeds)]
     found = []
     for trial in range(trials):
-        at = slice(trial * 2 * seeds, (trial + 1) * 2 * seeds)
-        place = {each.run_id: i for i, each in enumerate((*runs, *others))}
-        sheet = ScoredRuns("d1", rules, place, labels, said[at], scores[at], replicates[:, at])
+        rows = slice(trial * 2 * seeds, (trial + 1) * 2 * seeds)
+        columns = {each.run_id: i for i, each in enumerate((*runs, *others))}
+        sheet = ScoredRuns(
+            "d1", rules, columns, labels, predicted[rows], scores[rows], replicates[:, rows]
+        )
         measured = sheet.difference(Pair("gru", "lstm", ("size",), ()), runs, others)
         found.append(decide([measured], rules)["d1"][0].outcome)
     return found
@@ -60,9 +62,9 @@ def test_a_cell_is_not_better_than_itself(
     found = outcomes(200, texts, seeds, 0.0, seed_sd, rope)
     false = sum(each in (Outcome.first, Outcome.second) for each in found)
     low, high = binomtest(false, 200).proportion_ci(0.95, "exact")
-    told = f"{false} of 200 called better, 95 % interval {low:.3f} to {high:.3f}"
-    print(told)
-    assert false / 200 <= 0.05, told
+    message = f"{false} of 200 called better, 95 % interval {low:.3f} to {high:.3f}"
+    print(message)
+    assert false / 200 <= 0.05, message
 
 
 def test_two_points_on_five_thousand_texts_and_five_seeds_are_found() -> None:
@@ -73,22 +75,22 @@ def test_two_points_on_five_thousand_texts_and_five_seeds_are_found() -> None:
     assert Outcome.second not in found
 
 
-def test_three_seeds_that_spread_leave_it_undecided() -> None:
+def test_three_seeds_that_spread_leave_it_inconclusive() -> None:
     found = outcomes(50, 500, 3, 0.01, 0.01)
     assert sum(each is Outcome.inconclusive for each in found) >= 45
 
 
 def test_a_large_test_and_many_alike_seeds_are_called_equivalent() -> None:
     runs = two_cells(texts=20_000, seeds=10)
-    (found,) = compare_runs(runs, Rules(rope=1.0, resamples=500))
-    assert found.differences[0].outcome is Outcome.equivalent
-    assert found.verdict.startswith("Equivalent: ")
-    chosen = {each.use: each for each in found.recommendations}
+    (comparison,) = compare_runs(runs, Rules(rope=1.0, resamples=500))
+    assert comparison.differences[0].outcome is Outcome.equivalent
+    assert comparison.verdict.startswith("Equivalent: ")
+    chosen = {each.use: each for each in comparison.recommendations}
     assert chosen["most accurate"].choice == "gru h128"  # as good, and faster
     assert "has the lowest latency" in chosen["most accurate"].reason
 
 
-def test_a_bidirectional_cell_against_one_direction_is_refused() -> None:
+def test_a_bidirectional_cell_against_one_direction_is_not_compared() -> None:
     runs = two_cells(texts=100)
     one_way = [
         replace(each, config={**each.config, "model.bidirectional": "False"})
@@ -100,16 +102,16 @@ def test_a_bidirectional_cell_against_one_direction_is_refused() -> None:
         compare_runs(one_way, RULES)
 
 
-def test_one_seed_is_marked_and_decides_nothing() -> None:
-    (found,) = compare_runs(two_cells(texts=5000, seeds=1, gru=0.9, lstm=0.8), RULES)
-    assert found.differences[0].interval.low > 5  # so many texts, and still
-    assert found.differences[0].outcome is Outcome.inconclusive
-    assert found.verdict.startswith("Inconclusive: ")
-    assert "at least 3 seeds" in found.verdict
-    assert any("share 1 seed: a conclusion needs at least 3" in note for note in found.notes)
+def test_one_seed_is_noted_and_is_inconclusive() -> None:
+    (comparison,) = compare_runs(two_cells(texts=5000, seeds=1, gru=0.9, lstm=0.8), RULES)
+    assert comparison.differences[0].interval.low > 5  # so many texts, and still
+    assert comparison.differences[0].outcome is Outcome.inconclusive
+    assert comparison.verdict.startswith("Inconclusive: ")
+    assert "at least 3 seeds" in comparison.verdict
+    assert any("share 1 seed: a conclusion needs at least 3" in note for note in comparison.notes)
 
 
-def test_what_may_have_been_chosen_on_the_test_is_refused() -> None:
+def test_what_may_have_been_chosen_on_the_test_is_left_out() -> None:
     runs = [
         replace(each, metrics={k: v for k, v in each.metrics.items() if "validation" not in k})
         for each in two_cells(texts=100)
@@ -121,7 +123,7 @@ def test_what_may_have_been_chosen_on_the_test_is_refused() -> None:
 def test_the_best_of_a_seed_that_ran_twice_is_not_picked() -> None:
     runs = two_cells(texts=400)
     lucky = run("gru", 1, np.ones(400, dtype=bool), run_id="again", started=99)
-    (found,) = compare_runs([*runs, lucky], RULES)
-    (before,) = compare_runs(runs, RULES)
-    assert found.differences[0].interval == before.differences[0].interval
-    assert any("was trained 2 times; the first run counts" in note for note in found.notes)
+    (comparison,) = compare_runs([*runs, lucky], RULES)
+    (without,) = compare_runs(runs, RULES)
+    assert comparison.differences[0].interval == without.differences[0].interval
+    assert any("was trained 2 times; the first run counts" in note for note in comparison.notes)

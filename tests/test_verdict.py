@@ -1,4 +1,4 @@
-"""The rule of the verdict, what would decide, where it turns, and what to take for each use."""
+"""The rule of the outcome, the required samples, robustness and recommendations."""
 
 import math
 from dataclasses import replace
@@ -13,7 +13,7 @@ from nlp_rnn.comparison.score import MeasuredDifference
 from tests.compared_runs import RULES, changed, compared, two_cells
 
 
-def test_limits_of_time_and_memory_gate_too() -> None:
+def test_limits_of_latency_and_memory_exclude_configurations() -> None:
     runs = two_cells(texts=5000, lstm=0.85)
     uses = {e.use: e for e in compared(runs, replace(RULES, latency_limit=1.5)).recommendations}
     assert uses["most accurate"].choice == "gru h128"  # the better LSTM takes 2 ms
@@ -21,13 +21,13 @@ def test_limits_of_time_and_memory_gate_too() -> None:
         assert uses[use].reason == "It is the only configuration that meets the requirements."
         assert "lstm h128: its latency is 2.00 ms, the limit 1.5 ms" in uses[use].evidence
         assert "longest" not in uses[use].evidence  # nothing was decided on those
-    found = compared(runs, replace(RULES, memory_limit=0.01))
-    assert all(each.choice is None for each in found.recommendations)
+    comparison = compared(runs, replace(RULES, memory_limit=0.01))
+    assert all(each.choice is None for each in comparison.recommendations)
 
 
 def test_recommendations_quote_their_numbers() -> None:
-    found = compared(two_cells(texts=5000, gru=0.85, lstm=0.80))
-    uses = {each.use: each for each in found.recommendations}
+    comparison = compared(two_cells(texts=5000, gru=0.85, lstm=0.80))
+    uses = {each.use: each for each in comparison.recommendations}
     assert list(uses) == [
         "most accurate",
         "low latency",
@@ -41,7 +41,7 @@ def test_recommendations_quote_their_numbers() -> None:
     assert "1 ms per text on onnxruntime (p95)" in uses["low latency"].evidence
 
 
-def test_few_labels_speak_for_the_whole_data() -> None:
+def test_runs_with_few_labels_give_the_recommendation_for_the_whole_data() -> None:
     few = [
         replace(each, digest="d0", run_id=f"{each.run_id}-few")
         for cell in ("gru", "lstm")
@@ -50,9 +50,9 @@ def test_few_labels_speak_for_the_whole_data() -> None:
     ]
     found = compare_runs([*two_cells(texts=1000), *few], RULES)
     for each in found:
-        (said,) = (r for r in each.recommendations if r.use == "few labels")
-        assert said.choice == "gru h128"
-        assert "data.fraction=0.1" in said.evidence
+        (recommendation,) = (r for r in each.recommendations if r.use == "few labels")
+        assert recommendation.choice == "gru h128"
+        assert "data.fraction=0.1" in recommendation.evidence
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_the_rule(interval: tuple[float, float], seeds: int, p: float, expected:
     assert outcome(Interval((low + high) / 2, low, high), 0.5, seeds, p, RULES) is expected
 
 
-def test_a_verdict_that_turns_with_the_rope_or_the_matching_says_so() -> None:
+def test_an_outcome_that_depends_on_the_rope_or_the_matching_says_so() -> None:
     same = two_cells(texts=5000, gru=0.83, lstm=0.80)
     narrow = compared(same, replace(RULES, ropes=(0.5, 1.0, 9.0)))
     assert any(
@@ -97,11 +97,11 @@ def test_a_verdict_that_turns_with_the_rope_or_the_matching_says_so() -> None:
         for each in same
         if each.cell == "gru"
     ]
-    found = compared([*same, *matched])
-    assert {each.matching for each in found.differences} == {("size",), ("parameters",)}
+    comparison = compared([*same, *matched])
+    assert {each.matching for each in comparison.differences} == {("size",), ("parameters",)}
     assert any(
         "gru and lstm: the outcome depends on the matching criterion" in each
-        for each in found.robustness
+        for each in comparison.robustness
     )
 
 
@@ -127,7 +127,7 @@ def measured(
     )
 
 
-def test_more_seeds_or_more_texts_are_named_where_they_would_do() -> None:
+def test_required_seeds_and_texts_are_named_where_they_would_settle_it() -> None:
     both_would = required_samples(measured(1.5, 1.0, 0.05), RULES)
     assert both_would is not None
     assert both_would.seeds is not None
