@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 from nlp_rnn.classifier.manifest import (
     CONFIG,
     COPY_AGAIN,
+    FIRST_FORMAT_OF_TASK,
+    FIRST_FORMAT_WITH_NGRAMS,
     FORMAT,
-    FORMAT_SINCE_NGRAMS,
-    FORMAT_SINCE_TASK,
     GRAPH,
     INT8_GRAPH,
     MODEL_CARD,
@@ -142,7 +142,7 @@ def save_classifier(
     description = {
         "format": FORMAT,
         "format_version": max(
-            FORMAT_SINCE_TASK[task], FORMAT_SINCE_NGRAMS if architecture.ngrams else 1
+            FIRST_FORMAT_OF_TASK[task], FIRST_FORMAT_WITH_NGRAMS if architecture.ngrams else 1
         ),
         "task": task,
         "id2label": {str(index): label for index, label in enumerate(labels)},

@@ -19,9 +19,9 @@ from nlp_rnn.version import __version__
 __all__ = [
     "CONFIG",
     "COPY_AGAIN",
+    "FIRST_FORMAT_OF_TASK",
+    "FIRST_FORMAT_WITH_NGRAMS",
     "FORMAT",
-    "FORMAT_SINCE_NGRAMS",
-    "FORMAT_SINCE_TASK",
     "FORMAT_VERSION",
     "GRAPH",
     "INT8_GRAPH",
@@ -48,10 +48,10 @@ GRAPH = "model.onnx"
 INT8_GRAPH = "model.int8.onnx"
 MODEL_CARD = "README.md"
 
-FORMAT_SINCE_TASK = {"single_label": 1, "multi_label": 2}
+FIRST_FORMAT_OF_TASK = {"single_label": 1, "multi_label": 2}
 """First format that supports each task; classifiers are saved in the oldest format that can."""
 
-FORMAT_SINCE_NGRAMS = 3
+FIRST_FORMAT_WITH_NGRAMS = 3
 """First format that supports n-gram features."""
 
 MAX_FILE_BYTES = {
@@ -160,10 +160,10 @@ def read_description(
         version, task = config["format_version"], config["task"]
         if type(version) is not int or not 1 <= version <= FORMAT_VERSION:
             raise ValueError(f"there is no format {version!r}")
-        if task not in FORMAT_SINCE_TASK or version < FORMAT_SINCE_TASK[task]:
+        if task not in FIRST_FORMAT_OF_TASK or version < FIRST_FORMAT_OF_TASK[task]:
             raise ValueError(f"task is {task!r}")
         architecture = _architecture(config["architecture"])
-        if architecture.ngrams and version < FORMAT_SINCE_NGRAMS:
+        if architecture.ngrams and version < FIRST_FORMAT_WITH_NGRAMS:
             raise ValueError(f"format {version} does not support n-gram features")
         id2label = config["id2label"]
         if len(id2label) != architecture.num_labels:

@@ -166,7 +166,10 @@ class TextClassifier(ProbabilityPredictor):
         threshold: float | None = None,
         windows: bool = False,
     ) -> Iterator[Prediction]:
-        """Yield the predictions of `predict` one by one, for texts that exceed the memory."""
+        """Yield the predictions of `predict` one by one, for texts that do not fit into memory.
+
+        The options are those of `predict`.
+        """
         check_options(top_k, threshold, len(self.labels))
         rows = self.predict_proba_iter(texts, windows=windows)
         return (choose_labels(row, self.labels, top_k, threshold, self.thresholds) for row in rows)
@@ -214,6 +217,11 @@ class TextClassifier(ProbabilityPredictor):
     def stream_pool(self) -> StreamPool:
         """Process many texts while they arrive, one step of all of them at a time.
 
+        Returns
+        -------
+        StreamPool
+            The pool, without streams.
+
         Raises
         ------
         ClassifierError
@@ -231,6 +239,11 @@ class TextClassifier(ProbabilityPredictor):
         labels : iterable of str, or of lists of str
             True label of each text. If the classifier is multi-label, the list of its labels:
             the score is then the subset accuracy, as in scikit-learn.
+
+        Returns
+        -------
+        float
+            Share of the texts with a correct prediction.
 
         Raises
         ------

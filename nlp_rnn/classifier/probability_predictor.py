@@ -79,7 +79,7 @@ class ProbabilityPredictor:
     def predict_proba_iter(
         self, texts: Iterable[str], *, windows: bool = False
     ) -> Iterator[NDArray[np.float32]]:
-        """Yield the rows (C,) of `predict_proba` one by one, for texts that exceed the memory."""
+        """Yield the rows (C,) of `predict_proba` one by one, for texts larger than memory."""
         return (row for part in self._probabilities(texts, windows) for row in part)
 
     def token_counts(self, texts: Iterable[str]) -> NDArray[np.int64]:
