@@ -29,13 +29,13 @@ from nlp_rnn.model.ngram_path import ngram_rows
 from nlp_rnn.model.ngrams import LARGEST_ORDER, MULTIPLIER, PRIME, add_row_nodes, extend, row
 from nlp_rnn.scoring.metrics import cross_entropy, score_logits
 from nlp_rnn.tokens.batches import TokenizedTexts
-from nlp_rnn.training import ngram_fitting as wide_path
+from nlp_rnn.training import ngram_fitting
 from nlp_rnn.training.events import TrainingResult
 from nlp_rnn.training.finishing import finish
 from nlp_rnn.training.ngram_fitting import (
+    _ensemble_factors,
     _fit,
-    _likeliest_factors,
-    _some,
+    _sample_rows,
     add_ngram_path,
     ngram_matrix,
 )
@@ -436,14 +436,14 @@ def test_balanced_classes_weigh_alike_in_the_linear_model_too() -> None:
 
 
 def test_of_very_much_text_a_part_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wide_path, "MOST_TOKENS", 800)
+    monkeypatch.setattr(ngram_fitting, "MAX_TOKENS", 800)
     lengths = TRAIN.lengths
-    rows, others = _some(lengths, 1), _some(lengths, 2)
+    rows, others = _sample_rows(lengths, 1), _sample_rows(lengths, 2)
     assert 700 < lengths[rows].sum() <= 800
     assert (np.diff(rows) > 0).all()
     assert rows.tolist() != others.tolist()
     monkeypatch.undo()
-    assert _some(lengths, 1).tolist() == list(range(len(lengths)))
+    assert _sample_rows(lengths, 1).tolist() == list(range(len(lengths)))
 
 
 def test_rows_that_no_text_has_stay_zero() -> None:
@@ -520,7 +520,7 @@ def test_labels_that_are_all_right_make_no_factor_endless(several: bool) -> None
     deep = np.where(labels[:, None] == np.arange(2), 1.0, -1.0).astype(np.float32)
     if several:
         labels = deep > 0
-    factors = _likeliest_factors(labels, deep, deep.astype(np.float64))
+    factors = _ensemble_factors(labels, deep, deep.astype(np.float64))
     # 200 of 200 are right: 201 of 202 are expected of the next
     odds = sum(factors) * (1 if several else 2)
     assert odds == pytest.approx(np.log(2 * 202 - 1), abs=0.02)

@@ -1,4 +1,4 @@
-"""Updates on a GPU become recordings of their kernels, replayed without Python."""
+"""CUDA graphs: the kernels of an update are captured once and replayed without Python."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,10 +21,10 @@ def can_use_cuda_graphs(
     device: torch.device,
     processes: Processes,
 ) -> bool:
-    """Whether every update of one shape is the same kernels with other numbers.
+    """Return whether all updates of one shape run the same kernels, with different numbers only.
 
-    Not those of texts that are changed, which draw the same random numbers twice, of several
-    batches or processes, or with `one_cycle`, which changes more than the learning rate.
+    Not supported are the CPU, several processes, gradient accumulation, adversarial losses, which
+    use the same random numbers twice, and `one_cycle`, which changes more than the learning rate.
     """
     return (
         device.type == "cuda"
@@ -45,60 +45,61 @@ class _CapturedGraph:
 
 
 class CudaGraphStep:
-    """Calls `step` for the first update of a shape, and replays what it does for all others.
+    """An `OptimizerStep` that is captured as one CUDA graph for each shape, and then replayed.
 
-    An update of a small network is some hundred kernels of a few microseconds each, and Python
-    starts them more slowly than a GPU runs them. A CUDA graph starts them all at once. Numbers that
-    change from update to update (texts, learning rates, weights of the loss, random numbers, the
-    scale of float16) are read from memory by every replay.
+    An update of a small network runs some hundred kernels of a few microseconds each, which Python
+    launches more slowly than a GPU runs them. A CUDA graph launches them all at once. Every replay
+    reads from memory the values that change between updates: texts, learning rates, weights of the
+    loss, random numbers, and the loss scale of float16.
 
-    What a call returns is overwritten by the next call.
+    The first update of a shape is not captured. The next call overwrites the tensors that a call
+    returned.
     """
 
     def __init__(self, step: OptimizerStep) -> None:
         self._step = step
-        self._recordings: dict[tuple[object, ...], _CapturedGraph | None] = {}
-        self._pool: Any = None  # all replays use the same memory, in turn
+        self._graphs: dict[tuple[object, ...], _CapturedGraph | None] = {}
+        self._pool: Any = None  # memory that all graphs share, because they are replayed in turn
 
     def reset(self) -> None:
-        """Record anew: what is trained, or where it lies, is no longer the same."""
-        self._recordings.clear()
-        self._pool = None  # gone with the last recording
+        """Forget all graphs: the trained parameters, or their addresses, have changed."""
+        self._graphs.clear()
+        self._pool = None  # freed with the last graph
 
     def __call__(self, update: DeviceUpdate, weights: Weights) -> tuple[dict[str, Tensor], Tensor]:
-        """As `step`, on the device's current stream."""
+        """Make one step, as `OptimizerStep` does, on the current stream of the device."""
         key = (*(tensor.shape for tensor in update.tensors()), *weights)
-        if key not in self._recordings:
-            # what is done once for a shape, and the optimizer's first step, is not to be recorded
-            self._recordings[key] = None
+        if key not in self._graphs:
+            # work that happens only once, such as the optimizer's first step, must not be captured
+            self._graphs[key] = None
             return self._step(update, weights)
-        recording = self._recordings[key]
-        if recording is None:
-            recording = self._recordings[key] = self._record(update, weights)
-        for own, given in zip(recording.update.tensors(), update.tensors(), strict=True):
-            own.copy_(given)
+        captured = self._graphs[key]
+        if captured is None:
+            captured = self._graphs[key] = self._capture(update, weights)
+        for target, source in zip(captured.update.tensors(), update.tensors(), strict=True):
+            target.copy_(source)
         for name, weight in weights.items():
-            recording.weights[name].fill_(weight)
-        for rate, group in zip(recording.rates, self._step.optimizer.param_groups, strict=True):
+            captured.weights[name].fill_(weight)
+        for rate, group in zip(captured.rates, self._step.optimizer.param_groups, strict=True):
             rate.fill_(group["lr"])
-        recording.graph.replay()
-        return recording.result
+        captured.graph.replay()
+        return captured.result
 
-    def _record(self, update: DeviceUpdate, weights: Weights) -> _CapturedGraph:
+    def _capture(self, update: DeviceUpdate, weights: Weights) -> _CapturedGraph:
         device = update.batches[0].lengths.device
         groups = self._step.optimizer.param_groups
-        own = update.clone()
-        own_weights = {name: torch.zeros((), device=device) for name in weights}
+        static_update = update.clone()
+        static_weights = {name: torch.zeros((), device=device) for name in weights}
         rates = [torch.zeros((), device=device) for _ in groups]
-        usual = [(group["lr"], group["capturable"]) for group in groups]
+        settings = [(group["lr"], group["capturable"]) for group in groups]
         graph = torch.cuda.CUDAGraph()
         for group, rate in zip(groups, rates, strict=True):
             group["lr"], group["capturable"] = rate, True
         try:
             with PINNING, torch.cuda.graph(graph, self._pool, capture_error_mode="thread_local"):
-                result = self._step(own, own_weights)
+                result = self._step(static_update, static_weights)
         finally:
-            for group, (rate, was_capturable) in zip(groups, usual, strict=True):
+            for group, (rate, was_capturable) in zip(groups, settings, strict=True):
                 group["lr"], group["capturable"] = rate, was_capturable
         self._pool = graph.pool()
-        return _CapturedGraph(graph, own, own_weights, rates, result)
+        return _CapturedGraph(graph, static_update, static_weights, rates, result)

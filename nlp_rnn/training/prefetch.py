@@ -1,4 +1,4 @@
-"""Rows of an update become this process's batches, made before they are needed."""
+"""Prefetching: a thread prepares the batches of the next updates while the current one runs."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -17,19 +17,19 @@ from nlp_rnn.training.processes import Processes
 
 __all__ = ["PINNING", "DeviceBatch", "DeviceUpdate", "Update", "prefetch_updates"]
 
-# Updates whose batches are made while an earlier one is computed.
+# Number of updates that are prepared ahead of the current one.
 AHEAD = 2
 
 PINNING = Lock()
-"""Held while memory is pinned, which must not happen while an update is recorded."""
+"""Held while memory is pinned, which must not happen while a CUDA graph is captured."""
 
-# On a GPU every update of a shape but the first is replayed, so shapes should be few.
+# On a GPU, updates of equal shape share one CUDA graph, so there should be few shapes.
 STEPS_MULTIPLE, VOCABULARY_MULTIPLE = 16, 1024
 
 
 @dataclass(frozen=True)
 class DeviceBatch:
-    """A `Batch` on a device, its rows left out."""
+    """A `Batch` moved to the device, without its row indices."""
 
     input_ids: Tensor
     lengths: Tensor
@@ -38,7 +38,7 @@ class DeviceBatch:
 
 @dataclass(frozen=True)
 class DeviceUpdate:
-    """What one process reads of an `Update`, on its device."""
+    """An `Update` moved to the device, without its counts."""
 
     batches: list[DeviceBatch]
     weights: list[float]
@@ -46,14 +46,14 @@ class DeviceUpdate:
     vocabulary: Tensor | None
 
     def tensors(self) -> Iterator[Tensor]:
-        """All that lies on the device."""
+        """Yield all tensors on the device."""
         for batch in self.batches:
             yield from (batch.input_ids, batch.lengths, batch.labels)
         if self.vocabulary is not None:
             yield self.vocabulary
 
     def clone(self) -> "DeviceUpdate":
-        """The same, elsewhere in the device's memory."""
+        """Return a copy with tensors of its own."""
         batches = [
             DeviceBatch(b.input_ids.clone(), b.lengths.clone(), b.labels.clone())
             for b in self.batches
@@ -64,13 +64,22 @@ class DeviceUpdate:
 
 @dataclass(frozen=True)
 class Update:
-    """What one update reads.
+    """The batches of one update on the CPU.
 
-    `batches` are this process's; `weights` what share of the update's texts each one is, over
-    all processes 1 together. `texts` and `tokens` (padding left out) count all processes'.
-    For a language model, `pair_weights` are shares likewise, of the pairs of neighbouring tokens,
-    and `vocabulary` int64 (U,) is which tokens occur in the batches of all processes, rising; the
-    last may be there more than once.
+    Attributes
+    ----------
+    batches : list of Batch
+        The batches of this process.
+    weights : list of float
+        Share of each batch in the texts of the update. Over all processes they add up to 1.
+    texts, tokens : int
+        Texts, and tokens without padding, of all processes.
+    pair_weights : list of float
+        Share of each batch in the pairs of neighbouring tokens of the update, for the auxiliary
+        language model.
+    vocabulary : ndarray or None
+        Sorted token ids, int64 (U,), that occur in the batches of all processes. The last one may
+        be repeated.
     """
 
     batches: list[Batch]
@@ -82,20 +91,20 @@ class Update:
 
     @classmethod
     def alone(cls, batch: Batch) -> "Update":
-        """An update of one batch and one process."""
+        """Return an update of one batch in a single process."""
         return cls([batch], [1.0], len(batch.rows), batch.num_tokens, [1.0])
 
     def to(self, device: torch.device) -> DeviceUpdate:
-        """Copy the arrays to `device`, without waiting for it where they are pinned."""
+        """Copy the arrays to a device; pinned arrays are copied without waiting for it."""
 
-        def placed(array: NDArray[np.int64] | NDArray[np.bool_]) -> Tensor:
+        def moved(array: NDArray[np.int64] | NDArray[np.bool_]) -> Tensor:
             return torch.from_numpy(array).to(device, non_blocking=True)
 
         return DeviceUpdate(
-            [DeviceBatch(*map(placed, (b.input_ids, b.lengths, b.labels))) for b in self.batches],
+            [DeviceBatch(*map(moved, (b.input_ids, b.lengths, b.labels))) for b in self.batches],
             self.weights,
             self.pair_weights,
-            None if self.vocabulary is None else placed(self.vocabulary),
+            None if self.vocabulary is None else moved(self.vocabulary),
         )
 
 
@@ -107,35 +116,47 @@ def prefetch_updates(
     for_gpu: bool,
     vocabulary: bool = False,
 ) -> Iterator[Update]:
-    """The updates in their order, each a sequence of rows of batches; made in a thread.
+    """Yield the updates in their order, prepared by a thread.
 
-    What is made is a pure function of the arguments, so the thread changes no result. Batches
-    `for_gpu` lie where one can fetch them by itself, and have few shapes: texts are padded, and the
-    last token of a vocabulary repeated, up to round numbers. With `vocabulary` updates have one.
+    The prepared batches are a pure function of the arguments, so the thread changes no result.
+
+    Parameters
+    ----------
+    texts : TokenizedTexts
+        The training split.
+    updates : sequence
+        For each update, the rows int64 (B,) of each of its batches.
+    processes : Processes
+        All processes; each gets its share of every batch.
+    for_gpu : bool
+        Whether to pin the memory of the batches and to limit the number of shapes: the texts are
+        padded, and the last token of the vocabulary is repeated, up to round numbers.
+    vocabulary : bool
+        Whether the updates need their vocabulary.
     """
     steps = STEPS_MULTIPLE if for_gpu else 1
 
     def make(rows_of_batches: Sequence[NDArray[np.int64]]) -> Update:
-        every = np.concatenate(rows_of_batches)
-        tokens = int(texts.lengths[every].sum())
+        all_rows = np.concatenate(rows_of_batches)
+        tokens = int(texts.lengths[all_rows].sum())
         batches, weights, pair_weights = [], [], []
         for rows in rows_of_batches:
-            own = rows
+            share = rows
             if processes.count > 1:
-                own = split_by_tokens(rows, texts.lengths, processes.count)[processes.rank]
-            weights.append(len(own) / len(every))
-            pairs = int(texts.lengths[own].sum()) - len(own)
-            pair_weights.append(pairs / max(1, tokens - len(every)))
-            if not len(own):
-                # gradients are exchanged by all, so read a text and let it count nothing
-                own = rows[np.argmin(texts.lengths[rows])][None]
-            batch = texts.batch(own, multiple=steps)
+                share = split_by_tokens(rows, texts.lengths, processes.count)[processes.rank]
+            weights.append(len(share) / len(all_rows))
+            pairs = int(texts.lengths[share].sum()) - len(share)
+            pair_weights.append(pairs / max(1, tokens - len(all_rows)))
+            if not len(share):
+                # every process takes part in the exchange of gradients: this text has the weight 0
+                share = rows[np.argmin(texts.lengths[rows])][None]
+            batch = texts.batch(share, multiple=steps)
             batches.append(_pinned_batch(batch) if for_gpu else batch)
-        occurring = texts.vocabulary(every) if vocabulary else None
+        occurring = texts.vocabulary(all_rows) if vocabulary else None
         if occurring is not None and for_gpu:
             missing = -len(occurring) % VOCABULARY_MULTIPLE
             occurring = _pinned(np.pad(occurring, (0, missing), mode="edge"))
-        return Update(batches, weights, len(every), tokens, pair_weights, occurring)
+        return Update(batches, weights, len(all_rows), tokens, pair_weights, occurring)
 
     waiting: deque[Future[Update]] = deque()
     with ThreadPoolExecutor(1, thread_name_prefix="batches") as thread:

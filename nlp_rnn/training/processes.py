@@ -1,8 +1,8 @@
-"""Several processes become one training: who they are, and what they tell each other.
+"""Distributed training: process ranks, broadcasts and the synchronization of gradients.
 
-Every process holds the whole network and reads its share of every batch; torch's
-DistributedDataParallel adds up the gradients. Gradients travel by nccl between GPUs and by
-gloo otherwise; what the processes must agree on always travels by gloo, so that no GPU waits.
+Every process holds the whole network and trains on its share of every batch. torch's
+DistributedDataParallel averages the gradients, with nccl between GPUs and with gloo otherwise.
+Decisions are always broadcast with gloo, so that no GPU waits for them.
 """
 
 import os
@@ -25,16 +25,23 @@ __all__ = [
     "torchrun_processes",
 ]
 
-# How long a process waits for the others: the first reads and tokenizes the data meanwhile.
-PATIENCE = timedelta(hours=2)
+# How long a process waits for the others: the first one may be loading and tokenizing data.
+TIMEOUT = timedelta(hours=2)
 
 
 @dataclass(frozen=True)
 class Processes:
-    """One process among `count`; `rank` 0 decides, writes and reports.
+    """This process among all processes of a training.
 
-    `local_rank` and `local_count` are the same among the processes of this machine. All
-    methods but `wrap` and `synchronized` must be called by every process, in the same order.
+    The process with rank 0 decides, writes and reports. All methods except `wrap` and
+    `synchronized` must be called by every process, in the same order.
+
+    Attributes
+    ----------
+    rank, count : int
+        Number of this process, from 0, and the number of processes.
+    local_rank, local_count : int
+        The same among the processes on this machine.
     """
 
     rank: int = 0
@@ -44,48 +51,48 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that decides."""
+        """Whether this process has rank 0."""
         return self.rank == 0
 
     def wrap(self, network: nn.Module) -> nn.Module:
-        """`network`, or around it what makes its gradients the mean of all processes'."""
+        """Return the network, wrapped so that its gradients are averaged over the processes."""
         if self.count == 1:
             return network
         return nn.parallel.DistributedDataParallel(network, gradient_as_bucket_view=True)
 
     def synchronized(self, wrapped: nn.Module, now: bool) -> AbstractContextManager[None]:
-        """Inside the block gradients are exchanged if `now`, else only gathered here."""
+        """Return a context in which gradients are exchanged if `now`, or accumulated otherwise."""
         if now or not isinstance(wrapped, nn.parallel.DistributedDataParallel):
             return nullcontext()
         return wrapped.no_sync()
 
     def broadcast(self, value: int) -> int:
-        """The first process's `value`, in every process."""
+        """Return the first process's `value` in every process."""
         if self.count == 1:
             return value
-        told = torch.tensor(value, dtype=torch.int64)
-        dist.broadcast(told, 0)
-        return int(told)
+        tensor = torch.tensor(value, dtype=torch.int64)
+        dist.broadcast(tensor, 0)
+        return int(tensor)
 
     def broadcast_text(self, text: str) -> str:
-        """The first process's `text`, not empty, in every process."""
+        """Return the first process's `text`, which must not be empty, in every process."""
         if self.count == 1:
             return text
-        own = text.encode()
-        data = torch.zeros(self.broadcast(len(own)), dtype=torch.uint8)
+        encoded = text.encode()
+        data = torch.zeros(self.broadcast(len(encoded)), dtype=torch.uint8)
         if self.first:
-            data.copy_(torch.frombuffer(bytearray(own), dtype=torch.uint8))
+            data.copy_(torch.frombuffer(bytearray(encoded), dtype=torch.uint8))
         dist.broadcast(data, 0)
         return data.numpy().tobytes().decode()
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """The sum of all processes' tensors, in every process; the argument is changed too."""
+        """Return the sum over all processes in every process; `tensor` is changed in place."""
         if self.count > 1:
             dist.all_reduce(tensor)
         return tensor
 
     def gather(self, tensor: Tensor) -> Tensor:
-        """All processes' tensors of one shape, stacked by rank: (count, …)."""
+        """Return the tensors of all processes, stacked by rank: (count, …); all have one shape."""
         if self.count == 1:
             return tensor.unsqueeze(0)
         parts = [torch.empty_like(tensor) for _ in range(self.count)]
@@ -97,12 +104,12 @@ SINGLE_PROCESS = Processes()
 
 
 def launched_by_torchrun() -> bool:
-    """Whether `torchrun` started this process and others beside it."""
+    """Return whether `torchrun` started this process together with others."""
     return "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def torchrun_processes() -> Processes:
-    """Which of torchrun's processes this one is."""
+    """Return this process among those that torchrun started."""
     rank, count, local_rank, local_count = (
         int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
     )
@@ -110,22 +117,27 @@ def torchrun_processes() -> Processes:
 
 
 def local_count(count: int) -> int:
-    """How many of `count` processes run on this machine."""
+    """Return how many of `count` processes run on this machine."""
     return torchrun_processes().local_count if launched_by_torchrun() else count
 
 
 @contextmanager
 def process_group(processes: Processes, store: Any = None) -> Iterator[Processes]:
-    """Inside the block the processes can talk; they meet at `store`, or where torchrun says.
+    """Inside the block, the processes form torch's default process group.
 
-    `store` is a `torch.distributed.TCPStore` of this process.
+    Parameters
+    ----------
+    processes : Processes
+        This process.
+    store : torch.distributed.TCPStore, optional
+        The store where the processes meet; None for the address that torchrun set.
     """
     dist.init_process_group(
         "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
         store=store,
         rank=processes.rank,
         world_size=processes.count,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
     try:
         yield processes

@@ -1,4 +1,4 @@
-"""Some updates of a training become a table of where their time went."""
+"""Profile of some updates: a table of the operations that take the most time."""
 
 import torch
 from torch.profiler import ProfilerActivity, _ExperimentalConfig, profile  # type: ignore[attr-defined]
@@ -9,10 +9,22 @@ WARM_UP, UPDATES, ROWS = 3, 20, 30
 
 
 class UpdateProfile:
-    """torch's profiler over `UPDATES` updates after `WARM_UP` others; `table` is empty before."""
+    """torch's profiler over `UPDATES` updates, after `WARM_UP` updates that it ignores.
+
+    Parameters
+    ----------
+    device : torch.device
+        The device that the updates run on.
+    total_updates : int
+        Updates of the training. If there are few, fewer are ignored.
+
+    Attributes
+    ----------
+    table : str
+        The table; empty until the profile is complete.
+    """
 
     def __init__(self, device: torch.device, total_updates: int) -> None:
-        """Wait for the first update; with few in all, for fewer to warm up."""
         self.table = ""
         self._sort_by = "self_cuda_time_total" if device.type == "cuda" else "self_cpu_time_total"
         self._first = min(WARM_UP, total_updates - 1)
@@ -22,13 +34,13 @@ class UpdateProfile:
             activities.append(ProfilerActivity.CUDA)
         self._profile: profile | None = profile(
             activities=activities,
-            acc_events=True,  # or torch warns that a second profile would lose the first
-            # the two directions of a layer run on threads of their own
+            acc_events=True,  # otherwise torch warns that a second profile discards the first
+            # each direction of a layer runs on a thread of its own
             experimental_config=_ExperimentalConfig(profile_all_threads=True),
         )
 
     def before_update(self) -> None:
-        """Begin or end where it is time to."""
+        """Start or end the profile when its first or last update is due."""
         if self._profile is not None and self._seen == self._first:
             self._profile.start()
         elif self._seen == self._first + UPDATES:
@@ -36,7 +48,7 @@ class UpdateProfile:
         self._seen += 1
 
     def end(self) -> None:
-        """Make the table, if updates were seen: validation has no place in it."""
+        """End the profile and create the table, so that validation is not part of it."""
         if self._profile is None or self._seen <= self._first:
             return
         self._profile.stop()

@@ -1,4 +1,4 @@
-"""What the trainer tells becomes a progress bar on a terminal, or plain lines elsewhere."""
+"""Progress of a training: a progress bar in a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -15,10 +15,17 @@ SECONDS_BETWEEN_LINES = 30
 
 
 class TrainingProgress:
-    """Shows rate, time left and the last validation metric; a context manager.
+    """Shows speed, remaining time and the last validation metric; a context manager.
 
-    On a terminal one bar is redrawn in place. Elsewhere a line is printed after each epoch, and
-    within a long epoch every `SECONDS_BETWEEN_LINES` seconds.
+    In a terminal, one bar is redrawn in place. Elsewhere, a line is printed after each epoch, and
+    every `SECONDS_BETWEEN_LINES` seconds within a long epoch.
+
+    Parameters
+    ----------
+    metric : str
+        The validation metric to show.
+    console : rich.console.Console, optional
+        Where to print; standard output by default.
     """
 
     def __init__(self, metric: str, console: Console | None = None) -> None:
@@ -55,7 +62,7 @@ class TrainingProgress:
             self._bar.stop()
 
     def on_update(self, event: UpdateEnd) -> None:
-        """Move the bar, or print a line when the last one is long ago."""
+        """Move the bar, or print a line if the last one was long ago."""
         rate = f"{event.tokens_per_second:,.0f} tokens/s"
         if self._bar is not None:
             self._bar.update(

@@ -1,4 +1,4 @@
-"""A trainer at its start becomes losses at rising learning rates, and a rate to begin with."""
+"""Learning rate range test: the loss at rising learning rates, and a suggested learning rate."""
 
 import copy
 import math
@@ -17,13 +17,25 @@ from nlp_rnn.training.trainer import Trainer
 __all__ = ["RangeTest", "try_learning_rates"]
 
 LOWEST, HIGHEST, UPDATES = 1e-5, 1.0, 100
-MOMENTUM = 0.9  # of the running mean of the loss
-TOO_HIGH = 4.0  # times the lowest loss so far
+MOMENTUM = 0.9  # of the moving average of the loss
+TOO_HIGH = 4.0  # times the lowest average so far
 
 
 @dataclass(frozen=True)
 class RangeTest:
-    """Learning rates, the loss of each one's batch, its running mean, and the suggestion."""
+    """Result of a range test.
+
+    Attributes
+    ----------
+    rates : list of float
+        The learning rates.
+    losses : list of float
+        The label loss of the batch at each rate.
+    smoothed : list of float
+        Exponential moving average of the losses.
+    suggestion : float
+        The suggested learning rate.
+    """
 
     rates: list[float]
     losses: list[float]
@@ -32,20 +44,22 @@ class RangeTest:
 
 
 def try_learning_rates(trainer: Trainer, train: TokenizedTexts) -> RangeTest:
-    """Train over rising rates, then put everything back as it was.
+    """Train at rising learning rates, and restore the trainer afterwards.
 
-    Smith 2017, arXiv:1506.01186: one update a rate, `UPDATES` rates from `LOWEST` to `HIGHEST`
-    in equal ratios; ends when the loss has risen far above its lowest. What differs: the loss is
-    smoothed and the suggestion is a tenth of the rate with the lowest smoothed loss (Gugger 2018).
-    Weights, optimizer and random generators are restored, so the training that follows is the
-    one without the test.
+    Smith 2017, arXiv:1506.01186: `UPDATES` updates, with rates from `LOWEST` to `HIGHEST` in equal
+    ratios. The test ends early when the loss is far above its lowest value. Here the loss is
+    smoothed, and the suggestion is a tenth of the rate with the lowest smoothed loss (Gugger 2018).
+    Weights, optimizer and random generators are restored, so the test does not change the training
+    that follows.
 
-    Raises:
-        TrainingError: no loss was finite.
+    Raises
+    ------
+    TrainingError
+        If no loss is finite.
     """
     network, optimizer = trainer.network, trainer.optimizer
     weights, moments = copy.deepcopy((network.state_dict(), optimizer.state_dict()))
-    # the first process tests alone, the others wait for its first update
+    # only the first process runs the test; the others wait for its first update
     before = trainer.step, trainer.cuda_graph_step
     trainer.step, trainer.cuda_graph_step = (
         replace(trainer.step, wrapped=network, processes=SINGLE_PROCESS),
@@ -87,5 +101,8 @@ def try_learning_rates(trainer: Trainer, train: TokenizedTexts) -> RangeTest:
         trainer.loss.scaler.load_state_dict(scaler)
         trainer.step, trainer.cuda_graph_step = before
     if not rates:
-        raise TrainingError("The loss is not finite at any learning rate.")
+        raise TrainingError(
+            f"The loss is not finite even at the learning rate {LOWEST:g}.\nCheck the word vectors "
+            "or the pretrained encoder, or set trainer.precision=fp32."
+        )
     return RangeTest(rates, losses, smoothed, rates[smoothed.index(min(smoothed))] / 10)

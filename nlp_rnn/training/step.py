@@ -1,4 +1,4 @@
-"""A placed update becomes better parameters: gradients, clipping and the optimizer's step."""
+"""One optimizer step, and the totals of an epoch's losses and gradient norms."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,21 @@ __all__ = ["EpochTotals", "OptimizerStep"]
 
 @dataclass
 class OptimizerStep:
-    """What every update does; `wrapped` is the `network`, wrapped for the `processes`."""
+    """The computation of an update: gradients, clipping and the step of the optimizer.
+
+    Attributes
+    ----------
+    network, wrapped : nn.Module
+        The network, and the network wrapped for several processes (`Processes.wrap`).
+    loss : UpdateLoss
+        The loss, with the gradient scaler of float16.
+    optimizer : torch.optim.Optimizer
+        The optimizer.
+    max_gradient_norm : float
+        The norm that gradients are clipped to.
+    processes : Processes
+        All processes of the training.
+    """
 
     network: TextNetwork
     wrapped: nn.Module
@@ -27,10 +41,15 @@ class OptimizerStep:
     processes: Processes
 
     def __call__(self, update: DeviceUpdate, weights: Weights) -> tuple[dict[str, Tensor], Tensor]:
-        """This process's share of each part of the loss, and the norm of the gradients.
+        """Make one step that minimizes the sum of the parts of the loss, multiplied by `weights`.
 
-        Both stay on the device. What is minimized is the sum of the parts times `weights`. The norm
-        is 0 of an update that overflowed in float16 and is left out.
+        Returns
+        -------
+        losses : dict
+            This process's share of each part of the loss, as scalars on the device.
+        norm : Tensor
+            Norm of the gradients before clipping, a scalar on the device. It is 0 for an update
+            that overflowed in float16 and was skipped.
         """
         self.optimizer.zero_grad(set_to_none=True)
         losses = self.loss.add_gradients(
@@ -47,30 +66,33 @@ class OptimizerStep:
 
 
 class EpochTotals:
-    """Sums in double precision on the device: adding to them never waits for the device."""
+    """Running totals of an epoch's losses and gradient norms, in float64 on the device.
+
+    Adding an update never waits for the device. The totals start with those of `state`, which
+    are sums over all processes.
+    """
 
     def __init__(self, state: TrainingState, device: torch.device, processes: Processes) -> None:
-        """Go on from `state`, which counts what all processes read."""
         self.processes = processes
         self._losses = {
             name: torch.tensor(
-                so_far if processes.first else 0.0, dtype=torch.float64, device=device
+                total if processes.first else 0.0, dtype=torch.float64, device=device
             )
-            for name, so_far in state.loss_sums.items()
+            for name, total in state.loss_sums.items()
         }
         self._norm = torch.tensor(state.norm_sum, dtype=torch.float64, device=device)
         self._largest = torch.tensor(state.norm_max, dtype=torch.float64, device=device)
 
     def add(self, losses: dict[str, Tensor], texts: int, norm: Tensor) -> None:
-        """Count an update: this process's share of the mean losses over `texts`, and the norm."""
+        """Add an update: this process's share of the mean losses of `texts` texts, and the norm."""
         for name, loss in losses.items():
-            found = loss.double() * texts
-            self._losses[name] = self._losses[name] + found if name in self._losses else found
+            total = loss.double() * texts
+            self._losses[name] = self._losses[name] + total if name in self._losses else total
         self._norm += norm
         self._largest = torch.maximum(self._largest, norm.double())
 
     def store(self, state: TrainingState) -> None:
-        """Write the sums of all processes into `state`; called by every process."""
+        """Store the sums over all processes in `state`; every process calls this method."""
         state.loss_sums = {
             name: float(self.processes.sum(loss.clone())) for name, loss in self._losses.items()
         }
@@ -78,7 +100,7 @@ class EpochTotals:
 
     @staticmethod
     def metrics(state: TrainingState, texts: int, config: TrainerConfig) -> dict[str, float]:
-        """What an epoch of `texts` texts measured, as `state` has it and `config` asks for."""
+        """Return the metrics of an epoch with `texts` texts, from the totals in `state`."""
         metrics = {
             "train/loss" if name == LABELS else f"train/{name}_loss": loss / texts
             for name, loss in state.loss_sums.items()
