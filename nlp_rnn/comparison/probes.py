@@ -10,15 +10,13 @@ from numpy.typing import NDArray
 from nlp_rnn.comparison.records import Run
 from nlp_rnn.config.data import PROBE_FACTORS
 from nlp_rnn.errors import ComparisonError
+from nlp_rnn.layers.cells import CELLS
 from nlp_rnn.sources.probe_tasks import PROBES
 
 __all__ = ["SOLVED", "ProbeCurve", "probe_curves", "seeds_ahead"]
 
 SOLVED = 90.0
 """Mean accuracy, percent, from which a cell counts as solving a probe at a length."""
-
-CELLS = ("lstm", "gru", "rnn")
-"""Order of the cells; others follow by name."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,7 @@ def probe_curves(runs: Sequence[Run], by: str = "model.cell") -> list[ProbeCurve
 
     def order(key: tuple[str, str]) -> tuple[int, int, str]:
         probe, cell = key
-        return probes.index(probe), CELLS.index(cell) if cell in CELLS else len(CELLS), cell
+        return probes.index(probe), list(CELLS).index(cell) if cell in CELLS else len(CELLS), cell
 
     curves = []
     for probe, cell in sorted(runs_of, key=order):

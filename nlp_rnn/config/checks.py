@@ -157,7 +157,8 @@ def _check_cell_and_pooling(model: ModelConfig) -> None:
     if cell is None and pooling.from_final_state:
         others = [name for name, other in POOLINGS.items() if not other.from_final_state]
         raise ConfigError(
-            f"model.pooling={model.pooling} reads one embedding only when there is no recurrence. "
+            f"model.pooling={model.pooling} needs a recurrent network, and model.cell={model.cell} "
+            "has no recurrence. "
             f"Set model.pooling={', '.join(others[:-1])} or {others[-1]}."
         )
 

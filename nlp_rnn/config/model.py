@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from nlp_rnn.config.option import MISSING, option
+from nlp_rnn.layers.poolings import POOLINGS
 
 __all__ = [
     "AverageConfig",
@@ -32,7 +33,9 @@ class ModelConfig:
         "Language models to start from: a folder or runs:/ID of nlp-rnn pretrain, or auto, which "
         "pretrains on this data first unless that has been done (null: start from random weights).",
     )
-    pooling: str = option("max_mean", "How the states of a text become one vector.")
+    pooling: str = option(
+        "max_mean", f"How the states of a text become one vector: {', '.join(POOLINGS)}."
+    )
     word_dropout: float = option(0.0, "Probability that a token is read as unknown.")
     embedding_dropout: float | None = option(
         None,
