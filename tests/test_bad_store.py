@@ -78,7 +78,7 @@ def test_a_folder_that_cannot_be_written(here: Path, capsys: pytest.CaptureFixtu
     finally:
         os.seteuid(user)
     assert "outputs: Permission denied" in message
-    assert "hydra.run.dir=FOLDER" in message
+    assert "output_dir=FOLDER" in message
     assert list(locked.iterdir()) == []
 
 

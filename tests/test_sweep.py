@@ -166,9 +166,9 @@ def test_a_folder_that_cannot_be_created_is_reported_before_anything_starts(
 def test_options_of_a_sweep_raise_an_error_for_one_run(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for word in ("sweep.jobs=2", "search.seeds=3"):
-        assert main(["train", word]) == 2
-        assert "add -m" in capsys.readouterr().err
+    for override in ("sweep.jobs=2", "search.seeds=3"):
+        assert main(["train", override]) == 2
+        assert "Add -m" in capsys.readouterr().err
 
 
 def test_a_dry_run_lists_the_jobs_and_leaves_nothing(

@@ -102,7 +102,7 @@ def _run(
     except OSError as error:
         raise DataError(
             f"The sweep's folder {folder} cannot be created: {error.strerror}.\n"
-            "Set hydra.sweep.dir=FOLDER for another one."
+            "Set output_dir=FOLDER to a folder that is writable."
         ) from error
     space = space_text(command.space)
     arguments = [item for item in arguments if not item.startswith(RESUME)]

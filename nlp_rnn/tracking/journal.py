@@ -71,7 +71,7 @@ class Journal:
         except OSError as error:
             raise TrackingError(
                 f"The run folder {folder} cannot be written ({error.strerror}).\n"
-                "Set hydra.run.dir=FOLDER, or for a sweep hydra.sweep.dir=FOLDER."
+                "Set output_dir=FOLDER to a folder that is writable."
             ) from error
 
     @staticmethod
