@@ -1,4 +1,4 @@
-"""`python -m nlp_rnn` is `nlp-rnn`."""
+"""Run `nlp-rnn` as `python -m nlp_rnn`."""
 
 import sys
 

@@ -16,7 +16,7 @@ def markdown(rows: list[dict[str, Any]], coming: list[str], skipped: list[str]) 
     both = "Bi" if all(row.get("bidirectional", True) for row in rows) else ""
     cells = [f"{both}{cell.upper()}" for cell in CELLS]
     heads = ["set", "test texts", *BASELINES, *cells, "seeds", "parameters, M", "training, min"]
-    heads += ["one answer, ms", "published"]
+    heads += ["latency (one text, ms)", "published"]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     done = [row for row in rows if "cells" in row]
     for row in done:
@@ -46,7 +46,7 @@ def markdown(rows: list[dict[str, Any]], coming: list[str], skipped: list[str]) 
         f"seeds, the same recipe for every set: {recipe}. The test split was read once by each "
         "finished run, and nothing was chosen on it. Baselines: the majority class; TF-IDF with a "
         "linear SVM; the network without its recurrence (one seed). "
-        f"{' / '.join(cells)} in this order where a cell holds two; one answer: median, one test "
+        f"{' / '.join(cells)} in this order where a cell holds two; latency: median, one test "
         f"text, onnxruntime, one thread. Times: {'; '.join(machines) or 'none yet'}.",
         "",
         "Published: not measured here, with other splits, tokens and tuning, so a yardstick and "

@@ -38,7 +38,7 @@ def error_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert main(["train", *SMALL, *arguments]) in (1, 2)
     message = capsys.readouterr().err
     assert len(message.splitlines()) <= 2, message
-    assert "not foreseen" not in message
+    assert "not expected" not in message
     assert not Path("outputs").exists()
     assert not Path("multirun").exists()
     return message

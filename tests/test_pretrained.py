@@ -296,7 +296,7 @@ def test_the_command_refuses_what_it_cannot_heed(
     assert main(["pretrain", *words]) in (1, 2)
     error = capsys.readouterr().err
     assert told in error
-    assert "not foreseen" not in error
+    assert "not expected" not in error
     assert not (here / "outputs").exists()
 
 
@@ -464,5 +464,5 @@ def test_bad_unlabelled_files_are_refused(
     error = capsys.readouterr().err
     assert words in error
     assert "more.csv" in error
-    assert "not foreseen" not in error
+    assert "not expected" not in error
     assert not (here / "outputs").exists()

@@ -1,0 +1,1 @@
+"""What surrounds the training of one run: resolving, run folder, logging, console, evaluation."""

@@ -1,4 +1,4 @@
-"""What a run has to say becomes a few lines on the screen."""
+"""Lines that a run prints on the terminal."""
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,7 +13,7 @@ __all__ = ["announced", "output_to", "print_corpus", "print_lines", "print_resul
 
 
 def print_corpus(corpus: "Corpus") -> None:
-    """How many texts and labels there are, and what was done to them."""
+    """Print the numbers of texts and labels, and the notes about the data."""
     sizes = ", ".join(
         f"{len(getattr(corpus, split)):,} {split}" for split in ("train", "validation", "test")
     )
@@ -22,18 +22,18 @@ def print_corpus(corpus: "Corpus") -> None:
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Say some more about what was said last."""
+    """Print indented detail lines under the previous message."""
     for line in lines:
         print(f"  {line}", flush=True)
 
 
 def print_result(run_id: str, classifier: str, metrics: Mapping[str, float]) -> None:
-    """The scores, and where the classifier and the run are."""
+    """Print the test scores, the latency, the classifier folder and the MLflow run."""
     first = f"accuracy {metrics['test/accuracy']:.4f}" if "test/accuracy" in metrics else ""
     first = first or f"micro-F1 {metrics['test/micro_f1']:.4f}"
     print(
         f"test {first}  macro-F1 {metrics['test/macro_f1']:.4f}  "
-        f"one answer {metrics['latency/onnx_batch1_p50_ms']:.2f} ms\n"
+        f"latency (one text) {metrics['latency/onnx_batch1_p50_ms']:.2f} ms\n"
         f"classifier    {classifier}\n"
         f"MLflow run    {run_id}",
         flush=True,
@@ -41,10 +41,10 @@ def print_result(run_id: str, classifier: str, metrics: Mapping[str, float]) -> 
 
 
 @contextmanager
-def announced(what: str) -> Iterator[None]:
-    """Say on a terminal what takes its time, and take it back when it is done."""
+def announced(step: str) -> Iterator[None]:
+    """Show on a terminal, until the block ends, which step is running."""
     if sys.stdout.isatty():
-        print(f"{what} …", end="\r", flush=True)
+        print(f"{step} …", end="\r", flush=True)
     yield
     if sys.stdout.isatty():
         print("\x1b[2K", end="", flush=True)
@@ -52,7 +52,7 @@ def announced(what: str) -> Iterator[None]:
 
 @contextmanager
 def output_to(path: Path) -> Iterator[None]:
-    """Append to a file what the block prints, where others speak too."""
+    """Append what the block prints to a file, for jobs that share a terminal."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8", buffering=1) as file, redirect_stdout(file):
         yield

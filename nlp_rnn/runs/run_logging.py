@@ -118,22 +118,24 @@ def log_data(data: DataConfig, corpus: "Corpus", run: "TrackedRun") -> None:
         )
 
 
-def log_range_test(found: "RangeTest", folder: Path, run: "TrackedRun") -> None:
-    """Write the losses at rising learning rates as a table and a picture."""
+def log_range_test(range_test: "RangeTest", folder: Path, run: "TrackedRun") -> None:
+    """Log the losses at rising learning rates as a table and a figure."""
     from nlp_rnn.scoring.plots import write_range_plot, write_range_table
 
-    table, picture = folder / "learning_rates.csv", folder / "learning_rates.png"
-    write_range_table(table, found.rates, found.losses, found.smoothed)
-    write_range_plot(picture, found.rates, found.losses, found.smoothed, found.suggestion)
-    for path in (table, picture):
+    table, figure = folder / "learning_rates.csv", folder / "learning_rates.png"
+    write_range_table(table, range_test.rates, range_test.losses, range_test.smoothed)
+    write_range_plot(
+        figure, range_test.rates, range_test.losses, range_test.smoothed, range_test.suggestion
+    )
+    for path in (table, figure):
         run.log_file(path)
-    run.set_tags({"suggested_learning_rate": f"{found.suggestion:.2g}"})
+    run.set_tags({"suggested_learning_rate": f"{range_test.suggestion:.2g}"})
 
 
 def log_speed(level: Speed, classifier: Path, run: "TrackedRun") -> dict[str, float]:
-    """Time the classifier in a fresh process; its figures and what they depend on go to the run.
+    """Time the classifier in a fresh process and log the figures and their conditions.
 
-    A classifier that cannot be timed is as good as any other: the run says why, and goes on.
+    If it cannot be timed, the reason is logged and the run continues.
     """
     if level is Speed.none:
         return {}
@@ -161,7 +163,7 @@ def log_speed(level: Speed, classifier: Path, run: "TrackedRun") -> dict[str, fl
 
 
 def training_metrics(network: "TextNetwork", training: "TrainingResult") -> dict[str, float]:
-    """`train/…` and `parameters/…` of a finished training."""
+    """Return the metrics `train/…` and `parameters/…` of a finished training."""
     metrics = {
         "train/seconds": training.seconds,
         "train/tokens_per_second": training.tokens_per_second,
@@ -207,7 +209,7 @@ def log_results(
     run: "TrackedRun",
     command: str,
 ) -> None:
-    """Write the final metrics, the note and the classifier."""
+    """Log the final metrics, the note and the classifier."""
     from nlp_rnn.tracking.note import RunSummary, run_note
 
     run.log_final(metrics)

@@ -1,8 +1,9 @@
-"""One process becomes several that train one network: the others are started, fed and ended.
+"""Worker processes of a data-parallel training: start them, send them the job, end them.
 
-The first process is the ordinary one, with MLflow, screen and checkpoints. It tells each other
-process the configuration and where the token ids are kept; that one builds the same network,
-trains its share and ends. `trainer.processes` starts them here, `torchrun` on any machines.
+The first process is the ordinary one, with MLflow, console and checkpoints. It sends the others
+the configuration and the paths of the token ids. A worker builds the same network, trains on its
+share of every batch and ends. `trainer.processes` starts workers on this machine, `torchrun` on
+any machines.
 """
 
 import json
@@ -57,12 +58,14 @@ def with_process_count(config: RunConfig) -> RunConfig:
 
 @contextmanager
 def processes_of(config: RunConfig) -> "Iterator[Processes]":
-    """Inside the block the processes that `config` asks for run, this one as the first.
+    """Run the worker processes of `config` inside the block, with this process as the first.
 
-    Afterwards they are gone, whatever happened.
+    They have ended when the block is left, also after an error.
 
-    Raises:
-        TrainingError: one of them ended before its time.
+    Raises
+    ------
+    TrainingError
+        If a worker ends before the training does.
     """
     from nlp_rnn.training.processes import (
         SINGLE_PROCESS,
@@ -85,7 +88,7 @@ def processes_of(config: RunConfig) -> "Iterator[Processes]":
             with process_group(Processes(0, count, 0, count), store) as processes:
                 try:
                     yield processes
-                except RuntimeError as error:  # torch's, when it can no longer reach one
+                except RuntimeError as error:  # torch raises it when it cannot reach a worker
                     reason = workers.failure()
                     if reason is None:
                         raise
@@ -119,10 +122,12 @@ def send_job(
 
 
 def work(processes: "Processes", store: Any = None) -> None:
-    """The story of every process but the first: learn what to do, train, end.
+    """Receive the job, train and end: the work of every process except the first.
 
-    Raises:
-        NlpRnnError: what the first process raises too, or what is wrong on this machine only.
+    Raises
+    ------
+    NlpRnnError
+        For an error that the first process raises too, or one of this machine only.
     """
     from omegaconf import OmegaConf
 
@@ -148,13 +153,15 @@ def work(processes: "Processes", store: Any = None) -> None:
 
 
 def follow(processes: "Processes") -> None:
-    """Be a process that torchrun started beside the first; ends the process when it succeeds.
+    """Do the work of a process that torchrun started, and end the process on success.
 
-    At once, because libraries that are taken down while threads of theirs still end have
-    aborted the process once in a while, and torchrun then stops the first one too.
+    The process ends without Python's cleanup: libraries whose threads were still ending have
+    aborted it now and then, and torchrun then stops the first process too.
 
-    Raises:
-        NlpRnnError: as `work`.
+    Raises
+    ------
+    NlpRnnError
+        As `work` does.
     """
     work(processes)
     sys.stdout.flush()
@@ -163,7 +170,7 @@ def follow(processes: "Processes") -> None:
 
 
 class _Workers:
-    """The processes started here; each ends by itself when its standard input is closed."""
+    """Worker processes on this machine; each ends when its standard input is closed."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -171,7 +178,7 @@ class _Workers:
         self.errors: list[IO[bytes]] = []
 
     def start(self) -> Any:
-        """Start them, and give back the TCPStore at which they wait."""
+        """Start the workers and return the TCPStore at which they wait."""
         from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
         store = TCPStore(HOST, 0, self.count, is_master=True, wait_for_workers=False)
@@ -196,37 +203,39 @@ class _Workers:
             )
         while not store.check([f"ready/{rank}" for rank in range(1, self.count)]):
             if any(process.poll() is not None for process in self.processes):
-                raise TrainingError(self.failure() or "A process ended before it began.")
+                raise TrainingError(
+                    self.failure() or "A worker process ended before the training started."
+                )
             time.sleep(0.02)
         return store
 
     def failure(self) -> str | None:
-        """What is known of a process that ended before its time; None if all run."""
+        """Return the reason why a worker has ended; None if all of them run."""
         deadline = time.monotonic() + SECONDS_TO_FAIL
         while time.monotonic() < deadline and not any(p.poll() for p in self.processes):
             time.sleep(0.02)
-        found = []
+        failures = []
         for rank, process in enumerate(self.processes, start=1):
             if code := process.poll():
                 errors = self.errors[rank - 1]
                 errors.seek(0)
                 lines = errors.read().decode(errors="replace").strip().splitlines()
-                said = lines[-1].removeprefix("nlp-rnn: ") if lines else "it was killed"
-                # one that was killed takes the connections of the others with it
-                found.append((code > 0, f"exit code {code}: {said}", rank))
-        if not found:
+                reason = lines[-1].removeprefix("nlp-rnn: ") if lines else "it was killed"
+                # a worker that was killed breaks the connections of the others
+                failures.append((code > 0, f"exit code {code}: {reason}", rank))
+        if not failures:
             return None
-        _, words, rank = min(found)
-        return f"Process {rank + 1} of {self.count} ended with {words}"
+        _, message, rank = min(failures)
+        return f"Process {rank + 1} of {self.count} ended with {message}"
 
     def wait(self) -> None:
-        """Let them end by themselves for a while."""
+        """Wait some seconds for the workers to end by themselves."""
         for process in self.processes:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(SECONDS_TO_END)
 
     def end(self) -> None:
-        """Kill those that still run: they write nothing that could be torn."""
+        """Kill workers that still run; they write no files."""
         for process in self.processes:
             process.kill()
         for process in self.processes:
@@ -239,7 +248,7 @@ class _Workers:
 
 def main() -> int:
     """Run one process that `_Workers.start` started, with the arguments PORT RANK COUNT."""
-    port, rank, count = (int(word) for word in sys.argv[1:])
+    port, rank, count = (int(argument) for argument in sys.argv[1:])
 
     def end_with_the_first() -> None:
         os.read(0, 1)  # returns when the first process closes it, or dies
