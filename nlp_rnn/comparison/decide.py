@@ -56,7 +56,7 @@ def decide(
 ) -> dict[str, tuple[Difference, ...]]:
     """Return the differences with adjusted p-values, outcomes and required samples, by digest.
 
-    Holm's correction is over all differences, whatever their data set.
+    Holm's correction is over the differences of all data sets.
     """
     ropes = sorted({*rules.ropes, rules.rope})
     adjusted: dict[str, dict[str, float]] = {}

@@ -1,5 +1,6 @@
 """Notes on a comparison: its limits, how it was measured, or why nothing can be compared."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from nlp_rnn.comparison.records import Difference, NotComparable, Run
@@ -27,31 +28,22 @@ def limits(data: ScoredData, differences: Sequence[Difference], rules: Rules) ->
     for pair in differences:
         yield from (f"{pair.first} and {pair.second}: {remark}." for remark in pair.remarks)
     for pair in differences:
-        seeds = len(pair.by_seed)
+        names, seeds = f"{pair.first} and {pair.second}", len(pair.by_seed)
         if seeds < rules.min_seeds:
-            yield (
-                f"{pair.first} and {pair.second} share {counted(seeds, 'seed')}: a conclusion "
-                f"needs at least {rules.min_seeds}."
-            )
+            shared = counted(seeds, "seed")
+            yield f"{names} share {shared}: a conclusion needs at least {rules.min_seeds}."
         elif seeds < EXACT_SEEDS:
-            yield (
-                f"With {seeds} seeds the p-value of Wilcoxon's test cannot be below "
-                f"{2 / 2**seeds:.3g}."
-            )
+            least = f"{2 / 2**seeds:.3g}"
+            yield f"With {seeds} seeds the p-value of Wilcoxon's test cannot be below {least}."
     machines = machines_of(data)
     if len(machines) > 1:
-        yield (
-            f"The runs were timed on {len(machines)} machines ({'; '.join(machines)}): their "
-            "speeds cannot be compared, their quality can."
-        )
+        listed = f"{len(machines)} machines ({'; '.join(machines)})"
+        yield f"Runs were timed on {listed}: their speeds cannot be compared, their quality can."
     known = {baseline.runs[0].cell or baseline.name for baseline in data.baselines if baseline.runs}
     if not known - {"average", "majority"}:
         yield "There is no linear baseline on this data; nlp-rnn baselines data=… trains it."
     if "average" not in known:
-        yield (
-            "There is no average baseline on this data; nlp-rnn train model=average with the same "
-            "data trains it."
-        )
+        yield "There is no average baseline; nlp-rnn train model=average on this data trains it."
 
 
 def methods(data: ScoredData, rules: Rules) -> tuple[str, ...]:
@@ -97,21 +89,11 @@ def nothing_comparable(
             f"All runs have the same {rules.by} ({levels[0] or 'none'}); a comparison needs two.\n"
             "Train another on the same data and seeds, such as model=lstm, or set --by KEY."
         )
-    data = "; ".join(
-        f"{level} on {', '.join(_data_names(candidates, level, rules)[:3])}" for level in levels[:4]
-    )
+    data = defaultdict(set)
+    for run in candidates:
+        data[run.level(rules.by)].add(f"{run.tags.get('data', '?')} {run.digest[:8]}")
+    listed = [f"{level} on {', '.join(sorted(data[level])[:3])}" for level in levels[:4]]
     return (
-        f"No two configurations were trained on the same data, so none can be compared: {data}.\n"
-        "Train them on the same data."
-    )
-
-
-def _data_names(runs: Sequence[Run], level: str, rules: Rules) -> list[str]:
-    """Names and digests of the data sets on which the runs of a level were trained."""
-    return sorted(
-        {
-            f"{run.tags.get('data', '?')} {run.digest[:8]}"
-            for run in runs
-            if run.level(rules.by) == level
-        }
+        "No two configurations were trained on the same data, so none can be compared: "
+        f"{'; '.join(listed)}.\nTrain them on the same data."
     )

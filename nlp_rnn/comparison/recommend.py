@@ -197,8 +197,8 @@ def recommend(
         # The others failed for all texts and at any cost. Only few labels has its own evidence.
         name, evidence = eligible[0].name, f"{_scores_text(eligible)}; {failed}"
         return tuple(
-            each if each.use == "few labels" else Recommendation(each.use, name, ALONE, evidence)
-            for each in recommendations
+            old if old.use == "few labels" else Recommendation(old.use, name, ALONE, evidence)
+            for old in recommendations
         )
     return recommendations
 

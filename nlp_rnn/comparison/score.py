@@ -214,14 +214,14 @@ def score_runs(
     ComparisonError
         The predictions are not for the same test texts.
     """
-    known = [run.predictions for run in runs if run.predictions is not None]
-    if len(known) != len(runs) or not known or not all(same_texts(known[0], p) for p in known):
+    saved = [run.predictions for run in runs if run.predictions is not None]
+    if len(saved) != len(runs) or not saved or not all(same_texts(saved[0], p) for p in saved):
         raise ComparisonError("The predictions of these runs are not for the same test texts.")
-    labels = known[0].labels
-    predictions = np.stack([of_run.predictions for of_run in known])
+    labels = saved[0].labels
+    predictions = np.stack([prediction.predictions for prediction in saved])
     if mask is not None:
         labels, predictions = labels[mask], predictions[:, mask]
-    classes = len(known[0].label_names)
+    classes = len(saved[0].label_names)
     return ScoredRuns(
         digest=digest,
         rules=rules,

@@ -63,7 +63,7 @@ def _problem(run: Run, metric: str) -> str:
 def runs_by_configuration(runs: Iterable[Run]) -> tuple[dict[str, tuple[Run, ...]], list[str]]:
     """Sort runs into configurations: runs with the same signature, one per seed.
 
-    If a seed was run twice, the first run counts, whatever the others scored.
+    If a seed was run twice, the first run counts, even if another one scored higher.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def runs_by_configuration(runs: Iterable[Run]) -> tuple[dict[str, tuple[Run, ...
         else:
             seeds[run.seed] = run
     notes = [
-        f"{name} was trained {count + 1} times; the first run counts, whatever the others scored."
+        f"{name} was trained {count + 1} times; the first run counts, even if another one scored higher."
         for name, count in sorted(repeated.items())
     ]
     by_seed = [sorted(seeds.values(), key=_seed) for seeds in by_signature.values()]

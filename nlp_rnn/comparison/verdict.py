@@ -51,7 +51,7 @@ def verdict(differences: Sequence[Difference], rules: Rules) -> str:
     """
     no_winner = (Outcome.equivalent, Outcome.inconclusive)
     main = min(
-        differences, key=lambda each: (each.outcome in no_winner, "size" not in each.matching)
+        differences, key=lambda pair: (pair.outcome in no_winner, "size" not in pair.matching)
     )
     conclusion = _conclusion(main, rules)
     if len(differences) > 1:
