@@ -82,7 +82,7 @@ def runs_by_configuration(runs: Iterable[Run]) -> tuple[dict[str, tuple[Run, ...
         else:
             seeds[run.seed] = run
     notes = [
-        f"{name} was trained {count + 1} times; the first run counts, even if another one scored higher."
+        f"{name} was trained {count + 1} times; the first run counts, even if another was better."
         for name, count in sorted(repeated.items())
     ]
     by_seed = [sorted(seeds.values(), key=_seed) for seeds in by_signature.values()]
