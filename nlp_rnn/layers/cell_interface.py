@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 __all__ = ["Array", "Cell", "States", "Weights"]
 
 Array = NDArray[np.float32]
+BACKWARD = "_reverse"
+"""Suffix of torch's names for the direction from right to left."""
+
 Weights = Mapping[str, Array]
 """Parameters of one direction of a layer, by the names of `Cell.parameter_shapes`."""
 
@@ -123,10 +126,8 @@ class Cell(ABC):
             (T, directions, B, H).
         """
         directions = [
-            self._add_direction(
-                graph, f"layer{layer}_direction{number}", steps, parameters, hidden_size
-            )
-            for number, parameters in enumerate(weights)
+            self._add_direction(graph, f"layer{layer}{side}", steps, parameters, hidden_size)
+            for side, parameters in zip(("", BACKWARD), weights, strict=False)
         ]
         axis = 0 if final else 1
         parts = []
@@ -134,7 +135,7 @@ class Cell(ABC):
             chosen = last if final else states
             axes = graph.constant(f"{chosen}_axis", [axis], np.int64)
             parts.append(graph.node("Unsqueeze", [chosen, axes], f"{chosen}_unsqueezed"))
-        return graph.node("Concat", parts, "final" if final else f"layer{layer}_states", axis=axis)
+        return graph.node("Concat", parts, "final" if final else f"layer{layer}_all", axis=axis)
 
     def _add_direction(
         self, graph: "Graph", name: str, steps: str, weights: Weights, hidden_size: int
@@ -152,10 +153,8 @@ class Cell(ABC):
         def add_step(body: "Graph", inputs: str, before: Sequence[str]) -> Sequence[str]:
             return self.add_step(body, names, inputs, before)
 
-        backward = name.endswith("1")
-        last, *_, states = graph.scan(
-            name, add_step, steps, [zero] * len(self.state_names), backward
-        )
+        start = [zero] * len(self.state_names)
+        last, *_, states = graph.scan(name, add_step, steps, start, name.endswith(BACKWARD))
         return last, states
 
     def add_step(
