@@ -323,7 +323,6 @@ def _train_network(
             )
         training = trainer.fit(tokens.train, tokens.validation)
         training = finish(trainer, training, tokens.train, tokens.validation)
-        training = finish(trainer, training, tokens.train, tokens.validation)
         if trainer.profile is not None:
             run.log_text(trainer.profile.table, "profile.txt")
         return network, training
