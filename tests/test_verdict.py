@@ -36,6 +36,8 @@ def test_recommendations_quote_their_numbers() -> None:
         "small memory",
     ]
     assert "5 seeds, 5,000 texts: gru h128 better" in uses["most accurate"].evidence
+    reason = "It is significantly better than the other configurations."
+    assert uses["most accurate"].reason == reason
     assert "On the longest 25%" in uses["long texts"].evidence
     assert uses["few labels"].choice is None
     assert "1 ms per text on onnxruntime (p95)" in uses["low latency"].evidence

@@ -186,9 +186,9 @@ def _pair(
     config_a, config_b = first[0].config, second[0].config
     differences: list[str] = []
     for key in sorted(set(config_a) | set(config_b)):
-        if key == rules.by or not affects_result(key) or config_a.get(key) == config_b.get(key):
+        if key in (rules.by, *rules.tuned_keys) or not affects_result(key):
             continue
-        if key in rules.tuned_keys:
+        if config_a.get(key) == config_b.get(key):
             continue
         if rules.by == "model.pretrained" and key.startswith("pretraining."):
             continue  # only a pretrained model has these keys

@@ -45,13 +45,19 @@ class _Candidates:
     rules: Rules
     same_machine: bool
 
-    def unbeaten(self) -> list[Configuration]:
-        """Configurations than which no other is better."""
-        names = {configuration.name for configuration in self.configurations}
+    def losses(self) -> set[tuple[str, str]]:
+        """Pairs of names (loser, winner) of the decided pairs of candidates."""
+        names = {candidate.name for candidate in self.configurations}
         pairs = [pair for pair in self.differences if {pair.first, pair.second} <= names]
-        beaten = {pair.second for pair in pairs if pair.outcome is Outcome.first}
-        beaten |= {pair.first for pair in pairs if pair.outcome is Outcome.second}
-        return [candidate for candidate in self.configurations if candidate.name not in beaten]
+        losses = {(pair.second, pair.first) for pair in pairs if pair.outcome is Outcome.first}
+        return losses | {
+            (pair.first, pair.second) for pair in pairs if pair.outcome is Outcome.second
+        }
+
+    def unbeaten(self) -> list[Configuration]:
+        """Candidates than which no other is better."""
+        losers = {loser for loser, _ in self.losses()}
+        return [candidate for candidate in self.configurations if candidate.name not in losers]
 
     def unranked(self, among: Sequence[Configuration]) -> list[tuple[str, str]]:
         """Pairs whose outcome is inconclusive, or which were not compared."""
@@ -67,13 +73,14 @@ class _Candidates:
         """The only unbeaten configuration, or the cheapest of several equivalent ones."""
         unbeaten, scores = self.unbeaten(), _scores_text(self.configurations)
         evidence = _differences_text(self.differences) or scores
+        if len(self.configurations) == 1:
+            return Recommendation(use, unbeaten[0].name, ALONE, scores)
         if len(unbeaten) == 1:
             name = unbeaten[0].name
-            pairs = [pair for pair in self.differences if name in (pair.first, pair.second)]
-            if any(pair.outcome in (Outcome.first, Outcome.second) for pair in pairs):
-                reason = "It is the only configuration than which no other is better."
-                return Recommendation(use, name, reason, evidence)
-            return Recommendation(use, name, ALONE, scores)
+            reason = "It is significantly better than the other configurations."
+            if sum(winner == name for _, winner in self.losses()) < len(self.configurations) - 1:
+                reason = "Each of the others is significantly worse than another configuration."
+            return Recommendation(use, name, reason, evidence)
         if unranked := self.unranked(unbeaten):
             listed = [f"{a} against {b}" for a, b in unranked[:3]] + ["…"] * (len(unranked) > 3)
             return Recommendation(use, None, f"Inconclusive: {', '.join(listed)}.", evidence)

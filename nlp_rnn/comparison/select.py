@@ -153,10 +153,9 @@ def with_same_texts(
     notes : list of str
         One sentence per run that was left out.
     """
-    selected: dict[str, tuple[Run, ...]] = {}
+    selected: dict[str, tuple[Run, ...]] = defaultdict(tuple)
     notes = []
     for name, runs in configurations.items():
-        comparable = []
         for run in runs:
             if run.tags.get("task") == "multi_label":
                 problem = "is multi-label"
@@ -166,9 +165,7 @@ def with_same_texts(
                 problem = "was evaluated on other test texts"
             else:
                 reference = reference or run.predictions
-                comparable.append(run)
+                selected[name] += (run,)
                 continue
             notes.append(f"{run.name} of {name} {problem} and was left out.")
-        if comparable:
-            selected[name] = tuple(comparable)
-    return selected, reference, notes
+    return dict(selected), reference, notes
