@@ -24,6 +24,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 # What needs minutes, a browser or a server has tests of its own.
 ELSEWHERE = ("scripts/", "nlp-rnn ui", "mlflow models serve", "curl ", "nlp-rnn train -m resume=")
+RUN_DIR = ("output_dir=", "hydra.")  # not part of the configuration of a run
 
 
 def commands(page: Path) -> list[str]:
@@ -90,14 +91,14 @@ def test_every_training_that_is_shown_can_be_asked_for(here: Path) -> None:
                 with compose_sweep([word for word in words[2:] if word != "-m"]):
                     pass
             else:
-                compose([word for word in words[2:] if not word.startswith("hydra.")])
+                compose([word for word in words[2:] if not word.startswith(RUN_DIR)])
         except NlpRnnError as error:
             raise AssertionError(f"{command}\n{error}") from error
 
 
 def test_the_python_of_the_readme_gives_what_it_says(here: Path) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    train = next(line for line in commands(ROOT / "README.md") if "hydra.run.dir=reviews" in line)
+    train = next(line for line in commands(ROOT / "README.md") if "output_dir=reviews" in line)
     words = [*shlex.split(train), "tracking.system_metrics=false", "tracking.speed=none"]
     assert run(words).returncode == 0
     (block,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
