@@ -43,6 +43,18 @@ def test_recommendations_quote_their_numbers() -> None:
     assert "1 ms per text on onnxruntime (p95)" in uses["low latency"].evidence
 
 
+def test_the_fastest_is_said_of_all_only_where_no_faster_one_is_worse() -> None:
+    similar = compared(two_cells(texts=500)).recommendations[1]
+    assert (similar.use, similar.choice) == ("low latency", "gru h128")
+    assert similar.reason.startswith("It is the fastest, and no other configuration is")
+    better = compared(two_cells(texts=5000, gru=0.80, lstm=0.85)).recommendations[1]
+    assert better.choice == "lstm h128"  # it takes 2 ms, the GRU 1 ms
+    worse = (
+        "Of the configurations that are not significantly worse than another, it is the fastest."
+    )
+    assert better.reason == worse
+
+
 def test_runs_with_few_labels_give_the_recommendation_for_the_whole_data() -> None:
     few = [
         replace(each, digest="d0", run_id=f"{each.run_id}-few")

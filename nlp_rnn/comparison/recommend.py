@@ -113,6 +113,10 @@ class _Candidates:
             return Recommendation(use, None, reason, evidence)
         quality = "more accurate" if self.rules.metric == "accuracy" else "better"
         reason = f"It {best}, and no other configuration is significantly {quality}."
+        if len(unbeaten) < len(self.configurations):
+            reason = (
+                f"Of the configurations that are not significantly worse than another, it {best}."
+            )
         if any(cheapest.name in pair for pair in self.unranked(unbeaten)):
             reason += f" Whether another is {quality} is inconclusive."
         return Recommendation(use, cheapest.name, reason, evidence)
