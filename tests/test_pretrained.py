@@ -105,22 +105,22 @@ def test_another_tokenizer_is_refused(made: Encoder, corpus: Corpus) -> None:
 @pytest.mark.parametrize(
     ("overrides", "typed"),
     [
-        (["model=gru"], "Type model=lstm,"),
-        (["model.hidden_size=16"], "Type model.hidden_size=8,"),
+        (["model=gru"], "Set model=lstm,"),
+        (["model.hidden_size=16"], "Set model.hidden_size=8,"),
         (
             ["model.embedding_size=9", "model.bidirectional=false"],
-            "Type model.embedding_size=8 model.bidirectional=true,",
+            "Set model.embedding_size=8 model.bidirectional=true,",
         ),
         (["model.num_layers=2", "model.bidirectional=false"], "model.num_layers=1"),
-        (["model.forget_bias=0"], "Type model.forget_bias=1.0,"),
-        (["tokenizer=bpe"], "Type tokenizer=word tokenizer.vocab_size=30000"),
-        (["tokenizer.lowercase=false"], "Type tokenizer.lowercase=true,"),
+        (["model.forget_bias=0"], "Set model.forget_bias=1.0,"),
+        (["tokenizer=bpe"], "Set tokenizer=word tokenizer.vocab_size=30000"),
+        (["tokenizer.lowercase=false"], "Set tokenizer.lowercase=true,"),
     ],
 )
 def test_another_model_or_tokenizer_says_what_to_type(
     made: Encoder, overrides: list[str], typed: str
 ) -> None:
-    with pytest.raises(ConfigError, match="was pretrained otherwise than") as caught:
+    with pytest.raises(ConfigError, match="was not pretrained with") as caught:
         check_encoder(made, compose([*SMALL, "model=lstm", *overrides]))
     assert typed in str(caught.value)
     assert len(str(caught.value).splitlines()) == 2
@@ -147,7 +147,7 @@ def damage(folder: Path, how: str) -> None:
         ("missing", "has no model.safetensors"),
         ("changed", "was changed after it was saved"),
         ("config", "was changed after it was saved"),
-        ("pickle", "is no pretrained encoder"),
+        ("pickle", "is not a pretrained encoder"),
     ],
 )
 def test_a_damaged_folder_is_refused(made: Encoder, how: str, words: str) -> None:
@@ -175,7 +175,7 @@ def test_a_pickle_renamed_is_refused_although_its_hash_fits(made: Encoder) -> No
 
 def test_a_classifier_is_no_encoder(tmp_path: Path) -> None:
     for folder in (tmp_path / "nowhere", tmp_path):
-        with pytest.raises(ClassifierError, match="is no pretrained encoder"):
+        with pytest.raises(ClassifierError, match="is not a pretrained encoder"):
             read_encoder(folder)
 
 
@@ -343,7 +343,7 @@ def test_a_pretraining_and_a_classifier_that_starts_from_it(
     capsys.readouterr()
     assert main([*words, "model.pretrained=runs:/0123", "hydra.run.dir=four"]) == 1
     error = capsys.readouterr().err
-    assert "Type model.pretrained=runs:/ID" in error
+    assert "Set model.pretrained=runs:/ID" in error
     assert not (here / "four").exists()
 
 

@@ -1,7 +1,8 @@
-"""A configuration becomes the encoder its classifier starts from, pretrained if need be, and kept.
+"""Pretrained encoder of a configuration: a folder, or a pretraining that is cached.
 
-A pretraining is kept in the cache under what decides its outcome: texts, tokenizer, model and
-options. So the seeds of a sweep share one, and whoever types an interrupted command again goes on.
+The cache key of `model.pretrained=auto` is a hash of everything that determines the result: texts,
+tokenizer, model and options. So the seeds of a sweep share one pretraining, and running an
+interrupted command again resumes it.
 """
 
 import hashlib
@@ -28,58 +29,75 @@ if TYPE_CHECKING:
 
 __all__ = ["obtain_encoder"]
 
-# Part of the key: raise it when the same options would give another encoder.
+# Part of the cache key: increase it when the same options give another encoder.
 VERSION = 1
 
 
 def obtain_encoder(
     config: RunConfig, corpus: "Corpus", uri: str, experiment_id: str
 ) -> Encoder | None:
-    """What `model.pretrained` names, checked; `auto` is found in the cache, or pretrained first.
+    """Return the encoder for `model.pretrained`, after checking that it fits; None without one.
 
-    Raises:
-        NlpRnnError: it is not there, is damaged, or does not fit; or the pretraining failed.
+    For `auto`, the encoder comes from the cache, or is pretrained first.
+
+    Parameters
+    ----------
+    config : RunConfig
+        The configuration of the classifier.
+    corpus : Corpus
+        The texts for the pretraining.
+    uri, experiment_id : str
+        The MLflow store and experiment of the pretraining.
+
+    Raises
+    ------
+    NlpRnnError
+        If the encoder is missing, damaged or does not fit, or if the pretraining failed.
     """
-    place = config.model.pretrained
-    if place is None:
+    pretrained = config.model.pretrained
+    if pretrained is None:
         return None
-    folder = Path(place) if place != AUTO else _kept(config, corpus, uri, experiment_id)
+    if pretrained == AUTO:
+        folder = _cached_folder(config, corpus, uri, experiment_id)
+    else:
+        folder = Path(pretrained)
     encoder = read_encoder(folder)
     check_encoder(encoder, config)
     return encoder
 
 
-def _kept(config: RunConfig, corpus: "Corpus", uri: str, experiment_id: str) -> Path:
+def _cached_folder(config: RunConfig, corpus: "Corpus", uri: str, experiment_id: str) -> Path:
+    """Folder of the cached pretraining, which is run or resumed first if it is not complete."""
     from filelock import FileLock
 
     from nlp_rnn.pretraining.initial_weights import tokenizer_options
     from nlp_rnn.tokens.tokenization import cache_dir
 
-    more = read_unlabelled_texts(config, corpus)
-    shaping = [
+    unlabelled = read_unlabelled_texts(config, corpus)
+    key_parts = [
         VERSION,
-        data_digest(corpus, more),
+        data_digest(corpus, unlabelled),
         corpus.separator,
         tokenizer_options(config),
         shaping_options(config),
     ]
-    key = hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()[:16]
+    key = hashlib.sha256(json.dumps(key_parts, sort_keys=True).encode()).hexdigest()[:16]
     folder = cache_dir() / "pretraining" / key
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # one pretrains, the others wait for it
+    # one process pretrains, the others wait for it
     with FileLock(folder.with_suffix(".lock")):
         try:
             encoder = read_encoder(folder)
-            print(f"pretrained    {encoder.folder} was there", flush=True)
+            print(f"pretrained    {encoder.folder} (cached)", flush=True)
             return folder
         except ClassifierError:
-            pass  # not there yet, or damaged: it is made again
+            pass  # missing or damaged, so it is pretrained again
         if interrupted(folder):
             try:
-                resume_with_data(config, corpus, more, folder)
+                resume_with_data(config, corpus, unlabelled, folder)
                 return folder
             except (ConfigError, DataError, TrackingError, TrainingError) as error:
-                print(f"The pretraining cannot go on: {error}\nIt starts again.", flush=True)
+                print(f"Starting the pretraining again: {error}", flush=True)
         command = "nlp-rnn train model.pretrained=auto"
-        start(config, corpus, more, folder, uri, experiment_id, command)
+        start(config, corpus, unlabelled, folder, uri, experiment_id, command)
     return folder

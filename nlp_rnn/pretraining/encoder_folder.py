@@ -1,7 +1,7 @@
-"""Language models become a folder that classifiers can start from, and only a sound one is read.
+"""Folder of a pretrained encoder, which classifiers can start from: write it, read and check it.
 
-`config.json` (sizes, the tokenizer's options, hashes, where it comes from), `tokenizer.json` and
-`model.safetensors`. Nothing in it is code.
+Its files are `config.json` (sizes, options of the tokenizer, hashes, provenance), `tokenizer.json`
+and `model.safetensors`. No file contains code.
 """
 
 import hashlib
@@ -32,19 +32,33 @@ from nlp_rnn.version import __version__
 __all__ = ["ENCODER", "FORMAT", "Encoder", "read_encoder", "save_encoder"]
 
 ENCODER = "encoder"
-"""The folder's name in a run folder, and among the artifacts of a run."""
+"""Name of the folder in a run folder and among the artifacts of a run."""
 
 FORMAT, FORMAT_VERSION = "nlp_rnn.encoder", 1
 SIZES = ("cell", "vocab_size", "embedding_size", "hidden_size", "num_layers", "bidirectional")
-MEND = "Fetch the folder again, or pretrain again: nlp-rnn pretrain data=…"
+REMEDY = "Copy the folder again, or pretrain again: nlp-rnn pretrain data=…"
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """A folder that was read and found sound.
+    """A pretrained encoder that was read from its folder and checked.
 
-    `state` are the parameters by the names they have in a classifier, float32. `digest` is a hash
-    of sizes, tokenizer and parameters. `tokenizer_options` are what the tokenizer was asked to be.
+    Attributes
+    ----------
+    folder : Path
+        The folder.
+    sizes : mapping
+        Cell, vocabulary size and sizes of the layers, named as in `Architecture`.
+    tokenizer_json : str
+        The tokenizer.
+    tokenizer_options : mapping
+        The options that the tokenizer was created with.
+    state : mapping
+        The parameters, float32, under the names that they have in a classifier.
+    digest : str
+        A hash of sizes, tokenizer and parameters.
+    provenance : mapping
+        Data, options and results of the pretraining.
     """
 
     folder: Path
@@ -64,11 +78,14 @@ def save_encoder(
     tokenizer_options: Mapping[str, Any],
     provenance: Mapping[str, Any],
 ) -> str:
-    """Write the folder, whole or not at all, and return its digest.
+    """Write the folder, completely or not at all, and return its digest.
 
-    Raises:
-        ClassifierError: a parameter is not finite.
-        ValueError: the parameters are not the architecture's.
+    Raises
+    ------
+    ClassifierError
+        If a parameter is not finite.
+    ValueError
+        If the parameters are not those of the architecture.
     """
     from safetensors.numpy import save
 
@@ -77,8 +94,8 @@ def save_encoder(
         raise ValueError(f"parameters {sorted(state)} do not belong to {architecture}")
     if not all(np.isfinite(value).all() for value in state.values()):
         raise ClassifierError(
-            "The encoder holds numbers that are not finite: the pretraining diverged.\n"
-            "Type a smaller pretraining.learning_rate."
+            "Some parameters of the encoder are not finite: the pretraining diverged.\n"
+            "Set a smaller pretraining.learning_rate."
         )
     packed: bytes = save({n: np.ascontiguousarray(v, np.float32) for n, v in state.items()})
     files = {TOKENIZER: tokenizer_json.encode(), WEIGHTS: packed}
@@ -110,10 +127,12 @@ def save_encoder(
 
 
 def read_encoder(folder: Path) -> Encoder:
-    """Read the folder that a pretraining left, or that within its run folder.
+    """Read the encoder in `folder`, or in the run folder of a pretraining.
 
-    Raises:
-        ClassifierError: there is none, or a file is missing, was changed or is of another kind.
+    Raises
+    ------
+    ClassifierError
+        If there is no encoder, or if a file is missing, was changed or has another format.
     """
     folder = folder / ENCODER if (folder / ENCODER / CONFIG).is_file() else folder
     try:
@@ -123,35 +142,35 @@ def read_encoder(folder: Path) -> Encoder:
         known = False
     if not known:
         raise ClassifierError(
-            f"{folder} is no pretrained encoder: it has no {CONFIG} of one.\n"
-            "Type model.pretrained=FOLDER, the run folder of nlp-rnn pretrain, or runs:/ID."
+            f"{folder} is not a pretrained encoder: it has no {CONFIG} of an encoder.\n"
+            "Set model.pretrained to the run folder of nlp-rnn pretrain, or to runs:/ID."
         )
     if config.get("format_version") != FORMAT_VERSION:
         raise ClassifierError(
-            f"{folder} is of format {config.get('format_version')}, nlp_rnn {__version__} reads "
-            f"{FORMAT_VERSION}.\nInstall the nlp_rnn that wrote it, or pretrain again."
+            f"{folder} has format {config.get('format_version')}, but nlp_rnn {__version__} reads "
+            f"format {FORMAT_VERSION}.\nInstall the nlp_rnn that wrote it, or pretrain again."
         )
     if config.get("checksum") != checksum(config):
-        raise ClassifierError(f"{folder / CONFIG} was changed after it was saved.\n{MEND}")
+        raise ClassifierError(f"{folder / CONFIG} was changed after it was saved.\n{REMEDY}")
     try:
         tokenizer, weights = (
             read_checked_file(folder, name, config) for name in (TOKENIZER, WEIGHTS)
         )
     except ClassifierError as error:
-        raise ClassifierError(str(error).replace(COPY_AGAIN, MEND)) from error
+        raise ClassifierError(str(error).replace(COPY_AGAIN, REMEDY)) from error
     sizes = config["architecture"]
     return Encoder(
         folder,
         sizes,
         tokenizer.decode(),
         config["tokenizer"],
-        _unpacked(folder, weights, _shapes(sizes)),
+        _load_parameters(folder, weights, _shapes(sizes)),
         config["digest"],
         config["provenance"],
     )
 
 
-def _unpacked(
+def _load_parameters(
     folder: Path, data: bytes, shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, NDArray[np.float32]]:
     from safetensors import SafetensorError
@@ -160,25 +179,23 @@ def _unpacked(
     try:
         state: dict[str, NDArray[np.float32]] = load(data)
     except (SafetensorError, ValueError) as error:
+        raise ClassifierError(f"{folder / WEIGHTS} is not a safetensors file.\n{REMEDY}") from error
+    loaded = {name: value.shape for name, value in state.items() if value.dtype == np.float32}
+    if loaded != shapes:
         raise ClassifierError(
-            f"{folder / WEIGHTS} is not a safetensors file, whatever its name says.\n{MEND}"
-        ) from error
-    found = {name: value.shape for name, value in state.items() if value.dtype == np.float32}
-    if found != shapes:
-        raise ClassifierError(
-            f"{folder / WEIGHTS} holds other parameters than {CONFIG} describes.\n{MEND}"
+            f"{folder / WEIGHTS} has other parameters than {CONFIG} describes.\n{REMEDY}"
         )
     return state
 
 
 def _shapes(sizes: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """What a classifier of these sizes has, without pooling and head."""
+    """Shapes of the parameters of a classifier with these sizes, without pooling and head."""
     if sizes["cell"] not in CELLS:
-        raise ClassifierError(f"A {sizes['cell']} is no encoder.")
-    every = Architecture(**sizes, num_labels=1, pooling="mean").parameter_shapes()
-    return {name: shape for name, shape in every.items() if not name.startswith("head.")}
+        raise ClassifierError(f"The cell {sizes['cell']} has no encoder.\n{REMEDY}")
+    shapes = Architecture(**sizes, num_labels=1, pooling="mean").parameter_shapes()
+    return {name: shape for name, shape in shapes.items() if not name.startswith("head.")}
 
 
 def _digest(sizes: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> str:
-    shaping = [sizes, {name: entry["sha256"] for name, entry in files.items()}]
-    return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
+    contents = [sizes, {name: entry["sha256"] for name, entry in files.items()}]
+    return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""What a classifier is to start from becomes the first weights of its embedding and encoder."""
+"""Initial weights from a pretrained encoder: download, check that it fits, copy the weights."""
 
 import json
 import os
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 __all__ = ["check_encoder", "set_encoder", "tokenizer_options", "with_local_encoder"]
 
 SIZES = ("cell", "embedding_size", "hidden_size", "num_layers", "bidirectional")
-BEGINNINGS = ("model.recurrent_init", "model.forget_bias")
+INITIALIZATION = ("model.recurrent_init", "model.forget_bias")
 
 
 def tokenizer_options(config: RunConfig) -> dict[str, Any]:
-    """The options that decide which tokenizer it is; how texts are cut is not among them."""
+    """Return the options that define the tokenizer, without those of truncation."""
     skipped = ("tokenizer.name", "tokenizer.max_length", "tokenizer.truncation")
     return {
         key.partition(".")[2]: value
@@ -33,86 +33,95 @@ def tokenizer_options(config: RunConfig) -> dict[str, Any]:
 
 
 def with_local_encoder(config: RunConfig) -> RunConfig:
-    """Return a copy of `config` in which a `model.pretrained` of MLflow is a local folder.
+    """Return a copy of `config` in which `model.pretrained=runs:/ID` is a local folder.
 
     The encoder is downloaded once into the cache.
 
-    Raises:
-        ClassifierError: MLflow has no such encoder.
+    Raises
+    ------
+    ClassifierError
+        If MLflow has no such encoder.
     """
-    place = config.model.pretrained
-    if place is None or not place.startswith("runs:/"):
+    pretrained = config.model.pretrained
+    if pretrained is None or not pretrained.startswith("runs:/"):
         return config
     from nlp_rnn.classifier.location import local_folder
     from nlp_rnn.tokens.tokenization import cache_dir
     from nlp_rnn.tracking.environment import default_tracking_uri
     from nlp_rnn.tracking.uri import resolve_uri
 
-    run_id = place.removeprefix("runs:/").removesuffix(f"/{ENCODER}")
-    kept = cache_dir() / "encoders" / run_id
-    if not kept.is_dir():
+    run_id = pretrained.removeprefix("runs:/").removesuffix(f"/{ENCODER}")
+    folder = cache_dir() / "encoders" / run_id
+    if not folder.is_dir():
         uri = resolve_uri(config.tracking.uri, Path.cwd())
         try:
-            with default_tracking_uri(uri), local_folder(f"runs:/{run_id}/{ENCODER}") as found:
-                read_encoder(found)
-                kept.parent.mkdir(parents=True, exist_ok=True)
-                os.rename(_copied(found, kept), kept)
+            with default_tracking_uri(uri), local_folder(f"runs:/{run_id}/{ENCODER}") as download:
+                read_encoder(download)
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                os.rename(_copied(download, folder.parent), folder)
         except ClassifierError as error:
             reason = str(error).splitlines()[0]
             raise ClassifierError(
-                f"{reason}\nType model.pretrained=runs:/ID with the id of a run of nlp-rnn "
-                "pretrain, or the path of its run folder."
+                f"{reason}\nSet model.pretrained to runs:/ID, with the ID of a run of nlp-rnn "
+                "pretrain, or to the path of its run folder."
             ) from error
-    return replace(config, model=replace(config.model, pretrained=str(kept)))
+    return replace(config, model=replace(config.model, pretrained=str(folder)))
 
 
-def _copied(found: Path, kept: Path) -> Path:
+def _copied(folder: Path, parent: Path) -> Path:
+    """A temporary copy of `folder` on the file system of `parent`, where it can be renamed."""
     import shutil
     import tempfile
 
-    temporary = Path(tempfile.mkdtemp(dir=kept.parent, prefix="."))
-    shutil.copytree(found, temporary, dirs_exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=parent, prefix="."))
+    shutil.copytree(folder, temporary, dirs_exist_ok=True)
     return temporary
 
 
 def check_encoder(encoder: Encoder, config: RunConfig) -> None:
-    """Refuse a model or tokenizer that is not the encoder's.
+    """Check that the model and the tokenizer of `config` are those of the encoder.
 
-    Raises:
-        ConfigError: with the words to type instead.
+    Raises
+    ------
+    ConfigError
+        If they differ; the message has the options to set.
     """
     flat = flatten(config)
-    wanted = {f"model.{name}": encoder.sizes[name] for name in SIZES}
+    expected = {f"model.{name}": encoder.sizes[name] for name in SIZES}
     options: Mapping[str, Any] = encoder.provenance["options"]
-    wanted |= {key: options[key] for key in BEGINNINGS if key in options}
-    wanted |= {f"tokenizer.{key}": value for key, value in encoder.tokenizer_options.items()}
-    wrong = {key: value for key, value in wanted.items() if flat.get(key) != value}
-    if not wrong:
+    expected |= {key: options[key] for key in INITIALIZATION if key in options}
+    expected |= {f"tokenizer.{key}": value for key, value in encoder.tokenizer_options.items()}
+    different = {key: value for key, value in expected.items() if flat.get(key) != value}
+    if not different:
         return
-    found = ", ".join(f"{key}={_word(flat.get(key))}" for key in wrong)
+    actual = ", ".join(f"{key}={_argument(flat.get(key))}" for key in different)
     groups = {"model.cell": "model", "tokenizer.kind": "tokenizer"}
-    typed = " ".join(f"{groups.get(key, key)}={_word(value)}" for key, value in wrong.items())
+    arguments = " ".join(
+        f"{groups.get(key, key)}={_argument(value)}" for key, value in different.items()
+    )
     raise ConfigError(
-        f"{encoder.folder} was pretrained otherwise than {found}.\nType {typed}, or pretrain again."
+        f"{encoder.folder} was not pretrained with {actual}.\nSet {arguments}, or pretrain again."
     )
 
 
-def _word(value: Any) -> str:
+def _argument(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) or value is None else str(value)
 
 
 def set_encoder(network: "TextNetwork", encoder: Encoder, tokens: "TokenizedCorpus") -> None:
-    """Copy the pretrained weights into `network`, all of them exactly.
+    """Copy all pretrained weights into the embedding and the encoder of `network`.
 
-    Raises:
-        DataError: the texts were tokenized by another tokenizer.
+    Raises
+    ------
+    DataError
+        If the texts were tokenized by another tokenizer.
     """
     import torch
 
-    if _content(tokens.tokenizer_json) != _content(encoder.tokenizer_json):
+    if _without_truncation(tokens.tokenizer_json) != _without_truncation(encoder.tokenizer_json):
         raise DataError(
             f"The texts were not tokenized by the tokenizer of {encoder.folder}.\n"
-            "Pretrain again on this data, or leave model.pretrained out."
+            "Pretrain again on this data, or remove model.pretrained."
         )
     parameters = dict(network.named_parameters())
     with torch.no_grad():
@@ -120,5 +129,5 @@ def set_encoder(network: "TextNetwork", encoder: Encoder, tokens: "TokenizedCorp
             parameters[name].copy_(torch.from_numpy(value.copy()))
 
 
-def _content(tokenizer_json: str) -> Any:
+def _without_truncation(tokenizer_json: str) -> Any:
     return json.loads(tokenizer_json) | {"truncation": None}

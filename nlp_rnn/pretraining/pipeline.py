@@ -1,8 +1,8 @@
-"""A configuration becomes language models, an MLflow run and a folder to start training from."""
+"""Pretraining pipeline: from a configuration to language models, an MLflow run and a folder."""
 
 import shlex
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +47,7 @@ __all__ = [
 
 TENSORS = "pretraining.safetensors"
 
-# Of the model, what its embedding and encoder start with.
+# Options of the model that shape its embedding and encoder.
 MODEL_KEYS = (
     "cell",
     "embedding_size",
@@ -57,12 +57,12 @@ MODEL_KEYS = (
     "recurrent_init",
     "forget_bias",
 )
-# What decides nothing.
+# Options without influence on the result.
 NOT_SHAPING = ("pretraining.checkpoint_minutes",)
 
 
 def shaping_options(config: RunConfig) -> dict[str, Any]:
-    """The options that decide what a pretraining gives, with dotted keys."""
+    """Return the options that shape the result of a pretraining, with dotted keys."""
     flat = flatten(config)
     keys = [f"model.{key}" for key in MODEL_KEYS] + [
         key for key in flat if key.startswith("pretraining.") and key not in NOT_SHAPING
@@ -71,10 +71,26 @@ def shaping_options(config: RunConfig) -> dict[str, Any]:
 
 
 def pretrain(config: RunConfig, folder: Path, overrides: list[str]) -> dict[str, Any]:
-    """Pretrain, and leave `encoder/`, `config.yaml` and `result.json` in `folder`.
+    """Pretrain, and write `encoder/`, `config.yaml` and `result.json` into `folder`.
 
-    Raises:
-        NlpRnnError: whatever a user can mend; before the training starts nothing is left behind.
+    Parameters
+    ----------
+    config : RunConfig
+        The configuration, whose options of the data, tokenizer, model and pretraining are used.
+    folder : Path
+        The run folder.
+    overrides : list of str
+        The command-line arguments, which are logged.
+
+    Returns
+    -------
+    dict
+        The content of `result.json`.
+
+    Raises
+    ------
+    NlpRnnError
+        If the user has to change something. Until the training starts, nothing is written.
     """
     config = with_absolute_paths(config)
     from nlp_rnn.data.corpus import load_corpus
@@ -85,7 +101,7 @@ def pretrain(config: RunConfig, folder: Path, overrides: list[str]) -> dict[str,
     choose_precision(config.trainer.precision, choose_device(config.trainer.device))
     uri = resolve_uri(config.tracking.uri, Path.cwd())
     if config.tracking.uri is not None:
-        config.tracking.uri = uri
+        config = replace(config, tracking=replace(config.tracking, uri=uri))
     with announced(f"Reading {config.data.name}"):
         corpus = load_corpus(config.data)
     print_corpus(corpus)
@@ -105,20 +121,24 @@ def start(
     experiment_id: str,
     command: str,
 ) -> dict[str, Any]:
-    """Pretrain in `folder` from the beginning; what is there of an earlier try is lost."""
+    """Pretrain in `folder` from the beginning, and discard an interrupted pretraining in it."""
     empty_folder(folder)
     origin = Origin("", experiment_id, uri, data_digest(corpus, unlabelled), command)
     return _run(config, corpus, unlabelled, folder, origin)
 
 
 def resume(folder: Path) -> dict[str, Any]:
-    """Go on with the pretraining in `folder` that was interrupted, in the same MLflow run.
+    """Resume the interrupted pretraining in `folder`, in the same MLflow run.
 
-    On one CPU process the weights end bit-identical to those of one that was never stopped.
+    In a single process on the CPU, the final weights are bit-identical to those of a pretraining
+    without an interruption.
 
-    Raises:
-        ConfigError: there is none.
-        DataError: the data is no longer what it began with.
+    Raises
+    ------
+    ConfigError
+        If there is no interrupted pretraining.
+    DataError
+        If the data has changed.
     """
     folder = folder.absolute()
     read_origin(folder, "pretrain")
@@ -132,21 +152,21 @@ def resume(folder: Path) -> dict[str, Any]:
 def resume_with_data(
     config: RunConfig, corpus: "Corpus", unlabelled: "Unlabelled | None", folder: Path
 ) -> dict[str, Any]:
-    """Go on in `folder` with data that has been read."""
+    """Resume the interrupted pretraining in `folder` with data that is already loaded."""
     from nlp_rnn.tracking.store import prepare_store
 
     origin = read_origin(folder, "pretrain")
     if data_digest(corpus, unlabelled) != origin.data_digest:
         raise DataError(
-            f"The data of {config.data.name} changed since the pretraining in {folder} began; "
-            "it cannot go on. Start a new one."
+            f"The pretraining in {folder} cannot be resumed: the data of {config.data.name} has "
+            "changed.\nStart a new one with nlp-rnn pretrain."
         )
     prepare_store(origin.tracking_uri)
     return _run(config, corpus, unlabelled, folder, origin)
 
 
 def read_unlabelled_texts(config: RunConfig, corpus: "Corpus") -> "Unlabelled | None":
-    """The unlabelled texts that `config` names, if it does."""
+    """Return the texts of `data.unlabelled`, or None without this option."""
     if not isinstance(config.data, TableConfig) or config.data.unlabelled is None:
         return None
     from nlp_rnn.data.unlabelled import read_unlabelled
@@ -158,7 +178,7 @@ def read_unlabelled_texts(config: RunConfig, corpus: "Corpus") -> "Unlabelled | 
 
 
 def data_digest(corpus: "Corpus", unlabelled: "Unlabelled | None") -> str:
-    """What says that the texts are the same."""
+    """Return a hash of the labelled and unlabelled texts."""
     return corpus.digest + (f"+{unlabelled.digest}" if unlabelled else "")
 
 
@@ -169,7 +189,7 @@ def _run(
     folder: Path,
     origin: Origin,
 ) -> dict[str, Any]:
-    """The part of the story that MLflow is told."""
+    """Tokenize, train and save the encoder, all logged to MLflow."""
     from nlp_rnn.pretraining.pretraining_texts import tokenize_texts
     from nlp_rnn.tracking.run_lifecycle import tracked_run
     from nlp_rnn.training.device import memory_errors
@@ -219,20 +239,20 @@ def _run(
             provenance,
         )
         metrics = _metrics(models, result)
-        found = asdict(origin) | {"run_id": run.run_id, "encoder": str(folder / ENCODER)}
-        found |= {"digest": digest, "metrics": metrics}
+        content = asdict(origin) | {"run_id": run.run_id, "encoder": str(folder / ENCODER)}
+        content |= {"digest": digest, "metrics": metrics}
         for path in sorted((folder / ENCODER).iterdir()):
             run.log_file(path, ENCODER)
         run.set_tags({"encoder_digest": digest})
-        write_json(folder / RESULT, found)
+        write_json(folder / RESULT, content)
         shutil.rmtree(folder / CHECKPOINT)
         run.log_text((folder / RESULT).read_text(encoding="utf-8"), RESULT)
         run.log_final(metrics)
         run.set_note(
-            f"**Language models** of **{corpus.name}**, {model}: a token of the validation texts "
-            f"has the perplexity **{metrics['validation/perplexity']:.1f}**.\n\n"
+            f"**Language models** of **{corpus.name}**, {model}: the perplexity of the validation "
+            f"texts is **{metrics['validation/perplexity']:.1f}** per token.\n\n"
             f"    nlp-rnn train model.pretrained=runs:/{run.run_id} …\n\n"
-            f"Made by `{origin.command}`"
+            f"Created by `{origin.command}`"
         )
     print(
         f"perplexity {metrics['validation/perplexity']:.1f}  "
@@ -240,7 +260,7 @@ def _run(
         f"encoder       {folder / ENCODER}\nMLflow run    {run.run_id}",
         flush=True,
     )
-    return found
+    return content
 
 
 def _train(
@@ -288,5 +308,5 @@ def _metrics(models: "LanguageModels", result: "TrainingResult") -> dict[str, fl
 
 
 def flatten_data(config: RunConfig) -> dict[str, Any]:
-    """The options of the data with dotted keys."""
+    """Return the options of the data with dotted keys."""
     return {key: value for key, value in flatten(config).items() if key.startswith("data.")}

@@ -1,4 +1,4 @@
-"""The texts of a corpus, and unlabelled ones beside it, become token ids that are not cut."""
+"""Tokenized texts for pretraining: those of a corpus and unlabelled ones, without truncation."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ __all__ = ["PretrainingTexts", "tokenize_texts"]
 
 @dataclass(frozen=True)
 class PretrainingTexts:
-    """What language models are trained and measured on, and the tokenizer, which cuts nothing."""
+    """Token ids for training and validation, and the tokenizer, which does not truncate."""
 
     train: TokenTexts
     validation: TokenTexts
@@ -38,9 +38,10 @@ class PretrainingTexts:
 def tokenize_texts(
     corpus: Corpus, config: TokenizerConfig, unlabelled: Unlabelled | None = None
 ) -> PretrainingTexts:
-    """Tokenize train, with what is `unlabelled`, and validation, or find them tokenized.
+    """Tokenize the training split with the unlabelled texts, and the validation split.
 
-    The tokenizer is that of a classifier of this corpus. The test split is not read.
+    The token ids are cached. The tokenizer is that of a classifier of this corpus. The test split
+    is not used.
     """
     tokenizer = cached_tokenizer(
         texts_of(corpus.train), config, corpus.digest, cache_dir(), corpus.separator
@@ -48,10 +49,10 @@ def tokenize_texts(
     tokenizer.no_truncation()
     train = _tokenized(tokenizer, corpus.train, (corpus.digest, "train"))
     if unlabelled is not None:
-        more = _tokenized(tokenizer, unlabelled.texts, (unlabelled.digest, "unlabelled"))
+        extra = _tokenized(tokenizer, unlabelled.texts, (unlabelled.digest, "unlabelled"))
         train = TokenTexts(
-            np.concatenate([train.tokens, more.tokens]),
-            np.concatenate([train.lengths, more.lengths]),
+            np.concatenate([train.tokens, extra.tokens]),
+            np.concatenate([train.lengths, extra.lengths]),
         )
     validation = _tokenized(tokenizer, corpus.validation, (corpus.digest, "validation"))
     return PretrainingTexts(train, validation, tokenizer.to_str(), tokenizer.get_vocab_size())
