@@ -107,6 +107,8 @@ def test_files_are_short_shallow_and_documented(path: Path) -> None:
             "import nlp_rnn.tracking.run_lifecycle, nlp_rnn.tracking.store",
             ("torch", "mlflow", "datasets"),
         ),
+        ("import nlp_rnn.layers.cells, nlp_rnn.layers.poolings", ("torch", "onnx", "mlflow")),
+        ("import nlp_rnn.classifier.recurrent_step", ("torch", "onnx", "mlflow", "datasets")),
         ("import nlp_rnn.model.network", ("mlflow", "datasets", "sklearn", "pandas")),
         ("import nlp_rnn.training.trainer", ("mlflow", "datasets", "sklearn", "pandas")),
     ],
