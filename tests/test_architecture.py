@@ -1,0 +1,74 @@
+"""docs/architecture.md: its tree, its drawing and the names in its text are current."""
+
+import ast
+import re
+import sys
+import xml.etree.ElementTree as ElementTree
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tests.test_import_order import FILES, IMPORT_ORDER, PACKAGE
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "architecture.md"
+DRAWING = ROOT / "docs" / "images" / "architecture.svg"
+
+
+def load_script(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Import a file of scripts/ that has no suffix."""
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    spec = spec_from_loader(name, SourceFileLoader(name, str(ROOT / "scripts" / name)))
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_tree_on_the_page_is_that_of_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = load_script("reference", monkeypatch).architecture_page()
+    assert page == PAGE.read_text(encoding="utf-8"), (
+        "The tree is out of date: run scripts/reference"
+    )
+    for path in FILES:
+        assert path.name == "__init__.py" or f" {path.name} " in page
+
+
+def test_every_file_of_the_tree_has_a_description(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = load_script("reference", monkeypatch).architecture_page()
+    lines = [line for line in page.splitlines() if re.match(r" +\w+(/|\.py)", line)]
+    assert len(lines) > len(IMPORT_ORDER)
+    for line in lines:
+        assert len(line.split()) > 3, f"{line.strip()} has no docstring. Write one"
+
+
+def test_the_drawing_has_every_package_and_every_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = load_script("draw_architecture", monkeypatch)
+    drawn = set(IMPORT_ORDER) - set(script.OMITTED)
+    assert drawn == set(script.PURPOSES), "Describe each package in AREAS of draw_architecture"
+    pairs = {pair for pair in script.package_imports() if set(pair) <= drawn}
+    elements = list(ElementTree.parse(DRAWING).iter())
+    ids = {tuple(e.attrib.get("id", "").split()[1:]) for e in elements if "id" in e.attrib}
+    assert {names for names in ids if len(names) == 2} == pairs, "Run scripts/reference"
+    texts = {e.text for e in elements if e.tag.endswith("}text")}
+    assert drawn | set(script.PURPOSES.values()) <= texts, "Run scripts/reference"
+
+
+def test_every_function_of_the_journeys_exists() -> None:
+    text = PAGE.read_text(encoding="utf-8").split("## Three journeys")[1]
+    names = re.findall(r"`([\w/]+\.py):([\w.]+)`", text)
+    assert len(names) > 30
+    for file, name in names:
+        scope: list[ast.stmt] = ast.parse((PACKAGE / file).read_text(encoding="utf-8")).body
+        for part in name.split("."):
+            (definition,) = [
+                node
+                for node in scope
+                if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == part
+            ]
+            scope = definition.body
