@@ -72,3 +72,12 @@ def test_every_function_of_the_journeys_exists() -> None:
                 if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == part
             ]
             scope = definition.body
+
+
+@pytest.mark.parametrize("page", [PAGE, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+def test_every_file_that_is_named_exists(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    names = re.findall(r"`((?:nlp_rnn|conf|docs|scripts|tests)/[\w./-]*)`", text)
+    assert names
+    for name in names:
+        assert (ROOT / name).exists(), name

@@ -21,7 +21,8 @@ from nlp_rnn.sweeps.sweep_arguments import compose_sweep
 from tests.warm import run
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+LINKING = [*PAGES, ROOT / "CONTRIBUTING.md"]
 # What needs minutes, a browser or a server has tests of its own.
 ELSEWHERE = ("scripts/", "nlp-rnn ui", "mlflow models serve", "curl ", "nlp-rnn train -m resume=")
 RUN_DIR = ("output_dir=", "hydra.")  # not part of the configuration of a run
@@ -55,7 +56,7 @@ def here(tmp_path: Path, store_uri: str, monkeypatch: pytest.MonkeyPatch) -> Pat
 @pytest.mark.parametrize(
     "page",
     [PAGES[0], *(pytest.param(page, marks=pytest.mark.slow) for page in PAGES[1:])],
-    ids=[page.name for page in PAGES],
+    ids=[str(page.relative_to(ROOT)) for page in PAGES],
 )
 def test_every_command_runs(page: Path, here: Path) -> None:
     for command in commands(page):
@@ -146,8 +147,18 @@ def test_the_demo_sets_both_cells_side_by_side() -> None:
         assert word in done.stdout
 
 
-def test_links_lead_somewhere() -> None:
-    for page in PAGES:
-        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub makes of the headings of a page."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_links_lead_to_files_and_headings_that_exist() -> None:
+    for page in LINKING:
+        links = re.findall(r"\]\(([^)#\s]*)(?:#([^)]+))?\)", page.read_text(encoding="utf-8"))
+        for target, anchor in links:
             if not target.startswith("http"):
-                assert (page.parent / target).exists(), f"{page.name}: {target}"
+                linked = page.parent / target if target else page
+                assert linked.exists(), f"{page.name}: {target}"
+                assert not anchor or anchor in anchors(linked), f"{page.name}: {target}#{anchor}"
