@@ -108,14 +108,14 @@ def test_equals_a_loop_of_gates_forward_and_backward(
     set_thread_count(threads)
     try:
         states = encoder(texts, lengths)
-        found = gradients((states * weight).sum())
+        actual = gradients((states * weight).sum())
     finally:
         set_thread_count(1)
     for column, length in enumerate(lengths):
         torch.testing.assert_close(
             states[:length, column], expected_states[column], rtol=1e-5, atol=1e-6
         )
-    for one, other in zip(found, expected, strict=True):
+    for one, other in zip(actual, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
@@ -212,7 +212,7 @@ def test_uniform_initialization_is_torchs_own_range() -> None:
 def test_a_forget_bias_keeps_the_state_longer() -> None:
     """The sign and the place of the bias: with a large one the first step is remembered."""
     for cell in ("lstm", "gru"):
-        kept = []
+        retained = []
         for bias in (-6.0, 6.0):
             encoder = make_encoder(cell, bidirectional=False)
             torch.manual_seed(1)
@@ -220,8 +220,8 @@ def test_a_forget_bias_keeps_the_state_longer() -> None:
             first = torch.randn(1, 1, EMBEDDING, requires_grad=True)
             texts = torch.cat([first, torch.randn(15, 1, EMBEDDING)])
             encoder(texts, torch.tensor([16]))[-1].sum().backward()
-            kept.append(float(first.grad.norm()))
-        assert kept[1] > 100 * kept[0], cell
+            retained.append(float(first.grad.norm()))
+        assert retained[1] > 100 * retained[0], cell
 
 
 @pytest.mark.parametrize("steps", [1, 15, 16, 17, 40])
@@ -235,15 +235,15 @@ def test_the_written_out_gru_equals_torchs_in_both_precisions(precision: str, st
     weight = torch.randn(steps, 3, HIDDEN)
 
     def gradients(states: Tensor) -> list[Tensor]:
-        found = torch.autograd.grad((states * weight).sum(), [texts, *weights])
-        return [states.detach(), *found]
+        actual = torch.autograd.grad((states * weight).sum(), [texts, *weights])
+        return [states.detach(), *actual]
 
     expected = gradients(layer(texts)[0])
     low = precision == "bf16"
     with torch.autocast("cpu", torch.bfloat16, enabled=low):
-        found = gradients(gru_states(texts, *weights))
-    assert found[0].dtype is torch.float32
-    for one, other in zip(found, expected, strict=True):
+        actual = gradients(gru_states(texts, *weights))
+    assert actual[0].dtype is torch.float32
+    for one, other in zip(actual, expected, strict=True):
         scale = float(other.abs().max())
         assert float((one - other).abs().max()) <= (0.02 if low else 1e-5) * scale
 

@@ -55,9 +55,9 @@ def written_out(network: TextNetwork, states: torch.Tensor) -> torch.Tensor:
                 guesses.append((model.next, states[step, text, :hidden], IDS[text, step + 1]))
             if step > 0 and model.previous is not None:
                 guesses.append((model.previous, states[step, text, hidden:], IDS[text, step - 1]))
-            for project, state, answer in guesses:
+            for project, state, target in guesses:
                 scores = rows @ (project.weight @ state + project.bias)
-                losses.append(-scores.log_softmax(0)[VOCABULARY.tolist().index(int(answer))])
+                losses.append(-scores.log_softmax(0)[VOCABULARY.tolist().index(int(target))])
     return torch.stack(losses).sum() / PAIRS
 
 
@@ -73,7 +73,7 @@ def test_the_loss_is_the_one_written_out_and_so_are_its_gradients(bidirectional:
         learnt = [p.grad for n, p in network.named_parameters() if not n.startswith("head.")]
         gradients.append([loss.detach(), *(gradient.clone() for gradient in learnt)])
     torch.testing.assert_close(*gradients)
-    # what is never an answer has learnt nothing, padding above all
+    # tokens that are never a target have no gradient, above all padding
     embedding = network.embedding.weight.grad
     assert not embedding[[0, 1, 6, 8, 10, 11]].any()
     assert embedding[VOCABULARY].any(1).all()
@@ -96,13 +96,13 @@ def test_padding_never_counts() -> None:
 def test_a_token_that_fills_up_the_vocabulary_is_no_answer() -> None:
     network = made().eval()
     states = torch.randn(6, 3, 8)
-    tokens, found = IDS.t(), []
+    tokens, actual = IDS.t(), []
     for vocabulary in (VOCABULARY, torch.cat([VOCABULARY, VOCABULARY[-1:].repeat(5)])):
         network.zero_grad()
         loss = network.language_model(states, tokens, LENGTHS, vocabulary, network.embedding)
         loss.backward()
-        found.append([loss.detach(), network.embedding.weight.grad.clone()])
-    torch.testing.assert_close(*found)
+        actual.append([loss.detach(), network.embedding.weight.grad.clone()])
+    torch.testing.assert_close(*actual)
 
 
 def test_of_many_pairs_some_are_drawn_each_as_likely() -> None:
@@ -210,8 +210,8 @@ def test_bf16_trains() -> None:
 
 
 def test_one_direction_learns_it_in_any_depth_and_on_beginnings() -> None:
-    words = ["model.bidirectional=false", "model.num_layers=2", "model.pooling=last"]
-    check(compose([*words, "trainer.language_model=0.5", "trainer.prefixes=true"]))
+    overrides = ["model.bidirectional=false", "model.num_layers=2", "model.pooling=last"]
+    check(compose([*overrides, "trainer.language_model=0.5", "trainer.prefixes=true"]))
     model = dataclasses.replace(MODEL, bidirectional=False, num_layers=2)
     result = trainer(model, prefixes=True, max_updates=3).fit(TRAIN, VALIDATION)
     assert result.updates == 3
@@ -222,12 +222,12 @@ def test_a_saved_classifier_holds_nothing_of_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NLP_RNN_CACHE", str(tmp_path / "cache"))
-    words = [
+    overrides = [
         *("data.train_rows=60", "data.test_rows=20", "trainer.max_epochs=1", "tracking.speed=none"),
         *("model.hidden_size=4", "model.embedding_size=4", "trainer.threads=1"),
         *("tracking.system_metrics=false", "trainer.language_model=0.5", "hydra.run.dir=one"),
     ]
-    assert main(["train", *words]) == 0
+    assert main(["train", *overrides]) == 0
     result = json.loads((tmp_path / "one" / "result.json").read_text())
     run = MlflowClient(tracking_uri=store_uri).get_run(result["run_id"])
     assert run.data.metrics["train/language_model_loss"] > 0
@@ -237,17 +237,17 @@ def test_a_saved_classifier_holds_nothing_of_it(
     assert names == set(make_network(SMALL, 12, 2, 1).state_dict())
     assert run.data.metrics["parameters/total"] == values
     texts = ["Anna has the letter", "nothing"]
-    answers = [
+    predictions = [
         TextClassifier.load(result["classifier"], runtime=runtime).predict_proba(texts)
         for runtime in ("onnx", "torch")
     ]
-    torch.testing.assert_close(*map(torch.from_numpy, answers), rtol=0, atol=1e-5)
+    torch.testing.assert_close(*map(torch.from_numpy, predictions), rtol=0, atol=1e-5)
 
 
 def test_an_optimizer_decays_its_matrices_only() -> None:
     one = trainer()
-    decayed, kept = one.optimizer.param_groups
+    decayed, retained = one.optimizer.param_groups
     model = one.network.language_model
     assert OptimizerConfig().weight_decay == decayed["weight_decay"]
     assert any(parameter is model.next.weight for parameter in decayed["params"])
-    assert any(parameter is model.next.bias for parameter in kept["params"])
+    assert any(parameter is model.next.bias for parameter in retained["params"])

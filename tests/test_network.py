@@ -72,12 +72,12 @@ def test_padding_mates_order_and_batch_size_change_nothing(model: ModelConfig) -
 def test_parameter_counts_are_those_of_the_network(model: ModelConfig) -> None:
     network = make_network(model, VOCABULARY, LABELS, seed=3)
     counts = network.architecture.parameter_counts()
-    found = {"embedding": 0, "recurrent": 0, "head": 0, "total": 0}
+    actual = {"embedding": 0, "recurrent": 0, "head": 0, "total": 0}
     for name, parameter in network.named_parameters():
         part = {"embedding": "embedding", "encoder": "recurrent"}.get(name.split(".")[0], "head")
-        found[part] += parameter.numel()
-        found["total"] += parameter.numel()
-    assert counts == found
+        actual[part] += parameter.numel()
+        actual["total"] += parameter.numel()
+    assert counts == actual
 
 
 @pytest.mark.parametrize(
@@ -155,9 +155,9 @@ def test_embedding_dropout_drops_the_same_features_at_every_step() -> None:
     ("asked", "labels", "used"), [(None, 49, 0.5), (None, 50, 0.3), (0.1, 50, 0.1), (0.0, 50, 0.0)]
 )
 def test_many_labels_drop_less_of_the_embedding(
-    asked: float | None, labels: int, used: float
+    configured: float | None, labels: int, used: float
 ) -> None:
-    model = GatedConfig(name="gru", cell="gru", hidden_size=5, embedding_dropout=asked)
+    model = GatedConfig(name="gru", cell="gru", hidden_size=5, embedding_dropout=configured)
     assert make_network(model, VOCABULARY, labels, seed=1).dropouts.embedding == used
 
 

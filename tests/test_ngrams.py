@@ -1,4 +1,4 @@
-"""The wide path: n-grams counted by hand, in torch, ONNX and numpy, learnt, saved and refused."""
+"""The n-gram path: counted by hand, in torch, ONNX and numpy; fitted, saved, checked."""
 
 import dataclasses
 import json
@@ -100,13 +100,13 @@ def test_the_hash_is_the_same_in_python_numpy_torch_and_onnx(largest: int, bucke
     ]
     there = torch.ones(40, 25, dtype=torch.bool)
     rows, _ = ngram_rows(architecture, torch.from_numpy(ids), there)
-    own = np.concatenate([np.arange(40 * (n - 1) + n - 1, 40 * n) for n in ORDERS])
-    np.testing.assert_array_equal(rows.t().numpy()[own], expected)
+    inside = np.concatenate([np.arange(40 * (n - 1) + n - 1, 40 * n) for n in ORDERS])
+    np.testing.assert_array_equal(rows.t().numpy()[inside], expected)
 
     pairs = extend(ids[:-1], ids[1:])
     triples = extend(pairs[:-1], ids[2:])
-    found = [ids, row(pairs, largest, buckets), row(triples, largest, buckets)]
-    np.testing.assert_array_equal(np.concatenate(found), expected)
+    actual = [ids, row(pairs, largest, buckets), row(triples, largest, buckets)]
+    np.testing.assert_array_equal(np.concatenate(actual), expected)
 
     graph = Graph(int8=False)
     names = add_row_nodes(graph, architecture)
@@ -122,8 +122,8 @@ def test_the_hash_is_the_same_in_python_numpy_torch_and_onnx(largest: int, bucke
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=8)
     lengths = np.full(25, 40)
     rows_onnx, within = session(model).run(None, {"tokens": ids, "lengths": lengths})
-    np.testing.assert_array_equal(rows_onnx[own], expected)
-    np.testing.assert_array_equal(np.flatnonzero(within.all(1)), own)
+    np.testing.assert_array_equal(rows_onnx[inside], expected)
+    np.testing.assert_array_equal(np.flatnonzero(within.all(1)), inside)
     assert min(map(min, expected)) >= 0
     assert max(map(max, expected)) < largest + buckets
 
@@ -185,9 +185,9 @@ def test_onnx_equals_torch_at_lengths_to_512(cell: str, order: int, int8: bool) 
         lengths = np.array([longest, *draw.integers(1, longest + 1, batch - 1)])
         ids = draw.integers(0, VOCAB_SIZE, (batch, longest))
         expected = made(torch.from_numpy(ids), torch.from_numpy(lengths)).numpy()
-        (found,) = running.run(["logits"], {"input_ids": ids, "lengths": lengths})
+        (actual,) = running.run(["logits"], {"input_ids": ids, "lengths": lengths})
         # 8 bits round each number of a row to a 254th of its range
-        np.testing.assert_allclose(found, expected, rtol=0, atol=0.05 if int8 else 1e-5)
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=0.05 if int8 else 1e-5)
     if int8:
         table = next(t for t in model.graph.initializer if t.name == "wide_weight_int8")
         assert table.data_type == TensorProto.INT8
@@ -213,10 +213,10 @@ def test_a_stream_answers_as_the_whole_text(tmp_path: Path, cell: str, order: in
     # several streams at once, one token each
     state = step.start(5)
     for time in range(60):
-        found = step.read(state, ids[:, time])
+        actual = step.read(state, ids[:, time])
         lengths = torch.full((5,), time + 1)
         expected = made(torch.from_numpy(ids), lengths).softmax(1).numpy()
-        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
 
 
 def test_the_saved_classifier_answers_streams_and_goes_on(tmp_path: Path) -> None:
@@ -242,9 +242,9 @@ def test_the_saved_classifier_answers_streams_and_goes_on(tmp_path: Path) -> Non
     stream.read("w3 w4 w3 ")
     again = classifier.stream(state=stream.to_json())
     copied = stream.copy()
-    for each in (again, copied, stream):
-        each.read("w4 w5 w3 w4 ")
-        np.testing.assert_allclose(each.probabilities, whole, atol=1e-5)
+    for other in (again, copied, stream):
+        other.read("w4 w5 w3 w4 ")
+        np.testing.assert_allclose(other.probabilities, whole, atol=1e-5)
     pool = classifier.stream_pool()
     pool.read({"a": "w3 w4 w3 ", "b": "w9 "})
     pool.read({"b": "w3 "})
@@ -283,8 +283,8 @@ def pair_decides(rows: int, seed: int) -> TokenizedTexts:
     for _ in range(rows):
         fillers = draw.permutation(np.arange(4, 14))[:6].tolist()
         label = int(draw.integers(2))
-        place = int(draw.integers(7))
-        ids.append(fillers[:place] + ([2, 3] if label else [3, 2]) + fillers[place:])
+        position = int(draw.integers(7))
+        ids.append(fillers[:position] + ([2, 3] if label else [3, 2]) + fillers[position:])
         labels.append(label)
     return TokenizedTexts(Dataset.from_dict({"input_ids": ids, "label": labels}, features=FEATURES))
 
@@ -304,8 +304,8 @@ def trainer_of(model: Any, epochs: int = 8, seed: int = 1, **options: Any) -> Tr
 
 def accuracy(trainer: Trainer) -> float:
     finish(trainer, trainer.fit(TRAIN, VALIDATION), TRAIN, VALIDATION)
-    found = score_logits(VALIDATION.labels, trainer.logits(VALIDATION))[0]["accuracy"]
-    return float(found)
+    actual = score_logits(VALIDATION.labels, trainer.logits(VALIDATION))[0]["accuracy"]
+    return float(actual)
 
 
 def test_what_only_a_pair_tells_is_learnt_by_pairs_and_not_without() -> None:
@@ -335,10 +335,10 @@ def test_the_network_beside_it_is_trained_as_it_would_be_alone() -> None:
             assert torch.equal(weights[name], value), name
     factors = weights["head.weight"] / other["head.weight"]
     torch.testing.assert_close(factors, factors[:1, :1].expand_as(factors))
-    # what is said of the result is what the finished network answers
-    found = score_logits(VALIDATION.labels, one.logits(VALIDATION))[0]
-    assert result.best_metrics == pytest.approx(found, abs=1e-5)
-    assert found["loss"] < score_logits(VALIDATION.labels, alone.logits(VALIDATION))[0]["loss"] / 3
+    # the metrics of the result are those of the finished network
+    actual = score_logits(VALIDATION.labels, one.logits(VALIDATION))[0]
+    assert result.best_metrics == pytest.approx(actual, abs=1e-5)
+    assert actual["loss"] < score_logits(VALIDATION.labels, alone.logits(VALIDATION))[0]["loss"] / 3
 
 
 def test_it_is_scikit_learns_machine_of_the_texts_n_grams() -> None:
@@ -346,8 +346,8 @@ def test_it_is_scikit_learns_machine_of_the_texts_n_grams() -> None:
     texts = [TRAIN.batch(np.array([row])).input_ids[0].tolist() for row in range(len(TRAIN))]
     counts = np.zeros((len(texts), architecture.ngram_table_rows))
     for number, text in enumerate(texts):
-        own = sorted(hand_rows(text, 2, 14, 97))
-        counts[number, own] = 1 / np.sqrt(len(own))
+        columns = sorted(hand_rows(text, 2, 14, 97))
+        counts[number, columns] = 1 / np.sqrt(len(columns))
     np.testing.assert_allclose(ngram_matrix(architecture, TRAIN).toarray(), counts, rtol=1e-6)
 
     frequency = (counts > 0).sum(0)
@@ -360,14 +360,14 @@ def test_it_is_scikit_learns_machine_of_the_texts_n_grams() -> None:
     nothing = np.zeros((len(VALIDATION), 2), np.float32)
     joined = add_ngram_path(network, TRAIN, VALIDATION, nothing, balanced=False, seed=1)
     lengths = torch.from_numpy(TRAIN.lengths)
-    found = network(torch.tensor(texts), lengths).detach().numpy()
-    factor = (found[:, 1] @ expected) / (expected @ expected)
+    actual = network(torch.tensor(texts), lengths).detach().numpy()
+    factor = (actual[:, 1] @ expected) / (expected @ expected)
     assert factor > 0
-    np.testing.assert_allclose(found[:, 1], factor * expected, atol=1e-3 * factor)
-    np.testing.assert_allclose(found[:, 0], -found[:, 1], atol=1e-5)
+    np.testing.assert_allclose(actual[:, 1], factor * expected, atol=1e-3 * factor)
+    np.testing.assert_allclose(actual[:, 0], -actual[:, 1], atol=1e-5)
     batch = VALIDATION.batch(np.arange(len(VALIDATION)))
-    answers = network(torch.from_numpy(batch.input_ids), torch.from_numpy(batch.lengths))
-    np.testing.assert_allclose(answers.detach(), joined, atol=1e-4)
+    predictions = network(torch.from_numpy(batch.input_ids), torch.from_numpy(batch.lengths))
+    np.testing.assert_allclose(predictions.detach(), joined, atol=1e-4)
 
 
 def test_no_other_factors_are_likelier_on_validation() -> None:
@@ -382,13 +382,20 @@ def test_no_other_factors_are_likelier_on_validation() -> None:
     factor = float((network.head.weight.detach() / weight).mean())
     wide = (joined - factor * deep).astype(np.float64)
 
-    def loss(own: float, other: float) -> float:
-        return cross_entropy(VALIDATION.labels, own * factor * deep + other * wide)
+    def loss(network_share: float, ngram_share: float) -> float:
+        return cross_entropy(VALIDATION.labels, network_share * factor * deep + ngram_share * wide)
 
     assert 0.5 < factor < 2
     assert 0.55 < ((wide[:, 1] > wide[:, 0]) == VALIDATION.labels).mean() < 0.95
-    for own, other in ((0.95, 1), (1.05, 1), (1, 0.5), (1, 1.5), (1, -0.5), (1.02, 0.9)):
-        assert loss(own, other) >= loss(1, 1) - 1e-7
+    for network_share, ngram_share in (
+        (0.95, 1),
+        (1.05, 1),
+        (1, 0.5),
+        (1, 1.5),
+        (1, -0.5),
+        (1.02, 0.9),
+    ):
+        assert loss(network_share, ngram_share) >= loss(1, 1) - 1e-7
 
 
 @pytest.mark.parametrize("balanced", [False, True])
@@ -430,7 +437,7 @@ def test_balanced_classes_weigh_alike_in_the_linear_model_too() -> None:
     )
     architecture = architecture_of(dataclasses.replace(AVERAGE, ngrams=1), 14, 2)
     linear = [_fit(architecture, few, balanced, 1) for balanced in (False, True)]
-    plain, alike = (each.scores(ngram_matrix(architecture, VALIDATION)) for each in linear)
+    plain, alike = (model.scores(ngram_matrix(architecture, VALIDATION)) for model in linear)
     assert plain[:, 1].max() < 0
     assert 0.2 < (alike[:, 1] > 0).mean()
 
@@ -462,31 +469,31 @@ def test_attributions_sum_to_the_log_odds_with_the_wide_path(cell: str, order: i
     from nlp_rnn.inspection.attribution import attribute
 
     made = explained_network(cell, ngrams=order, ngram_buckets=50 if order > 1 else 0)
-    found = attribute(made, IDS, [2, 0], steps=256)
-    assert found.residual < 5e-3
+    actual = attribute(made, IDS, [2, 0], steps=256)
+    assert actual.residual < 5e-3
     whole = odds(made, IDS)[[2, 0]]
-    own, table = made.embedding.weight.clone(), made.wide.table.weight.clone()
+    vectors, table = made.embedding.weight.clone(), made.wide.table.weight.clone()
     made.embedding.weight.zero_()
     made.wide.table.weight.zero_()
     nothing = odds(made, IDS)[[2, 0]]
-    np.testing.assert_allclose(found.integrated.sum(1), whole - nothing, atol=5e-3)
+    np.testing.assert_allclose(actual.integrated.sum(1), whole - nothing, atol=5e-3)
     # a network that reads n-grams alone: what a token is worth is what is gone without it
     made.wide.table.weight.copy_(table)
     only_wide = attribute(made, IDS, [0, 1, 2], steps=2)
     text = IDS.tolist()
-    for place in range(len(text)):
-        kept = {
+    for position in range(len(text)):
+        retained = {
             hand_row(tuple(text[start : start + size]), VOCAB_SIZE, max(1, 50 * (order > 1)))
             for size in range(1, order + 1)
             for start in range(len(text) - size + 1)
-            if not start <= place < start + size
+            if not start <= position < start + size
         }
-        logits = table[sorted(kept)].sum(0) / len(kept) ** 0.5
+        logits = table[sorted(retained)].sum(0) / len(retained) ** 0.5
         logits = logits + odds_free_logits(made, IDS)
         p = logits.double().softmax(0).numpy()
         expected = odds(made, IDS) - (np.log(p) - np.log1p(-p))
-        np.testing.assert_allclose(only_wide.occluded[:, place], expected, atol=1e-4)
-    made.embedding.weight.copy_(own)
+        np.testing.assert_allclose(only_wide.occluded[:, position], expected, atol=1e-4)
+    made.embedding.weight.copy_(vectors)
 
 
 def odds_free_logits(made: TextNetwork, ids: np.ndarray) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""The ONNX graph answers as torch does, for every shape of network."""
+"""The ONNX graph predicts as torch does, for every shape of network."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def session(architecture: Architecture, state: dict[str, np.ndarray]) -> Any:
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
-def answer(running: Any, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+def run_session(running: Any, ids: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     return running.run(["logits"], {"input_ids": ids, "lengths": lengths})[0]
 
 
@@ -86,9 +86,9 @@ def test_equals_plain_torch(cell: str, pooling: str) -> None:
             one_text(architecture, state, row[:length])
             for row, length in zip(ids, lengths, strict=True)
         ]
-        found = answer(session(architecture, state), ids, lengths)
-        assert found.dtype == np.float32
-        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+        actual = run_session(session(architecture, state), ids, lengths)
+        assert actual.dtype == np.float32
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(("cell", "pooling"), SHAPES)
@@ -99,8 +99,8 @@ def test_equals_the_network_that_was_trained(cell: str, pooling: str) -> None:
     state = {name: value.numpy() for name, value in network.state_dict().items()}
     ids, lengths = random_batch([5, 1, 33, 12])
     expected = network(torch.from_numpy(ids), torch.from_numpy(lengths)).numpy()
-    found = answer(session(architecture, state), ids, lengths)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    actual = run_session(session(architecture, state), ids, lengths)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
@@ -115,8 +115,8 @@ def test_equals_the_network_at_every_length(cell: str) -> None:
     for first in range(1, 513, 64):
         ids, lengths = random_batch(list(range(first, first + 64)), seed=first)
         expected = network(torch.from_numpy(ids), torch.from_numpy(lengths)).numpy()
-        found = answer(running, ids, lengths)
-        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+        actual = run_session(running, ids, lengths)
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(("cell", "pooling"), SHAPES)
@@ -133,7 +133,9 @@ def test_equals_the_network_at_lengths_to_512_and_batches_to_64(cell: str, pooli
             lengths = [longest, *random.integers(1, longest + 1, batch - 1)]
             ids, sizes = random_batch(random.permutation(lengths).tolist(), seed=batch)
             expected = network(torch.from_numpy(ids), torch.from_numpy(sizes)).numpy()
-            np.testing.assert_allclose(answer(running, ids, sizes), expected, rtol=0, atol=1e-5)
+            np.testing.assert_allclose(
+                run_session(running, ids, sizes), expected, rtol=0, atol=1e-5
+            )
 
 
 @pytest.mark.parametrize(("cell", "pooling"), SHAPES)
@@ -157,8 +159,8 @@ def test_int8_graph_is_that_of_the_rounded_matrices(cell: str, pooling: str) -> 
     small = onnxruntime.InferenceSession(
         graph.SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    expected = answer(session(architecture, rounded), ids, lengths)
-    np.testing.assert_allclose(answer(small, ids, lengths), expected, rtol=0, atol=1e-5)
+    expected = run_session(session(architecture, rounded), ids, lengths)
+    np.testing.assert_allclose(run_session(small, ids, lengths), expected, rtol=0, atol=1e-5)
 
 
 def test_a_row_of_zeros_stays_zero_in_int8() -> None:
@@ -175,11 +177,11 @@ def test_padding_changes_nothing(cell: str, pooling: str) -> None:
     wider = np.zeros((3, 30), np.int64)
     for row, length in enumerate(lengths):
         wider[row, :length] = ids[row, :length]
-    found = answer(running, ids, lengths)
-    np.testing.assert_allclose(answer(running, wider, lengths), found, rtol=0, atol=1e-6)
+    actual = run_session(running, ids, lengths)
+    np.testing.assert_allclose(run_session(running, wider, lengths), actual, rtol=0, atol=1e-6)
     for row, length in enumerate(lengths):
-        alone = answer(running, ids[row : row + 1, :length], lengths[row : row + 1])
-        np.testing.assert_allclose(alone[0], found[row], rtol=0, atol=1e-6)
+        alone = run_session(running, ids[row : row + 1, :length], lengths[row : row + 1])
+        np.testing.assert_allclose(alone[0], actual[row], rtol=0, atol=1e-6)
 
 
 def test_states_below_zero_are_not_hidden_by_padding() -> None:
@@ -189,7 +191,7 @@ def test_states_below_zero_are_not_hidden_by_padding() -> None:
     ids, lengths = random_batch([3, 8])
     expected = one_text(architecture, state, ids[0, :3])
     np.testing.assert_allclose(
-        answer(session(architecture, state), ids, lengths)[0], expected, atol=1e-5
+        run_session(session(architecture, state), ids, lengths)[0], expected, atol=1e-5
     )
 
 
@@ -201,9 +203,9 @@ def test_graph_is_one_that_the_oldest_onnxruntime_reads_without_a_word(
         model = build_graph(architecture, random_state(architecture))
         onnx.checker.check_model(model, full_check=True)
         assert model.ir_version <= 10
-        assert [(each.domain, each.version <= 21) for each in model.opset_import] == [("", True)]
-        assert [each.name for each in model.graph.input] == ["input_ids", "lengths"]
-        assert [each.name for each in model.graph.output] == ["logits"]
+        assert [(entry.domain, entry.version <= 21) for entry in model.opset_import] == [("", True)]
+        assert [value.name for value in model.graph.input] == ["input_ids", "lengths"]
+        assert [value.name for value in model.graph.output] == ["logits"]
         session(architecture, random_state(architecture))
     # onnxruntime prints a warning for every constant that no node reads
     assert capfd.readouterr() == ("", "")

@@ -26,11 +26,11 @@ def test_results_and_gradients_are_those_of_plain_calls() -> None:
     shared = torch.randn(3, 3, requires_grad=True)
     inputs = [[torch.randn(2, 3, requires_grad=True), shared] for _ in range(2)]
     flat = [inputs[0][0], inputs[1][0], shared]
-    expected = [product(*given) for given in inputs]
+    expected = [product(*tensors) for tensors in inputs]
     expected_gradients = torch.autograd.grad(expected[0].sum() + (2 * expected[1]).sum(), flat)
-    found = run_in_threads([product, product], inputs)
-    assert all(map(torch.equal, found, expected))
-    gradients = torch.autograd.grad(found[0].sum() + (2 * found[1]).sum(), flat)
+    actual = run_in_threads([product, product], inputs)
+    assert all(map(torch.equal, actual, expected))
+    gradients = torch.autograd.grad(actual[0].sum() + (2 * actual[1]).sum(), flat)
     for one, other in zip(gradients, expected_gradients, strict=True):
         torch.testing.assert_close(one, other)
 
@@ -39,9 +39,9 @@ def test_gradients_can_be_computed_again_where_graphs_are_retained() -> None:
     weight = torch.randn(3, 3, requires_grad=True)
     inputs = [[torch.randn(2, 3), weight] for _ in range(2)]
     with retain_graphs():
-        found = torch.stack(run_in_threads([product, product], inputs)).sum()
-    first = torch.autograd.grad(found, weight, retain_graph=True)
-    assert torch.equal(torch.autograd.grad(found, weight)[0], first[0])
+        actual = torch.stack(run_in_threads([product, product], inputs)).sum()
+    first = torch.autograd.grad(actual, weight, retain_graph=True)
+    assert torch.equal(torch.autograd.grad(actual, weight)[0], first[0])
 
 
 def test_a_gradient_does_not_wait_for_sympy() -> None:

@@ -50,8 +50,8 @@ def test_directions_pooled_by_themselves_are_the_same(kind: str, sides: int) -> 
     directions = list(states.split(HIDDEN, dim=2))
     if sides == 2:
         directions[1] = reverse_texts(directions[1], reversal_index(lengths, 4))
-    found = pooling.join([pooling.direction(side, lengths) for side in directions])
-    torch.testing.assert_close(found, expected)
+    actual = pooling.join([pooling.direction(side, lengths) for side in directions])
+    torch.testing.assert_close(actual, expected)
 
 
 def test_more_equal_maxima_than_a_byte_can_count_share_the_gradient() -> None:
@@ -71,10 +71,10 @@ def test_the_written_gradient_is_autograds(kind: str, others: list[int]) -> None
     steps = torch.randint(-2, 2, (4, 3, 2 * HIDDEN)).float().requires_grad_(True)
     _, pooled = pool(kind, steps, lengths)
     weight = torch.randn_like(pooled)
-    (found,) = torch.autograd.grad((pooled * weight).sum(), steps)
+    (actual,) = torch.autograd.grad((pooled * weight).sum(), steps)
     texts = [steps[:length, column] for column, length in enumerate(lengths)]
     parts = {"max": [text.amax(0) for text in texts], "mean": [text.mean(0) for text in texts]}
     expected = torch.cat([torch.stack(parts[part]) for part in kind.split("_")], dim=1)
-    (wanted,) = torch.autograd.grad((expected * weight).sum(), steps)
-    torch.testing.assert_close(found, wanted)
-    assert not found[others[0] :, 1].any()
+    (expected_gradient,) = torch.autograd.grad((expected * weight).sum(), steps)
+    torch.testing.assert_close(actual, expected_gradient)
+    assert not actual[others[0] :, 1].any()

@@ -1,4 +1,4 @@
-"""A stream answers after every token as the classifier answers the text so far."""
+"""After every token the probabilities of a stream are those of the text so far."""
 
 import json
 import subprocess
@@ -44,9 +44,9 @@ def test_after_every_token_the_answer_is_that_of_the_text_so_far(
     prefixes = [" ".join(words[: end + 1]) for end in range(40)]
     expected = classifier.predict_proba(prefixes)
     stream = classifier.stream()
-    found = np.concatenate([stream.read(" ".join(words)), stream.finish()])
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
-    assert found.dtype == np.float32
+    actual = np.concatenate([stream.read(" ".join(words)), stream.finish()])
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5)
+    assert actual.dtype == np.float32
     one_by_one = classifier.stream()
     rows = [one_by_one.read(word + " ") for word in words]
     np.testing.assert_allclose(np.concatenate(rows), expected, rtol=0, atol=1e-5)
@@ -54,9 +54,9 @@ def test_after_every_token_the_answer_is_that_of_the_text_so_far(
     np.testing.assert_allclose(
         tokens.read_tokens([int(word[1:]) for word in words]), expected, rtol=0, atol=1e-5
     )
-    for each in (stream, one_by_one, tokens):
-        assert each.num_tokens == 40
-        assert each.label == classifier.labels[int(expected[-1].argmax())]
+    for reader in (stream, one_by_one, tokens):
+        assert reader.num_tokens == 40
+        assert reader.label == classifier.labels[int(expected[-1].argmax())]
 
 
 def test_a_stream_is_not_cut(classifier: TextClassifier) -> None:
@@ -168,8 +168,8 @@ def test_threshold_ends_the_reading_at_the_token_that_decides(classifier: TextCl
     threshold = float(np.sort(best)[len(best) // 2])
     decides = int(np.flatnonzero(best >= threshold)[0])
     stream = classifier.stream(threshold=threshold)
-    found = np.concatenate([stream.read(text), stream.finish()])
-    np.testing.assert_allclose(found, rows[: decides + 1], rtol=0, atol=1e-6)
+    actual = np.concatenate([stream.read(text), stream.finish()])
+    np.testing.assert_allclose(actual, rows[: decides + 1], rtol=0, atol=1e-6)
     assert stream.decided == classifier.labels[int(rows[decides].argmax())]
     assert stream.num_tokens == decides + 1
     assert stream.read("w2 w3 w4 ").shape == (0, 3)
@@ -238,7 +238,7 @@ def test_streams_of_a_pool_do_not_touch_each_other(tmp_path: Path, cell: str, po
     pool = classifier.stream_pool()
     random = np.random.default_rng(0)
     waiting = {f"text {index}": text for index, text in enumerate(texts)}
-    answers: dict[Any, np.ndarray] = {}
+    probabilities: dict[Any, np.ndarray] = {}
     while waiting:
         keys = random.permutation(list(waiting))[:97].tolist()
         parts = {}
@@ -247,7 +247,7 @@ def test_streams_of_a_pool_do_not_touch_each_other(tmp_path: Path, cell: str, po
             parts[key], waiting[key] = waiting[key][:cut], waiting[key][cut:]
         pool.read(parts)
         ended = [key for key in keys if not waiting[key]]
-        answers |= pool.finish(*ended)
+        probabilities |= pool.finish(*ended)
         for key in ended:
             del waiting[key]
             assert key not in pool
@@ -257,7 +257,7 @@ def test_streams_of_a_pool_do_not_touch_each_other(tmp_path: Path, cell: str, po
         stream.read(text)
         stream.finish()
         np.testing.assert_allclose(
-            answers[f"text {index}"], stream.probabilities, rtol=0, atol=1e-6
+            probabilities[f"text {index}"], stream.probabilities, rtol=0, atol=1e-6
         )
 
 
@@ -296,14 +296,14 @@ ALPHABET = st.characters(exclude_categories=[]) | st.sampled_from(
 @pytest.fixture(scope="module")
 def tokenizers() -> dict[str, Any]:
     corpus = ["The story, of a fox: it's ΣΑΣ and “quoted”!\n", "a b c  d\té ﬁ ½ 你好 世界"] * 20
-    found = {}
+    actual = {}
     for kind in KINDS:
         made = TrainedTokenizerConfig if kind == "unigram" else CountedTokenizerConfig
         config = made(name=kind, kind=TokenizerKind[kind], vocab_size=90, max_length=10**6)
         tokenizer = train_tokenizer(corpus, config)
         tokenizer.no_truncation()
-        found[kind] = tokenizer
-    return found
+        actual[kind] = tokenizer
+    return actual
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -312,27 +312,27 @@ def tokenizers() -> dict[str, Any]:
 def test_pieces_of_whole_words_have_the_tokens_of_the_text(
     tokenizers: dict[str, Any], kind: str, pieces: list[str]
 ) -> None:
-    words = WordBuffer()
-    complete = [piece for piece in map(words.add, pieces) if piece]
-    complete.append(words.rest())
+    buffer = WordBuffer()
+    complete = [piece for piece in map(buffer.add, pieces) if piece]
+    complete.append(buffer.rest())
     assert "".join(complete) == "".join(pieces)
 
     def tokens(texts: list[str]) -> list[int]:
         # [UNKNOWN_ID] for an empty text, which is no token of a piece
-        found = tokenizers[kind].encode_batch_fast(
+        actual = tokenizers[kind].encode_batch_fast(
             [text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for text in texts],
             add_special_tokens=False,
         )
-        return [token for encoding in found for token in encoding.ids]
+        return [token for encoding in actual for token in encoding.ids]
 
     assert tokens(complete) == tokens(["".join(pieces)])
     assert encode(tokenizers[kind], ["".join(pieces)])[0] == (tokens(complete) or [1])
 
 
 def test_a_word_comes_when_it_has_ended() -> None:
-    words = WordBuffer()
-    assert [words.add(piece) for piece in ("on", "e", " ", " ", "two three", "\n", "x")] == [
+    buffer = WordBuffer()
+    assert [buffer.add(piece) for piece in ("on", "e", " ", " ", "two three", "\n", "x")] == [
         "", "", "one", "", "  two", " three", "",
     ]  # fmt: skip
-    assert words.rest() == "\nx"
-    assert words.rest() == ""
+    assert buffer.rest() == "\nx"
+    assert buffer.rest() == ""
