@@ -9,42 +9,35 @@ sys.path.insert(0, str(ROOT))
 
 from tests.test_import_order import FILES, IMPORT_ORDER, PACKAGE, imported, module, package_of  # noqa: E402
 
-__all__ = ["IMPORT_ORDER", "ROOT", "package_imports", "summary", "tree"]
+__all__ = ["IMPORT_ORDER", "ROOT", "package_imports", "tree"]
 
-NAMES = 32
-"""Width of the column of names in the tree."""
-
-
-def summary(path: Path, limit: int) -> str:
-    """Return the first sentence of a module docstring, without its dot and its backquotes.
-
-    A sentence longer than `limit` characters ends at its colon, or else at its last comma before.
-    """
-    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    sentence = " ".join(docstring.split("\n\n")[0].split()).split(". ")[0].rstrip(".")
-    sentence = sentence.replace("`", "")
-    if len(sentence) > limit:
-        colon, comma = sentence.find(": ", 12), sentence.rfind(", ", 12, limit + 1)
-        sentence = sentence[: colon if 0 < colon <= limit else comma if comma > 0 else None]
-    return sentence
+SOURCE = "../nlp_rnn"
+"""The package as seen from docs/."""
 
 
 def tree() -> str:
-    """Return a line for every package and every file, packages in import order."""
-    lines = ["nlp_rnn/"]
+    """Return a nested list in Markdown: packages in import order, and their files with links."""
+    lines = []
     for name in [*IMPORT_ORDER, "__init__"]:
         folder = PACKAGE / name
         if folder.is_dir():
-            lines.append(_line(f"  {name}/", folder / "__init__.py"))
+            lines.append(f"- **`{name}/`**: {_summary(folder / '__init__.py')}")
             files = sorted(path for path in FILES if path.parent == folder)
-            lines += [_line(f"    {p.name}", p) for p in files if p.name != "__init__.py"]
+            lines += [f"  {_item(path)}" for path in files if path.name != "__init__.py"]
         elif folder.with_suffix(".py").is_file():
-            lines.append(_line(f"  {name}.py", folder.with_suffix(".py")))
+            lines.append(_item(folder.with_suffix(".py")))
     return "\n".join(lines) + "\n"
 
 
-def _line(name: str, path: Path) -> str:
-    return f"{name:<{NAMES}}{summary(path, limit=100)}".rstrip()
+def _item(path: Path) -> str:
+    link = f"{SOURCE}/{path.relative_to(PACKAGE).as_posix()}"
+    return f"- [`{path.name}`]({link}): {_summary(path)}"
+
+
+def _summary(path: Path) -> str:
+    """Return the first sentence of a module docstring, without its dot."""
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return " ".join(docstring.split("\n\n")[0].split()).split(". ")[0].removesuffix(".")
 
 
 def package_imports() -> set[tuple[str, str]]:
