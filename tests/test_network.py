@@ -152,7 +152,8 @@ def test_embedding_dropout_drops_the_same_features_at_every_step() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "labels", "used"), [(None, 49, 0.5), (None, 50, 0.3), (0.1, 50, 0.1), (0.0, 50, 0.0)]
+    ("configured", "labels", "used"),
+    [(None, 49, 0.5), (None, 50, 0.3), (0.1, 50, 0.1), (0.0, 50, 0.0)],
 )
 def test_many_labels_drop_less_of_the_embedding(
     configured: float | None, labels: int, used: float
