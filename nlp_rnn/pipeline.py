@@ -10,14 +10,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlp_rnn.config.compose import read_config, with_absolute_paths
+from nlp_rnn.config.compose import read_config
 from nlp_rnn.config.defaults import TrainingFacts
-from nlp_rnn.config.pretraining import AUTO
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.errors import DataError
-from nlp_rnn.pretraining.initial_weights import check_encoder, set_encoder, with_local_encoder
+from nlp_rnn.pretraining.initial_weights import set_encoder, with_local_encoder
 from nlp_rnn.runs.console import announced, print_corpus, print_lines, print_result
-from nlp_rnn.runs.resolve import resolve
+from nlp_rnn.runs.resolve import resolve, with_absolute_paths
 from nlp_rnn.runs.run_folder import (
     CHECKPOINT,
     CONFIG,
@@ -119,11 +118,11 @@ def train(
         are left behind.
     """
     config = with_absolute_paths(config)
-    resolved = with_local_encoder(resolve(config))
+    resolved = resolve(config)
+    resolved = with_local_encoder(resolved)
     from nlp_rnn.data.corpus import load_corpus
     from nlp_rnn.data.labels import labels_of
     from nlp_rnn.pretraining.encoder_cache import obtain_encoder
-    from nlp_rnn.pretraining.encoder_folder import read_encoder
     from nlp_rnn.tokens.word_vector_files import open_vector_file
     from nlp_rnn.tracking.store import experiment_name, obtain_experiment, prepare_store
     from nlp_rnn.tracking.uri import resolve_uri
@@ -131,13 +130,13 @@ def train(
 
     if config.model.vectors is not None:
         open_vector_file(Path(config.model.vectors), config.model.embedding_size)
-    if resolved.model.pretrained not in (None, AUTO):
-        check_encoder(read_encoder(Path(str(resolved.model.pretrained))), resolved)
     with announced(f"Reading {config.data.name}"):
         corpus = load_corpus(config.data)
     print_corpus(corpus)
     check_task(config.trainer, labels_of(corpus.train), len(corpus.labels))
     uri = resolve_uri(config.tracking.uri, Path.cwd())
+    if config.tracking.uri is not None:
+        resolved = replace(resolved, tracking=replace(resolved.tracking, uri=uri))
     prepare_store(uri, patience=PATIENCE_IN_A_SWEEP if membership else 0)
     experiment_id = obtain_experiment(uri, experiment_name(config.tracking.experiment))
     encoder = obtain_encoder(replace(resolved, trainer=config.trainer), corpus, uri, experiment_id)

@@ -18,9 +18,9 @@ from sklearn.svm import LinearSVC
 import nlp_rnn
 from nlp_rnn.classifier.onnx_export import OPSET, build_graph
 from nlp_rnn.classifier.recurrent_step import StepNetwork
-from nlp_rnn.config.checks import LIMITS
 from nlp_rnn.config.defaults import NGRAM_BUCKETS
-from nlp_rnn.config.model import AverageConfig, GatedConfig
+from nlp_rnn.config.model import AverageConfig, GatedConfig, ModelConfig
+from nlp_rnn.config.tokenizer import TrainedTokenizerConfig
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.layers.onnx_graph import Graph
 from nlp_rnn.model.architecture import Architecture, check_size
@@ -515,10 +515,12 @@ def test_what_is_too_large_is_refused_with_what_fits() -> None:
 
 
 def test_limits_are_those_of_the_arithmetic() -> None:
-    assert LIMITS["model.ngrams"] == (0, LARGEST_ORDER)
-    _, most_tokens = LIMITS["tokenizer.vocab_size"]
+    allowed = {f.name: f.metadata["allowed"] for f in dataclasses.fields(ModelConfig)}
+    assert allowed["ngrams"][:2] == (0, LARGEST_ORDER)
+    tokens = {f.name: f.metadata["allowed"] for f in dataclasses.fields(TrainedTokenizerConfig)}
+    most_tokens = tokens["vocab_size"].high
     assert (PRIME - 1) * MULTIPLIER + most_tokens < 2**63
-    assert NGRAM_BUCKETS <= LIMITS["model.ngram_buckets"][1] < PRIME
+    assert NGRAM_BUCKETS <= allowed["ngram_buckets"].high < PRIME
 
 
 @pytest.mark.parametrize("several", [False, True])

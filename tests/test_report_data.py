@@ -7,10 +7,10 @@ import pytest
 from omegaconf import OmegaConf
 
 from nlp_rnn.cli import main
-from nlp_rnn.config.compose import with_absolute_paths
 from nlp_rnn.config.signature import plain
 from nlp_rnn.data.corpus import load_corpus
 from nlp_rnn.report.report_data import read_curves, read_texts
+from nlp_rnn.runs.resolve import with_absolute_paths
 from tests.composing import compose
 from tests.made_comparison import configuration_of, made_comparison, made_run
 from tests.test_comparison_read import fill

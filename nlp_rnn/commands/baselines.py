@@ -37,7 +37,8 @@ def baselines(overrides: list[str]) -> int:
                 "model=average."
             )
     from nlp_rnn.baselines.fitting import BASELINES
-    from nlp_rnn.config.compose import compose, with_absolute_paths
+    from nlp_rnn.config.compose import compose
+    from nlp_rnn.runs.resolve import with_absolute_paths
     from nlp_rnn.sweeps.baseline_runs import ensure_baselines, read_corpus
     from nlp_rnn.tracking.store import experiment_name, obtain_experiment, prepare_store
     from nlp_rnn.tracking.uri import resolve_uri

@@ -2,19 +2,15 @@
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.config.arguments import config_errors, quoted, version_base
 from nlp_rnn.config.checks import check
-from nlp_rnn.config.data import FilesConfig, TableConfig
-from nlp_rnn.config.pretraining import AUTO
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.schemas import SCHEMAS, conf_dir, register_schemas
 from nlp_rnn.config.signature import ADDED_LATER
 from nlp_rnn.config.sweep import CommandConfig
-from nlp_rnn.config.tokenizer import GivenTokenizerConfig
 from nlp_rnn.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -23,10 +19,8 @@ if TYPE_CHECKING:
 __all__ = [
     "as_config",
     "compose",
-    "is_path",
     "read_config",
     "run_config",
-    "with_absolute_paths",
 ]
 
 
@@ -116,28 +110,3 @@ def _schema_with(group: str, keys: set[str]) -> Any:
         if keys == {name for name in names if name in keys or f"{group}.{name}" not in ADDED_LATER}:
             return schema
     raise ValueError(f"no choice of {group} has exactly the keys {', '.join(sorted(keys))}")
-
-
-def with_absolute_paths(config: RunConfig) -> RunConfig:
-    """Return a copy of `config` whose paths mean the same from any working directory."""
-    data, model, tokenizer = config.data, config.model, config.tokenizer
-    if isinstance(data, TableConfig) and data.unlabelled is not None:
-        data = replace(data, unlabelled=_absolute(data.unlabelled))
-    if isinstance(data, FilesConfig):
-        data = replace(data, path=_absolute(data.path))
-    if model.vectors is not None:
-        model = replace(model, vectors=_absolute(model.vectors))
-    if model.pretrained is not None and is_path(model.pretrained):
-        model = replace(model, pretrained=_absolute(model.pretrained))
-    if isinstance(tokenizer, GivenTokenizerConfig) and Path(tokenizer.path).expanduser().exists():
-        tokenizer = replace(tokenizer, path=_absolute(tokenizer.path))
-    return replace(config, data=data, model=model, tokenizer=tokenizer)
-
-
-def is_path(pretrained: str) -> bool:
-    """Return whether a `model.pretrained` is a folder, not `auto` or a run in MLflow."""
-    return pretrained != AUTO and not pretrained.startswith("runs:/")
-
-
-def _absolute(path: str) -> str:
-    return str(Path(path).expanduser().absolute())

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from nlp_rnn.config.option import MISSING, option
+from nlp_rnn.config.option import INSIDE_UNIT, MISSING, SEED, at_least, between, option
 
 __all__ = [
     "PROBE_FACTORS",
@@ -56,24 +56,28 @@ class DataConfig:
     """Options of every data source. The seed of the run never changes a split."""
 
     name: str = option(MISSING, "Name of the data set, for run names and tables.")
-    limit: int | None = option(None, "Training rows to use, stratified (null: all).")
+    limit: int | None = option(None, "Training rows to use, stratified (null: all).", at_least(2))
     fraction: float | None = option(
         None, "Fraction of the training rows to use, stratified (null: all)."
     )
     validation_fraction: float = option(
-        0.1, "Fraction of the training rows for validation where the data has no validation split."
+        0.1,
+        "Fraction of the training rows for validation where the data has no validation split.",
+        INSIDE_UNIT,
     )
-    seed: int = option(0, "Seed of all splits and samples of the data.")
+    seed: int = option(0, "Seed of all splits and samples of the data.", SEED)
 
 
 @dataclass
 class StoriesConfig(DataConfig):
     """The built-in corpus of short stories, which a bag of words cannot classify."""
 
-    train_rows: int = option(4000, "Texts to generate for training and validation.")
-    test_rows: int = option(1000, "Texts to generate for the test split.")
-    train_sentences: int = option(8, "Distracting sentences in a training story at most.")
-    test_sentences: int = option(8, "Distracting sentences in a test story at most.")
+    train_rows: int = option(4000, "Texts to generate for training and validation.", at_least(20))
+    test_rows: int = option(1000, "Texts to generate for the test split.", at_least(2))
+    train_sentences: int = option(
+        8, "Distracting sentences in a training story at most.", at_least(0)
+    )
+    test_sentences: int = option(8, "Distracting sentences in a test story at most.", at_least(0))
 
 
 @dataclass
@@ -82,10 +86,14 @@ class ProbeConfig(DataConfig):
 
     probe: ProbeName = option(MISSING, "Name of the task.")
     length: int | None = option(
-        None, "Tokens of the longest training text (null: the task's own length)."
+        None,
+        "Tokens of the longest training text (null: the task's own length).",
+        between(1, 100000),
     )
-    train_rows: int = option(2000, "Texts to generate for training and validation.")
-    test_rows: int = option(300, "Test texts to generate for each of the four lengths.")
+    train_rows: int = option(2000, "Texts to generate for training and validation.", at_least(20))
+    test_rows: int = option(
+        300, "Test texts to generate for each of the four lengths.", at_least(2)
+    )
 
 
 @dataclass

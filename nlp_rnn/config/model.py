@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from nlp_rnn.config.option import MISSING, option
+from nlp_rnn.config.option import FRACTION, MISSING, at_least, between, option
 from nlp_rnn.layers.poolings import POOLINGS
 
 __all__ = [
@@ -23,7 +23,7 @@ class ModelConfig:
 
     name: str = option(MISSING, "Name of the model, for run names and tables.")
     cell: str = option(MISSING, "Recurrent cell; set it with model=lstm, gru, rnn or average.")
-    embedding_size: int = option(128, "Size of a token's embedding.")
+    embedding_size: int = option(128, "Size of a token's embedding.", at_least(1))
     vectors: str | None = option(
         None, "File of word vectors that the embedding starts from (null: random values)."
     )
@@ -36,19 +36,23 @@ class ModelConfig:
     pooling: str = option(
         "max_mean", f"How the states of a text become one vector: {', '.join(POOLINGS)}."
     )
-    word_dropout: float = option(0.0, "Probability that a token is read as unknown.")
+    word_dropout: float = option(0.0, "Probability that a token is read as unknown.", FRACTION)
     embedding_dropout: float | None = option(
         None,
         "Probability that a feature of the embedding is zeroed for a whole text "
         "(null: 0.5, or 0.3 from 50 labels on).",
+        FRACTION,
     )
-    head_dropout: float = option(0.5, "Dropout before the last linear layer.")
+    head_dropout: float = option(0.5, "Dropout before the last linear layer.", FRACTION)
     ngrams: int = option(
         0,
         "Add a linear model on n-grams of up to this many tokens, 2 or 3, to the logits (0: none).",
+        between(0, 3),
     )
     ngram_buckets: int | None = option(
-        None, "Rows that n-grams of two and more tokens are hashed into (null: 262,144)."
+        None,
+        "Rows that n-grams of two and more tokens are hashed into (null: 262,144).",
+        between(1, 2**26),
     )
 
 
@@ -61,18 +65,22 @@ class AverageConfig(ModelConfig):
 class RecurrentConfig(ModelConfig):
     """Options of a recurrent encoder, with or without gates."""
 
-    hidden_size: int = option(128, "Size of the hidden state of one direction.")
-    num_layers: int = option(1, "Number of recurrent layers.")
+    hidden_size: int = option(128, "Size of the hidden state of one direction.", at_least(1))
+    num_layers: int = option(1, "Number of recurrent layers.", between(1, 16))
     bidirectional: bool = option(True, "Read texts from both ends; false allows streaming.")
-    dropout: float = option(0.0, "Dropout between recurrent layers.")
+    dropout: float = option(0.0, "Dropout between recurrent layers.", FRACTION)
     variational_dropout: float = option(
-        0.0, "Dropout between recurrent layers with one mask for all steps of a text."
+        0.0, "Dropout between recurrent layers with one mask for all steps of a text.", FRACTION
     )
     output_dropout: float = option(
-        0.0, "Probability that a feature of the last layer's states is zeroed for a whole text."
+        0.0,
+        "Probability that a feature of the last layer's states is zeroed for a whole text.",
+        FRACTION,
     )
     weight_drop: float = option(
-        0.0, "Probability that a weight of a recurrent matrix is zeroed for a whole batch."
+        0.0,
+        "Probability that a weight of a recurrent matrix is zeroed for a whole batch.",
+        FRACTION,
     )
     recurrent_init: RecurrentInit = option(
         RecurrentInit.orthogonal, "Initial recurrent matrices: orthogonal, or uniform as in torch."
@@ -89,5 +97,7 @@ class GatedConfig(RecurrentConfig):
     """Options of an LSTM or GRU encoder."""
 
     forget_bias: float = option(
-        1.0, "Initial bias of the forget gate (GRU: update gate), both bias vectors together."
+        1.0,
+        "Initial bias of the forget gate (GRU: update gate), both bias vectors together.",
+        between(-100, 100),
     )

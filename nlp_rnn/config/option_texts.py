@@ -29,6 +29,8 @@ class OptionText:
         Default value as in YAML; empty for an option that has to be set or depends on the choice.
     text : str
         What the option does, in one sentence.
+    allowed : str
+        Numbers that are allowed, such as "at least 1"; empty if there is no limit.
     choices : tuple of str
         Choices of the group that have the option, such as `data=files`; empty if all have it.
     """
@@ -37,6 +39,7 @@ class OptionText:
     type: str
     default: str
     text: str
+    allowed: str
     choices: tuple[str, ...] = ()
 
 
@@ -56,6 +59,7 @@ def option_texts() -> list[OptionText]:
                 _type_text(field),
                 _value_text(field.default),
                 texts[key],
+                allowed.text if (allowed := field.metadata.get("allowed")) else "",
                 () if shared else tuple(choices),
             )
         )

@@ -9,7 +9,7 @@ from enum import Enum
 
 from nlp_rnn.config.data import DataConfig
 from nlp_rnn.config.model import ModelConfig
-from nlp_rnn.config.option import MISSING, option
+from nlp_rnn.config.option import MISSING, SEED, option
 from nlp_rnn.config.pretraining import PretrainingConfig
 from nlp_rnn.config.tokenizer import TokenizerConfig
 from nlp_rnn.config.training import OptimizerConfig, TrainerConfig
@@ -47,4 +47,4 @@ class RunConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     pretraining: PretrainingConfig = field(default_factory=PretrainingConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
-    seed: int = option(1, "Seed of the initial weights, the order of the texts and dropout.")
+    seed: int = option(1, "Seed of the initial weights, the order of the texts and dropout.", SEED)

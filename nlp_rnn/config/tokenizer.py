@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from nlp_rnn.config.option import MISSING, option
+from nlp_rnn.config.option import MISSING, at_least, between, option
 
 __all__ = [
     "CountedTokenizerConfig",
@@ -28,7 +28,7 @@ class TokenizerConfig:
 
     name: str = option(MISSING, "Name of the tokenizer, for run names and tables.")
     kind: TokenizerKind = option(TokenizerKind.bpe, "Algorithm; set it with tokenizer=….")
-    max_length: int = option(800, "Tokens of a text to read at most.")
+    max_length: int = option(800, "Tokens of a text to read at most.", at_least(1))
     truncation: Truncation = option(
         Truncation.head_tail, "Part of a longer text to read: head, tail, or half of each."
     )
@@ -48,7 +48,7 @@ class GivenTokenizerConfig(TokenizerConfig):
 class TrainedTokenizerConfig(TokenizerConfig):
     """A tokenizer that is trained on the training split."""
 
-    vocab_size: int = option(8000, "Vocabulary size at most.")
+    vocab_size: int = option(8000, "Vocabulary size at most.", between(8, 1000000))
     lowercase: bool = option(True, "Convert texts to lower case.")
     unicode: UnicodeForm = option(UnicodeForm.nfkc, "Unicode normalization form.")
     strip_accents: bool = option(False, "Remove accents.")
@@ -59,4 +59,6 @@ class TrainedTokenizerConfig(TokenizerConfig):
 class CountedTokenizerConfig(TrainedTokenizerConfig):
     """A trained tokenizer with a minimum frequency: all kinds except unigram."""
 
-    min_frequency: int = option(2, "Occurrences that a token or a merge needs at least.")
+    min_frequency: int = option(
+        2, "Occurrences that a token or a merge needs at least.", at_least(1)
+    )

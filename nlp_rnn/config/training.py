@@ -3,7 +3,15 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from nlp_rnn.config.option import MISSING, option
+from nlp_rnn.config.option import (
+    FRACTION,
+    INSIDE_UNIT,
+    MISSING,
+    POSITIVE,
+    at_least,
+    between,
+    option,
+)
 
 __all__ = [
     "PATIENCE",
@@ -35,42 +43,53 @@ class OptimizerConfig:
         None,
         "Highest learning rate (null: 0.004, or 0.008 where the training split has more than two "
         "million tokens).",
+        POSITIVE,
     )
     encoder_rate: float = option(
-        1.0, "Factor of the learning rate for pretrained parameters (model.pretrained)."
+        1.0, "Factor of the learning rate for pretrained parameters (model.pretrained).", POSITIVE
     )
-    weight_decay: float = option(0.01, "Decoupled weight decay of AdamW.")
+    weight_decay: float = option(0.01, "Decoupled weight decay of AdamW.", at_least(0))
     schedule: Schedule = option(Schedule.cosine, "Course of the learning rate after the warm-up.")
     warmup_fraction: float = option(
-        0.05, "Fraction of all updates over which the learning rate rises linearly."
+        0.05, "Fraction of all updates over which the learning rate rises linearly.", between(0, 1)
     )
     plateau_factor: float | None = option(
-        None, "Factor of the learning rate at a plateau, for schedule=plateau (null: 0.5)."
+        None,
+        "Factor of the learning rate at a plateau, for schedule=plateau (null: 0.5).",
+        INSIDE_UNIT,
     )
     plateau_patience: int | None = option(
-        None, "Epochs without improvement before a plateau, for schedule=plateau (null: 2)."
+        None,
+        "Epochs without improvement before a plateau, for schedule=plateau (null: 2).",
+        at_least(1),
     )
-    max_gradient_norm: float = option(1.0, "Norm at which gradients are clipped.")
+    max_gradient_norm: float = option(1.0, "Norm at which gradients are clipped.", POSITIVE)
 
 
 @dataclass
 class TrainerConfig:
     """Length of the training, its loss, and the device that it runs on."""
 
-    batch_size: int = option(64, "Texts per batch.")
-    accumulation: int = option(1, "Batches whose gradients are added up for one update.")
+    batch_size: int = option(64, "Texts per batch.", at_least(1))
+    accumulation: int = option(
+        1, "Batches whose gradients are added up for one update.", at_least(1)
+    )
     max_epochs: int | None = option(
         None,
         "Epochs at most (null: chosen from the rows, tokens and labels of the training split).",
+        at_least(1),
     )
-    max_updates: int | None = option(None, "Updates at most (null: no limit).")
+    max_updates: int | None = option(None, "Updates at most (null: no limit).", at_least(1))
     max_minutes: float | None = option(
-        None, "Minutes of training after which it stops at the next update (null: no limit)."
+        None,
+        "Minutes of training after which it stops at the next update (null: no limit).",
+        POSITIVE,
     )
     patience: int | None = option(
         None,
         "Epochs without improvement on validation before training stops "
         "(null: 6, or 25 from 50 labels on).",
+        at_least(1),
     )
     monitor: Monitor = option(
         Monitor.auto,
@@ -78,7 +97,7 @@ class TrainerConfig:
         "micro_f1).",
     )
     label_smoothing: float | None = option(
-        None, "Probability taken from the true label (null: 0.1; multi-label: 0)."
+        None, "Probability taken from the true label (null: 0.1; multi-label: 0).", FRACTION
     )
     class_weight: ClassWeight = option(
         ClassWeight.none,
@@ -91,28 +110,36 @@ class TrainerConfig:
         None,
         "Initial weight of the auxiliary language model's loss (null: 0.5, or 0 where the training "
         "split has more than two million tokens or the model cannot use it).",
+        between(0, 100),
     )
     r_drop: float | None = option(
         None,
         "Weight of the R-Drop loss: KL divergence between two forward passes with different "
         "dropout masks (null: 1, or 0 where the training split has more than two million tokens).",
+        between(0, 1000),
     )
-    adversarial: float = option(0.0, "Weight of the loss of adversarially perturbed embeddings.")
+    adversarial: float = option(
+        0.0, "Weight of the loss of adversarially perturbed embeddings.", between(0, 1000)
+    )
     virtual_adversarial: float = option(
-        0.0, "Weight of the virtual adversarial loss (KL divergence after a perturbation)."
+        0.0,
+        "Weight of the virtual adversarial loss (KL divergence after a perturbation).",
+        between(0, 1000),
     )
     perturbation: float | None = option(
-        None, "Norm of the perturbation for both adversarial losses (null: 5)."
+        None, "Norm of the perturbation for both adversarial losses (null: 5).", POSITIVE
     )
     frozen_epochs: int = option(
         0,
         "Epochs in which only the head of a pretrained network is trained, then as many in which "
         "the embedding alone stays fixed.",
+        at_least(0),
     )
     average_decay: float | None = option(
         None,
         "Decay of the running average of the weights (null: 0, or 0.99 where the training split "
         "has more than two million tokens and no pretrained encoder is used).",
+        FRACTION,
     )
     log_gradient_norm: bool = option(False, "Log the norm of the gradients of each epoch.")
     find_learning_rate: bool = option(
@@ -125,6 +152,10 @@ class TrainerConfig:
         "multiplies it natively, else fp32).",
     )
     device: str = option("auto", "auto, cpu, cuda or cuda:N (auto: a CUDA device if there is one).")
-    threads: int | None = option(None, "CPU threads (null: all available cores).")
-    processes: int = option(1, "Processes that share every batch (data parallel training).")
-    checkpoint_minutes: float = option(10.0, "Minutes between checkpoints within an epoch.")
+    threads: int | None = option(None, "CPU threads (null: all available cores).", at_least(1))
+    processes: int = option(
+        1, "Processes that share every batch (data parallel training).", between(1, 1024)
+    )
+    checkpoint_minutes: float = option(
+        10.0, "Minutes between checkpoints within an epoch.", at_least(0)
+    )

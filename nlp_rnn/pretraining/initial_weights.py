@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nlp_rnn.config.pretraining import AUTO
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.signature import flatten
 from nlp_rnn.errors import ClassifierError, ConfigError, DataError
@@ -33,18 +34,29 @@ def tokenizer_options(config: RunConfig) -> dict[str, Any]:
 
 
 def with_local_encoder(config: RunConfig) -> RunConfig:
-    """Return a copy of `config` in which `model.pretrained=runs:/ID` is a local folder.
+    """Return a copy of `config` whose `model.pretrained` is a local folder that fits the model.
 
-    The encoder is downloaded once into the cache.
+    An encoder of `runs:/ID` is downloaded once into the cache; null and `auto` stay as they are.
 
     Raises
     ------
     ClassifierError
-        If MLflow has no such encoder.
+        If there is no such encoder.
+    ConfigError
+        If the model or the tokenizer differ from those of the encoder.
     """
     pretrained = config.model.pretrained
-    if pretrained is None or not pretrained.startswith("runs:/"):
+    if pretrained is None or pretrained == AUTO:
         return config
+    if pretrained.startswith("runs:/"):
+        pretrained = str(_download(pretrained, config))
+        config = replace(config, model=replace(config.model, pretrained=pretrained))
+    check_encoder(read_encoder(Path(pretrained)), config)
+    return config
+
+
+def _download(pretrained: str, config: RunConfig) -> Path:
+    """Return the cached folder of an encoder that was logged to MLflow."""
     from nlp_rnn.classifier.location import local_folder
     from nlp_rnn.tokens.tokenization import cache_dir
     from nlp_rnn.tracking.environment import default_tracking_uri
@@ -65,7 +77,7 @@ def with_local_encoder(config: RunConfig) -> RunConfig:
                 f"{reason}\nSet model.pretrained to runs:/ID, with the ID of a run of nlp-rnn "
                 "pretrain, or to the path of its run folder."
             ) from error
-    return replace(config, model=replace(config.model, pretrained=str(folder)))
+    return folder
 
 
 def _copied(folder: Path, parent: Path) -> Path:

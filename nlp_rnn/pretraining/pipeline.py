@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.config.compose import read_config, with_absolute_paths
+from nlp_rnn.config.compose import read_config
 from nlp_rnn.config.data import TableConfig
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.signature import flatten
@@ -14,6 +14,7 @@ from nlp_rnn.errors import DataError
 from nlp_rnn.pretraining.encoder_folder import ENCODER, save_encoder
 from nlp_rnn.pretraining.initial_weights import tokenizer_options
 from nlp_rnn.runs.console import announced, print_corpus, print_lines
+from nlp_rnn.runs.resolve import with_absolute_paths
 from nlp_rnn.runs.run_folder import (
     CHECKPOINT,
     CONFIG,

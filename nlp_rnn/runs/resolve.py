@@ -8,13 +8,32 @@ from dataclasses import replace
 from pathlib import Path
 
 from nlp_rnn.config.checks import check
+from nlp_rnn.config.data import FilesConfig, TableConfig
 from nlp_rnn.config.defaults import TrainingFacts, resolve_defaults
+from nlp_rnn.config.pretraining import AUTO
 from nlp_rnn.config.run import RunConfig
+from nlp_rnn.config.tokenizer import GivenTokenizerConfig
 from nlp_rnn.config.training import Precision
+from nlp_rnn.errors import ConfigError
 from nlp_rnn.runs.size_matching import with_matched_size
-from nlp_rnn.runs.worker_processes import with_process_count
 
-__all__ = ["resolve"]
+__all__ = ["resolve", "with_absolute_paths"]
+
+
+def with_absolute_paths(config: RunConfig) -> RunConfig:
+    """Return a copy of `config` whose paths mean the same from any working directory."""
+    data, model, tokenizer = config.data, config.model, config.tokenizer
+    if isinstance(data, TableConfig) and data.unlabelled is not None:
+        data = replace(data, unlabelled=_absolute(data.unlabelled))
+    if isinstance(data, FilesConfig):
+        data = replace(data, path=_absolute(data.path))
+    if model.vectors is not None:
+        model = replace(model, vectors=_absolute(model.vectors))
+    if model.pretrained is not None and _is_path(model.pretrained):
+        model = replace(model, pretrained=_absolute(model.pretrained))
+    if isinstance(tokenizer, GivenTokenizerConfig) and Path(tokenizer.path).expanduser().exists():
+        tokenizer = replace(tokenizer, path=_absolute(tokenizer.path))
+    return replace(config, data=data, model=model, tokenizer=tokenizer)
 
 
 def resolve(config: RunConfig, facts: TrainingFacts | None = None) -> RunConfig:
@@ -41,14 +60,12 @@ def resolve(config: RunConfig, facts: TrainingFacts | None = None) -> RunConfig:
     """
     check(config)
     resolved = with_matched_size(config)
-    resolved = with_process_count(resolved)
     resolved = _with_machine(resolved)
-    resolved = _with_tracking_uri(resolved)
     return resolved if facts is None else resolve_defaults(resolved, facts)
 
 
 def _with_machine(config: RunConfig) -> RunConfig:
-    """Return a copy with the device, precision and threads that this machine has."""
+    """Return a copy with the processes, device, precision and threads of this machine."""
     from nlp_rnn.training.device import (
         available_cores,
         choose_device,
@@ -58,13 +75,14 @@ def _with_machine(config: RunConfig) -> RunConfig:
     from nlp_rnn.training.processes import Processes, local_count
 
     trainer = config.trainer
-    first = Processes(0, trainer.processes, 0, local_count(trainer.processes))
-    device = choose_device(trainer.device, first)
+    count = _process_count(trainer.processes)
+    device = choose_device(trainer.device, Processes(0, count, 0, local_count(count)))
     precision = Precision[precision_name(choose_precision(trainer.precision, device))]
     return replace(
         config,
         trainer=replace(
             trainer,
+            processes=count,
             device=device.type if trainer.device == "auto" else trainer.device,
             precision=precision,
             threads=trainer.threads or available_cores(),
@@ -72,11 +90,25 @@ def _with_machine(config: RunConfig) -> RunConfig:
     )
 
 
-def _with_tracking_uri(config: RunConfig) -> RunConfig:
-    """Return a copy whose tracking URI, where one is set, means the same from any directory."""
-    from nlp_rnn.tracking.uri import resolve_uri
+def _process_count(requested: int) -> int:
+    """Return the number of processes: that of torchrun, if it started this process."""
+    from nlp_rnn.training.processes import launched_by_torchrun, torchrun_processes
 
-    if config.tracking.uri is None:
-        return config
-    uri = resolve_uri(config.tracking.uri, Path.cwd())
-    return replace(config, tracking=replace(config.tracking, uri=uri))
+    if not launched_by_torchrun():
+        return requested
+    count = torchrun_processes().count
+    if requested not in (1, count):
+        raise ConfigError(
+            f"torchrun started {count} processes, but trainer.processes={requested}. "
+            "Remove trainer.processes, or train without torchrun."
+        )
+    return count
+
+
+def _is_path(pretrained: str) -> bool:
+    """Return whether a `model.pretrained` is a folder, not `auto` or a run in MLflow."""
+    return pretrained != AUTO and not pretrained.startswith("runs:/")
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute())

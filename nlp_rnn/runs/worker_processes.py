@@ -22,38 +22,17 @@ from typing import IO, TYPE_CHECKING, Any
 from nlp_rnn.config.compose import as_config
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.signature import plain
-from nlp_rnn.errors import ConfigError, NlpRnnError, TrainingError
+from nlp_rnn.errors import NlpRnnError, TrainingError
 
 if TYPE_CHECKING:
     from nlp_rnn.tokens.tokenization import TokenizedCorpus
     from nlp_rnn.training.processes import Processes
 
-__all__ = ["follow", "main", "processes_of", "send_job", "with_process_count", "work"]
+__all__ = ["follow", "main", "processes_of", "send_job", "work"]
 
 HOST = "127.0.0.1"
 SECONDS_TO_END = 10.0
 SECONDS_TO_FAIL = 2.0
-
-
-def with_process_count(config: RunConfig) -> RunConfig:
-    """Return a copy of `config` with the number of processes that torchrun started, if it did.
-
-    Raises
-    ------
-    ConfigError
-        If `trainer.processes` is set to another number.
-    """
-    from nlp_rnn.training.processes import launched_by_torchrun, torchrun_processes
-
-    if not launched_by_torchrun():
-        return config
-    count = torchrun_processes().count
-    if config.trainer.processes not in (1, count):
-        raise ConfigError(
-            f"torchrun started {count} processes, but trainer.processes="
-            f"{config.trainer.processes}. Remove trainer.processes, or train without torchrun."
-        )
-    return replace(config, trainer=replace(config.trainer, processes=count))
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.baselines.fitting import BASELINES, Baseline, fit_linear, fit_majority
-from nlp_rnn.config.compose import with_absolute_paths
 from nlp_rnn.config.data import DataConfig, TableConfig
 from nlp_rnn.config.model import AverageConfig, ModelConfig
 from nlp_rnn.config.pretraining import PretrainingConfig
@@ -18,6 +17,7 @@ from nlp_rnn.config.training import OptimizerConfig
 from nlp_rnn.data.labels import labels_of
 from nlp_rnn.layers.cells import AVERAGE
 from nlp_rnn.layers.poolings import POOLINGS
+from nlp_rnn.runs.resolve import with_absolute_paths
 from nlp_rnn.tracking.tags import CONFIGURATION_TAG, KIND
 
 if TYPE_CHECKING:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from omegaconf import DictConfig, OmegaConf
 
 from nlp_rnn.config.checks import check
-from nlp_rnn.config.compose import run_config, with_absolute_paths
+from nlp_rnn.config.compose import run_config
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.signature import signature
 from nlp_rnn.errors import ConfigError, NlpRnnError
+from nlp_rnn.runs.resolve import with_absolute_paths
 from nlp_rnn.runs.run_logging import short_name
 from nlp_rnn.sweeps.sweep_arguments import SweepCommand, without_hydra
 
