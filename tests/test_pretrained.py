@@ -343,7 +343,7 @@ def test_a_pretraining_and_a_classifier_that_starts_from_it(
     capsys.readouterr()
     assert main([*words, "model.pretrained=runs:/0123", "hydra.run.dir=four"]) == 1
     error = capsys.readouterr().err
-    assert "Set model.pretrained=runs:/ID" in error
+    assert "Set model.pretrained to runs:/ID" in error
     assert not (here / "four").exists()
 
 
