@@ -57,17 +57,17 @@ def test_states_and_gradients_are_those_of_a_cpu(
     torch.manual_seed(1)
     embedded, lengths = torch.randn(9, 5, 24), torch.tensor([9, 4, 1, 7, 9])
     real = (torch.arange(9).unsqueeze(1) < lengths).unsqueeze(2)
-    found = {}
+    actual = {}
     for device in ("cpu", "cuda"):
         reader = encoder(cell, num_layers, bidirectional).to(device)
         steps = embedded.clone().to(device).requires_grad_()
         with torch.autocast(device, dtype=dtype, enabled=device == "cuda" and dtype in LOW):
             states = reader(steps, lengths.to(device))
-        own = torch.where(real.to(device), states.float(), 0.0)
-        own.square().sum().backward()
+        outputs = torch.where(real.to(device), states.float(), 0.0)
+        outputs.square().sum().backward()
         gradients = [parameter.grad.cpu() for parameter in reader.parameters()]
-        found[device] = [own.detach().cpu(), steps.grad.cpu(), *gradients]
-    for mine, reference in zip(found["cuda"], found["cpu"], strict=True):
+        actual[device] = [outputs.detach().cpu(), steps.grad.cpu(), *gradients]
+    for mine, reference in zip(actual["cuda"], actual["cpu"], strict=True):
         assert (mine - reference).norm() <= TOLERANCE[dtype] * max(1.0, float(reference.norm()))
 
 
@@ -129,7 +129,7 @@ def test_an_update_is_that_of_a_cpu(options: dict[str, float]) -> None:
 
 @pytest.mark.parametrize("precision", [Precision.fp32, Precision.fp16])
 def test_what_is_replayed_is_what_would_have_been_done(precision: Precision) -> None:
-    found = {}
+    actual = {}
     for way in ("step by step", "replayed"):
         history: list[EpochEnd] = []
         one = trainer(
@@ -140,9 +140,9 @@ def test_what_is_replayed_is_what_would_have_been_done(precision: Precision) -> 
             one.cuda_graph_step = None
         one.fit(TRAIN, VALIDATION)
         losses = [[v for k, v in e.metrics.items() if "loss" in k] for e in history]
-        found[way] = np.array(losses)
+        actual[way] = np.array(losses)
     # the same random numbers; gradients of embeddings are summed in no fixed order
-    np.testing.assert_allclose(found["replayed"], found["step by step"], rtol=0.05, atol=0.02)
+    np.testing.assert_allclose(actual["replayed"], actual["step by step"], rtol=0.05, atol=0.02)
 
 
 @pytest.mark.parametrize("precision", [Precision.fp32, Precision.bf16, Precision.fp16])
@@ -193,7 +193,7 @@ def test_an_overflow_leaves_an_update_out() -> None:
     assert not all(map(torch.equal, before, one.network.parameters()))
 
 
-def test_one_that_was_stopped_goes_on(tmp_path: Path) -> None:
+def test_one_that_was_stopped_is_resumed(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.safetensors"
     whole: list[EpochEnd] = []
     options = {"precision": Precision.fp16, "max_epochs": 4, "patience": 4} | TWO_PARTS
@@ -219,14 +219,14 @@ def test_one_that_was_stopped_goes_on(tmp_path: Path) -> None:
 def test_a_range_test_changes_nothing() -> None:
     one = trainer(precision=Precision.fp16, **TWO_PARTS)
     before = [parameter.detach().clone() for parameter in one.network.parameters()]
-    found = try_learning_rates(one, TRAIN)
-    assert 1e-5 < found.suggestion < 1.0
+    result = try_learning_rates(one, TRAIN)
+    assert 1e-5 < result.suggestion < 1.0
     assert all(map(torch.equal, before, one.network.parameters()))
     result = one.fit(TRAIN, VALIDATION)
     assert result.best_metrics["accuracy"] > 0.6
 
 
-def test_a_loss_that_is_no_number_is_said_there_too() -> None:
+def test_a_loss_that_is_not_finite_is_reported_there_too() -> None:
     one = trainer(max_epochs=2)
     with torch.no_grad():
         one.network.head.weight.fill_(float("nan"))

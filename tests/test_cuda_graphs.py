@@ -1,4 +1,4 @@
-"""What is recorded once and replayed, with a recorder in the GPU's place."""
+"""CUDA graphs that are captured once and replayed, with a stand-in for the GPU."""
 
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -92,7 +92,7 @@ def test_all_but_the_first_of_a_shape_are_replayed_with_their_own_numbers(
     assert step.calls == 2  # once as it is, once recorded
 
 
-def test_each_shape_and_each_set_of_losses_has_its_own_recording(step: Step) -> None:
+def test_each_shape_and_each_set_of_losses_has_its_own_graph(step: Step) -> None:
     graph_step = CudaGraphStep(step)
     kinds = [
         (update(1), {"labels": 1.0}),
@@ -101,8 +101,8 @@ def test_each_shape_and_each_set_of_losses_has_its_own_recording(step: Step) -> 
         (update(1), {"labels": 1.0, "r_drop": 1.0}),
     ]
     for _ in range(3):
-        for given, weights in kinds:
-            graph_step(given, weights)
+        for device_update, weights in kinds:
+            graph_step(device_update, weights)
     assert step.calls == 2 * len(kinds)
     graph_step.reset()
     graph_step(*kinds[0])
@@ -120,7 +120,7 @@ def test_each_shape_and_each_set_of_losses_has_its_own_recording(step: Step) -> 
     ],
     ids=str,
 )
-def test_what_can_be_recorded(changes: dict[str, float], expected: bool) -> None:
+def test_what_can_be_captured(changes: dict[str, float], expected: bool) -> None:
     config = trainer_options(**{"batch_size": 16} | changes)  # type: ignore[arg-type]
     optimizer = optimizer_options()
     assert can_use_cuda_graphs(config, optimizer, CUDA, SINGLE_PROCESS) is expected

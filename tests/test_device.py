@@ -1,4 +1,4 @@
-"""Out-of-memory errors have two lines; training on long texts does not accumulate memory."""
+"""Out-of-memory errors have two lines; training on long texts limits the cache of oneDNN."""
 
 import os
 import subprocess

@@ -93,7 +93,7 @@ def test_padding_never_counts() -> None:
     torch.testing.assert_close(loss_of(network, longer, padded), loss.detach())
 
 
-def test_a_token_that_fills_up_the_vocabulary_is_no_answer() -> None:
+def test_a_token_that_fills_up_the_vocabulary_is_no_target() -> None:
     network = made().eval()
     states = torch.randn(6, 3, 8)
     tokens, actual = IDS.t(), []

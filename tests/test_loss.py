@@ -50,7 +50,9 @@ def several_labels(texts: TokenizedTexts) -> TokenizedTexts:
     """The same texts with two labels of their own: which came first, and whether it is long."""
     rows = [texts.batch(np.array([row])) for row in range(len(texts))]
     ids = [batch.input_ids[0].tolist() for batch in rows]
-    labels = [[bool(batch.labels[0]), len(some) > 8] for batch, some in zip(rows, ids, strict=True)]
+    labels = [
+        [bool(batch.labels[0]), len(tokens) > 8] for batch, tokens in zip(rows, ids, strict=True)
+    ]
     kinds = Features({"input_ids": List(Value("int32")), "label": List(Value("bool"), length=2)})
     return TokenizedTexts(Dataset.from_dict({"input_ids": ids, "label": labels}, features=kinds))
 
@@ -73,7 +75,7 @@ def test_divergences_are_those_written_out() -> None:
 
 @pytest.mark.parametrize("several", [False, True])
 @pytest.mark.parametrize("prefixes", [False, True])
-def test_r_drop_compares_two_answers_to_each_text(several: bool, prefixes: bool) -> None:
+def test_r_drop_compares_two_predictions_for_each_text(several: bool, prefixes: bool) -> None:
     model = dataclasses.replace(MODEL, bidirectional=False)
     one = trainer(model, r_drop=2.0, prefixes=prefixes)
     texts = several_labels(TRAIN) if several else TRAIN
@@ -81,7 +83,7 @@ def test_r_drop_compares_two_answers_to_each_text(several: bool, prefixes: bool)
     batch = texts.batch(np.arange(7))
     ids, labels = torch.from_numpy(batch.input_ids), torch.from_numpy(batch.labels)
     heard: list[torch.Tensor] = []
-    one.network.head.register_forward_hook(lambda module, given, logits: heard.append(logits))
+    one.network.head.register_forward_hook(lambda module, inputs, logits: heard.append(logits))
     one.network.train()
     texts_twice = TrainingBatch.of(
         Update.alone(batch).to(one.device).batches[0], copies=2, prefixes=prefixes
@@ -89,8 +91,8 @@ def test_r_drop_compares_two_answers_to_each_text(several: bool, prefixes: bool)
     assert torch.equal(texts_twice.input_ids, ids.repeat(2, 1))
     parts = one.loss._parts(texts_twice, *texts_twice.forward(one.network, one.dtype))
     (logits,) = heard
-    answers = 4 if prefixes else 2
-    assert logits.shape == (7 * answers, 2)
+    predictions = 4 if prefixes else 2
+    assert logits.shape == (7 * predictions, 2)
     first, second = logits[:7], logits[7:14]
     assert not torch.equal(first, second)
     expected = symmetric_divergence(first, second, several)
@@ -98,13 +100,13 @@ def test_r_drop_compares_two_answers_to_each_text(several: bool, prefixes: bool)
         beginnings = symmetric_divergence(logits[14:21], logits[21:], several)
         expected = (expected + beginnings) / 2
     torch.testing.assert_close(parts["r_drop"], expected)
-    of_each = [one.objective.loss(some, labels) for some in logits.split(7)]
+    of_each = [one.objective.loss(part, labels) for part in logits.split(7)]
     torch.testing.assert_close(parts["labels"], torch.stack(of_each).mean())
     parts["r_drop"].backward()
     assert all(p.grad is not None and p.grad.any() for p in one.network.encoder.parameters())
 
 
-def test_without_dropout_both_answers_are_one() -> None:
+def test_without_dropout_both_predictions_are_equal() -> None:
     model = dataclasses.replace(MODEL, embedding_dropout=0.0, head_dropout=0.0)
     epochs: list[EpochEnd] = []
     trainer(model, r_drop=1.0, max_updates=2, on_epoch=epochs.append).fit(TRAIN, VALIDATION)
@@ -130,7 +132,7 @@ def test_what_is_read_twice_is_counted_twice() -> None:
     assert results[1].tokens == 2 * results[0].tokens
 
 
-def test_r_drop_makes_answers_alike() -> None:
+def test_r_drop_makes_predictions_alike() -> None:
     losses = []
     for weight in (0.01, 5.0):
         epochs: list[EpochEnd] = []
@@ -180,18 +182,25 @@ def lengths_of(one: PerturbedBatch, change: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("norm", [0.3, 5.0, 1e6])
 def test_changes_have_the_length_asked_for_and_end_with_the_text(norm: float) -> None:
-    one, some = perturbed()
-    expected = some.logits(one.network, some.zero).detach()
-    padding = torch.arange(some.zero.shape[0]).unsqueeze(1) >= some.batch.lengths
+    one, perturbed_batch = perturbed()
+    expected = perturbed_batch.logits(one.network, perturbed_batch.zero).detach()
+    padding = (
+        torch.arange(perturbed_batch.zero.shape[0]).unsqueeze(1) >= perturbed_batch.batch.lengths
+    )
     assert padding.any()
-    random = scale_to_norm(torch.randn_like(some.zero), some.batch.lengths, norm, some.deviation)
-    adversarial_change = some.adversarial_perturbation(one.objective, norm, None)
+    random = scale_to_norm(
+        torch.randn_like(perturbed_batch.zero),
+        perturbed_batch.batch.lengths,
+        norm,
+        perturbed_batch.deviation,
+    )
+    adversarial_change = perturbed_batch.adversarial_perturbation(one.objective, norm, None)
     for change in (
         random,
         adversarial_change,
-        some.virtual_adversarial_perturbation(expected, norm),
+        perturbed_batch.virtual_adversarial_perturbation(expected, norm),
     ):
-        torch.testing.assert_close(lengths_of(some, change), torch.full((9,), norm))
+        torch.testing.assert_close(lengths_of(perturbed_batch, change), torch.full((9,), norm))
         assert not change[padding].any()
 
 
@@ -205,23 +214,30 @@ def test_a_direction_that_is_none_or_tiny_makes_no_nonsense() -> None:
 
 
 def test_the_loss_rises_most_along_the_change_against_labels() -> None:
-    one, some = perturbed(rows=40)
+    one, perturbed_batch = perturbed(rows=40)
 
     def losses(change: torch.Tensor) -> torch.Tensor:
-        logits = some.logits(one.network, change).detach()
-        return torch.nn.functional.cross_entropy(logits, some.batch.labels, reduction="none")
+        logits = perturbed_batch.logits(one.network, change).detach()
+        return torch.nn.functional.cross_entropy(
+            logits, perturbed_batch.batch.labels, reduction="none"
+        )
 
-    change = some.adversarial_perturbation(one.objective, 0.5, None)
-    random = scale_to_norm(torch.randn_like(change), some.batch.lengths, 0.5, some.deviation)
-    plain = losses(some.zero)
+    change = perturbed_batch.adversarial_perturbation(one.objective, 0.5, None)
+    random = scale_to_norm(
+        torch.randn_like(change), perturbed_batch.batch.lengths, 0.5, perturbed_batch.deviation
+    )
+    plain = losses(perturbed_batch.zero)
     rise, random_rise, fall = (losses(x) - plain for x in (change, random, -change))
     assert rise.mean() > 4 * random_rise.abs().mean()
     assert (rise > 0).float().mean() > 0.95
     assert (fall < 0).float().mean() > 0.95
     # with the gradient that the update has anyway
-    one.objective.loss(some.logits(one.network, some.zero), some.batch.labels).backward()
+    one.objective.loss(
+        perturbed_batch.logits(one.network, perturbed_batch.zero), perturbed_batch.batch.labels
+    ).backward()
     torch.testing.assert_close(
-        change, some.adversarial_perturbation(one.objective, 0.5, some.zero.grad)
+        change,
+        perturbed_batch.adversarial_perturbation(one.objective, 0.5, perturbed_batch.zero.grad),
     )
 
 
@@ -232,18 +248,18 @@ def test_the_virtual_direction_is_where_the_divergence_is_most_curved(several: b
     embedded, deviation = torch.randn(3, 1, 2).double(), torch.tensor([0.5, 2.0]).double()
     lengths = torch.tensor([3])
 
-    def answer(change: torch.Tensor) -> torch.Tensor:
+    def predict(change: torch.Tensor) -> torch.Tensor:
         return ((embedded + change).view(1, 6) @ hidden).tanh() @ out
 
     def curved(scaled: torch.Tensor) -> torch.Tensor:
-        return divergence(answer(torch.zeros(3, 1, 2)), answer(scaled * deviation), several)
+        return divergence(predict(torch.zeros(3, 1, 2)), predict(scaled * deviation), several)
 
     hessian = torch.autograd.functional.hessian(curved, torch.zeros(3, 1, 2).double()).view(6, 6)
     values, vectors = torch.linalg.eigh(hessian)
     assert values[-1] > 1.1 * values[-2]
-    found = virtual_adversarial_direction(
-        answer,
-        answer(torch.zeros(3, 1, 2)),
+    actual = virtual_adversarial_direction(
+        predict,
+        predict(torch.zeros(3, 1, 2)),
         torch.randn(3, 1, 2).double(),
         lengths,
         deviation,
@@ -251,34 +267,44 @@ def test_the_virtual_direction_is_where_the_divergence_is_most_curved(several: b
         iterations=100,
         probe=1e-3,
     )
-    scaled = (scale_to_norm(found, lengths, 1.0, deviation) / deviation).flatten()
+    scaled = (scale_to_norm(actual, lengths, 1.0, deviation) / deviation).flatten()
     assert abs(float(scaled @ vectors[:, -1])) == pytest.approx(1, abs=2e-3)
 
 
-def test_one_iteration_turns_answers_more_than_chance() -> None:
-    one, some = perturbed(rows=40)
-    expected = some.logits(one.network, some.zero).detach()
-    change = some.virtual_adversarial_perturbation(expected, 1.0)
-    random = scale_to_norm(torch.randn_like(change), some.batch.lengths, 1.0, some.deviation)
-    found, chance = (
-        float(divergence(expected, some.logits(one.network, x).detach(), False))
+def test_one_iteration_changes_predictions_more_than_chance() -> None:
+    one, perturbed_batch = perturbed(rows=40)
+    expected = perturbed_batch.logits(one.network, perturbed_batch.zero).detach()
+    change = perturbed_batch.virtual_adversarial_perturbation(expected, 1.0)
+    random = scale_to_norm(
+        torch.randn_like(change), perturbed_batch.batch.lengths, 1.0, perturbed_batch.deviation
+    )
+    actual, chance = (
+        float(divergence(expected, perturbed_batch.logits(one.network, x).detach(), False))
         for x in (change, random)
     )
-    assert found > 5 * chance
-    some.dtype = torch.bfloat16
-    low = some.virtual_adversarial_perturbation(some.logits(one.network, some.zero).detach(), 1.0)
-    turned = float(divergence(expected, some.logits(one.network, low, FP32).detach(), False))
+    assert actual > 5 * chance
+    perturbed_batch.dtype = torch.bfloat16
+    low = perturbed_batch.virtual_adversarial_perturbation(
+        perturbed_batch.logits(one.network, perturbed_batch.zero).detach(), 1.0
+    )
+    turned = float(
+        divergence(expected, perturbed_batch.logits(one.network, low, FP32).detach(), False)
+    )
     assert turned > 5 * chance
 
 
 def test_masks_are_the_same_again_and_what_comes_after_is_not_moved() -> None:
-    one, some = perturbed()
-    torch.set_rng_state(some._states[0])
-    first = one.network(some.batch.input_ids, some.batch.lengths)
+    one, perturbed_batch = perturbed()
+    torch.set_rng_state(perturbed_batch._states[0])
+    first = one.network(perturbed_batch.batch.input_ids, perturbed_batch.batch.lengths)
     stood = torch.get_rng_state()
-    torch.testing.assert_close(some.logits(one.network, some.zero), first, rtol=0, atol=0)
+    torch.testing.assert_close(
+        perturbed_batch.logits(one.network, perturbed_batch.zero), first, rtol=0, atol=0
+    )
     assert torch.equal(torch.get_rng_state(), stood)
-    assert not torch.equal(one.network(some.batch.input_ids, some.batch.lengths), first)
+    assert not torch.equal(
+        one.network(perturbed_batch.batch.input_ids, perturbed_batch.batch.lengths), first
+    )
 
 
 def test_normalized_embeddings_begin_as_they_are_keep_their_spread_and_fold_to_the_bit() -> None:
@@ -304,13 +330,13 @@ def test_normalized_embeddings_begin_as_they_are_keep_their_spread_and_fold_to_t
     assert not one.network.embedding.weight[0].any()
 
 
-def test_a_training_leaves_a_plain_network_that_answers_as_it_was_measured() -> None:
+def test_a_training_leaves_a_plain_network_that_predicts_as_it_was_measured() -> None:
     one = trainer(virtual_adversarial=1.0, max_epochs=2)
     result = finish(one, one.fit(TRAIN, VALIDATION), TRAIN, VALIDATION)
     assert type(one.network.embedding) is torch.nn.Embedding
     assert set(one.network.state_dict()) == set(make_network(MODEL, 12, 2, 1).state_dict())
-    found = score_logits(VALIDATION.labels, one.logits(VALIDATION))[0]
-    assert found == pytest.approx(result.best_metrics)
+    actual = score_logits(VALIDATION.labels, one.logits(VALIDATION))[0]
+    assert actual == pytest.approx(result.best_metrics)
 
 
 def test_several_labels_and_balanced_classes() -> None:
@@ -339,18 +365,18 @@ def test_a_test_of_rates_before_it_changes_no_training() -> None:
     assert all(map(torch.equal, *weights))
 
 
-def test_a_run_shows_every_part_and_its_classifier_answers_as_measured(
+def test_a_run_shows_every_part_and_its_classifier_predicts_as_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store_uri: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NLP_RNN_CACHE", str(tmp_path / "cache"))
-    words = [
+    arguments = [
         *("data.train_rows=60", "data.test_rows=20", "trainer.max_epochs=1", "tracking.speed=none"),
         *("model.hidden_size=4", "model.embedding_size=4", "trainer.threads=1"),
         *("tracking.system_metrics=false", "hydra.run.dir=one", "trainer.perturbation=1"),
         *(f"trainer.{part}=0.5" for part in PARTS),
     ]
-    assert main(["train", *words]) == 0
+    assert main(["train", *arguments]) == 0
     result = json.loads((tmp_path / "one" / "result.json").read_text())
     run = MlflowClient(tracking_uri=store_uri).get_run(result["run_id"])
     assert run.data.params["trainer.adversarial"] == "0.5"
@@ -362,8 +388,8 @@ def test_a_run_shows_every_part_and_its_classifier_answers_as_measured(
         )
         assert not file.get_tensor("embedding.weight")[0].any()
     texts = ["Anna has the letter", "nothing"]
-    answers = [
+    predictions = [
         TextClassifier.load(result["classifier"], runtime=runtime).predict_proba(texts)
         for runtime in ("onnx", "torch")
     ]
-    torch.testing.assert_close(*map(torch.from_numpy, answers), rtol=0, atol=1e-5)
+    torch.testing.assert_close(*map(torch.from_numpy, predictions), rtol=0, atol=1e-5)

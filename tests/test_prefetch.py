@@ -1,4 +1,4 @@
-"""What an update reads: this process's share, weighted, in order, ready before it is needed."""
+"""Prefetched updates: this process's share, its weights, the order, prepared in advance."""
 
 import threading
 

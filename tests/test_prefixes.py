@@ -1,4 +1,4 @@
-"""Training on beginnings of texts: the same states, seeded draws, honest probabilities."""
+"""Training on prefixes of texts: the same states, seeded draws, honest probabilities."""
 
 import dataclasses
 import json
@@ -27,7 +27,7 @@ def trainer(model: ModelConfig = ONE_WAY, **options: object) -> Trainer:
     return Trainer(make_network(model, 12, 2, 1), config, OPTIMIZER, seed=1, **listeners)
 
 
-def test_every_beginning_is_as_likely_and_the_generator_decides() -> None:
+def test_every_prefix_is_as_likely_and_the_generator_decides() -> None:
     lengths = torch.tensor([1, 2, 5] * 20_000)
     torch.manual_seed(3)
     drawn = random_prefixes(lengths)
@@ -45,7 +45,7 @@ def test_every_beginning_is_as_likely_and_the_generator_decides() -> None:
 
 @pytest.mark.parametrize("pooling", list(POOLINGS))
 @pytest.mark.parametrize("cell", ["lstm", "gru", "average"])
-def test_answers_to_beginnings_are_those_to_the_beginnings_alone(cell: str, pooling: str) -> None:
+def test_predictions_for_prefixes_are_those_for_the_prefixes_alone(cell: str, pooling: str) -> None:
     plain = {"embedding_size": 6, "embedding_dropout": 0.0, "head_dropout": 0.0}
     model: ModelConfig = AverageConfig(name=cell, cell="average", pooling=pooling, **plain)
     if cell == "average" and pooling == "last":
@@ -85,7 +85,7 @@ def prefix_scores(network: TextNetwork) -> tuple[float, float]:
     return float(np.mean(hits)), float(np.mean(losses))
 
 
-def test_beginnings_are_answered_better_and_whole_texts_as_well() -> None:
+def test_prefixes_are_predicted_better_and_whole_texts_as_well() -> None:
     """Which of two tokens comes first is known when it comes, in the middle of a text."""
     scores, whole = {}, {}
     for prefixes in (True, False):
@@ -98,7 +98,7 @@ def test_beginnings_are_answered_better_and_whole_texts_as_well() -> None:
 
 
 @pytest.mark.parametrize("moment", [25, pytest.param(60, marks=pytest.mark.slow)])
-def test_a_killed_training_on_beginnings_goes_on_to_the_same_bits(
+def test_a_killed_training_on_prefixes_is_resumed_to_the_same_bits(
     tmp_path: Path, moment: int
 ) -> None:
     whole: list[EpochEnd] = []
@@ -128,13 +128,13 @@ def test_a_run_shows_how_right_it_is_before_a_text_ends(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NLP_RNN_CACHE", str(tmp_path / "cache"))
-    words = [
+    arguments = [
         *("experiment=streaming", "data.train_rows=100", "data.test_rows=20"),
         *("data.train_sentences=1", "model.hidden_size=4", "model.embedding_size=4"),
         *("trainer.max_epochs=1", "tracking.system_metrics=false", "tracking.speed=none"),
         "hydra.run.dir=one",
     ]
-    assert main(["train", *words]) == 0
+    assert main(["train", *arguments]) == 0
     result = json.loads((tmp_path / "one" / "result.json").read_text())
     client = MlflowClient(tracking_uri=store_uri)
     history = client.get_metric_history(result["run_id"], "prefix/accuracy")

@@ -1,4 +1,4 @@
-"""From texts to language models to a classifier that starts there; what does not fit is refused."""
+"""From texts over language models to a classifier; an encoder that does not fit raises an error."""
 
 import json
 import pickle
@@ -90,12 +90,12 @@ def test_a_classifier_starts_with_exactly_the_weights(made: Encoder, corpus: Cor
     fresh = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     set_encoder(network, made, tokens)
     for name, tensor in network.state_dict().items():
-        own = name.startswith(("pooling", "head"))
-        expected = fresh[name] if own else torch.from_numpy(made.state[name].copy())
+        new = name.startswith(("pooling", "head"))
+        expected = fresh[name] if new else torch.from_numpy(made.state[name].copy())
         assert torch.equal(tensor, expected), name
 
 
-def test_another_tokenizer_is_refused(made: Encoder, corpus: Corpus) -> None:
+def test_another_tokenizer_raises_an_error(made: Encoder, corpus: Corpus) -> None:
     tokens = tokenize_corpus(corpus, compose(["tokenizer.vocab_size=100"]).tokenizer)
     network = make_network(compose([*SMALL, "model=lstm"]).model, tokens.vocab_size, 2, seed=1)
     with pytest.raises(DataError, match="not tokenized by the tokenizer of"):
@@ -117,7 +117,7 @@ def test_another_tokenizer_is_refused(made: Encoder, corpus: Corpus) -> None:
         (["tokenizer.lowercase=false"], "Set tokenizer.lowercase=true,"),
     ],
 )
-def test_another_model_or_tokenizer_says_what_to_type(
+def test_another_model_or_tokenizer_says_what_to_set(
     made: Encoder, overrides: list[str], typed: str
 ) -> None:
     with pytest.raises(ConfigError, match="was not pretrained with") as caught:
@@ -142,7 +142,7 @@ def damage(folder: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "words"),
+    ("how", "message"),
     [
         ("missing", "has no model.safetensors"),
         ("changed", "was changed after it was saved"),
@@ -150,14 +150,14 @@ def damage(folder: Path, how: str) -> None:
         ("pickle", "is not a pretrained encoder"),
     ],
 )
-def test_a_damaged_folder_is_refused(made: Encoder, how: str, words: str) -> None:
+def test_a_damaged_folder_raises_an_error(made: Encoder, how: str, message: str) -> None:
     damage(made.folder, how)
-    with pytest.raises(ClassifierError, match=words) as caught:
+    with pytest.raises(ClassifierError, match=message) as caught:
         read_encoder(made.folder)
     assert len(str(caught.value).splitlines()) == 2
 
 
-def test_a_pickle_renamed_is_refused_although_its_hash_fits(made: Encoder) -> None:
+def test_a_pickle_renamed_raises_an_error_although_its_hash_fits(made: Encoder) -> None:
     import hashlib
 
     from nlp_rnn.classifier.manifest import checksum
@@ -211,9 +211,9 @@ def test_the_signature_knows_the_weights_not_the_place(made: Encoder, corpus: Co
 def test_the_control_without_recurrence_is_not_pretrained() -> None:
     from nlp_rnn.sweeps.baseline_runs import _without_recurrence
 
-    words = ["experiment=pretrained", "trainer.frozen_epochs=1", "pretraining.window=32"]
+    arguments = ["experiment=pretrained", "trainer.frozen_epochs=1", "pretraining.window=32"]
     files = ["data=files", "data.path=x", "data.unlabelled=y"]
-    check(_without_recurrence(compose([*words, *files])))
+    check(_without_recurrence(compose([*arguments, *files])))
 
 
 def test_runs_with_and_without_are_not_mixed_and_can_be_compared() -> None:
@@ -238,7 +238,7 @@ def test_runs_with_and_without_are_not_mixed_and_can_be_compared() -> None:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "words"),
+    ("overrides", "message"),
     [
         (["trainer.frozen_epochs=1"], "has an effect on a pretrained network only"),
         (["optimizer.encoder_rate=0.5"], "has an effect on a pretrained network only"),
@@ -258,8 +258,8 @@ def test_runs_with_and_without_are_not_mixed_and_can_be_compared() -> None:
         (["optimizer.encoder_rate=0", "model.pretrained=auto"], "above 0"),
     ],
 )
-def test_what_has_no_effect_or_no_sense_is_refused(overrides: list[str], words: str) -> None:
-    with pytest.raises(ConfigError, match=words):
+def test_what_has_no_effect_or_no_sense_raises_an_error(overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         check(compose(overrides))
 
 
@@ -267,8 +267,8 @@ def test_parts_learn_one_after_the_other_and_more_slowly() -> None:
     network = make_network(compose(SMALL).model, 20, 2, 1)
     for epoch, learning in ((1, {"head"}), (2, {"head"}), (3, {"head", "encoder"}), (5, None)):
         unfreeze(network, epoch, 2)
-        found = {n.partition(".")[0] for n, p in network.named_parameters() if p.requires_grad}
-        assert found == (learning or {"head", "encoder", "embedding"})
+        actual = {n.partition(".")[0] for n, p in network.named_parameters() if p.requires_grad}
+        assert actual == (learning or {"head", "encoder", "embedding"})
     config = optimizer_options(learning_rate=0.1, encoder_rate=0.5, warmup_fraction=0.0)
     optimizer = make_optimizer(network, config)
     set_learning_rates(optimizer, TrainingState(), 10, config)
@@ -279,7 +279,7 @@ def test_parts_learn_one_after_the_other_and_more_slowly() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("arguments", "message"),
     [
         (["trainer.max_epochs=3"], "has no effect on a pretraining"),
         (["model.head_dropout=0.1"], "has no effect on a pretraining"),
@@ -290,12 +290,12 @@ def test_parts_learn_one_after_the_other_and_more_slowly() -> None:
         (["data=files", "data.path=nowhere.csv"], "There is no file or folder"),
     ],
 )
-def test_the_command_refuses_what_it_cannot_heed(
-    here: Path, words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+def test_the_command_rejects_options_without_effect(
+    here: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["pretrain", *words]) in (1, 2)
+    assert main(["pretrain", *arguments]) in (1, 2)
     error = capsys.readouterr().err
-    assert told in error
+    assert message in error
     assert "not expected" not in error
     assert not (here / "outputs").exists()
 
@@ -306,42 +306,42 @@ def test_the_command_refuses_what_it_cannot_heed(
 def test_a_pretraining_and_a_classifier_that_starts_from_it(
     here: Path, store_uri: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["pretrain", *PRETRAINING, *LITTLE, "model=lstm"]
-    assert main([*words, "hydra.run.dir=one"]) == 0
-    found = result("one")
+    arguments = ["pretrain", *PRETRAINING, *LITTLE, "model=lstm"]
+    assert main([*arguments, "hydra.run.dir=one"]) == 0
+    actual = result("one")
     assert sorted(path.name for path in (here / "one" / "encoder").iterdir()) == [
         "config.json",
         "model.safetensors",
         "tokenizer.json",
     ]
-    (run,) = runs(found["tracking_uri"], "pretraining")
+    (run,) = runs(actual["tracking_uri"], "pretraining")
     assert run.info.status == "FINISHED"
-    assert run.data.tags["encoder_digest"] == found["digest"]
+    assert run.data.tags["encoder_digest"] == actual["digest"]
     assert run.data.params["pretraining.window"] == "16"
     for metric in ("perplexity_forward", "perplexity_backward", "perplexity"):
-        assert run.data.metrics[f"validation/{metric}"] == found["metrics"][f"validation/{metric}"]
+        assert run.data.metrics[f"validation/{metric}"] == actual["metrics"][f"validation/{metric}"]
     assert run.data.metrics["parameters/total"] > run.data.metrics["parameters/recurrent"]
 
-    start = f"model.pretrained=runs:/{found['run_id']}"
+    start = f"model.pretrained=runs:/{actual['run_id']}"
     more = ["trainer.frozen_epochs=1", "optimizer.encoder_rate=0.3", "model=lstm"]
-    words = ["train", *SMALL, *more]
-    assert main([*words, start, "hydra.run.dir=two"]) == 0
+    arguments = ["train", *SMALL, *more]
+    assert main([*arguments, start, "hydra.run.dir=two"]) == 0
     config = json.loads((here / "two" / "classifier" / "config.json").read_text())
-    assert config["provenance"]["pretrained"] == found["digest"]
-    client = MlflowClient(tracking_uri=found["tracking_uri"])
+    assert config["provenance"]["pretrained"] == actual["digest"]
+    client = MlflowClient(tracking_uri=actual["tracking_uri"])
     two = client.get_run(result("two")["run_id"])
-    assert two.data.params["model.pretrained_digest"] == found["digest"]
-    assert main([*words, "model.pretrained=one", "hydra.run.dir=three"]) == 0
+    assert two.data.params["model.pretrained_digest"] == actual["digest"]
+    assert main([*arguments, "model.pretrained=one", "hydra.run.dir=three"]) == 0
     three = client.get_run(result("three")["run_id"])
     assert (
         two.data.tags["configuration"] == three.data.tags["configuration"]
-    )  # the same, wherever it lies
+    )  # the same, in any folder
     for name in ("model.safetensors", "model.onnx"):
         one, other = (here / run / "classifier" / name for run in ("two", "three"))
         assert one.read_bytes() == other.read_bytes()
 
     capsys.readouterr()
-    assert main([*words, "model.pretrained=runs:/0123", "hydra.run.dir=four"]) == 1
+    assert main([*arguments, "model.pretrained=runs:/0123", "hydra.run.dir=four"]) == 1
     error = capsys.readouterr().err
     assert "Set model.pretrained to runs:/ID" in error
     assert not (here / "four").exists()
@@ -351,9 +351,9 @@ def test_a_pretraining_and_a_classifier_that_starts_from_it(
 def test_auto_pretrains_once_for_all_seeds_and_the_comparison_knows(
     here: Path, store_uri: str
 ) -> None:
-    words = ["train", *SMALL, *LITTLE, "model.pretrained=auto", "trainer.max_epochs=1"]
-    assert main(["train", "-m", *words[1:], "seed=1,2", "sweep.compare=false"]) == 0
-    assert main([*words, "seed=3", "hydra.run.dir=three"]) == 0
+    arguments = ["train", *SMALL, *LITTLE, "model.pretrained=auto", "trainer.max_epochs=1"]
+    assert main(["train", "-m", *arguments[1:], "seed=1,2", "sweep.compare=false"]) == 0
+    assert main([*arguments, "seed=3", "hydra.run.dir=three"]) == 0
     uri = result("three")["tracking_uri"]
     (pretraining,) = runs(uri, "pretraining")
     trained = runs(uri, "train")
@@ -362,7 +362,7 @@ def test_auto_pretrains_once_for_all_seeds_and_the_comparison_knows(
     from nlp_rnn.comparison.read import read_runs
 
     assert pretraining.info.run_id not in {run.run_id for run in read_runs(uri, "nlp_rnn")}
-    assert main([*words, "pretraining.seed=2", "hydra.run.dir=four"]) == 0
+    assert main([*arguments, "pretraining.seed=2", "hydra.run.dir=four"]) == 0
     assert len(runs(uri, "pretraining")) == 2
 
 
@@ -370,23 +370,23 @@ LONGER = ["pretraining.max_epochs=3", "pretraining.batch_size=32", "pretraining.
 OFTEN = ["pretraining.checkpoint_minutes=0"]
 
 
-def test_one_that_was_killed_goes_on_in_the_same_run_to_the_same_end(here: Path) -> None:
-    words = [*PRETRAINING, *LONGER]
-    kill([*words, *OFTEN, "hydra.run.dir=killed"], "pretrain")
+def test_one_that_was_killed_is_resumed_in_the_same_run_to_the_same_end(here: Path) -> None:
+    arguments = [*PRETRAINING, *LONGER]
+    kill([*arguments, *OFTEN, "hydra.run.dir=killed"], "pretrain")
     origin = json.loads((here / "killed" / "checkpoint" / "run.json").read_text())
     assert main(["pretrain", "resume=killed"]) == 0
     resumed = result("killed")
     assert resumed["run_id"] == origin["run_id"]
     assert not (here / "killed" / "checkpoint").exists()
-    assert main(["pretrain", *words, "hydra.run.dir=whole"]) == 0
+    assert main(["pretrain", *arguments, "hydra.run.dir=whole"]) == 0
     assert result("whole")["digest"] == resumed["digest"]
 
 
-def test_under_auto_the_same_command_goes_on_with_one_that_was_killed(here: Path) -> None:
-    words = [*SMALL, *LONGER, *OFTEN, "model.pretrained=auto", "hydra.run.dir=auto"]
-    kill(words, "train")
+def test_under_auto_the_same_command_resumes_one_that_was_killed(here: Path) -> None:
+    arguments = [*SMALL, *LONGER, *OFTEN, "model.pretrained=auto", "hydra.run.dir=auto"]
+    kill(arguments, "train")
     (origin,) = (here / "cache" / "pretraining").glob("*/checkpoint/run.json")
-    assert main(["train", *words]) == 0
+    assert main(["train", *arguments]) == 0
     (run,) = runs(result("auto")["tracking_uri"], "pretraining")
     assert (
         run.info.run_id == json.loads((origin.parent.parent / "result.json").read_text())["run_id"]
@@ -397,9 +397,9 @@ def test_under_auto_the_same_command_goes_on_with_one_that_was_killed(here: Path
     assert trained.data.params["model.pretrained_digest"] == run.data.tags["encoder_digest"]
 
 
-def kill(words: list[str], command: str) -> None:
-    out = Path("told.txt")
-    process = warm.start(["nlp-rnn", command, *words], out, out)
+def kill(arguments: list[str], command: str) -> None:
+    out = Path("output.txt")
+    process = warm.start(["nlp-rnn", command, *arguments], out, out)
     warm.wait_for(process, out, "epoch 2")
     process.kill()
     process.join()
@@ -424,11 +424,11 @@ def test_unlabelled_texts_are_read_but_for_those_held_out(here: Path) -> None:
     from nlp_rnn.data.unlabelled import read_unlabelled
 
     corpus = load_corpus(config.data)
-    found = read_unlabelled(config.data, corpus)
-    assert list(found.texts["text"]) == [more[0], more[4]]
-    assert "unlabelled: 2 empty texts left out" in found.notes
-    assert "unlabelled: 1 texts of validation or test left out" in found.notes
-    both = tokenize_texts(corpus, config.tokenizer, found)
+    actual = read_unlabelled(config.data, corpus)
+    assert list(actual.texts["text"]) == [more[0], more[4]]
+    assert "unlabelled: 2 empty texts left out" in actual.notes
+    assert "unlabelled: 1 texts of validation or test left out" in actual.notes
+    both = tokenize_texts(corpus, config.tokenizer, actual)
     alone = tokenize_texts(corpus, config.tokenizer)
     assert len(both.train.lengths) == len(alone.train.lengths) + 2
     assert both.validation.lengths.tolist() == alone.validation.lengths.tolist()
@@ -442,27 +442,27 @@ def test_a_folder_of_text_files_is_a_text_a_file(here: Path) -> None:
     config = compose(["data=files", "data.path=data.csv", "data.unlabelled=unsup"])
     from nlp_rnn.data.unlabelled import read_unlabelled
 
-    found = read_unlabelled(config.data, load_corpus(config.data))
-    assert list(found.texts["text"]) == ["A first text,\nof two lines.", "Café."]
+    actual = read_unlabelled(config.data, load_corpus(config.data))
+    assert list(actual.texts["text"]) == ["A first text,\nof two lines.", "Café."]
     (here / "unsup" / "3_0.txt").write_bytes(b"\xe9")
     with pytest.raises(DataError, match="is not UTF-8"):
         read_unlabelled(config.data, load_corpus(config.data))
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [("", "is empty"), ("text\n", "no"), ("other\nx\n", "no column 'text'"), (None, "no file")],
 )
-def test_bad_unlabelled_files_are_refused(
-    here: Path, content: str | None, words: str, capsys: pytest.CaptureFixture[str]
+def test_bad_unlabelled_files_raise_an_error(
+    here: Path, content: str | None, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table(here / "data.csv", 40)
     if content is not None:
         (here / "more.csv").write_text(content)
-    told = ["data=files", "data.path=data.csv", "data.unlabelled=more.csv"]
-    assert main(["pretrain", *told]) == 1
+    arguments = ["data=files", "data.path=data.csv", "data.unlabelled=more.csv"]
+    assert main(["pretrain", *arguments]) == 1
     error = capsys.readouterr().err
-    assert words in error
+    assert message in error
     assert "more.csv" in error
     assert "not expected" not in error
     assert not (here / "outputs").exists()

@@ -110,10 +110,10 @@ def test_the_backward_model_is_the_forward_one_of_reversed_texts(cell: str) -> N
             if name.endswith("_reverse"):
                 parameter.copy_(getattr(made.encoder.rnn, name.removesuffix("_reverse")))
         made.projections[1].load_state_dict(made.projections[0].state_dict())
-    given = texts()
-    backwards = TokenTexts(given.tokens[::-1].copy(), given.lengths[::-1].copy())
+    examples = texts()
+    backwards = TokenTexts(examples.tokens[::-1].copy(), examples.lengths[::-1].copy())
     trainer = Pretrainer(made, SMALL, TRAINER)
-    one, other = trainer.perplexities(given), trainer.perplexities(backwards)
+    one, other = trainer.perplexities(examples), trainer.perplexities(backwards)
     assert one["validation/perplexity_backward"] == pytest.approx(
         other["validation/perplexity_forward"]
     )
@@ -122,7 +122,7 @@ def test_the_backward_model_is_the_forward_one_of_reversed_texts(cell: str) -> N
     )
 
 
-def test_states_foretell_the_next_token_written_out() -> None:
+def test_states_predict_the_next_token_written_out() -> None:
     made = models().eval()
     stream = texts(3, 6).stream()
     window = next(StreamWindows(stream, 1, len(stream)).batches())
@@ -138,22 +138,22 @@ def test_states_foretell_the_next_token_written_out() -> None:
 
 
 def test_a_stream_holds_every_text_once_between_boundaries() -> None:
-    given = texts()
-    pieces = np.split(given.tokens, np.cumsum(given.lengths)[:-1])
-    in_order, shuffled = given.stream(), given.stream(seed=1, epoch=1)
-    assert len(in_order) == given.stream_length + 1
+    examples = texts()
+    pieces = np.split(examples.tokens, np.cumsum(examples.lengths)[:-1])
+    in_order, shuffled = examples.stream(), examples.stream(seed=1, epoch=1)
+    assert len(in_order) == examples.stream_length + 1
     expected = [BOUNDARY_ID]
     for piece in pieces:
         expected += [*piece.tolist(), BOUNDARY_ID]
     assert in_order.tolist() == expected
-    found = "".join(map(chr, shuffled)).strip("\0").split("\0")
-    assert sorted(found) == sorted("".join(map(chr, piece)) for piece in pieces)
+    decoded = "".join(map(chr, shuffled)).strip("\0").split("\0")
+    assert sorted(decoded) == sorted("".join(map(chr, piece)) for piece in pieces)
     assert shuffled.tolist() != in_order.tolist()
-    assert shuffled.tolist() == given.stream(seed=1, epoch=1).tolist()
-    assert shuffled.tolist() != given.stream(seed=1, epoch=2).tolist()
+    assert shuffled.tolist() == examples.stream(seed=1, epoch=1).tolist()
+    assert shuffled.tolist() != examples.stream(seed=1, epoch=2).tolist()
 
 
-def test_lanes_read_on_where_they_stopped() -> None:
+def test_sequences_continue_where_they_stopped() -> None:
     stream = texts(100).stream()
     lanes = StreamWindows(stream, 4, 8)
     assert lanes.count == 4
@@ -176,7 +176,7 @@ class StoppedError(Exception):
 @pytest.mark.parametrize("update", [3, 25], ids=["first", "second"])
 def test_one_that_was_stopped_ends_bit_identical(cell: str, update: int, tmp_path: Path) -> None:
     config = replace(SMALL, samples=10, checkpoint_minutes=0.0)
-    given = texts(60), texts(10, seed=1)
+    examples = texts(60), texts(10, seed=1)
 
     def made(stop: int = 0) -> Pretrainer:
         def on_update(event: UpdateEnd) -> None:
@@ -189,13 +189,13 @@ def test_one_that_was_stopped_ends_bit_identical(cell: str, update: int, tmp_pat
         )
 
     whole = Pretrainer(models(cell, config.dropout), config, TRAINER)
-    expected = whole.fit(*given)
+    expected = whole.fit(*examples)
     with pytest.raises(StoppedError):
-        made(update).fit(*given)
+        made(update).fit(*examples)
     trainer = made()
     assert trainer.state.updates == update - 1
     assert trainer.state.epoch == (1 if update == 3 else 2)
-    result = trainer.fit(*given)
+    result = trainer.fit(*examples)
     assert (result.best_metrics, result.updates, result.tokens) == (
         expected.best_metrics,
         expected.updates,
@@ -207,7 +207,7 @@ def test_one_that_was_stopped_ends_bit_identical(cell: str, update: int, tmp_pat
         assert torch.equal(one, other)
 
 
-def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_raises_an_error(tmp_path: Path) -> None:
     path = tmp_path / "pretraining.safetensors"
     path.write_bytes(b"\x80\x04K\x01.")
     with pytest.raises(TrainingError, match="cannot be resumed"):
@@ -225,7 +225,7 @@ def test_minutes_end_it_with_the_rate_fallen() -> None:
     assert trainer.optimizer.param_groups[0]["lr"] == pytest.approx(0, abs=1e-6)
 
 
-def test_a_loss_that_is_no_number_says_what_to_type() -> None:
+def test_a_loss_that_is_no_number_says_what_to_set() -> None:
     made = models()
     with torch.no_grad():
         made.embedding.weight.fill_(math.nan)

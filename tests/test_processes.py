@@ -42,7 +42,7 @@ CASES: dict[str, dict[str, object]] = {
         **{"adversarial": 1.0, "perturbation": 1.0, "language_model": 0.5, "r_drop": 1.0},
     },
     "adversarial": {"adversarial": 1.0, "accumulation": 2, "perturbation": 1.0},
-    "a wide path": {"accumulation": 2, "average_decay": 0.9},
+    "n-gram models": {"accumulation": 2, "average_decay": 0.9},
 }
 EVERY = {"language_model": 0.5, "r_drop": 0.5, "adversarial": 0.5, "virtual_adversarial": 0.5}
 MOMENT = 7
@@ -52,8 +52,8 @@ def fit(
     processes: Processes, options: dict[str, object]
 ) -> tuple[list[EpochEnd], list[torch.Tensor]]:
     epochs: list[EpochEnd] = []
-    wide = options is CASES["a wide path"]
-    model = dataclasses.replace(WITHOUT_DROPOUT, ngrams=2 if wide else 0)
+    with_ngrams = options is CASES["n-gram models"]
+    model = dataclasses.replace(WITHOUT_DROPOUT, ngrams=2 if with_ngrams else 0)
     one = Trainer(
         make_network(model, 12, 2, 1),
         dataclasses.replace(TRAINER, **(COMMON | options)),
@@ -121,9 +121,9 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[dict, list]]
 @pytest.mark.parametrize("name", list(CASES))
 def test_two_processes_give_the_losses_and_weights_of_one(name: str, two: tuple) -> None:
     expected, weights = fit(SINGLE_PROCESS, CASES[name])
-    found, other_weights = two[0][name]
-    assert len(found) == len(expected)
-    for one, other in zip(found, expected, strict=True):
+    actual, other_weights = two[0][name]
+    assert len(actual) == len(expected)
+    for one, other in zip(actual, expected, strict=True):
         assert one.update == other.update
         keys = ["train/loss", "validation/loss", "train/gradient_norm"]
         parts = ("language_model", "r_drop", "adversarial")
@@ -134,7 +134,7 @@ def test_two_processes_give_the_losses_and_weights_of_one(name: str, two: tuple)
         torch.testing.assert_close(one, other, rtol=0, atol=2e-3)
 
 
-def test_two_processes_that_were_stopped_go_on_to_the_same_bits(two: tuple) -> None:
+def test_two_processes_that_were_stopped_are_resumed_to_the_same_bits(two: tuple) -> None:
     whole, part = two[1]
     assert all(map(torch.equal, whole, part))
 

@@ -1,4 +1,4 @@
-"""The test of learning rates: a sensible suggestion, and nothing changed by it."""
+"""The learning rate range test: a sensible suggestion, and a trainer that it does not change."""
 
 from pathlib import Path
 
@@ -17,17 +17,17 @@ def test_the_training_after_it_is_the_one_without_it() -> None:
     for tested in (True, False):
         one = trainer(precision=Precision.fp32, threads=1, max_epochs=2)
         if tested:
-            found = try_learning_rates(one, TRAIN)
+            result = try_learning_rates(one, TRAIN)
         one.fit(TRAIN, VALIDATION)
         weights.append([parameter.detach() for parameter in one.network.parameters()])
     assert all(map(torch.equal, *weights))
-    assert found.rates == sorted(found.rates)
-    assert found.rates[0] == pytest.approx(1e-5)
-    assert 1e-4 < found.suggestion < 0.1
-    assert min(found.smoothed) < found.smoothed[0]
+    assert result.rates == sorted(result.rates)
+    assert result.rates[0] == pytest.approx(1e-5)
+    assert 1e-4 < result.suggestion < 0.1
+    assert min(result.smoothed) < result.smoothed[0]
 
 
-def test_a_loss_that_is_never_a_number_is_told() -> None:
+def test_a_loss_that_is_never_a_number_is_reported() -> None:
     one = trainer(precision=Precision.fp32, threads=1)
     with torch.no_grad():
         one.network.head.bias.fill_(float("nan"))

@@ -1,4 +1,4 @@
-"""The trainer: two equal runs, early stopping, best weights, and refusals."""
+"""The trainer: two equal runs, early stopping, best weights, checkpoints and errors."""
 
 import dataclasses
 import sys
@@ -177,7 +177,7 @@ HAS_BF16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
 needs_bf16 = pytest.mark.skipif(not HAS_BF16, reason="this processor computes no bfloat16")
 
 
-def test_bf16_answers_nearly_as_fp32() -> None:
+def test_bf16_predicts_nearly_as_fp32() -> None:
     one = trainer(precision=Precision.fp32, max_epochs=2)
     one.fit(TRAIN, VALIDATION)
     exact = one.logits(VALIDATION)
@@ -201,7 +201,7 @@ def test_a_loss_that_is_no_number_is_an_error_with_a_way_out() -> None:
 
 
 @pytest.mark.parametrize("name", ["cuda:7", "mps", "tpu", "gpu"])
-def test_a_device_that_is_not_here_is_refused(name: str) -> None:
+def test_a_device_that_is_not_here_raises_an_error(name: str) -> None:
     with pytest.raises(ConfigError, match="trainer.device"):
         choose_device(name)
 
@@ -286,7 +286,7 @@ ONE_CYCLE = dataclasses.replace(OPTIMIZER, schedule=Schedule.one_cycle, warmup_f
     "moment",
     [13, *(pytest.param(moment, marks=pytest.mark.slow) for moment in (1, 20, 25))],
 )
-def test_a_killed_training_goes_on_to_the_same_bits(
+def test_a_killed_training_is_resumed_to_the_same_bits(
     tmp_path: Path, moment: int, extra: dict[str, object]
 ) -> None:
     def history(events: list[EpochEnd]) -> list[dict[str, float]]:
@@ -345,7 +345,7 @@ def test_a_full_disk_costs_neither_training_nor_the_last_checkpoint(
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
-def test_a_damaged_checkpoint_is_refused_in_a_line(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_raises_an_error_of_one_line(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.safetensors"
     trainer(checkpoint=path, max_epochs=1).fit(TRAIN, VALIDATION)
     whole = path.read_bytes()
@@ -381,14 +381,14 @@ def test_averaged_weights_are_the_moving_average_of_all_updates() -> None:
     torch.testing.assert_close(one.average.weights["head.weight"], expected)
 
 
-def test_validation_and_the_kept_weights_are_the_average() -> None:
+def test_validation_and_the_best_weights_are_the_average() -> None:
     epochs: list[EpochEnd] = []
     one = trainer(average_decay=0.9, max_epochs=3, patience=9, on_epoch=epochs.append)
     result = one.fit(TRAIN, VALIDATION)
-    found = score_logits(VALIDATION.labels, one.logits(VALIDATION))[0]
-    assert found == pytest.approx(result.best_metrics)
+    scores = score_logits(VALIDATION.labels, one.logits(VALIDATION))[0]
+    assert scores == pytest.approx(result.best_metrics)
     best = epochs[result.best_epoch - 1].metrics
-    assert found["macro_f1"] == pytest.approx(best["validation/macro_f1"])
+    assert scores["macro_f1"] == pytest.approx(best["validation/macro_f1"])
 
 
 def test_a_training_does_not_import_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Several processes in the whole story: one run, a true status, and nobody left behind."""
+"""Several processes in a whole run: one MLflow run, a true status, and no process left behind."""
 
 import json
 import signal
@@ -53,8 +53,8 @@ def test_two_processes_give_the_losses_of_one_in_one_run(here: Path, started: st
     if started == "here":
         done = warm.run(["nlp-rnn", "train", *WORDS, "trainer.processes=2", "hydra.run.dir=two"])
     else:
-        words = [*TORCHRUN, "hydra.run.dir=two"]
-        done = subprocess.run(words, capture_output=True, text=True)
+        arguments = [*TORCHRUN, "hydra.run.dir=two"]
+        done = subprocess.run(arguments, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("epoch 2/2") == 1
     assert losses(here / "two") == pytest.approx(losses(here / "one"), abs=1e-4)
@@ -80,7 +80,7 @@ def test_no_process_is_left_behind(
     number: int,
     status: str,
 ) -> None:
-    out, err = here / "told.txt", here / "errors.txt"
+    out, err = here / "output.txt", here / "errors.txt"
     process = warm.start([*STOPPED, "hydra.run.dir=one"], out, err)
     warm.wait_for(process, out, "epoch 1/")
     first = psutil.Process(process.pid)
@@ -96,17 +96,17 @@ def test_no_process_is_left_behind(
     if status == "FAILED":
         assert "Process 2 of 2 ended with exit code -9: it was killed" in err.read_text()
         assert process.exitcode == 1
-        # and it can go on
+        # and it can be resumed
         assert main(["train", "resume=one"]) == 0
 
 
-def test_a_cache_that_is_not_shared_is_told(tmp_path: Path) -> None:
+def test_a_cache_that_is_not_shared_is_reported(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="NLP_RNN_CACHE") as error:
         open_tokens(tmp_path / "elsewhere.arrow")
     assert len(str(error.value).splitlines()) == 2
 
 
-def test_a_process_that_cannot_begin_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_cannot_start_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     config = compose(["trainer.processes=2"])
     with pytest.raises(TrainingError, match="Process 2 of 2 ended with exit code 1"):
