@@ -1,4 +1,4 @@
-"""Names and docstrings in the field's terms: what CONTRIBUTING.md asks for and a program can see."""
+"""Names and docstrings in the field's terms, as far as a program can check CONTRIBUTING.md."""
 
 import ast
 from collections.abc import Iterator

@@ -13,8 +13,11 @@ from nlp_rnn.config.compose import read_config
 from nlp_rnn.config.signature import signature
 from nlp_rnn.errors import ConfigError, DataError
 from nlp_rnn.model.architecture import Architecture
-from nlp_rnn.model.matching import matching_hidden_size, recurrent_parameters
-from nlp_rnn.runs.size_matching import with_matched_size
+from nlp_rnn.runs.size_matching import (
+    matching_hidden_size,
+    recurrent_parameters,
+    with_matched_size,
+)
 from tests.composing import compose
 
 

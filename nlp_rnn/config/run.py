@@ -27,7 +27,7 @@ class TrackingConfig:
         None, "Tracking URI (null: MLFLOW_TRACKING_URI, else mlflow.db in the working directory)."
     )
     experiment: str | None = option(
-        None, "Experiment (null: MLFLOW_EXPERIMENT_NAME, else the default experiment)."
+        None, "Experiment (null: MLFLOW_EXPERIMENT_NAME, else nlp_rnn)."
     )
     run_name: str | None = option(None, "Name of the run (null: made from the model and the seed).")
     system_metrics: bool = option(True, "Log the use of processor, memory, disk and GPU.")

@@ -11,15 +11,14 @@ from nlp_rnn.config.run import RunConfig
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.layers.cells import AVERAGE, CELLS
 from nlp_rnn.model.architecture import Architecture
-from nlp_rnn.model.matching import matching_hidden_size, recurrent_parameters
 
-__all__ = ["with_matched_size"]
+__all__ = ["matching_hidden_size", "recurrent_parameters", "with_matched_size"]
 
 # How far off parameters, and a measured latency, may be.
 TOLERANCE, LATENCY_TOLERANCE = 0.01, 0.1
 SIZE = r":([1-9][0-9]*)"
-BY_PARAMETERS = re.compile(rf"([a-z]+)(?:{SIZE})?")
-BY_LATENCY = re.compile(rf"latency(?::([a-z]+)(?:{SIZE}{SIZE})?)?")
+BY_PARAMETERS = re.compile(rf"([a-z]\w*)(?:{SIZE})?")
+BY_LATENCY = re.compile(rf"latency(?::([a-z]\w*)(?:{SIZE}{SIZE})?)?")
 
 
 @dataclass(frozen=True)
@@ -69,6 +68,39 @@ def with_matched_size(config: RunConfig) -> RunConfig:
     return replace(config, model=replace(model, hidden_size=solved, match=resolved))
 
 
+def recurrent_parameters(architecture: Architecture, cell: str, hidden_size: int) -> int:
+    """Return the recurrent parameters of all layers and directions with another cell and size."""
+    other = replace(architecture, cell=cell, hidden_size=hidden_size)
+    return other.parameter_counts()["recurrent"]
+
+
+def matching_hidden_size(architecture: Architecture, cell: str) -> tuple[int, float]:
+    """Return the size at which `architecture`'s cell matches the recurrent parameters of `cell`.
+
+    `architecture.hidden_size` is the size of `cell`. Embedding and head are not counted, because
+    the head grows with the states.
+
+    Returns
+    -------
+    tuple of int and float
+        The nearest hidden size, and the relative difference of its parameters: 0.01 is 1 % too
+        many.
+    """
+    target = recurrent_parameters(architecture, cell, architecture.hidden_size)
+
+    def parameters(size: int) -> int:
+        return recurrent_parameters(architecture, architecture.cell, size)
+
+    low, high = 1, 1
+    while parameters(high) < target:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if parameters(middle) < target else (low, middle)
+    nearest = min((low, high), key=lambda size: abs(parameters(size) - target))
+    return nearest, parameters(nearest) / target - 1
+
+
 def _parse(text: str) -> _Match:
     by_latency = BY_LATENCY.fullmatch(text)
     parsed = by_latency or BY_PARAMETERS.fullmatch(text)
@@ -78,8 +110,8 @@ def _parse(text: str) -> _Match:
         return _Match(by_latency is not None, cell, sizes[0], sizes[1] if by_latency else None)
     hint = " average has no recurrence to match." if cell == AVERAGE else ""
     raise ConfigError(
-        f"model.match={text} does not name a recurrent cell.{hint}\nSet model.match=lstm, gru, rnn "
-        "or latency:lstm, and model.hidden_size to the size of that cell."
+        f"model.match={text} does not name a recurrent cell.{hint}\nSet model.match="
+        f"{', '.join(CELLS)} or latency:CELL, and model.hidden_size to the size of that cell."
     )
 
 
