@@ -50,7 +50,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["ui", "--prot", "1"], "--prot"),
         (["ui", "--port", "http"], "--port must be a whole number"),
         (["ui", "--port", "99999"], "--port must be a whole number"),
-        (["ui", "5001"], "ui takes --port and no '5001'"),
+        (["ui", "5001"], "ui has the option --port and no argument '5001'"),
     ],
 )
 def test_wrong_words(words: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,13 +81,13 @@ def test_a_process_ends_with_its_command(words: list[str], code: int) -> None:
 import sys
 from nlp_rnn import cli
 sys.argv[1:] = {words!r}
-answer = cli._answer
+answer = cli._run
 def work(words):
     import atexit, threading, time
     atexit.register(print, "left to the end")
     threading.Thread(target=lambda: (time.sleep(0.2), print("a thread's last words"))).start()
     return answer(words)
-cli._answer = work
+cli._run = work
 sys.exit(cli.main())
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

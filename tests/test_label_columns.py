@@ -173,9 +173,9 @@ def test_a_label_that_train_never_had_is_told(tmp_path: Path) -> None:
         ({"label": []}, "a column or a list of columns"),
         ({"label": ["a", "a"]}, "names a column twice"),
         ({"label": ["a", 2]}, "a column or a list of columns"),
-        ({"label": ["a", "b"], "label_names": ["x"]}, "a name of its own"),
-        ({"label": ["a", "b"], "label_names": {"a": "x", "c": "y"}}, "a name of its own"),
-        ({"label": ["a", "b"], "label_names": {"a": "x", "b": "x"}}, "a name of its own"),
+        ({"label": ["a", "b"], "label_names": ["x"]}, "with different names"),
+        ({"label": ["a", "b"], "label_names": {"a": "x", "c": "y"}}, "with different names"),
+        ({"label": ["a", "b"], "label_names": {"a": "x", "b": "x"}}, "with different names"),
     ],
 )
 def test_options_without_sense(options: dict[str, Any], message: str) -> None:
@@ -289,10 +289,10 @@ def test_words_of_fasttext_may_be_several(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"label_separator": ""}, "must be what stands between two labels"),
-        ({"label_separator": " ,"}, "must be what stands between two labels"),
+        ({"label_separator": ""}, "must be the text between two labels"),
+        ({"label_separator": " ,"}, "must be the text between two labels"),
         ({"label_separator": ",", "label": ["a", "b"]}, "a column for each class"),
-        ({"label_separator": ",", "format": "fasttext"}, "type data.label_separator=space"),
+        ({"label_separator": ",", "format": "fasttext"}, "Set data.label_separator=space"),
     ],
 )
 def test_separators_without_sense(options: dict[str, Any], message: str) -> None:

@@ -392,9 +392,9 @@ def test_rows_with_different_keys_fit_jsonl_only(
 WRONG: list[tuple[list[str], str]] = [
     (["w2", "--input", "in.csv"], "--input has no effect on texts that are arguments"),
     (["w2", "--text", "a"], "--text has no effect on texts that are arguments"),
-    (["--prob"], "predict has no option --prob; it has --format"),
+    (["--prob"], "predict has no option --prob; its options are --format"),
     (["--input"], "--input needs a value"),
-    (["--input", "a", "--input", "b"], "--input is given twice"),
+    (["--input", "a", "--input", "b"], "--input is set twice"),
     (["--threshold", "2", "w2"], "--threshold must be a number from 0 to 1"),
     (["--threads", "1.5", "w2"], "--threads must be a whole number"),
     (["--input", "in.csv", "--output", "in.csv"], "is also the input"),

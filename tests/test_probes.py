@@ -219,7 +219,7 @@ def test_a_run_logs_the_accuracy_at_each_length(
         (["model=average", "probe=dyck1"], "model.bidirectional has no effect here"),
         (["probe=dyck1", "data.length=7"], "data.length=7 is too short for the probe dyck1"),
         (["probe=dyck1", "data.length=0"], "data.length must be between 1 and"),
-        (["probe=recall", "data.length=401"], "Type tokenizer.max_length=3208"),
+        (["probe=recall", "data.length=401"], "Set tokenizer.max_length=3208"),
         (["data=probe", "data.probe=recall"], "tokenizer.max_length=800 would cut test texts"),
     ],
 )
