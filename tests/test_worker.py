@@ -58,7 +58,7 @@ def test_two_processes_give_the_losses_of_one_in_one_run(here: Path, started: st
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("epoch 2/2") == 1
     assert losses(here / "two") == pytest.approx(losses(here / "one"), abs=1e-4)
-    assert "processes: 2" in (here / "two" / "config.yaml").read_text()
+    assert "processes: 2" in (here / "two" / "resolved.yaml").read_text()
     result = json.loads((here / "one" / "result.json").read_text())
     client = MlflowClient(tracking_uri=result["tracking_uri"])
     assert len(client.search_runs([client.get_experiment_by_name("nlp_rnn").experiment_id])) == 2
