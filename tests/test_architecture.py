@@ -65,12 +65,10 @@ def test_every_function_of_the_journeys_exists() -> None:
     for file, name in names:
         scope: list[ast.stmt] = ast.parse((PACKAGE / file).read_text(encoding="utf-8")).body
         for part in name.split("."):
-            (definition,) = [
-                node
-                for node in scope
-                if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == part
-            ]
-            scope = definition.body
+            kinds = (ast.ClassDef, ast.FunctionDef)
+            found = [node for node in scope if isinstance(node, kinds) and node.name == part]
+            assert found, f"There is no {name} in {file}. Correct docs/architecture.md"
+            scope = found[0].body
 
 
 @pytest.mark.parametrize("page", [PAGE, ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name)
