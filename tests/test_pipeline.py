@@ -1,4 +1,4 @@
-"""The story from end to end: run folder, MLflow run and loaded classifier agree, or fail truly."""
+"""Runs from end to end: run folder, MLflow run and loaded classifier agree, or the run fails."""
 
 import json
 import os
@@ -13,6 +13,7 @@ import mlflow
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from mlflow import MlflowClient
 
 import nlp_rnn
@@ -20,6 +21,7 @@ from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.cli import main
 from nlp_rnn.config.compose import read_config
 from nlp_rnn.config.signature import signature
+from nlp_rnn.config.training import Precision
 from nlp_rnn.data.corpus import load_corpus
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.scoring.predictions import read_predictions
@@ -48,7 +50,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store_uri: str) -> Pat
 
 
 def train(folder: str, *overrides: str) -> dict:
-    assert main(["train", *SMALL, f"hydra.run.dir={folder}", *overrides]) == 0
+    assert main(["train", *SMALL, f"output_dir={folder}", *overrides]) == 0
     return json.loads((Path(folder) / "result.json").read_text())
 
 
@@ -343,6 +345,42 @@ def test_a_run_that_was_stopped_is_killed_in_mlflow(here: Path, number: int, cod
     client = MlflowClient(tracking_uri=origin["tracking_uri"])
     assert client.get_run(origin["run_id"]).info.status == "KILLED"
     assert client.get_metric_history(origin["run_id"], "validation/macro_f1")
+
+
+def test_a_run_that_stops_before_its_texts_are_tokenized_logs_all_parameters_when_resumed(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("nlp_rnn.tokens.tokenization.tokenize_corpus", _raise_interrupt)
+        assert main(["train", *SMALL, "output_dir=one"]) == 130
+    assert main(["train", "resume=one"]) == 0
+    result = json.loads((here / "one" / "result.json").read_text())
+    run = MlflowClient(tracking_uri=result["tracking_uri"]).get_run(result["run_id"])
+    assert (run.data.params["trainer.patience"], run.data.params["trainer.device"]) == ("6", "cpu")
+    assert json.loads(run.data.tags["requested"])["trainer.patience"] is None
+
+
+def test_a_run_that_is_resumed_with_another_precision_keeps_its_logged_parameters(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("nlp_rnn.training.trainer.Trainer.fit", _raise_interrupt)
+        assert main(["train", *SMALL, "output_dir=one", "trainer.precision=auto"]) == 130
+    logged = read_config(here / "one" / "resolved.yaml").trainer.precision
+    other = torch.float32 if logged is Precision.bf16 else torch.bfloat16
+    if other is torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        pytest.skip("this machine has one precision only")
+    monkeypatch.setattr("nlp_rnn.training.device.choose_precision", lambda *_: other)
+    assert main(["train", "resume=one"]) == 0
+    result = json.loads((here / "one" / "result.json").read_text())
+    run = MlflowClient(tracking_uri=result["tracking_uri"]).get_run(result["run_id"])
+    assert run.info.status == "FINISHED"
+    assert run.data.params["trainer.precision"] == logged.name
+    assert read_config(here / "one" / "resolved.yaml").trainer.precision is not logged
+
+
+def _raise_interrupt(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("folder", ["nowhere", "."])
