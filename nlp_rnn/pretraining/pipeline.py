@@ -2,7 +2,7 @@
 
 import shlex
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -240,7 +240,14 @@ def _run(
             provenance,
         )
         metrics = _metrics(models, result)
-        content = asdict(origin) | {"run_id": run.run_id, "encoder": str(folder / ENCODER)}
+        content: dict[str, Any] = {
+            "run_id": run.run_id,
+            "experiment_id": origin.experiment_id,
+            "tracking_uri": origin.tracking_uri,
+            "data_digest": origin.data_digest,
+            "command": origin.command,
+            "encoder": str(folder / ENCODER),
+        }
         content |= {"digest": digest, "metrics": metrics}
         for path in sorted((folder / ENCODER).iterdir()):
             run.log_file(path, ENCODER)
