@@ -1,4 +1,9 @@
-"""Interface of a recurrent cell, with an ONNX version that works for every cell."""
+"""Abstract base class of recurrent cells: what a new cell must implement.
+
+A cell is run in three ways: by torch in training, by ONNX in a saved classifier, and step by step
+in numpy for streams and for `nlp-rnn inspect`. B is the number of texts in a batch, T the number of
+steps (tokens), H the hidden size and G the number of sigmoid gates.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -17,35 +22,37 @@ __all__ = ["Array", "Cell", "States", "Weights"]
 
 Array = NDArray[np.float32]
 BACKWARD = "_reverse"
-"""Suffix of torch's names for the direction from right to left."""
+"""Suffix of the names that torch gives to parameters of the direction from right to left."""
 
 Weights = Mapping[str, Array]
-"""Parameters of one direction of a layer, by the names of `Cell.parameter_shapes`."""
+"""Parameters of one direction of a layer, by their names in `Cell.parameter_shapes`."""
 
 States = tuple[Array, ...]
-"""The states of a cell at one step, each (n, H), in the order of `Cell.state_names`."""
+"""States of n texts after one step, each (n, H), in the order of `Cell.state_names`."""
 
 
 class Cell(ABC):
-    """A recurrent cell, as parameters' shapes, torch function, ONNX nodes and numpy step.
+    """Abstract recurrent cell: parameter shapes, torch function, ONNX nodes and numpy step.
 
-    One direction of a layer has the parameters of `parameter_shapes`. Weight drop acts on those
-    whose names start with `weight_hh`. The first state of a cell is its output.
+    A subclass implements `function`, `prepare`, `step`, and either `add_step` or `add_layer`. The
+    first of its states is also its output. Weight drop acts on the parameters whose names start
+    with `weight_hh`.
 
     Attributes
     ----------
     gates : tuple of str
-        Blocks of H rows in the weights, in torch's order.
+        Names of the blocks of H rows in the weights, in torch's order.
     sigmoid_gates : tuple of str
-        Those of the gates whose values are between 0 and 1, in the order in which `step` returns
-        them and `nlp-rnn inspect` shows them.
+        The gates with a sigmoid activation, in the order in which `step` returns them and
+        `nlp-rnn inspect` shows them.
     keep_gate : str or None
-        The gate that is the share of the old state that is retained: `model.forget_bias` is its
-        bias. None if the cell has no such gate; `model.forget_bias` is an error then.
+        The gate that multiplies the old state (LSTM: forget gate, GRU: update gate).
+        `model.forget_bias` is its initial bias. None if the cell has no such gate; it then has no
+        option `model.forget_bias`.
     state_names : tuple of str
-        The states that are carried from step to step, each (B, H).
+        Names of the states that are passed from step to step, each (B, H).
     cudnn_mode : str or None
-        cuDNN's name of the cell, if its torch function calls cuDNN on a GPU.
+        Name of the cell in cuDNN, if its torch function calls cuDNN on a GPU.
     onednn : bool
         Whether torch computes the cell with oneDNN on a CPU.
     """
@@ -60,7 +67,7 @@ class Cell(ABC):
     def parameter_shapes(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
         """Return the shape of each parameter of one direction of a layer, by name.
 
-        As in torch there are two bias vectors.
+        As in torch there are two bias vectors. Override it for a cell with other parameters.
         """
         rows = len(self.gates) * hidden_size
         return {
@@ -77,7 +84,7 @@ class Cell(ABC):
     def initialize(
         self, parameters: Mapping[str, "Tensor"], orthogonal: bool, forget_bias: float | None
     ) -> None:
-        """Set the parameters of one direction of a layer, as `initialize_gates` documents."""
+        """Initialize one direction of a layer in place, as described in `initialize_gates`."""
         from nlp_rnn.layers.cell_functions import initialize_gates
 
         keep = None if self.keep_gate is None else self.gates.index(self.keep_gate)
@@ -85,14 +92,27 @@ class Cell(ABC):
 
     @abstractmethod
     def prepare(self, weights: Weights) -> Any:
-        """Return the parameters of one direction of a layer in the layout that `step` reads."""
+        """Return the parameters of one direction of a layer in the layout that `step` expects."""
 
     @abstractmethod
     def step(self, layer: Any, before: States, inputs: Array) -> tuple[States, Array]:
-        """Return the states (n, H) after one more input (n, features) of n streams, and the gates.
+        """Compute one step of n texts in numpy; return the new states and the gate activations.
 
-        `layer` is the result of `prepare`. The gates are those of `sigmoid_gates` side by side,
-        (n, G · H). The arrays of `before` are not changed.
+        Parameters
+        ----------
+        layer : object
+            Parameters of a layer, as `prepare` returned them.
+        before : tuple of float32 (n, H)
+            States before the step. They are not changed.
+        inputs : float32 (n, features)
+            Input of the step.
+
+        Returns
+        -------
+        states : tuple of float32 (n, H)
+            States after the step.
+        gates : float32 (n, G · H)
+            Activations of the `sigmoid_gates`, concatenated.
         """
 
     def add_layer(
@@ -104,17 +124,19 @@ class Cell(ABC):
         hidden_size: int,
         final: bool,
     ) -> str:
-        """Add one layer to an ONNX graph; return the name of its states.
+        """Add one layer to an ONNX graph, and return the name of the value with its outputs.
 
-        By default each direction is a Scan over `add_step`, which retains the states where a
-        text has ended; a cell that ONNX has an operator for overrides this method.
+        By default each direction is an ONNX Scan, whose body is made by `add_step`. After the end
+        of a text its states do not change. Override this method for a cell that ONNX has an
+        operator for.
 
         Parameters
         ----------
         graph : Graph
-            Has the values `lengths` int64 (B,) and `lengths_int32`.
+            The graph. It contains the text lengths as the values `lengths`, int64 (B,), and
+            `lengths_int32`, the same in int32.
         layer : int
-            Number of the layer, from 0; it starts the names of its nodes.
+            Number of the layer, from 0. Names of its nodes start with `layer` and this number.
         steps : str
             Name of the layer's input (T, B, features).
         weights : sequence of mappings
@@ -122,8 +144,8 @@ class Cell(ABC):
         hidden_size : int
             H.
         final : bool
-            Return the state after the whole text (directions, B, H) instead of all states
-            (T, directions, B, H).
+            Whether the result has only the output after the whole text, (directions, B, H),
+            instead of the output at every step, (T, directions, B, H).
         """
         directions = [
             self._add_direction(graph, f"layer{layer}{side}", steps, parameters, hidden_size)
@@ -140,7 +162,7 @@ class Cell(ABC):
     def _add_direction(
         self, graph: "Graph", name: str, steps: str, weights: Weights, hidden_size: int
     ) -> tuple[str, str]:
-        """Names of the last output (B, H) of one direction, and of all outputs (T, B, H)."""
+        """Add a Scan; return the names of its last output (B, H) and of all outputs (T, B, H)."""
         names = {}
         for parameter, values in weights.items():
             add = graph.matrix if values.ndim == 2 else graph.constant
@@ -160,14 +182,28 @@ class Cell(ABC):
     def add_step(
         self, graph: "Graph", weights: Mapping[str, str], inputs: str, before: Sequence[str]
     ) -> Sequence[str]:
-        """Add one step to the body of a Scan; return the names of the new states (B, H).
+        """Add the ONNX nodes of one step to the body of a Scan; return the names of the new states.
 
-        `weights` are the names of the parameters' values in torch's layout, `inputs` (B, features)
-        and `before` (B, H) those of the step. Names of new values start with the cell's name.
+        Parameters
+        ----------
+        graph : Graph
+            Body of the Scan. Names of the values that are added start with the cell's name.
+        weights : mapping of str to str
+            Name of the ONNX value of each parameter, by the name of the parameter. The values have
+            torch's layout.
+        inputs : str
+            Name of the step's input (B, features).
+        before : sequence of str
+            Names of the states (B, H) before the step.
+
+        Returns
+        -------
+        sequence of str
+            Names of the states (B, H) after the step.
 
         Raises
         ------
         NotImplementedError
-            The cell has no ONNX version: neither this method nor `add_layer` is overridden.
+            The cell overrides neither this method nor `add_layer`, so it has no ONNX version.
         """
         raise NotImplementedError(f"{type(self).__name__} defines neither add_step nor add_layer")

@@ -1,4 +1,9 @@
-"""Text classifier: embedding, recurrent encoder, pooling and a linear head, plus an n-gram path."""
+"""Network of a text classifier: embedding, recurrent encoder, pooling and linear head.
+
+Optionally it has an n-gram path, a linear model on the n-grams of a text, whose logits are added to
+those of the head. Tensors have the sizes B texts, T tokens, E embedding features, D features of the
+encoder's states, P features after pooling, and C labels.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -22,29 +27,33 @@ from nlp_rnn.tokens.tokenizer import PAD_ID, UNKNOWN_ID
 __all__ = ["Dropouts", "TextNetwork", "architecture_of", "make_network"]
 
 EMBEDDING_SD = 0.3
+"""Standard deviation of the initial embeddings."""
 
 
 @dataclass(frozen=True)
 class Dropouts:
     """Dropout probabilities, which apply in training only.
 
+    "For a whole text" means variational dropout: the same mask at every step (Gal & Ghahramani
+    2016, arXiv:1512.05287).
+
     Parameters
     ----------
     word : float
-        A token is replaced by the unknown token.
+        Probability that a token is replaced by the unknown token.
     embedding : float
-        A feature of the embedding is zeroed for a whole text (Gal & Ghahramani 2016,
-        arXiv:1512.05287: the same mask at every step).
+        Probability that a feature of the embedding is zeroed for a whole text.
     layer : float
-        Dropout between recurrent layers, as in torch.
+        Dropout between recurrent layers with a new mask at every step, as in `torch.nn.LSTM`.
     variational : float
-        A feature of the states between recurrent layers is zeroed for a whole text.
+        Probability that a feature of the states between recurrent layers is zeroed for a whole
+        text.
     output : float
-        A feature of the encoder's states is zeroed for a whole text.
+        Probability that a feature of the last layer's states is zeroed for a whole text.
     recurrent : float
-        A weight of a recurrent matrix is zeroed for a whole batch (weight drop).
+        Probability that a weight of a recurrent matrix is zeroed for a whole batch (weight drop).
     head : float
-        Dropout before the last linear layer.
+        Dropout of the pooled vector, before the last linear layer.
     """
 
     word: float = 0.0
@@ -65,9 +74,9 @@ class TextNetwork(nn.Module):
     Parameters
     ----------
     architecture : Architecture
-        The sizes.
+        Cell, pooling and sizes of the network.
     dropouts : Dropouts or None
-        Dropout probabilities; None is no dropout.
+        Dropout probabilities; None means no dropout.
     """
 
     def __init__(self, architecture: Architecture, dropouts: Dropouts | None = None) -> None:
@@ -89,7 +98,15 @@ class TextNetwork(nn.Module):
         self.language_model: LanguageModel | None = None
 
     def add_language_model(self, seed: int, positions: int = POSITIONS) -> None:
-        """Add the auxiliary language model, with parameters that are the same for the same seed."""
+        """Add a language model, an auxiliary training objective on the encoder's states.
+
+        Parameters
+        ----------
+        seed : int
+            Seed of the language model's initial parameters.
+        positions : int
+            Maximum number of pairs of neighbouring tokens in a batch that are predicted.
+        """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1)  # other draws than those of the embedding
             self.language_model = LanguageModel(self.architecture, positions)
@@ -100,28 +117,35 @@ class TextNetwork(nn.Module):
         lengths: Tensor,
         prefixes: Tensor | None = None,
         vocabulary: Tensor | None = None,
-        change: Tensor | None = None,
+        perturbation: Tensor | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
-        """Return the logits, float32 (B, C), of C labels.
+        """Return the logits of a batch; with `vocabulary` also the language-model loss.
 
         Parameters
         ----------
         input_ids, lengths : Tensor
             Right-padded token ids int64 (B, T), and lengths int64 (B,), each in 1..T.
         prefixes : Tensor or None
-            int64 (B,), each in 1..length: the logits are (2B, C) then, first those of the texts,
-            then those of their first `prefixes` tokens, computed from the same states. Not for a
-            bidirectional network, whose states depend on the rest of the text.
+            Prefix lengths int64 (B,), each in 1..length. If set, the logits of these prefixes are
+            computed from the same states. A bidirectional network does not support this, because
+            its states depend on the rest of the text.
         vocabulary : Tensor or None
-            int64 (U,), the tokens that occur in the batch, in ascending order: the loss of the
-            language model is returned too.
-        change : Tensor or None
-            (T, B, E), added to the embedded texts after dropout.
+            Ids of the U tokens that occur in the batch, int64 (U,), ascending. If set, the loss of
+            the language model is computed, whose softmax is over these tokens.
+        perturbation : Tensor or None
+            Perturbation (T, B, E) for adversarial training, added to the embeddings after dropout.
+
+        Returns
+        -------
+        logits : float32 (B, C)
+            With `prefixes`, (2B, C): the logits of the texts, then those of the prefixes.
+        loss : scalar
+            Mean cross-entropy of the language model in nats; only with `vocabulary`.
         """
         tokens = input_ids.t()
         steps = self.embed(tokens)  # (T, B, E)
-        if change is not None:
-            steps = steps + change
+        if perturbation is not None:
+            steps = steps + perturbation
         direction_pooling = None
         if self.encoder is not None:
             if prefixes is None and vocabulary is None:
@@ -154,7 +178,10 @@ class TextNetwork(nn.Module):
         return steps
 
     def _direction_pooling(self) -> DirectionPooling | None:
-        """The pooling, if it can pool each direction by itself."""
+        """Return the pooling if the encoder can apply it to each direction separately, else None.
+
+        It cannot if a dropout of the output comes between encoder and pooling.
+        """
         dropped = self.training and self.dropouts.output > 0
         return self.pooling if isinstance(self.pooling, DirectionPooling) and not dropped else None
 
@@ -165,7 +192,19 @@ class TextNetwork(nn.Module):
         lengths: Tensor,
         pooling: DirectionPooling | None = None,
     ) -> Tensor:
-        """Return states (T, B, D) of `steps` (T, B, E), or pooled (B, P); dropout in training."""
+        """Return the encoder's states (T, B, D), with dropout in training.
+
+        Parameters
+        ----------
+        encoder : RecurrentEncoder
+            The encoder.
+        steps : Tensor
+            Embeddings (T, B, E).
+        lengths : Tensor
+            Lengths of the texts, int64 (B,).
+        pooling : DirectionPooling or None
+            Pooling that the encoder applies to each direction; the result is then (B, P).
+        """
         output, recurrent = self.dropouts.output, self.dropouts.recurrent
         if self.training and recurrent > 0:
             weights = dropped_weights(encoder.rnn, recurrent)
@@ -181,7 +220,7 @@ class TextNetwork(nn.Module):
 
 
 def architecture_of(config: ModelConfig, vocab_size: int, num_labels: int) -> Architecture:
-    """Return the sizes of a configured model for a vocabulary and a number of labels."""
+    """Return the architecture of a configured model for a vocabulary size and number of labels."""
     recurrent = config if isinstance(config, RecurrentConfig) else None
     return Architecture(
         cell=config.cell,
@@ -198,15 +237,16 @@ def architecture_of(config: ModelConfig, vocab_size: int, num_labels: int) -> Ar
 
 
 def make_network(config: ModelConfig, vocab_size: int, num_labels: int, seed: int) -> TextNetwork:
-    """Return a network with fresh parameters, which are the same for the same seed.
+    """Return a network with random initial parameters, which are determined by the seed.
 
     Embeddings are normal with standard deviation `EMBEDDING_SD`, and 0 for padding. Head and
-    pooling are initialized as in torch. An n-gram path is added only after training.
+    pooling are initialized as in torch. The network has no n-gram path yet: that is fitted and
+    added after the training (`nlp_rnn.training.ngram_fitting`).
 
     Raises
     ------
     ConfigError
-        The network is larger than a classifier can be because of its n-grams.
+        The table of the n-gram path is too large for a saved classifier (2 GiB).
     """
     architecture = architecture_of(config, vocab_size, num_labels)
     check_size(architecture)
@@ -229,6 +269,7 @@ def make_network(config: ModelConfig, vocab_size: int, num_labels: int, seed: in
 
 
 def _dropouts(config: ModelConfig, num_labels: int) -> Dropouts:
+    """Return the dropouts of a configured model; those of the encoder are 0 without recurrence."""
     embedding_dropout = config.embedding_dropout
     if embedding_dropout is None:
         embedding_dropout = default_embedding_dropout(num_labels)

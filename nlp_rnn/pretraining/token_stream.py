@@ -1,7 +1,8 @@
-"""Token streams for language models: all texts in a row, read in windows by parallel sequences.
+"""Token streams for language models: concatenated texts, and batches for truncated BPTT.
 
-Between two texts, and at both ends, stands the padding token, which no text contains. The model
-learns to forget the previous text there. Resetting the state instead would cut the windows apart.
+A padding token separates the texts, and another one is at each end of the stream; no text contains
+it. The model learns to forget the previous text at this token. The state is not reset there,
+because a window would have to be split wherever a text ends.
 """
 
 from collections.abc import Iterator
@@ -15,22 +16,31 @@ from nlp_rnn.tokens.tokenizer import PAD_ID
 __all__ = ["BOUNDARY_ID", "StreamWindows", "TokenTexts", "parallel_sequences"]
 
 BOUNDARY_ID = PAD_ID
+"""Token id between two texts, and at both ends of a stream."""
 
 MIN_WINDOWS = 8
-"""Minimum number of windows in a sequence, so that a short stream still gives many updates."""
+"""Minimum number of windows per sequence, so that an epoch of a short stream has many updates."""
 
 
 @dataclass(frozen=True)
 class TokenTexts:
-    """Token ids of all texts in a row, int32 (tokens,), and `lengths` of the texts, int64 (n,)."""
+    """Token ids of n texts, concatenated.
+
+    Attributes
+    ----------
+    tokens : int32 (tokens,)
+        Token ids of all texts, without separators.
+    lengths : int64 (n,)
+        Number of tokens of each text.
+    """
 
     tokens: NDArray[np.int32]
     lengths: NDArray[np.int64]
 
     def stream(self, seed: int | None = None, epoch: int = 0) -> NDArray[np.int32]:
-        """Return all texts with boundaries, int32 (tokens + n + 1,).
+        """Return all texts with `BOUNDARY_ID` around each of them, int32 (tokens + n + 1,).
 
-        With a `seed`, the texts are shuffled by the seed and the epoch.
+        With a `seed`, the texts are in a random order that depends on the seed and the epoch.
         """
         starts = np.cumsum(self.lengths) - self.lengths
         order = np.arange(len(starts))
@@ -48,30 +58,30 @@ class TokenTexts:
 
     @property
     def stream_length(self) -> int:
-        """Number of tokens that a stream predicts: all but its first."""
+        """Number of tokens to predict in a stream: all but the first."""
         return len(self.tokens) + len(self.lengths)
 
     def first(self, tokens: int) -> "TokenTexts":
-        """Return the first texts that have at most `tokens` tokens together, at least one text."""
+        """Return the first texts, at least one, up to a total of `tokens` tokens."""
         count = max(1, int(np.searchsorted(np.cumsum(self.lengths), tokens, side="right")))
         return TokenTexts(self.tokens[: int(self.lengths[:count].sum())], self.lengths[:count])
 
 
 class StreamWindows:
-    """A stream cut into parallel sequences of equal length, which are read window by window.
+    """Batches of a token stream for truncated backpropagation through time.
 
-    Truncated backpropagation through time: the state at the end of a window is the state at the
-    start of the next one. The tokens that do not fill a sequence are left out: fewer than there
-    are sequences.
+    The stream is cut into B parallel sequences of equal length, and each batch has the next window
+    of every sequence. The recurrent state at the end of a window is the initial state of the next
+    one. Up to B - 1 tokens at the end of the stream are dropped.
 
     Parameters
     ----------
     stream : ndarray
         Token ids, int32 (tokens,).
     batch_size : int
-        Maximum number of parallel sequences. Short streams have fewer (`parallel_sequences`).
+        Maximum number of parallel sequences, B. Short streams have fewer (`parallel_sequences`).
     window : int
-        Tokens of a sequence that are read at once.
+        Maximum length of a window in tokens.
     """
 
     def __init__(self, stream: NDArray[np.int32], batch_size: int, window: int) -> None:
@@ -84,11 +94,17 @@ class StreamWindows:
         self.windows = -(-length // self.window)
 
     def __len__(self) -> int:
-        """Number of tokens that are predicted."""
+        """Number of tokens to predict in all windows (not the number of windows)."""
         return self._inputs.size
 
     def batches(self, first: int = 0) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-        """Yield inputs and targets, int64 (T, B) each, of every window from number `first` on."""
+        """Yield the inputs and targets of each window, int64 (T, B) both.
+
+        Parameters
+        ----------
+        first : int
+            Number of the first window to yield, from 0; the windows before it are skipped.
+        """
         for start in range(first * self.window, self._inputs.shape[1], self.window):
             steps = slice(start, start + self.window)
             inputs, targets = (
@@ -99,5 +115,8 @@ class StreamWindows:
 
 
 def parallel_sequences(tokens: int, batch_size: int, window: int) -> int:
-    """Return the number of parallel sequences for a stream of `tokens` tokens."""
+    """Return the number of parallel sequences for a stream of `tokens` tokens to predict.
+
+    It is at most `batch_size`, and low enough for `MIN_WINDOWS` windows in each sequence.
+    """
     return max(1, min(batch_size, tokens // (MIN_WINDOWS * window)))

@@ -1,4 +1,4 @@
-"""Section on learning curves: validation score over updates and over seconds."""
+"""Report section on learning curves: validation score during training, by updates and seconds."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -30,7 +30,11 @@ AXES = (
 
 
 def learning_curve_section(context: ReportContext) -> Section:
-    """Show the validation score of every run over updates and over seconds."""
+    """Return the section with two figures: validation score over updates, and over seconds.
+
+    The scores are also stored in `context.tables` as the table `curves`. If no run has logged its
+    validation scores, the section says so.
+    """
     title = "Learning curves"
     runs = [
         (configuration.name, run.seed, context.curves[run.run_id])
@@ -86,9 +90,20 @@ def learning_curve_figure(
     xlabel: str,
     ylabel: str,
 ) -> "Figure":
-    """Draw the validation score over `x` (`updates` or `seconds`), one line per run.
+    """Draw the validation score during training, one line per run.
 
-    A mark shows the best epoch of each run.
+    A marker shows the best epoch of each run.
+
+    Parameters
+    ----------
+    curves : mapping of str to sequence of TrainingCurve
+        Curves of the runs of each configuration, by its name.
+    styles : mapping of str to LineStyle
+        Line style of each configuration, by its name.
+    x : {"updates", "seconds"}
+        Attribute of `TrainingCurve` that is on the x-axis.
+    xlabel, ylabel : str
+        Labels of the axes.
     """
     figure = new_figure(3.3)
     axes = add_axes(figure, xlabel, ylabel)

@@ -1,4 +1,8 @@
-"""Files of a run folder: configuration, result, and what is needed to resume the run."""
+"""Files of a run folder: configuration, result, and what is needed to resume the run.
+
+The requested configuration is what the user set. The resolved one has values for the options that
+were left open (null or auto), which depend on the data and the machine.
+"""
 
 import json
 import shutil
@@ -38,15 +42,22 @@ ORIGIN = "run.json"
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a run was started, for resuming it.
+    """The MLflow run, data and command of a run, stored in its folder so that it can be resumed.
 
     Attributes
     ----------
     run_id : str
         MLflow run id; empty before the run has one.
+    experiment_id, tracking_uri : str
+        MLflow experiment id, and address of the MLflow store.
+    data_digest : str
+        Hash of the data. A run is resumed only with the same data.
+    command : str
+        The command line that started the run.
     parameters_logged : bool
-        Whether all parameters have been logged. Runs of versions that did not log resolved values
-        logged all of them when they started.
+        Whether all parameters have been logged to MLflow, including those that depend on the data.
+        Files of older versions lack this key: those versions logged all parameters at the start, so
+        it is True.
     """
 
     run_id: str
@@ -58,30 +69,34 @@ class Origin:
 
 
 def empty_folder(folder: Path) -> None:
-    """Create the folder of a new run and delete result and checkpoint of an earlier run in it."""
+    """Create the folder of a new run; delete the result and checkpoint of an earlier run in it."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RESULT).unlink(missing_ok=True)
     shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
 
 
 def save_inputs(config: RunConfig, folder: Path, origin: Origin, run: "TrackedRun") -> None:
-    """Save the requested configuration and the origin, before anything can fail."""
+    """Save the requested configuration and the origin, so that the run can be resumed.
+
+    Call it as soon as the MLflow run exists. The configuration is also logged to MLflow.
+    """
     _save_config(config, folder / CONFIG, run)
     (folder / CHECKPOINT).mkdir(exist_ok=True)
     save_origin(replace(origin, run_id=run.run_id), folder)
 
 
 def save_resolved(resolved: RunConfig, folder: Path, run: "TrackedRun") -> None:
-    """Save the resolved configuration in the run folder and in MLflow."""
+    """Save the resolved configuration in the run folder, and log the file to MLflow."""
     _save_config(resolved, folder / RESOLVED, run)
 
 
 def save_origin(origin: Origin, folder: Path) -> None:
-    """Save what `resume` needs to find the run in MLflow again."""
+    """Save the origin of a run, with which a resumed run continues the same MLflow run."""
     write_json(folder / CHECKPOINT / ORIGIN, asdict(origin))
 
 
 def _save_config(config: RunConfig, path: Path, run: "TrackedRun") -> None:
+    """Write a configuration as YAML, and log the file to MLflow."""
     from omegaconf import OmegaConf
 
     path.write_text(OmegaConf.to_yaml(OmegaConf.create(plain(config))), encoding="utf-8")
@@ -89,12 +104,19 @@ def _save_config(config: RunConfig, path: Path, run: "TrackedRun") -> None:
 
 
 def interrupted(folder: Path) -> bool:
-    """Return whether `folder` holds an interrupted run that can be resumed."""
+    """Return whether `folder` contains an interrupted run, which can be resumed."""
     return (folder / CHECKPOINT / ORIGIN).is_file() and not (folder / RESULT).is_file()
 
 
 def read_origin(folder: Path, command: str) -> Origin:
-    """Return the origin of the interrupted run of `nlp-rnn COMMAND` in `folder`.
+    """Return the origin of the interrupted run in `folder`.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    command : str
+        `train` or `pretrain`, for the error message.
 
     Raises
     ------

@@ -1,8 +1,9 @@
-"""Metrics of predictions, single-label and multi-label, and the thresholds of multi-label ones.
+"""Metrics for single-label and multi-label predictions, and the choice of decision thresholds.
 
-The shape of the labels says which task they belong to: int64 (n,), the index of each text's one
-label, is single-label; bool (n, C), whether a text has each of the C labels, is multi-label.
-Predictions have the form of the labels, probabilities and logits are (n, C) for both.
+The functions recognize the task by the labels of the n texts. Labels int64 (n,), the index of each
+text's label, are single-label. Labels bool (n, C), an indicator matrix of C labels, are
+multi-label. Predictions have the same form as the labels. Probabilities and logits are (n, C) in
+both tasks.
 """
 
 import math
@@ -29,16 +30,30 @@ __all__ = [
 ]
 
 MIN_TEXTS_FOR_THRESHOLD = 20
-"""Validation texts that a label needs for a threshold of its own, which would overfit to fewer."""
+"""Minimum number of validation texts with a label for which its threshold is chosen separately.
+
+A threshold that is chosen on fewer texts overfits.
+"""
 
 MIN_THRESHOLD, MAX_THRESHOLD = 0.01, 0.99
 TINY = np.finfo(np.float32).tiny
+"""Lower bound of probabilities in logarithms: the smallest normal float32."""
 Z_95 = 1.959963984540054
 """Quantile of the standard normal distribution for a two-sided 95 % interval."""
 
 
 class LabelCounts(NamedTuple):
-    """Texts of each label, int64 (C,): predicted correctly, labelled with it, predicted as it."""
+    """Numbers of texts per label, from which precision, recall and F1 are computed.
+
+    Attributes
+    ----------
+    correct : int64 (C,)
+        Texts that have the label and for which it is predicted (true positives).
+    labelled : int64 (C,)
+        Texts that have the label (support).
+    predicted : int64 (C,)
+        Texts for which the label is predicted.
+    """
 
     correct: NDArray[np.int64]
     labelled: NDArray[np.int64]
@@ -46,7 +61,7 @@ class LabelCounts(NamedTuple):
 
 
 def label_counts(labels: NDArray[Any], predictions: NDArray[Any], num_labels: int) -> LabelCounts:
-    """Count for each label what precision, recall and F1 are computed from."""
+    """Count the true positives, the true labels and the predictions of each label."""
     if labels.ndim == 2:
         columns = (labels & predictions, labels, predictions)
         return LabelCounts(*(column.sum(axis=0) for column in columns))
@@ -55,13 +70,13 @@ def label_counts(labels: NDArray[Any], predictions: NDArray[Any], num_labels: in
 
 
 def f1_of_labels(counts: LabelCounts) -> NDArray[np.float64]:
-    """Return the F1 of each label, float64 (C,); 0 where it is neither labelled nor predicted."""
+    """Return the F1 of each label, float64 (C,); 0 for a label that never occurs."""
     f1: NDArray[np.float64] = 2 * counts.correct / np.maximum(counts.labelled + counts.predicted, 1)
     return f1
 
 
 def balanced_accuracy(counts: LabelCounts) -> float:
-    """Return the mean recall of the labels that at least one text has."""
+    """Return the mean recall over the labels that at least one text has."""
     present = counts.labelled > 0
     return float(np.mean(counts.correct[present] / counts.labelled[present]))
 
@@ -92,17 +107,17 @@ def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
 def predicted_labels(
     probabilities: NDArray[np.float32], thresholds: NDArray[np.float64] | None
 ) -> NDArray[Any]:
-    """Return the most probable label of each text, or all labels that reach their thresholds.
+    """Return the most probable label of each text, or all labels whose thresholds are reached.
 
     Parameters
     ----------
     probabilities : float32 (n, C)
     thresholds : float64 (C,) or None
-        The probability from which on a text has each label; None for single-label predictions.
+        Smallest probability at which each label is predicted; None in the single-label task.
 
     Returns
     -------
-    int64 (n,) for single-label, bool (n, C) for multi-label predictions.
+    int64 (n,) without thresholds, bool (n, C) with thresholds.
     """
     return probabilities.argmax(axis=1) if thresholds is None else probabilities >= thresholds
 
@@ -110,11 +125,11 @@ def predicted_labels(
 def score_predictions(
     labels: NDArray[Any], predictions: NDArray[Any], num_labels: int
 ) -> dict[str, float]:
-    """Return the metrics that need no probabilities.
+    """Return the metrics that need no probabilities, by name.
 
     Single-label: `accuracy` and `macro_f1`. Multi-label: `micro_f1`, `macro_f1` and
-    `subset_accuracy`, the share of texts all of whose labels are correct. Macro-F1 is the mean over
-    the labels that are labelled or predicted at least once, as in scikit-learn.
+    `subset_accuracy`, the share of texts whose labels are all correct. As in scikit-learn, macro-F1
+    is the mean over the labels that occur among the true or the predicted ones.
     """
     counts = label_counts(labels, predictions, num_labels)
     occurring = counts.labelled + counts.predicted
@@ -136,16 +151,16 @@ def score_probabilities(
 ) -> dict[str, float]:
     """Return the metrics of `score_predictions` and the `loss`, in nats per text.
 
-    The loss is the cross-entropy, in the multi-label task the sum of the binary cross-entropies of
-    all labels. A probability that float32 rounds to 0 counts as the smallest normal number, so that
-    the loss stays finite.
+    The loss is the cross-entropy. In the multi-label task it is the sum of the binary
+    cross-entropies of all labels. A probability of 0 is replaced by the smallest normal float32, so
+    that the loss is finite.
 
     Parameters
     ----------
     labels : int64 (n,) or bool (n, C)
     probabilities : float32 (n, C)
     thresholds : float64 (C,), optional
-        Decide on multi-label predictions; None for single-label ones.
+        Smallest probability at which each label is predicted; None in the single-label task.
     """
     predictions = predicted_labels(probabilities, thresholds)
     scores = score_predictions(labels, predictions, probabilities.shape[1])
@@ -158,9 +173,10 @@ def score_probabilities(
 def score_logits(
     labels: NDArray[Any], logits: NDArray[np.float32]
 ) -> tuple[dict[str, float], list[float]]:
-    """Return the metrics of `logits` (n, C), and the thresholds chosen on them.
+    """Return the metrics and the loss of validation `logits` (n, C), and thresholds chosen on them.
 
-    Single-label predictions have no thresholds. Multi-label metrics are those at the thresholds.
+    In the single-label task the list of thresholds is empty. In the multi-label task the metrics
+    are computed with the chosen thresholds, so they are optimistic.
     """
     if labels.ndim == 1:
         scores = score_predictions(labels, logits.argmax(1), logits.shape[1])
@@ -174,11 +190,11 @@ def score_logits(
 def choose_thresholds(
     labels: NDArray[np.bool_], probabilities: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    """Return the threshold of each label that has the best F1 on validation texts.
+    """Return for each label the threshold with the highest F1 on validation texts.
 
-    A label of fewer than `MIN_TEXTS_FOR_THRESHOLD` texts gets the common threshold, which has the
-    best micro-F1 of all labels together. A threshold is midway between two probabilities, within
-    `MIN_THRESHOLD` and `MAX_THRESHOLD`. Never choose them on test texts.
+    Labels with fewer than `MIN_TEXTS_FOR_THRESHOLD` texts share one threshold, which has the
+    highest micro-F1 over all labels. A threshold is the midpoint of two adjacent probabilities,
+    clipped to `MIN_THRESHOLD` and `MAX_THRESHOLD`. Never choose thresholds on test texts.
 
     Parameters
     ----------
@@ -200,7 +216,7 @@ def choose_thresholds(
 
 
 def _best_threshold(labels: NDArray[np.bool_], probabilities: NDArray[np.float32]) -> float:
-    """Return the threshold with the highest F1, or 0.5 if no label is true; both are (n,)."""
+    """Return the threshold with the highest F1 for labels (n,); 0.5 if all labels are False."""
     if not labels.any():
         return 0.5
     order = np.argsort(-probabilities, kind="stable")

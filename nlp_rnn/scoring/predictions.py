@@ -1,4 +1,4 @@
-"""Predictions for a split, single-label or multi-label: their table on disk and their report."""
+"""Predictions for a split, single-label or multi-label: Parquet file, classification report."""
 
 import json
 import os
@@ -26,16 +26,18 @@ class Predictions:
     Attributes
     ----------
     rows : int64 (n,)
-        Index of each text in the data that was read.
+        Index of each text's row in the split that was read, before any rows were removed.
     labels : int64 (n,) or bool (n, C)
         The true label as an index into `label_names`; in the multi-label task, whether a text has
         each label.
     predictions : int64 (n,) or bool (n, C)
         The predicted labels in the same form.
     probabilities : float32 (n, C)
+        Predicted probability of each label; in the multi-label task they need not sum to 1.
     lengths : int64 (n,)
         Length of each text in tokens.
     label_names : tuple of C str
+        Names of the C labels.
 
     Raises
     ------
@@ -74,9 +76,15 @@ class Predictions:
         label_names: Sequence[str],
         thresholds: NDArray[np.float64] | None = None,
     ) -> "Predictions":
-        """Predict the most probable label, or all labels that reach their thresholds (C,).
+        """Return predictions made from probabilities.
 
         The other parameters are the attributes of the same names.
+
+        Parameters
+        ----------
+        thresholds : float64 (C,), optional
+            In the multi-label task, the smallest probability at which each label is predicted. By
+            default the task is single-label, and the most probable label is predicted.
         """
         table = np.asarray(probabilities, dtype=np.float32)
         return cls(
@@ -95,18 +103,18 @@ class Predictions:
 
     @property
     def correct(self) -> NDArray[np.bool_]:
-        """Whether each text has exactly the predicted labels, bool (n,)."""
+        """Whether the predicted label, or the whole set of labels, is correct, bool (n,)."""
         same = self.labels == self.predictions
         correct: NDArray[np.bool_] = same.all(axis=1) if self.multi_label else same
         return correct
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
-    """Write one Parquet row per text, all rows or none; any Parquet reader can open the file.
+    """Write predictions as a Parquet file, one row per text; the file is written atomically.
 
     Columns: `row` int64; `label` and `prediction` string, in the multi-label task lists of string;
-    `length` int64; `probabilities`, a list of C float32 in the order of the label names, which the
-    schema's metadata holds.
+    `length` int64; `probabilities`, a list of C float32 in the order of the label names. The label
+    names are a JSON list in the schema's metadata, under the key `label_names`.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -138,7 +146,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Read a table that `write_predictions` wrote.
+    """Read a Parquet file that `write_predictions` wrote.
 
     Raises
     ------
@@ -176,7 +184,7 @@ def read_predictions(path: Path) -> Predictions:
 
 
 def classification_report_text(predictions: Predictions) -> str:
-    """Return precision, recall, F1 and support of every label, and their averages, as a table.
+    """Return scikit-learn's classification report: precision, recall, F1 and support per label.
 
     An undefined value counts as 0.
     """

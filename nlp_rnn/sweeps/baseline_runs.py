@@ -1,4 +1,8 @@
-"""Runs of the baselines that a comparison needs, trained once for each corpus."""
+"""MLflow runs of the baselines that a comparison needs: find existing ones, train missing ones.
+
+There are three baselines: `majority` (the most frequent label), `linear` (a linear SVM on TF-IDF
+features) and `average` (the compared network without its recurrence).
+"""
 
 import hashlib
 import json
@@ -34,15 +38,28 @@ __all__ = [
 
 ALL_BASELINES = (*BASELINES, "average")
 
-# Part of a baseline's signature: increase it when the same texts would give another baseline.
-VERSION = 2
-# Tag of MLflow, by which its UI shows a run below its parent.
-PARENT = "mlflow.parentRunId"
+# Part of the signature of `majority` and `linear`. Increase it when a change of the code changes
+# these baselines, so that runs of older versions are not reused.
+SIGNATURE_VERSION = 2
+# MLflow tag of a child run; its value is the run id of the parent.
+PARENT_TAG = "mlflow.parentRunId"
 
 
 @dataclass(frozen=True)
 class BaselineRun:
-    """A baseline and its finished run; `is_new` if it was trained now."""
+    """A finished MLflow run of a baseline.
+
+    Attributes
+    ----------
+    name : str
+        One of `ALL_BASELINES`.
+    run_id : str
+        MLflow run id.
+    metrics : dict of str to float
+        Metrics that the run has logged, by name.
+    is_new : bool
+        True if the baseline was trained now, False if an existing run was found.
+    """
 
     name: str
     run_id: str
@@ -61,34 +78,41 @@ def ensure_baselines(
     digest: str | None = None,
     folder: Path | None = None,
 ) -> dict[str, BaselineRun]:
-    """Return a finished run of each baseline on the data of `config`; train what is missing.
+    """Return a finished run of each baseline on the data of `config`; train the missing ones.
 
-    `majority` and `linear` depend only on the three splits. `average` is the network of `config`
-    without its recurrence, with the same tokenizer, optimizer, trainer and seed.
+    `majority` and `linear` depend only on the data, so they are trained once for each data set.
+    `average` is the network of `config` without its recurrence, with the same tokenizer, optimizer
+    and trainer. It is trained once for each such configuration, with the seed of `config`.
 
     Parameters
     ----------
     config : RunConfig
-        One of the compared runs, checked.
+        Configuration of one of the compared runs; it must have passed the checks.
     uri : str
-        A store that `prepare_store` has prepared.
+        Tracking URI of an MLflow store that `prepare_store` has prepared.
     experiment_id : str
-        The experiment that is searched for baselines and gets new ones.
+        MLflow experiment in which existing baselines are looked up and new ones are logged.
     parent : str, optional
-        Run id of the sweep that new baselines belong to.
+        MLflow run id of a sweep, the parent of new baselines.
     names : iterable of str
-        Some of `ALL_BASELINES`.
+        The baselines to return, from `ALL_BASELINES`.
     corpus : Corpus, optional
-        The data of `config`, if it has been read.
+        The data of `config`, if it has been read already.
     digest : str, optional
-        Digest of the corpus, if it is known: the data is then read only for a new baseline.
+        Digest of the corpus, if it is known. The data is then read only to train a baseline.
     folder : Path, optional
-        Gets a folder for each new baseline; default `outputs/baselines/DATA-DIGEST`.
+        Parent folder of the run folders of new baselines. Default: `outputs/baselines/DATA-DIGEST`,
+        with the name and the digest of the data.
+
+    Returns
+    -------
+    dict of str to BaselineRun
+        The runs by the name of the baseline.
 
     Raises
     ------
     NlpRnnError
-        The data or the store cannot be read.
+        The data or the MLflow store cannot be read, or the training of `average` fails.
     """
     config = with_absolute_paths(config)  # as a run's signature has them
     if digest is None:
@@ -114,14 +138,22 @@ def ensure_baselines(
 
 
 def baseline_signature(name: str, digest: str) -> str:
-    """Return eight hexadecimal digits that identify a baseline and its data."""
-    return hashlib.sha256(json.dumps([VERSION, name, digest]).encode()).hexdigest()[:8]
+    """Return the signature of `majority` or `linear`: eight hexadecimal digits of a hash.
+
+    It depends on the name, the digest of the data and `SIGNATURE_VERSION`. The signature of
+    `average` is that of its configuration.
+    """
+    return hashlib.sha256(json.dumps([SIGNATURE_VERSION, name, digest]).encode()).hexdigest()[:8]
 
 
 def find_baseline(
     uri: str, experiment_id: str, name: str, signature: str, digest: str
 ) -> BaselineRun | None:
-    """Return the newest finished run of a baseline with this signature and data, or None."""
+    """Return the newest finished run of a baseline with a signature; None if there is none.
+
+    The run must also have the digest of the data, because the signature of `average` depends on the
+    options of the data, not on its content.
+    """
     from nlp_rnn.tracking.environment import quiet_mlflow
     from nlp_rnn.tracking.store import tracking_errors
 
@@ -150,10 +182,10 @@ def train_baseline(
     experiment_id: str,
     parent: str | None = None,
 ) -> BaselineRun:
-    """Fit `majority` or `linear`, evaluate it on validation and test, and log it as a run.
+    """Fit `majority` or `linear`, evaluate it on validation and test, and log it as an MLflow run.
 
-    `folder` gets the files of a run folder except the classifier. The fitted model is not saved:
-    scikit-learn has no format without pickle, and fitting takes seconds.
+    The files of a run folder, except the classifier, are written to `folder`. The fitted model is
+    not saved, because scikit-learn has no format without pickle, and fitting takes seconds.
     """
     from nlp_rnn.classifier.latency import prediction_latency
     from nlp_rnn.runs.evaluation import LATENCY_TEXTS, evaluate_splits
@@ -210,12 +242,12 @@ def train_baseline(
 
 
 def read_corpus(data: DataConfig) -> "Corpus":
-    """Read the data that baselines are fitted to.
+    """Read the data on which baselines are fitted.
 
     Raises
     ------
     DataError
-        It cannot be read.
+        The data cannot be read.
     """
     from nlp_rnn.data.corpus import load_corpus
 
@@ -223,6 +255,8 @@ def read_corpus(data: DataConfig) -> "Corpus":
 
 
 def _fit(name: str, corpus: "Corpus") -> Baseline:
+    """Fit `majority`, or `linear` with its probabilities calibrated on validation."""
+
     def texts_and_labels(split: str) -> tuple[list[str], Any]:
         dataset = getattr(corpus, split)
         return list(dataset["text"]), labels_of(dataset)
@@ -234,9 +268,9 @@ def _fit(name: str, corpus: "Corpus") -> Baseline:
 
 
 def _without_recurrence(config: RunConfig) -> RunConfig:
-    """Return the configuration of the same run with a network without recurrence."""
+    """Return the configuration of `average`: that of a run, with a network without recurrence."""
     shared = {f.name: getattr(config.model, f.name) for f in fields(ModelConfig)}
-    # a language model has no weights for it
+    # pretrained weights are those of a recurrent encoder, which this network lacks
     shared |= {"name": "average", "cell": AVERAGE, "pretrained": None}
     if POOLINGS[config.model.pooling].from_final_state:
         shared["pooling"] = "mean"  # the last embedding alone would be no fair baseline
@@ -254,6 +288,7 @@ def _without_recurrence(config: RunConfig) -> RunConfig:
 def _train_average(
     config: RunConfig, uri: str, experiment_id: str, parent: str | None, folder: Path
 ) -> BaselineRun:
+    """Train `average` as a normal run, then tag the run as a baseline and a child of `parent`."""
     from mlflow import MlflowClient
 
     from nlp_rnn.pipeline import train
@@ -267,12 +302,12 @@ def _train_average(
     with tracking_errors(uri):
         client.set_tag(result.run_id, "kind", KIND)
         if parent is not None:
-            client.set_tag(result.run_id, PARENT, parent)
+            client.set_tag(result.run_id, PARENT_TAG, parent)
     return BaselineRun("average", result.run_id, result.metrics, is_new=True)
 
 
 def _note(baseline: Baseline, corpus: "Corpus", metrics: dict[str, float]) -> str:
-    """Return the description of the run that the MLflow UI shows."""
+    """Return the note of a baseline: the Markdown description that MLflow shows for its run."""
     multi_label = corpus.task == "multi_label"
     model = "the most frequent label of training for every text"
     if baseline.name == "linear":

@@ -1,4 +1,8 @@
-"""Conclusion of a sweep: the note, the metrics and the comparison report of its run."""
+"""Conclusion of a sweep: compare its jobs, and log the results to the sweep's MLflow run.
+
+The run gets a note (the description that MLflow shows), the metrics of the best job, and the
+comparison report.
+"""
 
 import math
 import statistics
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FinishedSweep", "conclude", "note"]
 
+# Columns of the table in the note: heading, MLflow metric, factor, number format.
 COLUMNS = (
     ("accuracy %", "test/accuracy", 100, ".2f"),
     ("micro-F1 %", "test/micro_f1", 100, ".2f"),
@@ -33,13 +38,13 @@ COLUMNS = (
     ("tokens/s", "train/tokens_per_second", 1, ",.0f"),
     ("latency, ms", "latency/onnx_batch1_p50_ms", 1, ".2f"),
 )
-SPACE = "\u00a0" * 3
-"""MLflow's tables have no space between columns."""
+CELL_PADDING = "\u00a0" * 3
+"""Follows every table cell, because MLflow shows tables without space between the columns."""
 
 
 @dataclass(frozen=True)
 class FinishedSweep:
-    """A sweep whose jobs have all been run.
+    """A sweep whose jobs have all ended; some may have failed.
 
     Attributes
     ----------
@@ -48,13 +53,14 @@ class FinishedSweep:
     jobs : sequence of Job
         All jobs.
     tuned : sequence of Job
-        After a search, the jobs that train the best configurations; otherwise empty.
+        After a hyperparameter search, the jobs that train the best configuration of each study
+        (usually one per recurrent cell) with several seeds; otherwise empty.
     uri, experiment_id : str
-        Store and experiment.
+        MLflow tracking URI, and id of the experiment.
     folder : Path
         Folder of the sweep.
     run : TrackedRun
-        Run of the sweep.
+        MLflow run of the sweep, the parent of the jobs' runs.
     """
 
     command: SweepCommand
@@ -67,24 +73,25 @@ class FinishedSweep:
 
 
 def conclude(sweep: FinishedSweep, children: Mapping[str, Child]) -> None:
-    """Log a summary of the finished jobs, the best of them and their comparison to the sweep's run.
+    """Compare the finished jobs of a sweep, and log the results to the sweep's MLflow run.
 
-    After a search only the `tuned` jobs are compared: the best configuration of each cell, with
-    several seeds. If there is nothing to compare or the comparison fails, the note says why.
+    The run gets a note with the results, the id and the metrics of the best job, and the comparison
+    report. After a hyperparameter search only the `tuned` jobs are compared. If the comparison
+    fails, the note says why.
 
     Parameters
     ----------
     sweep : FinishedSweep
         The sweep.
-    children : mapping
-        Runs of its jobs by key.
+    children : mapping of str to Child
+        MLflow runs of the jobs, by the key of the job.
     """
     run, sweep_options = sweep.run, sweep.command.sweep_options
     finished = [child for child in children.values() if child.status == "FINISHED"]
     if not finished:
         run.set_note(note(sweep.command, sweep.jobs, run.run_id, children))
         return
-    best = _best(finished, sweep_options.trainer.monitor)
+    best = _best_child(finished, sweep_options.trainer.monitor)
     if best is not None:
         run.set_tags({"best_run": best.run_id, "best_run_name": best.name})
         run.log_final(_best_metrics(best))
@@ -102,7 +109,11 @@ def conclude(sweep: FinishedSweep, children: Mapping[str, Child]) -> None:
 
 
 def _compare(sweep: FinishedSweep, finished: Sequence[Child]) -> list[str]:
-    """Return the verdict and summary for each data set; none if only the seed varies."""
+    """Compare the finished jobs, write and log the report, and return the Markdown summaries.
+
+    There is one summary for each data set, and one for all probes together. The list is empty if
+    the jobs differ only in the seed or the data.
+    """
     jobs = sweep.tuned or sweep.jobs
     by = _compared_key(sweep.command, jobs)
     if by is None:
@@ -123,7 +134,7 @@ def _compare(sweep: FinishedSweep, finished: Sequence[Child]) -> list[str]:
         print(f"report        {report.page}")
         return [report.summary.read_text(encoding="utf-8")]
     with announced("Training the baselines"):
-        baselines = _baselines(sweep, jobs, finished)
+        baselines = _baseline_run_ids(sweep, jobs, finished)
     sweep.run.set_tags({BASELINES_TAG: " ".join(sorted(baselines))})
     ids |= baselines
     keys = [key for key in sweep.command.space if "." in key and key != by] if sweep.tuned else []
@@ -145,7 +156,7 @@ def _compare(sweep: FinishedSweep, finished: Sequence[Child]) -> list[str]:
 
 
 def _compared_key(command: SweepCommand, jobs: Sequence[Job]) -> str | None:
-    """Return the configuration key whose values are compared."""
+    """Return the key whose values are compared; None if only seed or data vary."""
     configs = [job.config for job in jobs]
     if len({config.model.cell for config in configs}) > 1:
         return "model.cell"
@@ -155,8 +166,13 @@ def _compared_key(command: SweepCommand, jobs: Sequence[Job]) -> str | None:
     return None
 
 
-def _baselines(sweep: FinishedSweep, jobs: Sequence[Job], finished: Sequence[Child]) -> set[str]:
-    """Return the run ids of the baselines on each data set; one that fails is left out."""
+def _baseline_run_ids(
+    sweep: FinishedSweep, jobs: Sequence[Job], finished: Sequence[Child]
+) -> set[str]:
+    """Find or train the baselines on each data set, and return their MLflow run ids.
+
+    A data set whose baselines fail is reported on the terminal and has none.
+    """
     from nlp_rnn.sweeps.baseline_runs import ALL_BASELINES, ensure_baselines
 
     configs = {job.key: job.config for job in jobs}
@@ -184,8 +200,8 @@ def _baselines(sweep: FinishedSweep, jobs: Sequence[Job], finished: Sequence[Chi
     return run_ids
 
 
-def _best(finished: Sequence[Child], monitor: Monitor) -> Child | None:
-    """Return the child with the best validation metric; the test split is never used."""
+def _best_child(finished: Sequence[Child], monitor: Monitor) -> Child | None:
+    """Return the job's run with the best validation metric; the test split is never used."""
     sign = -1 if monitor is Monitor.loss else 1
     scored = {
         child.run_id: sign * value
@@ -201,6 +217,7 @@ def _best(finished: Sequence[Child], monitor: Monitor) -> Child | None:
 
 
 def _best_metrics(best: Child) -> dict[str, float]:
+    """Return the scores and losses of the best run, named `best_…` for the sweep's run."""
     return {
         f"best_{name.replace('/', '_')}": value
         for name, value in best.metrics.items()
@@ -209,7 +226,7 @@ def _best_metrics(best: Child) -> dict[str, float]:
 
 
 def _table(finished: Sequence[Child]) -> str:
-    """Return means over the seeds as a Markdown table, the best accuracy or micro-F1 first."""
+    """Return a Markdown table of means over the seeds, sorted by test accuracy or micro-F1."""
     configurations: dict[str, list[Child]] = defaultdict(list)
     for child in finished:
         configurations[child.name.rpartition(" seed")[0] or child.name].append(child)
@@ -234,7 +251,7 @@ def _table(finished: Sequence[Child]) -> str:
 
 
 def _row(cells: Sequence[str]) -> str:
-    return "| " + f"{SPACE} | ".join(cells) + f"{SPACE} |"
+    return "| " + f"{CELL_PADDING} | ".join(cells) + f"{CELL_PADDING} |"
 
 
 def note(
@@ -244,7 +261,7 @@ def note(
     children: Mapping[str, Child],
     body: str = "",
 ) -> str:
-    """Return the note of a sweep's run in MLflow.
+    """Return the note of a sweep: the Markdown description that MLflow shows for its run.
 
     Parameters
     ----------
@@ -253,9 +270,9 @@ def note(
     jobs : sequence of Job
         All jobs.
     run_id : str
-        Run of the sweep.
-    children : mapping
-        Runs of the jobs by key.
+        MLflow run id of the sweep.
+    children : mapping of str to Child
+        MLflow runs of the jobs, by the key of the job.
     body : str
         Markdown text with the results; by default a table of the finished jobs.
 

@@ -1,4 +1,4 @@
-"""Exponential moving average of a network's weights, which often generalizes better."""
+"""Exponential moving average (EMA) of a network's weights, which often generalizes better."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,16 +12,16 @@ __all__ = ["AveragedWeights"]
 class AveragedWeights:
     """Exponential moving average of a network's parameters.
 
-    Polyak & Juditsky 1992; for recurrent text classifiers Adhikari et al. 2019. Here the decay
-    starts low: it is min(decay, (1 + n) / (10 + n)) after n updates, so that the random initial
-    weights soon have no influence.
+    Averaging was introduced by Polyak & Juditsky 1992, and used for recurrent text classifiers by
+    Adhikari et al. 2019. Here the decay starts low: after n optimizer steps it is
+    min(decay, (1 + n) / (10 + n)), so that the random initial weights soon have no influence.
 
     Parameters
     ----------
     network : nn.Module
-        The network; `update` follows its parameters.
+        The network that is trained. Its parameters are the first value of the average.
     decay : float
-        Weight of the previous average at each update, below 1.
+        Weight of the previous average in the new one, below 1.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
@@ -30,14 +30,20 @@ class AveragedWeights:
         self.weights = {name: p.detach().clone() for name, p in network.named_parameters()}
 
     def update(self, updates: int) -> None:
-        """Add the current parameters to the average, after `updates` updates (at least 1)."""
+        """Include the network's current parameters in the average; call it after each step.
+
+        Parameters
+        ----------
+        updates : int
+            Number of optimizer steps so far, at least 1.
+        """
         decay = min(self.decay, (1 + updates) / (10 + updates))
         current = [parameter.detach() for parameter in self.network.parameters()]
         torch._foreach_lerp_(list(self.weights.values()), current, 1.0 - decay)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Inside the block the network has the averaged weights; afterwards its current ones."""
+        """Give the network the averaged weights in a `with` block; restore its weights after it."""
         current = {name: p.detach().clone() for name, p in self.network.named_parameters()}
         self.load(self.network, self.weights)
         try:
@@ -47,7 +53,7 @@ class AveragedWeights:
 
     @staticmethod
     def load(network: nn.Module, weights: dict[str, Tensor]) -> None:
-        """Copy `weights` into the network's parameters."""
+        """Copy `weights`, tensors by parameter name, into the network's parameters."""
         with torch.no_grad():
             for name, parameter in network.named_parameters():
                 parameter.copy_(weights[name])
