@@ -1,6 +1,5 @@
 """Batches of texts of similar length, computed in parallel threads."""
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -9,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlp_rnn.classifier.runtime import Runtime
+from nlp_rnn.cores import available_cores
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.tokens.tokenizer import PAD_ID
 
@@ -115,10 +115,7 @@ def usable_threads(threads: int | None) -> int:
         `threads` is no whole number from 1.
     """
     if threads is None:
-        # in a container or under taskset a process may use fewer cores than the machine has
-        if hasattr(os, "sched_getaffinity"):
-            return len(os.sched_getaffinity(0))
-        return os.cpu_count() or 1
+        return available_cores()
     if type(threads) is not int or threads < 1:
         raise ClassifierError(f"threads is {threads!r}; set a whole number from 1, or None.")
     return threads

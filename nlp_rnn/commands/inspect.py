@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlp_rnn.commands.argument_parser import ParsedArguments, parse_arguments
+from nlp_rnn.cores import available_cores
 from nlp_rnn.errors import ConfigError, DataError, TrackingError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def inspect(argv: list[str]) -> int:
         raise ConfigError(f"--output {folder} is a file.\nSet --output to a folder.")
     from nlp_rnn.inspection.inspection import inspect_text, load_model, probabilities_over_time
     from nlp_rnn.inspection.page import preload_drawing, write_page
-    from nlp_rnn.training.device import available_cores, distribute_threads
+    from nlp_rnn.training.device import distribute_threads
 
     distribute_threads(available_cores())
     models = [load_model(location) for location in locations]

@@ -14,6 +14,7 @@ from nlp_rnn.config.pretraining import AUTO
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.tokenizer import GivenTokenizerConfig
 from nlp_rnn.config.training import Precision
+from nlp_rnn.cores import available_cores
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.runs.size_matching import with_matched_size
 
@@ -67,7 +68,6 @@ def resolve(config: RunConfig, facts: TrainingFacts | None = None) -> RunConfig:
 def _with_machine(config: RunConfig) -> RunConfig:
     """Return a copy with the processes, device, precision and threads of this machine."""
     from nlp_rnn.training.device import (
-        available_cores,
         choose_device,
         choose_precision,
         precision_name,

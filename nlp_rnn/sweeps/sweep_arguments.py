@@ -14,6 +14,7 @@ from nlp_rnn.config.arguments import config_errors, flags_and_overrides, version
 from nlp_rnn.config.compose import run_config
 from nlp_rnn.config.schemas import conf_dir, register_schemas
 from nlp_rnn.config.sweep import CommandConfig
+from nlp_rnn.cores import available_cores
 from nlp_rnn.errors import ConfigError
 
 __all__ = ["SweepCommand", "compose_sweep", "space_text", "without_hydra"]
@@ -141,8 +142,8 @@ def _parallel_overrides(
 ) -> list[str]:
     """Return the launcher and the threads per job that `sweep.jobs` stands for."""
     jobs = sweep_options.sweep.jobs
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    if not 1 <= jobs <= (cores or 1):
+    cores = available_cores()
+    if not 1 <= jobs <= cores:
         raise ConfigError(
             f"sweep.jobs={jobs} would leave jobs without a core; this machine has {cores}. "
             f"Set a number from 1 to {cores}."
@@ -157,7 +158,7 @@ def _parallel_overrides(
         )
     overrides = ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={jobs}"]
     if not any(item.split("=")[0].lstrip("+") == "trainer.threads" for item in requested):
-        overrides.append(f"trainer.threads={(cores or 1) // jobs}")
+        overrides.append(f"trainer.threads={cores // jobs}")
     return overrides
 
 

@@ -1,7 +1,6 @@
 """The machine of a run: tags for hardware, software and checkout, and system metrics."""
 
 import logging
-import os
 import platform
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from nlp_rnn.cores import available_cores
 from nlp_rnn.version import __version__
 
 __all__ = ["machine_tags", "system_metrics_logged"]
@@ -28,11 +28,10 @@ def machine_tags() -> dict[str, str]:
     """
     import psutil
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     tags = {
         "host": platform.node(),
         "processor": _processor(),
-        "cores": str(cores),
+        "cores": str(available_cores()),
         "memory_gb": f"{psutil.virtual_memory().total / 2**30:.1f}",
         "platform": platform.platform(),
         "python": platform.python_version(),

@@ -10,12 +10,12 @@ from contextlib import contextmanager, suppress
 import torch
 
 from nlp_rnn.config.training import Precision
+from nlp_rnn.cores import available_cores
 from nlp_rnn.errors import ConfigError, TrainingError
 from nlp_rnn.model.parallel import set_thread_count
 from nlp_rnn.training.processes import SINGLE_PROCESS, Processes
 
 __all__ = [
-    "available_cores",
     "choose_device",
     "choose_precision",
     "distribute_threads",
@@ -40,11 +40,6 @@ MANY_TOKENS, FEW_OPERATIONS = 100, 8
 
 OUT_OF_MEMORY = ("can't allocate memory", "out of memory", "failed to allocate memory")
 REQUESTED = re.compile(r"tried to allocate ([\d.]+ ?[KMGT]?i?)(?:B|bytes)", re.IGNORECASE)
-
-
-def available_cores() -> int:
-    """Return the number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def choose_device(name: str, processes: Processes = SINGLE_PROCESS) -> torch.device:
