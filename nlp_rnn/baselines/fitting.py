@@ -23,8 +23,8 @@ BASELINES = ("majority", "linear")
 # A word, or one symbol that is neither letter, digit nor white space. Variation selectors, which
 # say only how the symbol before them is drawn, are no symbols.
 TOKEN = r"\w+|[^\w\s\ufe00-\ufe0f]"
-# Mean number of characters between white space from which on texts count as written without
-# spaces. English, German and Turkish have 5 to 8, Chinese reviews 50.
+# Texts with at least this mean number of characters between white space are taken to be written
+# without spaces. English, German and Turkish have 5 to 8, Chinese reviews 50.
 UNSPACED = 15.0
 # Bounds of the logarithm of the factor on the SVM's decision values.
 MIN_LOG_FACTOR, MAX_LOG_FACTOR = -4.0, 4.0
@@ -41,7 +41,7 @@ class Baseline:
     name : str
         `majority` or `linear`.
     settings : dict
-        What it was fitted with, for the parameters of the run.
+        Options of the fit, logged as parameters of the MLflow run.
     num_parameters : int
         Number of fitted parameters.
     seconds : float
@@ -53,7 +53,7 @@ class Baseline:
     runtime : str
         Name of the library that predicts, for the names of latencies.
     thresholds : float64 (C,) or None
-        Probability from which on a text has each label, in the multi-label task.
+        Smallest probability at which each label is predicted; None in the single-label task.
     """
 
     name: str

@@ -30,7 +30,7 @@ BINS = 10  # of the calibration error
 
 @dataclass(frozen=True)
 class EarlyExit:
-    """Accuracy and saved tokens of one threshold.
+    """Accuracy and processed tokens if streams stop at one threshold.
 
     Attributes
     ----------
@@ -75,7 +75,15 @@ class PrefixScore:
 
 @dataclass(frozen=True)
 class Earliness:
-    """Scores after shares of the texts, and accuracy and saved tokens of thresholds."""
+    """How accurate a classifier is before the end of a text.
+
+    Attributes
+    ----------
+    prefixes : list of PrefixScore
+        Scores of the predictions after each share of the tokens.
+    exits : list of EarlyExit
+        Accuracy and processed tokens of each threshold.
+    """
 
     prefixes: list[PrefixScore]
     exits: list[EarlyExit]
@@ -87,7 +95,7 @@ def early_exits(
     labels: Sequence[str],
     thresholds: Sequence[float] = THRESHOLDS,
 ) -> list[EarlyExit]:
-    """Return accuracy and saved tokens of each threshold, in their order.
+    """Return the accuracy and the share of processed tokens for each threshold.
 
     A text whose probabilities never reach a threshold is processed to its end.
 

@@ -40,7 +40,7 @@ class Predictor(Protocol):
 
     @property
     def thresholds(self) -> NDArray[np.float64] | None:
-        """Probability (C,) from which on a text has each label; None for single-label tasks."""
+        """Smallest probability at which each label is predicted (C,); None if single-label."""
         ...
 
     def predict_proba(self, texts: Iterable[str]) -> NDArray[np.float32]:

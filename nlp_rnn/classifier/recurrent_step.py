@@ -19,7 +19,7 @@ from nlp_rnn.model.ngrams import NgramSteps
 __all__ = ["State", "StepNetwork"]
 
 State = dict[str, NDArray[Any]]
-"""What n streams remember: arrays by name, with first axis n. Names depend on the network."""
+"""State of n streams: arrays (n, …) by name. The names depend on the network."""
 
 Array = NDArray[np.float32]
 
@@ -61,7 +61,7 @@ class StepNetwork:
         )
 
     def start(self, streams: int) -> State:
-        """Return what `streams` streams remember before their first token."""
+        """Return the state of `streams` streams before their first token."""
         sizes = self.architecture
         if not self._cells and self._pooling.from_final_state:
             raise ValueError(f"the pooling {sizes.pooling} needs a recurrent network")

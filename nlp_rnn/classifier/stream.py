@@ -24,8 +24,18 @@ FORMAT = "nlp_rnn.stream"
 class StreamContext:
     """Network, tokenizer and labels that all streams of one classifier share.
 
-    `tokenizer` does not truncate. `checksum` identifies the classifier; `thresholds` are those of a
-    multi-label classifier, else None.
+    Attributes
+    ----------
+    network : StepNetwork
+        Network that processes one token at a time.
+    tokenizer : tokenizers.Tokenizer
+        Tokenizer without truncation.
+    labels : list of C str
+        Names of the labels.
+    checksum : str
+        Identifies the classifier.
+    thresholds : float64 (C,) or None
+        Smallest probability at which each label is predicted; None in the single-label task.
     """
 
     network: StepNetwork

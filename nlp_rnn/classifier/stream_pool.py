@@ -44,7 +44,7 @@ class StreamPool:
         Raises
         ------
         ClassifierError
-            A text is not a `str`; no stream is changed then.
+            A text is not a `str`. In this case no stream is changed.
         """
         for text in texts.values():
             check_text(text)
@@ -58,8 +58,8 @@ class StreamPool:
         Raises
         ------
         ClassifierError
-            A token id is not one of this classifier, or the last word of a stream is incomplete;
-            no stream is changed then.
+            A token id is not one of this classifier, or the last word of a stream is incomplete.
+            In this case no stream is changed.
         """
         ids = {key: self._context.check_tokens(ids) for key, ids in tokens.items()}
         for key in ids:
@@ -77,7 +77,7 @@ class StreamPool:
         Raises
         ------
         ClassifierError
-            There is no such stream; none is closed then.
+            There is no stream with one of the keys. In this case no stream is closed.
         """
         rows = self._rows_of(keys)
         ids = self._encode({key: self._buffers[key].rest() for key in keys})
@@ -95,7 +95,7 @@ class StreamPool:
         Raises
         ------
         ClassifierError
-            There is no such stream; none is closed then.
+            There is no stream with one of the keys. In this case no stream is closed.
         """
         self._rows_of(keys)
         for key in dict.fromkeys(keys):

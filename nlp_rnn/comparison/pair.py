@@ -43,7 +43,18 @@ MOST_UNPAIRED = 20
 
 @dataclass(frozen=True)
 class Pair:
-    """Names of two configurations that can be compared, and how they are matched."""
+    """Two configurations that can be compared.
+
+    Attributes
+    ----------
+    first, second : str
+        Names of the configurations.
+    matching : tuple of str
+        Matching criteria that hold: `size`, `parameters`, `latency`, `tuning budget`, or
+        `configuration`.
+    remarks : tuple of str
+        Differences between their runs that a reader should know.
+    """
 
     first: str
     second: str

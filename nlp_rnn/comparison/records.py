@@ -90,7 +90,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean with its confidence interval; NaN where unknown."""
+    """A mean with its confidence interval from `low` to `high`; NaN where unknown."""
 
     mean: float
     low: float
@@ -228,7 +228,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class NotComparable:
-    """Two configurations that cannot be compared, and the reason."""
+    """Names of two configurations that cannot be compared, and the reason."""
 
     first: str
     second: str

@@ -185,7 +185,10 @@ def clears(
     confidence: float,
     power: float,
 ) -> bool:
-    """Whether the interval of a mean excludes a bound `margin` points away, with that power."""
+    """Return whether `detectable_difference` is at most `margin`, in points.
+
+    If so, the interval of a mean excludes a bound at this distance with the probability `power`.
+    """
     return margin > 0 and (
         detectable_difference(seed_sd, seeds, text_variance, confidence, power) <= margin
     )

@@ -57,7 +57,27 @@ class ColouredText:
 
 @dataclass(frozen=True)
 class ModelView:
-    """The inspection of a text by one model, formatted for the template."""
+    """The inspection of a text by one model, formatted for the template.
+
+    Attributes
+    ----------
+    inspection : Inspection
+        The inspection.
+    attributions : list of ColouredText
+        Integrated gradients of the most probable labels.
+    occluded : ColouredText
+        Occlusion of the most probable label.
+    agreement : str
+        Rank correlation of the two attributions.
+    gates : list of PageFigure
+        Gate activations, one figure for each layer and direction.
+    saturation, memory : list of tuples of str
+        Rows of the tables of saturated gates and of half-lives.
+    bars : PageFigure or None
+        Bar chart of the attributions.
+    over_time : PageFigure or None
+        Probabilities after every token, if the model can compute them.
+    """
 
     inspection: Inspection
     attributions: list[ColouredText]
@@ -80,7 +100,7 @@ class ModelView:
 
 @dataclass(frozen=True)
 class TextSection:
-    """One text with the views of its models, which stand side by side."""
+    """One text with the views of all models, which the page shows next to each other."""
 
     number: int
     title: str

@@ -80,7 +80,7 @@ def _run_kernel(
 
 
 def _cast(weights: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
-    """The weights of one direction in `dtype`, on a GPU side by side, as cuDNN wants them."""
+    """Cast the weights of one direction; on a GPU into one contiguous block, as cuDNN needs."""
     if weights[0].device.type == "cpu":
         return [weight.to(dtype) for weight in weights]
     block = torch.cat([weight.flatten() for weight in weights]).to(dtype)

@@ -16,7 +16,7 @@ __all__ = ["Array", "Pooling", "State", "Weights"]
 
 Array = NDArray[np.float32]
 State = dict[str, NDArray[Any]]
-"""What n streams remember: arrays by name, with first axis n."""
+"""State of n streams between two tokens: arrays (n, …) by name, such as sums."""
 
 Weights = Mapping[str, Array]
 """Parameters of a pooling by the names that it gives them."""
@@ -59,8 +59,8 @@ class Pooling(ABC):
     def add_nodes(self, graph: "Graph", states: str, weights: Weights) -> str:
         """Add the ONNX nodes that pool the value `states`; return the name of the result (B, P).
 
-        The graph has the values `tokens` int64 (T, B) and `lengths` int64 (B,); `graph.text_mask`
-        adds a mask of the steps within each text.
+        The graph contains the values `tokens` int64 (T, B) and `lengths` int64 (B,).
+        `graph.text_mask` adds a mask of the steps within each text.
         """
 
     def prepare(self, weights: Weights) -> Weights:
@@ -68,7 +68,7 @@ class Pooling(ABC):
         return weights
 
     def start(self, streams: int, size: int) -> State:
-        """Return what `streams` streams remember before their first token, the first axis n.
+        """Return the state of n = `streams` streams before their first token.
 
         Sums are float64, so that a stream of millions of tokens loses nothing.
         """
@@ -76,4 +76,7 @@ class Pooling(ABC):
 
     @abstractmethod
     def step(self, weights: Weights, state: State, states: Array) -> Array:
-        """Return the vectors (n, P) after one more state (n, D) of n streams; update `state`."""
+        """Return the pooled vectors (n, P) of n streams after one more step; update `state`.
+
+        `states` (n, D) are the states of the encoder at this step.
+        """

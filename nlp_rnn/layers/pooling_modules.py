@@ -13,7 +13,7 @@ __all__ = ["AttentionModule", "DirectionPooling", "mask"]
 
 
 class DirectionPooling(nn.Module):
-    """Pooling without parameters that can also pool each direction by itself.
+    """Pooling without parameters, which can also be applied to each direction separately.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ class DirectionPooling(nn.Module):
         """Pool one direction's states (T, B, H), in the order in which it processed the texts.
 
         The result is (B, H), or (B, 2H) for `max_mean`. `join` of all directions equals `forward`
-        of their states side by side.
+        of their concatenated states.
         """
         if self.kind == "last":
             return states[lengths - 1, torch.arange(states.shape[1], device=states.device)]

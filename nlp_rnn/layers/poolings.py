@@ -44,7 +44,7 @@ class LastPooling(Pooling):
 
 
 class MaxMeanPooling(Pooling):
-    """Maximum over the steps of a text, their mean, or both side by side.
+    """Maximum of the states over the steps of a text, their mean, or both concatenated.
 
     Parameters
     ----------

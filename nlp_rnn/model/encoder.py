@@ -32,11 +32,11 @@ class RecurrentEncoder(nn.Module):
     Parameters
     ----------
     architecture : Architecture
-        The sizes; its cell is not `average`.
+        Cell and sizes of the network; the cell is not `average`.
     dropout : float
-        Probability of torch's dropout between layers.
+        Probability of dropout between layers, with a new mask at every step.
     variational : float
-        Probability with which a feature between layers is zeroed for a whole text.
+        Probability that a feature between layers is zeroed for a whole text.
     """
 
     def __init__(
@@ -114,10 +114,10 @@ class RecurrentEncoder(nn.Module):
         suffixes: list[str],
         finish: Callable[[Tensor], Tensor] | None = None,
     ) -> list[Tensor]:
-        """One layer, each direction over its own input (T, B, features): (T, B, H) each.
+        """Run one layer; return the states (T, B, H) of each direction.
 
-        With `finish` its result for these states, which may use no other tensor that needs a
-        gradient.
+        Each direction has its own input (T, B, features). With `finish`, the result of `finish` for
+        the states is returned instead. It must use no other tensor that needs a gradient.
         """
 
         def direction(steps: Tensor, *weights: Tensor) -> Tensor:
@@ -177,10 +177,10 @@ def _flatten(weights: list[Tensor], cudnn_mode: str, hidden_size: int) -> None:
 
 
 def reversal_index(lengths: Tensor, steps: int) -> Tensor:
-    """Return the index that reverses each text within its own length: int64 (T * B,).
+    """Return the index int64 (T · B,) that reverses each text and leaves padding in place.
 
-    It is for texts (T, B, …) flattened to (T * B, …), with `lengths` int64 (B,) and T = `steps`.
-    Padding stays where it is.
+    The index is for texts (T, B, …) flattened to (T · B, …), with `lengths` int64 (B,) and
+    T = `steps`.
     """
     step = torch.arange(steps, device=lengths.device).unsqueeze(1)  # (T, 1)
     mirrored = lengths.unsqueeze(0) - 1 - step  # (T, B)

@@ -27,7 +27,11 @@ __all__ = ["PretrainingTexts", "tokenize_texts"]
 
 @dataclass(frozen=True)
 class PretrainingTexts:
-    """Token ids for training and validation, and the tokenizer, which does not truncate."""
+    """Token ids for training and validation, and their tokenizer.
+
+    `tokenizer_json` is the tokenizer in the format of `tokenizers`, without truncation, and
+    `vocab_size` the number of its tokens.
+    """
 
     train: TokenTexts
     validation: TokenTexts

@@ -84,7 +84,7 @@ def known_parameters(resolved: RunConfig) -> dict[str, Any]:
 def log_open_parameters(
     config: RunConfig, before: RunConfig, resolved: RunConfig, run: "TrackedRun"
 ) -> None:
-    """Log the parameters that were still open in `before`, and which values were requested."""
+    """Log the parameters that `before` left open, and which values the user requested."""
     known = known_parameters(before)
     run.log_parameters({k: v for k, v in logged_parameters(resolved).items() if k not in known})
     run.set_tags({"requested": json.dumps(requested_values(config, resolved))})
@@ -93,7 +93,7 @@ def log_open_parameters(
 def run_tags(
     config: RunConfig, resolved: RunConfig, corpus: "Corpus", folder: Path
 ) -> dict[str, str]:
-    """Return the tags by which a run is found; runs that differ only in the seed share one."""
+    """Return the MLflow tags of a run. Runs that differ only in the seed share a signature."""
     identity = signature(config, resolved)
     return {
         CONFIGURATION_TAG: f"{short_name(resolved)} {corpus.name} {identity}",
@@ -209,7 +209,7 @@ def log_results(
     run: "TrackedRun",
     command: str,
 ) -> None:
-    """Log the final metrics, the note and the classifier."""
+    """Log the final metrics, the note and the classifier to the MLflow run."""
     from nlp_rnn.tracking.note import RunSummary, run_note
 
     run.log_final(metrics)

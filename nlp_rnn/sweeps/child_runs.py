@@ -77,7 +77,7 @@ class Child:
 
 @dataclass(frozen=True)
 class Parent:
-    """Run of a sweep that was started before."""
+    """MLflow run of a sweep that was started before: its id, status and tags."""
 
     run_id: str
     status: str

@@ -29,7 +29,10 @@ STORAGE = "search.db"
 
 @dataclass(frozen=True)
 class Dimension:
-    """A tuned key and its range: one of `values`, or a number from `low` to `high`."""
+    """A tuned key and its search space: one of `values`, or a number from `low` to `high`.
+
+    Numbers are sampled on a log scale if `log`, and are integers if `whole`.
+    """
 
     key: str
     values: tuple[str, ...] = ()
@@ -138,7 +141,7 @@ class Search:
         launcher : Launcher
             Runs the jobs.
         names : dict
-            Gets the names of the launched jobs by key.
+            The names of the launched jobs are added to it, by key.
         counts : JobCounts
             Counts whose total is corrected if a best trial needs no other run.
         children : Children
@@ -146,7 +149,7 @@ class Search:
         folder : Path
             Folder of the sweep.
         run : TrackedRun
-            Run of the sweep, which gets the plots.
+            MLflow run of the sweep, to which the plots are logged.
 
         Returns
         -------

@@ -75,7 +75,7 @@ def attach_files(run_id: str, paths: Sequence[Path], folder: str, directory: Pat
     Parameters
     ----------
     run_id : str
-        Run that gets the files.
+        MLflow run to which the files are logged.
     paths : sequence of Path
         Files to copy.
     folder : str

@@ -66,7 +66,15 @@ class Contest:
 
 @dataclass(frozen=True)
 class Registration:
-    """Version that has the alias now; `contest` is None if there was nothing to compare it with."""
+    """Result of a registration.
+
+    Attributes
+    ----------
+    version : str
+        Registered version that has the alias now.
+    contest : Contest or None
+        Comparison with the previous champion; None if there was none.
+    """
 
     version: str
     contest: Contest | None
@@ -111,7 +119,7 @@ def register(
     ------
     TrackingError
         There is no such finished run, it has no classifier, it is worse than the champion, or
-        the two cannot be compared. The alias is not moved then.
+        the two cannot be compared. In this case the alias is not moved.
     """
     quiet_mlflow()
     from mlflow import MlflowClient

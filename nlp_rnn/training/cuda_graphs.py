@@ -21,7 +21,7 @@ def can_use_cuda_graphs(
     device: torch.device,
     processes: Processes,
 ) -> bool:
-    """Return whether all updates of one shape run the same kernels, with different numbers only.
+    """Return whether the training can use CUDA graphs: equal shapes always run equal kernels.
 
     Not supported are the CPU, several processes, gradient accumulation, adversarial losses, which
     use the same random numbers twice, and `one_cycle`, which changes more than the learning rate.
@@ -62,7 +62,7 @@ class CudaGraphStep:
         self._pool: Any = None  # memory that all graphs share, because they are replayed in turn
 
     def reset(self) -> None:
-        """Forget all graphs: the trained parameters, or their addresses, have changed."""
+        """Discard all graphs. Needed when the trained parameters or their addresses change."""
         self._graphs.clear()
         self._pool = None  # freed with the last graph
 

@@ -10,7 +10,17 @@ __all__ = ["EpochEnd", "TrainingResult", "UpdateEnd"]
 
 @dataclass(frozen=True)
 class UpdateEnd:
-    """Reported after every update, for a progress bar."""
+    """Event after every update, for a progress bar.
+
+    Attributes
+    ----------
+    update, total_updates : int
+        Updates so far, and updates of the whole training.
+    epoch, max_epochs : int
+        Current epoch, from 1, and largest number of epochs.
+    tokens_per_second : float
+        Mean speed so far.
+    """
 
     update: int
     total_updates: int
@@ -21,9 +31,18 @@ class UpdateEnd:
 
 @dataclass(frozen=True)
 class EpochEnd:
-    """Reported after every epoch, with its metrics under their names `split/metric`.
+    """Event after every epoch.
 
-    `update` is the number of updates so far. `best` is true when this epoch is the best so far.
+    Attributes
+    ----------
+    epoch, max_epochs : int
+        Epoch that has ended, from 1, and largest number of epochs.
+    update : int
+        Updates so far.
+    metrics : dict of str to float
+        Metrics of the epoch; a name has the form `split/metric`.
+    best : bool
+        Whether this epoch is the best so far.
     """
 
     epoch: int

@@ -113,7 +113,7 @@ def all_logits(
 ) -> NDArray[np.float32]:
     """Return the logits (n, C) of all texts, in the order of `texts`.
 
-    The processes share the batches, and every process returns all logits.
+    The batches are divided among the processes, and every process returns all logits.
     """
     network.eval()
     order = length_order(texts.lengths, batch_size)

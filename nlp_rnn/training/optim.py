@@ -82,7 +82,15 @@ def unfreeze(network: nn.Module, epoch: int, frozen_epochs: int) -> None:
 
 @dataclass(frozen=True)
 class TrainingLimits:
-    """Epochs and updates at most, and the epochs without improvement that end the training."""
+    """Limits of a training.
+
+    Attributes
+    ----------
+    max_epochs, total_updates : int
+        Largest number of epochs, and of updates.
+    patience : int
+        Number of epochs without improvement after which the training stops.
+    """
 
     max_epochs: int
     total_updates: int

@@ -59,7 +59,7 @@ def symmetric_divergence(one: Tensor, other: Tensor, multi_label: bool) -> Tenso
 
 
 def scale_to_norm(direction: Tensor, lengths: Tensor, norm: float, deviation: Tensor) -> Tensor:
-    """Return the perturbation of each text that has the given norm and goes along a direction.
+    """Scale a direction to a perturbation with the same norm for each text.
 
     Parameters
     ----------

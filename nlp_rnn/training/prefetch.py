@@ -29,7 +29,7 @@ STEPS_MULTIPLE, VOCABULARY_MULTIPLE = 16, 1024
 
 @dataclass(frozen=True)
 class DeviceBatch:
-    """A `Batch` moved to the device, without its row indices."""
+    """Tensors of a `Batch` on the device, with the same names; `rows` is left out."""
 
     input_ids: Tensor
     lengths: Tensor
@@ -38,7 +38,7 @@ class DeviceBatch:
 
 @dataclass(frozen=True)
 class DeviceUpdate:
-    """An `Update` moved to the device, without its counts."""
+    """An `Update` on the device, with the same attributes except `texts` and `tokens`."""
 
     batches: list[DeviceBatch]
     weights: list[float]
@@ -53,7 +53,7 @@ class DeviceUpdate:
             yield self.vocabulary
 
     def clone(self) -> "DeviceUpdate":
-        """Return a copy with tensors of its own."""
+        """Return a copy that shares no tensor with this update."""
         batches = [
             DeviceBatch(b.input_ids.clone(), b.lengths.clone(), b.labels.clone())
             for b in self.batches
@@ -127,7 +127,7 @@ def prefetch_updates(
     updates : sequence
         For each update, the rows int64 (B,) of each of its batches.
     processes : Processes
-        All processes; each gets its share of every batch.
+        All processes. Every batch is divided among them.
     for_gpu : bool
         Whether to pin the memory of the batches and to limit the number of shapes: the texts are
         padded, and the last token of the vocabulary is repeated, up to round numbers.
