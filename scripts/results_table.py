@@ -1,4 +1,4 @@
-"""Rows of scripts/results become its table in Markdown, with published scores beside them."""
+"""Table of scripts/results in Markdown, with published scores for comparison."""
 
 import json
 import shlex
@@ -10,30 +10,40 @@ BASELINES = ("majority", "linear", "average")
 REFERENCES = Path(__file__).with_name("references.json")
 
 
-def markdown(rows: list[dict[str, Any]], coming: list[str], skipped: list[str]) -> str:
-    """The table, and what is to be known of it."""
+def markdown(rows: list[dict[str, Any]], pending: list[str], skipped: list[str]) -> str:
+    """Return the table, and below it what its columns mean and which data sets it lacks.
+
+    Parameters
+    ----------
+    rows
+        One row per data set, as `make_row` in scripts/results returns it.
+    pending
+        Names of the data sets that are still to be trained.
+    skipped
+        A line for each data set that is left out, with the reason.
+    """
     published = json.loads(REFERENCES.read_text(encoding="utf-8"))
-    both = "Bi" if all(row.get("bidirectional", True) for row in rows) else ""
-    cells = [f"{both}{cell.upper()}" for cell in CELLS]
+    prefix = "Bi" if all(row.get("bidirectional", True) for row in rows) else ""
+    cells = [f"{prefix}{cell.upper()}" for cell in CELLS]
     heads = ["set", "test texts", *BASELINES, *cells, "seeds", "parameters, M", "training, min"]
     heads += ["latency (one text, ms)", "published"]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     done = [row for row in rows if "cells" in row]
     for row in done:
-        found = [row["cells"].get(cell) for cell in CELLS]
-        seeds = {len(each["scores"]) if each else 0 for each in found}
+        results = [row["cells"].get(cell) for cell in CELLS]
+        seeds = {len(result["scores"]) if result else 0 for result in results}
         mark = "" if row["metric"] == "test/accuracy" else " (micro-F1)"
         values = [row["set"] + mark, f"{row['test_texts']:,}"]
         values += [_figure(row["baselines"].get(name), ".1f") for name in BASELINES]
-        values += [_score(each) for each in found]
+        values += [_score(result) for result in results]
         values.append(" / ".join(map(str, sorted(seeds))))
         for name, form, factor in (
             ("parameters", ".2f", 1e-6),
             ("minutes", ".1f", 1),
             ("latency_ms", ".2f", 1),
         ):
-            two = [_figure(each and each[name], form, factor) for each in found]
-            values.append(" / ".join(two))
+            figures = [_figure(result and result[name], form, factor) for result in results]
+            values.append(" / ".join(figures))
         values.append("; ".join(map(_reference, published.get(row["set"], []))) or "–")
         lines.append(f"| {' | '.join(values)} |")
     machines = sorted(
@@ -42,23 +52,23 @@ def markdown(rows: list[dict[str, Any]], coming: list[str], skipped: list[str]) 
     recipe = shlex.join(rows[0]["recipe"]) if rows and rows[0]["recipe"] else "the defaults"
     lines += [
         "",
-        f"Test accuracy in percent (micro-F1 where texts have several labels), mean ± sd over the "
-        f"seeds, the same recipe for every set: {recipe}. The test split was read once by each "
-        "finished run, and nothing was chosen on it. Baselines: the majority class; TF-IDF with a "
-        "linear SVM; the network without its recurrence (one seed). "
-        f"{' / '.join(cells)} in this order where a cell holds two; latency: median, one test "
-        f"text, onnxruntime, one thread. Times: {'; '.join(machines) or 'none yet'}.",
+        "Test accuracy in percent (micro-F1 for multi-label data sets), mean ± standard deviation "
+        f"over the seeds. Recipe of every data set: {recipe}. Each finished run was evaluated "
+        "once on the test split, and nothing was selected by its scores. Baselines: the majority "
+        "class; TF-IDF with a linear SVM; the network without recurrence (one seed). Two values in "
+        f"a cell are those of {' / '.join(cells)}. Latency: median of one test text, onnxruntime, "
+        f"one thread. Times were measured on: {'; '.join(machines) or 'no machine yet'}.",
         "",
-        "Published: not measured here, with other splits, tokens and tuning, so a yardstick and "
-        "no comparison. ° outside text, vectors or a pretrained model; ? as remembered, not "
-        "looked up again.",
+        "Published scores were not measured here. They use other splits, tokens and tuning, so "
+        "they are only a rough guide. ° Uses other texts, word vectors or a pretrained model. "
+        "? Quoted from memory, not verified.",
     ]
-    for title, some in (
+    for title, entries in (
         ("Not complete", [f"{row['set']}: {row['failed']}" for row in rows if "failed" in row]),
         ("Left out", skipped),
-        ("Still to come", [", ".join(coming)] if coming else []),
+        ("Still to come", [", ".join(pending)] if pending else []),
     ):
-        lines += ["", *(f"{title}: {line}" for line in some)] if some else []
+        lines += ["", *(f"{title}: {entry}" for entry in entries)] if entries else []
     return "\n".join(lines)
 
 
@@ -72,6 +82,6 @@ def _figure(value: float | None, form: str, factor: float = 1) -> str:
     return "–" if value is None else format(factor * value, form)
 
 
-def _reference(each: dict[str, Any]) -> str:
-    marks = "°" * each["outside"] + "?" * (not each["checked"])
-    return f"{each['score']}{marks} {each['what']} ({each['source']})"
+def _reference(entry: dict[str, Any]) -> str:
+    marks = "°" * entry["outside"] + "?" * (not entry["checked"])
+    return f"{entry['score']}{marks} {entry['what']} ({entry['source']})"

@@ -1,4 +1,4 @@
-"""`scripts/results`: the sets it finds, what it trains, and how it goes on when it was stopped."""
+"""`scripts/results`: its data sets, the runs that it trains, and how it resumes."""
 
 import importlib.machinery
 import importlib.util
@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "results"
 SMALL = [
-    "--words",
+    "--overrides",
     "model.hidden_size=4 model.embedding_size=4 trainer.max_epochs=1 tokenizer=word "
     "tracking.speed=none tracking.system_metrics=false sweep.compare=false",
 ]
@@ -46,71 +46,71 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store_uri: str) -> Pat
 
 def make(folder: Path, rows: int, column: str = "label", splits: tuple[str, ...] = ()) -> None:
     folder.mkdir(parents=True)
-    said: list[Any] = ["warm", "cold"] if column == "label" else [["warm", "dry"], ["cold"]]
+    labels: list[Any] = ["warm", "cold"] if column == "label" else [["warm", "dry"], ["cold"]]
     for split in splits or ("train", "test"):
         texts = [f"a {('warm', 'cold')[row % 2]} day {row} {split}" for row in range(rows)]
-        frame = pd.DataFrame({"text": texts, column: [said[row % 2] for row in range(rows)]})
+        frame = pd.DataFrame({"text": texts, column: [labels[row % 2] for row in range(rows)]})
         frame.to_parquet(folder / f"{split}.parquet")
 
 
 def finished(here: Path) -> list[Any]:
     client = MlflowClient(tracking_uri=f"sqlite:///{here}/mlflow.db")
-    experiments = [each.experiment_id for each in client.search_experiments()]
-    found = client.search_runs(experiments, "attributes.status = 'FINISHED'")
-    return [run for run in found if run.data.tags["kind"] == "train"]
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    runs = client.search_runs(experiments, "attributes.status = 'FINISHED'")
+    return [run for run in runs if run.data.tags["kind"] == "train"]
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("arguments", "message"),
     [
         (["nowhere"], "there is no folder"),
-        (["empty"], "has no folder with a training split"),
+        (["empty"], "empty has a training split (train.*)"),
         (
             ["sets", "--sets", "smal"],
-            "there is no set 'smal' in sets; there are no test, small set",
+            "sets has no data set 'smal', only no test, small set",
         ),
-        (["sets", "--sets", "no test"], "there is no set with a test split to run"),
-        (["sets", "--seeds", "0"], "at least 1"),
+        (["sets", "--sets", "no test"], "no data set to run in sets has a test split"),
+        (["sets", "--seeds", "0"], "--seeds must be at least 1, not 0"),
     ],
 )
-def test_wrong_words(
-    here: Path, script: ModuleType, words: list[str], told: str, capsys: Any
+def test_wrong_arguments_end_with_a_message(
+    here: Path, script: ModuleType, arguments: list[str], message: str, capsys: Any
 ) -> None:
     make(here / "sets" / "no test", 20, splits=("train",))
     (here / "empty" / "notes").mkdir(parents=True)
     with pytest.raises(SystemExit) as stopped:
-        script.main(words)
+        script.main(arguments)
     assert stopped.value.code == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (here / "results.md").exists()
 
 
 @pytest.fixture
 def trained(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The words of every sweep that was begun, without the seconds of another process."""
+    """Arguments of every sweep that was started; sweeps run in this process to save seconds."""
     from nlp_rnn.cli import main
 
-    told: list[list[str]] = []
+    sweeps: list[list[str]] = []
 
-    def train(words: list[str]) -> int:
-        told.append(words)
-        return main(["train", "-m", *words])
+    def train(arguments: list[str]) -> int:
+        sweeps.append(arguments)
+        return main(["train", "-m", *arguments])
 
     monkeypatch.setattr(script, "train", train)
-    return told
+    return sweeps
 
 
 @pytest.mark.slow
-def test_a_set_is_trained_once_and_what_fails_stops_no_other(
+def test_a_set_is_trained_once_and_a_set_that_fails_does_not_stop_the_others(
     here: Path, script: ModuleType, trained: list[list[str]], capsys: Any
 ) -> None:
     make(here / "sets" / "no test", 20, splits=("train",))
     make(here / "sets" / "broken", 10)
     (here / "sets" / "broken" / "test.parquet").write_bytes(b"not parquet")
     assert script.main(["sets", "--seeds", "1", *SMALL]) == 1
-    told = capsys.readouterr()
-    assert "left out: no test has no test split" in told.out
-    assert "broken failed:" in told.err
+    output = capsys.readouterr()
+    assert "left out: no test has no test split" in output.out
+    assert "broken failed:" in output.err
     table = (here / "results.md").read_text(encoding="utf-8")
     assert "| small set | 40 | 50.0 | " in table
     assert "Not complete: broken: " in table
@@ -128,7 +128,7 @@ def test_a_set_is_trained_once_and_what_fails_stops_no_other(
 
 
 @pytest.mark.slow
-def test_another_seed_goes_on_with_the_sweep_and_other_texts_do_not(
+def test_another_seed_resumes_the_sweep_and_other_texts_do_not(
     here: Path, script: ModuleType, trained: list[list[str]]
 ) -> None:
     for seeds in "1", "2":
@@ -140,7 +140,7 @@ def test_another_seed_goes_on_with_the_sweep_and_other_texts_do_not(
     assert len({run.data.tags["mlflow.parentRunId"] for run in runs}) == 1
     assert " ± " in (here / "results.md").read_text(encoding="utf-8")
 
-    # other texts in the same place are other data
+    # other texts in the same folder are other data
     frame = pd.DataFrame({"text": ["warm one", "cold one"], "label": ["warm", "cold"]})
     frame.to_parquet(here / "sets" / "small set" / "test.parquet")
     assert script.main(["sets", "--seeds", "1", *SMALL]) == 0
@@ -153,25 +153,25 @@ def runs_of(parent: str | None, *pairs: tuple[str, int]) -> dict[tuple[str, int]
     return {pair: SimpleNamespace(data=SimpleNamespace(tags=tags)) for pair in pairs}
 
 
-def test_runs_of_others_stand_for_those_of_the_sweep(script: ModuleType) -> None:
+def test_runs_of_other_sweeps_are_not_trained_again(script: ModuleType) -> None:
     info, tags = SimpleNamespace(run_id="p", status="KILLED"), {"sweep": "p8"}
-    own = SimpleNamespace(info=info, data=SimpleNamespace(tags=tags))
+    sweep = SimpleNamespace(info=info, data=SimpleNamespace(tags=tags))
 
-    def sweeps(known: Any, runs: dict[tuple[str, int], Any]) -> list[list[str]]:
-        return script.missing(runs, [1, 2], ["w"], SimpleNamespace(sweep=lambda words: known))
+    def sweeps(newest: Any, runs: dict[tuple[str, int], Any]) -> list[list[str]]:
+        return script.missing(runs, [1, 2], ["w"], SimpleNamespace(sweep=lambda _: newest))
 
     every = [(cell, seed) for cell in ("lstm", "gru") for seed in (1, 2)]
     assert sweeps(None, runs_of("p", *every)) == []
     assert sweeps(None, {}) == [["w", "seed=1,2"]]
-    # its own are gone on with, so that all are compared
-    assert sweeps(own, runs_of("p", ("gru", 1))) == [["w", "seed=1,2", "sweep.resume=p8"]]
-    some = runs_of(None, ("gru", 1), ("gru", 2), ("lstm", 2))
-    assert sweeps(None, some) == [["w", "model=lstm", "seed=1"]]
+    # a sweep with all runs is resumed with both cells, so that all are compared
+    assert sweeps(sweep, runs_of("p", ("gru", 1))) == [["w", "seed=1,2", "sweep.resume=p8"]]
+    single_runs = runs_of(None, ("gru", 1), ("gru", 2), ("lstm", 2))
+    assert sweeps(None, single_runs) == [["w", "model=lstm", "seed=1"]]
     mixed = runs_of("p", ("lstm", 1)) | runs_of("q", ("lstm", 2))
-    assert [each[:3] for each in sweeps(own, mixed)] == [["w", "model=gru", "seed=1,2"]]
+    assert [arguments[:3] for arguments in sweeps(sweep, mixed)] == [["w", "model=gru", "seed=1,2"]]
 
 
-def test_the_number_of_seeds_goes_by_the_seconds(
+def test_the_number_of_seeds_depends_on_the_seconds_of_training(
     script: ModuleType, monkeypatch: pytest.MonkeyPatch, here: Path
 ) -> None:
     import nlp_rnn.sweeps.baseline_runs
@@ -184,26 +184,28 @@ def test_the_number_of_seeds_goes_by_the_seconds(
     for seconds, count in ((299.0, 5), (301.0, 3)):
         trained: dict[tuple[str, int], Any] = {}
 
-        def train(words: list[str], seconds: float = seconds, known: Any = trained) -> int:
-            seeds = next(word for word in words if word.startswith("seed="))[5:].split(",")
+        def train(arguments: list[str], seconds: float = seconds, runs: Any = trained) -> int:
+            seeds = next(a for a in arguments if a.startswith("seed="))[5:].split(",")
             for cell in ("lstm", "gru"):
                 for seed in map(int, seeds):
                     metrics = {"test/accuracy": seed / 10, "train/seconds": seconds}
-                    known[cell, seed] = SimpleNamespace(
+                    runs[cell, seed] = SimpleNamespace(
                         data=SimpleNamespace(metrics=metrics, tags={"mlflow.parentRunId": "p"}),
                         info=SimpleNamespace(run_id=f"{cell}{seed}"),
                     )
             return 0
 
         monkeypatch.setattr(script, "train", train)
-        monkeypatch.setattr(script.Store, "finished", lambda _, known=trained: dict(known))
+        monkeypatch.setattr(script.Store, "finished", lambda _, runs=trained: dict(runs))
         row = script.run_set(here / "sets" / "small set", [], None)
-        assert {len(each["scores"]) for each in row["cells"].values()} == {count}
+        assert {len(cell["scores"]) for cell in row["cells"].values()} == {count}
         assert row["cells"]["gru"]["minutes"] == pytest.approx(seconds / 60)
         assert "failed" not in row
 
 
-def test_several_labels_and_published_scores_in_the_table(script: ModuleType, here: Path) -> None:
+def test_the_table_has_micro_f1_of_multi_label_sets_and_published_scores(
+    script: ModuleType, here: Path
+) -> None:
     make(here / "sets" / "talk", 10, "labels")
     assert script._label(here / "sets" / "talk") == ["data.label=labels"]
     assert script._label(here / "sets" / "small set") == []
@@ -221,16 +223,16 @@ def test_several_labels_and_published_scores_in_the_table(script: ModuleType, he
     assert "Still to come: talk" in table
 
 
-def test_references_say_what_they_are() -> None:
-    found = json.loads(SCRIPT.with_name("references.json").read_text(encoding="utf-8"))
-    for name, scores in found.items():
-        for each in scores if name != "about" else ():
-            assert set(each) == {"score", "what", "source", "checked", "outside"}, name
+def test_every_published_score_has_a_model_and_a_source() -> None:
+    references = json.loads(SCRIPT.with_name("references.json").read_text(encoding="utf-8"))
+    for name, scores in references.items():
+        for entry in scores if name != "about" else ():
+            assert set(entry) == {"score", "what", "source", "checked", "outside"}, name
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_killed_script_goes_on(here: Path) -> None:
+def test_a_killed_script_resumes(here: Path) -> None:
     make(here / "sets" / "talk", 60, "labels")
     command = [sys.executable, str(SCRIPT), "sets", "--sets", "talk", "--seeds", "2", *SMALL]
     command[-1] = command[-1].replace("max_epochs=1", "max_epochs=3")
