@@ -7,8 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import classification_report, f1_score
 
+from nlp_rnn.comparison.resampling import run_scores
 from nlp_rnn.errors import TrackingError
+from nlp_rnn.scoring.metrics import score_predictions
 from nlp_rnn.scoring.predictions import (
     Predictions,
     classification_report_text,
@@ -124,3 +127,53 @@ def test_the_report_names_every_class() -> None:
     assert by_name["no"][1:] == ["1.0000", "0.5000", "0.6667", "2"]
     assert by_name["yes"][1:] == ["0.6667", "1.0000", "0.8000", "2"]
     assert by_name["never seen"][2:] == ["0.0000", "0.0000", "0.0000", "0"]
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+@pytest.mark.parametrize("missing", [[], [2], [0, 5], [1, 2, 3]])
+def test_the_macro_average_of_the_report_is_the_metric(
+    multi_label: bool, missing: list[int]
+) -> None:
+    random = np.random.default_rng(len(missing))
+    names = [f"class {label} {'long ' * label}" for label in range(6)]
+    present = np.setdiff1d(np.arange(6), missing)
+    certain = np.zeros((200, 6), np.float32)
+    certain[np.arange(200), random.choice(present, 200)] = 1
+    labels: Any = random.choice(present[1:], 200)  # the first one is only predicted
+    thresholds = None
+    if multi_label:
+        labels, thresholds = np.eye(6, dtype=bool)[labels], np.full(6, 0.5)
+    predictions = Predictions.from_probabilities(
+        range(200), labels, certain, np.ones(200), names, thresholds
+    )
+    scores = score_predictions(predictions.labels, predictions.predictions, 6)
+    report = classification_report_text(predictions)
+    rows = {
+        line.rsplit(maxsplit=4)[0].strip(): line.split() for line in report.splitlines() if line
+    }
+    assert rows["macro avg"][-2] == f"{scores['macro_f1']:.4f}"
+    assert all(name.strip() in rows for name in names)
+    assert len({len(line) for line in report.split("\n\n")[1].splitlines()}) == 1
+    whole = classification_report(
+        predictions.labels, predictions.predictions, labels=range(6), target_names=names,
+        digits=4, zero_division=0,
+    )  # fmt: skip
+    if not missing:
+        assert report == whole
+        return
+    assert report.startswith(whole.rpartition("\n\n")[0])
+    assert f"\n{len(missing)} of 6 labels are left out of the averages: no text has" in report
+    if not multi_label:
+        expected = f1_score(predictions.labels, predictions.predictions, average="macro")
+        assert rows["macro avg"][-2] == f"{expected:.4f}"
+        run = run_scores(
+            predictions.labels, predictions.predictions[None].astype(np.int64), 6, "macro_f1"
+        )
+        assert run[0] == pytest.approx(100 * scores["macro_f1"], rel=1e-6)
+
+
+def test_texts_without_any_label_have_a_report() -> None:
+    nothing = Predictions.from_probabilities(
+        range(2), np.zeros((2, 3)), np.zeros((2, 3)), [1, 1], NAMES, np.full(3, 0.5)
+    )
+    assert "macro avg     0.0000" in classification_report_text(nothing)

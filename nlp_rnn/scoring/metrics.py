@@ -128,8 +128,11 @@ def score_predictions(
     """Return the metrics that need no probabilities, by name.
 
     Single-label: `accuracy` and `macro_f1`. Multi-label: `micro_f1`, `macro_f1` and
-    `subset_accuracy`, the share of texts whose labels are all correct. As in scikit-learn, macro-F1
-    is the mean over the labels that occur among the true or the predicted ones.
+    `subset_accuracy`, the share of texts whose labels are all correct.
+
+    Macro-F1 is the mean F1 of the labels that at least one text has or is predicted to have. For
+    single-label data it is `sklearn.metrics.f1_score(labels, predictions, average="macro")`. A
+    label that is only predicted has an F1 of 0; one that occurs nowhere does not count.
     """
     counts = label_counts(labels, predictions, num_labels)
     occurring = counts.labelled + counts.predicted

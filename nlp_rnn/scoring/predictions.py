@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nlp_rnn.errors import TrackingError
-from nlp_rnn.scoring.metrics import predicted_labels
+from nlp_rnn.scoring.metrics import label_counts, predicted_labels
 
 __all__ = ["Predictions", "classification_report_text", "read_predictions", "write_predictions"]
 
@@ -186,15 +186,35 @@ def read_predictions(path: Path) -> Predictions:
 def classification_report_text(predictions: Predictions) -> str:
     """Return scikit-learn's classification report: precision, recall, F1 and support per label.
 
-    An undefined value counts as 0.
+    The averages are over the labels that at least one text has or is predicted to have, so that
+    the macro average of F1 is the metric `macro_f1`. An undefined value counts as 0.
     """
+    names = list(predictions.label_names)
+    report = _report(predictions, range(len(names)), names)
+    counts = label_counts(predictions.labels, predictions.predictions, len(names))
+    occurring = np.flatnonzero(counts.labelled + counts.predicted)
+    if not 0 < len(occurring) < len(names):
+        return report
+    # one name is padded to the longest, so that both tables have the same columns
+    present = [names[label] for label in occurring]
+    present[0] = present[0].ljust(max(map(len, names)))
+    rows, gap, _ = report.rpartition("\n\n")
+    averages = _report(predictions, occurring.tolist(), present).rpartition(gap)[2]
+    note = (
+        f"{len(names) - len(occurring):,} of {len(names):,} labels are left out of the averages: "
+        "no text has or is predicted to have them.\n"
+    )
+    return f"{rows}{gap}{averages}\n{note}"
+
+
+def _report(predictions: Predictions, labels: Sequence[int], names: list[str]) -> str:
     from sklearn.metrics import classification_report
 
     report: str = classification_report(
         predictions.labels,
         predictions.predictions,
-        labels=range(len(predictions.label_names)),
-        target_names=list(predictions.label_names),
+        labels=labels,
+        target_names=names,
         digits=4,
         zero_division=0,
     )
