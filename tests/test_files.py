@@ -177,10 +177,20 @@ def test_an_encoding_that_is_not_utf8_names_file_row_and_byte(tmp_path, line):
     assert f"{path} is not UTF-8: row {row}, byte {byte} of it is 0xE9." in refusal(path)
 
 
-def test_broken_json_in_another_encoding(tmp_path):
+def test_json_in_another_encoding(tmp_path):
+    from nlp_rnn.config.data import FilesConfig
+    from nlp_rnn.sources.source import read_source
+
     path = tmp_path / "a.jsonl"
-    path.write_bytes('{"text": "a", "label": 1}\n'.encode("utf-16"))
-    assert f"{path} is not UTF-8: row 1, byte 1 of it is 0xFF." in refusal(path)
+    path.write_bytes('{"text": "\xe9", "label": 1}\n'.encode("latin-1"))
+    with pytest.raises(DataError) as caught:
+        read_source(FilesConfig(name="files", path=str(path)))
+    assert str(caught.value) == (
+        f"The train split of {path} is not UTF-8: row 1, column 'text', has the byte 0xE9.\n"
+        "It looks like cp1252: set data.encoding=cp1252"
+    )
+    config = FilesConfig(name="files", path=str(path), encoding="cp1252")
+    assert read_source(config).splits["train"]["text"][0] == "\xe9"
 
 
 @pytest.mark.parametrize("extra", ["b", "b,pos,more"])

@@ -1,15 +1,34 @@
 """Decompression and decoding: a plain copy of a file, text as UTF-8, in the cache."""
 
 import codecs
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import cached_file, file_key
+from nlp_rnn.sources.encoding_detection import (
+    decodes,
+    encoding_advice,
+    likely_encoding,
+    marked_encoding,
+)
 
-__all__ = ["bad_encoding", "plain_file"]
+__all__ = ["bad_encoding", "encoding_of", "plain_file", "reject_utf16"]
 
 _CHUNK = 1 << 20  # bytes decoded together
+_MAGIC = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
+
+
+def encoding_of(path: Path, compression: str | None, encoding: str) -> str:
+    """Return the encoding of a text file: by its byte order mark, else `encoding`."""
+    try:
+        with _opened(path, compression) as source:
+            return marked_encoding(source.read(4)) or encoding
+    except OSError:
+        if compression is None:
+            raise
+        return encoding  # `plain_file` raises the error
 
 
 def plain_file(path: Path, compression: str | None, encoding: str | None) -> Path:
@@ -40,7 +59,7 @@ def plain_file(path: Path, compression: str | None, encoding: str | None) -> Pat
                 while chunk := source.read(_CHUNK):
                     target.write(chunk)
             else:
-                _recode(source, target, path, encoding)
+                _recode(source, target, path, encoding, _chunks_of(path, compression))
 
     key = ("plain", *file_key(path), compression, encoding)
     try:
@@ -48,9 +67,14 @@ def plain_file(path: Path, compression: str | None, encoding: str | None) -> Pat
     except OSError as error:
         if compression is None:
             raise
+        with path.open("rb") as file:
+            is_compressed = file.read(4).startswith(_MAGIC[compression])
         raise DataError(
             f"{path} cannot be decompressed: {str(error).splitlines()[0][:200]}\n"
             "Download it again, or decompress it and set data.path to the result."
+            if is_compressed
+            else f"{path} cannot be decompressed: its content is not {compression}.\n"
+            f"If it is not compressed, rename it to {path.stem}"
         ) from error
 
 
@@ -60,7 +84,22 @@ def _opened(path: Path, compression: str | None) -> Any:
     return pyarrow.input_stream(str(path), compression=compression)
 
 
-def _recode(source: Any, target: IO[bytes], path: Path, encoding: str) -> None:
+def _chunks_of(path: Path, compression: str | None) -> Callable[[], Iterator[bytes]]:
+    def chunks() -> Iterator[bytes]:
+        with _opened(path, compression) as source:
+            while chunk := source.read(_CHUNK):
+                yield chunk
+
+    return chunks
+
+
+def _recode(
+    source: Any,
+    target: IO[bytes],
+    path: Path,
+    encoding: str,
+    chunks: Callable[[], Iterator[bytes]],
+) -> None:
     decoder = codecs.getincrementaldecoder(encoding)()
     rows = position = 0
     ended = False
@@ -73,20 +112,34 @@ def _recode(source: Any, target: IO[bytes], path: Path, encoding: str) -> None:
         except UnicodeDecodeError as error:
             good = error.object[: error.start].decode(encoding, "replace")
             row = rows + good.count("\n") + 1
+            advice = (
+                "It is UTF-8: remove data.encoding."
+                if decodes(chunks, "utf-8")
+                else encoding_advice(chunks)
+            )
             raise DataError(
                 f"{path} is not {encoding}: row {row}, byte {position - pending + error.start + 1} "
-                f"of the file is 0x{error.object[error.start]:02X}.\n"
-                "Set data.encoding to another encoding, or remove it for UTF-8."
+                f"of the file is 0x{error.object[error.start]:02X}.\n{advice}"
             ) from error
         rows += text.count("\n")
         position += len(chunk)
         target.write(text.encode("utf-8", "replace"))
 
 
+def reject_utf16(plain: Path, path: Path) -> None:
+    """Raise `DataError` for UTF-16 without a byte order mark: its English text is valid UTF-8."""
+    with plain.open("rb") as file:
+        head = file.read(4096)
+    if b"\0" in head and (encoding := likely_encoding(lambda: [head[: len(head) // 2 * 2]])):
+        raise DataError(
+            f"{path} is not UTF-8: it looks like {encoding}.\nSet data.encoding={encoding}"
+        )
+
+
 def bad_encoding(plain: Path, path: Path) -> str | None:
     """Return a message about the first byte of `plain` that is not UTF-8; None if all are.
 
-    The message names `path`, the file of which `plain` is a copy.
+    The message names `path`, the file of which `plain` is a copy, and the likely encoding.
     """
     with plain.open("rb") as lines:
         for row, line in enumerate(lines, 1):
@@ -95,7 +148,6 @@ def bad_encoding(plain: Path, path: Path) -> str | None:
             except UnicodeDecodeError as error:
                 return (
                     f"{path} is not UTF-8: row {row}, byte {error.start + 1} of it is "
-                    f"0x{line[error.start]:02X}.\n"
-                    "Save the file as UTF-8, or set its encoding, such as data.encoding=cp1252"
+                    f"0x{line[error.start]:02X}.\n{encoding_advice(_chunks_of(plain, None))}"
                 )
     return None

@@ -1,4 +1,4 @@
-"""The formats csv and tsv, read strictly: no cell is moved, guessed or silently lost."""
+"""The formats csv and tsv, read strictly: no cell is moved or silently lost."""
 
 from functools import partial
 from pathlib import Path
@@ -8,7 +8,8 @@ from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import arrow_batches, file_key, write_arrow
 from nlp_rnn.sources.columns import require_columns
 from nlp_rnn.sources.decoding import bad_encoding
-from nlp_rnn.sources.file_format import FileFormat, FileOptions, SourceFile, delimiter_character
+from nlp_rnn.sources.dialect import detect_dialect
+from nlp_rnn.sources.file_format import FileFormat, FileOptions, SourceFile
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -28,7 +29,10 @@ def _read_delimited(file: SourceFile, default_delimiter: str) -> "Dataset":
     from pyarrow import csv
 
     options, columns = file.options, file.columns
-    delimiter = delimiter_character(options.delimiter, default_delimiter)
+    dialect = detect_dialect(file.plain, options, default_delimiter, columns)
+    delimiter = dialect.delimiter
+    if dialect.note:
+        file.notes.append(f"{file.path.name}: {dialect.note}")
     parse = csv.ParseOptions(
         delimiter=delimiter,
         quote_char='"' if options.quoting else False,
@@ -36,7 +40,10 @@ def _read_delimited(file: SourceFile, default_delimiter: str) -> "Dataset":
     )
     # with threads, errors would not name the row
     read = csv.ReadOptions(
-        use_threads=False, block_size=_BLOCK, autogenerate_column_names=not options.header
+        use_threads=False,
+        block_size=_BLOCK,
+        autogenerate_column_names=not options.header,
+        skip_rows=dialect.skipped_rows,
     )
     try:
         names = csv.open_csv(file.plain, read_options=read, parse_options=parse).schema.names
@@ -44,6 +51,9 @@ def _read_delimited(file: SourceFile, default_delimiter: str) -> "Dataset":
             names = _column_names(file.path, len(names), options)
             read.autogenerate_column_names = False
             read.column_names = names
+        elif not set(columns) <= set(names) and set(columns) <= {name.strip() for name in names}:
+            names = [name.strip() for name in names]  # a header such as `text, label`
+            read.column_names, read.skip_rows_after_names = names, 1
         require_columns(names, columns, str(file.path))
         convert = csv.ConvertOptions(
             include_columns=columns,
@@ -54,7 +64,9 @@ def _read_delimited(file: SourceFile, default_delimiter: str) -> "Dataset":
         )
         schema = pyarrow.schema([(name, pyarrow.string()) for name in columns])
         batches = csv.open_csv(file.plain, read, parse, convert)
-        form = (options.header, options.columns, delimiter, options.quoting, options.encoding)
+        form: tuple[object, ...] = (options.header, options.columns, delimiter)
+        form += (options.quoting, options.encoding)
+        form += (dialect.skipped_rows,) if dialect.skipped_rows else ()
         dataset = write_arrow(("csv", *file_key(file.path), *form, *columns), schema, batches)
     except pyarrow.ArrowInvalid as error:
         if fault := bad_encoding(file.plain, file.path):

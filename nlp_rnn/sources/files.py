@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.columns import listed
-from nlp_rnn.sources.decoding import bad_encoding, plain_file
+from nlp_rnn.sources.decoding import bad_encoding, encoding_of, plain_file, reject_utf16
 from nlp_rnn.sources.file_format import DEFAULT_OPTIONS, FileOptions, SourceFile
 from nlp_rnn.sources.folders import class_folders, read_class_folders
 from nlp_rnn.sources.formats import FORMATS, check_options, compression_of, format_of, plain_stem
@@ -15,7 +15,7 @@ from nlp_rnn.sources.formats import FORMATS, check_options, compression_of, form
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = ["SPLITS", "first_line", "read_path"]
+__all__ = ["SPLITS", "find_bad_encoding", "first_line", "read_path"]
 
 SPLITS = ("train", "validation", "test")
 _SPELLINGS = {
@@ -183,10 +183,16 @@ def _read_file(
     assert file_format is not None
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty.")
-    encoding = options.encoding if "encoding" in file_format.options else None
+    encoding = None
+    if "encoding" in file_format.options:
+        encoding = encoding_of(path, compression_of(path), options.encoding)
+        if encoding != options.encoding and encoding != "utf-8":
+            notes.append(f"{path.name}: read as {encoding.upper()}, by its byte order mark")
     plain = plain_file(path, compression_of(path), encoding)
     if plain.stat().st_size == 0:
         raise DataError(f"{path} is empty.")
+    if encoding and options.is_utf8:
+        reject_utf16(plain, path)
     try:
         return file_format.read(SourceFile(path, plain, tuple(text), tuple(label), options, notes))
     except DataError:
@@ -194,6 +200,18 @@ def _read_file(
     except Exception as error:
         fault = bad_encoding(plain, path) if encoding else None
         raise DataError(fault or f"{path} cannot be read: {first_line(error)}") from error
+
+
+def find_bad_encoding(path: Path) -> str | None:
+    """Return a message about the first text file at `path` that is not UTF-8; None if all are."""
+    for file in [path] if path.is_file() else sorted(path.rglob("*")):
+        known = format_of(file, DEFAULT_OPTIONS) if file.is_file() else None
+        if known and "encoding" in known.options:
+            compression = compression_of(file)
+            plain = plain_file(file, compression, encoding_of(file, compression, "utf-8"))
+            if fault := bad_encoding(plain, file):
+                return fault
+    return None
 
 
 def first_line(error: BaseException) -> str:

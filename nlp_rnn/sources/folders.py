@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import write_rows
 from nlp_rnn.sources.columns import listed, require_columns
+from nlp_rnn.sources.encoding_detection import encoding_advice, marked_encoding
 from nlp_rnn.sources.file_format import FileOptions
 
 if TYPE_CHECKING:
@@ -104,12 +105,13 @@ def _read(folder: Path, files: list[tuple[str, Path]], options: FileOptions) -> 
 def _text(file: Path, options: FileOptions) -> str:
     content = file.read_bytes()
     try:
-        text = content.removeprefix(codecs.BOM_UTF8).decode(options.encoding)
+        encoding = marked_encoding(content[:4]) or options.encoding
+        text = content.removeprefix(codecs.BOM_UTF8).decode(encoding)
     except UnicodeDecodeError as error:
         row = content[: error.start].count(b"\n") + 1
         raise DataError(
             f"{file} is not {options.encoding.upper()}: row {row}, byte "
             f"{error.start + 1} of the file is 0x{content[error.start]:02X}.\n"
-            "Set its encoding, such as data.encoding=cp1252"
+            + encoding_advice(lambda: [content])
         ) from error
     return text.removesuffix("\n").removesuffix("\r")

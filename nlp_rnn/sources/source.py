@@ -19,7 +19,7 @@ from nlp_rnn.errors import ConfigError, DataError
 from nlp_rnn.sources.arrow_cache import RELEASE_AFTER, mapped_files, release_pages
 from nlp_rnn.sources.columns import select_columns
 from nlp_rnn.sources.file_format import FileOptions, delimiter_character
-from nlp_rnn.sources.files import read_path
+from nlp_rnn.sources.files import find_bad_encoding, read_path
 from nlp_rnn.sources.formats import FORMATS
 from nlp_rnn.sources.hub import offline, read_hub
 from nlp_rnn.sources.probe_tasks import PROBES, make_probe, test_parts
@@ -104,7 +104,15 @@ def read_source(config: DataConfig) -> Source:
     for split, dataset in splits.items():
         where = f"The {split} split of {config.path}"
         splits[split] = select_columns(dataset, columns, where)
-        _check_encoding(splits[split], columns, where)
+        try:
+            _check_encoding(splits[split], columns, where)
+        except DataError as error:
+            files = isinstance(config, FilesConfig)
+            fault = find_bad_encoding(Path(config.path).expanduser()) if files else None
+            if fault is None:
+                raise
+            advice = fault.splitlines()[1]
+            raise DataError(f"{str(error).splitlines()[0]}\n{advice}") from error
     names = config.label_names
     if isinstance(names, list):
         names = dict(zip(label, names, strict=True) if per_class else enumerate(names))

@@ -1,0 +1,131 @@
+"""Detection of the delimiter of a csv or tsv file from its first rows."""
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from nlp_rnn.sources.file_format import FileOptions, delimiter_character
+
+__all__ = ["Dialect", "detect_dialect"]
+
+_CANDIDATES = (",", ";", "\t", "|")
+_NAMES = {"\t": "tab", " ": "space"}
+_ROWS = 21  # the header and twenty rows
+_SAMPLE = 1 << 20  # bytes
+_SEPARATOR_LINE = re.compile(r'\ufeff?"?sep=(.)"?\r?\n', re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How the rows of a file are split.
+
+    Attributes
+    ----------
+    delimiter : str
+        The character between two cells.
+    skipped_rows : int
+        Rows before the header: 1 for the line `sep=;` that Excel understands, else 0.
+    note : str or None
+        What was detected, if it is not the default of the format.
+    """
+
+    delimiter: str
+    skipped_rows: int = 0
+    note: str | None = None
+
+
+def detect_dialect(
+    plain: Path, options: FileOptions, default: str, columns: Sequence[str]
+) -> Dialect:
+    """Return the dialect of a file.
+
+    `data.delimiter` decides, then a first line `sep=;`, then the first rows: a delimiter is
+    possible if it splits the header and the first twenty rows into the same number of cells, more
+    than one. Of several, one that gives the required columns is used, then the default.
+
+    Parameters
+    ----------
+    plain : Path
+        The file, uncompressed and in UTF-8.
+    options : FileOptions
+        The options about its form.
+    default : str
+        The delimiter of the format.
+    columns : sequence of str
+        The required columns.
+    """
+    sample, is_whole = _sample(plain)
+    separator_line = _SEPARATOR_LINE.match(sample)
+    skipped = 1 if separator_line else 0
+    if options.delimiter is not None:
+        return Dialect(delimiter_character(options.delimiter, default), skipped)
+    if separator_line:
+        delimiter = separator_line[1]
+        if not delimiter.isascii():
+            delimiter = default
+        return Dialect(delimiter, 1, _note(delimiter, default, ", by its first line sep="))
+    candidates = dict.fromkeys((default, *_CANDIDATES))
+    sample = sample.removeprefix("\ufeff")
+    rows = {known: _rows(sample, is_whole, known, options.quoting) for known in candidates}
+    delimiter = _by_rows(rows, options, default, columns)
+    return Dialect(delimiter, 0, _note(delimiter, default, ""))
+
+
+def _note(delimiter: str, default: str, reason: str) -> str | None:
+    if delimiter == default:
+        return None
+    return f"read with delimiter {_NAMES.get(delimiter, delimiter)}{reason}"
+
+
+def _sample(plain: Path) -> tuple[str, bool]:
+    """Return the beginning of a file, and whether it is the whole file."""
+    with plain.open("rb") as file:
+        content = file.read(_SAMPLE)
+    return content.decode("utf-8", "replace"), len(content) < _SAMPLE
+
+
+def _by_rows(
+    rows: dict[str, list[list[str]]], options: FileOptions, default: str, columns: Sequence[str]
+) -> str:
+    """Choose among the delimiters by the first rows that each of them gives."""
+    widths = {known: len(first[0]) if first else 0 for known, first in rows.items()}
+    several = [known for known, width in widths.items() if width > 1]
+    named = [known for known in several if _has_columns(rows[known][0], options, columns)]
+    if options.header and default in named:
+        return default  # a row of another width is an error
+    even = [known for known in several if {len(row) for row in rows[known]} == {widths[known]}]
+    for possible in ([known for known in even if known in named], even, named):
+        if possible:
+            return possible[0]
+    return default if widths[default] > 1 else max(widths, key=lambda known: widths[known])
+
+
+def _has_columns(first: Sequence[str], options: FileOptions, columns: Sequence[str]) -> bool:
+    """Return whether the first row gives the required columns."""
+    if options.header:
+        return all(name in first for name in columns)
+    if options.columns is not None:
+        return len(options.columns) == len(first)
+    # without a header numbers name the columns, and any delimiter gives some
+    return False
+
+
+def _rows(sample: str, is_whole: bool, delimiter: str, quoting: bool) -> list[list[str]]:
+    """Return the first rows, without blank ones; fewer where a row cannot be parsed."""
+    reader = csv.reader(
+        io.StringIO(sample, newline=""),
+        delimiter=delimiter,
+        quoting=csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE,
+    )
+    rows = []
+    with suppress(csv.Error):  # such as a cell of more than 128 KiB
+        for row in reader:
+            if row:
+                rows.append(row)
+            if len(rows) == _ROWS:
+                return rows
+    return rows if is_whole else rows[:-1] or rows
