@@ -75,7 +75,9 @@ def test_tsv_files_with_other_delimiters(tmp_path):
 
 def test_excel_german_with_decimal_commas_and_byte_order_mark(tmp_path):
     path = tmp_path / "Mappe1.csv"
-    path.write_bytes("text;preis;label\r\nschön, gut;3,50;pos\r\nöde;2,00;neg\r\n".encode("utf-8-sig"))
+    path.write_bytes(
+        "text;preis;label\r\nschön, gut;3,50;pos\r\nöde;2,00;neg\r\n".encode("utf-8-sig")
+    )
     assert rows(path) == [
         {"text": "schön, gut", "label": "pos"},
         {"text": "öde", "label": "neg"},
