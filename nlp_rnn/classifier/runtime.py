@@ -21,7 +21,9 @@ RUNTIMES = ("onnx", "int8", "torch")
 
 
 def start_runtime(saved: SavedClassifier, runtime: str) -> Runtime:
-    """Start the network of a classifier in a runtime, and try it on the highest token id.
+    """Load the network of a classifier in a runtime, and check it on one text.
+
+    The text is the token with the highest id, which fails if the embedding is too small.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Buffer for streamed text, which returns complete words, so that tokens equal the whole text's."""
+"""Buffer for streamed text: returns complete words, so that tokens do not depend on the chunks."""
 
 import re
 
@@ -10,7 +10,7 @@ _GAP = re.compile(r"[^\S\x1c-\x1f]+")
 
 
 class WordBuffer:
-    """Buffer that retains the text that may still change: the last word and its white space.
+    """Buffer for the last word of a streamed text, which may not be complete yet.
 
     Complete text ends before the white space that follows a word. No tokenizer of nlp_rnn joins
     characters across white space, and a run of white space is never split. So the tokens of the
@@ -19,7 +19,7 @@ class WordBuffer:
     Parameters
     ----------
     pending : str
-        Text that is in the buffer at first.
+        Initial content of the buffer.
     """
 
     def __init__(self, pending: str = "") -> None:
@@ -39,7 +39,7 @@ class WordBuffer:
         return whole[:end]
 
     def rest(self) -> str:
-        """Return the text in the buffer when no more follows, and empty the buffer."""
+        """Return the rest of the text, after the last `add`, and empty the buffer."""
         rest, self.pending = self.pending, ""
         return rest
 

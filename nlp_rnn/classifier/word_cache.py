@@ -1,8 +1,8 @@
 """Tokenizer with a cache of words, which gives the same token ids several times faster.
 
-A tokenizer that splits at white space first gives a text the tokens of its words, one after the
-other. A dictionary finds the tokens of a known word ten times faster than the tokenizer computes
-them, and of a long text only the parts that truncation keeps are looked up.
+If a tokenizer first splits at white space, the tokens of a text are the concatenated tokens of its
+words. A dictionary finds the tokens of a known word ten times faster than the tokenizer computes
+them. In a long text only the parts that remain after truncation are looked up.
 """
 
 import json
@@ -134,7 +134,7 @@ class WordCache:
 
 
 def _splits_at_white_space(description: dict[str, Any]) -> bool:
-    """Whether a tokenizer, given as JSON, gives a text the tokens of its words."""
+    """Whether a tokenizer in JSON maps a text to the concatenated tokens of its words."""
     # what `train_tokenizer` sets for BPE: a mark before each word, and words end at white space
     add_mark = {"type": "Replace", "pattern": {"Regex": WORD_START}, "content": MARK}
     drop_selector = {"type": "Replace", "pattern": {"Regex": VARIATION_SELECTOR}, "content": ""}

@@ -1,7 +1,8 @@
 """Step 6: recommend a configuration for each use, by quality and cost.
 
 A configuration is not recommended if it is worse than the best baseline by more than the ROPE, or
-exceeds a limit of `Rules`. Among the others quality decides, and among equivalent ones the cost.
+exceeds a limit of `Rules`. The best of the others is recommended, and the cheapest of several
+equivalent ones.
 """
 
 from collections.abc import Callable, Sequence
@@ -55,7 +56,7 @@ class _Candidates:
         }
 
     def unbeaten(self) -> list[Configuration]:
-        """Candidates than which no other is better."""
+        """Candidates that are not worse than any other candidate."""
         losers = {loser for loser, _ in self.losses()}
         return [candidate for candidate in self.configurations if candidate.name not in losers]
 
@@ -177,9 +178,9 @@ def recommend(
     configurations, baselines : sequence of Configuration
         Candidates and baselines of one data set.
     differences : sequence of Difference
-        Of the candidates, on all test texts.
+        Differences between the candidates on all test texts.
     long_differences : sequence of Difference
-        On the longest quarter of the test texts; empty if it is too small.
+        Differences on the longest quarter of the test texts; empty if it is too small.
     rules : Rules
         ROPE and limits.
     same_machine : bool

@@ -1,4 +1,4 @@
-"""Bootstrap of test scores over texts and seeds, with intervals that hold for few seeds.
+"""Bootstrap of test scores over texts and seeds, with intervals corrected for few seeds.
 
 Texts are resampled once for all runs, and seeds once for both sides of a difference, so that
 paired values stay paired. Both levels are resampled at once: the pigeonhole bootstrap of Owen 2007
@@ -163,7 +163,7 @@ def small_sample_factor(by_seed: Scores, variance: float, texts: int, confidence
 def bootstrap_interval(
     by_seed: Scores, replicates: Scores, shares: Scores, confidence: float, texts: int
 ) -> tuple[float, float, float, float]:
-    """Return the mean over the seeds, its confidence interval, and the p-value of a mean of 0.
+    """Return the mean over the seeds, its confidence interval, and a p-value for "the mean is 0".
 
     The interval has the percentiles of the bootstrap over texts and seeds around the mean,
     widened by `small_sample_factor`. The two-sided p-value is the smallest 1 − confidence whose

@@ -135,14 +135,14 @@ def same_texts(first: Predictions, second: Predictions) -> bool:
 def with_same_texts(
     configurations: RunsByName, reference: Predictions | None = None
 ) -> tuple[dict[str, tuple[Run, ...]], Predictions | None, list[str]]:
-    """Keep the single-label runs whose predictions are for the test texts of the reference.
+    """Select the single-label runs that predicted the same test texts as a reference.
 
     Parameters
     ----------
     configurations : mapping of str to sequence of Run
         Runs by name of their configuration, with their predictions.
     reference : Predictions, optional
-        Default: the predictions of the first run that has any.
+        Predictions for the test texts. Default: those of the first run that has any.
 
     Returns
     -------

@@ -22,7 +22,7 @@ __all__ = ["Rows", "cut", "limit", "without_leaks"]
 
 @dataclass(frozen=True)
 class Rows:
-    """A choice of rows of a split. The texts are not copied until the choice is final.
+    """Selected rows of a split. The texts are not copied until `dataset` is called.
 
     Attributes
     ----------

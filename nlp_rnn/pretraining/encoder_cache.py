@@ -1,4 +1,4 @@
-"""Pretrained encoder of a configuration: a folder, or a pretraining that is cached.
+"""Obtain the pretrained encoder of a configuration: read its folder, or pretrain and cache it.
 
 The cache key of `model.pretrained=auto` is a hash of everything that determines the result: texts,
 tokenizer, model and options. So the seeds of a sweep share one pretraining, and running an
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 __all__ = ["obtain_encoder"]
 
-# Part of the cache key: increase it when the same options give another encoder.
+# Part of the cache key. Increase it when a change of the code changes the encoders.
 VERSION = 1
 
 
 def obtain_encoder(
     config: RunConfig, corpus: "Corpus", uri: str, experiment_id: str
 ) -> Encoder | None:
-    """Return the encoder for `model.pretrained`, after checking that it fits; None without one.
+    """Return the pretrained encoder that `model.pretrained` names; None if it is null.
 
     For `auto`, the encoder comes from the cache, or is pretrained first.
 

@@ -1,7 +1,7 @@
-"""From the requested configuration to the resolved one.
+"""Resolve a configuration: set the options that the user left open (null or auto).
 
-`config` is what the user requested and is never changed. `resolved` is what it comes to for this
-data and this machine. Both are saved in the run folder and logged.
+`config` is what the user requested and is never changed. `resolved` also has the values of the open
+options for this data and this machine. Both are saved in the run folder and logged.
 """
 
 from dataclasses import replace

@@ -33,14 +33,14 @@ class Job:
     overrides : tuple of str
         Arguments with which `nlp-rnn train` trains this job alone.
     config : RunConfig
-        Configuration that they compose to.
+        Configuration that Hydra composes from `overrides`.
     key : str
         Eight characters that identify the job in every sweep: a hash of the signature (with
         `model.match`) and the seed.
     name : str
         Name for people, such as `gru h128 dropout=0.2 seed2`.
     name_parts : tuple of str
-        Parts of the name that the configuration alone does not give, such as `dropout=0.2`.
+        Parts of the name between size and seed, such as `dropout=0.2` for a swept value.
     problem : str
         Why the job cannot run, if its configuration is invalid; otherwise empty.
     """
@@ -102,7 +102,7 @@ def make_job(
     overrides : tuple of str
         Arguments of the job.
     name_parts : tuple of str, optional
-        Parts of its name; without them the name has the values of the swept keys.
+        Parts of the name of the job. Default: the swept values that the name does not have yet.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def make_job(
 
 
 def _compose(command: SweepCommand, overrides: tuple[str, ...]) -> DictConfig:
-    """Return the configuration of a job; Hydra composes one for all that differ in the seed."""
+    """Return the configuration of a job, composed once for all jobs that differ in the seed."""
     from hydra.types import RunMode
 
     seeds = [override for override in overrides if SEED.match(override)]

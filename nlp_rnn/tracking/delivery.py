@@ -44,7 +44,7 @@ class Delivery:
         run_id : str
             Run that the entries belong to.
         folder : Path or None
-            Run folder, which relative paths in the entries start from.
+            Run folder. Relative paths in the entries are relative to it.
         """
         from mlflow import MlflowClient
 
@@ -55,9 +55,14 @@ class Delivery:
     def __call__(self, entries: Sequence[Entry]) -> None:
         """Send one entry, or several entries of metrics.
 
-        The kind of an entry is its first key: `metrics` [[name, value, milliseconds, step], …],
-        `params` {}, `tags` {}, `dataset` {} with `context`, `file` PATH with `to`, `text` with
-        `to`, `model` PATH with `example`, `status` with `time`.
+        An entry is a dictionary, whose first key is its kind:
+
+        - `metrics`: list of [name, value, milliseconds since 1970, step]
+        - `params` or `tags`: dictionary
+        - `dataset`: dictionary; further key `context`
+        - `file` (a path) or `text`; further key `to`, the artifact path
+        - `model`: path of a classifier folder; further key `example`
+        - `status`: status of the run; further key `time`
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Journal of a run: what MLflow has not stored yet, as JSON lines in the run folder."""
+"""Journal of a run: entries that MLflow has not stored yet, as JSON lines in the run folder."""
 
 import json
 import os

@@ -1,7 +1,7 @@
 """Outbox of a run: a queue whose entries a thread sends to MLflow.
 
-Nothing waits for MLflow. Every entry is appended to the journal in the run folder before it is
-sent, so that no entry is lost when MLflow is unavailable or the process is killed.
+The training never waits for MLflow. Every entry is appended to the journal in the run folder before
+it is sent, so that no entry is lost when MLflow is unavailable or the process is killed.
 """
 
 import logging

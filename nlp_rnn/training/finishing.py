@@ -1,4 +1,4 @@
-"""Turn a trained network into the network of a classifier: the step after the last update."""
+"""Finish a trained network: remove what only training needs, and add n-gram models."""
 
 import time
 from dataclasses import replace
@@ -36,8 +36,8 @@ def finish(
     Returns
     -------
     TrainingResult
-        `result`, with n-gram models with their time, and the validation metrics and thresholds
-        of the network together with them.
+        `result` as it is, or with n-gram models: the time includes their fitting, and the
+        validation metrics and thresholds are those of the ensemble.
     """
     network = trainer.network
     network.language_model = None

@@ -34,9 +34,10 @@ def uses_perturbation(config: TrainerConfig) -> bool:
 
 
 def zero_with_gradients(module: nn.Module | None) -> Tensor | float:
-    """Return 0, with a gradient of 0 for each parameter of a module that the pass does not use.
+    """Return 0 as a function of all parameters of a module, so that they get the gradient 0.
 
-    Processes exchange gradients only when every parameter has one.
+    DistributedDataParallel needs a gradient of every parameter, even of a module that a forward
+    pass does not use.
     """
     if module is None:
         return 0.0
@@ -44,7 +45,7 @@ def zero_with_gradients(module: nn.Module | None) -> Tensor | float:
 
 
 class UpdateLoss:
-    """The loss that an update minimizes: a weighted sum of parts, of which `labels` is always used.
+    """The loss that an update minimizes: a weighted sum of parts. `labels` is always used.
 
     `labels`
         The loss of the labels (`Objective`).
@@ -56,13 +57,14 @@ class UpdateLoss:
         Weight drop has one mask for all texts. The weight is half of the paper's α, because the
         paper adds up the label losses of both copies.
     `adversarial`
-        Label loss with every text perturbed along the gradient of that loss (Miyato et al. 2017,
-        arXiv:1605.07725). `trainer.perturbation` is the norm.
+        Adversarial training: the label loss of texts that are perturbed along its gradient (Miyato
+        et al. 2017, arXiv:1605.07725). `trainer.perturbation` is the norm.
     `virtual_adversarial`
-        Divergence between the prediction and the one with every text perturbed in the direction in
-        which it changes fastest (same paper). As in the paper, perturbations are added after the
-        dropout of embeddings, with the same mask in all passes. Here the other masks are the same
-        too. The embedding must be a `NormalizedEmbedding`.
+        Virtual adversarial training (same paper): the divergence between the predictions without
+        and with a perturbation, in the direction in which the prediction changes fastest. As in the
+        paper, perturbations are added after the dropout of embeddings, with the same mask in all
+        passes. Here the other masks are the same too. The embedding must be a
+        `NormalizedEmbedding`.
     """
 
     def __init__(self, config: TrainerConfig, device: torch.device, dtype: torch.dtype) -> None:
@@ -114,7 +116,7 @@ class UpdateLoss:
         -------
         dict
             This process's share of each part of the loss, unweighted, on the device. The gradients
-            are those of the weighted sum, multiplied by the factor of `scaler` in float16.
+            are those of the weighted sum; in float16 they are multiplied by the scale of `scaler`.
         """
         perturbed_parts = [name for name in (ADVERSARIAL, VIRTUAL) if name in weights]
         sums: dict[str, Tensor] = {}

@@ -1,4 +1,4 @@
-"""Training objective: the loss of the labels, its class weights, and the monitored metric.
+"""Training objective: classification loss, class weights, and the monitored metric.
 
 A single-label task has labels int64 (n,), a softmax and cross-entropy. A multi-label task has
 labels bool (n, C), a sigmoid for each label and binary cross-entropy. The losses of a text's labels
@@ -99,7 +99,7 @@ class Objective:
     """
 
     def __init__(self, config: TrainerConfig, labels: Labels | None = None) -> None:
-        """Weight the classes by the training `labels`; without these, all classes weigh alike."""
+        """Compute class weights from the training `labels`; without labels they are equal."""
         self._labels = labels if config.class_weight is ClassWeight.balanced else None
         self._weights: Tensor | None = None
         self.monitor = config.monitor.name
