@@ -126,3 +126,36 @@ def test_rows_and_scores_are_those_of_the_classifier(here: Path) -> None:
     np.testing.assert_allclose(
         predictions.probabilities, nlp_rnn.load("classifier").predict_proba(texts), atol=1e-6
     )
+
+
+SMALL = [
+    *("model.hidden_size=4", "model.embedding_size=4", "trainer.max_epochs=1", "trainer.threads=1"),
+    *("tracking.speed=none", "tracking.system_metrics=false", "output_dir=run"),
+]
+
+
+@pytest.mark.parametrize("options", [[], ["data.seed=3", "data.limit=60"]], ids=["default", "set"])
+def test_data_that_was_trained_on_is_tested_on_the_texts_that_were_kept_apart(
+    here: Path, store_uri: str, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    labelled(here / "more.csv", 90, wrong=30)
+    data = [*WORDS, "data.path=more.csv"]
+    assert main(["train", *SMALL, *data, *options]) == 0
+    trained = json.loads((here / "run" / "result.json").read_text())["metrics"]
+    capsys.readouterr()
+    assert main(["evaluate", "run/classifier", *data, "--json"]) == 0
+    output = capsys.readouterr()
+    result = json.loads(output.out)
+    assert (result["split"], result["training_texts"]) == ("test", 0)
+    assert result["accuracy"] == pytest.approx(trained["test/accuracy"])
+    assert "was trained on this data" in output.err
+    assert main(["evaluate", "run/classifier", *data, "--json", "--split", "all"]) == 0
+    output = capsys.readouterr()
+    rows = json.loads((here / "run/classifier/config.json").read_text())["provenance"]["rows"]
+    assert json.loads(output.out)["training_texts"] == rows["train"]
+    assert f"trained on {rows['train']} of these texts" in output.err
+    other = [*WORDS, "data.path=other.csv"]
+    labelled(here / "other.csv", 50, seed=5)
+    assert main(["evaluate", "run/classifier", *other, "--json"]) == 0
+    output = capsys.readouterr()
+    assert (json.loads(output.out)["split"], output.err) == ("all", "")

@@ -1,6 +1,8 @@
 """The command `evaluate`: metrics of a saved classifier on labelled texts."""
 
 import json
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +25,8 @@ Test a saved classifier on labelled texts, with the data options of nlp-rnn trai
   nlp-rnn evaluate MODEL data=files data.path=more.csv data.text=review data.label=stars
   nlp-rnn evaluate MODEL data=imdb --split test --output scores.json
 
-  --split NAME          test, validation, train or all; default: test if the data has a test split,
-                        otherwise all
+  --split NAME          test, validation, train or all; default: test if the data has a test split
+                        or is the data that the classifier was trained on, otherwise all
   --output FILE         write the metrics as JSON
   --predictions FILE    write the prediction for every text as Parquet
   --json                print the JSON and nothing else
@@ -58,14 +60,16 @@ def evaluate(arguments: list[str]) -> int:
         threads=None if threads is None else int(threads),
         runtime=parsed.options.get("--runtime", "onnx"),
     )
-    from nlp_rnn.data.corpus import load_corpus
     from nlp_rnn.scoring.metrics import score_probabilities, wilson_interval
     from nlp_rnn.scoring.predictions import classification_report_text, write_predictions
 
-    split = split or _default_split(data)
-    corpus = load_corpus(data)
+    corpus, is_training_data = _load(data, overrides, classifier)
+    split = split or ("test" if is_training_data else _default_split(data))
     _check_same_task(classifier, corpus)
     predictions = _predictions(classifier, corpus, split, "--windows" in parsed.flags)
+    known_texts = len(corpus.train) if is_training_data and split in ("train", "all") else 0
+    if is_training_data:
+        print(_training_data_note(corpus, split, known_texts), file=sys.stderr)
     scores: dict[str, Any] = {
         "classifier": parsed.positional[0],
         "checksum": classifier.config["checksum"],
@@ -73,6 +77,7 @@ def evaluate(arguments: list[str]) -> int:
         "data_digest": corpus.digest,
         "split": split,
         "texts": len(predictions.rows),
+        "training_texts": known_texts,
         **score_probabilities(predictions.labels, predictions.probabilities, classifier.thresholds),
     }
     if predictions.multi_label:
@@ -123,6 +128,40 @@ def data_config(overrides: list[str]) -> "DataConfig":
 
     # the classifier truncates texts itself; the tokenizer of this configuration is not used
     return compose([*overrides, "tokenizer.max_length=1000000"]).data
+
+
+def _load(
+    data: "DataConfig", overrides: list[str], classifier: "TextClassifier"
+) -> "tuple[Corpus, bool]":
+    """Load the corpus, and return whether it is the one that the classifier was trained on.
+
+    The options that cut and sample the splits are those of the training, unless they are set. The
+    digest shows whether the texts, labels and splits are then the same.
+    """
+    from nlp_rnn.data.corpus import load_corpus
+
+    provenance = classifier.config["provenance"]
+    keys = {override.partition("=")[0] for override in overrides}
+    saved = provenance.get("data_options", {})
+    options = {name: value for name, value in saved.items() if f"data.{name}" not in keys}
+    like_training = replace(data, **options)
+    corpus = load_corpus(like_training)
+    if corpus.digest == provenance.get("data_digest"):
+        return corpus, True
+    return (corpus if like_training == data else load_corpus(data)), False
+
+
+def _training_data_note(corpus: "Corpus", split: str, known_texts: int) -> str:
+    if known_texts:
+        return (
+            f"Warning: the classifier was trained on {known_texts:,} of these texts, so the "
+            "metrics are too high for new texts.\nUse --split test for the texts that were kept "
+            "apart."
+        )
+    return (
+        f"The classifier was trained on this data. The {split} split has the "
+        f"{len(getattr(corpus, split)):,} texts that it was not trained on."
+    )
 
 
 def _default_split(data: "DataConfig") -> str:

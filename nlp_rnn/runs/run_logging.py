@@ -186,6 +186,10 @@ def provenance(
     return {
         "data": corpus.name,
         "data_digest": corpus.digest,
+        "data_options": {
+            name: getattr(config.data, name)
+            for name in ("seed", "limit", "fraction", "validation_fraction")
+        },
         "rows": {split: len(getattr(corpus, split)) for split in SPLITS},
         "seed": config.seed,
         "signature": signature(config, resolved),
