@@ -5,37 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
+from nlp_rnn.comparison.differing_keys import candidate_key, compare_keys
 from nlp_rnn.comparison.records import NotComparable, Run
 from nlp_rnn.comparison.rules import Rules
-from nlp_rnn.comparison.select import RunsByName, affects_result, runs_by_configuration
+from nlp_rnn.comparison.select import RunsByName, runs_by_configuration
 
-__all__ = ["LATENCY", "Pair", "Pairing", "mean_metric", "pair_configurations"]
+__all__ = ["LATENCY", "Pair", "Pairing", "mean_metrics", "pair_configurations"]
 
 LATENCY = ("latency/onnx_batch1_p95_ms", "latency/onnx_batch1_p50_ms")
 """Latency of one text with the runtime that is deployed, the preferred metric first."""
-
-MUST_BE_EQUAL = (
-    ("data.", "split"),
-    ("tokenizer.", "tokenizer"),
-    ("trainer.max_", "budget"),
-    ("trainer.patience", "budget"),
-    ("trainer.batch_size", "budget"),
-    ("trainer.accumulation", "budget"),
-    ("trainer.monitor", "stopping rule"),
-    ("model.bidirectional", "direction"),
-)
-"""Beginnings of keys that must be equal, and what they determine; the first match counts."""
-
-# The path of the data does not matter, because its digest is compared. The hidden size may
-# differ, because sizes are matched.
-MAY_DIFFER = (
-    "data.path",
-    "data.name",
-    "model.name",
-    "model.cell",
-    "model.hidden_size",
-    "model.match",
-)
 
 MOST_UNPAIRED = 20
 """Configurations without any comparable one for which a reason is reported."""
@@ -112,11 +90,14 @@ class Pairing:
 def pair_configurations(runs: Sequence[Run], rules: Rules) -> Pairing:
     """Sort the usable runs of one data set into configurations, and pair the comparable ones.
 
-    The configurations of a pair differ only in `rules.by`, in the keys over which both were tuned,
-    and, if cells are compared, in the hidden size, which must then be matched.
+    The configurations of a pair differ only in `rules.by` and in what `compare_keys` allows. If
+    cells are compared, their sizes must be matched.
     """
-    configurations, notes = runs_by_configuration(run for run in runs if not run.is_baseline)
-    baselines, more_notes = runs_by_configuration(run for run in runs if run.is_baseline)
+    candidates = [run for run in runs if not run.is_baseline]
+    configurations, notes = runs_by_configuration(candidates, rules.by)
+    baselines, more_notes = runs_by_configuration(
+        (run for run in runs if run.is_baseline), rules.by
+    )
     notes += more_notes
     pairs: list[Pair] = []
     not_comparable: list[NotComparable] = []
@@ -128,10 +109,9 @@ def pair_configurations(runs: Sequence[Run], rules: Rules) -> Pairing:
         else:
             not_comparable.append(judged)
 
-    for names in _comparable_names(configurations, rules).values():
-        for a, b in combinations(sorted(names), 2):
-            if configurations[a][0].level(rules.by) != configurations[b][0].level(rules.by):
-                judge(a, b)
+    for a, b in _candidate_pairs(configurations, rules):
+        if configurations[a][0].level(rules.by) != configurations[b][0].level(rules.by):
+            judge(a, b)
     # A configuration without a comparable one is reported once, with the one most similar to it.
     unjudged = set(configurations) - _names(pairs) - _names(not_comparable)
     for name in sorted(unjudged)[:MOST_UNPAIRED]:
@@ -159,16 +139,18 @@ def _shared_seeds(first: Sequence[Run], second: Sequence[Run]) -> set[int | None
     return {run.seed for run in first} & {run.seed for run in second}
 
 
-def _comparable_names(configurations: RunsByName, rules: Rules) -> dict[object, list[str]]:
-    """Names of configurations by the values that must be equal, of the keys that all have."""
+def _candidate_pairs(configurations: RunsByName, rules: Rules) -> list[tuple[str, str]]:
+    """Pairs of names with the same values of all keys that must be equal and that all have."""
     configs = [runs[0].config for runs in configurations.values()]
     shared_keys = sorted(set.intersection(*map(set, configs))) if configs else []
-    may_differ = {rules.by, *MAY_DIFFER, *rules.tuned_keys}
-    keys = [key for key in shared_keys if key not in may_differ and affects_result(key)]
-    names: dict[object, list[str]] = defaultdict(list)
-    for name, runs in configurations.items():
-        names[tuple(runs[0].config[key] for key in keys)].append(name)
-    return names
+    pairs: dict[tuple[str, str], None] = {}
+    for by_match in (False, True):
+        names: dict[object, list[str]] = defaultdict(list)
+        for name, runs in configurations.items():
+            names[candidate_key(runs[0], shared_keys, rules, by_match)].append(name)
+        for group in names.values():
+            pairs |= dict.fromkeys(combinations(sorted(group), 2))
+    return list(pairs)
 
 
 def _most_similar(name: str, configurations: RunsByName, rules: Rules) -> str | None:
@@ -182,40 +164,23 @@ def _most_similar(name: str, configurations: RunsByName, rules: Rules) -> str | 
     return min(others)[1] if others else None
 
 
-def mean_metric(runs: Sequence[Run], *names: str) -> float | None:
-    """Return the mean over the runs of the first of these metrics that all of them have."""
+def mean_metrics(
+    first: Sequence[Run], second: Sequence[Run], *names: str
+) -> tuple[float, float] | None:
+    """Return the means of the first of these metrics that all runs of both have."""
     for name in names:
-        values = [run.metrics[name] for run in runs if name in run.metrics]
-        if values and len(values) == len(runs):
-            return sum(values) / len(values)
+        if all(name in run.metrics for run in (*first, *second)):
+            a, b = (sum(run.metrics[name] for run in runs) / len(runs) for runs in (first, second))
+            return a, b
     return None
 
 
 def _pair(
     a: str, first: tuple[Run, ...], b: str, second: tuple[Run, ...], rules: Rules
 ) -> Pair | NotComparable:
-    config_a, config_b = first[0].config, second[0].config
-    differences: list[str] = []
-    for key in sorted(set(config_a) | set(config_b)):
-        if key in (rules.by, *rules.tuned_keys) or not affects_result(key):
-            continue
-        if config_a.get(key) == config_b.get(key):
-            continue
-        if rules.by == "model.pretrained" and key.startswith("pretraining."):
-            continue  # only a pretrained model has these keys
-        if key in MAY_DIFFER and (rules.by == "model.cell" or key != "model.hidden_size"):
-            continue
-        difference = f"{key} is {config_a.get(key, 'absent')} and {config_b.get(key, 'absent')}"
-        for beginning, what in MUST_BE_EQUAL:
-            if key.startswith(beginning):
-                return NotComparable(a, b, f"different {what}: {difference}")
-        # One cell has an option that the other cannot have, such as a forget bias.
-        if rules.by == "model.cell" and not (key in config_a and key in config_b):
-            continue
-        differences.append(difference)
-    if differences:
-        reason = f"they differ in more than {rules.by}: {'; '.join(differences[:3])}"
-        return NotComparable(a, b, reason)
+    keys = compare_keys(first[0], second[0], rules)
+    if keys.problem:
+        return NotComparable(a, b, keys.problem)
     if not _shared_seeds(first, second):
         return NotComparable(a, b, "they have no seed in common")
     remarks = []
@@ -223,12 +188,18 @@ def _pair(
         values = {run.tags.get(tag, "") for run in (*first, *second)} - {""}
         if len(values) > 1:
             remarks.append(f"the runs differ in {tag}: {', '.join(sorted(values))}")
-    if rules.by != "model.cell":
-        return Pair(a, b, ("configuration",), tuple(remarks))
+    if keys.remark:
+        remarks.append(f"their presets also differ in other keys: {keys.remark}")
+    if not keys.cells:
+        size = [f"model.match={keys.match}"] if keys.match else []
+        return Pair(a, b, ("configuration", *size), tuple(remarks))
     matching = _matching(first, second, rules)
     if not matching:
-        sizes = f"{config_a.get('model.hidden_size')} and {config_b.get('model.hidden_size')}"
-        reason = f"no matching criterion holds (size, parameters, latency): hidden size {sizes}"
+        sizes = [runs[0].config.get("model.hidden_size", "None") for runs in (first, second)]
+        reason = (
+            "no matching criterion holds (size, parameters, latency): hidden size "
+            f"{' and '.join(sizes)}"
+        )
         return NotComparable(a, b, reason)
     return Pair(a, b, matching, tuple(remarks))
 
@@ -244,7 +215,7 @@ def _matching(first: tuple[Run, ...], second: tuple[Run, ...], rules: Rules) -> 
         ("parameters", ("parameters/recurrent",), rules.parameter_tolerance),
         ("latency", LATENCY, rules.latency_tolerance if same_machine else -1.0),
     ):
-        a, b = mean_metric(first, *metrics), mean_metric(second, *metrics)
-        if a and b and abs(a - b) <= tolerance * max(a, b):
+        means = mean_metrics(first, second, *metrics)
+        if means and min(means) > 0 and abs(means[0] - means[1]) <= tolerance * max(means):
             criteria.append(name)
     return tuple(criteria)

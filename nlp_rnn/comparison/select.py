@@ -13,6 +13,7 @@ from nlp_rnn.tracking.tags import KIND
 __all__ = [
     "RunsByName",
     "affects_result",
+    "group_of_preset",
     "runs_by_configuration",
     "same_texts",
     "usable_runs",
@@ -24,6 +25,9 @@ RunsByName = Mapping[str, tuple[Run, ...]]
 
 MOST_NAMES = 3
 """Runs that a note names."""
+
+MOST_KEYS = 3
+"""Differing keys that a name has, unless more are needed to tell configurations apart."""
 
 
 def usable_runs(runs: Iterable[Run], metric: str) -> tuple[list[Run], list[str]]:
@@ -60,10 +64,13 @@ def _problem(run: Run, metric: str) -> str:
     return ""
 
 
-def runs_by_configuration(runs: Iterable[Run]) -> tuple[dict[str, tuple[Run, ...]], list[str]]:
+def runs_by_configuration(
+    runs: Iterable[Run], by: str
+) -> tuple[dict[str, tuple[Run, ...]], list[str]]:
     """Sort runs into configurations: runs with the same signature, one per seed.
 
-    If a seed was run twice, the first run counts, even if another one scored higher.
+    If a seed was run twice, the first run counts, even if another one scored higher. Where the
+    short names do not differ, they get the value of the compared key `by`, and then other values.
 
     Returns
     -------
@@ -86,14 +93,14 @@ def runs_by_configuration(runs: Iterable[Run]) -> tuple[dict[str, tuple[Run, ...
         for name, count in sorted(repeated.items())
     ]
     by_seed = [sorted(seeds.values(), key=_seed) for seeds in by_signature.values()]
-    return _named([tuple(runs) for runs in by_seed]), notes
+    return _named([tuple(runs) for runs in by_seed], by), notes
 
 
 def _seed(run: Run) -> int:
     return run.seed or 0
 
 
-def _named(configurations: Sequence[tuple[Run, ...]]) -> dict[str, tuple[Run, ...]]:
+def _named(configurations: Sequence[tuple[Run, ...]], by: str) -> dict[str, tuple[Run, ...]]:
     """Configurations by short name; keys that differ are added where a name is not unique."""
     by_name: dict[str, list[tuple[Run, ...]]] = defaultdict(list)
     for runs in configurations:
@@ -103,19 +110,48 @@ def _named(configurations: Sequence[tuple[Run, ...]]) -> dict[str, tuple[Run, ..
         by_name[name or run.cell or run.name].append(runs)
     named = {}
     for name, same_name in by_name.items():
-        configs = [runs[0].config for runs in same_name]
-        differing = [
-            key
-            for key in sorted({key for config in configs for key in config})
-            if len({config.get(key) for config in configs}) > 1 and affects_result(key)
-        ]
-        for runs, config in zip(same_name, configs, strict=True):
-            values = [f"{key.split('.')[-1]}={config.get(key)}" for key in differing[:3]]
-            full_name = " ".join([name, *values])
+        first_runs = [runs[0] for runs in same_name]
+        keys = _keys_in_names(first_runs, by)
+        for runs, run in zip(same_name, first_runs, strict=True):
+            full_name = " ".join(
+                [name, *(f"{_short_key(key)}={run.level(key) or None}" for key in keys)]
+            )
             if full_name in named:
-                full_name += f" {runs[0].signature}"
+                full_name += f" {run.signature}"
             named[full_name] = runs
     return named
+
+
+def _keys_in_names(runs: Sequence[Run], by: str) -> list[str]:
+    """The compared key, up to two other differing keys, and more if they tell more runs apart."""
+    differing = [
+        key
+        for key in sorted({key for run in runs for key in run.config} | {by})
+        if len({run.level(key) for run in runs}) > 1 and (key == by or affects_result(key))
+    ]
+    presets = {f"{group}." for key in differing if (group := group_of_preset(key))}
+    differing.sort(key=lambda key: (key != by, not group_of_preset(key)))
+    keys: list[str] = []
+
+    def distinct(keys: Sequence[str]) -> int:
+        return len({tuple(run.level(key) for key in keys) for run in runs})
+
+    for key in differing:
+        of_preset = not group_of_preset(key) and key.startswith(tuple(presets))
+        if distinct([*keys, key]) > distinct(keys) or (len(keys) < MOST_KEYS and not of_preset):
+            keys.append(key)
+    return keys
+
+
+def _short_key(key: str) -> str:
+    """The last part of a key; the group for the name of its preset: `tokenizer.name`."""
+    return group_of_preset(key) or key.rpartition(".")[2]
+
+
+def group_of_preset(key: str) -> str:
+    """Return the group whose preset a key names: `tokenizer` for `tokenizer.name`, or ""."""
+    group, _, last = key.rpartition(".")
+    return group if last == "name" else ""
 
 
 def affects_result(key: str) -> bool:
