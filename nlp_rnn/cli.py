@@ -2,11 +2,13 @@
 
 import atexit
 import gc
+import io
 import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib import import_module
+from typing import Any
 
 from nlp_rnn.errors import ConfigError, NlpRnnError
 from nlp_rnn.version import __version__
@@ -65,6 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Torch, MLflow and Hydra create half a million objects that stay. Collecting garbage after
     # every 700 new objects, Python's default, would take a tenth of the time of a short command.
     gc.set_threshold(20_000)
+    sys.stdout = _StandardOutput(sys.stdout, sys.argv[1:2])
     code = 1
 
     def leave() -> None:
@@ -82,6 +85,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
         raise
     return code
+
+
+class _StandardOutput(io.TextIOWrapper):
+    """Standard output whose reader may end first, as in `nlp-rnn train … | head -1`.
+
+    A training continues without output; every other command ends. Characters that the encoding
+    lacks are replaced by question marks.
+    """
+
+    def __init__(self, stream: Any, command: Sequence[str]) -> None:
+        self._continues = command in (["train"], ["pretrain"])
+        lines = stream.line_buffering
+        super().__init__(stream.detach(), stream.encoding, "replace", line_buffering=lines)
+
+    def write(self, text: str) -> int:
+        """Write, or discard the text if nobody reads it."""
+        try:
+            return super().write(text)
+        except BrokenPipeError:
+            self._discard()
+            return len(text)
+
+    def flush(self) -> None:
+        """Flush, or discard the buffer if nobody reads it."""
+        try:
+            super().flush()
+        except BrokenPipeError:
+            self._discard()
+
+    def _discard(self) -> None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.fileno())
+        if not self._continues:
+            raise SystemExit(128 + 13)  # as if SIGPIPE had ended it
 
 
 def _run(arguments: list[str]) -> int:

@@ -1,5 +1,6 @@
 """Commands: help that is quick and light, wrong words, and answers from a saved classifier."""
 
+import os
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ import pytest
 
 from nlp_rnn.cli import main
 from nlp_rnn.version import __version__
+from tests.tiny_classifier import save_tiny
 
 
 def test_help_names_every_command_and_is_light() -> None:
@@ -110,3 +112,54 @@ print(gc.get_threshold()[0])
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "20000"
+
+
+SMALL = (
+    "data.train_rows=40 data.test_rows=20 model.hidden_size=4 trainer.max_epochs=2 "
+    "trainer.threads=1 tracking.speed=none tracking.system_metrics=false"
+).split()
+
+
+def test_a_training_continues_when_nobody_reads_its_output(tmp_path: Path, store_uri: str) -> None:
+    command = [sys.executable, "-m", "nlp_rnn", "train", *SMALL, "output_dir=run"]
+    environment = os.environ | {"NLP_RNN_CACHE": str(tmp_path / "cache")}
+    with subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("stories")
+        process.stdout.close()
+        assert process.stderr is not None
+        errors = process.stderr.read()
+    assert process.returncode == 0, errors
+    assert "Pipe" not in errors
+    assert (tmp_path / "run" / "result.json").is_file()
+
+
+def test_another_command_ends_when_nobody_reads_its_output(tmp_path: Path) -> None:
+    save_tiny(tmp_path / "classifier")
+    texts = "text\n" + "w2 w3\n" * 200_000
+    (tmp_path / "texts.csv").write_text(texts)
+    program = f"{sys.executable} -m nlp_rnn predict classifier --input texts.csv | head -1"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", program], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode in (0, 141)
+    assert (len(done.stdout.splitlines()), done.stderr) == (1, "")
+
+
+def test_output_that_the_terminal_cannot_encode_is_replaced(tmp_path: Path) -> None:
+    save_tiny(tmp_path / "classifier")
+    done = subprocess.run(
+        [sys.executable, "-m", "nlp_rnn", "predict", "classifier", "слово"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
