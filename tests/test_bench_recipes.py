@@ -1,4 +1,4 @@
-"""`scripts/bench_recipes`: how it reads its words, and what it says of accuracies."""
+"""`scripts/bench_recipes`: its arguments, and its summaries of accuracies."""
 
 import importlib.machinery
 import importlib.util
@@ -29,7 +29,7 @@ def results(*accuracies: float) -> list[dict]:
     return [{"held_out": {"accuracy": a}, "validation": {"accuracy": 0.5}} for a in accuracies]
 
 
-def test_what_is_there_is_a_file_and_the_rest_are_variants(
+def test_leading_arguments_that_exist_are_files_and_the_rest_are_variants(
     bench: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -42,20 +42,20 @@ def test_what_is_there_is_a_file_and_the_rest_are_variants(
 
 
 def test_a_row_has_the_deviation_or_the_interval_of_the_difference(bench: ModuleType) -> None:
-    one, other = results(0.8, 0.9, 0.85), results(0.82, 0.91, 0.88)
-    assert bench.summary(one, one, interval=False) == "85.00 ± 5.00 (50.00)"
-    assert bench.summary(one, one, interval=True) == "85.00 (50.00)"
+    first, second = results(0.8, 0.9, 0.85), results(0.82, 0.91, 0.88)
+    assert bench.summary(first, first, interval=False) == "85.00 ± 5.00 (50.00)"
+    assert bench.summary(first, first, interval=True) == "85.00 (50.00)"
     low, high = stats.t.interval(0.95, 2, loc=2, scale=stats.sem(np.array([2, 1, 3])))
     expected = f"87.00 +2.00 [{low:+.2f} to {high:+.2f}] (50.00)"
-    assert bench.summary(other, one, interval=True) == expected
+    assert bench.summary(second, first, interval=True) == expected
 
 
-def test_what_the_output_has_is_not_trained_again(tmp_path: Path) -> None:
+def test_trainings_in_the_output_are_not_repeated(tmp_path: Path) -> None:
     rows = "".join(f"{text},{label}\n" for text, label in [("good film", 1), ("bad film", 0)] * 30)
     (tmp_path / "a.csv").write_text("text,label\n" + rows)
     small = "model.hidden_size=4 model.embedding_size=4 trainer.max_epochs=1 trainer.r_drop=0"
-    words = ["a.csv", f"{small} trainer.language_model=0", "--cells", "gru", "--jobs", "1"]
-    command = [sys.executable, str(SCRIPT), *words, "--cuts", "1"]
+    arguments = ["a.csv", f"{small} trainer.language_model=0", "--cells", "gru", "--jobs", "1"]
+    command = [sys.executable, str(SCRIPT), *arguments, "--cuts", "1"]
     first, second = (
         subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
         for _ in range(2)
@@ -66,10 +66,22 @@ def test_what_the_output_has_is_not_trained_again(tmp_path: Path) -> None:
     assert len((tmp_path / "bench_recipes.jsonl").read_text().splitlines()) == 1
 
 
-@pytest.mark.parametrize("words", [["nowhere.csv", ""], [".", "", "--interval", "--cuts", "1"]])
-def test_wrong_words_are_refused(
-    bench: ModuleType, words: list[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere.csv", ""], "there is no file 'nowhere.csv'"),
+        (["."], "at least one VARIANT"),
+        ([".", "", "--interval", "--cuts", "1"], "set --cuts 4"),
+    ],
+)
+def test_wrong_arguments_end_with_a_message(
+    bench: ModuleType,
+    arguments: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["bench_recipes", *words])
+    monkeypatch.setattr(sys, "argv", ["bench_recipes", *arguments])
     with pytest.raises(SystemExit, match="2"):
         bench.main()
+    assert message in capsys.readouterr().err
