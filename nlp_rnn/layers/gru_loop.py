@@ -1,10 +1,13 @@
-"""GRU on a CPU: a loop over the steps with a gradient of its own, faster than torch's.
+"""GRU for the CPU: a loop over the steps with a hand-written backward pass, faster than torch's.
 
-torch computes a GRU step by step in a dozen operations, differentiates every one of them, and
-rounds the state itself to bfloat16 under autocast. Here a step has six operations forward and
-eleven backward, on memory that is still in the cache. Products that do not depend on an earlier
-step are computed for `CHUNK` steps at once: the input's share of the gates, and the gradients of
-weights and inputs. Results equal torch's within rounding.
+torch computes a step in a dozen operations, differentiates each of them, and rounds the state to
+bfloat16 under autocast. Here a step has six operations forward and eleven backward, on memory that
+is still in the cache. Matrix products that do not depend on an earlier step are computed for
+`CHUNK` steps at once. Results equal torch's within rounding.
+
+Notation: h is the state before a step and x its input. r, z and n are the reset gate, the update
+gate and the new (candidate) state. As in torch, n = tanh(W_n x + b_n + r m), where m = U_n h + c_n
+is the recurrent part of n and W_n x + b_n its input part. The next state is (1 - z) n + z h.
 """
 
 import threading
@@ -19,7 +22,7 @@ from torch.autograd.function import once_differentiable
 __all__ = ["gru_states"]
 
 CHUNK = 16
-"""Number of steps whose input products and gradients of weights are computed together."""
+"""Number of steps for which input products and gradients of weights are computed together."""
 
 
 def gru_states(
@@ -30,12 +33,19 @@ def gru_states(
     bias_hh: Tensor,
     initial: Tensor | None = None,
 ) -> Tensor:
-    """Return the states float32 (T, B, H) of one direction over `steps` (T, B, E).
+    """Return the states float32 (T, B, H) of one direction of a GRU layer.
 
-    `initial` (B, H) is the state before the first step, to which no gradient flows; None is zero.
-    Weights and biases are laid out as in torch (gates reset, update, new; the reset gate acts after
-    the recurrent product). Under autocast the matrix products are in its dtype. States, gates and
-    their derivatives stay in float32, so that a state that hardly changes is not rounded away.
+    Under autocast the matrix products are in the dtype of autocast. States, gates and their
+    derivatives stay in float32, because bfloat16 would round small changes of a state away.
+
+    Parameters
+    ----------
+    steps : Tensor
+        Inputs (T, B, E): T steps of B texts.
+    weight_ih, weight_hh, bias_ih, bias_hh : Tensor
+        Parameters as in `torch.nn.GRU`: (3H, E), (3H, H), (3H,) and (3H,), with rows r, z, n.
+    initial : Tensor, optional
+        State before the first step (B, H), by default 0. It receives no gradient.
     """
     dtype = steps.dtype
     if torch.is_autocast_enabled("cpu"):
@@ -61,7 +71,7 @@ class _GRU(torch.autograd.Function):
         time, batch, _ = steps.shape
         hidden = weight_hh.shape[1]
         # tanh(a) = 2 sigmoid(2a) - 1, and torch's sigmoid is five times faster than its tanh.
-        # So the weights of the new state are doubled.
+        # So the weights and biases of n are doubled.
         double = torch.ones(3 * hidden, 1)
         double[2 * hidden :] = 2.0
         bias_input = bias_ih * double.squeeze(1)
@@ -126,12 +136,12 @@ class _GRU(torch.autograd.Function):
 
 
 def _new_first(rows: Tensor) -> Tensor:
-    """Rows of the gates reset, update, new as new, reset, update."""
+    """Move the last third of the rows to the front: from torch's order r, z, n to n, r, z."""
     return rows.roll(rows.shape[0] // 3, 0)
 
 
 def _new_last(rows: Tensor) -> Tensor:
-    """Rows of the gates new, reset, update as reset, update, new."""
+    """Move the first third of the rows to the end: from n, r, z to torch's order r, z, n."""
     return rows.roll(-(rows.shape[0] // 3), 0)
 
 
@@ -147,19 +157,24 @@ def _forward(
     low_states: Tensor,
     chunk: int,
 ) -> None:
-    """Fill `gates`, `new`, `states` (from `states[0]`) and, in low precision, `low_states`.
+    """Compute all steps; write `gates`, `new`, `states` and, in low precision, `low_states`.
 
-    `steps` (T, B, E), `weight_ih` (E, 3H), `bias_ih` (3H,) and `weight_hh` (H, 3H) are of one
-    dtype, the part of the new state doubled; `bias_new` (H,) is twice the bias behind the reset
-    gate. `weight_ih` and `bias_ih` have the gates r, z, new; `weight_hh` and `gates` (T, B, 3H)
-    have twice the recurrent share of the new state, r, z; `new` (T, B, H); `states` (T + 1, B, H);
-    `low_states` (T, B, H) in the dtype of `steps`, or empty in float32.
+    Weights and biases of n are doubled, because tanh(a) is computed as 2 sigmoid(2a) - 1. The dtype
+    of the first four tensors is that of the matrix products, the others are float32.
+
+    - `steps` (T, B, E): inputs.
+    - `weight_ih` (E, 3H) and `bias_ih` (3H,), columns r, z, n: input weights, transposed, and
+      biases. The biases of r and z include the recurrent biases.
+    - `weight_hh` (H, 3H), columns n, r, z: recurrent weights, transposed. `bias_new` (H,): 2 c_n.
+    - `gates` (T, B, 3H), written: 2m, r and z. `new` (T, B, H), written: n.
+    - `states` (T + 1, B, H), written except for `states[0]`, which is the initial state.
+    - `low_states` (T, B, H), written: h of each step in the dtype of `steps`; empty in float32.
     """
     time, batch, hidden = new.shape
     features = steps.size(2)
     low = low_states.numel() > 0
     minus_one = torch.full((batch, hidden), -1.0)
-    # what a step adds to its recurrent products: the bias, then r and z from the input
+    # added to a step's recurrent products (n, r, z): 2 c_n, and the input parts of r and z
     shares = torch.empty((chunk, batch, 3 * hidden))
     shares[:, :, :hidden] = bias_new
     inputs = torch.empty((chunk * batch, 3 * hidden), dtype=steps.dtype)
@@ -210,13 +225,17 @@ def _backward(
     d_bias: Tensor,
     chunk: int,
 ) -> None:
-    """Fill `d_steps` (T, B, E) and `d_bias`; add to `d_weight_ih` and `d_weight_hh`.
+    """Compute all gradients from the last step to the first, given the results of `_forward`.
 
-    Of a step's state s the gates' inputs have the gradients dL/ds times a factor that the
-    forward pass has fixed: for the recurrent share of the new state, r, z and the input's share of
-    the new state in turn, the same four of `d_bias` (4, H); so the first three are the rows of
-    `weight_hh` and the columns of `d_weight_hh` (H, 3H), the last three those of `weight_ih` and
-    `d_weight_ih` (E, 3H).
+    A step has four pre-activations, in this order: m, those of r and z, and the input part of n.
+    Each one's gradient is that of the step's next state times a factor, which depends only on
+    values of the forward pass. The first three contain U h, the last three W x. No weight is doubled.
+
+    - `gradient` (T, B, H): gradient of the loss with respect to the returned states.
+    - `weight_ih` (3H, E), rows r, z, n, and `weight_hh` (3H, H), rows n, r, z.
+    - `d_steps` (T, B, E) and `d_bias` (4, H), written: gradients of the inputs and of the biases
+      of the four pre-activations.
+    - `d_weight_ih` (E, 3H) and `d_weight_hh` (H, 3H): the gradients, transposed, are added to them.
     """
     time, batch, hidden = new.shape
     features = steps.size(2)
@@ -246,10 +265,10 @@ def _backward(
             torch.addcmul(one, n, n, value=-1.0, out=scratch)
             torch.addcmul(scratch, scratch, z[t], value=-1.0, out=to_new)  # (1 - n²)(1 - z)
             torch.mul(to_new, r[t], out=to_recurrent)
-            # the recurrent share is stored doubled
+            # `recurrent` is 2m
             torch.addcmul(zero, to_recurrent, recurrent[t], value=0.5, out=scratch)
             torch.addcmul(scratch, scratch, r[t], value=-1.0, out=to_r)
-            torch.sub(state[t + 1], n, out=scratch)  # z times (the state before - n)
+            torch.sub(state[t + 1], n, out=scratch)  # z (h - n)
             torch.addcmul(scratch, scratch, z[t], value=-1.0, out=to_z)
             if low:
                 torch.mul(d_state.unsqueeze(1), factors, out=exact)
@@ -284,21 +303,21 @@ def _backward(
 
 
 _LOOPS: list[Callable[..., None]] = []
-_MAKING_LOOPS = threading.Lock()
+_COMPILING = threading.Lock()
 
 
 def _loops() -> list[Callable[..., None]]:
-    """Compile the two loops with TorchScript, or return them in Python if torch cannot.
+    """Return `_forward` and `_backward`, compiled with TorchScript if torch supports it.
 
-    TorchScript's interpreter holds no global lock, so two directions side by side do not wait
-    for each other (on two cores 1.2 to 1.6 times faster than in Python). torch has deprecated it
-    without a replacement that needs no compiler. Without it the same operations run in the same
-    order, with bit-identical results.
+    TorchScript runs without Python's global interpreter lock, so two directions in two threads do
+    not wait for each other. On two cores this is 1.2 to 1.6 times faster than Python. torch has
+    deprecated TorchScript, and its successor needs a C++ compiler. Without TorchScript the Python
+    functions run the same operations in the same order, with bit-identical results.
 
-    One thread compiles them: in Python 3.11 `ast.parse` in two threads at once can fail
+    A lock lets only one thread compile: in Python 3.11 `ast.parse` can fail in two threads at once
     (python/cpython#106905).
     """
-    with _MAKING_LOOPS:
+    with _COMPILING:
         if not _LOOPS:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)

@@ -1,8 +1,13 @@
 """Poolings, which reduce the states of a text to one vector, and the registry of all of them.
 
-A pooling is one class: its parameters' shapes, its ONNX nodes, and a version in numpy that reads
-one token at a time. Its torch module is imported only when a network is made, so that a saved
-classifier loads without torch. One line in `POOLINGS` registers it.
+A pooling is one class with the shapes of its parameters, its ONNX nodes, and a numpy version that
+processes a stream token by token (`prepare`, `start` and `step`). Its torch module is imported only
+when a network is created, so that a saved classifier loads without torch. One line in `POOLINGS`
+registers it.
+
+Shapes: T steps, B texts, n streams, D features of a state (both directions together), P features of
+the pooled vector. The argument `states` is the output of the recurrent layers, and `state` is what
+a pooling remembers of the earlier tokens of each stream. `Pooling` describes all methods.
 """
 
 from typing import TYPE_CHECKING
@@ -24,49 +29,49 @@ LOWEST = float(np.finfo(np.float32).min)
 
 
 class LastPooling(Pooling):
-    """Each direction's state after it has processed the whole text; P = D."""
+    """Pooling to the state of each direction after it has processed the whole text; P = D."""
 
     from_final_state = True
 
     def module(self, size: int, bidirectional: bool) -> "nn.Module":
-        """Return a `DirectionPooling`."""
+        """Return a `DirectionPooling`, the torch module of all poolings without parameters."""
         from nlp_rnn.layers.pooling_modules import DirectionPooling
 
         return DirectionPooling("last", bidirectional)
 
     def add_nodes(self, graph: "Graph", states: str, weights: Weights) -> str:
-        """Return the final states themselves."""
+        """Add no node, because `states` are the final states (B, D) already; return their name."""
         return states
 
     def step(self, weights: Weights, state: State, states: Array) -> Array:
-        """Return the newest states."""
+        """Return `states` (n, D), which are those after the newest token."""
         return states
 
 
 class MaxMeanPooling(Pooling):
-    """Maximum of the states over the steps of a text, their mean, or both concatenated.
+    """Pooling to the maximum of the states over the steps of a text, to their mean, or to both.
 
     Parameters
     ----------
     kind : str
-        `max` or `mean` (P = D), or `max_mean` (P = 2D).
+        `max` or `mean` (P = D), or `max_mean`, which concatenates both (P = 2D).
     """
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
 
     def pooled_size(self, size: int) -> int:
-        """Return 2D for `max_mean`, else D."""
+        """Return P for states with D = `size` features."""
         return 2 * size if self.kind == "max_mean" else size
 
     def module(self, size: int, bidirectional: bool) -> "nn.Module":
-        """Return a `DirectionPooling`."""
+        """Return a `DirectionPooling`, the torch module of all poolings without parameters."""
         from nlp_rnn.layers.pooling_modules import DirectionPooling
 
         return DirectionPooling(self.kind, bidirectional)
 
     def add_nodes(self, graph: "Graph", states: str, weights: Weights) -> str:
-        """Add a maximum over the states within each text, and their sum over its length."""
+        """Add the maximum, the mean or both over the steps within each text; return the name."""
         _, within = graph.text_mask()
         parts = []
         if self.kind != "mean":
@@ -84,7 +89,7 @@ class MaxMeanPooling(Pooling):
         return graph.node("Concat", parts, "pooled", axis=1)
 
     def start(self, streams: int, size: int) -> State:
-        """Return the running maximum, and the running sum and count."""
+        """Return a running maximum of -inf, and a running sum and count of 0, for each stream."""
         state: State = {}
         if self.kind != "mean":
             state["max"] = np.full((streams, size), -np.inf, np.float32)
@@ -93,7 +98,7 @@ class MaxMeanPooling(Pooling):
         return state
 
     def step(self, weights: Weights, state: State, states: Array) -> Array:
-        """Return the maximum and the mean so far."""
+        """Return the maximum, the mean or both over the tokens so far; update `state`."""
         parts = []
         if self.kind != "mean":
             np.maximum(state["max"], states, out=state["max"])
@@ -109,24 +114,27 @@ class MaxMeanPooling(Pooling):
 
 
 class AttentionPooling(Pooling):
-    """A mean of the states with learned weights; P = D.
+    """Attention pooling: the mean of the states, weighted by a learned score of each; P = D.
 
-    Yang et al. 2016, "Hierarchical Attention Networks for Document Classification", the word
-    level only: weight ∝ exp(query · tanh(W state + b)).
+    It is the word level of Yang et al. 2016, "Hierarchical Attention Networks for Document
+    Classification": the weight of a state is proportional to exp(query · tanh(W state + b)).
     """
 
     def parameter_shapes(self, size: int) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of W, b and the query."""
+        """Return the shapes of W (D, D), b (D,) and the query (D,), for D = `size`."""
         return {"projection.weight": (size, size), "projection.bias": (size,), "query": (size,)}
 
     def module(self, size: int, bidirectional: bool) -> "nn.Module":
-        """Return an `AttentionModule`."""
+        """Return an `AttentionModule`, the torch module of this pooling."""
         from nlp_rnn.layers.pooling_modules import AttentionModule
 
         return AttentionModule(size)
 
     def add_nodes(self, graph: "Graph", states: str, weights: Weights) -> str:
-        """Add the scores, their softmax over the steps within each text, and the weighted sum."""
+        """Add the scores, their softmax over the steps within each text, and the weighted sum.
+
+        Return the name of the sum.
+        """
         within, within_states = graph.text_mask()
         masked = graph.node(
             "Where", [within_states, states, graph.constant("zero", 0.0)], "own_states"
@@ -146,11 +154,11 @@ class AttentionPooling(Pooling):
         return graph.node("ReduceSum", [weighted, "first_axis"], "total", keepdims=0)
 
     def prepare(self, weights: Weights) -> Weights:
-        """Return W transposed, so that states are multiplied from the left."""
+        """Add a transposed copy of W, so that `step` multiplies contiguous memory."""
         return {**weights, "transposed": np.ascontiguousarray(weights["projection.weight"].T)}
 
     def start(self, streams: int, size: int) -> State:
-        """Return the highest score, the sum of the weights and the weighted sum of the states."""
+        """Return a highest score of -inf, and sums of weights and of weighted states of 0."""
         return {
             "score": np.full((streams, 1), -np.inf, np.float32),
             "weight": np.zeros((streams, 1)),
@@ -158,9 +166,10 @@ class AttentionPooling(Pooling):
         }
 
     def step(self, weights: Weights, state: State, states: Array) -> Array:
-        """Return the weighted mean so far: a softmax with a running maximum.
+        """Return the weighted mean of the states so far; update `state`.
 
-        Milakov & Gimelshein 2018, arXiv:1805.02867.
+        The softmax is computed online: if a higher score occurs, earlier sums are scaled down
+        (Milakov & Gimelshein 2018, arXiv:1805.02867).
         """
         projected = np.tanh(states @ weights["transposed"] + weights["projection.bias"])
         score = (projected @ weights["query"])[:, None]

@@ -1,4 +1,4 @@
-"""Folder of a pretrained encoder, which classifiers can start from: write it, read and check it.
+"""Folder of a pretrained encoder, with which a classifier can be initialized: write and read it.
 
 Its files are `config.json` (sizes, options of the tokenizer, hashes, provenance), `tokenizer.json`
 and `model.safetensors`. No file contains code.
@@ -35,7 +35,9 @@ ENCODER = "encoder"
 """Name of the folder in a run folder and among the artifacts of a run."""
 
 FORMAT, FORMAT_VERSION = "nlp_rnn.encoder", 1
+# The fields of `Architecture` that describe an encoder.
 SIZES = ("cell", "vocab_size", "embedding_size", "hidden_size", "num_layers", "bidirectional")
+# Second line of the error messages about a damaged folder.
 REMEDY = "Copy the folder again, or pretrain again: nlp-rnn pretrain data=…"
 
 
@@ -48,15 +50,15 @@ class Encoder:
     folder : Path
         The folder.
     sizes : mapping
-        Cell, vocabulary size and sizes of the layers, named as in `Architecture`.
+        Cell, vocabulary size and sizes of the layers, named as the fields of `Architecture`.
     tokenizer_json : str
-        The tokenizer.
+        Content of `tokenizer.json`.
     tokenizer_options : mapping
         The options that the tokenizer was created with.
     state : mapping
-        The parameters, float32, under the names that they have in a classifier.
+        The parameters, float32, with the names of the same parameters in a classifier.
     digest : str
-        A hash of sizes, tokenizer and parameters.
+        SHA-256 of sizes, tokenizer and parameters, which identifies the encoder.
     provenance : mapping
         Data, options and results of the pretraining.
     """
@@ -78,7 +80,9 @@ def save_encoder(
     tokenizer_options: Mapping[str, Any],
     provenance: Mapping[str, Any],
 ) -> str:
-    """Write the folder, completely or not at all, and return its digest.
+    """Write the folder of an encoder, completely or not at all, and return the encoder's digest.
+
+    A folder that exists is replaced. The parameters are those that `Encoder` describes.
 
     Raises
     ------
@@ -127,12 +131,13 @@ def save_encoder(
 
 
 def read_encoder(folder: Path) -> Encoder:
-    """Read the encoder in `folder`, or in the run folder of a pretraining.
+    """Read and check the encoder in `folder`, which may also be the run folder of a pretraining.
 
     Raises
     ------
     ClassifierError
-        If there is no encoder, or if a file is missing, was changed or has another format.
+        If there is no encoder, or if a file is missing, was changed since it was saved, or has an
+        unsupported format.
     """
     folder = folder / ENCODER if (folder / ENCODER / CONFIG).is_file() else folder
     try:
@@ -173,6 +178,7 @@ def read_encoder(folder: Path) -> Encoder:
 def _load_parameters(
     folder: Path, data: bytes, shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, NDArray[np.float32]]:
+    """Decode `model.safetensors` and check that the parameters have these names and shapes."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -189,7 +195,7 @@ def _load_parameters(
 
 
 def _shapes(sizes: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Shapes of the parameters of a classifier with these sizes, without pooling and head."""
+    """Return the shape of each parameter of an encoder: those of a classifier without the head."""
     if sizes["cell"] not in CELLS:
         raise ClassifierError(f"The cell {sizes['cell']} has no encoder.\n{REMEDY}")
     shapes = Architecture(**sizes, num_labels=1, pooling="mean").parameter_shapes()
@@ -197,5 +203,6 @@ def _shapes(sizes: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
 
 
 def _digest(sizes: Mapping[str, Any], files: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the encoder's digest, from its sizes and the hashes of its files."""
     contents = [sizes, {name: entry["sha256"] for name, entry in files.items()}]
     return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,8 @@
-"""Section on the paired differences: figure, tests, and pairs that are not comparable."""
+"""Section on the differences between two configurations, paired by seed: figure and tests.
+
+A pair consists of two configurations. Their scores are compared for the seeds that both were
+trained with. Pairs that are not comparable are listed with the reason.
+"""
 
 import math
 from collections.abc import Mapping
@@ -24,17 +28,21 @@ TESTS = {
     "wilcoxon": "Wilcoxon (seeds)",
 }
 CRITERIA = {"size": "hidden size", "parameters": "parameters", "latency": "latency"}
-"""Matching criteria of two cells with their readable names."""
+"""Matching criteria of two cells (`model.match`) with the names that the report shows."""
 
 MAX_COLUMNS = 2
-"""Up to this number, pairs are the columns of the table; more pairs are its rows."""
+"""Largest number of pairs that are shown as columns of the table; more pairs are rows."""
 
 MAX_LETTERS = 52
-"""Number of letters that fit into a row of the figure."""
+"""Length of the longest label that fits into a row of the figure."""
 
 
 def difference_section(context: ReportContext) -> Section:
-    """Show the paired differences, their intervals against the equivalence region, and tests."""
+    """Return the section: a figure of the differences, a table of the tests, and remarks.
+
+    The figure shows the 95 % interval of each difference and the equivalence region (ROPE). If no
+    difference could be computed, the section says why.
+    """
     comparison = context.comparison
     differences = comparison.differences
     blocks: list[Block] = []
@@ -55,11 +63,11 @@ def difference_section(context: ReportContext) -> Section:
         )
         title = "Paired differences and the equivalence region"
         saved = context.save_figure(figure, "difference", title)
-        blocks += [Figures([(saved, caption)]), _tests(comparison)]
+        blocks += [Figures([(saved, caption)]), _tests_table(comparison)]
         blocks += [
             Paragraph(f"{_name(pair)}: {remark}") for pair in differences for remark in pair.remarks
         ]
-        context.tables["differences"] = [_row(pair) for pair in differences]
+        context.tables["differences"] = [_export_row(pair) for pair in differences]
     else:
         blocks.append(Placeholder(why_no_difference(comparison)))
     if comparison.not_comparable:
@@ -75,7 +83,7 @@ def difference_section(context: ReportContext) -> Section:
 
 
 def why_no_difference(comparison: Comparison) -> str:
-    """Return one or two sentences on why there is no difference and what to train."""
+    """Return the reason why no difference could be computed, and what to train to get one."""
     if comparison.not_comparable:
         return "No two configurations are comparable; every pair is listed with its reason."
     if len(comparison.configurations) < 2:
@@ -91,9 +99,16 @@ def why_no_difference(comparison: Comparison) -> str:
 
 
 def difference_figure(differences: Mapping[str, "Interval"], rope: float, xlabel: str) -> "Figure":
-    """Draw one row per pair: the mean difference with its interval, over the equivalence region.
+    """Draw one row per pair: the mean difference, its interval and the equivalence region.
 
-    `differences` are in points by the name of the pair; `rope` is half the width of the region.
+    Parameters
+    ----------
+    differences : mapping of str to Interval
+        Name of each pair and its difference with the interval, in percentage points.
+    rope : float
+        Half the width of the equivalence region, in percentage points.
+    xlabel : str
+        Label of the x-axis.
     """
     figure = new_figure(1.0 + 0.62 * len(differences))
     axes = add_axes(figure, xlabel)
@@ -116,7 +131,8 @@ def difference_figure(differences: Mapping[str, "Interval"], rope: float, xlabel
     return figure
 
 
-def _tests(comparison: Comparison) -> Table:
+def _tests_table(comparison: Comparison) -> Table:
+    """Return the table of all pairs: interval, corrected p-values and effect sizes."""
     differences = comparison.differences
     used = [name for name in TESTS if any(name in pair.adjusted for pair in differences)]
     rows = []
@@ -151,10 +167,12 @@ def _tests(comparison: Comparison) -> Table:
 
 
 def _name(pair: Difference) -> str:
+    """Return the name of a pair, "first − second", which says how the difference is computed."""
     return f"{pair.first} − {pair.second}"
 
 
-def _row(pair: Difference) -> dict[str, object]:
+def _export_row(pair: Difference) -> dict[str, object]:
+    """Return the row of a pair in the file of differences that the report saves."""
     return {
         "first": pair.first,
         "second": pair.second,
@@ -176,11 +194,13 @@ def _row(pair: Difference) -> dict[str, object]:
 
 
 def _num_shared_seeds(comparison: Comparison) -> str:
+    """Return the number of seeds that both configurations of a pair have, as "3" or "3 to 5"."""
     counts = sorted({len(pair.by_seed) for pair in comparison.differences})
     return " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
 
 
 def _p_value(value: float) -> str:
+    """Format a p-value; NaN becomes a dash."""
     if not math.isfinite(value):
         return "–"
     return f"{value:.3f}" if value >= 0.001 else "< 0.001"

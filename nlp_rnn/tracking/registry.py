@@ -1,7 +1,8 @@
-"""MLflow model registry: give an alias such as `champion` to the better of two runs.
+"""MLflow model registry: register a run's classifier and give it an alias, unless it is worse.
 
-The challenger is compared with the version that has the alias on the same test texts, and
-rejected if it is worse.
+The champion is the registered version that has the alias, whatever the alias is called. The
+challenger is the run to register. Both are compared on the same test texts. If the challenger's
+metric is lower, it is neither registered nor given the alias; if it is equal, it gets the alias.
 """
 
 import tempfile
@@ -35,15 +36,15 @@ class Contest:
     Attributes
     ----------
     champion_version, champion_run : str
-        Version that has the alias, and its run.
+        Number of the version that had the alias, and the id of its run.
     challenger, champion : float
-        Value of the metric for each of them.
+        Value of the compared metric for the challenger and for the champion.
     texts : int
         Number of test texts.
     only_challenger, only_champion : int
-        Number of texts that only one of them classified correctly.
+        Number of texts that only the challenger, and only the champion, classified correctly.
     p_value : float or None
-        Result of a paired test of these two counts, if one was made.
+        p-value of McNemar's test of these two counts; None if no test was passed to `register`.
     """
 
     champion_version: str
@@ -71,9 +72,10 @@ class Registration:
     Attributes
     ----------
     version : str
-        Registered version that has the alias now.
+        Number of the registered version, which has the alias now.
     contest : Contest or None
-        Comparison with the previous champion; None if there was none.
+        Comparison with the champion before; None if there was no champion, if it was the same
+        run, or with `force`.
     """
 
     version: str
@@ -91,6 +93,8 @@ def register(
 ) -> Registration:
     """Register the classifier of a run and give it an alias, unless the champion is better.
 
+    A run that is registered already only gets the alias.
+
     Parameters
     ----------
     uri : str
@@ -98,7 +102,7 @@ def register(
     run_id : str
         Finished run of `nlp-rnn train`.
     name : str
-        Registered model; created if it does not exist.
+        Name of the registered model, which is created if it does not exist.
     alias : str
         Alias such as `champion`, which is moved from the version that has it.
     metric : str
@@ -119,7 +123,7 @@ def register(
     ------
     TrackingError
         There is no such finished run, it has no classifier, it is worse than the champion, or
-        the two cannot be compared. In this case the alias is not moved.
+        the two cannot be compared. Then the alias is not moved.
     """
     quiet_mlflow()
     from mlflow import MlflowClient
@@ -154,7 +158,7 @@ def register(
 
 
 def _champion(client: "MlflowClient", name: str, alias: str) -> Any:
-    """Return the version that has the alias, or None."""
+    """Return the registered version that has the alias, or None if there is none."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -166,7 +170,7 @@ def _champion(client: "MlflowClient", name: str, alias: str) -> Any:
 
 
 def _existing_version(client: "MlflowClient", name: str, run_id: str) -> str | None:
-    """Return the version of this run, if it is registered already."""
+    """Return the number of the newest registered version of a run, or None."""
     quoted = name.replace("'", "''")
     versions = client.search_model_versions(f"name='{quoted}'")
     numbers = [int(version.version) for version in versions if version.run_id == run_id]
@@ -174,7 +178,10 @@ def _existing_version(client: "MlflowClient", name: str, run_id: str) -> str | N
 
 
 def _new_version(client: "MlflowClient", name: str, run_id: str) -> str:
-    """Register the model `classifier` of a run, with the client because it prints nothing."""
+    """Register the logged model `classifier` of a run and return the number of the version.
+
+    `mlflow.register_model` would print to the terminal; the methods of the client do not.
+    """
     from mlflow.exceptions import MlflowException
 
     outputs = client.get_run(run_id).outputs
@@ -197,18 +204,19 @@ def _new_version(client: "MlflowClient", name: str, run_id: str) -> str:
 
 
 def _compare(client: "MlflowClient", run_id: str, champion: Any, metric: str) -> Contest:
+    """Compare the run with the champion; raise TrackingError if their test texts differ."""
     new = _test_predictions(client, run_id)
     old = _test_predictions(client, champion.run_id)
-    digests = [_test_digest(client, run) for run in (run_id, champion.run_id)]
+    data_sets = [_test_data(client, run) for run in (run_id, champion.run_id)]
     if (
-        digests[0] != digests[1]
+        data_sets[0] != data_sets[1]
         or new.label_names != old.label_names
         or not np.array_equal(new.rows, old.rows)
         or not np.array_equal(new.labels, old.labels)
     ):
         raise TrackingError(
-            f"The run {run_id} was tested on {digests[0]} and version {champion.version} on "
-            f"{digests[1]}. These are different texts, so the two cannot be compared.\n"
+            f"The run {run_id} was tested on {data_sets[0]} and version {champion.version} on "
+            f"{data_sets[1]}. These are different texts, so the two cannot be compared.\n"
             "Train both on the same data, or add --force to register it without a comparison."
         )
     new_correct, old_correct = new.correct, old.correct
@@ -224,6 +232,7 @@ def _compare(client: "MlflowClient", run_id: str, champion: Any, metric: str) ->
 
 
 def _test_predictions(client: "MlflowClient", run_id: str) -> Predictions:
+    """Download and read the predictions of a run for its test split."""
     from mlflow.exceptions import MlflowException
 
     with tempfile.TemporaryDirectory(prefix="nlp_rnn_") as folder:
@@ -237,7 +246,8 @@ def _test_predictions(client: "MlflowClient", run_id: str) -> Predictions:
         return read_predictions(Path(path))
 
 
-def _test_digest(client: "MlflowClient", run_id: str) -> str:
+def _test_data(client: "MlflowClient", run_id: str) -> str:
+    """Return the name and the digest of the data set that a run logged as its test split."""
     for dataset_input in client.get_run(run_id).inputs.dataset_inputs:
         if any(tag.value == "test" for tag in dataset_input.tags):
             return f"{dataset_input.dataset.name} ({dataset_input.dataset.digest[:12]})"
@@ -245,6 +255,7 @@ def _test_digest(client: "MlflowClient", run_id: str) -> str:
 
 
 def _score(test: Predictions, metric: str) -> float:
+    """Return a metric of test predictions; raise TrackingError if the task has no such metric."""
     scores = score_predictions(test.labels, test.predictions, len(test.label_names))
     if metric not in scores:
         task = "multi-label" if test.multi_label else "single-label"
@@ -255,6 +266,7 @@ def _score(test: Predictions, metric: str) -> float:
 
 
 def _rejection(contest: Contest, name: str, alias: str, metric: str) -> str:
+    """Return the error message for a challenger that is worse than the champion."""
     return (
         f"The run is worse than the {alias} of {name}, version {contest.champion_version}: "
         f"test {metric} {contest.challenger:.4f} against {contest.champion:.4f} on the same "

@@ -1,4 +1,8 @@
-"""The MLflow UI on a store: start its server and link to a table of runs by configuration."""
+"""Start the MLflow UI for a store, with a link to a runs table grouped by configuration.
+
+MLflow calls a saved layout of its page a view: columns, sorting, grouping and charts. The link
+opens a view that is stored in a tag of the experiment.
+"""
 
 import base64
 import json
@@ -20,7 +24,7 @@ from nlp_rnn.tracking.uri import store_exists, visible_uri
 __all__ = ["serve", "share_view"]
 
 VIEW = "nlp_rnn"
-"""Key of the saved view; an experiment has one."""
+"""Name of the saved view. Each experiment has one view of this name."""
 
 COLUMNS = {
     "metrics.`test/accuracy`": 130,
@@ -29,22 +33,22 @@ COLUMNS = {
     "metrics.`train/tokens_per_second`": 170,
     "metrics.`latency/onnx_batch1_p50_ms`": 210,
 }
-"""Columns of the table beside the duration, with their widths in pixels."""
+"""Metrics that are columns of the runs table, with their widths in pixels."""
 
-NAMES = {"attributes.`Run Name`": 310, "runDateAndNestInfo": 130}
+FIXED_COLUMNS = {"attributes.`Run Name`": 310, "runDateAndNestInfo": 130}
 """Columns that MLflow always shows; a list of widths must begin with them."""
 
 SORTED_BY = "metrics.`test/macro_f1`"
 
 OPEN_SECTIONS = ("test", "validation", "train", "latency", "throughput", "parameters")
 CLOSED_SECTIONS = ("memory", "prefix", "int8", "data", "Model metrics", "System metrics")
-"""Sections of the charts page in their order; a click opens the closed ones."""
+"""Sections of the charts page in their order: first those that are expanded, then the others."""
 
 
 def serve(uri: str, experiment: str, port: int) -> int:
-    """Start the MLflow UI on a store, print its link, and wait until it is stopped.
+    """Start the MLflow UI for a store, print its link, and wait until it is stopped.
 
-    A tracking server has its own UI, so that only the link is printed.
+    If the store is a tracking server (`http…`), it has a UI already: only the link is printed.
 
     Parameters
     ----------
@@ -58,7 +62,7 @@ def serve(uri: str, experiment: str, port: int) -> int:
     Returns
     -------
     int
-        Exit code of the server.
+        Exit code of the UI's server; 0 after Ctrl-C or for a tracking server.
 
     Raises
     ------
@@ -94,16 +98,17 @@ def serve(uri: str, experiment: str, port: int) -> int:
 
 
 def share_view(uri: str, experiment_id: str) -> str:
-    """Save the view of the runs that `serve` opens; return the part of the link that selects it.
+    """Save the view that `serve` opens as a tag of the experiment; return its URL parameter.
 
-    The table of runs is grouped by the tag `configuration`, so that the seeds of a configuration
-    are one row with their means, the best macro-F1 first. MLflow does not document the format of
-    views. If saving fails, an empty string is returned and the link opens MLflow's own table.
+    The runs table is grouped by the tag `configuration`. So the seeds of a configuration are one
+    row with their means, and the rows are sorted by macro-F1, the highest first. MLflow does not
+    document the format of views. If saving fails, the empty string is returned, with which the link
+    opens MLflow's default table.
     """
     from mlflow import MlflowClient
 
     tag = f"mlflow.sharedViewState.{VIEW}"
-    state = _state()
+    state = _view_state()
     with suppress(Exception):
         client = MlflowClient(tracking_uri=uri)
         saved = client.get_experiment(experiment_id).tags.get(tag, "{}")
@@ -115,8 +120,8 @@ def share_view(uri: str, experiment_id: str) -> str:
     return ""
 
 
-def _state() -> str:
-    """Return the view in the format in which MLflow's page stores it."""
+def _view_state() -> str:
+    """Return the view in MLflow's format: compressed JSON in base64."""
     state: dict[str, Any] = {
         "searchFilter": "",
         "orderByKey": SORTED_BY,
@@ -126,8 +131,8 @@ def _state() -> str:
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
         "selectedColumns": [*COLUMNS, "attributes.`Duration`"],
-        "columnOrder": [*NAMES, "duration", *COLUMNS],
-        "columnWidths": NAMES | COLUMNS | {"duration": 90},
+        "columnOrder": [*FIXED_COLUMNS, "duration", *COLUMNS],
+        "columnWidths": FIXED_COLUMNS | COLUMNS | {"duration": 90},
         "groupBy": {
             "aggregateFunction": "average",
             "groupByKeys": [{"mode": "tag", "groupByData": CONFIGURATION_TAG}],

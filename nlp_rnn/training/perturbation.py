@@ -1,4 +1,8 @@
-"""Adversarial perturbations of embedded texts, and the divergence of two predictions."""
+"""Adversarial perturbations of embedded texts, and the divergence of two predictions.
+
+Shapes: T tokens, B texts, E features of the embedding, C labels, and A rows of logits. A is B, or
+2B with `trainer.prefixes`, where a random prefix of each text is classified too.
+"""
 
 from collections.abc import Callable
 
@@ -20,25 +24,26 @@ __all__ = [
 ]
 
 PERTURBATION = 5.0
-"""Norm for `trainer.perturbation=null`: Miyato et al. 2017."""
+"""Default norm of a perturbation, used if `trainer.perturbation` is null (Miyato et al. 2017)."""
 
 PROBE = 0.1
-"""Norm of the perturbation that finds the virtual adversarial direction (Miyato et al. 2017)."""
+"""Default norm of the trial perturbation in `virtual_adversarial_direction`."""
 
 TINY = 1e-30
+"""Lower bound of divisors, so that a direction of 0 is scaled to 0."""
 
 
 def divergence(expected: Tensor, predicted: Tensor, multi_label: bool) -> Tensor:
     """Return the Kullback-Leibler divergence between two predictions for a batch, a scalar in nats.
 
-    Single-label: the mean over the texts of KL(softmax(expected) ‖ softmax(predicted)).
-    Multi-label: the divergences of the labels' Bernoulli distributions are added up for each text,
-    as their losses are.
+    Single-label: KL(softmax(expected) ‖ softmax(predicted)), averaged over the rows. Multi-label:
+    each label is a Bernoulli distribution; their divergences are summed over the labels, as the
+    label loss is, and averaged over the rows.
 
     Parameters
     ----------
     expected, predicted : Tensor
-        Logits (B, C).
+        Logits (A, C).
     multi_label : bool
         Whether the task is multi-label.
     """
@@ -54,17 +59,19 @@ def divergence(expected: Tensor, predicted: Tensor, multi_label: bool) -> Tensor
 
 
 def symmetric_divergence(one: Tensor, other: Tensor, multi_label: bool) -> Tensor:
-    """Return the mean of the divergences in both directions between logits (B, C), a scalar."""
+    """Return the mean of `divergence` in both directions between logits (A, C), a scalar."""
     return (divergence(one, other, multi_label) + divergence(other, one, multi_label)) / 2
 
 
 def scale_to_norm(direction: Tensor, lengths: Tensor, norm: float, deviation: Tensor) -> Tensor:
-    """Scale a direction to a perturbation with the same norm for each text.
+    """Return a perturbation with a fixed norm for each text, along a direction.
+
+    Features are measured in units of `deviation`, in the norm and in the direction.
 
     Parameters
     ----------
     direction : Tensor
-        Float (T, B, E).
+        Float (T, B, E), usually a gradient with respect to the embedded texts.
     lengths : Tensor
         Lengths of the texts, int64 (B,). The perturbation of the padding is 0.
     norm : float
@@ -100,17 +107,17 @@ def virtual_adversarial_direction(
     """Return the direction in which the prediction changes fastest, without using the labels.
 
     Miyato et al. 2017, arXiv:1605.07725: the power method on the Hessian of the divergence between
-    the prediction without a perturbation and the prediction with one. The gradient is 0 at no
-    perturbation, so at a small one it is about the Hessian times that perturbation.
+    the predictions without and with a perturbation. Without a perturbation the gradient of the
+    divergence is 0. So at a small perturbation the gradient is about the Hessian times it.
 
     Parameters
     ----------
     predict : callable
-        Returns logits (A, C) for a perturbation (T, B, E).
+        Returns the logits (A, C) of the batch for a perturbation (T, B, E).
     expected : Tensor
         Logits (A, C) without a perturbation.
     start : Tensor
-        The first direction (T, B, E).
+        The direction to start the power method from, usually random, (T, B, E).
     lengths, deviation : Tensor
         As for `scale_to_norm`.
     multi_label : bool
@@ -118,12 +125,12 @@ def virtual_adversarial_direction(
     iterations : int
         Iterations of the power method.
     probe : float
-        Norm of the trial perturbations.
+        Norm of the small trial perturbation in each iteration, in units of `deviation`.
 
     Returns
     -------
     Tensor
-        Float (T, B, E).
+        The direction, float (T, B, E), of any norm; see `scale_to_norm`.
     """
     direction = start
     for _ in range(iterations):
@@ -135,13 +142,14 @@ def virtual_adversarial_direction(
 class PerturbedBatch:
     """A batch that is predicted several times, with perturbations and the same dropout masks.
 
-    Create it before the first forward pass of the batch: it stores the states of torch's random
-    generators, which every later pass starts from.
+    Create it before the first forward pass of the batch. It stores the states of torch's random
+    generators at that time, and `logits` restores them for every later pass.
 
     Attributes
     ----------
     zero : Tensor
-        No perturbation, float (T, B, E). Its gradient is the gradient of the embedded texts.
+        A perturbation of zeros, float (T, B, E). If the forward pass adds it to the embedded texts,
+        the backward pass stores in `zero.grad` the gradient with respect to them.
     """
 
     def __init__(self, network: TextNetwork, batch: TrainingBatch, dtype: torch.dtype) -> None:
@@ -159,7 +167,17 @@ class PerturbedBatch:
     def logits(
         self, network: nn.Module, perturbation: Tensor, dtype: torch.dtype | None = None
     ) -> Tensor:
-        """Return the logits (A, C) with a perturbation and the dropout masks of the first pass."""
+        """Return the logits (A, C) with a perturbation and the dropout masks of the first pass.
+
+        Parameters
+        ----------
+        network : nn.Module
+            The network, possibly wrapped for several processes.
+        perturbation : Tensor
+            Float (T, B, E), added to the embedded texts.
+        dtype : torch.dtype, optional
+            The dtype of matrix products, by default the one that the training uses.
+        """
         with torch.random.fork_rng(devices=self._gpu):
             torch.set_rng_state(self._states[0])
             for device, state in zip(self._gpu, self._states[1], strict=True):
@@ -169,10 +187,11 @@ class PerturbedBatch:
     def adversarial_perturbation(
         self, objective: Objective, norm: float, gradient: Tensor | None
     ) -> Tensor:
-        """Return the perturbation (T, B, E) of the given norm that raises the label loss most.
+        """Return the perturbation (T, B, E) of norm `norm` that increases the label loss most.
 
-        Goodfellow et al. 2015, arXiv:1412.6572: along the gradient of the loss, which is computed
-        unless it is passed.
+        To first order this is the one along the gradient of the loss (Goodfellow et al. 2015,
+        arXiv:1412.6572). `gradient` is that gradient with respect to the embedded texts; None if
+        it is not known yet and must be computed.
         """
         if gradient is None:
             loss = objective.loss(self.logits(self.network, self.zero), self.batch.labels)
@@ -180,10 +199,10 @@ class PerturbedBatch:
         return scale_to_norm(gradient, self.batch.lengths, norm, self.deviation)
 
     def virtual_adversarial_perturbation(self, expected: Tensor, norm: float) -> Tensor:
-        """Return the perturbation (T, B, E) that changes the prediction `expected` most.
+        """Return the perturbation (T, B, E) of norm `norm` that changes the prediction most.
 
-        Its direction is found in float32, because bfloat16 loses the effect of a small
-        perturbation.
+        `expected` are the logits (A, C) without a perturbation. The direction is computed in
+        float32, because bfloat16 rounds the effect of a small perturbation away.
         """
         if self.dtype is not torch.float32:
             with torch.no_grad():

@@ -17,20 +17,21 @@ __all__ = ["EpochTotals", "OptimizerStep"]
 
 @dataclass
 class OptimizerStep:
-    """The computation of an update: gradients, clipping and the step of the optimizer.
+    """One update of the parameters: compute the gradients, clip them, step the optimizer.
 
     Attributes
     ----------
     network, wrapped : nn.Module
-        The network, and the network wrapped for several processes (`Processes.wrap`).
+        The network itself, and the module whose forward pass is run: the network in torch's
+        `DistributedDataParallel` if there are several processes (`Processes.wrap`).
     loss : UpdateLoss
         The loss, with the gradient scaler of float16.
     optimizer : torch.optim.Optimizer
         The optimizer.
     max_gradient_norm : float
-        The norm that gradients are clipped to.
+        Gradients with a larger norm are scaled down to this one.
     processes : Processes
-        All processes of the training.
+        This process among all that train together.
     """
 
     network: TextNetwork
@@ -41,12 +42,21 @@ class OptimizerStep:
     processes: Processes
 
     def __call__(self, update: DeviceUpdate, weights: Weights) -> tuple[dict[str, Tensor], Tensor]:
-        """Make one step that minimizes the sum of the parts of the loss, multiplied by `weights`.
+        """Make one optimizer step on the weighted sum of the parts of the loss.
+
+        Parameters
+        ----------
+        update : DeviceUpdate
+            The batches of this process.
+        weights : mapping
+            Weight of each part of the loss, such as `labels` or `r_drop`. Parts without a weight
+            are not computed.
 
         Returns
         -------
         losses : dict
-            This process's share of each part of the loss, as scalars on the device.
+            This process's summand of each part of the loss, a scalar on the device, before it is
+            weighted. The sum over all processes is the part's mean over the update.
         norm : Tensor
             Norm of the gradients before clipping, a scalar on the device. It is 0 for an update
             that overflowed in float16 and was skipped.
@@ -68,8 +78,9 @@ class OptimizerStep:
 class EpochTotals:
     """Running totals of an epoch's losses and gradient norms, in float64 on the device.
 
-    Adding an update never waits for the device. The totals start with those of `state`, which
-    are sums over all processes.
+    Adding an update never waits for the device. An epoch that was interrupted continues the
+    totals in `state`. These are sums over all processes, so only the first process starts from
+    their losses.
     """
 
     def __init__(self, state: TrainingState, device: torch.device, processes: Processes) -> None:
@@ -84,7 +95,17 @@ class EpochTotals:
         self._largest = torch.tensor(state.norm_max, dtype=torch.float64, device=device)
 
     def add(self, losses: dict[str, Tensor], texts: int, norm: Tensor) -> None:
-        """Add an update: this process's share of the mean losses of `texts` texts, and the norm."""
+        """Add the result of an update.
+
+        Parameters
+        ----------
+        losses : dict
+            This process's summands of the mean losses, as `OptimizerStep` returns them.
+        texts : int
+            Number of texts of the update in all processes, by which the means are multiplied.
+        norm : Tensor
+            Norm of the gradients.
+        """
         for name, loss in losses.items():
             total = loss.double() * texts
             self._losses[name] = self._losses[name] + total if name in self._losses else total
@@ -100,7 +121,11 @@ class EpochTotals:
 
     @staticmethod
     def metrics(state: TrainingState, texts: int, config: TrainerConfig) -> dict[str, float]:
-        """Return the metrics of an epoch with `texts` texts, from the totals in `state`."""
+        """Return the training metrics of an epoch, from the totals in `state`.
+
+        They are the mean of each part of the loss over the epoch's `texts` texts, the tokens per
+        second and, with `trainer.log_gradient_norm`, the mean and largest norm of the gradients.
+        """
         metrics = {
             "train/loss" if name == LABELS else f"train/{name}_loss": loss / texts
             for name, loss in state.loss_sums.items()
