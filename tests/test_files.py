@@ -157,7 +157,10 @@ def test_a_column_that_is_there_twice(tmp_path):
 
 def test_unsupported_kinds(tmp_path):
     (tmp_path / "a.xlsx").write_bytes(b"x")
-    assert ".parquet, .csv, .tsv, .json, .jsonl" in refusal(tmp_path / "a.xlsx")
+    assert "Save its sheet as csv" in refusal(tmp_path / "a.xlsx")
+    (tmp_path / "a.doc").write_bytes(b"x")
+    assert ".parquet, .csv, .tsv, .json, .jsonl" in refusal(tmp_path / "a.doc")
+    (tmp_path / "a.doc").unlink()
     message = refusal(tmp_path)
     assert "has no train.*" in message
     assert "it has: a.xlsx" in message

@@ -215,7 +215,11 @@ def test_a_folder_for_each_class(tmp_path):
         {"text": "good\u0085film", "label": "pos"},
     ]
     assert source.splits["test"].to_list() == [{"text": "no", "label": "neg"}]
-    assert source.notes == ("train: the texts in unsup have no label and are not used",)
+    assert source.notes == (
+        "train: the texts in unsup have no label and are not used",
+        "train: 2 classes by the names of folders: neg, pos",
+        "test: 1 class by the names of folders: neg",
+    )
     assert list(load(tmp_path / "train").splits) == ["train"]
     assert "no column 'stars'; it has: text, label" in refusal(tmp_path, "data.label=stars")
     assert "data.format=csv does not apply" in refusal(tmp_path, "data.format=csv")
@@ -245,14 +249,72 @@ def test_a_label_on_each_line(tmp_path):
 
 def test_fasttext(tmp_path):
     path = tmp_path / "a.txt"
-    path.write_text("__label__good-one  A film , __label__x\nno label\n__label__bad\n")
+    path.write_text("__label__good-one  A film ,\nno label\n__label__bad\n")
     assert rows(path, "data.format=fasttext") == [
-        {"text": "A film , __label__x", "label": "good-one"},
+        {"text": "A film ,", "label": "good-one"},
         {"text": "no label", "label": None},
         {"text": "", "label": "bad"},
     ]
     path.write_text("__label__a one\n__label__a __label__b two\n")
     assert f"{path}: row 2 has 2 labels: a, b" in refusal(path, "data.format=fasttext")
+    multi_label = rows(path, "data.format=fasttext", "data.label_separator=space")
+    assert [row["label"] for row in multi_label] == ["a", "a b"]
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("__label__a  two  words ", "two  words "),
+        ("  __label__a text", "text"),
+        ("text at the end __label__a", "text at the end"),
+        ("text at the end  __label__a ", "text at the end"),
+        ("in the __label__a middle", "in the middle"),
+        ("in the\t__label__a\tmiddle", "in the\tmiddle"),
+        ("no__label__x __label__a", "no__label__x"),
+        ("  indented __label__a", "  indented"),
+        ("__label__a", ""),
+    ],
+)
+def test_a_fasttext_label_anywhere_is_removed_from_the_text(tmp_path, line, text):
+    path = tmp_path / "a.txt"
+    path.write_text(f"{line}\n")
+    assert rows(path, "data.format=fasttext") == [{"text": text, "label": "a"}]
+
+
+@pytest.mark.parametrize(
+    ("line", "text", "label"),
+    [
+        ("__label__a __label__b text", "text", "a b"),
+        ("__label__a text __label__b", "text", "a b"),
+        ("one __label__a two __label__b three", "one two three", "a b"),
+        ("text __label__a __label__b", "text", "a b"),
+        ("__label__a __label__b", "", "a b"),
+    ],
+)
+def test_several_fasttext_labels_anywhere(tmp_path, line, text, label):
+    path = tmp_path / "a.txt"
+    path.write_text(f"{line}\n")
+    options = ("data.format=fasttext", "data.label_separator=space")
+    assert rows(path, *options) == [{"text": text, "label": label}]
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("__label__a,text more", "a comma in '__label__a,text'"),
+        ("__label__a, __label__b text", "a comma in '__label__a,'"),
+        ("text __label__a,__label__b", "a comma in '__label__a,__label__b'"),
+        ("__label__ a text", "no name after '__label__'"),
+    ],
+)
+def test_fasttext_labels_with_a_comma(tmp_path, line, what):
+    path = tmp_path / "a.txt"
+    path.write_text(f"__label__a ok\n{line}\n")
+    options = ("data.format=fasttext", "data.label_separator=space")
+    message = refusal(path, *options)
+    assert f"{path}: row 2 has {what}" in message
+    path.write_text(message.rpartition(": ")[2])  # the example of the message
+    assert rows(path, *options) == [{"text": "text", "label": "a b"}]
 
 
 def test_names_for_numbers_and_for_names(tmp_path):

@@ -37,6 +37,7 @@ def check_data(data: DataConfig) -> None:
         if not 0 < data.fraction <= 1:
             raise ConfigError(f"data.fraction must be above 0, at most 1, not {data.fraction}.")
     if isinstance(data, TableConfig):
+        _check_paths(data)
         without_header = isinstance(data, FilesConfig) and not data.header
         _check_columns("text", data.text, without_header)
         _check_columns("label", data.label, without_header)
@@ -61,6 +62,18 @@ def check_probe(data: DataConfig, tokenizer: TokenizerConfig) -> None:
                 f"tokenizer.max_length={tokenizer.max_length} would cut test texts of "
                 f"data.probe={data.probe.name}, which have up to {longest} tokens. "
                 f"Set tokenizer.max_length={longest}."
+            )
+
+
+def _check_paths(data: TableConfig) -> None:
+    for key, path, example in (
+        ("path", data.path, "FILE_OR_FOLDER" if isinstance(data, FilesConfig) else "OWNER/NAME"),
+        ("unlabelled", data.unlabelled, "FILE_OR_FOLDER"),
+    ):
+        if path is not None and not path.strip():
+            raise ConfigError(
+                f"data.{key} is empty. Set data.{key}={example}; a variable of the shell that is "
+                "not set is empty."
             )
 
 

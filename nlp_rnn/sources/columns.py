@@ -1,6 +1,7 @@
 """Selection of columns from a table, including fields of nested records."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.errors import DataError
@@ -10,7 +11,28 @@ if TYPE_CHECKING:
     import pyarrow
     from datasets import Dataset
 
-__all__ = ["listed", "require_columns", "select_columns", "top_columns"]
+__all__ = [
+    "MissingColumnError",
+    "concatenated",
+    "listed",
+    "require_columns",
+    "select_columns",
+    "top_columns",
+]
+
+
+class MissingColumnError(DataError):
+    """A table lacks required columns.
+
+    Attributes
+    ----------
+    missing : tuple of str
+        The columns that it lacks.
+    """
+
+    def __init__(self, message: str, missing: Sequence[str]) -> None:
+        super().__init__(message)
+        self.missing = tuple(missing)
 
 
 def require_columns(names: Sequence[str], required: Sequence[str], where: str) -> None:
@@ -28,9 +50,10 @@ def require_columns(names: Sequence[str], required: Sequence[str], where: str) -
     """
     for name in top_columns(names, required):
         if name not in names:
-            raise DataError(
+            raise MissingColumnError(
                 f"{where} has no column {name!r}; it has: {listed(names)}.\n"
-                "Set the columns to use: data.text=COLUMN data.label=COLUMN"
+                "Set the columns to use: data.text=COLUMN data.label=COLUMN",
+                [column for column in required if top_columns(names, [column])[0] not in names],
             )
         if list(names).count(name) > 1:
             raise DataError(f"{where} has several columns named {name!r}. Rename all but one.")
@@ -108,6 +131,41 @@ def _select(
             column = pc.struct_field(table.column(top), inner)
         columns.append(column.combine_chunks().cast(field.type))
     return pyarrow.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def concatenated(tables: "Sequence[Dataset]", files: Sequence[Path]) -> "Dataset":
+    """Return the rows of tables with the same columns, such as the shards of a split.
+
+    Raises
+    ------
+    DataError
+        A column has another type in one of the files than in the first.
+    """
+    import datasets
+    import pyarrow
+
+    first = tables[0].features
+    for table, file in zip(tables, files, strict=True):
+        for name, feature in table.features.items():
+            if feature == first[name]:
+                continue
+            types = [first[name], feature]
+            try:
+                if not all(isinstance(kind, datasets.Value | datasets.List) for kind in types):
+                    raise pyarrow.ArrowInvalid
+                schemas = [datasets.Features({name: kind}).arrow_schema for kind in types]
+                common = pyarrow.unify_schemas(schemas, promote_options="permissive")
+            except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError) as error:
+                raise DataError(
+                    f"{file}: the column {name!r} does not have the type that it has in "
+                    f"{files[0].name}: {types[1]}, not {types[0]}.\n"
+                    "Write both files with the same type."
+                ) from error
+            first = first.copy()
+            first[name] = datasets.Features.from_arrow_schema(common)[name]
+    return datasets.concatenate_datasets(
+        [table if table.features == first else table.cast(first) for table in tables]
+    )
 
 
 def listed(names: Iterable[str]) -> str:

@@ -1,28 +1,25 @@
 """Read the splits of a data set from a file, a folder, or a data set saved with `save_to_disk`."""
 
+import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlp_rnn.errors import DataError
-from nlp_rnn.sources.columns import listed
+from nlp_rnn.sources.columns import MissingColumnError, concatenated, listed, select_columns
 from nlp_rnn.sources.decoding import bad_encoding, encoding_of, plain_file, reject_utf16
 from nlp_rnn.sources.file_format import DEFAULT_OPTIONS, FileOptions, SourceFile
-from nlp_rnn.sources.folders import class_folders, read_class_folders
-from nlp_rnn.sources.formats import FORMATS, check_options, compression_of, format_of, plain_stem
+from nlp_rnn.sources.folder_layout import folder_splits, matching_splits, suffixes
+from nlp_rnn.sources.folders import read_class_folders
+from nlp_rnn.sources.formats import FORMATS, check_options, compression_of, format_of
+from nlp_rnn.sources.split_files import SPELLINGS, SPLITS
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = ["SPLITS", "find_bad_encoding", "first_line", "read_path"]
-
-SPLITS = ("train", "validation", "test")
-_SPELLINGS = {
-    "train": ("train",),
-    "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test",),
-}
+__all__ = ["SPLITS", "find_bad_encoding", "first_line", "read_path", "readable"]
 
 
 def read_path(
@@ -56,26 +53,55 @@ def read_path(
     DataError
         Nothing readable is at `path`, or an option does not apply to it.
     """
-    if path.is_file():
-        file_format = format_of(path, options)
-        if file_format is None:
-            raise DataError(_unknown_format(path))
-        check_options(options, {file_format.name: file_format.options}, str(path))
-        return {"train": _read_file(path, text, label, options, notes)}
-    if not path.is_dir():
-        message = f"There is no file or folder {path.absolute()}."
-        if re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(path)) and format_of(path, options) is None:
-            message += f"\nFor a data set of the Hugging Face hub set data=hub data.path={path}"
-        raise DataError(message)
-    if any((path / name).is_file() for name in ("dataset_dict.json", "state.json")):
-        _reject_format(options, path)
-        check_options(options, {"save_to_disk": ()}, str(path))
-        return _read_saved(path, notes)
-    return _read_folder(path, text, label, options, notes)
+    with readable(path):
+        if path.is_file():
+            file_format = format_of(path, options)
+            if file_format is None:
+                raise DataError(_unknown_format(path))
+            check_options(options, {file_format.name: file_format.options}, str(path))
+            return {"train": _read_file(path, text, label, options, notes)}
+        if not path.is_dir():
+            if not path.exists() and any(sign in str(path) for sign in "*?["):
+                splits = matching_splits(path, options, notes)
+                return _read_splits(path, splits, text, label, options, notes)
+            raise DataError(_missing(path, options))
+        if any((path / name).is_file() for name in ("dataset_dict.json", "state.json")):
+            _reject_format(options, path)
+            check_options(options, {"save_to_disk": ()}, str(path))
+            return _read_saved(path, notes)
+        splits = folder_splits(path, options, notes)
+        return _read_splits(path, splits, text, label, options, notes)
 
 
-def _suffixes() -> str:
-    return listed(suffix for known in FORMATS.values() for suffix in known.suffixes)
+@contextlib.contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn the errors of the operating system about `path` into `DataError`."""
+    try:
+        yield
+    except OSError as error:
+        name = error.filename or path
+        reason = error.strerror or first_line(error)
+        raise DataError(f"{name} cannot be read: {reason}.\n{_remedy(error, path)}") from error
+
+
+def _remedy(error: OSError, path: Path) -> str:
+    if isinstance(error, PermissionError):
+        return f"Change its permissions (chmod -R u+rX {path}), or set data.path to a copy."
+    return "Check that it is complete and on a file system that works, or set data.path to a copy."
+
+
+def _missing(path: Path, options: FileOptions) -> str:
+    if path.exists():
+        return (
+            f"{path} is neither a file nor a folder.\n"
+            "Write its content to a file, and set data.path to that file."
+        )
+    message = f"There is no file or folder {path.absolute()}."
+    if path.is_symlink():
+        return message + f"\nIt is a symbolic link to {path.readlink()}, which does not exist."
+    if re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(path)) and format_of(path, options) is None:
+        message += f"\nFor a data set of the Hugging Face hub set data=hub data.path={path}"
+    return message
 
 
 def _unknown_format(path: Path) -> str:
@@ -86,8 +112,13 @@ def _unknown_format(path: Path) -> str:
             f"{path} is an archive. Archives are not supported.\n"
             "Unpack it, and set data.path to a file or folder from it."
         )
+    if path.suffix.lower() in (".xlsx", ".xls", ".ods", ".numbers"):
+        return (
+            f"{path} is a spreadsheet. Spreadsheets are not supported.\n"
+            "Save its sheet as csv (in Excel: CSV UTF-8), and set data.path to that file."
+        )
     return (
-        f"{path} has no suffix of a supported format ({_suffixes()}; also with .gz or .zst).\n"
+        f"{path} has no suffix of a supported format ({suffixes()}; also with .gz or .zst).\n"
         f"Rename the file, or set data.format=FORMAT ({listed(FORMATS)})."
     )
 
@@ -100,41 +131,17 @@ def _reject_format(options: FileOptions, path: Path) -> None:
         )
 
 
-def _read_folder(
-    path: Path, text: Sequence[str], label: Sequence[str], options: FileOptions, notes: list[str]
+def _read_splits(
+    path: Path,
+    splits: dict[str, list[Path]],
+    text: Sequence[str],
+    label: Sequence[str],
+    options: FileOptions,
+    notes: list[str],
 ) -> "dict[str, Dataset]":
-    """Read a folder that has a file, or a folder of class folders, for each split."""
-    entries: dict[str, Path] = {}
-    for split in SPLITS:
-        matches = sorted(
-            entry
-            for entry in path.iterdir()
-            if (
-                plain_stem(entry).lower() in _SPELLINGS[split]
-                if entry.is_file() and format_of(entry, options)
-                else entry.name.lower() in _SPELLINGS[split]
-                and entry.is_dir()
-                and class_folders(entry)
-            )
-        )
-        if len(matches) > 1:
-            raise DataError(
-                f"{path} has several files for the {split} split: "
-                f"{listed(entry.name for entry in matches)}.\n"
-                "Remove all but one of them, or set data.path to a single file."
-            )
-        if matches:
-            entries[split] = matches[0]
-    if not entries and len(class_folders(path)) > 1:
-        entries = {"train": path}
-    if "train" not in entries:
-        raise DataError(
-            f"{path} has no train.* ({_suffixes()}); "
-            f"it has: {listed(sorted(entry.name for entry in path.iterdir()))}.\n"
-            "Name the training file train.*, or set data.path to a single file."
-        )
+    """Read the files, or the class folders, of each split."""
     applicable: dict[str, tuple[str, ...]] = {}
-    for entry in entries.values():
+    for entry in chain.from_iterable(splits.values()):
         file_format = None if entry.is_dir() else format_of(entry, options)
         if file_format is None:
             applicable["folder"] = ("encoding",)
@@ -143,12 +150,47 @@ def _read_folder(
     check_options(options, applicable, str(path))
     if set(applicable) == {"folder"}:
         _reject_format(options, path)
-    return {
-        split: read_class_folders(entry, [*text, *label], options, notes)
-        if entry.is_dir()
-        else _read_file(entry, text, label, options, notes)
-        for split, entry in entries.items()
-    }
+    datasets: dict[str, Dataset] = {}
+    for split, files in splits.items():
+        try:
+            datasets[split] = _read_entries(files, text, label, options, notes)
+        except MissingColumnError as error:
+            if split == "train" or set(error.missing) != set(label):
+                raise
+            notes.append(_without_labels(split, files[0], text, label))
+    return datasets
+
+
+def _without_labels(split: str, file: Path, text: Sequence[str], label: Sequence[str]) -> str:
+    option = "" if list(text) == ["text"] else f" --text {','.join(text)}"
+    return (
+        f"{split}: {file.name} has no column {listed(label)}, so it is not used and {split} is cut "
+        f"from train. To predict its labels, run nlp-rnn predict CLASSIFIER --input {file}{option} "
+        "--output predictions.csv"
+    )
+
+
+def _read_entries(
+    entries: Sequence[Path],
+    text: Sequence[str],
+    label: Sequence[str],
+    options: FileOptions,
+    notes: list[str],
+) -> "Dataset":
+    """Read the files of one split one after another, or its class folders."""
+    if entries[0].is_dir():
+        return read_class_folders(entries[0], [*text, *label], options, notes)
+    tables = [_read_file(entry, text, label, options, notes) for entry in entries]
+    if len(tables) == 1:
+        return tables[0]
+    columns = list(dict.fromkeys((*text, *label)))
+    return concatenated(
+        [
+            select_columns(table, columns, str(entry)).select_columns(columns)
+            for entry, table in zip(entries, tables, strict=True)
+        ],
+        entries,
+    )
 
 
 def _read_saved(path: Path, notes: list[str]) -> "dict[str, Dataset]":
@@ -164,7 +206,7 @@ def _read_saved(path: Path, notes: list[str]) -> "dict[str, Dataset]":
     if not isinstance(saved, dict):
         return {"train": saved}
     splits = {}
-    for split, spellings in _SPELLINGS.items():
+    for split, spellings in SPELLINGS.items():
         if names := [name for name in spellings if name in saved]:
             splits[split] = saved[names[0]]
     if "train" not in splits:

@@ -19,13 +19,32 @@ __all__ = ["class_folders", "read_class_folders", "read_text_folder", "text_fold
 UNLABELLED = ("unsup", "unlabeled", "unlabelled")
 """Names of class folders whose texts have no label, as in aclImdb."""
 
+_PROJECT_FOLDERS = frozenset(
+    (
+        *("src", "doc", "docs", "test", "tests", "node_modules", "scripts", "examples", "bin"),
+        *("lib", "libs", "include", "build", "dist", "vendor", "target", "venv", "env", "conf"),
+        *("config", "configs", "notebooks", "assets", "static", "public", "outputs", "multirun"),
+        *("mlruns", "data", "models", "utils", "tools", "benchmarks", "packages", "logs"),
+    )
+)
+_NOT_TEXT = frozenset(
+    (
+        *(".py", ".pyc", ".ipynb", ".js", ".mjs", ".ts", ".tsx", ".jsx", ".java", ".class", ".c"),
+        *(".h", ".cc", ".cpp", ".hpp", ".cs", ".go", ".rs", ".rb", ".php", ".swift", ".kt", ".sh"),
+        *(".so", ".o", ".css", ".toml", ".cfg", ".ini", ".yaml", ".yml", ".lock", ".png", ".jpg"),
+        *(".jpeg", ".gif", ".svg", ".pdf", ".zip", ".gz", ".parquet", ".arrow", ".csv", ".tsv"),
+        *(".jsonl", ".xlsx", ".pt", ".pkl", ".npy", ".safetensors", ".bin"),
+    )
+)
+"""Suffixes of code, tables and other files that are not one text each."""
+
 
 def class_folders(folder: Path) -> list[Path]:
     """Return the folders in `folder` that contain files, sorted by name."""
     return [
         entry
         for entry in sorted(folder.iterdir())
-        if entry.is_dir() and not entry.name.startswith(".") and _files(entry)
+        if entry.is_dir() and not entry.name.startswith((".", "__")) and _files(entry)
     ]
 
 
@@ -76,7 +95,32 @@ def read_class_folders(
         if entry.name not in left_out
         for file in _files(entry)
     ]
+    _reject_project(folder, [entry for entry in classes if entry.name not in left_out], files)
+    names = list(dict.fromkeys(name for name, _ in files))
+    if "label" in columns:
+        notes.append(
+            f"{folder.name}: {len(names):,} {'class' if len(names) == 1 else 'classes'} by the "
+            f"names of folders: {listed(names)}"
+        )
     return _read(folder, files, options)
+
+
+def _reject_project(
+    folder: Path, classes: Sequence[Path], files: Sequence[tuple[str, Path]]
+) -> None:
+    """Raise `DataError` for a folder that plainly has no folder for each class."""
+    typical = [entry.name for entry in classes if entry.name.lower() in _PROJECT_FOLDERS]
+    other = [file for _, file in files if file.suffix.lower() in _NOT_TEXT]
+    if len(typical) > 1:
+        reason = f"has folders of a project: {listed(typical)}"
+    elif 2 * len(other) > len(files):
+        reason = f"has files that are not texts, such as {other[0].relative_to(folder)}"
+    else:
+        return
+    raise DataError(
+        f"{folder} is not a folder of class folders with a text in each file: it {reason}.\n"
+        "Set data.path to a file, to a folder with train.*, or to the folder of the classes."
+    )
 
 
 def text_folder(folder: Path) -> bool:

@@ -1,5 +1,6 @@
 """The formats lines (`label text`) and fasttext (`__label__a text`): one labelled text per line."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["FASTTEXT", "LINES"]
 
 _PREFIX = "__label__"
+_LABEL = re.compile(rf"(?<!\S){_PREFIX}\S+\s*")
 _Row = dict[str, str | None]
 
 
@@ -28,14 +30,14 @@ def _read_lines(file: SourceFile) -> "Dataset":
 
 
 def _read_fasttext(file: SourceFile) -> "Dataset":
-    """Take the words that begin with `__label__` from the beginning of each line as labels.
+    """Take the words that begin with `__label__`, anywhere in a line, as its labels.
 
-    For multi-label data they are joined by blanks.
+    They are removed from the text. For multi-label data they are joined by blanks.
     """
     require_columns(("text", "label"), file.columns, f"The fasttext file {file.path}")
     multi_label = file.options.multi_label
     return file.from_rows(
-        ("fasttext", 1), _rows(file, lambda line: _parse_words(line, multi_label))
+        ("fasttext", 2), _rows(file, lambda line: _parse_words(line, multi_label))
     )
 
 
@@ -69,20 +71,25 @@ def _parse_line(line: str, delimiter: str | None) -> _Row:
 
 
 def _parse_words(line: str, multi_label: bool) -> _Row:
-    labels = []
-    for word in line.split():
-        if not word.startswith(_PREFIX):
-            break
-        labels.append(word.removeprefix(_PREFIX))
+    words = line.split()
+    labels = [word.removeprefix(_PREFIX) for word in words if word.startswith(_PREFIX)]
+    for label in labels:
+        if "," in label or not label:
+            raise ValueError(
+                f"has {'a comma in' if label else 'no name after'} {_PREFIX + label[:40]!r}.\n"
+                "Separate labels and text by blanks: __label__a __label__b text"
+            )
     if len(labels) > 1 and not multi_label:
         raise ValueError(
             f"has {len(labels)} labels: {', '.join(labels)[:60]}.\n"
             "For multi-label data set data.label_separator=space; otherwise leave one label."
         )
-    return {
-        "text": [*line.split(None, len(labels)), ""][len(labels)] if labels else line,
-        "label": " ".join(labels) if labels or multi_label else None,
-    }
+    text = line
+    if labels:
+        text = _LABEL.sub("", line)
+        text = text.lstrip() if words[0].startswith(_PREFIX) else text
+        text = text.rstrip() if len(labels) < len(words) and words[-1].startswith(_PREFIX) else text
+    return {"text": text, "label": " ".join(labels) if labels or multi_label else None}
 
 
 LINES = FileFormat("lines", _read_lines, suffixes=(".label",), options=("delimiter", "encoding"))

@@ -19,7 +19,7 @@ from nlp_rnn.errors import ConfigError, DataError
 from nlp_rnn.sources.arrow_cache import RELEASE_AFTER, mapped_files, release_pages
 from nlp_rnn.sources.columns import select_columns
 from nlp_rnn.sources.file_format import FileOptions, delimiter_character
-from nlp_rnn.sources.files import find_bad_encoding, read_path
+from nlp_rnn.sources.files import find_bad_encoding, read_path, readable
 from nlp_rnn.sources.formats import FORMATS
 from nlp_rnn.sources.hub import offline, read_hub
 from nlp_rnn.sources.probe_tasks import PROBES, make_probe, test_parts
@@ -98,7 +98,8 @@ def read_source(config: DataConfig) -> Source:
     else:
         assert isinstance(config, FilesConfig)
         path = Path(config.path).expanduser()
-        name = path.stem if path.is_file() else path.absolute().name
+        with readable(path):
+            name = path.stem if path.is_file() else path.absolute().name
         with offline():
             splits = read_path(path, text, label, notes, _file_options(config))
     for split, dataset in splits.items():

@@ -1,0 +1,154 @@
+"""Layouts of folders: which files or class folders belong to which split."""
+
+import glob
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from nlp_rnn.errors import DataError
+from nlp_rnn.sources.columns import listed
+from nlp_rnn.sources.file_format import FileOptions
+from nlp_rnn.sources.folders import class_folders
+from nlp_rnn.sources.formats import FORMATS, format_of, plain_stem
+from nlp_rnn.sources.split_files import (
+    SPELLINGS,
+    SPLITS,
+    data_files,
+    is_ignored,
+    natural_order,
+    split_files,
+)
+
+__all__ = ["folder_splits", "matching_splits", "suffixes"]
+
+Splits = dict[str, list[Path]]
+"""The files of each split, or the folder that contains its class folders."""
+
+
+def suffixes() -> str:
+    """Return the suffixes of all formats, for messages."""
+    return listed(suffix for known in FORMATS.values() for suffix in known.suffixes)
+
+
+def matching_splits(pattern: Path, options: FileOptions, notes: list[str]) -> Splits:
+    """Return the files of each split that match a pattern such as `data/*.csv`.
+
+    All files are of the train split if no name contains `train`.
+
+    Raises
+    ------
+    DataError
+        No file with a known format matches, or two files of a split are not shards of each other.
+    """
+    format_name = _format_name(options)
+    matches = [Path(match) for match in glob.glob(str(pattern), recursive=True)]
+    files = natural_order(file for file in matches if file.is_file() and not is_ignored(file))
+    known = [file for file in files if format_name(file)]
+    if not known:
+        what = f"no file with a supported suffix ({suffixes()})" if files else "no file"
+        raise DataError(
+            f"data.path={pattern} matches {what}.\n"
+            + ("Set data.format=FORMAT." if files else "Set it to a file, a folder or a pattern.")
+        )
+    splits = split_files(known, plain_stem, format_name, f"data.path={pattern}")
+    if "train" not in splits:
+        splits = {"train": known}
+    _add_notes(splits, known, notes)
+    return splits
+
+
+def folder_splits(path: Path, options: FileOptions, notes: list[str]) -> Splits:
+    """Return the files of each split of a folder, or of the only folder in it that has splits.
+
+    Raises
+    ------
+    DataError
+        There are no files for train, or two files of a split are not shards of each other.
+    """
+    format_name = _format_name(options)
+    if "train" in (splits := _splits_in(path, format_name, notes)):
+        return splits
+    if parts := _parts(path, format_name):
+        _add_notes({"train": parts}, parts, notes)
+        return {"train": parts}
+    if not splits:
+        inner = [
+            folder
+            for folder in sorted(path.iterdir())
+            if folder.is_dir() and not is_ignored(folder) and _has_train(folder, format_name)
+        ]
+        named = [folder for folder in inner if folder.name == "data"] or inner
+        if len(named) == 1:
+            notes.append(f"read from the folder {named[0].name} in {path.name}")
+            return _splits_in(named[0], format_name, notes)
+        if inner:
+            raise DataError(
+                f"{path} has several folders with a train split: "
+                f"{listed(folder.name for folder in inner)}.\n"
+                f"Set data.path to one of them, such as data.path={inner[0]}"
+            )
+        if len(class_folders(path)) > 1:
+            return {"train": [path]}
+    raise DataError(
+        f"{path} has no train.* ({suffixes()}); "
+        f"it has: {listed(sorted(entry.name for entry in path.iterdir()))}.\n"
+        "Name the training file train.*, or set data.path to a single file."
+    )
+
+
+def _format_name(options: FileOptions) -> Callable[[Path], str | None]:
+    def format_name(path: Path) -> str | None:
+        known = format_of(path, options)
+        return known.name if known else None
+
+    return format_name
+
+
+def _has_train(folder: Path, format_name: Callable[[Path], str | None]) -> bool:
+    try:
+        return "train" in _splits_in(folder, format_name, [])
+    except DataError:
+        return True  # the error is reported where the folder is read
+
+
+def _splits_in(folder: Path, format_name: Callable[[Path], str | None], notes: list[str]) -> Splits:
+    """Return the splits of a folder: a file, shards, a folder of shards or of class folders."""
+    known = data_files(folder, format_name)
+    splits = split_files(known, plain_stem, format_name, str(folder))
+    for entry in sorted(folder.iterdir()):
+        stem = plain_stem(entry).lower()
+        split = next((split for split in SPLITS if stem in SPELLINGS[split]), None)
+        if split is None or not entry.is_dir():
+            continue
+        if entries := [entry] if class_folders(entry) else data_files(entry, format_name):
+            if split in splits:
+                raise DataError(
+                    f"{folder} has several files for the {split} split: "
+                    f"{listed(sorted([splits[split][0].name, entry.name]))}.\n"
+                    "Remove all but one of them, or set data.path to a single file."
+                )
+            splits[split] = entries
+    splits = {split: splits[split] for split in SPLITS if split in splits}
+    _add_notes(splits, known, notes)
+    return splits
+
+
+def _parts(folder: Path, format_name: Callable[[Path], str | None]) -> list[Path]:
+    """Return the files of a folder that Spark wrote, such as `part-00000-….csv`."""
+    parts = data_files(folder, format_name)
+    return parts if all(file.name.startswith("part-") for file in parts) else []
+
+
+def _add_notes(splits: Splits, known: Sequence[Path], notes: list[str]) -> None:
+    """Note the files of a split that has several, and those that belong to none."""
+    for split, files in splits.items():
+        if len(files) > 1:
+            notes.append(f"{split}: read from {len(files):,} files, {_names(files)}")
+    used = {file for files in splits.values() for file in files}
+    if "train" in splits and (unused := [file for file in known if file not in used]):
+        notes.append(f"files not used: {listed(file.name for file in unused)}")
+
+
+def _names(files: Sequence[Path]) -> str:
+    if len(files) < 4:
+        return listed(file.name for file in files)
+    return f"{files[0].name} to {files[-1].name}"
