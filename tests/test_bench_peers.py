@@ -1,4 +1,4 @@
-"""`scripts/bench_peers`: what it reads, hands over, installs and makes of the numbers."""
+"""`scripts/bench_peers`: its arguments, the input of its programs, and its table."""
 
 import importlib.machinery
 import importlib.util
@@ -48,7 +48,7 @@ def test_limits_are_for_every_set_or_for_one(bench: ModuleType) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("arguments", "message"),
     [
         (["a"], "NAME=FOLDER"),
         (["a=x", "--texts", "many"], "many must be N or NAME=N"),
@@ -58,23 +58,23 @@ def test_limits_are_for_every_set_or_for_one(bench: ModuleType) -> None:
         (["a=x", "--rounds", "0"], "--rounds"),
     ],
 )
-def test_wrong_words_are_refused(
-    bench: ModuleType, words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+def test_wrong_arguments_end_with_a_message(
+    bench: ModuleType, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as refused:
-        bench.parse(words)
-    assert refused.value.code == 2
-    assert said in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stopped:
+        bench.parse(arguments)
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
 
 
-def test_every_program_pins_what_it_needs(bench: ModuleType) -> None:
+def test_every_program_pins_its_requirements(bench: ModuleType) -> None:
     programs = [peer.program for peer in bench.PEERS.values() if peer.program]
     assert len(programs) == 5
     for program in programs:
         assert all("==" in package for package in bench.requirements(program))
 
 
-def test_an_environment_that_is_there_is_used_and_one_that_cannot_be_made_says_so(
+def test_an_existing_environment_is_used_and_a_failed_installation_raises_an_error(
     bench: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stamp = tmp_path / "linear_svm" / "installed.txt"
@@ -83,10 +83,10 @@ def test_an_environment_that_is_there_is_used_and_one_that_cannot_be_made_says_s
     python = tmp_path / "linear_svm" / "bin" / "python"
     assert bench.environment("linear_svm", tmp_path) == python
 
-    def create(place: Path, **_: object) -> None:
-        (place / "bin").mkdir(parents=True, exist_ok=True)
-        (place / "bin" / "python").write_text("#!/bin/sh\necho 'ERROR: not | found' >&2\nexit 1\n")
-        (place / "bin" / "python").chmod(0o755)
+    def create(path: Path, **_: object) -> None:
+        (path / "bin").mkdir(parents=True, exist_ok=True)
+        (path / "bin" / "python").write_text("#!/bin/sh\necho 'ERROR: not | found' >&2\nexit 1\n")
+        (path / "bin" / "python").chmod(0o755)
 
     monkeypatch.setattr(bench.venv, "create", create)
     stamp.write_text("scikit-learn==0.1")
@@ -94,9 +94,7 @@ def test_an_environment_that_is_there_is_used_and_one_that_cannot_be_made_says_s
         bench.environment("linear_svm", tmp_path)
 
 
-def test_everybody_gets_the_rows_and_tokens_that_train_reads(
-    bench: ModuleType, tmp_path: Path
-) -> None:
+def test_every_program_gets_the_rows_and_tokens_of_train(bench: ModuleType, tmp_path: Path) -> None:
     from peers import handover
     from peers.preparation import prepare
 
@@ -120,7 +118,7 @@ def test_everybody_gets_the_rows_and_tokens_that_train_reads(
             len(corpus.test),
         )
     )
-    # no texts are given: the tokenizer that the peers' ids are of is found, not trained
+    # without texts this cannot train a tokenizer: it loads the one that made the programs' ids
     tokenizer = cached_tokenizer(iter(()), config.tokenizer, corpus.digest, work / "cache")
     assert handover.read_facts(work) == facts | {
         "vocab_size": tokenizer.get_vocab_size(),
@@ -136,23 +134,23 @@ def test_everybody_gets_the_rows_and_tokens_that_train_reads(
     assert all(len(text) <= 5 for text in ids)
 
 
-def test_a_program_is_called_with_what_it_reads_and_its_last_line_is_taken(
+def test_a_program_gets_its_arguments_and_its_last_line_is_the_result(
     bench: ModuleType, tmp_path: Path
 ) -> None:
     program = tmp_path / "python"
-    words = "$3 $4 $5 $OMP_NUM_THREADS$PYTHONPATH"
-    program.write_text(f"#!/bin/sh\necho a warning\necho '{{\"words\": \"'{words}'\"}}'\n")
+    line = "$3 $4 $5 $OMP_NUM_THREADS$PYTHONPATH"
+    program.write_text(f"#!/bin/sh\necho a warning\necho '{{\"arguments\": \"'{line}'\"}}'\n")
     program.chmod(0o755)
     peer, cores = bench.PEERS["torch"], len(bench.os.sched_getaffinity(0))
-    got = bench.run_peer(program, peer, "gru", tmp_path, epochs=2, seed=3)
-    assert got == {"words": f"gru 2 3 {cores}"}
+    result = bench.run_peer(program, peer, "gru", tmp_path, epochs=2, seed=3)
+    assert result == {"arguments": f"gru 2 3 {cores}"}
     program.write_text("#!/bin/sh\necho Traceback >&2\necho 'MemoryError: no | room' >&2\nexit 1\n")
     failed = row("torch")
     bench.measure(failed, {"torch": program}, tmp_path, epochs=2, seed=1)
     assert failed["failure"] == "failed: MemoryError: no / room"
 
 
-def test_medians_and_ratios_are_of_rounds_and_of_the_fastest_peer(bench: ModuleType) -> None:
+def test_ratios_are_medians_over_rounds_to_the_fastest_other_library(bench: ModuleType) -> None:
     rows = [
         row("torch", rounds=[measured(9, 5), measured(9, 4), measured(9, 2)]),
         row("keras", rounds=[measured(20, 10), measured(20, 10), measured(20, 10)]),

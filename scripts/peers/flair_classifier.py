@@ -1,11 +1,12 @@
 # /// script
 # dependencies = ["torch==2.13.0", "flair==0.15.1"]
 # ///
-"""Tokens become a bidirectional classifier in Flair, as its guide to training one writes it.
+"""Bidirectional classifier in Flair, as in its tutorial on text classification.
 
-Flair embeds tokens, not ids: it gets every text split already, each token named by its number, and
-learns their embeddings (`OneHotEmbeddings`). Adam, because Flair's own SGD learns nothing in a few
-epochs of these sizes; no reprojection of the embeddings, which the others do not have either.
+Flair embeds tokens, not ids. It gets the texts as lists of tokens, which are the ids as strings,
+and trains their embeddings (`OneHotEmbeddings`). The optimizer is Adam, because Flair's default
+SGD stays near chance in a few epochs on so few texts. The embeddings are not reprojected, because
+the other libraries do not reproject them either.
 """
 
 import os
@@ -26,7 +27,7 @@ from handover import arguments, read_facts, read_tokens, report
 
 
 class Clock(TrainerPlugin):
-    """Wall time of every epoch."""
+    """Record the wall time of every epoch in seconds."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,26 +35,26 @@ class Clock(TrainerPlugin):
 
     @TrainerPlugin.hook
     def before_training_epoch(self, **_) -> None:
-        """Start."""
+        """Start the clock."""
         self.started = time.perf_counter()
 
     @TrainerPlugin.hook
     def after_training_epoch(self, **_) -> None:
-        """Stop."""
+        """Stop the clock."""
         self.seconds.append(time.perf_counter() - self.started)
 
 
 def sentences(texts: list, labels: list) -> list[Sentence]:
-    """Texts as Flair's own, their tokens given."""
-    found = []
+    """Return the texts as labelled sentences of Flair."""
+    labelled = []
     for text, label in zip(texts, labels, strict=True):
         sentence = Sentence([str(token) for token in text])
-        found.append(sentence.add_label("class", str(label)))
-    return found
+        labelled.append(sentence.add_label("class", str(label)))
+    return labelled
 
 
 def main() -> None:
-    """Train, time every epoch, and read the test split once."""
+    """Train, time every epoch, and evaluate once on the test split."""
     folder, cell, epochs, seed = arguments()
     facts = read_facts(folder)
     flair.set_seed(seed)

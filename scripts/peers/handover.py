@@ -1,7 +1,8 @@
-"""What `scripts/bench_peers` wrote down becomes arrays for a peer, and a peer's times one line.
+"""Input and output of the programs that `scripts/bench_peers` runs.
 
-FOLDER/train.npz and FOLDER/test.npz hold the token ids of all texts end to end (`ids`), the length
-of each (`lengths`) and its label (`labels`); train.json and test.json the texts themselves.
+FOLDER/train.npz and FOLDER/test.npz hold the concatenated token ids of all texts (`ids`), the
+number of tokens of each text (`lengths`) and its label (`labels`). FOLDER/train.json and
+FOLDER/test.json hold the texts.
 """
 
 import json
@@ -12,31 +13,31 @@ import numpy as np
 
 
 def read_tokens(folder: Path, split: str) -> tuple[list[np.ndarray], np.ndarray]:
-    """Token ids of each text (int32, at least one) and the labels (int64)."""
+    """Return the token ids of each text (int32, at least one) and the labels (int64)."""
     arrays = np.load(folder / f"{split}.npz")
     return np.split(arrays["ids"], arrays["lengths"].cumsum()[:-1]), arrays["labels"]
 
 
 def read_texts(folder: Path, split: str) -> tuple[list[str], np.ndarray]:
-    """The texts and their labels (int64)."""
+    """Return the texts and their labels (int64)."""
     texts = json.loads((folder / f"{split}.json").read_text(encoding="utf-8"))
     return texts, np.load(folder / f"{split}.npz")["labels"]
 
 
 def read_facts(folder: Path) -> dict[str, int]:
-    """`vocab_size`, `num_labels`, `batch_size`, `size` (embedding and hidden) and `cores`."""
+    """Return `vocab_size`, `num_labels`, `batch_size`, `size` (embedding, hidden) and `cores`."""
     return json.loads((folder / "facts.json").read_text(encoding="utf-8"))
 
 
 def arguments() -> tuple[Path, str, int, int]:
-    """FOLDER, cell (`lstm` or `gru`; unused without recurrence), epochs, seed."""
+    """Return the command line: FOLDER, cell (unused if not recurrent), epochs and seed."""
     folder, cell, epochs, seed = sys.argv[1:]
     return Path(folder), cell, int(epochs), int(seed)
 
 
 def report(epoch_seconds: list[float], accuracy: float) -> None:
-    """Print, as the last line, wall seconds of training per epoch, and accuracy on the test split.
+    """Print the wall seconds of every epoch and the test accuracy as a line of JSON.
 
-    Neither validation nor test is part of the seconds.
+    This has to be the last line of the output. The seconds include neither validation nor test.
     """
     print(json.dumps({"epoch_seconds": epoch_seconds, "test_accuracy": float(accuracy)}))

@@ -1,11 +1,11 @@
 # /// script
 # dependencies = ["keras==3.15.1", "jax==0.10.2", "jaxlib==0.10.2", "numpy==2.4.6"]
 # ///
-"""Token ids become a bidirectional classifier in Keras 3 on jax, as its IMDB guide writes it.
+"""Bidirectional classifier in Keras 3 on jax, as in its IMDB example.
 
-The guide pads every text in front to the longest of the set, without a mask. Here each shuffled
-batch is padded to its own longest text, rounded up so that jax compiles a dozen shapes and not a
-hundred: kinder on short texts, the same on long ones.
+The example pads every text at the front to the longest text of the data set, without a mask. This
+program pads each shuffled batch to its longest text, which is faster for short texts and equal for
+long ones. The length is rounded up, so that jax compiles few different shapes.
 """
 
 import os
@@ -22,7 +22,7 @@ ROUND_TO = 32
 
 
 class Batches(keras.utils.PyDataset):
-    """Padded batches of one split, shuffled anew every epoch if asked."""
+    """Padded batches of a split; with `shuffle`, their order changes every epoch."""
 
     def __init__(self, texts: list, labels: np.ndarray, batch_size: int, shuffle: bool) -> None:
         super().__init__()
@@ -49,23 +49,23 @@ class Batches(keras.utils.PyDataset):
 
 
 class Clock(keras.callbacks.Callback):
-    """Wall time of every epoch."""
+    """Record the wall time of every epoch in seconds."""
 
     def __init__(self) -> None:
         super().__init__()
         self.seconds: list[float] = []
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        """Start."""
+        """Start the clock."""
         self.started = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Stop."""
+        """Stop the clock."""
         self.seconds.append(time.perf_counter() - self.started)
 
 
 def main() -> None:
-    """Train, time every epoch, and read the test split once."""
+    """Train, time every epoch, and evaluate once on the test split."""
     folder, cell, epochs, seed = arguments()
     facts = read_facts(folder)
     keras.utils.set_random_seed(seed)

@@ -1,9 +1,9 @@
 # /// script
 # dependencies = ["torch==2.13.0", "numpy==2.4.6"]
 # ///
-"""Token ids become a bidirectional classifier in plain PyTorch, packed, as its tutorials write it.
+"""Bidirectional classifier in PyTorch with packed sequences, as in its tutorials.
 
-Shuffled batches from a DataLoader, `pad_sequence`, `pack_padded_sequence`, Adam.
+It uses shuffled batches from a DataLoader, `pad_sequence`, `pack_padded_sequence` and Adam.
 """
 
 import time
@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 
 class Classifier(nn.Module):
-    """Embedding, one bidirectional layer, the last state of each direction, a linear layer."""
+    """Linear layer on the final states of both directions of a recurrent layer."""
 
     def __init__(self, cell: str, vocab_size: int, size: int, num_labels: int) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class Classifier(nn.Module):
         self.linear = nn.Linear(2 * size, num_labels)
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """Logits (B, C) of ids (B, T)."""
+        """Return the logits, float32 (batch, labels), of token ids, int64 (batch, time)."""
         embedded = self.dropout(self.embedding(ids))
         packed = pack_padded_sequence(embedded, lengths, batch_first=True, enforce_sorted=False)
         _, state = self.rnn(packed)
@@ -36,14 +36,14 @@ class Classifier(nn.Module):
 
 
 def collate(batch: list[tuple]) -> tuple[Tensor, Tensor, Tensor]:
-    """Pad to the longest text of the batch."""
+    """Return the ids padded to the longest text of the batch, the lengths, and the labels."""
     ids = [torch.from_numpy(text).long() for text, _ in batch]
     labels = torch.tensor([int(label) for _, label in batch])
     return pad_sequence(ids, batch_first=True), torch.tensor([len(text) for text in ids]), labels
 
 
 def main() -> None:
-    """Train, time every epoch, and read the test split once."""
+    """Train, time every epoch, and evaluate once on the test split."""
     folder, cell, epochs, seed = arguments()
     facts = read_facts(folder)
     torch.manual_seed(seed)

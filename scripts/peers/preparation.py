@@ -1,7 +1,7 @@
-"""A folder of texts becomes what every peer reads: rows as parquet, texts as JSON, ids as arrays.
+"""Input of the programs of `scripts/bench_peers`: rows (parquet), texts (JSON) and token ids.
 
-This project's own reading, splitting and tokenizer, once, so that everybody trains on the same
-rows and tokens. `handover.py` reads what is written here.
+This project loads, splits and tokenizes the texts once, so that every program trains on the same
+rows and tokens. `handover.py` reads these files.
 """
 
 import json
@@ -16,7 +16,7 @@ from nlp_rnn.config.tokenizer import CountedTokenizerConfig, TokenizerKind
 from nlp_rnn.data.corpus import load_corpus
 from nlp_rnn.tokens.tokenizer import cached_tokenizer, encode
 
-# As in conf/tokenizer/bpe.yaml, so that `nlp-rnn train` makes the same tokenizer.
+# As in conf/tokenizer/bpe.yaml, so that `nlp-rnn train` uses the same tokenizer.
 MIN_FREQUENCY = 5
 SPLITS = ("train", "validation", "test")
 
@@ -31,10 +31,29 @@ def prepare(
     max_length: int,
     facts: dict[str, int],
 ) -> dict[str, int]:
-    """Write into `work`; return how many texts and tokens each split has, by `train_tokens`.
+    """Write the data set at `path` to the folder `work`, and return the sizes of its splits.
 
-    `limit` is `data.limit`, which counts the rows before validation is cut; `test_limit` takes a
-    seeded sample. `facts` are written down for the peers, with the sizes found here.
+    Parameters
+    ----------
+    path
+        Folder of the data set.
+    work
+        Folder to write to.
+    limit
+        `data.limit`: number of rows before the validation split is cut.
+    test_limit
+        Number of test texts, a seeded random sample.
+    vocab_size
+        Size of the vocabulary of the tokenizer.
+    max_length
+        Largest number of tokens of a text.
+    facts
+        Values for facts.json, which also gets `vocab_size` and `num_labels`.
+
+    Returns
+    -------
+    dict
+        Numbers of texts and tokens of each split: `train_texts`, `train_tokens`, …
     """
     corpus = load_corpus(FilesConfig(name="files", path=path, limit=limit))
     files = work / "files"
@@ -47,7 +66,7 @@ def prepare(
         pq.write_table(
             pa.table({"text": list(rows["text"]), "label": names}), files / f"{split}.parquet"
         )
-    # read again as `nlp-rnn train` will, which then finds this tokenizer in the cache
+    # loaded as by `nlp-rnn train`, which then finds this tokenizer in the cache
     corpus = load_corpus(FilesConfig(name="files", path=str(files)))
     config = CountedTokenizerConfig(
         name="bpe",
