@@ -35,8 +35,8 @@ class Attribution:
     classes : tuple of int
         Indices of the K classes among the labels.
     integrated : float32 (K, T)
-        Integrated gradients. Their sum over the tokens is the log-odds of the text minus those of
-        the baseline, up to `residual`.
+        Integrated gradients. Their sum over the tokens should be the log-odds of the text minus the
+        log-odds of the baseline.
     occluded : float32 (K, T)
         Decrease of the log-odds when the token is replaced by the baseline.
     gradient : float32 (K, T)
@@ -45,7 +45,7 @@ class Attribution:
     span : int
         Number of consecutive tokens that are occluded together; they share the value equally.
     residual : float
-        Largest deviation from that sum over the classes, in nats.
+        Largest error of the sum of the integrated gradients over the K classes, in nats.
     """
 
     classes: tuple[int, ...]
@@ -56,7 +56,10 @@ class Attribution:
     residual: float
 
     def agreement(self, number: int) -> float | None:
-        """Return the Spearman rank correlation of both methods for a class, None if undefined."""
+        """Return the rank correlation of integrated gradients and occlusion, None if undefined.
+
+        It is Spearman's, for the class with index `number` in `classes`.
+        """
         ranks = [_ranks(values[number]) for values in (self.integrated, self.occluded)]
         if len(ranks[0]) < 3 or min(float(values.std()) for values in ranks) == 0:
             return None
@@ -107,7 +110,7 @@ def attribute(
 
 
 def _ngram_shares(network: TextNetwork, tokens: Tensor) -> Tensor:
-    """Return the share of each token in the n-gram logits, (T, C); zeros without n-grams."""
+    """Return each token's part of the n-gram logits, (T, C); 0 without n-grams."""
     shares = torch.zeros(len(tokens), network.architecture.num_labels)
     if network.wide is None:
         return shares
@@ -183,7 +186,10 @@ def _integrated(
 def _occluded(
     network: TextNetwork, tokens: Tensor, embedded: Tensor, classes: Sequence[int], whole: Tensor
 ) -> tuple[Tensor, int]:
-    """Return the decrease of the log-odds `whole` (K,) without each token, (K, T), and the span."""
+    """Return the decrease of the log-odds (K, T) when each token is occluded, and the span.
+
+    `whole` (K,) are the log-odds of the text without occlusion.
+    """
     time = len(embedded)
     span = -(-time // OCCLUSIONS)
     starts = torch.arange(0, time, span)

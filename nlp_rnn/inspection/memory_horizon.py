@@ -43,7 +43,7 @@ class MemoryHorizon:
     full : float
         Accuracy on the full texts, after the truncation of the tokenizer.
     num_texts : int
-        Number of texts behind the accuracies.
+        Number of texts on which the accuracies were measured.
     num_traced : int
         Number of texts over which the half-lives are averaged.
     """

@@ -26,14 +26,14 @@ other direction, so it must use no other tensor that needs a gradient and draw n
 def run_lstm(
     steps: Tensor, weights: Sequence[Tensor], before: State, training: bool
 ) -> tuple[Tensor, State]:
-    """Run an LSTM with torch's kernel."""
+    """Run one direction of an LSTM layer with torch's kernel; see `CellFunction`."""
     return _run_kernel(torch.lstm, steps, weights, before, training)
 
 
 def run_gru(
     steps: Tensor, weights: Sequence[Tensor], before: State, training: bool
 ) -> tuple[Tensor, State]:
-    """Run a GRU, on a CPU with a loop that is faster than torch's."""
+    """Run one direction of a GRU layer, on a CPU with `gru_states`; see `CellFunction`."""
     if steps.device.type == "cpu":
         states = gru_states(steps, weights[0], weights[1], weights[2], weights[3], before[0])
         return states, (states[-1].detach(),)
@@ -43,7 +43,7 @@ def run_gru(
 def run_rnn(
     steps: Tensor, weights: Sequence[Tensor], before: State, training: bool
 ) -> tuple[Tensor, State]:
-    """Run an Elman RNN with torch's kernel."""
+    """Run one direction of an Elman RNN layer with torch's kernel; see `CellFunction`."""
     return _run_kernel(torch.rnn_tanh, steps, weights, before, training)
 
 
@@ -90,7 +90,7 @@ def _cast(weights: Sequence[Tensor], dtype: torch.dtype) -> list[Tensor]:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Run what several threads would round differently."""
+    """Use one torch thread in the block, so that no result depends on the number of threads."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -118,7 +118,7 @@ def initialize_gates(
         `weight_ih` (G·H, features), `weight_hh` (G·H, H), and vectors whose names start with
         `bias`.
     gates : int
-        G.
+        G, the number of blocks of H rows.
     keep_gate : int or None
         Which of the blocks of H rows is the gate that retains the old state.
     orthogonal : bool
@@ -126,7 +126,7 @@ def initialize_gates(
         matrix Glorot uniform (Glorot & Bengio 2010). Otherwise all are uniform in ±1/sqrt(H), as
         in torch.
     forget_bias : float or None
-        Bias of the gate `keep_gate`; None is 0.
+        Initial bias of the gate `keep_gate`; None for 0.
     """
     with torch.no_grad(), _one_thread():
         for name, parameter in parameters.items():

@@ -1,8 +1,8 @@
 """Recurrent cells: LSTM, GRU and Elman RNN, and the registry of all of them.
 
-A cell is one class: its parameters' shapes, its gates, its ONNX nodes, and one step in numpy for
-streams and for `nlp-rnn inspect`. Its torch function is imported only when a network is made, so
-that a saved classifier loads without torch. One line in `CELLS` registers it.
+A cell is one class with the shapes of its parameters, its gates, its ONNX nodes, and one step in
+numpy for streams and for `nlp-rnn inspect`. Its torch function is imported only when a network is
+created, so that a saved classifier loads without torch. One line in `CELLS` registers it.
 """
 
 from collections.abc import Sequence
@@ -23,10 +23,10 @@ AVERAGE = "average"
 
 
 class _TorchCell(Cell):
-    """What LSTM, GRU and RNN share: an ONNX operator, and weights in blocks of gates.
+    """Base class of LSTM, GRU and RNN: one ONNX operator per layer, one block of rows per gate.
 
-    The numpy step computes a sigmoid as a tanh of a half, which is faster and never overflows.
-    `prepare` therefore puts the sigmoid gates first and halves their weights.
+    The numpy step computes sigmoid(a) as (1 + tanh(a / 2)) / 2, which is faster and never
+    overflows. `prepare` therefore puts the sigmoid gates first and halves their weights.
     """
 
     operator: str
@@ -42,7 +42,7 @@ class _TorchCell(Cell):
         hidden_size: int,
         final: bool,
     ) -> str:
-        """Add the operator, whose parameters have their gates in ONNX's order."""
+        """Add the ONNX operator of a layer, with its parameters in ONNX's order of the gates."""
 
         def gates(parameters: Weights, name: str) -> Array:
             return self._blocks(parameters[name], self.onnx_gates)
@@ -74,7 +74,10 @@ class _TorchCell(Cell):
         )
 
     def prepare(self, weights: Weights) -> Any:
-        """Return input weights (features, G·H), recurrent weights (H, G·H), bias, hidden bias."""
+        """Return input weights (features, K·H), recurrent weights (H, K·H), and both biases (K·H,).
+
+        K is the number of `gates`, whose blocks are columns here.
+        """
         hidden = weights["weight_hh"].shape[1]
         others = tuple(gate for gate in self.gates if gate not in self.sigmoid_gates)
         halves = [0.5] * len(self.sigmoid_gates) + [1.0] * len(others)
@@ -87,7 +90,7 @@ class _TorchCell(Cell):
         return part("weight_ih"), part("weight_hh"), part("bias_ih"), part("bias_hh")
 
     def _blocks(self, parameter: Array, order: Sequence[str]) -> Array:
-        """The rows of a parameter, its gates in another order."""
+        """Return a parameter with the blocks of rows of its gates in the given order of names."""
         blocks = np.split(np.asarray(parameter), len(self.gates))
         return np.concatenate([blocks[self.gates.index(gate)] for gate in order])
 
@@ -118,7 +121,7 @@ class LSTM(_TorchCell):
         return inputs, recurrent, bias + hidden_bias
 
     def step(self, layer: Any, before: States, inputs: Array) -> tuple[States, Array]:
-        """Compute all gates in one product for each of input and state."""
+        """Compute one step, with one product of the inputs and one of the states for all gates."""
         input_weight, recurrent_weight, bias = layer
         hidden, cell = before
         size = hidden.shape[1]
@@ -139,8 +142,8 @@ class LSTM(_TorchCell):
 class GRU(_TorchCell):
     """Gated recurrent unit, Cho et al. 2014, arXiv:1406.1078: h = z ⊙ h + (1 - z) ⊙ n.
 
-    As in torch, the reset gate acts after the recurrent product, so published Cho weights cannot
-    be loaded.
+    As in torch, the reset gate multiplies the recurrent product of n, not the state before this
+    product. So published weights of the original cell cannot be loaded.
     """
 
     gates = ("reset", "update", "new")
@@ -157,7 +160,10 @@ class GRU(_TorchCell):
         return run_gru
 
     def prepare(self, weights: Weights) -> Any:
-        """Return the weights, the bias, and the bias inside the product with the reset gate."""
+        """Return both weights, a bias of all gates, and the recurrent bias of `new` alone.
+
+        The last one is multiplied by the reset gate, so it cannot be added to the others.
+        """
         inputs, recurrent, bias, hidden_bias = super().prepare(weights)
         size = len(recurrent)
         new_bias = hidden_bias[2 * size :].copy()
@@ -165,7 +171,7 @@ class GRU(_TorchCell):
         return inputs, recurrent, bias + hidden_bias, new_bias
 
     def step(self, layer: Any, before: States, inputs: Array) -> tuple[States, Array]:
-        """Compute the products with input and state apart, as the reset gate needs them."""
+        """Compute one step; the reset gate multiplies the recurrent product of `new`."""
         input_weight, recurrent_weight, bias, new_bias = layer
         (hidden,) = before
         size = hidden.shape[1]

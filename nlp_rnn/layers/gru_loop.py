@@ -228,8 +228,8 @@ def _backward(
     """Compute all gradients from the last step to the first, given the results of `_forward`.
 
     A step has four pre-activations, in this order: m, those of r and z, and the input part of n.
-    Each one's gradient is that of the step's next state times a factor, which depends only on
-    values of the forward pass. The first three contain U h, the last three W x. Weights are plain.
+    Each one's gradient is that of the step's next state times a factor, which depends only on the
+    forward pass. The first three contain U h, the last three W x. No weight is doubled.
 
     - `gradient` (T, B, H): gradient of the loss with respect to the returned states.
     - `weight_ih` (3H, E), rows r, z, n, and `weight_hh` (3H, H), rows n, r, z.

@@ -59,13 +59,14 @@ class Graph:
     def columns(self, name: str, value: Any, index: str, output: str) -> tuple[str, str | None]:
         """Look up rows of a table that has one scale for each column.
 
-        One scale for each row, as elsewhere, would take more space than a row of few columns.
+        The other methods store one scale for each row. For a table of few columns, these scales
+        would take more space than the values.
 
         Returns
         -------
         tuple of str and (str or None)
-            The rows and, in an int8 graph, the scales (1, C) that they are still to be
-            multiplied by.
+            Name of the rows and, in an int8 graph, name of the scales (1, C), by which the caller
+            must multiply what it computes from the rows.
         """
         if not self.int8:
             return self.rows(name, value, index, output), None
@@ -121,8 +122,9 @@ class Graph:
         name : str
             Start of the names of all values inside.
         add_step : callable
-            Adds one step to the body of the loop: from the body, the name of the step's input and
-            those of the states before it to the names of the states after it.
+            Function that adds one step to the body of the loop. Its arguments are the body, the
+            name of the step's input and the names of the states before the step. It returns the
+            names of the states after the step.
         steps : str
             Name of the input float32 (T, B, features).
         states : sequence of str

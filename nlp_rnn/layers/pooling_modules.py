@@ -60,7 +60,7 @@ class DirectionPooling(nn.Module):
         return pooled
 
     def _last(self, steps: Tensor, lengths: Tensor) -> Tensor:
-        """Each direction's state after it has processed the whole text: (B, D)."""
+        """Return each direction's state after it has processed the whole text: (B, D)."""
         last = steps[lengths - 1, torch.arange(steps.shape[1], device=steps.device)]  # (B, D)
         if not self.bidirectional:
             return last
@@ -71,9 +71,10 @@ class DirectionPooling(nn.Module):
 class _MaxMean(torch.autograd.Function):
     """Maximum and mean, (B, D) each, over the steps (T, B, D) within each text.
 
-    They are computed together, with a gradient of their own, because every pass over the states
-    costs time: with autograd they took a tenth of a training update. Steps that all texts have
-    need no mask. Equal maxima share the gradient, as in torch's `amax`.
+    Both are computed together, with a hand-written backward pass, because every pass over the
+    states costs time: with autograd they took a tenth of a training update. Steps up to the length
+    of the shortest text need no mask. The gradient is divided equally among equal maxima, as in
+    torch's `amax`.
     """
 
     @staticmethod
@@ -108,7 +109,10 @@ class _MaxMean(torch.autograd.Function):
 
 
 def _count(values: Tensor) -> Tensor:
-    """Number of true values along the first axis, added as bytes: several times faster."""
+    """Return the number of true values along the first axis.
+
+    Adding bytes in blocks of 255 is several times faster than adding int64.
+    """
     blocks = torch.split(values.view(torch.uint8), 255)
     return torch.stack([block.sum(0, dtype=torch.uint8) for block in blocks]).sum(0)
 

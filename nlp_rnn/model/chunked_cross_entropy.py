@@ -30,21 +30,21 @@ def token_losses(
     """Return the sum of the cross-entropies of N predictions in nats, a scalar float32.
 
     The logits are `states` times the transpose of `output`, plus `bias`. Under autocast the matrix
-    products are in its dtype.
+    products are in the dtype of autocast.
 
     Parameters
     ----------
     states : Tensor
-        (N, E).
+        Hidden states (N, E), one for each prediction.
     output, bias : Tensor
         Output weights (V, E) and biases (V,) of the V tokens that can be predicted.
     targets : Tensor
-        int64 (N,), rows of `output`, or `IGNORED`.
+        int64 (N,): the row of `output` for the correct token, or `IGNORED` for no loss.
     corrections : Tensor or None
-        (V,), subtracted from every logit except that of the target. With the logarithm of the
-        probability that a token was sampled, the loss estimates that of a softmax over all tokens:
-        sampled softmax, Jean et al. 2015, arXiv:1412.2007. What differs: these are probabilities of
-        being in the sample, not expected counts.
+        For sampled softmax (Jean et al. 2015, arXiv:1412.2007), if the V tokens are a sample of the
+        vocabulary: the logarithm of the probability that each is in the sample, (V,). It is
+        subtracted from all logits except that of the target. The loss then estimates the loss of a
+        softmax over all tokens. The paper uses the expected count instead of this probability.
     """
     kind = states.device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else states.dtype
@@ -56,6 +56,8 @@ def token_losses(
 
 
 class _TokenLosses(torch.autograd.Function):
+    """`token_losses`, whose forward pass computes the gradients too."""
+
     @staticmethod
     def forward(
         ctx: Any,

@@ -144,8 +144,8 @@ class RecurrentEncoder(nn.Module):
         weights : sequence of Tensor
             The result of `weights` for this direction.
         before : State or None
-            States to start from, with which an earlier call ended; None is zero. No gradient
-            flows into them.
+            States to start from, which an earlier call returned; None for 0. They receive no
+            gradient.
 
         Returns
         -------

@@ -18,7 +18,7 @@ class LanguageModel(nn.Module):
     """Auxiliary loss for the encoder of a classifier, used in training only.
 
     Rei 2017, arXiv:1704.07156: the states from left to right predict the next token, those from
-    right to left the previous one. What differs: each direction's states are projected to the
+    right to left the previous one. Unlike there, each direction's states are projected to the
     embedding's size by one linear layer without tanh, and the output weights are the embeddings of
     the tokens (Press & Wolf 2017, arXiv:1608.05859). The softmax is over the tokens that occur in
     the batch, not over the whole vocabulary.
@@ -87,10 +87,11 @@ class LanguageModel(nn.Module):
         return loss / real.sum().clamp(min=1)
 
     def _pairs(self, steps: int, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Left positions of at most `positions` pairs int64 (K,), and a mask of the real ones.
+        """Return the positions of the left tokens of at most `positions` pairs, and a mask.
 
-        K depends on the shape alone, so that no synchronization with a GPU is needed: the others
-        are padding.
+        Both have the shape (K,). K depends only on the shape of the batch, so that no
+        synchronization with a GPU is needed. If there are fewer pairs, the rest is padding, where
+        the mask is false.
         """
         ends = torch.arange(1, steps, device=lengths.device).unsqueeze(1)
         real = (ends < lengths).flatten()
@@ -109,6 +110,9 @@ class LanguageModel(nn.Module):
         targets: Tensor,
         real: Tensor,
     ) -> Tensor:
-        """Sum of the losses of the real `states` (K, H); `targets` are rows of `output` (U, E)."""
+        """Return the sum of the losses of the `states` (K, H) where the mask `real` (K,) is true.
+
+        `targets` (K,) are rows of the output weights `output` (U, E).
+        """
         projected = project(nn.functional.dropout(states, self.state_dropout, self.training))
         return token_losses(projected, output, bias, targets.masked_fill(~real, IGNORED))

@@ -1,8 +1,8 @@
 """N-gram path in arithmetic, ONNX nodes and numpy steps: a linear model on the n-grams of a text.
 
-A single token has the row of its id in the table of weights. Longer n-grams are hashed into rows
-after those (Joulin et al. 2016, arXiv:1607.01759); n-grams with the same hash share a row. The
-arithmetic is the same in torch, numpy and ONNX. Imports no torch: the torch module is
+A single token has the row of its id in the table of weights. Longer n-grams are hashed into the
+rows after the vocabulary (Joulin et al. 2016, arXiv:1607.01759); n-grams with the same hash share a
+row. The arithmetic is the same in torch, numpy and ONNX. Imports no torch: the torch module is
 `nlp_rnn.model.ngram_path.NgramPath`.
 """
 
@@ -53,8 +53,8 @@ def row(hashes: Any, vocab_size: int, buckets: int) -> Any:
 def add_ngram_nodes(graph: "Graph", architecture: Architecture, weight: Any) -> str:
     """Add the nodes that compute logits (B, C) from the values `tokens` (T, B) and `lengths` (B,).
 
-    `weight` is the table (rows, C). Each row counts once in a text: among the sorted rows these
-    are the ones that differ from the row before.
+    `weight` is the table (rows, C). Each row counts once in a text: the rows of a text are sorted,
+    and one that equals its predecessor is ignored.
     """
     middle = graph.constant("wide_middle_axis", [1], np.int64)
     last = graph.constant("wide_last_axis", [-1], np.int64)

@@ -62,9 +62,9 @@ def run_in_threads(
     """Return `[f(*i) for f, i in zip(functions, inputs)]`, computed in parallel, gradients too.
 
     Gradients reach only the `inputs`: a function must neither use another tensor that needs a
-    gradient nor draw random numbers. On a GPU the functions run one after the other, because its
-    queue keeps it busy, and because torch computes all gradients there in one thread, which would
-    wait for itself.
+    gradient nor draw random numbers. On a GPU the functions run one after the other. Its queue
+    keeps it busy anyway, and torch computes all gradients of a GPU in one thread, which would wait
+    for itself.
     """
     if _Pool.threads == 1 or len(functions) == 1 or inputs[0][0].device.type != "cpu":
         return [function(*tensors) for function, tensors in zip(functions, inputs, strict=True)]
@@ -76,6 +76,8 @@ def run_in_threads(
 
 
 def _called(functions: Sequence[Function]) -> list[Callable[[Sequence[Tensor]], Tensor]]:
+    """Return functions that take their arguments as one sequence."""
+
     def call(function: Function) -> Callable[[Sequence[Tensor]], Tensor]:
         return lambda tensors: function(*tensors)
 
@@ -83,7 +85,10 @@ def _called(functions: Sequence[Function]) -> list[Callable[[Sequence[Tensor]], 
 
 
 def _map(functions: Sequence[Callable[[Any], Any]], arguments: Sequence[Any]) -> list[Any]:
-    """Call each function with its argument, in this thread's modes; the first in this thread."""
+    """Call each function with its argument: the first in this thread, the others in the pool.
+
+    The threads of the pool use this thread's modes: gradients, inference mode and autocast.
+    """
     if _Pool.executor is None:
         # Set in the new thread itself: OpenMP, and so oneDNN's LSTM, has a count for each
         # thread, and would otherwise start as many threads in each as there are cores.
@@ -112,10 +117,10 @@ def _map(functions: Sequence[Callable[[Any], Any]], arguments: Sequence[Any]) ->
 
 
 class _Root(torch.autograd.Function):
-    """A scalar whose backward pass hands `gradient` to `output`.
+    """Scalar from which a backward pass starts with the given `gradient` of `output`.
 
-    If torch received the gradient itself, it would compare shapes by means of sympy, whose import
-    takes half a second.
+    If `gradient` were passed to `torch.autograd.grad`, torch would compare the shapes with sympy,
+    whose import takes half a second.
     """
 
     @staticmethod
@@ -129,7 +134,10 @@ class _Root(torch.autograd.Function):
 
 
 class _Parallel(torch.autograd.Function):
-    """Gives each function a small graph, whose backward pass runs in a thread of its own."""
+    """Call several functions in parallel, forward and backward.
+
+    Each function has a separate autograd graph, so the backward passes are independent too.
+    """
 
     @staticmethod
     def forward(

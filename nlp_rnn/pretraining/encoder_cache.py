@@ -67,7 +67,7 @@ def obtain_encoder(
 
 
 def _cached_folder(config: RunConfig, corpus: "Corpus", uri: str, experiment_id: str) -> Path:
-    """Folder of the cached pretraining, which is run or resumed first if it is not complete."""
+    """Return the folder of the cached pretraining; run or resume it if it is not complete."""
     from filelock import FileLock
 
     from nlp_rnn.pretraining.initial_weights import tokenizer_options

@@ -24,7 +24,7 @@ INITIALIZATION = ("model.recurrent_init", "model.forget_bias")
 
 
 def tokenizer_options(config: RunConfig) -> dict[str, Any]:
-    """Return the options that define the tokenizer, without those of truncation."""
+    """Return the options that determine the tokenizer, except for truncation."""
     skipped = ("tokenizer.name", "tokenizer.max_length", "tokenizer.truncation")
     return {
         key.partition(".")[2]: value
@@ -81,7 +81,7 @@ def _download(pretrained: str, config: RunConfig) -> Path:
 
 
 def _copied(folder: Path, parent: Path) -> Path:
-    """A temporary copy of `folder` on the file system of `parent`, where it can be renamed."""
+    """Copy `folder` to a temporary folder in `parent`, from where it can be renamed atomically."""
     import shutil
     import tempfile
 
@@ -91,7 +91,7 @@ def _copied(folder: Path, parent: Path) -> Path:
 
 
 def check_encoder(encoder: Encoder, config: RunConfig) -> None:
-    """Check that the model and the tokenizer of `config` are those of the encoder.
+    """Check that `config` describes the same cell, sizes and tokenizer as the encoder has.
 
     Raises
     ------

@@ -64,7 +64,10 @@ class LanguageModels(nn.Module):
         self.bias = nn.Parameter(torch.zeros(architecture.vocab_size))
 
     def start_from(self, shares: Tensor) -> None:
-        """Initialize the bias so that the first predictions are `shares` (V,), all above 0."""
+        """Initialize the bias so that the models predict given token frequencies at first.
+
+        `shares` (V,) is the relative frequency of each token, above 0.
+        """
         with torch.no_grad():
             self.bias.copy_(shares.log() - shares.log().mean())
 
@@ -144,7 +147,7 @@ class LanguageModels(nn.Module):
         after: States,
         corrections: Tensor | None,
     ) -> Callable[..., Tensor]:
-        """Loss of one direction as a function of tensors alone, to run on a thread of its own."""
+        """Return a function of tensors that computes one direction's loss, for `run_in_threads`."""
 
         def loss(steps: Tensor, output: Tensor, bias: Tensor, *parameters: Tensor) -> Tensor:
             for layer, mask in enumerate(masks):
@@ -162,7 +165,7 @@ class LanguageModels(nn.Module):
         return loss
 
     def encoder_state(self) -> dict[str, Tensor]:
-        """Return the parameters that a classifier has too."""
+        """Return the parameters that a classifier has too: embedding and encoder, by name."""
         return {
             name: tensor for name, tensor in self.state_dict().items() if name.startswith(PREFIXES)
         }

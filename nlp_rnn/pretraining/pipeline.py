@@ -63,7 +63,7 @@ NOT_SHAPING = ("pretraining.checkpoint_minutes",)
 
 
 def shaping_options(config: RunConfig) -> dict[str, Any]:
-    """Return the options that shape the result of a pretraining, with dotted keys."""
+    """Return the options that the result of a pretraining depends on, by dotted key."""
     flat = flatten(config)
     keys = [f"model.{key}" for key in MODEL_KEYS] + [
         key for key in flat if key.startswith("pretraining.") and key not in NOT_SHAPING

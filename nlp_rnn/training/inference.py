@@ -19,6 +19,9 @@ __all__ = ["TrainingBatch", "all_logits", "random_prefixes"]
 class TrainingBatch:
     """A batch as training passes it to the network, on the device.
 
+    B is the number of texts, copies included, and T the number of tokens. A is the number of rows
+    of the logits: B, or 2B with `trainer.prefixes`.
+
     Attributes
     ----------
     input_ids : Tensor
@@ -81,9 +84,9 @@ class TrainingBatch:
         Returns
         -------
         logits : Tensor
-            Float (A, C).
+            Float (A, C): the logits of the texts, then those of the prefixes if there are any.
         loss : Tensor or None
-            A scalar.
+            The loss of the language model, a scalar; None without `vocabulary`.
         """
         with in_precision(dtype, self.input_ids.device):
             output: Tensor | tuple[Tensor, Tensor] = network(

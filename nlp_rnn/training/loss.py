@@ -110,12 +110,13 @@ class UpdateLoss:
         weights : mapping
             Weight of each part of the loss; parts without a weight are not computed.
         processes : Processes
-            All processes of the training.
+            This process among all that train together.
 
         Returns
         -------
         dict
-            This process's share of each part of the loss, unweighted, on the device. The gradients
+            This process's summand of each part of the loss, a scalar on the device, before it is
+            weighted. The sum over all processes is the part's mean over the update. The gradients
             are those of the weighted sum; in float16 they are multiplied by the scale of `scaler`.
         """
         perturbed_parts = [name for name in (ADVERSARIAL, VIRTUAL) if name in weights]

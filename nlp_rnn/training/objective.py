@@ -31,8 +31,8 @@ def check_task(config: TrainerConfig, labels: Labels, num_labels: int) -> None:
     Raises
     ------
     ConfigError
-        If `trainer.monitor` is a metric of the other task, or if `trainer.class_weight=balanced`
-        meets labels that are balanced already.
+        If `trainer.monitor` is not a metric of this task, or if `trainer.class_weight=balanced` is
+        set although the labels are balanced already.
     """
     multi_label = labels.ndim == 2
     unsupported = ONLY_SINGLE_LABEL if multi_label else ONLY_MULTI_LABEL

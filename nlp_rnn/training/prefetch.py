@@ -71,12 +71,13 @@ class Update:
     batches : list of Batch
         The batches of this process.
     weights : list of float
-        Share of each batch in the texts of the update. Over all processes they add up to 1.
+        Fraction of the update's texts that each batch contains. Over all processes these fractions
+        add up to 1.
     texts, tokens : int
         Texts, and tokens without padding, of all processes.
     pair_weights : list of float
-        Share of each batch in the pairs of neighbouring tokens of the update, for the auxiliary
-        language model.
+        Fraction of the update's pairs of neighbouring tokens that each batch contains, for the
+        auxiliary language model.
     vocabulary : ndarray or None
         Sorted token ids, int64 (U,), that occur in the batches of all processes. The last one may
         be repeated.
@@ -127,7 +128,7 @@ def prefetch_updates(
     updates : sequence
         For each update, the rows int64 (B,) of each of its batches.
     processes : Processes
-        All processes. Every batch is divided among them.
+        This process among all that train together. Every batch is divided among them.
     for_gpu : bool
         Whether to pin the memory of the batches and to limit the number of shapes: the texts are
         padded, and the last token of the vocabulary is repeated, up to round numbers.

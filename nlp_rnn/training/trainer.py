@@ -310,7 +310,7 @@ class Trainer:
         self.clock.checkpoint_written()
 
     def _update(self, update: Update, weights: Weights | None = None) -> dict[str, Tensor]:
-        """Make one optimizer step; return this process's share of each part of the loss.
+        """Make one optimizer step; return this process's summand of each part of the loss.
 
         The loss is the sum of its parts, multiplied by `weights`: by default those of the first
         update. The shares stay on the device.
