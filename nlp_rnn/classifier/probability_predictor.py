@@ -13,6 +13,8 @@ from nlp_rnn.classifier.input_texts import checked_strings, text_chunks
 from nlp_rnn.classifier.runtime import start_runtime
 from nlp_rnn.classifier.word_cache import WordCache
 from nlp_rnn.errors import ClassifierError
+from nlp_rnn.sources.separator import escape_separator, unescape_separator
+from nlp_rnn.tokens.special_tokens import unescapes_separator
 
 __all__ = ["ProbabilityPredictor"]
 
@@ -42,6 +44,11 @@ class ProbabilityPredictor:
         self.location = os.path.abspath(saved.folder)
         self._architecture = saved.architecture
         self._tokenizer = WordCache(saved.tokenizer)
+        separator = saved.config.get("separator")
+        # tokenizers that were saved earlier know no escapes
+        self._escaped = separator is None or unescapes_separator(
+            saved.tokenizer.to_str(), separator
+        )
         self._network = BatchedNetwork(
             start_runtime(saved, runtime), usable_threads(threads), softmax=self.thresholds is None
         )
@@ -91,7 +98,7 @@ class ProbabilityPredictor:
             As in `predict`.
         """
         counts: list[int] = []
-        for chunk in text_chunks(checked_strings(texts, "texts")):
+        for chunk in text_chunks(self._checked(texts)):
             counts.extend(map(len, self._tokenizer.encode(chunk)))
         return np.array(counts, dtype=np.int64)
 
@@ -100,9 +107,39 @@ class ProbabilityPredictor:
         ids: dict[str, int] = self._tokenizer.tokenizer.get_vocab()
         return sorted(ids, key=lambda token: ids[token])
 
+    def join_texts(self, *texts: str) -> str:
+        """Join the texts of one pair as the columns of the training data were joined.
+
+        The texts have the order of those columns. A separator such as `[SEP]` that is part of one
+        of the texts remains text.
+
+        Returns
+        -------
+        str
+            The text for `predict`: the texts with the separator of the classifier between them,
+            or a blank if it has none.
+
+        Examples
+        --------
+        >>> import nlp_rnn
+        >>> nlp_rnn.load("reviews/classifier").join_texts("Warm, quick", "and on time.")
+        'Warm, quick and on time.'
+        """
+        separator = self.config.get("separator")
+        if separator is None:
+            return " ".join(texts)
+        return f" {separator} ".join(escape_separator(text, separator) for text in texts)
+
+    def _checked(self, texts: Iterable[str]) -> Iterator[str]:
+        """Check that each text is a `str`, and return the texts as the tokenizer reads them."""
+        checked = checked_strings(texts, "texts")
+        if self._escaped:
+            return checked
+        return (unescape_separator(text, self.config["separator"]) for text in checked)
+
     def _probabilities(self, texts: Iterable[str], windows: bool) -> Iterator[NDArray[np.float32]]:
         """Yield the probabilities (n, C) of one chunk of texts after the other."""
-        chunks = text_chunks(checked_strings(texts, "texts"))
+        chunks = text_chunks(self._checked(texts))
         network, tokenizer, size = self._network, self._tokenizer, self.config["max_length"]
         if not windows:
             return (network.probabilities(tokenizer.encode(chunk)) for chunk in chunks)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
+from nlp_rnn.tokens.special_tokens import unescaping_step
 from nlp_rnn.tokens.tokenizer import (
     MARK,
     MARKED_WORD,
@@ -138,6 +139,7 @@ def _splits_at_white_space(description: dict[str, Any]) -> bool:
     # what `train_tokenizer` sets for BPE: a mark before each word, and words end at white space
     add_mark = {"type": "Replace", "pattern": {"Regex": WORD_START}, "content": MARK}
     drop_selector = {"type": "Replace", "pattern": {"Regex": VARIATION_SELECTOR}, "content": ""}
+    unescape = [unescaping_step(added["content"]) for added in description["added_tokens"]]
     normalizer = description["normalizer"] or {"type": "Sequence", "normalizers": []}
     steps = normalizer["normalizers"] if normalizer["type"] == "Sequence" else [normalizer]
     splitter = description["pre_tokenizer"] or {"type": None}
@@ -151,7 +153,7 @@ def _splits_at_white_space(description: dict[str, Any]) -> bool:
         )
         and all(splitter["type"] in _SPLIT_FURTHER for splitter in splitters[1:])
         and all(
-            step["type"] in _LOCAL_NORMALIZERS or step in (add_mark, drop_selector)
+            step["type"] in _LOCAL_NORMALIZERS or step in (add_mark, drop_selector, *unescape)
             for step in steps
         )
         and truncation["direction"] == "Right"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from nlp_rnn.errors import ConfigError, DataError
+from nlp_rnn.sources.separator import escape_separator
 
 if TYPE_CHECKING:
     import pyarrow
@@ -195,7 +196,9 @@ class InputTable:
             return None
         if self._separator is None:
             return " ".join(part for part in parts if part is not None)
-        return f" {self._separator} ".join(part or "" for part in parts)
+        return f" {self._separator} ".join(
+            escape_separator(part or "", self._separator) for part in parts
+        )
 
     def _part(self, row: dict[str, Any], column: str, number: int) -> str | None:
         if column not in row:

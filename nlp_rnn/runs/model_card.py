@@ -92,7 +92,8 @@ def _usage(classifier: "TextClassifier") -> str:
         named = f" The parts are, in this order: {', '.join(map(_code, columns))}."
         pair = (
             f"\nA text consists of several parts, joined by `{separator}` with a blank on both "
-            f"sides.{named if columns else ''}\n"
+            f"sides.{named if columns else ''} `classifier.join_texts(…)` joins them so that a "
+            f"`{separator}` within a part remains text.\n"
         )
     return (
         "## How to load it\n\nIn this folder, or with its path instead of the dot:\n\n"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import arrow_batches, write_arrow
 from nlp_rnn.sources.columns import listed
+from nlp_rnn.sources.separator import escaped_form
 
 if TYPE_CHECKING:
     import numpy
@@ -38,8 +39,8 @@ def as_text(
     where : str
         Description of the split, with which error messages begin.
     separator : str, optional
-        Token between the columns; a null column is then empty. By default the columns are joined
-        by a blank, and null columns are left out.
+        Token between the columns; a null column is then empty, and the separator is escaped where
+        it is text. By default the columns are joined by a blank, and null columns are left out.
 
     Raises
     ------
@@ -70,13 +71,16 @@ def as_text(
         if separator is None:
             text = pc.binary_join_element_wise(*parts, " ", null_handling="skip")
         else:
-            parts = [pc.fill_null(part, "") for part in parts]
+            escaped = escaped_form(separator)
+            parts = [
+                pc.replace_substring(pc.fill_null(part, ""), separator, escaped) for part in parts
+            ]
             text = pc.binary_join_element_wise(*parts, f" {separator} ")
         text = pc.if_else(all_null, pyarrow.scalar(None, pyarrow.string()), text)
         return pyarrow.RecordBatch.from_arrays([text], names=["text"])
 
     return write_arrow(
-        ("text", dataset._fingerprint, *columns, *([separator] if separator else [])),
+        ("text", dataset._fingerprint, *columns, *([separator, "escaped"] if separator else [])),
         pyarrow.schema([("text", pyarrow.string())]),
         (joined(table) for table in arrow_batches(dataset)),
     )

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.errors import DataError
+from nlp_rnn.sources.separator import unescape_separator
+from nlp_rnn.tokens.special_tokens import without_special_texts
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -176,11 +178,10 @@ def _trainable(text: str, separator: str | None) -> str:
     """Return `text` in a form on which a tokenizer can be trained.
 
     Words of over 1,000 characters are divided by blanks: BPE would train for hours on them. Each
-    separator is replaced by a blank: the library would treat it as letters.
+    separator is replaced by a blank: the library would treat it as letters. An escaped one is text.
     """
     text = encodable(text)
-    if separator is not None:
-        text = text.replace(separator, " ")
+    text = unescape_separator(text.replace(separator, " "), separator) if separator else text
     return _ENDLESS.sub(r"\g<0> ", text) if len(text) >= 1000 else text
 
 
@@ -252,16 +253,15 @@ def cached_tokenizer(
         source = read_tokenizer_json(config)
         data_digest = hashlib.sha256(source.encode()).hexdigest()  # it does not depend on the data
     key_parts = [TRAINING_VERSION, __version__, data_digest, plain(config)]
-    if separator is not None:
-        key_parts.append(separator)
+    key_parts += [separator] if separator is not None else []
     key = hashlib.sha256(json.dumps(key_parts).encode()).hexdigest()[:16]
     path = cache / "tokenizers" / f"{key}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     # Other processes wait for the training: trained twice, some kinds have other ids.
     with FileLock(path.with_suffix(".lock")):
         if path.is_file():
-            return Tokenizer.from_file(str(path))
-        if isinstance(config, GivenTokenizerConfig):
+            tokenizer = Tokenizer.from_file(str(path))
+        elif isinstance(config, GivenTokenizerConfig):
             tokenizer = Tokenizer.from_str(renumber_vocabulary(source, PAD, UNKNOWN))
             if separator is not None:
                 tokenizer.add_special_tokens([separator])
@@ -269,10 +269,11 @@ def cached_tokenizer(
         else:
             assert isinstance(config, TrainedTokenizerConfig)
             tokenizer = train_tokenizer(texts, config, separator)
-        temporary = path.with_suffix(".part")
-        temporary.write_text(tokenizer.to_str(), encoding="utf-8")
-        os.replace(temporary, path)
-    return tokenizer
+        if not path.is_file():
+            temporary = path.with_suffix(".part")
+            temporary.write_text(tokenizer.to_str(), encoding="utf-8")
+            os.replace(temporary, path)
+    return Tokenizer.from_str(without_special_texts(tokenizer.to_str(), separator))
 
 
 def content_hash(tokenizer: "Tokenizer") -> str:

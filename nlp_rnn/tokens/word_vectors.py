@@ -1,6 +1,7 @@
 """Word vectors for a vocabulary, matched by the surface forms of the tokens."""
 
 import json
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
@@ -22,6 +23,9 @@ __all__ = ["add_vectors", "surface_forms"]
 # Ranks of a match: the vector of the same word is preferred, then that of its lower-case form, then
 # that of a word whose lower-case form is the token.
 _EXACT, _LOWERED, _LOWER, _NONE = range(4)
+
+# The usual forms of special tokens: [MASK], <s>, <|endoftext|>.
+_SPECIAL = re.compile(r"\[\w+\]|<.+>")
 
 
 def add_vectors(tokens: TokenizedCorpus, path: Path, size: int) -> TokenizedCorpus:
@@ -138,7 +142,8 @@ def surface_forms(tokenizer_json: str) -> list[str]:
     from tokenizers import Tokenizer, decoders
 
     whole: dict[str, Any] = json.loads(tokenizer_json)
-    vocabulary: dict[str, int] = Tokenizer.from_str(tokenizer_json).get_vocab()
+    tokenizer = Tokenizer.from_str(tokenizer_json)
+    vocabulary: dict[str, int] = tokenizer.get_vocab()
     model = whole["model"]
     inner, end = (
         model.get(key) or "" for key in ("continuing_subword_prefix", "end_of_word_suffix")
@@ -146,6 +151,10 @@ def surface_forms(tokenizer_json: str) -> list[str]:
     in_bytes = "ByteLevel" in _kinds(whole.get("pre_tokenizer")) | _kinds(whole.get("decoder"))
     marked = any(token.startswith(MARK) and len(token) > 1 for token in vocabulary)
     special = {token["id"] for token in whole["added_tokens"] if token["special"]}
+    for token, number in vocabulary.items():
+        # a special token that no text contains, see `special_tokens`
+        if _SPECIAL.fullmatch(token) and number not in tokenizer.encode(token).ids:
+            special.add(number)
     decoder = decoders.ByteLevel()
 
     def form(token: str) -> str:
