@@ -225,8 +225,11 @@ def test_only_the_separator_between_the_texts_of_a_pair_counts(
             output[["probability_bad", "probability_fair", "probability_good"]].to_numpy(),
             expected, atol=1e-5,
         )  # fmt: skip
-    table["label"] = classifier.predict(joined)
-    table.to_csv("true.csv", index=False)
+    words = ["[SEP]", "[PAD]", *(f"w{number}" for number in range(7, 30))]
+    parts = np.random.default_rng(0).choice(words, (2, 60, 3))
+    first, second = ([" ".join(row) for row in part] for part in parts)
+    labels = classifier.predict(map(classifier.join_texts, first, second))
+    pd.DataFrame({"first": first, "second": second, "label": labels}).to_csv("true.csv")
     capsys.readouterr()
     data = ["data=files", "data.path=true.csv", *PAIRS]
     assert main(["evaluate", "c", *data, "--json"]) == 0
