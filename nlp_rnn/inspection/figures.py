@@ -161,7 +161,10 @@ def _plain_numbers(axis: Any) -> None:
 def draw_attribution(
     inspection: Inspection, by_characters: bool = False, limit: float = 0.0
 ) -> bytes:
-    """Draw the attributions to the predicted label by both methods; `limit` ends the axis."""
+    """Draw the attributions to the predicted label: integrated gradients and occlusion.
+
+    If `limit` is above 0, the y-axis extends from -`limit` to `limit`.
+    """
     figure, (axes,) = _figure(2.6)
     values = inspection.attribution.integrated[0]
     axes.add_collection(_bars(_edges(inspection, by_characters), values))

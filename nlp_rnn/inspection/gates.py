@@ -2,8 +2,8 @@
 
 The cells run step by step in numpy. A test checks that the states equal those of torch's layers.
 
-A half-life is the number of tokens after which half of a unit's content is lost. It counts only
-what the gates let pass directly. A network can also write its content again through the recurrent
+A half-life is the number of tokens after which half of a unit's content is lost. It
+includes only the path through the gates. A network can also pass content on through the recurrent
 matrix, so the gradient may reach further back than the half-life.
 """
 

@@ -1,4 +1,4 @@
-"""Trainer of language models on streams of token ids, without text and without MLflow."""
+"""Trainer of language models on streams of token ids; it needs neither the texts nor MLflow."""
 
 import math
 import time

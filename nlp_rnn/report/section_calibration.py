@@ -49,7 +49,7 @@ class Reliability:
 
 
 def calibration_section(context: ReportContext) -> Section:
-    """Show how well the probabilities of the predicted labels match their accuracy."""
+    """Return the section: how well the probabilities of predicted labels match the accuracy."""
     title = "Calibration of the probabilities"
     by_name = {name: reliability(runs) for name, runs in context.predictions.items()}
     if not by_name:

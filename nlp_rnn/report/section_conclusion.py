@@ -11,7 +11,7 @@ MAX_LISTED = 6
 
 
 def verdict_section(context: ReportContext) -> Section:
-    """Show the verdict, and whether another threshold or matching criterion changes it."""
+    """Return the section: the verdict, and whether other thresholds or criteria change it."""
     comparison = context.comparison
     blocks: list[Block] = [Paragraph(comparison.verdict, "verdict")]
     if comparison.robustness:
@@ -35,7 +35,7 @@ def verdict_section(context: ReportContext) -> Section:
 
 
 def recommendation_section(context: ReportContext) -> Section:
-    """Show the recommended configuration for each use, with the evidence."""
+    """Return the section: the recommended configuration for each use, with the evidence."""
     recommendations = context.comparison.recommendations
     block: Block = Placeholder(
         "There is no recommendation, because there are no two comparable configurations. Train "
@@ -56,7 +56,7 @@ def recommendation_section(context: ReportContext) -> Section:
 
 
 def inconclusive_section(context: ReportContext) -> Section:
-    """Show which results are inconclusive, and how many seeds or texts would settle them."""
+    """Return the section: inconclusive results, and how many seeds or texts would settle them."""
     comparison = context.comparison
     blocks: list[Block] = [
         BulletList([("", sentence, "") for sentence in comparison.inconclusive])

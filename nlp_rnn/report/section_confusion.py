@@ -22,7 +22,7 @@ MAX_CONFUSIONS = 15
 
 
 def confusion_section(context: ReportContext) -> Section:
-    """Show which confusions one configuration makes more often than the other."""
+    """Return the section: the confusions that one configuration makes more often than the other."""
     title = "Confusion: where the errors differ"
     pair = context.best_pair()
     if pair is None:

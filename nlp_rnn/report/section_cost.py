@@ -61,7 +61,7 @@ class Cost:
 
 
 def cost_section(context: ReportContext) -> Section:
-    """Show the test score over latency, number of parameters and training time."""
+    """Return the section: test score over latency, number of parameters and training time."""
     comparison = context.comparison
     figures, missing = [], []
     for name, metrics, xlabel, missing_name in COSTS:
@@ -127,7 +127,10 @@ def cost_section(context: ReportContext) -> Section:
 def cost_figure(
     costs: Mapping[str, Cost], styles: Mapping[str, LineStyle], xlabel: str, ylabel: str
 ) -> "Figure":
-    """Draw score over cost: small marks are runs, large marks means; a line joins the best."""
+    """Draw the score over the cost: small marks are runs, large marks are means.
+
+    A line connects the Pareto front of the means.
+    """
     from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
     figure = new_figure(3.3)

@@ -46,7 +46,7 @@ class Disagreement:
 
 
 def disagreement_section(context: ReportContext) -> Section:
-    """Show the texts on which the two best configurations differ most."""
+    """Return the section: the texts on which the two best configurations differ most."""
     title = "Texts that the two configurations label differently"
     pair = context.best_pair()
     if pair is None:

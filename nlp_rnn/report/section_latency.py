@@ -46,7 +46,7 @@ TAGS = (
 
 
 def latency_section(context: ReportContext) -> Section:
-    """Show latency by text length, throughput, memory and cold start as the runs logged them."""
+    """Return the section: latency by text length, throughput, memory and cold start."""
     title = "Latency, throughput and memory"
     timed = [c for c in context.baselines_first if any(_curve(c, name) for name in RUNTIMES)]
     if all(configuration.is_baseline for configuration in timed):

@@ -21,7 +21,7 @@ Horizons = Mapping[str, Sequence["MemoryHorizon"]]
 
 
 def memory_section(context: ReportContext) -> Section:
-    """Show half-lives, the accuracy on the first or last tokens, and results on probes."""
+    """Return the section: half-lives, accuracy on the first or last tokens, results on probes."""
     title = "Memory"
     horizons: dict[str, list[MemoryHorizon]] = {}
     table = []

@@ -7,7 +7,7 @@ __all__ = ["methods_section"]
 
 
 def methods_section(context: ReportContext) -> Section:
-    """Show how the comparison was made, which runs were left out and which runs it contains."""
+    """Return the section: how the comparison was made, and its runs, included and left out."""
     comparison, rules = context.comparison, context.comparison.rules
     paragraphs = [
         f"Data: {comparison.data}, digest {comparison.digest or 'not logged'}; "

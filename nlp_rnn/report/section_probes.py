@@ -71,7 +71,7 @@ def _panel(axes: "Axes", curves: Sequence[ProbeCurve], styles: Mapping[str, Line
 
 
 def probe_section(curves: Sequence[ProbeCurve], figure: SavedFigure) -> Section:
-    """Show the figure, the length at which each cell fails, the accuracies and paired seeds."""
+    """Return the section: figure, lengths at which cells fail, accuracies, paired seeds."""
     probes = list(dict.fromkeys(curve.probe for curve in curves))
     cells = list(dict.fromkeys(curve.cell for curve in curves))
     by_key = {(curve.probe, curve.cell): curve for curve in curves}

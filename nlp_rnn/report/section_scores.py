@@ -43,7 +43,7 @@ COLUMNS = (
 
 
 def table_section(context: ReportContext) -> Section:
-    """Show all baselines and configurations in tables of scores and of sizes and times.
+    """Return the section: tables of the scores, sizes and times of all configurations.
 
     Without a baseline there is no table.
     """
@@ -105,7 +105,7 @@ def table_section(context: ReportContext) -> Section:
 
 
 def seeds_section(context: ReportContext) -> Section:
-    """Show the test score of every seed with the mean and its interval."""
+    """Return the section: the test score of every seed, with the mean and its interval."""
     title = "Test score of every seed"
     if not any(c.scores for c in context.comparison.configurations):
         return Section("seeds", title, [Placeholder("No run has a test score.")])

@@ -47,7 +47,7 @@ class LengthBand:
 
 
 def text_length_section(context: ReportContext) -> Section:
-    """Show how the accuracy depends on the length of a text."""
+    """Return the section: the accuracy by the length of a text."""
     title = "Accuracy by text length"
     predictions = context.predictions
     if not predictions:

@@ -1,1 +1,1 @@
-"""What surrounds the training of one run: resolving, run folder, logging, console, evaluation."""
+"""Steps of a run before and after the training: options, run folder, logging, evaluation."""

@@ -15,7 +15,7 @@ class TrainingClock:
         self.start()
 
     def start(self) -> None:
-        """Start counting now; what came before does not count."""
+        """Start to count the time now; earlier time is not added to the state."""
         self._last_tick = self._last_checkpoint = time.perf_counter()
 
     def tick(self) -> None:

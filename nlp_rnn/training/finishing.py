@@ -29,15 +29,15 @@ def finish(
     trainer : Trainer
         A trainer after `fit`. Its network is changed in place.
     result : TrainingResult
-        What `fit` returned.
+        The result of `fit`.
     train, validation : TokenizedTexts
         The splits that `fit` was called with.
 
     Returns
     -------
     TrainingResult
-        `result` as it is, or with n-gram models: the time includes their fitting, and the
-        validation metrics and thresholds are those of the ensemble.
+        Without n-gram models, `result` unchanged. With them, a copy whose time includes their
+        fitting, with the validation metrics and thresholds of the ensemble.
     """
     network = trainer.network
     network.language_model = None

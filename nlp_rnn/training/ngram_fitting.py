@@ -136,7 +136,8 @@ def _fit(
     """Fit one linear support vector machine for each label, against all other labels.
 
     The features are multiplied by the inverse document frequency, as in scikit-learn, and scaled
-    so that the root mean square of the texts' norms is 1. So C = 1 means what it means there.
+    so that the root mean square of the texts' norms is 1. So C = 1 regularizes as strongly as on
+    scikit-learn's TF-IDF features, whose norms are 1.
     """
     rows = _sample_rows(train.lengths, seed)
     features = ngram_matrix(architecture, train, rows)

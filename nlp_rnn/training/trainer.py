@@ -1,4 +1,4 @@
-"""Trainer of a text network on tokenized texts, without text and without MLflow."""
+"""Trainer of a text network on token ids; it needs neither the texts nor MLflow."""
 
 import time
 from collections.abc import Callable
@@ -266,7 +266,7 @@ class Trainer:
         return metrics
 
     def _decision(self) -> int:
-        """What to do after an update, by this process's clock; the first process decides."""
+        """Return `CONTINUE`, `SAVE` or `STOP` by the clock; only the first process's result counts."""
         if self.clock.is_over(self.config.max_minutes):
             return STOP
         due = self.clock.checkpoint_due(self.config.checkpoint_minutes)
