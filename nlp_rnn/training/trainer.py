@@ -266,7 +266,7 @@ class Trainer:
         return metrics
 
     def _decision(self) -> int:
-        """Return `CONTINUE`, `SAVE` or `STOP` by the clock; only the first process's result counts."""
+        """Return `CONTINUE`, `SAVE` or `STOP` by the clock; the first process decides for all."""
         if self.clock.is_over(self.config.max_minutes):
             return STOP
         due = self.clock.checkpoint_due(self.config.checkpoint_minutes)
