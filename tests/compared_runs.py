@@ -1,4 +1,4 @@
-"""Runs with invented predictions, as they would be read from MLflow."""
+"""Runs with made-up predictions for tests of comparisons, as they are read from MLflow."""
 
 from dataclasses import replace
 from typing import Any
@@ -24,7 +24,7 @@ NAMES = ("no", "yes")
 RULES = Rules(resamples=300)
 
 
-def answers(
+def correct_predictions(
     texts: int,
     accuracy: float,
     seeds: int,
@@ -32,10 +32,10 @@ def answers(
     seed_sd: float = 0.003,
     difficulty: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Which texts each seed has right, bool (seeds, texts).
+    """Return which texts each seed predicts correctly, bool (seeds, texts).
 
-    A text is right when its difficulty and some chance together stay below a bound, so that runs
-    mostly fail on the same texts; two of them differ on about one in ten.
+    The prediction of a text is correct if a weighted sum of its difficulty and of noise is below
+    a bound. So the runs mostly fail on the same texts, and two of them differ on about one in ten.
     """
     from scipy.stats import norm
 
@@ -47,11 +47,14 @@ def answers(
     return np.asarray(hardness < norm.ppf(np.clip(level, 0.01, 0.99)))
 
 
-def predictions(right: np.ndarray, names: tuple[str, ...] = NAMES) -> Predictions:
-    """Answers of one run, bool (n,), to texts whose label is their place, modulo two."""
-    texts = len(right)
+def predictions(correct: np.ndarray, names: tuple[str, ...] = NAMES) -> Predictions:
+    """Return the predictions of one run; `correct`, bool (n,), says which ones are correct.
+
+    The labels of the texts alternate.
+    """
+    texts = len(correct)
     labels = np.arange(texts, dtype=np.int64) % 2
-    predicted = np.where(right, labels, 1 - labels)
+    predicted = np.where(correct, labels, 1 - labels)
     return Predictions(
         rows=np.arange(texts, dtype=np.int64),
         labels=labels,
@@ -63,10 +66,13 @@ def predictions(right: np.ndarray, names: tuple[str, ...] = NAMES) -> Prediction
 
 
 def run(
-    cell: str, seed: int | None, right: np.ndarray | None, signature: str = "", **more: Any
+    cell: str, seed: int | None, correct: np.ndarray | None, signature: str = "", **fields: Any
 ) -> Run:
-    """One run; `more` are fields of `Run`, and `config` and `metrics` add to what is there."""
-    config = CONFIG | {"model.cell": cell, "model.name": cell} | dict(more.pop("config", {}))
+    """Return a run; `fields` replace fields of `Run`, except `config`, `metrics` and `tags`.
+
+    These three are merged with the defaults.
+    """
+    config = CONFIG | {"model.cell": cell, "model.name": cell} | dict(fields.pop("config", {}))
     if seed is not None:
         config["seed"] = str(seed)
     metrics = {
@@ -76,10 +82,10 @@ def run(
         "latency/onnx_batch1_p95_ms": 2.0 if cell == "lstm" else 1.0,
         "train/seconds": 60.0,
     }
-    score = 0.8 if right is None else float(right.mean())
-    metrics |= {"test/accuracy": score, "test/macro_f1": score} | dict(more.pop("metrics", {}))
+    score = 0.8 if correct is None else float(correct.mean())
+    metrics |= {"test/accuracy": score, "test/macro_f1": score} | dict(fields.pop("metrics", {}))
     signature = signature or f"{cell:0<8}"
-    tags = {"data": "texts", "cell": cell, "signature": signature} | dict(more.pop("tags", {}))
+    tags = {"data": "texts", "cell": cell, "signature": signature} | dict(fields.pop("tags", {}))
     values: dict[str, Any] = {
         "run_id": f"{cell}-{signature}-{seed}",
         "name": f"{cell} seed{seed}",
@@ -97,30 +103,29 @@ def run(
         "digest": "d1",
         "started": seed or 0,
         "artifacts": "",
-        "predictions": None if right is None else predictions(right),
+        "predictions": None if correct is None else predictions(correct),
     }
-    return Run(**(values | more))
+    return Run(**(values | fields))
 
 
 def two_cells(
     texts: int = 1000, seeds: int = 5, gru: float = 0.8, lstm: float = 0.8, seed: int = 0
 ) -> list[Run]:
-    """Runs of a GRU and an LSTM on the same texts, with the same seeds."""
+    """Return runs of a GRU and an LSTM on the same texts with the same seeds."""
     random = np.random.default_rng(seed)
     difficulty = random.normal(size=texts)
     runs = []
     for cell, accuracy in (("gru", gru), ("lstm", lstm)):
-        right = answers(texts, accuracy, seeds, random, difficulty=difficulty)
-        runs += [run(cell, seed, correct) for seed, correct in enumerate(right, start=1)]
+        by_seed = correct_predictions(texts, accuracy, seeds, random, difficulty=difficulty)
+        runs += [run(cell, seed, correct) for seed, correct in enumerate(by_seed, start=1)]
     return runs
 
 
 def changed(runs: list[Run], cell: str, **config: str) -> list[Run]:
-    """The runs with other values in the configuration of one cell; `__` stands for a dot."""
+    """Return the runs with other values in the configuration of one cell; `__` means a dot."""
     dotted = {key.replace("__", "."): value for key, value in config.items()}
     return [
-        replace(each, config={**each.config, **dotted}) if each.cell == cell else each
-        for each in runs
+        replace(run, config={**run.config, **dotted}) if run.cell == cell else run for run in runs
     ]
 
 

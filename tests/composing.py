@@ -1,4 +1,4 @@
-"""Compose a configuration as `nlp-rnn train` would, for tests."""
+"""Configurations for tests, composed as by `nlp-rnn train`."""
 
 import copy
 import functools
@@ -18,12 +18,15 @@ VALUE = re.compile(r"seed=|[a-z]+\.[a-z_.]+=")
 
 
 def compose(overrides: list[str]) -> RunConfig:
-    """Values come after the choices of groups, which Hydra composes once for every test."""
-    values = OverridesParser.create().parse_overrides([w for w in overrides if VALUE.match(w)])
+    """Return the configuration with these overrides.
+
+    Hydra composes the choices of groups only once for all tests. Values are applied to a copy.
+    """
+    values = OverridesParser.create().parse_overrides([o for o in overrides if VALUE.match(o)])
     if any(value.is_sweep_override() or value.is_hydra_override() for value in values):
         composed = _composed(tuple(overrides))
     else:
-        composed = copy.deepcopy(_composed(tuple(w for w in overrides if not VALUE.match(w))))
+        composed = copy.deepcopy(_composed(tuple(o for o in overrides if not VALUE.match(o))))
         ConfigLoaderImpl._apply_overrides_to_config(values, composed)
     return run_config(composed)[0]
 

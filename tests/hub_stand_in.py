@@ -1,4 +1,4 @@
-"""Files in memory become a Hugging Face hub on loopback, as far as data sets need one."""
+"""Local HTTP server that imitates the parts of the Hugging Face hub that data sets need."""
 
 import hashlib
 import json
@@ -15,10 +15,19 @@ Files = dict[str, bytes]
 
 @dataclass
 class StandIn:
-    """`sets[name]` are the revisions of a set, oldest first, by their names; the last is `main`.
+    """The contents of the server and the requests that it received.
 
-    `requests` are method and path of all that was asked. `gated` sets answer 403; sets that are
-    in neither do not exist.
+    Attributes
+    ----------
+    endpoint
+        Address of the server.
+    sets
+        Revisions of each data set by their names, oldest first. The last one is `main`.
+    gated
+        Names of data sets that are answered with status 403. Data sets that are neither in `sets`
+        nor here do not exist.
+    requests
+        Method and path of every request.
     """
 
     endpoint: str
@@ -27,11 +36,14 @@ class StandIn:
     requests: list[tuple[str, str]] = field(default_factory=list)
 
     def downloads(self) -> list[str]:
-        """The data files that were fetched."""
+        """Return the paths of the data files that were downloaded."""
         return [path for method, path in self.requests if method == "GET" and ".parquet" in path]
 
     def commit(self, name: str, revision: str) -> tuple[str, Files] | None:
-        """The commit that a name of a revision, `main` or a commit itself stands for."""
+        """Return the commit hash and the files of a revision, or None.
+
+        `revision` is the name of a revision, `main` or a commit hash.
+        """
         revisions = self.sets[name]
         commits = {key: hashlib.sha1(f"{name} {key}".encode()).hexdigest() for key in revisions}
         latest = list(revisions)[-1]
@@ -43,7 +55,7 @@ class StandIn:
 
 @contextmanager
 def hub_stand_in() -> Iterator[StandIn]:
-    """Inside the block a hub answers at `endpoint`."""
+    """Run the server until the end of the block."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -56,63 +68,63 @@ def hub_stand_in() -> Iterator[StandIn]:
             body = self.rfile.read(length)
             resolved = path.removeprefix("/datasets/")
             if path.startswith("/api/datasets/"):
-                self._about(path.removeprefix("/api/datasets/"), body)
+                self._send_metadata(path.removeprefix("/api/datasets/"), body)
             elif resolved != path and "/resolve/" in resolved:
                 name, _, rest = resolved.partition("/resolve/")
-                self._file(name, *rest.split("/", 1))
+                self._send_file(name, *rest.split("/", 1))
             else:
-                self._refuse(404, "EntryNotFound")
+                self._send_error(404, "EntryNotFound")
 
-        do_HEAD = do_POST = do_GET  # noqa: N815 (the names are the library's)
+        do_HEAD = do_POST = do_GET  # noqa: N815 (names of http.server)
 
-        def _found(self, name: str, revision: str) -> tuple[str, Files] | None:
+        def _commit_or_error(self, name: str, revision: str) -> tuple[str, Files] | None:
             if name in hub.gated:
-                self._refuse(403, "GatedRepo", "Access to this dataset is restricted.")
+                self._send_error(403, "GatedRepo", "Access to this dataset is restricted.")
             elif name not in hub.sets:
-                # the real one answers so without a token; its clients take 401 for this on https
-                self._refuse(401, "RepoNotFound")
-            elif (found := hub.commit(name, revision)) is None:
-                self._refuse(404, "RevisionNotFound")
+                # as the hub does without a token; on https, its clients read 401 as "not found"
+                self._send_error(401, "RepoNotFound")
+            elif (commit := hub.commit(name, revision)) is None:
+                self._send_error(404, "RevisionNotFound")
             else:
-                return found
+                return commit
             return None
 
-        def _about(self, path: str, body: bytes) -> None:
+        def _send_metadata(self, path: str, body: bytes) -> None:
             parts = path.split("/")
             name, verb = "/".join(parts[:2]), (parts[2:] or ["revision"])[0]
             revision = (parts[3:] or ["main"])[0]
-            if (found := self._found(name, revision)) is None:
+            if (commit := self._commit_or_error(name, revision)) is None:
                 return
-            sha, files = found
+            sha, files = commit
             if verb == "revision":
                 siblings = [{"rfilename": file} for file in files]
-                self._json({"id": name, "sha": sha, "siblings": siblings, "tags": []})
+                self._send_json({"id": name, "sha": sha, "siblings": siblings, "tags": []})
             elif verb == "tree":
-                under = "/".join(parts[4:])
-                self._json(_entries(files, under))
+                folder = "/".join(parts[4:])
+                self._send_json(_entries(files, folder))
             elif verb == "paths-info":
                 form = urllib.parse.parse_qs(body.decode())
-                wanted = json.loads(body)["paths"] if body[:1] == b"{" else form["paths"]
-                every = [entry for entry in _entries(files, "", True) if entry["path"] in wanted]
-                self._json(every)
+                paths = json.loads(body)["paths"] if body[:1] == b"{" else form["paths"]
+                entries = [entry for entry in _entries(files, "", True) if entry["path"] in paths]
+                self._send_json(entries)
             else:
-                self._refuse(404, "EntryNotFound")
+                self._send_error(404, "EntryNotFound")
 
-        def _file(self, name: str, revision: str, file: str) -> None:
-            if (found := self._found(name, revision)) is None:
+        def _send_file(self, name: str, revision: str, file: str) -> None:
+            if (commit := self._commit_or_error(name, revision)) is None:
                 return
-            sha, files = found
+            sha, files = commit
             if file not in files:
-                self._refuse(404, "EntryNotFound")
+                self._send_error(404, "EntryNotFound")
                 return
             content = files[file]
             etag = hashlib.sha1(content).hexdigest()
             self._send(200, content, {"X-Repo-Commit": sha, "ETag": f'"{etag}"'})
 
-        def _json(self, answer: Any) -> None:
-            self._send(200, json.dumps(answer).encode(), {"Content-Type": "application/json"})
+        def _send_json(self, content: Any) -> None:
+            self._send(200, json.dumps(content).encode(), {"Content-Type": "application/json"})
 
-        def _refuse(self, status: int, code: str, message: str = "not here") -> None:
+        def _send_error(self, status: int, code: str, message: str = "not found") -> None:
             headers = {"X-Error-Code": code, "X-Error-Message": message}
             self._send(status, json.dumps({"error": message}).encode(), headers)
 
@@ -139,16 +151,16 @@ def hub_stand_in() -> Iterator[StandIn]:
             thread.join()
 
 
-def _entries(files: Files, under: str, everything: bool = False) -> list[dict[str, Any]]:
-    """Files and folders as the hub lists them: in the folder `under`, or all."""
-    found: dict[str, dict[str, Any]] = {}
+def _entries(files: Files, parent: str, everything: bool = False) -> list[dict[str, Any]]:
+    """Return the files and folders in the folder `parent`, or all, in the format of the hub."""
+    entries: dict[str, dict[str, Any]] = {}
     for path, content in files.items():
         parts = path.split("/")
         oid = hashlib.sha1(content).hexdigest()
         for depth in range(1, len(parts)):
             folder = "/".join(parts[:depth])
-            found[folder] = {"type": "directory", "path": folder, "size": 0, "oid": "0" * 40}
-        found[path] = {"type": "file", "path": path, "size": len(content), "oid": oid}
+            entries[folder] = {"type": "directory", "path": folder, "size": 0, "oid": "0" * 40}
+        entries[path] = {"type": "file", "path": path, "size": len(content), "oid": oid}
     return [
-        entry for path, entry in found.items() if everything or path.rpartition("/")[0] == under
+        entry for path, entry in entries.items() if everything or path.rpartition("/")[0] == parent
     ]

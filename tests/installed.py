@@ -1,4 +1,4 @@
-"""What MLflow learns once in a process about the installed packages, in most of a second."""
+"""Fill MLflow's cache of the installed packages, which takes most of a second per process."""
 
 from mlflow.utils.requirements_utils import _init_packages_to_modules_map
 

@@ -1,4 +1,4 @@
-"""Comparisons of invented runs, for tests of the report."""
+"""Comparisons of made-up runs for tests of the report."""
 
 import itertools
 from dataclasses import replace
@@ -29,7 +29,7 @@ NAN = float("nan")
 def made_predictions(
     seed: int, accuracy: float, texts: int, labels: tuple[str, ...] = LABELS
 ) -> Predictions:
-    """Predictions of a run with an accuracy of about `accuracy`, higher on short texts."""
+    """Return predictions with an accuracy of about `accuracy`, higher for short texts."""
     shared = np.random.default_rng(0)  # all runs have the same texts
     truth = shared.integers(len(labels), size=texts)
     lengths = shared.integers(3, 60, size=texts)
@@ -172,7 +172,7 @@ def made_difference(first: Configuration, second: Configuration, texts: int) -> 
 def made_comparison(
     configurations: int = 2, seeds: int = 5, texts: int = 300, labels: tuple[str, ...] = LABELS
 ) -> Comparison:
-    """Compare up to four configurations in all pairs except the last of four."""
+    """Return a comparison of up to four configurations in pairs, without the sixth pair."""
     accuracies = (0.78, 0.72, 0.60, 0.75)
     candidates = [
         made_configuration(name, accuracy, seeds, texts, labels)

@@ -1,4 +1,4 @@
-"""What a process has had in memory at most. `ru_maxrss` begins with what its parent had."""
+"""Peak memory of a process, read from /proc, because `ru_maxrss` starts with the parent's peak."""
 
 from pathlib import Path
 
@@ -6,12 +6,12 @@ import pytest
 
 STATUS = Path("/proc/self/status")
 
-told_by_the_system = pytest.mark.skipif(
-    not STATUS.exists(), reason="only Linux tells a process's own peak"
+needs_peak_memory = pytest.mark.skipif(
+    not STATUS.exists(), reason="only Linux reports the peak memory of a process in /proc"
 )
 
 
 def peak_megabytes() -> float:
-    """Of this process, since it began or since its last `exec`."""
+    """Return the peak memory of this process since its start or its last `exec`."""
     lines = (line.split() for line in STATUS.read_text("utf-8").splitlines())
-    return next(int(words[1]) for words in lines if words[0] == "VmHWM:") / 1024
+    return next(int(fields[1]) for fields in lines if fields[0] == "VmHWM:") / 1024

@@ -1,7 +1,7 @@
-"""Hydra composes in a quarter of the time: what it does again and again is done once.
+"""Cache of Hydra's repeated work, which makes composing four times as fast in tests.
 
-Hundreds of configurations are composed in the tests, from few choices of groups. What Hydra makes
-of conf/ and a choice is kept; values on the command line come on top of a copy, as always.
+The tests compose hundreds of configurations from few choices of groups. The result for conf/ and
+a set of choices is cached. Values from the command line are applied to a copy of it.
 """
 
 import copy
@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from nlp_rnn.config.schemas import conf_dir
 
-Plugins.instance()  # finds the kinds of sources
+Plugins.instance()  # registers the kinds of sources
 FileConfigSource: Any = SourcesRegistry.instance().resolve("file")
 load = FileConfigSource.load_config
 gather_choices = defaults_list._create_interpolation_map
@@ -26,7 +26,7 @@ list_defaults = config_loader_impl.create_defaults_list
 compose = ConfigLoaderImpl._compose_config_from_defaults_list
 parsed: dict[tuple[Path, int], Any] = {}
 listed: dict[tuple[Any, ...], DefaultsList] = {}
-composed: dict[int, Any] = {}  # by the id of a list of defaults that is kept in `listed`
+composed: dict[int, Any] = {}  # by the id of a list of defaults in `listed`
 
 
 def load_once(source: Any, config_path: str) -> Any:
@@ -46,24 +46,24 @@ def list_once(
     prepend_hydra: bool,
     skip_missing: bool,
 ) -> DefaultsList:
-    """As Hydra's; a folder of a test's own is read anew."""
-    given = (prepend_hydra, skip_missing)
+    """Replace `create_defaults_list`; a configuration folder of a test is not cached."""
+    flags = (prepend_hydra, skip_missing)
     sources = [source for source in repo.get_sources() if source.scheme() == "file"]
     if any(Path(source.path) != conf_dir() for source in sources):
-        return list_defaults(repo, config_name, overrides_list, *given)
-    words = [word for word in overrides_list if not word.is_sweep_override()]
+        return list_defaults(repo, config_name, overrides_list, *flags)
+    overrides = [override for override in overrides_list if not override.is_sweep_override()]
     choices = [
-        word
-        for word in words
-        if repo.group_exists(word.key_or_group) and not isinstance(word.value(), dict)
+        override
+        for override in overrides
+        if repo.group_exists(override.key_or_group) and not isinstance(override.value(), dict)
     ]
-    key = (len(sources), config_name, *(word.input_line for word in choices), *given)
+    key = (len(sources), config_name, *(choice.input_line for choice in choices), *flags)
     if key not in listed:
-        listed[key] = list_defaults(repo, config_name, choices, *given)
+        listed[key] = list_defaults(repo, config_name, choices, *flags)
         composed[id(listed[key].defaults)] = None
-    found = copy.copy(listed[key])
-    found.config_overrides = [word for word in words if word not in choices]
-    return found
+    defaults = copy.copy(listed[key])
+    defaults.config_overrides = [override for override in overrides if override not in choices]
+    return defaults
 
 
 def compose_once(loader: ConfigLoaderImpl, defaults: list[Any], repo: Any) -> Any:
@@ -74,20 +74,20 @@ def compose_once(loader: ConfigLoaderImpl, defaults: list[Any], repo: Any) -> An
     return copy.deepcopy(composed[id(defaults)])
 
 
-def gather_if_asked_for(overrides: Any, defaults: list[Any], self_added: bool) -> DictConfig:
-    """The choices so far, for defaults whose names ask for them."""
+def gather_if_needed(overrides: Any, defaults: list[Any], self_added: bool) -> DictConfig:
+    """Return the choices so far if the name of one of the defaults refers to them."""
     if any(default.is_interpolation() for default in defaults):
         return gather_choices(overrides, defaults, self_added)
     return OmegaConf.create()
 
 
 def share_sources(self: CachingConfigRepository, delegate: ConfigRepository) -> None:
-    self.delegate = copy.copy(delegate)  # `initialize_sources` gives the copy other sources
+    self.delegate = copy.copy(delegate)  # `initialize_sources` replaces the sources of the copy
     self.cache = {}
 
 
 FileConfigSource.load_config = load_once
 config_loader_impl.create_defaults_list = list_once
 ConfigLoaderImpl._compose_config_from_defaults_list = compose_once
-defaults_list._create_interpolation_map = gather_if_asked_for
+defaults_list._create_interpolation_map = gather_if_needed
 CachingConfigRepository.__init__ = share_sources

@@ -1,4 +1,4 @@
-"""Real servers for tests: MLflow, and PostgreSQL from nothing."""
+"""Servers for tests: an MLflow tracking server and a PostgreSQL database."""
 
 import os
 import pwd
@@ -18,12 +18,12 @@ import pytest
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
 
 
 class MlflowServer:
-    """`mlflow server` on a store, at an address that stays the same from start to start."""
+    """`mlflow server` on a store, with the same address after every start."""
 
     def __init__(self, store: str, folder: Path) -> None:
         self.port = free_port()
@@ -49,10 +49,10 @@ class MlflowServer:
                 return
             assert self._process.poll() is None, Path(self._output.name).read_text()
             time.sleep(0.2)
-        raise AssertionError("the server does not answer")
+        raise AssertionError("the server does not respond")
 
     def stop(self) -> None:
-        """As a power cut would."""
+        """Kill the server, as a power failure would."""
         if self._process is not None:
             processes = [*self._process.children(recursive=True), self._process]
             for process in processes:
@@ -69,35 +69,37 @@ class MlflowServer:
 
 @contextmanager
 def postgresql() -> Iterator[str]:
-    """A PostgreSQL made for this block alone, as an address of a store; else a reason to skip."""
+    """Run a new PostgreSQL database until the end of the block, and yield the URI of the store.
+
+    The test is skipped if PostgreSQL or its driver is not installed.
+    """
     pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
     folders = [*Path("/usr/lib/postgresql").glob("*/bin"), Path("/usr/local/pgsql/bin")]
-    found = shutil.which("initdb") or next(
+    initdb = shutil.which("initdb") or next(
         (str(folder / "initdb") for folder in folders if (folder / "initdb").is_file()), None
     )
-    if found is None:
-        pytest.skip("PostgreSQL is not installed; Debian: apt-get install postgresql")
-    programs = Path(found).parent
-    place = Path(tempfile.mkdtemp(prefix="nlp_rnn-postgresql-"))
+    if initdb is None:
+        pytest.skip("PostgreSQL is not installed; on Debian, run apt-get install postgresql")
+    programs = Path(initdb).parent
+    home = Path(tempfile.mkdtemp(prefix="nlp_rnn-postgresql-"))
     port, user = free_port(), None
-    if os.geteuid() == 0:  # as whom PostgreSQL refuses to run
-        user = "postgres" if "postgres" in {each.pw_name for each in pwd.getpwall()} else "nobody"
-        shutil.chown(place, user)
-    (place / "password").write_text("a secret")
-    (place / "password").chmod(0o644)
+    if os.geteuid() == 0:  # PostgreSQL does not run as root
+        names = {entry.pw_name for entry in pwd.getpwall()}
+        user = "postgres" if "postgres" in names else "nobody"
+        shutil.chown(home, user)
+    (home / "password").write_text("a secret")
+    (home / "password").chmod(0o644)
 
-    def run(*words: str) -> None:
-        subprocess.run(words, user=user, cwd=place, check=True, stdout=subprocess.DEVNULL)
+    def run(*command: str) -> None:
+        subprocess.run(command, user=user, cwd=home, check=True, stdout=subprocess.DEVNULL)
 
-    data = str(place / "data")
+    data = str(home / "data")
     run(str(programs / "initdb"), "-D", data, "-U", "runs", "-A", "scram-sha-256",
-        "--pwfile", str(place / "password"), "--no-sync", "-E", "UTF8")  # fmt: skip
+        "--pwfile", str(home / "password"), "--no-sync", "-E", "UTF8")  # fmt: skip
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
-    run(
-        str(programs / "pg_ctl"), "-D", data, "-l", str(place / "log"), "-o", options, "-w", "start"
-    )
+    run(str(programs / "pg_ctl"), "-D", data, "-l", str(home / "log"), "-o", options, "-w", "start")
     try:
         yield f"postgresql://runs:a%20secret@127.0.0.1:{port}/postgres"
     finally:
         run(str(programs / "pg_ctl"), "-D", data, "-m", "immediate", "-w", "stop")
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(home, ignore_errors=True)

@@ -13,7 +13,7 @@ from nlp_rnn.comparison.resampling import resampled_scores, run_scores
 from nlp_rnn.comparison.rules import Outcome, Rules
 from nlp_rnn.comparison.score import ScoredRuns
 from nlp_rnn.errors import ComparisonError
-from tests.compared_runs import answers, run, two_cells
+from tests.compared_runs import correct_predictions, run, two_cells
 
 RULES = Rules(resamples=400)
 
@@ -31,7 +31,9 @@ def outcomes(
     for _ in range(trials):
         difficulty = random.normal(size=texts)
         for accuracy in (0.85 + gain, 0.85):
-            right.append(answers(texts, accuracy, seeds, random, seed_sd, difficulty=difficulty))
+            right.append(
+                correct_predictions(texts, accuracy, seeds, random, seed_sd, difficulty=difficulty)
+            )
     predicted = np.concatenate(right).astype(np.int64)  # (trials × 2 × seeds, texts)
     labels = np.ones(texts, dtype=np.int64)
     rules = replace(RULES, rope=rope)

@@ -18,7 +18,7 @@ import nlp_rnn
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.cli import main
 from nlp_rnn.commands import input_tables as tables
-from tests.peak_memory import told_by_the_system
+from tests.peak_memory import needs_peak_memory
 from tests.tiny_classifier import save_tiny, tiny_texts
 
 TEXTS = ["w2 w3", 'w5, "w9"\nw7', "", "\tw4 \x85w6", "w8 😀", "\r\n w9"]
@@ -425,7 +425,7 @@ def test_wrong_arguments(
     assert sorted(os.listdir(tmp_path)) == ["classifier", "in.csv", "lines.txt"]
 
 
-@told_by_the_system
+@needs_peak_memory
 def test_memory_does_not_grow_with_the_file(folder: str, tmp_path: Path) -> None:
     program = (
         "import sys\n"

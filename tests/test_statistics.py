@@ -29,7 +29,7 @@ from nlp_rnn.comparison.statistics import (
     seeds_for_equivalence,
     wilcoxon,
 )
-from tests.peak_memory import peak_megabytes, told_by_the_system
+from tests.peak_memory import needs_peak_memory, peak_megabytes
 
 RANDOM = np.random.default_rng(5)
 
@@ -221,7 +221,7 @@ def resampled(metric: str) -> tuple[float, float]:
 
 
 @pytest.mark.slow
-@told_by_the_system
+@needs_peak_memory
 @pytest.mark.parametrize("metric", ["accuracy", "macro_f1"])
 def test_ten_thousand_resamples_of_imdb_take_less_than_ten_seconds_and_a_gigabyte(
     metric: str,

@@ -1,4 +1,4 @@
-"""Small classifiers with random parameters, for the tests of saved classifiers."""
+"""Small classifiers with random parameters for tests of saved classifiers."""
 
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ def random_state(architecture: Architecture, seed: int = 0) -> dict[str, np.ndar
 
 
 def tiny_tokenizer_json(vocab_size: int = VOCAB_SIZE) -> str:
-    """Tokenizer of the words `w2` … `w29` that truncates to 40 tokens."""
+    """Return a tokenizer with the vocabulary `w2` … `w29` that truncates to 40 tokens."""
     words = {f"w{index}": index for index in range(2, vocab_size)}
     tokenizer = Tokenizer(models.WordLevel({"[PAD]": 0, "[UNK]": 1, **words}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -44,7 +44,7 @@ def tiny_tokenizer_json(vocab_size: int = VOCAB_SIZE) -> str:
 
 
 def tiny_parts(seed: int = 0, **changes: Any) -> dict[str, Any]:
-    """Arguments of `save_classifier` without the folder."""
+    """Return the arguments of `save_classifier` except the folder."""
     architecture = tiny_architecture(**changes)
     return {
         "architecture": architecture,
@@ -61,7 +61,7 @@ def save_tiny(folder: Path, seed: int = 0, **changes: Any) -> Path:
 
 
 def tiny_texts(number: int, seed: int = 0) -> list[str]:
-    """Texts of 0 to 60 words, some unknown."""
+    """Return random texts of 0 to 60 words; some words are not in the vocabulary."""
     random = np.random.default_rng(seed)
     return [
         " ".join(f"w{index}" for index in random.integers(2, VOCAB_SIZE + 3, length))

@@ -1,4 +1,4 @@
-"""A command of `nlp-rnn` runs in a process that has imported all it may need: seconds less."""
+"""Run `nlp-rnn` in a process that has imported all libraries already, which saves seconds."""
 
 import gc
 import multiprocessing
@@ -45,58 +45,58 @@ HEAVY = [
 ]
 
 
-def run(words: list[str]) -> "subprocess.CompletedProcess[str]":
-    """What `subprocess.run(words, capture_output=True, text=True)` gives for `nlp-rnn …`."""
+def run(command: list[str]) -> "subprocess.CompletedProcess[str]":
+    """Run `nlp-rnn …` like `subprocess.run(command, capture_output=True, text=True)`."""
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder) / "out", Path(folder) / "err"
-        process = start(words, out, err)
+        process = start(command, out, err)
         process.join()
         assert process.exitcode is not None
         return subprocess.CompletedProcess(
-            words, process.exitcode, out.read_text("utf-8"), err.read_text("utf-8")
+            command, process.exitcode, out.read_text("utf-8"), err.read_text("utf-8")
         )
 
 
 def processes() -> ForkServerContext:
-    """What `multiprocessing` starts here has the heavy libraries already."""
+    """Return a context of `multiprocessing` whose processes have imported the heavy libraries."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(HEAVY)
     return context
 
 
-def start(words: list[str], out: Path, err: Path) -> ForkServerProcess:
-    """Begin `nlp-rnn …` in a session of its own, writing to the two files."""
-    assert words[0] == "nlp-rnn", words
+def start(command: list[str], out: Path, err: Path) -> ForkServerProcess:
+    """Start `nlp-rnn …` in a new session, with stdout and stderr in the two files."""
+    assert command[0] == "nlp-rnn", command
     process = processes().Process(
-        target=_work, args=(words, str(out), str(err), os.getcwd(), dict(os.environ))
+        target=_work, args=(command, str(out), str(err), os.getcwd(), dict(os.environ))
     )
     process.start()
     return process
 
 
 def wait_for(process: ForkServerProcess, out: Path, beginning: str) -> None:
-    """Return when `process` has written a line to `out` that has this beginning."""
+    """Wait until `process` has written a line with this beginning to `out`."""
     while not any(line.startswith(beginning) for line in written(out)):
         assert process.is_alive(), out.read_text("utf-8")
         time.sleep(0.01)
 
 
 def written(out: Path) -> list[str]:
-    """The lines of `out` so far."""
+    """Return the lines of `out` so far."""
     return out.read_text("utf-8").splitlines() if out.exists() else []
 
 
-def _work(words: list[str], out: str, err: str, folder: str, environment: dict[str, str]) -> None:
+def _work(command: list[str], out: str, err: str, folder: str, environment: dict[str, str]) -> None:
     os.setsid()
-    gc.freeze()  # what was there before is nothing of the command's
-    # MLflow leaves the code of a model it loaded on the path, which comes here with it
+    gc.freeze()  # objects from before the command need not be collected
+    # MLflow adds the code of a loaded model to the path, and this process inherits the path
     sys.path.insert(0, str(Path(__file__).parent.parent))
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     for path, number in ((out, 1), (err, 2)):
         os.dup2(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND), number)
-    sys.argv = words
+    sys.argv = command
     from nlp_rnn.cli import main
 
     code = main()
