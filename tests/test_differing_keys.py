@@ -8,7 +8,7 @@ import pytest
 from nlp_rnn.comparison.compare import compare_runs
 from nlp_rnn.comparison.records import Comparison, Run
 from nlp_rnn.errors import ComparisonError
-from tests.compared_runs import RULES, answers, compared, run, two_cells
+from tests.compared_runs import RULES, compared, correct_predictions, run, two_cells
 
 WORD = {
     "tokenizer.name": "word",
@@ -157,7 +157,7 @@ def test_latencies_of_different_kinds_match_nothing() -> None:
 
 
 def test_a_tag_is_compared_without_anything_else() -> None:
-    random = answers(60, 0.8, 2, np.random.default_rng(0))
+    random = correct_predictions(60, 0.8, 2, np.random.default_rng(0))
     runs = [
         run("gru", seed, right, signature=host, tags={"host": host}, run_id=f"{host} {seed}")
         for host in ("here", "there")
