@@ -7,7 +7,7 @@ import pytest
 
 from nlp_rnn.comparison.compare import compare_runs
 from nlp_rnn.comparison.decide import outcome, required_samples
-from nlp_rnn.comparison.records import Interval
+from nlp_rnn.comparison.records import Interval, Run
 from nlp_rnn.comparison.rules import Outcome
 from nlp_rnn.comparison.score import MeasuredDifference
 from tests.compared_runs import RULES, changed, compared, two_cells
@@ -19,10 +19,53 @@ def test_limits_of_latency_and_memory_exclude_configurations() -> None:
     assert uses["most accurate"].choice == "gru h128"  # the better LSTM takes 2 ms
     for use in ("most accurate", "low latency", "long texts", "small memory"):
         assert uses[use].reason == "It is the only configuration that meets the requirements."
-        assert "lstm h128: its latency is 2.00 ms, the limit 1.5 ms" in uses[use].evidence
+        assert "lstm h128: its latency (p95) is 2 ms, the limit is 1.5 ms" in uses[use].evidence
         assert "longest" not in uses[use].evidence  # nothing was decided on those
     comparison = compared(runs, replace(RULES, memory_limit=0.01))
     assert all(each.choice is None for each in comparison.recommendations)
+
+
+def timed(runs: list[Run], **metrics: dict[str, float]) -> list[Run]:
+    """The runs with these metrics added to those of a cell."""
+    return [
+        replace(each, metrics={**each.metrics, **metrics.get(each.cell, {})})
+        for each in runs
+        if each.cell in metrics
+    ]
+
+
+def test_memory_is_compared_with_memory_and_weights_with_weights() -> None:
+    runs = two_cells(texts=500)
+    weights = {"parameters/total": 10e6}  # 40 MB
+    one = timed(runs, gru={"memory/onnx_mb": 90.0} | weights, lstm={"parameters/total": 20e6})
+    recommendation = compared(one).recommendations[-1]
+    assert recommendation.choice == "gru h128"  # 90 MB are measured, 80 MB are weights alone
+    assert "It has the smallest weights" in recommendation.reason
+    assert "memory was not measured for all configurations" in recommendation.reason
+    assert "gru h128 40 MB of weights" in recommendation.evidence
+    both = timed(one, gru={"memory/onnx_mb": 90.0}, lstm={"memory/onnx_mb": 70.0})
+    recommendation = compared(both).recommendations[-1]
+    assert recommendation.choice == "lstm h128"
+    assert recommendation.reason.startswith("It needs the least memory")
+
+
+def test_a_limit_is_compared_only_with_what_was_measured() -> None:
+    runs = timed(two_cells(texts=500), gru={"memory/onnx_mb": 30.0}, lstm={})
+    limited = compared(runs, replace(RULES, memory_limit=50)).recommendations[0]
+    assert limited.choice == "gru h128"  # the LSTM has 0.04 MB of weights, and unknown memory
+    message = "lstm h128: its memory was not measured, the limit is 50 MB"
+    assert message in limited.evidence
+    p95 = "latency/onnx_batch1_p95_ms"
+    runs = timed(two_cells(texts=500), gru={}, lstm={"latency/onnx_batch1_p50_ms": 1.0})
+    without = [
+        replace(each, metrics={key: value for key, value in each.metrics.items() if key != p95})
+        if each.cell == "lstm"
+        else each
+        for each in runs
+    ]
+    limited = compared(without, replace(RULES, latency_limit=1.5)).recommendations[0]
+    assert limited.choice == "gru h128"
+    assert "lstm h128: its latency (p95) was not measured" in limited.evidence
 
 
 def test_recommendations_quote_their_numbers() -> None:

@@ -139,6 +139,24 @@ class _Candidates:
             use, lambda candidate: _mean(candidate, metric), "latency", unit, "is the fastest"
         )
 
+    def small_memory(self) -> Recommendation:
+        """The smallest of the unbeaten configurations, by memory or by weights, never by both."""
+        use = "small memory"
+        unbeaten = self.unbeaten()
+        if all(MEMORY in candidate.means for candidate in unbeaten):
+            return self.by_cost(
+                use,
+                lambda candidate: _mean(candidate, MEMORY),
+                "memory",
+                "MB",
+                "needs the least memory",
+            )
+        recommendation = self.by_cost(
+            use, _weights, "size of the weights", "MB of weights", "has the smallest weights"
+        )
+        reason = f"{recommendation.reason} The memory was not measured for all configurations."
+        return replace(recommendation, reason=reason)
+
     def long_texts(self, long_differences: Sequence[Difference]) -> Recommendation:
         """As `by_quality`, on the long test texts."""
         use = "long texts"
@@ -203,7 +221,7 @@ def recommend(
         candidates.low_latency(),
         candidates.long_texts(long_differences),
         candidates.few_labels(),
-        candidates.by_cost("small memory", _megabytes, "memory", "MB", "needs the least memory"),
+        candidates.small_memory(),
     )
     if len(eligible) == 1 < len(configurations):
         # The others failed for all texts and at any cost. Only few labels has its own evidence.
@@ -223,30 +241,24 @@ def _failure(configuration: Configuration, best: Configuration, rules: Rules) ->
             f"{score:.1f} is below the baseline {best.name} ({best.score.mean:.1f}) by more than "
             f"{rules.rope:g}"
         )
-    if rules.latency_limit is not None:
-        latency = _mean(configuration, *LATENCY)
-        if latency is None or latency > rules.latency_limit:
-            measured = "unknown" if latency is None else f"{latency:.2f} ms"
-            return f"its latency is {measured}, the limit {rules.latency_limit:g} ms"
-    if rules.memory_limit is not None:
-        memory = _megabytes(configuration)
-        if memory is None or memory > rules.memory_limit:
-            measured = "unknown" if memory is None else f"{memory:.1f} MB"
-            return f"its memory is {measured}, the limit {rules.memory_limit:g} MB"
+    for limit, metric, quantity, unit in (
+        (rules.latency_limit, LATENCY[0], "latency (p95)", "ms"),
+        (rules.memory_limit, MEMORY, "memory", "MB"),
+    ):
+        value = _mean(configuration, metric)
+        if limit is not None and (value is None or value > limit):
+            measured = "was not measured" if value is None else f"is {value:.4g} {unit}"
+            return f"its {quantity} {measured}, the limit is {limit:g} {unit}"
     return ""
 
 
-def _mean(configuration: Configuration, *metrics: str) -> float | None:
-    """The mean of the first of these metrics that the configuration has."""
-    means = configuration.means
-    return next((means[metric] for metric in metrics if metric in means), None)
+def _mean(configuration: Configuration, metric: str) -> float | None:
+    """The mean of a metric, or None if a run does not have it."""
+    return configuration.means.get(metric)
 
 
-def _megabytes(configuration: Configuration) -> float | None:
-    """Measured memory, or that of the parameters in float32."""
-    measured = _mean(configuration, MEMORY)
-    if measured is not None:
-        return measured
+def _weights(configuration: Configuration) -> float | None:
+    """Size of the weights in float32, megabytes."""
     parameters = _mean(configuration, "parameters/total")
     return None if parameters is None else 4 * parameters / 1e6
 
