@@ -10,6 +10,7 @@ from nlp_rnn.comparison.decide import outcome, required_samples
 from nlp_rnn.comparison.records import Interval, Run
 from nlp_rnn.comparison.rules import Outcome
 from nlp_rnn.comparison.score import MeasuredDifference
+from nlp_rnn.comparison.table import table
 from tests.compared_runs import RULES, changed, compared, two_cells
 
 
@@ -208,3 +209,45 @@ def test_required_seeds_and_texts_are_named_where_they_would_settle_it() -> None
     assert (edge.seeds, edge.texts, edge.both) == (None, None, None)
     assert edge.if_equal is not None
     assert required_samples(measured(2.0, math.nan, 1.0, seeds=1), RULES) is None
+
+
+def of_size(size: str, accuracy: float, validation: float, seed: int = 0) -> list[Run]:
+    """Runs of both cells with a hidden size; the LSTM is one point worse."""
+    return [
+        replace(
+            each,
+            run_id=f"{each.run_id}-{size}",
+            signature=f"{each.cell}{size}",
+            configuration_name=f"{each.cell} h{size} texts {each.cell}{size}",
+            config={**each.config, "model.hidden_size": size},
+            metrics={**each.metrics, "validation/accuracy": validation},
+            tags={**each.tags, "signature": f"{each.cell}{size}"},
+        )
+        for each in two_cells(texts=3000, gru=accuracy, lstm=accuracy - 0.01, seed=seed)
+    ]
+
+
+def test_the_headline_is_the_pair_with_the_best_validation_metric() -> None:
+    weak = of_size("8", 0.70, 0.70)
+    strong = of_size("64", 0.85, 0.85, seed=1)
+    for runs in ([*weak, *strong], [*strong, *weak]):
+        comparison = compared(runs)
+        headline = comparison.verdict.partition(". ")[0]
+        assert "gru h64" in headline
+        assert "lstm h64" in headline
+        assert "This is the pair with the best validation accuracy. Of 2 pairs" in (
+            comparison.verdict
+        )
+    chosen = compared([*of_size("8", 0.85, 0.7), *of_size("64", 0.70, 0.9, seed=1)])
+    assert "lstm h64" in chosen.verdict.partition(". ")[0]  # not chosen on the test split
+    note = "also differ in model.hidden_size (8, 64), which is not compared here. Run nlp-rnn"
+    assert any(note in each for each in comparison.notes)
+
+
+def test_which_size_is_better_is_said() -> None:
+    runs = [*of_size("8", 0.70, 0.70), *of_size("64", 0.85, 0.85), *of_size("16", 0.70, 0.71)]
+    gru = [each for each in runs if each.cell == "gru"]
+    comparison = compared(gru, replace(RULES, by="model.hidden_size"))
+    assert "gru h64 is better than gru h16, gru h8" in comparison.verdict
+    lines = table(comparison).splitlines()
+    assert "  gru h16 − gru h8: equivalent" in lines

@@ -115,7 +115,7 @@ def _comparison(
         baselines=baselines,
         differences=differences,
         not_comparable=pairing.not_comparable,
-        verdict=verdict(differences, rules),
+        verdict=verdict(differences, configurations, rules),
         robustness=robustness_sentences(differences, levels),
         inconclusive=inconclusive_sentences(differences, rules),
         recommendations=recommend(

@@ -1,14 +1,19 @@
 """Notes on a comparison: its limits, how it was measured, or why nothing can be compared."""
 
+import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 from nlp_rnn.comparison.records import Difference, NotComparable, Run
 from nlp_rnn.comparison.rules import Rules
 from nlp_rnn.comparison.score import ScoredData
+from nlp_rnn.comparison.select import affects_result, group_of_preset
 from nlp_rnn.comparison.verdict import counted
 
 __all__ = ["limits", "machines_of", "methods", "nothing_comparable"]
+
+MOST_KEYS = 3
+"""Keys that differ and are not compared, of which a note is written."""
 
 EXACT_SEEDS = 6
 """With fewer seeds Wilcoxon's test cannot be significant at 5 %."""
@@ -35,6 +40,11 @@ def limits(data: ScoredData, differences: Sequence[Difference], rules: Rules) ->
         elif seeds < EXACT_SEEDS:
             least = f"{2 / 2**seeds:.3g}"
             yield f"With {seeds} seeds the p-value of Wilcoxon's test cannot be below {least}."
+    for key, values in _uncompared(data, rules).items():
+        yield (
+            f"The configurations also differ in {key} ({', '.join(values)}), which is not compared "
+            f"here. Run nlp-rnn compare --by {key}."
+        )
     machines = machines_of(data)
     if len(machines) > 1:
         listed = f"{len(machines)} machines ({'; '.join(machines)})"
@@ -44,6 +54,34 @@ def limits(data: ScoredData, differences: Sequence[Difference], rules: Rules) ->
         yield "There is no linear baseline on this data; nlp-rnn baselines data=… trains it."
     if "average" not in known:
         yield "There is no average baseline; nlp-rnn train model=average on this data trains it."
+
+
+def _uncompared(data: ScoredData, rules: Rules) -> dict[str, list[str]]:
+    """Values of the keys that vary among configurations with the same compared value."""
+    alike: dict[object, list[Mapping[str, str]]] = defaultdict(list)
+    for configuration in data.configurations:
+        config = configuration.runs[0].config
+        alike[configuration.level, config.get("model.cell")].append(config)
+    values: dict[str, set[str]] = defaultdict(set)
+    for configs in alike.values():
+        for key in set.intersection(*map(set, configs)) - set(rules.tuned_keys):
+            of_key = {config[key] for config in configs}
+            if len(of_key) > 1 and affects_result(key):
+                values[key] |= of_key
+    keys = sorted(key for key in values if group_of_preset(key) or not _of_preset(key, values))
+    return {key: sorted(values[key], key=_number_first) for key in keys[:MOST_KEYS]}
+
+
+def _of_preset(key: str, differing: Container[str]) -> bool:
+    """Whether the preset of a key's group differs too, and so may have set the key."""
+    return f"{key.partition('.')[0]}.name" in differing
+
+
+def _number_first(value: str) -> tuple[float, str]:
+    try:
+        return float(value), ""
+    except ValueError:
+        return math.inf, value
 
 
 def methods(data: ScoredData, rules: Rules) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ def table(comparison: Comparison) -> str:
         pairs.append([name, mean, f"{low} to {high}", *numbers])
     outcomes = [
         f"  {pair.first} − {pair.second}: {outcome_text(pair, pair.outcome)}"
-        for pair in differences[1:]
+        for pair in (differences if len(differences) > 1 else ())
     ]
     reasons = [
         f"{pair.first} and {pair.second}: {pair.reason}." for pair in comparison.not_comparable

@@ -6,7 +6,7 @@ Deterministic: the same differences and rules give the same sentences.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from nlp_rnn.comparison.records import Difference
+from nlp_rnn.comparison.records import Configuration, Difference
 from nlp_rnn.comparison.rules import Outcome, Rules
 
 __all__ = [
@@ -17,6 +17,10 @@ __all__ = [
     "signed",
     "verdict",
 ]
+
+
+MOST_WINNERS = 5
+"""Configurations whose decided pairs the verdict lists."""
 
 
 def signed(value: float, decimals: int = 2) -> str:
@@ -43,22 +47,25 @@ def outcome_text(
     return f"{names[name] if names else name} better"
 
 
-def verdict(differences: Sequence[Difference], rules: Rules) -> str:
+def verdict(
+    differences: Sequence[Difference], configurations: Sequence[Configuration], rules: Rules
+) -> str:
     """Return the conclusion, then its significance or what is missing.
 
-    With several pairs: the first decided one, preferably of equal hidden size, and the counts of
-    all outcomes.
+    With several pairs: the one of the best configurations by validation metric, so that the pair
+    is not chosen on the test split. Then the counts of all outcomes, and the decided pairs.
     """
-    no_winner = (Outcome.equivalent, Outcome.inconclusive)
-    main = min(
-        differences, key=lambda pair: (pair.outcome in no_winner, "size" not in pair.matching)
-    )
+    order = _ranks(configurations, rules)
+    main = min(differences, key=lambda pair: sorted((order[pair.first], order[pair.second])))
     conclusion = _conclusion(main, rules)
     if len(differences) > 1:
         kinds = [str(difference.outcome).split()[-1] for difference in differences]
         counts = [f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(sorted(kinds))]
         pairs = f"Of {len(differences)} pairs, after Holm's correction"
-        return f"{conclusion} {pairs}: {', '.join(counts)}."
+        return (
+            f"{conclusion} This is the pair with the best validation {rules.metric}. "
+            f"{pairs}: {', '.join(counts)}.{_worse(differences)}"
+        )
     if main.outcome is Outcome.inconclusive:
         return f"{conclusion} {_required(main, rules)}"
     p = main.adjusted
@@ -69,6 +76,38 @@ def verdict(differences: Sequence[Difference], rules: Rules) -> str:
         f"Wilcoxon over the seeds {p['wilcoxon']:.2g}. Effect size d_z {effect_size}, almost "
         f"stochastic order (ASO) {main.aso:.2f}."
     )
+
+
+def _ranks(configurations: Sequence[Configuration], rules: Rules) -> dict[str, int]:
+    """Ranks of the names by validation metric, then by test score; 0 is the best."""
+    metric = f"validation/{rules.metric}"
+    known = all(metric in configuration.means for configuration in configurations)
+    ordered = sorted(
+        configurations,
+        key=lambda configuration: (
+            -configuration.means[metric] if known else 0.0,
+            -configuration.score.mean,
+        ),
+    )
+    return {configuration.name: rank for rank, configuration in enumerate(ordered)}
+
+
+def _worse(differences: Sequence[Difference]) -> str:
+    """A sentence that lists the decided pairs, or an empty string."""
+    decided = [
+        (pair.first, pair.second) if pair.outcome is Outcome.first else (pair.second, pair.first)
+        for pair in differences
+        if pair.outcome in (Outcome.first, Outcome.second)
+    ]
+    if not decided:
+        return ""
+    winners = dict.fromkeys(winner for winner, _ in decided)
+    listed = [
+        f"{winner} is better than {', '.join(loser for name, loser in decided if name == winner)}"
+        for winner in winners
+    ]
+    more = f"; and {len(listed) - MOST_WINNERS} more" if len(listed) > MOST_WINNERS else ""
+    return f" Decided: {'; '.join(listed[:MOST_WINNERS])}{more}."
 
 
 def _conclusion(difference: Difference, rules: Rules) -> str:
