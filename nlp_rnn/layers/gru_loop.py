@@ -159,8 +159,8 @@ def _forward(
 ) -> None:
     """Compute all steps; write `gates`, `new`, `states` and, in low precision, `low_states`.
 
-    Weights and biases of n are doubled, because tanh(a) is computed as 2 sigmoid(2a) - 1. The dtype
-    of the first four tensors is that of the matrix products, the others are float32.
+    Weights and biases of n are doubled, because tanh(a) is computed as 2 sigmoid(2a) - 1. The first
+    four tensors and `low_states` have the dtype of the matrix products, the others float32.
 
     - `steps` (T, B, E): inputs.
     - `weight_ih` (E, 3H) and `bias_ih` (3H,), columns r, z, n: input weights, transposed, and

@@ -1,7 +1,7 @@
-"""Section on the differences between two configurations, paired by seed: figure and tests.
+"""Section on the differences between two configurations: figure, tests, pairs without a difference.
 
-A pair consists of two configurations. Their scores are compared for the seeds that both were
-trained with. Pairs that are not comparable are listed with the reason.
+A pair consists of two configurations. Their predictions for each test text are compared for the
+seeds that both were trained with. Pairs that are not comparable are listed with the reason.
 """
 
 import math
