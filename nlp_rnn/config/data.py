@@ -137,6 +137,9 @@ class FilesConfig(TableConfig):
     )
     quoting: bool = option(True, "Quotation marks enclose the cells of a csv or tsv file.")
     encoding: str = option("utf-8", "Encoding of text files.")
+    rows: str | None = option(
+        None, "Key of the list of records in a json file that is one object (null: by its content)."
+    )
 
 
 @dataclass

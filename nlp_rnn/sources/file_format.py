@@ -6,7 +6,7 @@ Every format is defined in one file as a `FileFormat` and registered in `formats
 import codecs
 import dataclasses
 import glob
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +42,8 @@ class FileOptions:
         Encoding of text files, as Python names it.
     multi_label : bool
         Whether a row may have any number of labels.
+    rows : str or None
+        Key of the list of records in a json file; None: by its content.
     """
 
     format: str | None = None
@@ -51,6 +53,7 @@ class FileOptions:
     quoting: bool = True
     encoding: str = "utf-8"
     multi_label: bool = False
+    rows: str | None = None
 
     @property
     def is_utf8(self) -> bool:
@@ -147,14 +150,18 @@ class FileFormat:
         File name suffixes by which the format is recognized, with the dot and in lower case.
         Without any the format must be chosen with `data.format`.
     options : tuple of str
-        Those of `header`, `columns`, `delimiter`, `quoting` and `encoding` that apply. A format
-        without `encoding` is binary: its files are not decoded.
+        Those of `header`, `columns`, `delimiter`, `quoting`, `encoding` and `rows` that apply. A
+        format without `encoding` is binary: its files are not decoded.
+    splits : callable, optional
+        Function that takes the plain copy of a file and the required columns, and returns the
+        values of `data.rows` by split; empty for a file without splits.
     """
 
     name: str
     read: "Callable[[SourceFile], Dataset]"
     suffixes: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    splits: Callable[[Path, Sequence[str]], dict[str, str]] | None = None
 
 
 def delimiter_character(option: str | None, default: str) -> str:

@@ -3,6 +3,7 @@
 import contextlib
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,7 +60,7 @@ def read_path(
             if file_format is None:
                 raise DataError(_unknown_format(path))
             check_options(options, {file_format.name: file_format.options}, str(path))
-            return {"train": _read_file(path, text, label, options, notes)}
+            return _read_single_file(path, text, label, options, notes)
         if not path.is_dir():
             if not path.exists() and any(sign in str(path) for sign in "*?["):
                 splits = matching_splits(path, options, notes)
@@ -129,6 +130,23 @@ def _reject_format(options: FileOptions, path: Path) -> None:
             f"data.format={options.format} does not apply to the folder {path}: its form is "
             "recognized without it.\nRemove data.format."
         )
+
+
+def _read_single_file(
+    path: Path, text: Sequence[str], label: Sequence[str], options: FileOptions, notes: list[str]
+) -> "dict[str, Dataset]":
+    """Read a file, which is the train split or has several splits."""
+    known = format_of(path, options)
+    keys: dict[str, str] = {}
+    if known and known.splits and options.rows is None:
+        keys = known.splits(_plain(path, options, []), (*text, *label))
+    if not keys:
+        return {"train": _read_file(path, text, label, options, notes)}
+    notes.append(f"{path.name}: splits {listed(keys.values())}")
+    return {
+        split: _read_file(path, text, label, replace(options, rows=key), notes)
+        for split, key in keys.items()
+    }
 
 
 def _read_splits(
@@ -223,10 +241,23 @@ def _read_file(
 ) -> "Dataset":
     file_format = format_of(path, options)
     assert file_format is not None
+    is_text = "encoding" in file_format.options
+    plain = _plain(path, options, notes)
+    try:
+        return file_format.read(SourceFile(path, plain, tuple(text), tuple(label), options, notes))
+    except DataError:
+        raise
+    except Exception as error:
+        fault = bad_encoding(plain, path) if is_text else None
+        raise DataError(fault or f"{path} cannot be read: {first_line(error)}") from error
+
+
+def _plain(path: Path, options: FileOptions, notes: list[str]) -> Path:
+    """Return the uncompressed copy of a file, in UTF-8 if it is a text file."""
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty.")
-    encoding = None
-    if "encoding" in file_format.options:
+    file_format, encoding = format_of(path, options), None
+    if file_format and "encoding" in file_format.options:
         encoding = encoding_of(path, compression_of(path), options.encoding)
         if encoding != options.encoding and encoding != "utf-8":
             notes.append(f"{path.name}: read as {encoding.upper()}, by its byte order mark")
@@ -235,13 +266,7 @@ def _read_file(
         raise DataError(f"{path} is empty.")
     if encoding and options.is_utf8:
         reject_utf16(plain, path)
-    try:
-        return file_format.read(SourceFile(path, plain, tuple(text), tuple(label), options, notes))
-    except DataError:
-        raise
-    except Exception as error:
-        fault = bad_encoding(plain, path) if encoding else None
-        raise DataError(fault or f"{path} cannot be read: {first_line(error)}") from error
+    return plain
 
 
 def find_bad_encoding(path: Path) -> str | None:

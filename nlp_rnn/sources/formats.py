@@ -72,6 +72,7 @@ def check_options(
         "quoting": not options.quoting,
         "delimiter": options.delimiter is not None,
         "encoding": not options.is_utf8,
+        "rows": options.rows is not None,
     }
     for option, is_changed in changed.items():
         if is_changed and not any(option in known for known in applicable.values()):

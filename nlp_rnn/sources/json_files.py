@@ -1,12 +1,18 @@
-"""The formats json (one array of records) and jsonl (one record per line)."""
+"""The formats json (an array of records, or an object) and jsonl (one record per line)."""
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.errors import DataError
+from nlp_rnn.sources.arrow_cache import cached_file, file_key
 from nlp_rnn.sources.columns import require_columns
 from nlp_rnn.sources.decoding import bad_encoding
 from nlp_rnn.sources.file_format import FileFormat, SourceFile
+from nlp_rnn.sources.json_layout import read_document, rows_of, split_keys
+from nlp_rnn.sources.json_records import RepeatedKeyError, read_records
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -15,15 +21,67 @@ __all__ = ["JSON", "JSON_LINES"]
 
 
 def _read_json(file: SourceFile) -> "Dataset":
+    if document := read_document(file.plain):
+        rows, key = rows_of(document, file.columns, file.options.rows, file.path)
+        if key is not None:
+            file.notes.append(f"{file.path.name}: the rows are those of {key} (data.rows={key})")
+        if rows is not None:
+            names = list(dict.fromkeys(name for row in rows for name in row))
+            require_columns(names, file.columns, str(file.path))
+            file = replace(file, plain=_as_lines(file, rows))
+    elif file.options.rows is not None:
+        raise DataError(
+            f"data.rows={file.options.rows} does not apply to {file.path}: it does not consist of "
+            "one object.\nRemove data.rows."
+        )
     try:
         dataset = file.load_dataset("json")
+        if _has_mixed_types(dataset, file.text):  # labels of several types have their own error
+            dataset = read_records(file)
+    except DataError:
+        raise
     except Exception as error:
         # searched only now: to read every file twice would cost more than the message is worth
         if fault := bad_encoding(file.plain, file.path) or _syntax_error(file):
             raise DataError(fault) from error
-        raise
+        try:
+            dataset = read_records(file)
+        except RepeatedKeyError:
+            raise error from error.__cause__
     require_columns(dataset.column_names, file.columns, str(file.path))
     return dataset
+
+
+def _as_lines(file: SourceFile, rows: Iterable[Mapping[str, Any]]) -> Path:
+    """Write the required columns of rows to the cache, one record per line."""
+    columns = dict.fromkeys((*file.columns, *(name.split(".")[0] for name in file.columns)))
+
+    def write(copy: Path) -> None:
+        with copy.open("w", encoding="utf-8") as target:
+            for row in rows:
+                record = {name: row[name] for name in columns if name in row}
+                target.write(json.dumps(record) + "\n")
+
+    key = ("rows", 1, *file_key(file.plain), file.options.rows, *columns)
+    return cached_file(key, ".jsonl", write)
+
+
+def _has_mixed_types(dataset: "Dataset", columns: Sequence[str]) -> bool:
+    """Return whether `datasets` encoded one of the columns as JSON, since its type changes."""
+    import datasets
+
+    names = {name.split(".")[0] for name in columns}
+    return any(
+        isinstance(feature, datasets.Json)
+        for name, feature in dataset.features.items()
+        if name in names or name in columns
+    )
+
+
+def _splits(plain: Path, columns: Sequence[str]) -> dict[str, str]:
+    """Return the keys of a file that hold the rows of splits, by split."""
+    document = read_document(plain)
+    return split_keys(document, columns) if document else {}
 
 
 def _syntax_error(file: SourceFile) -> str | None:
@@ -51,5 +109,5 @@ def _syntax_error(file: SourceFile) -> str | None:
     return None
 
 
-JSON = FileFormat("json", _read_json, suffixes=(".json",), options=("encoding",))
+JSON = FileFormat("json", _read_json, (".json",), options=("encoding", "rows"), splits=_splits)
 JSON_LINES = FileFormat("jsonl", _read_json, suffixes=(".jsonl", ".ndjson"), options=("encoding",))

@@ -145,6 +145,7 @@ def _file_options(config: FilesConfig) -> FileOptions:
         quoting=config.quoting,
         encoding=config.encoding,
         multi_label=config.label_separator is not None,
+        rows=config.rows,
     )
 
 

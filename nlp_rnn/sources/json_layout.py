@@ -1,0 +1,146 @@
+"""Layouts of json files that hold one object: rows inside, columns, several splits."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nlp_rnn.errors import DataError
+from nlp_rnn.sources.columns import listed, top_columns
+from nlp_rnn.sources.split_files import SPELLINGS
+
+__all__ = ["read_document", "rows_of", "split_keys"]
+
+_Row = Mapping[str, Any]
+
+
+def read_document(plain: Path) -> dict[str, Any] | None:
+    """Return the object that a json file consists of; None for an array or one record per line."""
+    with plain.open(encoding="utf-8-sig", errors="replace", newline="\n") as file:
+        first = file.readline()
+        while first.isspace():
+            first = file.readline()
+        if not first.lstrip().startswith("{"):
+            return None
+        try:
+            document = json.loads(first)
+            is_single = not any(line.strip() for line in file)
+        except ValueError:
+            try:
+                document = json.loads(first + file.read())
+            except ValueError:
+                return None
+            is_single = True
+    return document if is_single and isinstance(document, dict) else None
+
+
+def split_keys(document: Mapping[str, Any], columns: Sequence[str]) -> dict[str, str]:
+    """Return the keys of a document that hold the rows of splits, by split; empty without train."""
+    keys: dict[str, str] = {}
+    for split, spellings in SPELLINGS.items():
+        for key, value in document.items():
+            if key.lower() in spellings and split not in keys and _table(value, columns):
+                keys[split] = key
+    return keys if "train" in keys else {}
+
+
+def rows_of(
+    document: dict[str, Any], columns: Sequence[str], key: str | None, path: Path
+) -> tuple[Sequence[_Row] | None, str | None]:
+    """Return the rows of a document and the key that holds them; None if it is a single row.
+
+    Parameters
+    ----------
+    document : dict
+        The object that the file consists of.
+    columns : sequence of str
+        The required columns.
+    key : str or None
+        `data.rows`, with dots between nested keys; None: by the content.
+    path : Path
+        The file, for messages.
+
+    Raises
+    ------
+    DataError
+        There are no rows at `key`, or several keys hold rows.
+    """
+    if key is not None:
+        value: Any = document
+        for part in [key] if key in document else key.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        if not (table := _table(value, columns)):
+            tables = _tables(document, columns)
+            raise DataError(
+                f"{path} has no list of records at data.rows={key}.\n"
+                + _choices(tables, "Remove data.rows: the file has no list of records in a key.")
+            )
+        return table(), None
+    if table := _table(document, columns):
+        return table(), None
+    if all(name in document for name in top_columns(list(document), columns)):
+        return None, None  # a file with one record
+    tables = _tables(document, columns)
+    named = {
+        name: table
+        for name, table in tables.items()
+        if (rows := table()) and set(top_columns(list(rows[0]), columns)) <= set(rows[0])
+    }
+    for possible in (named, tables):
+        if len(possible) == 1:
+            ((name, table),) = possible.items()
+            return table(), name
+    if tables:
+        raise DataError(
+            f"{path} has several lists of records: {listed(tables)}.\n{_choices(tables, '')}"
+        )
+    return None, None
+
+
+def _choices(tables: Mapping[str, Any], otherwise: str) -> str:
+    if not tables:
+        return otherwise
+    return f"Set data.rows to one of {listed(tables)}, such as data.rows={next(iter(tables))}"
+
+
+def _tables(value: Any, columns: Sequence[str], depth: int = 3) -> dict[str, Any]:
+    """Return the functions that return the rows in a nested object, by dotted key."""
+    tables = {}
+    for key, inner in value.items() if isinstance(value, dict) and depth else ():
+        if table := _table(inner, columns):
+            tables[key] = table
+        else:
+            nested = _tables(inner, columns, depth - 1)
+            tables |= {f"{key}.{name}": table for name, table in nested.items()}
+    return tables
+
+
+def _table(value: Any, columns: Sequence[str]) -> Callable[[], Sequence[_Row]] | None:
+    """Return a function that returns the rows of a value, in whichever layout; None without any.
+
+    The layouts are those of pandas (`orient` records, columns, list, index and split).
+    """
+    if isinstance(value, list):
+        return (lambda: value) if value and all(isinstance(row, dict) for row in value) else None
+    if not isinstance(value, dict) or not value:
+        return None
+    names, data = value.get("columns"), value.get("data")
+    if isinstance(names, list) and isinstance(data, list) and data:
+        if all(isinstance(row, list) and len(row) == len(names) for row in data):
+            return lambda: [dict(zip(map(str, names), row, strict=True)) for row in data]
+        return None
+    if all(name in value for name in columns):
+        series = [value[name] for name in columns]
+        if all(isinstance(one, dict) for one in series):  # {"text": {"0": …}, "label": {"0": …}}
+            if any(list(one) != list(series[0]) for one in series):
+                return None
+            series = [list(one.values()) for one in series]
+        if all(isinstance(one, list) and len(one) == len(series[0]) for one in series):
+            return lambda: [
+                dict(zip(columns, row, strict=True)) for row in zip(*series, strict=True)
+            ]
+        return None
+    rows = list(value.values())
+    if all(isinstance(row, dict) and all(name in row for name in columns) for row in rows):
+        return lambda: rows  # {"0": {"text": …, "label": …}}
+    return None

@@ -1,0 +1,140 @@
+"""Tolerant reading of json records: only the required columns need one type in all rows."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from nlp_rnn.errors import DataError
+from nlp_rnn.sources.arrow_cache import file_key, write_arrow
+from nlp_rnn.sources.columns import require_columns
+from nlp_rnn.sources.file_format import SourceFile
+
+if TYPE_CHECKING:
+    import pyarrow
+    from datasets import Dataset
+
+__all__ = ["RepeatedKeyError", "read_records"]
+
+_BATCH = 1000  # rows
+_KINDS = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list"}
+
+
+class RepeatedKeyError(ValueError):
+    """A record has a required key twice."""
+
+
+def read_records(file: SourceFile) -> "Dataset":
+    """Read the required columns of records with Python's parser, in two passes.
+
+    It is slower than pyarrow, but neither stops at other columns that change their types, are
+    repeated or appear late, nor at NaN.
+
+    Raises
+    ------
+    DataError
+        A required column is missing in all rows, or changes its type.
+    RepeatedKeyError
+        A record has a required key twice.
+    """
+    import pyarrow
+
+    columns = list(dict.fromkeys(name.split(".")[0] for name in file.columns))
+    types = _types(file, columns)
+    schema = pyarrow.schema(list(types.items()))
+
+    def batches() -> "Iterator[pyarrow.RecordBatch]":
+        for rows in _batches(_records(file)):
+            arrays = [
+                pyarrow.array([row.get(name) for _, row in rows], kind)
+                for name, kind in types.items()
+            ]
+            yield pyarrow.RecordBatch.from_arrays(arrays, schema=schema)
+
+    return write_arrow(("records", 1, *file_key(file.plain), *columns), schema, batches())
+
+
+def _types(file: SourceFile, columns: Sequence[str]) -> "dict[str, pyarrow.DataType]":
+    """Return the Arrow types of the columns; every row is checked."""
+    import pyarrow
+
+    kinds: dict[str, str] = {}
+    names: dict[str, None] = {}
+    schemas = []
+    for rows in _batches(_records(file, columns)):
+        for number, row in rows:
+            names |= dict.fromkeys(row)
+            for name in columns:
+                value = row.get(name)
+                if value is None:
+                    continue
+                kind = _KINDS.get(type(value), "an object")
+                if kinds.setdefault(name, kind) != kind:
+                    raise DataError(
+                        f"{file.path}: row {number}, column {name!r} has {kind}, but "
+                        f"{kinds[name]} in the rows before.\n"
+                        "Write the same type in all rows."
+                    )
+        try:
+            schemas.append(
+                pyarrow.schema(
+                    [(n, _type([r.get(n) for _, r in rows])) for n in names if n in columns]
+                )
+            )
+        except (pyarrow.ArrowException, OverflowError) as error:
+            raise DataError(
+                f"{file.path}: rows {rows[0][0]} to {rows[-1][0]} have values of several types in "
+                f"a column: {str(error).splitlines()[0][:120]}.\nWrite the same type in all rows."
+            ) from error
+    require_columns(list(names), columns, str(file.path))
+    common = pyarrow.unify_schemas(schemas, promote_options="permissive")
+    return {name: common.field(name).type for name in columns}
+
+
+def _type(values: list[Any]) -> "pyarrow.DataType":
+    import pyarrow
+
+    return pyarrow.array(values).type
+
+
+def _batches(
+    records: Iterable[tuple[int, dict[str, Any]]],
+) -> Iterator[list[tuple[int, dict[str, Any]]]]:
+    remaining = iter(records)
+    while batch := list(islice(remaining, _BATCH)):
+        yield batch
+
+
+def _records(file: SourceFile, columns: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the number of each row (of a jsonl file, of its line) and the row."""
+
+    def checked(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        record = dict(pairs)
+        if len(record) < len(pairs):
+            keys = [key for key, _ in pairs]
+            if any(keys.count(name) > 1 for name in columns):
+                raise RepeatedKeyError
+        return record
+
+    with file.plain.open(encoding="utf-8-sig", newline="\n") as source:
+        start = source.read(1)
+        while start.isspace():
+            start = source.read(1)
+        source.seek(0)
+        if start == "[":
+            rows: Iterable[tuple[int, Any]] = enumerate(
+                json.loads(source.read().removeprefix("\ufeff"), object_pairs_hook=checked), 1
+            )
+        else:
+            rows = (
+                (number, json.loads(line.removeprefix("\ufeff"), object_pairs_hook=checked))
+                for number, line in enumerate(source, 1)
+                if line.strip()
+            )
+        for number, row in rows:
+            if not isinstance(row, dict):
+                raise DataError(
+                    f"{file.path}: row {number} is not an object: {str(row)[:40]!r}.\n"
+                    'Write each row as {"text": …, "label": …}.'
+                )
+            yield number, row
