@@ -193,9 +193,12 @@ def test_a_repeated_key_that_nobody_asked_for(tmp_path):
 @pytest.mark.parametrize(
     ("last", "what"),
     [
-        ({"text": 5, "label": "x"}, "row 3001, column 'text' has a number, but a string"),
-        ({"text": ["b"], "label": "x"}, "row 3001, column 'text' has a list, but a string"),
-        ({"text": {"a": 1}, "label": "x"}, "row 3001, column 'text' has an object"),
+        (
+            {"text": 5, "label": "x"},
+            "column 'text' has values of different types: a number in row 3001, a string in",
+        ),
+        ({"text": ["b"], "label": "x"}, "different types: a list in row 3001"),
+        ({"text": {"a": 1}, "label": "x"}, "different types: an object in row 3001"),
     ],
 )
 def test_a_wanted_column_that_changes_its_type_names_row_and_column(tmp_path, last, what):
@@ -209,8 +212,11 @@ def test_a_wanted_column_that_changes_its_type_names_row_and_column(tmp_path, la
 def test_a_label_that_changes_its_type_late_names_row_and_column(tmp_path):
     path = tmp_path / "a.jsonl"
     long = [row | {"text": "w" * 4000} for row in FIRST]  # read in several pieces
-    path.write_text("\n".join(json.dumps(row) for row in [*long, {"text": "b", "label": {"a": 2}}]))
-    assert "row 3001, column 'label' has an object, but a string" in refusal(path)
+    for label, kind in ((2, "a number"), ([1], "a list"), ({"a": 1}, "an object")):
+        last = {"text": "b", "label": label}
+        path.write_text("\n".join(json.dumps(row) for row in [*long, last]))
+        message = refusal(path)
+        assert f"column 'label' has values of different types: {kind} in row 3001" in message
 
 
 def test_a_wanted_column_may_be_late_and_mix_whole_numbers_with_fractions(tmp_path):

@@ -144,8 +144,11 @@ def test_a_null_in_a_column_of_a_class_makes_the_row_unknown(tmp_path: Path) -> 
         ({"train": [[["a"]], [["b"]]]}, "not one label per row"),
         ({"train": [[0.5], [1.0]]}, r"not whole numbers, such as 0.5"),
         ({"train": [[-1], [1]]}, "label -1"),
-        ({"train": [["a"], "b"]}, 'different types, ["a"] (list) and "b" (str)'),
-        ({"train": ["a", ["b"], 3]}, 'different types, "a" (str) and ["b"] (list) and 3 (int)'),
+        ({"train": [["a"], "b"]}, "different types: a string in row 2, a list in the rows before"),
+        (
+            {"train": ["a", ["b"], 3]},
+            "different types: a list in row 2, a string in the rows before",
+        ),
         ({"train": [["a"], [1]]}, "values of different types"),
     ],
 )

@@ -35,9 +35,8 @@ def _read_json(file: SourceFile) -> "Dataset":
             "one object.\nRemove data.rows."
         )
     try:
-        dataset = file.load_dataset("json")
-        if _has_mixed_types(dataset, file.text):  # labels of several types have their own error
-            dataset = read_records(file)
+        # its default would write values of several types as JSON, but only in a part of the rows
+        dataset = file.load_dataset("json", on_mixed_types=None)
     except DataError:
         raise
     except Exception as error:
@@ -64,18 +63,6 @@ def _as_lines(file: SourceFile, rows: Iterable[Mapping[str, Any]]) -> Path:
 
     key = ("rows", 1, *file_key(file.plain), file.options.rows, *columns)
     return cached_file(key, ".jsonl", write)
-
-
-def _has_mixed_types(dataset: "Dataset", columns: Sequence[str]) -> bool:
-    """Return whether `datasets` encoded one of the columns as JSON, since its type changes."""
-    import datasets
-
-    names = {name.split(".")[0] for name in columns}
-    return any(
-        isinstance(feature, datasets.Json)
-        for name, feature in dataset.features.items()
-        if name in names or name in columns
-    )
 
 
 def _splits(plain: Path, columns: Sequence[str]) -> dict[str, str]:

@@ -71,8 +71,8 @@ def _types(file: SourceFile, columns: Sequence[str]) -> "dict[str, pyarrow.DataT
                 kind = _KINDS.get(type(value), "an object")
                 if kinds.setdefault(name, kind) != kind:
                     raise DataError(
-                        f"{file.path}: row {number}, column {name!r} has {kind}, but "
-                        f"{kinds[name]} in the rows before.\n"
+                        f"{file.path}: the column {name!r} has values of different types: {kind} "
+                        f"in row {number}, {kinds[name]} in the rows before.\n"
                         "Write the same type in all rows."
                     )
         try:
@@ -83,8 +83,9 @@ def _types(file: SourceFile, columns: Sequence[str]) -> "dict[str, pyarrow.DataT
             )
         except (pyarrow.ArrowException, OverflowError) as error:
             raise DataError(
-                f"{file.path}: rows {rows[0][0]} to {rows[-1][0]} have values of several types in "
-                f"a column: {str(error).splitlines()[0][:120]}.\nWrite the same type in all rows."
+                f"{file.path}: a column has values of different types in the rows {rows[0][0]} to "
+                f"{rows[-1][0]}: {str(error).splitlines()[0][:120]}.\n"
+                "Write the same type in all rows."
             ) from error
     require_columns(list(names), columns, str(file.path))
     common = pyarrow.unify_schemas(schemas, promote_options="permissive")
