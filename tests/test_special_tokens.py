@@ -196,7 +196,7 @@ SECOND = ["w11", "[PAD] w12 [SEP]", "w8", ""]
 def test_only_the_separator_between_the_texts_of_a_pair_counts(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    classifier = saved("c", earlier=False, bidirectional=False, pooling="last")
+    classifier = saved("c", earlier=False, seed=9, bidirectional=False, pooling="last")
     joined = [classifier.join_texts(*pair) for pair in zip(FIRST, SECOND, strict=True)]
     expected = classifier.predict_proba(joined)
     spelled = [f"{a} [SEP] {b}" for a, b in zip(FIRST, SECOND, strict=True)]
