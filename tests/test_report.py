@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from sklearn.metrics import confusion_matrix
 
 from nlp_rnn.comparison.records import Comparison, Interval, Recommendation
 from nlp_rnn.errors import DataError
@@ -439,6 +440,20 @@ def test_length_bands_contain_every_text_once() -> None:
 
 def test_confusions_are_shares_of_the_true_label() -> None:
     run = predictions([0, 0, 0, 0], [[0.9, 0.1]] * 3 + [[0.1, 0.9]], [1] * 4)
-    shares = confusion_shares([run])
-    assert shares[0].tolist() == [75.0, 25.0]
-    assert np.isnan(shares[1]).all()  # no text of that label
+    cells, shares = confusion_shares([run])
+    assert cells.tolist() == [0, 1]  # of the first row: no text has the other label
+    assert shares.tolist() == [75.0, 25.0]
+    random = np.random.default_rng(0)
+    runs = [
+        Predictions.from_probabilities(
+            range(90), random.integers(0, 4, 90), random.random((90, 4)), np.ones(90), "abcd"
+        )
+        for _ in range(3)
+    ]
+    cells, shares = confusion_shares(runs)
+    labels, predicted = (
+        np.concatenate([getattr(r, n) for r in runs]) for n in ("labels", "predictions")
+    )
+    expected = 100 * confusion_matrix(labels, predicted, normalize="true")
+    np.testing.assert_allclose(shares, expected.ravel()[cells])
+    assert not np.delete(expected.ravel(), cells).any()

@@ -81,7 +81,13 @@ class ProbabilityPredictor:
         parts = list(self._probabilities(texts, windows))
         if len(parts) == 1:
             return parts[0]
-        return np.concatenate([np.empty((0, len(self.labels)), np.float32), *parts])
+        table = np.empty((sum(map(len, parts)), len(self.labels)), np.float32)
+        end = len(table)
+        while parts:  # each part is released once it is copied
+            part = parts.pop()
+            table[end - len(part) : end] = part
+            end -= len(part)
+        return table
 
     def predict_proba_iter(
         self, texts: Iterable[str], *, windows: bool = False

@@ -99,6 +99,8 @@ def _scores(
     if metric == "accuracy":
         hits = counts @ correct.T.astype(np.float32)
         return np.asarray(100 * hits.astype(np.float64) / counts.sum(axis=1, keepdims=True))
+    if 4 * predictions.size * 2 * classes > CHUNK_BYTES:
+        return _macro_f1_of_many_classes(counts, labels, predictions, classes)
     class_ids = np.arange(classes)
     of_class = (labels[:, None] == class_ids).astype(np.float32)
     true = (counts @ of_class)[:, None, :]  # (draws, 1, C)
@@ -111,6 +113,25 @@ def _scores(
     total = true + predicted
     f1 = np.divide(2 * hits, total, out=np.zeros(shape, np.float32), where=total > 0)
     return np.asarray(100 * f1.sum(axis=2, dtype=np.float64) / (total > 0).sum(axis=2))
+
+
+def _macro_f1_of_many_classes(
+    counts: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    predictions: NDArray[np.int64],
+    classes: int,
+) -> Scores:
+    """Macro-F1 as in `_scores`, in memory proportional to the texts and to the classes."""
+    scores = np.empty((len(counts), len(predictions)))
+    for draw, weights in enumerate(counts):
+        true = np.bincount(labels, weights, classes)
+        for run, predicted in enumerate(predictions):
+            correct = labels == predicted
+            hits = np.bincount(labels[correct], weights[correct], classes).astype(np.float32)
+            total = (true + np.bincount(predicted, weights, classes)).astype(np.float32)
+            f1 = np.divide(2 * hits, total, out=np.zeros(classes, np.float32), where=total > 0)
+            scores[draw, run] = 100 * f1.sum(dtype=np.float64) / (total > 0).sum()
+    return scores
 
 
 def seed_shares(seeds: int, resamples: int, seed: int) -> Scores:

@@ -101,12 +101,23 @@ def reliability(runs: Sequence[Predictions]) -> Reliability:
         correct = (run.predictions == run.labels).astype(np.float64)
         counts, mean, accuracy = _binned(confidence, correct)
         errors.append(_mean(np.abs(mean - accuracy), counts))
-        truth = np.eye(run.probabilities.shape[1])[run.labels]
-        briers.append(float(((run.probabilities - truth) ** 2).sum(axis=1).mean()))
+        briers.append(float(_squared_distances(run).mean()))
         confidences.append(confidence)
         corrects.append(correct)
     counts, mean, accuracy = _binned(np.concatenate(confidences), np.concatenate(corrects))
     return Reliability(mean, accuracy, counts, float(np.mean(errors)), float(np.mean(briers)))
+
+
+def _squared_distances(run: Predictions) -> NDArray[np.float64]:
+    """Return the squared distance of each text's probabilities from its label, float64 (n,)."""
+    size = max(1, (1 << 22) // run.probabilities.shape[1])
+    parts = []
+    for start in range(0, len(run.labels), size):
+        # subtracted from a copy in float64, in blocks: the whole table of many labels is too large
+        distances = run.probabilities[start : start + size].astype(np.float64)
+        distances[np.arange(len(distances)), run.labels[start : start + size]] -= 1
+        parts.append((distances**2).sum(axis=1))
+    return np.concatenate(parts)
 
 
 def reliability_figure(

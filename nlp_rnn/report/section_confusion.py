@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from nlp_rnn.report.context import NO_PAIR, ReportContext, format_percent, format_points
 from nlp_rnn.report.figure_files import INK, new_figure, shorten
 from nlp_rnn.report.page import Block, Figures, Placeholder, Section, Table
+from nlp_rnn.scoring.plots import MAX_DRAWN_LABELS
 from nlp_rnn.scoring.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -28,22 +29,25 @@ def confusion_section(context: ReportContext) -> Section:
     if pair is None:
         return Section("confusion", title, [Placeholder(NO_PAIR)])
     names = context.comparison.label_names
-    first = confusion_shares(context.predictions[pair.first])
-    second = confusion_shares(context.predictions[pair.second])
+    shares = [confusion_shares(context.predictions[name]) for name in (pair.first, pair.second)]
+    cells = np.union1d(*(cells for cells, _ in shares))
+    first, second = np.zeros((2, len(cells)))
+    for values, (known, known_values) in zip((first, second), shares, strict=True):
+        values[np.searchsorted(cells, known)] = known_values
+    true, predicted = np.divmod(cells, len(names))
     counts = np.bincount(context.predictions[pair.first][0].labels, minlength=len(names))
     context.tables["confusion"] = [
         {
-            "label": names[row],
-            "prediction": names[column],
-            "first": float(first[row, column]),
-            "second": float(second[row, column]),
-            "texts": int(counts[row]),
+            "label": names[true[cell]],
+            "prediction": names[predicted[cell]],
+            "first": float(first[cell]),
+            "second": float(second[cell]),
+            "texts": int(counts[true[cell]]),
         }
-        for row, column in np.ndindex(*first.shape)
-        if first[row, column] or second[row, column]
+        for cell in range(len(cells))
     ]
     absent = [name for name, count in zip(names, counts, strict=True) if not count]
-    difference = np.nan_to_num(first - second)
+    difference = first - second
     caption = (
         f"Difference of the two confusion matrices, {pair.first} minus {pair.second}: for each "
         f"true label (row, n = {counts[counts > 0].min():,} to {counts.max():,} texts per label), "
@@ -53,26 +57,28 @@ def confusion_section(context: ReportContext) -> Section:
     )
     if absent:
         caption += f" No test text has the label {', '.join(map(repr, absent[:5]))}."
-    saved = context.save_figure(
-        confusion_figure(difference, names),
-        "confusion",
-        f"Confusion, {pair.first} minus {pair.second}",
-    )
-    blocks: list[Block] = [Figures([(saved, caption)])]
-    errors = difference.copy()
-    np.fill_diagonal(errors, 0)
-    order = np.argsort(-np.abs(errors) * counts[:, None], axis=None, kind="stable")
-    cells = [np.unravel_index(index, errors.shape) for index in order[:MAX_CONFUSIONS]]
+    blocks: list[Block] = []
+    if len(names) <= MAX_DRAWN_LABELS:
+        matrix = np.zeros((len(names), len(names)))
+        matrix[true, predicted] = difference
+        title_of_figure = f"Confusion, {pair.first} minus {pair.second}"
+        figure = confusion_figure(matrix, names)
+        saved = context.save_figure(figure, "confusion", title_of_figure)
+        blocks.append(Figures([(saved, caption)]))
+    else:
+        blocks.append(Placeholder(f"The matrix of {len(names):,} labels is too large to draw."))
+    errors = np.where(true == predicted, 0, difference)
+    order = np.argsort(-np.abs(errors) * counts[true], kind="stable")
     rows = [
         [
-            f"{names[row]} → {names[column]}",
-            format_percent(float(first[row, column])),
-            format_percent(float(second[row, column])),
-            format_points(float(errors[row, column])),
-            f"{counts[row]:,}",
+            f"{names[true[cell]]} → {names[predicted[cell]]}",
+            format_percent(float(first[cell])),
+            format_percent(float(second[cell])),
+            format_points(float(errors[cell])),
+            f"{counts[true[cell]]:,}",
         ]
-        for row, column in cells
-        if errors[row, column]
+        for cell in order[:MAX_CONFUSIONS]
+        if errors[cell]
     ]
     if rows:
         head = ["true → predicted", f"{pair.first}, %", f"{pair.second}, %", "points", "n texts"]
@@ -84,19 +90,25 @@ def confusion_section(context: ReportContext) -> Section:
     return Section("confusion", title, blocks)
 
 
-def confusion_shares(runs: Sequence[Predictions]) -> NDArray[np.float64]:
+def confusion_shares(
+    runs: Sequence[Predictions],
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the confusion matrix (C, C) over all seeds, in percent of the true label (row).
 
-    The row of a label that no test text has is NaN.
+    Only cells that are not 0 are returned, so that the memory grows with the texts.
+
+    Returns
+    -------
+    cells : int64 array of shape (k,)
+        C × row + column of each cell, ascending.
+    shares : float64 array of shape (k,)
+        Their values.
     """
     size = len(runs[0].label_names)
-    counts = np.zeros((size, size))
-    for run in runs:
-        pairs = run.labels * size + run.predictions
-        counts += np.bincount(pairs, minlength=size * size).reshape(size, size)
-    with np.errstate(invalid="ignore"):
-        shares: NDArray[np.float64] = 100 * counts / counts.sum(axis=1, keepdims=True)
-    return shares
+    pairs = np.concatenate([run.labels * size + run.predictions for run in runs])
+    cells, counts = np.unique(pairs, return_counts=True)
+    rows = cells // size
+    return cells, 100 * counts / np.bincount(rows, counts, size)[rows]
 
 
 def confusion_figure(difference: NDArray[np.float64], names: Sequence[str]) -> "Figure":

@@ -7,6 +7,7 @@ both tasks.
 """
 
 import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ __all__ = [
     "balanced_accuracy",
     "choose_thresholds",
     "confusion_matrix",
+    "confusions",
     "cross_entropy",
     "f1_of_labels",
     "label_counts",
@@ -36,6 +38,9 @@ A threshold that is chosen on fewer texts overfits.
 """
 
 MIN_THRESHOLD, MAX_THRESHOLD = 0.01, 0.99
+BLOCK_VALUES = 1 << 22
+"""Number of values that are copied at a time, which a table of many labels is too large for."""
+
 TINY = np.finfo(np.float32).tiny
 """Lower bound of probabilities in logarithms: the smallest normal float32."""
 Z_95 = 1.959963984540054
@@ -89,11 +94,42 @@ def confusion_matrix(
     return np.bincount(pairs, minlength=num_labels**2).reshape(num_labels, num_labels)
 
 
+def confusions(
+    labels: NDArray[np.int64], predictions: NDArray[np.int64], num_labels: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Count the cells of the confusion matrix that are not 0, in memory proportional to the texts.
+
+    Returns
+    -------
+    true, predicted, counts : int64 arrays of shape (k,)
+        Row, column and value of k cells, in the order of the rows and then of the columns.
+    """
+    pairs, counts = np.unique(labels * num_labels + predictions, return_counts=True)
+    return pairs // num_labels, pairs % num_labels, counts.astype(np.int64)
+
+
 def cross_entropy(labels: NDArray[np.int64], logits: NDArray[Any]) -> float:
     """Return the mean negative log-likelihood of single-label `logits` (n, C), in nats."""
+    losses = np.empty(len(labels))
+    for rows in _row_blocks(logits):
+        losses[rows] = _negative_log_likelihoods(labels[rows], logits[rows])
+    return float(np.mean(losses))
+
+
+def _negative_log_likelihoods(
+    labels: NDArray[np.int64], logits: NDArray[Any]
+) -> NDArray[np.float64]:
     shifted = logits.astype(np.float64) - logits.max(1, keepdims=True)
     log_total = np.log(np.exp(shifted).sum(1))
-    return float(np.mean(log_total - shifted[np.arange(len(labels)), labels]))
+    losses: NDArray[np.float64] = log_total - shifted[np.arange(len(labels)), labels]
+    return losses
+
+
+def _row_blocks(table: NDArray[Any]) -> Iterator[slice]:
+    """Yield consecutive rows of a table (n, C), so few that a copy of them takes little memory."""
+    size = max(1, BLOCK_VALUES // max(table.shape[1], 1))
+    for start in range(0, len(table), size):
+        yield slice(start, start + size)
 
 
 def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -168,9 +204,17 @@ def score_probabilities(
     predictions = predicted_labels(probabilities, thresholds)
     scores = score_predictions(labels, predictions, probabilities.shape[1])
     if labels.ndim == 1:
-        return scores | {"loss": cross_entropy(labels, np.log(np.maximum(probabilities, TINY)))}
-    of_truth = np.where(labels, probabilities, 1 - probabilities.astype(np.float64))
-    return scores | {"loss": float(-np.log(np.maximum(of_truth, TINY)).sum(axis=1).mean())}
+        losses = np.empty(len(labels))
+        for rows in _row_blocks(probabilities):
+            logs = np.log(np.maximum(probabilities[rows], TINY))
+            losses[rows] = _negative_log_likelihoods(labels[rows], logs)
+        return scores | {"loss": float(np.mean(losses))}
+    losses = np.empty(len(labels))
+    for rows in _row_blocks(probabilities):
+        block = probabilities[rows]
+        of_truth = np.where(labels[rows], block, 1 - block.astype(np.float64))
+        losses[rows] = -np.log(np.maximum(of_truth, TINY)).sum(axis=1)
+    return scores | {"loss": float(losses.mean())}
 
 
 def score_logits(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.scoring.metrics import confusion_matrix, f1_of_labels, label_counts
+from nlp_rnn.scoring.metrics import confusion_matrix, confusions, f1_of_labels, label_counts
 from nlp_rnn.scoring.predictions import Predictions
 
 if TYPE_CHECKING:
@@ -24,6 +24,12 @@ __all__ = [
     "write_range_table",
     "write_score_figure",
 ]
+
+MAX_DRAWN_LABELS = 300
+"""Number of labels up to which a figure shows all of them."""
+
+LISTED_CONFUSIONS = 40
+"""Number of the most frequent confusions that a figure lists."""
 
 
 def write_score_figure(folder: Path, predictions: Predictions) -> Path:
@@ -44,9 +50,13 @@ def write_confusion_matrix(path: Path, predictions: Predictions) -> None:
     """Draw the confusion matrix of single-label predictions, true labels as rows, as a PNG.
 
     The colour is the share of the row, the text the count. With more than 40 labels the counts
-    would be unreadable: the most frequent confusions are listed beside the matrix instead.
+    would be unreadable: the most frequent confusions are listed beside the matrix instead. With
+    more than `MAX_DRAWN_LABELS` labels only these are drawn, as bars.
     """
     size = len(predictions.label_names)
+    if size > MAX_DRAWN_LABELS:
+        _write_frequent_confusions(path, predictions)
+        return
     counts = confusion_matrix(predictions.labels, predictions.predictions, size)
     names = [_shortened(name) for name in predictions.label_names]
     # Inches and points, chosen by eye for 2, 6, 20, 40, 77 and 151 labels.
@@ -82,14 +92,34 @@ def write_confusion_matrix(path: Path, predictions: Predictions) -> None:
     _save(figure, path)
 
 
+def _write_frequent_confusions(path: Path, predictions: Predictions) -> None:
+    """Draw the most frequent confusions as bars, in memory proportional to the texts."""
+    names = predictions.label_names
+    true, predicted, counts = confusions(predictions.labels, predictions.predictions, len(names))
+    wrong = np.flatnonzero(true != predicted)
+    order = wrong[np.argsort(-counts[wrong], kind="stable")][:LISTED_CONFUSIONS][::-1]
+    figure = _figure(7.5, 0.24 * len(order) + 1.2)
+    axes = figure.add_subplot()
+    axes.barh(np.arange(len(order)), counts[order], color="#9ecae1")
+    ticks = [f"{_shortened(names[true[i]])} → {_shortened(names[predicted[i]])}" for i in order]
+    axes.set_yticks(np.arange(len(order)), ticks, fontsize=9, parse_math=False)
+    axes.set_xlabel(f"texts; the most frequent confusions of {len(names):,} labels")
+    correct, total = int(predictions.correct.sum()), len(predictions.rows)
+    title = f"{correct:,} of {total:,} correct ({correct / max(total, 1):.1%}); true → predicted"
+    axes.set_title(title, fontsize=12, pad=10)
+    _save(figure, path)
+
+
 def write_label_scores(path: Path, predictions: Predictions) -> None:
     """Draw F1, precision and recall of every label as a PNG, the most frequent label on top.
 
-    The number beside each name is the number of texts that have the label.
+    The number beside each name is the number of texts that have the label. Of more than
+    `MAX_DRAWN_LABELS` labels the most frequent ones are drawn.
     """
     names = predictions.label_names
     counts = label_counts(predictions.labels, predictions.predictions, len(names))
-    order = np.argsort(counts.labelled, kind="stable")  # drawn from the bottom
+    # drawn from the bottom
+    order = np.argsort(counts.labelled, kind="stable")[-MAX_DRAWN_LABELS:]
     recall = counts.correct / np.maximum(counts.labelled, 1)
     precision = counts.correct / np.maximum(counts.predicted, 1)
     height = min(0.24 * len(order) + 1.2, 60.0)
@@ -202,7 +232,7 @@ def _write_counts(axes: "Axes", counts: NDArray[Any], shares: NDArray[Any]) -> N
 def _list_confusions(axes: "Axes", counts: NDArray[Any], names: Sequence[str]) -> None:
     wrong = counts.copy()
     np.fill_diagonal(wrong, 0)
-    order = np.argsort(-wrong, axis=None, kind="stable")[:40]
+    order = np.argsort(-wrong, axis=None, kind="stable")[:LISTED_CONFUSIONS]
     order = order[wrong.ravel()[order] > 0]
     lines = [
         "colour: share of the true label",

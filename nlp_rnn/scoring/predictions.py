@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,7 +13,15 @@ from numpy.typing import ArrayLike, NDArray
 from nlp_rnn.errors import TrackingError
 from nlp_rnn.scoring.metrics import label_counts, predicted_labels
 
+if TYPE_CHECKING:
+    import pyarrow
+
 __all__ = ["Predictions", "classification_report_text", "read_predictions", "write_predictions"]
+
+MAX_LIST_VALUES = 1 << 28
+"""Number of probabilities in one Arrow array."""
+
+EMPTY = np.empty(0, np.float32)
 
 LABEL_NAMES = b"label_names"
 """Key of the schema's metadata that holds the label names as a JSON list."""
@@ -127,14 +135,13 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         return pa.array([list(names[row]) for row in labels], pa.list_(pa.string()))
 
     probabilities = np.ascontiguousarray(predictions.probabilities, dtype=np.float32)
-    offsets = np.arange(len(probabilities) + 1, dtype=np.int32) * len(names)
     content = pa.table(
         {
             "row": pa.array(predictions.rows),
             "label": named(predictions.labels),
             "prediction": named(predictions.predictions),
             "length": pa.array(predictions.lengths),
-            "probabilities": pa.ListArray.from_arrays(offsets, probabilities.ravel()),
+            "probabilities": pa.chunked_array(_lists(probabilities), pa.list_(pa.float32())),
         }
     ).replace_schema_metadata({LABEL_NAMES: json.dumps(list(predictions.label_names))})
     unfinished = path.with_name(f".{path.name}.unfinished")
@@ -143,6 +150,20 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def _lists(table: NDArray[np.float32]) -> "list[pyarrow.ListArray]":
+    """Return the rows of a table (n, C) as lists, in arrays whose 32-bit offsets are sufficient."""
+    import pyarrow as pa
+
+    width = table.shape[1]
+    size = max(1, MAX_LIST_VALUES // max(width, 1))
+    arrays = []
+    for start in range(0, len(table), size):
+        rows = table[start : start + size]
+        offsets = np.arange(len(rows) + 1, dtype=np.int32) * np.int32(width)
+        arrays.append(pa.ListArray.from_arrays(offsets, rows.ravel()))
+    return arrays
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -170,7 +191,8 @@ def read_predictions(path: Path) -> Predictions:
                 members[row, [index_of[name] for name in names]] = True
             return members
 
-        probabilities = content["probabilities"].combine_chunks().values.to_numpy()
+        chunks = [chunk.flatten().to_numpy() for chunk in content["probabilities"].chunks]
+        probabilities = chunks[0] if len(chunks) == 1 else np.concatenate([EMPTY, *chunks])
         return Predictions(
             rows=content["row"].to_numpy(),
             labels=labels("label"),
