@@ -1,4 +1,4 @@
-"""Plots of a search: the best metric by number of trials, and the importance of each key."""
+"""Plots of a hyperparameter search: best validation metric by trials, and key importances."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ from nlp_rnn.sweeps.pruning import optuna_library
 __all__ = ["write_search_plots"]
 
 MIN_TRIALS = 4
-"""Completed trials below which no importance is computed."""
+"""Completed trials that a study needs for its importances to be computed."""
 
 
 def write_search_plots(
@@ -17,17 +17,21 @@ def write_search_plots(
 ) -> list[Path]:
     """Write `best_by_trials.png` and, if there are enough trials, `importance.png`.
 
-    The importance of a key is the share of the variance of the validation metric that it
-    explains over the completed trials (functional ANOVA, Hutter et al. 2014).
+    The importance of a configuration key, computed from the completed trials, is that of Optuna's
+    default method. In Optuna 4 this is functional ANOVA (Hutter et al. 2014): the share of the
+    variance of the validation metric that the key explains. In Optuna 5 it is PED-ANOVA (Watanabe
+    et al. 2023, arXiv:2304.10255): how much the key matters for being among the best 10 % of the
+    trials. The importances of a study add up to 1.
 
     Parameters
     ----------
-    studies : mapping
-        Optuna study of every combination of swept groups.
+    studies : mapping from tuple of str to optuna.Study
+        One study for each combination of swept Hydra config groups. The key has the overrides of
+        the combination, such as `("model=lstm",)`; it is empty if no group is swept.
     folder : Path
-        Where the files are written.
+        Folder where the files are written.
     monitor : str
-        Name of the validation metric.
+        Name of the validation metric, such as `auto` (F1) or `loss`, which is minimized.
 
     Returns
     -------
@@ -37,7 +41,7 @@ def write_search_plots(
     states = optuna_library().trial.TrialState
     named = {" ".join(cell) or "all": study for cell, study in studies.items()}
     paths = [folder / "best_by_trials.png"]
-    _best_by_trials(named, paths[0], monitor, states)
+    _plot_best_by_trials(named, paths[0], monitor, states)
     importances = {}
     for name, study in named.items():
         completed = study.get_trials(deepcopy=False, states=(states.COMPLETE,))
@@ -45,11 +49,15 @@ def write_search_plots(
             importances[name] = optuna_library().importance.get_param_importances(study)
     if importances:
         paths.append(folder / "importance.png")
-        _importance(importances, paths[-1], monitor)
+        _plot_importances(importances, paths[-1], monitor)
     return paths
 
 
-def _best_by_trials(studies: Mapping[str, Any], path: Path, monitor: str, states: Any) -> None:
+def _plot_best_by_trials(studies: Mapping[str, Any], path: Path, monitor: str, states: Any) -> None:
+    """Plot each completed trial as a dot, and the best value so far of each study as a line.
+
+    Pruned and failed trials count on the x-axis. `states` is `optuna.trial.TrialState`.
+    """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
@@ -78,7 +86,13 @@ def _best_by_trials(studies: Mapping[str, Any], path: Path, monitor: str, states
     figure.savefig(path, dpi=150)
 
 
-def _importance(importances: Mapping[str, Mapping[str, float]], path: Path, monitor: str) -> None:
+def _plot_importances(
+    importances: Mapping[str, Mapping[str, float]], path: Path, monitor: str
+) -> None:
+    """Plot a bar for the importance of each key, side by side for the studies.
+
+    `importances` maps the name of a study to the importance of each of its keys.
+    """
     from matplotlib.figure import Figure
 
     keys = list(dict.fromkeys(key for shares in importances.values() for key in shares))[::-1]
