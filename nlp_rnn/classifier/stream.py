@@ -1,4 +1,4 @@
-"""Stream of one text that arrives piece by piece, with probabilities after every token."""
+"""Streaming prediction for one text that arrives in parts: probabilities after every token."""
 
 import base64
 import json
@@ -18,6 +18,7 @@ from nlp_rnn.tokens.tokenizer import UNKNOWN_ID, encodable
 __all__ = ["StreamContext", "TextStream", "check_text"]
 
 FORMAT = "nlp_rnn.stream"
+"""Marks JSON that was written by `TextStream.to_json`."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,13 @@ class StreamContext:
         Network that processes one token at a time.
     tokenizer : tokenizers.Tokenizer
         Tokenizer without truncation.
-    labels : list of C str
-        Names of the labels.
+    labels : list of str
+        Names of the C labels.
     checksum : str
-        Identifies the classifier.
-    thresholds : float64 (C,) or None
-        Smallest probability at which each label is predicted; None in the single-label task.
+        Hash that identifies the classifier; the JSON state of a stream contains it.
+    thresholds : float64 array of shape (C,) or None
+        Smallest probability at which each label of a multi-label classifier is predicted; None
+        for a single-label classifier.
     """
 
     network: StepNetwork
@@ -45,19 +47,22 @@ class StreamContext:
     thresholds: NDArray[np.float64] | None = None
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the token ids of each text of complete words; an empty text has none."""
+        """Return the token ids of each text; an empty list for a text without tokens.
+
+        No text may end within a word: the tokens of an incomplete word can still change.
+        """
         encodings = self.tokenizer.encode_batch_fast(
             [encodable(text) for text in texts], add_special_tokens=False
         )
         return [encoding.ids for encoding in encodings]
 
     def check_tokens(self, tokens: "Sequence[int] | NDArray[Any]") -> list[int]:
-        """Return `tokens` as a list.
+        """Return the token ids `tokens` as a list, after checking them.
 
         Raises
         ------
         ClassifierError
-            `tokens` is not a sequence of ids of this classifier's tokenizer.
+            `tokens` is not a list, tuple or array of integers from 0 to the vocabulary size - 1.
         """
         size = self.network.architecture.vocab_size
         listed: Any = tokens.tolist() if isinstance(tokens, np.ndarray) else tokens
@@ -67,8 +72,8 @@ class StreamContext:
         ):
             return list(listed)
         raise ClassifierError(
-            f"{_shortened(tokens)} is not a list of token ids. Token ids of this classifier are "
-            f"whole numbers from 0 to {size - 1}."
+            f"{_shortened_repr(tokens)} is not a list of token ids. Token ids of this classifier "
+            f"are whole numbers from 0 to {size - 1}."
         )
 
 
@@ -78,32 +83,41 @@ def check_text(text: Any) -> str:
     Raises
     ------
     ClassifierError
-        It is not.
+        `text` is not a `str`.
     """
     if not isinstance(text, str):
         raise ClassifierError(
-            f"A stream expects str, not {type(text).__name__} {_shortened(text)}."
+            f"A stream expects str, not {type(text).__name__} {_shortened_repr(text)}."
         )
     return text
 
 
 class TextStream:
-    """Text that arrives piece by piece; made by `TextClassifier.stream`.
+    """Streaming prediction for one text that arrives in parts; made by `TextClassifier.stream`.
 
-    A word is processed when the white space after it has arrived; `finish` processes the last one.
-    Tokens and probabilities equal those of `predict_proba` for the same text, except that a stream
-    is not truncated at `max_length`. A stream must not be shared between threads; `copy` makes an
-    independent one.
+    The state of a unidirectional recurrent network is carried from token to token. A word is
+    processed when the white space after it has arrived; `finish` processes the last word. After
+    `finish`, tokens and probabilities equal those of `predict_proba` for the same text, except
+    that a stream is not truncated at `max_length`. A stream must not be shared between threads;
+    `copy` makes an independent one.
+
+    Parameters
+    ----------
+    context : StreamContext
+        Network, tokenizer and labels of the classifier.
+    threshold : float, optional
+        Probability of any label at which the stream stops early. Only for single-label
+        classifiers; not related to the `thresholds` of the context.
 
     Attributes
     ----------
     num_tokens : int
         Number of tokens processed.
-    probabilities : float32 array (C,) or None
-        Probabilities after the last token; None before the first.
+    probabilities : float32 array of shape (C,) or None
+        Probabilities of the C labels after the last token; None before the first token.
     decided : str or None
-        With a threshold, the first label whose probability reached it, else None. After that
-        nothing more is processed until `reset`.
+        The first label whose probability reached `threshold`; None until then, and without a
+        threshold. Once it is set, further tokens are ignored until `reset`.
     """
 
     def __init__(self, context: StreamContext, threshold: float | None = None) -> None:
@@ -112,7 +126,7 @@ class TextStream:
         self.reset()
 
     def reset(self) -> None:
-        """Discard the text and all state, to start the next text."""
+        """Discard the text, the predictions and the network's state, to start the next text."""
         self._buffer = WordBuffer()
         self._state: State = self._context.network.start(1)
         self.num_tokens = 0
@@ -121,16 +135,23 @@ class TextStream:
 
     @property
     def label(self) -> Any:
-        """Prediction for the tokens so far, as `predict` returns it; None without tokens."""
+        """Prediction for the tokens so far: a label, or a list of labels if multi-label.
+
+        None before the first token.
+        """
         if self.probabilities is None:
             return None
         context = self._context
         return choose_labels(self.probabilities, context.labels, None, None, context.thresholds)
 
     def read(self, text: str) -> NDArray[np.float32]:
-        """Append text, and return probabilities (k, C) after each of the k tokens it completes.
+        """Append text, and process the words that are complete now.
 
-        k is often 0 or 1.
+        Returns
+        -------
+        float32 array of shape (k, C)
+            Probabilities of the C labels after each of the k tokens that were processed. k is 0 if
+            `text` completes no word, or if the stream has stopped at its threshold.
 
         Raises
         ------
@@ -138,35 +159,47 @@ class TextStream:
             `text` is not a `str`.
         """
         complete = self._buffer.add(check_text(text))
-        return self._read(self._context.encode([complete])[0] if complete else [])
+        return self._process(self._context.encode([complete])[0] if complete else [])
 
     def read_tokens(self, tokens: Sequence[int]) -> NDArray[np.float32]:
-        """Append token ids, and return probabilities (k, C) after each of them.
+        """Append and process token ids instead of text.
+
+        Returns
+        -------
+        float32 array of shape (k, C)
+            Probabilities of the C labels after each of the k tokens; fewer rows if the stream stops
+            at its threshold.
 
         Raises
         ------
         ClassifierError
-            A token id is not one of this classifier, or the last word of earlier text is
-            incomplete.
+            A token id is not in the vocabulary of the classifier, or text was read before whose
+            last word is incomplete.
         """
         if self._buffer.pending:
             raise ClassifierError(
                 "The last word of this stream is incomplete.\nCall finish() before read_tokens()."
             )
-        return self._read(self._context.check_tokens(tokens))
+        return self._process(self._context.check_tokens(tokens))
 
     def finish(self) -> NDArray[np.float32]:
-        """Process the last word, and return probabilities (k, C) after its tokens.
+        """Process the last word, at the end of the text.
 
         A text without any token is processed as one unknown token, as in `predict_proba`.
+
+        Returns
+        -------
+        float32 array of shape (k, C)
+            Probabilities of the C labels after each of the k tokens of the last word.
         """
         (ids,) = self._context.encode([self._buffer.rest()])
-        return self._read(ids or ([] if self.num_tokens else [UNKNOWN_ID]))
+        return self._process(ids or ([] if self.num_tokens else [UNKNOWN_ID]))
 
-    def _read(self, ids: Sequence[int]) -> NDArray[np.float32]:
+    def _process(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """Process token ids, and return float32 probabilities (k, C) after each of them."""
         network = self._context.network
         if self._threshold is not None:
-            return self._read_until_certain(ids)
+            return self._process_until_decided(ids)
         if len(ids) == 0:
             return np.empty((0, len(self._context.labels)), np.float32)
         rows = network.read_all(self._state, ids)
@@ -174,7 +207,8 @@ class TextStream:
         self.probabilities = rows[-1]
         return rows
 
-    def _read_until_certain(self, ids: Sequence[int]) -> NDArray[np.float32]:
+    def _process_until_decided(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """Process token ids one by one until the probability of a label reaches the threshold."""
         rows = [np.empty((0, len(self._context.labels)), np.float32)]
         for token in ids:
             if self.decided is not None:
@@ -187,7 +221,7 @@ class TextStream:
         return np.concatenate(rows)
 
     def copy(self) -> "TextStream":
-        """Return an independent stream in the same state."""
+        """Return an independent stream with a copy of the text, predictions and network state."""
         other = TextStream(self._context, self._threshold)
         other._buffer = WordBuffer(self._buffer.pending)
         other._state = {name: array.copy() for name, array in self._state.items()}
@@ -196,9 +230,10 @@ class TextStream:
         return other
 
     def to_json(self) -> str:
-        """Return the state as JSON, for `TextClassifier.stream(state=…)` in any process.
+        """Return the state as JSON, with which `TextClassifier.stream(state=…)` continues.
 
-        It contains the incomplete last word, and no other text.
+        The other stream may be in another process, but must have the same classifier. Of the text,
+        the JSON contains only the incomplete last word. The threshold is not part of it.
         """
         return json.dumps(
             {
@@ -210,7 +245,7 @@ class TextStream:
                 "probabilities": None
                 if self.probabilities is None
                 else [float(probability) for probability in self.probabilities],
-                "state": {name: _packed(array) for name, array in self._state.items()},
+                "state": {name: _to_base64(array) for name, array in self._state.items()},
             }
         )
 
@@ -220,7 +255,7 @@ class TextStream:
         Raises
         ------
         ClassifierError
-            `state` does not come from a stream of this classifier.
+            `state` is not JSON from `to_json`, or comes from a stream of another classifier.
         """
         fresh = self._context.network.start(1)
         try:
@@ -233,7 +268,7 @@ class TextStream:
                 )
             if saved["state"].keys() != fresh.keys():
                 raise ValueError("different arrays")
-            arrays = {name: _unpacked(saved["state"][name], fresh[name]) for name in fresh}
+            arrays = {name: _from_base64(saved["state"][name], fresh[name]) for name in fresh}
             buffer = WordBuffer(check_text(saved["pending"]))
             count, decided, probabilities = (
                 saved[key] for key in ("num_tokens", "decided", "probabilities")
@@ -253,11 +288,19 @@ class TextStream:
         self.num_tokens, self.decided = count, decided
 
 
-def _packed(array: NDArray[Any]) -> str:
+def _to_base64(array: NDArray[Any]) -> str:
+    """Return the little-endian bytes of an array as base64 text."""
     return base64.b64encode(array.astype(array.dtype.newbyteorder("<")).tobytes()).decode()
 
 
-def _unpacked(text: str, like: NDArray[Any]) -> NDArray[Any]:
+def _from_base64(text: str, like: NDArray[Any]) -> NDArray[Any]:
+    """Return the array that `_to_base64` encoded, with the shape and data type of `like`.
+
+    Raises
+    ------
+    ValueError
+        The text has another number of bytes, or a value is NaN.
+    """
     data = base64.b64decode(text, validate=True)
     if len(data) != like.nbytes:
         raise ValueError("wrong size")
@@ -267,6 +310,7 @@ def _unpacked(text: str, like: NDArray[Any]) -> NDArray[Any]:
     return array.astype(like.dtype)
 
 
-def _shortened(value: object) -> str:
+def _shortened_repr(value: object) -> str:
+    """Return the `repr` of a value for a message, cut after 40 characters."""
     text = repr(value)
     return text if len(text) <= 40 else text[:40] + "…"
