@@ -1,4 +1,4 @@
-"""Output of `predict`: the rows of the input with columns for the predictions."""
+"""Output of `nlp-rnn predict`: rows of the input with added columns for the predictions."""
 
 import csv
 import io
@@ -21,9 +21,11 @@ __all__ = ["ParquetRows", "PredictionColumns", "TextRows"]
 
 
 class PredictionColumns:
-    """Columns for the predictions of a classifier: `label` and `score`, or `labels` and `scores`.
+    """Names and values of the columns that `predict` adds to each row of the input.
 
-    If the input already has one of these columns, all of them get the prefix `predicted_`.
+    Single-label: `label` and `score`, the probability of the most probable label. Multi-label:
+    `labels` and `scores`, lists of the predicted labels and of their probabilities. If the input
+    already has one of these columns, all added columns get the prefix `predicted_`.
 
     Parameters
     ----------
@@ -32,16 +34,22 @@ class PredictionColumns:
     proba : bool
         Whether to add a column `probability_LABEL` for each label.
     threshold : float or None
-        As in `TextClassifier.predict`.
+        Smallest probability at which a label is predicted. A single-label row whose labels are all
+        below it has the label None. For a multi-label classifier it replaces `thresholds`.
     input_columns : sequence of str
-        Columns of the input.
+        Names of the columns of the input.
     thresholds : float64 array of shape (C,), optional
-        Thresholds of a multi-label classifier, whose columns `labels` and `scores` are lists.
+        Threshold of each label of a multi-label classifier; None for a single-label one.
+
+    Attributes
+    ----------
+    names : list of str
+        Names of the added columns.
 
     Raises
     ------
     DataError
-        The input has columns of both names, with and without the prefix.
+        The input has one of these columns without the prefix, and one with it.
     """
 
     def __init__(
@@ -70,12 +78,21 @@ class PredictionColumns:
     def values(
         self, texts: Sequence[str | None], probabilities: NDArray[np.float32]
     ) -> list[tuple[Any, ...]]:
-        """Return a tuple of values per row, Nones without text; `probabilities` (k, C)."""
+        """Return the values of the added columns for each row, in the order of `names`.
+
+        Parameters
+        ----------
+        texts : sequence of (str or None)
+            Text of each row; the values of a row without a text are all None.
+        probabilities : float32 array of shape (k, C)
+            Probabilities of the k rows that have a text.
+        """
         rows = iter(probabilities)
         empty = (None,) * len(self.names)
-        return [empty if text is None else self._row(next(rows)) for text in texts]
+        return [empty if text is None else self._row_values(next(rows)) for text in texts]
 
-    def _row(self, row: NDArray[np.float32]) -> tuple[Any, ...]:
+    def _row_values(self, row: NDArray[np.float32]) -> tuple[Any, ...]:
+        """Return the values for one row of probabilities (C,), rounded to 6 decimals."""
         rounded = [round(float(probability), 6) for probability in row]
         probabilities = rounded if len(self.names) > 2 else ()
         if self._limits is not None and self.multi_label:
@@ -89,7 +106,18 @@ class PredictionColumns:
 
 
 class TextRows:
-    """Rows as lines of csv, tsv or jsonl; as label, score and text without a header if txt."""
+    """Encoder of output rows as lines of text, with the same methods as `ParquetRows`.
+
+    Parameters
+    ----------
+    file_format : str
+        `csv`, `tsv`, `jsonl` or `txt`. A line of `txt` has the label, the score and the text,
+        separated by tabs, and there is no line with the names of the columns.
+    predictions : PredictionColumns
+        The columns to add.
+    columns : sequence of str
+        Names of the columns of the input.
+    """
 
     def __init__(
         self, file_format: str, predictions: PredictionColumns, columns: Sequence[str]
@@ -97,26 +125,27 @@ class TextRows:
         self._format, self._predictions, self._columns = file_format, predictions, list(columns)
 
     def header(self) -> bytes:
-        """Return what precedes the first row: the names of the columns, or nothing."""
+        """Return the line with the names of the columns for csv and tsv, else no bytes."""
         if self._format not in DELIMITERS:
             return b""
-        return self._delimited([[*self._columns, *self._predictions.names]])
+        return self._csv_lines([[*self._columns, *self._predictions.names]])
 
     def resume(self, part: Path) -> None:
-        """Do nothing: lines do not depend on earlier lines."""
+        """Do nothing, because new lines do not depend on those in the incomplete file `part`."""
 
     def encode(self, chunk: Chunk, probabilities: NDArray[np.float32]) -> bytes:
-        """Return the lines of one chunk.
+        """Return the lines of one chunk, for which `probabilities` are as in `values`.
 
         Raises
         ------
         DataError
-            A row does not fit the columns.
+            A row has a key that is not among the columns (csv, tsv) or that is the name of an
+            added column (jsonl).
         """
         predictions = self._predictions.values(chunk.texts, probabilities)
         if self._format == "txt":
             pairs = zip(predictions, chunk.texts, strict=True)
-            lines = (_plain(label, score, text) for (label, score, *_), text in pairs)
+            lines = (_txt_line(label, score, text) for (label, score, *_), text in pairs)
             return "".join(lines).encode("utf-8", "replace")
         rows: list[dict[str, Any]] = (
             chunk.rows if isinstance(chunk.rows, list) else chunk.rows.to_pylist()
@@ -131,12 +160,13 @@ class TextRows:
                 for row, values in zip(rows, predictions, strict=True)
             )
         _check_columns(rows, self._columns)
-        return self._delimited(
-            [*(_cell(row.get(name)) for name in self._columns), *map(_cell, values)]
+        return self._csv_lines(
+            [*(_csv_value(row.get(name)) for name in self._columns), *map(_csv_value, values)]
             for row, values in zip(rows, predictions, strict=True)
         )
 
-    def _delimited(self, rows: Iterable[Sequence[Any]]) -> bytes:
+    def _csv_lines(self, rows: Iterable[Sequence[Any]]) -> bytes:
+        """Return rows as UTF-8 lines of csv or tsv."""
         out = io.StringIO()
         delimiter = DELIMITERS[self._format]
         csv.writer(out, delimiter=delimiter, lineterminator="\n").writerows(rows)
@@ -144,30 +174,44 @@ class TextRows:
 
 
 class ParquetRows:
-    """Rows as Arrow messages, which can be appended to a file and are converted at the end."""
+    """Encoder of output rows as messages of an Arrow IPC stream, with the methods of `TextRows`.
+
+    A parquet file cannot be extended after an interruption, but an Arrow stream can. The finished
+    stream is converted to parquet by `ResumableFile.finish`.
+
+    Parameters
+    ----------
+    predictions : PredictionColumns
+        The columns to add.
+    columns : sequence of str
+        Names of the columns of the input.
+    """
 
     def __init__(self, predictions: PredictionColumns, columns: Sequence[str]) -> None:
         self._predictions, self._columns = predictions, list(columns)
         self._schema: pyarrow.Schema | None = None
 
     def header(self) -> bytes:
-        """Return nothing: the schema precedes the first rows."""
+        """Return no bytes, because `encode` writes the schema before the first rows."""
         return b""
 
     def resume(self, part: Path) -> None:
-        """Read the types of the rows that are already written."""
+        """Read the schema of the incomplete Arrow stream in the file `part`, to continue it."""
         import pyarrow
 
         with part.open("rb") as file:
             self._schema = pyarrow.ipc.open_stream(file).schema
 
     def encode(self, chunk: Chunk, probabilities: NDArray[np.float32]) -> bytes:
-        """Return the messages of one chunk; the first begins with the schema.
+        """Return the message of one chunk, for which `probabilities` are as in `values`.
+
+        The schema precedes the message of the first chunk, unless a stream is resumed.
 
         Raises
         ------
         DataError
-            A row does not fit the columns and their types.
+            A row has a key that is not among the columns, or a value of another type than the
+            earlier rows have in this column.
         """
         import pyarrow
 
@@ -176,7 +220,7 @@ class ParquetRows:
         types = [pyarrow.string(), *[pyarrow.float32()] * (len(columns) - 1)]
         if self._predictions.multi_label:
             types[:2] = map(pyarrow.list_, types[:2])
-        batch = self._batch(chunk)
+        batch = self._input_batch(chunk)
         for name, column, data_type in zip(self._predictions.names, columns, types, strict=True):
             batch = batch.append_column(name, pyarrow.array(column, data_type))
         resumed = self._schema is not None
@@ -185,13 +229,16 @@ class ParquetRows:
         message: bytes = schema + batch.serialize().to_pybytes()
         return message
 
-    def _batch(self, chunk: Chunk) -> Any:
+    def _input_batch(self, chunk: Chunk) -> Any:
+        """Return the rows of the input as a `pyarrow.RecordBatch`."""
         import pyarrow
 
         if not isinstance(chunk.rows, list):
             batch = chunk.rows
             for index, field in enumerate(batch.schema):
-                if pyarrow.types.is_dictionary(field.type):  # messages of rows hold no dictionary
+                if pyarrow.types.is_dictionary(
+                    field.type
+                ):  # record batch messages do not contain dictionaries
                     plain = batch.column(index).dictionary_decode()
                     batch = batch.set_column(index, field.with_type(plain.type), plain)
             return batch
@@ -211,13 +258,15 @@ class ParquetRows:
             ) from error
 
 
-def _plain(label: Any, score: Any, text: str | None) -> str:
+def _txt_line(label: Any, score: Any, text: str | None) -> str:
+    """Return a line of the format txt: label, score and text, separated by tabs."""
     if isinstance(label, list):
         return f"{', '.join(label)}\t{', '.join(f'{value:.4f}' for value in score)}\t{text}\n"
     return f"{label or ''}\t{score:.4f}\t{text}\n"
 
 
 def _check_columns(rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> None:
+    """Raise `DataError` if a row has a key that is not among the columns."""
     expected = set(columns)
     for row in rows:
         if not row.keys() <= expected:
@@ -233,12 +282,13 @@ def _unexpected_columns(
     )
 
 
-def _cell(value: Any) -> Any:
-    """Return a value for csv, which has no lists, dicts and booleans: they are JSON."""
+def _csv_value(value: Any) -> Any:
+    """Return a value of a csv or tsv cell: lists, dicts and booleans as JSON, others unchanged."""
     return _json(value).decode() if isinstance(value, dict | list | bool) else value
 
 
 def _json(value: Any) -> bytes:
+    """Return a value as UTF-8 JSON; values of unknown types as strings."""
     text = json.dumps(value, ensure_ascii=False, default=str)
     try:
         return text.encode()
