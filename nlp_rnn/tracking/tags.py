@@ -1,8 +1,10 @@
-"""Names of the MLflow tags that runs are found and grouped by, also as older stores have them.
+"""Names of the MLflow tags by which runs are found and grouped, and functions that read them.
 
-New runs carry the tag `configuration` and, if they are baselines, `kind=baseline`; the run of a
-sweep lists its baselines in the tag `baselines`. Runs of older stores carry `group`,
-`kind=control` and `controls` instead. The functions of this module read both.
+The tag `kind` distinguishes baselines, sweeps, pretrainings and training runs. The tag
+`configuration` has the same value for all runs that differ only in the seed. The parent run of a
+sweep lists its baselines in the tag `baselines`.
+Stores of earlier versions of nlp_rnn have `kind=control`, `group` and `controls` instead of
+`kind=baseline`, `configuration` and `baselines`. The functions of this module read both.
 """
 
 from collections.abc import Mapping
@@ -23,31 +25,43 @@ __all__ = [
 KIND = "baseline"
 """Value of the tag `kind` of a baseline."""
 OLD_KIND = "control"
+"""The same value in stores of earlier versions."""
 CONFIGURATION_TAG = "configuration"
-"""Name of a configuration: the runs that differ only in the seed share it."""
+"""Tag with the name of the configuration, which all runs that differ only in the seed share."""
 OLD_CONFIGURATION_TAG = "group"
+"""The same tag in stores of earlier versions."""
 BASELINES_TAG = "baselines"
-"""Tag of a sweep's run: the ids of its baselines, separated by blanks."""
+"""Tag of the parent run of a sweep: the run ids of its baselines, separated by spaces."""
 OLD_BASELINES_TAG = "controls"
+"""The same tag in stores of earlier versions."""
 REQUESTED_TAG = "requested"
-"""Tag of a run: the requested values that differ from the resolved ones, which are its parameters.
+"""Tag with the values that the user set but that were resolved to others before the training.
 
-A JSON object of dotted configuration keys. Runs of older stores have the requested values as
-parameters, and no such tag.
+For example, an automatic number of epochs is resolved to a number. The parameters of the run are
+the resolved values; this tag is a JSON object from dotted configuration keys to the requested
+values. Runs in stores of earlier versions lack it: their parameters are the requested values.
 """
 
 
 def run_kind(tags: Mapping[str, str], default: str = "") -> str:
-    """Return the kind of a run (`train`, `baseline`, `sweep`, `pretraining`) from its tags."""
+    """Return the kind of a run from its tags: `train`, `baseline`, `sweep` or `pretraining`.
+
+    Parameters
+    ----------
+    tags : mapping from str to str
+        All tags of the MLflow run.
+    default : str
+        Kind of a run without the tag `kind`.
+    """
     kind = tags.get("kind", default)
     return KIND if kind == OLD_KIND else kind
 
 
 def configuration_name(tags: Mapping[str, str]) -> str:
-    """Return the name of a run's configuration, or an empty string where it has none."""
+    """Return the name of a run's configuration from its tags; empty if the run has no such tag."""
     return tags.get(CONFIGURATION_TAG, tags.get(OLD_CONFIGURATION_TAG, ""))
 
 
 def baseline_ids(tags: Mapping[str, str]) -> list[str]:
-    """Return the run ids of the baselines that a sweep was compared with."""
+    """Return the run ids of the baselines of a sweep from the tags of its parent run."""
     return tags.get(BASELINES_TAG, tags.get(OLD_BASELINES_TAG, "")).split()
