@@ -1,4 +1,8 @@
-"""Hidden size at which one cell is as fast as another on this machine."""
+"""Search for the hidden size at which two recurrent cells have the same prediction latency.
+
+So a GRU and an LSTM, for example, can be compared at equal latency (`model.match=latency:lstm`).
+The latency is measured on this machine.
+"""
 
 import statistics
 import time
@@ -13,6 +17,7 @@ from nlp_rnn.model.architecture import Architecture
 
 __all__ = ["equally_fast_size", "relative_latency"]
 
+# Length of the text; measured predictions with each network, and unmeasured ones before them.
 TOKENS = 100
 ROUNDS, WARM_UP = 40, 5
 # onnxruntime computes several units at once: sizes between multiples of this are not faster.
@@ -21,25 +26,35 @@ MAX_SIZE = 8192
 
 
 def relative_latency(first: Architecture, second: Architecture) -> float:
-    """Return the latency of `first` for one text of 100 tokens, divided by that of `second`.
+    """Return the latency of `first` divided by that of `second`; above 1, `first` is slower.
 
-    Both run alternately on onnxruntime with one thread, without tokenization; medians are
-    compared.
+    Latency is the median time of 40 predictions for one text of 100 tokens. Networks with random
+    parameters run on onnxruntime with one CPU thread, in alternation. Tokenization is not included.
     """
     return _ratio(_prediction(first), _prediction(second))
 
 
 def equally_fast_size(architecture: Architecture, cell: str) -> tuple[int, float]:
-    """Find the hidden size at which the architecture is as fast as with `cell` at its own size.
+    """Find the hidden size at which `architecture` is as fast as the reference network.
 
-    A bisection over multiples of 4 measures each size; it takes some seconds.
+    The reference is `architecture` with `cell` in place of its recurrent cell, at the unchanged
+    hidden size. A bisection over multiples of 4 measures the latency at each size that it tries,
+    which takes some seconds in total.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        The architecture whose hidden size is sought.
+    cell : str
+        Name of the recurrent cell of the reference, such as `lstm`.
 
     Returns
     -------
     int
-        The hidden size.
+        The hidden size, among those tried, whose latency is the nearest to that of the reference.
     float
-        Its latency, divided by that of `cell`.
+        The latency at this size, divided by that of the reference. It is not close to 1 if no size
+        is equally fast.
     """
     target = _prediction(replace(architecture, cell=cell))
     measured: dict[int, float] = {}
@@ -62,7 +77,7 @@ def equally_fast_size(architecture: Architecture, cell: str) -> tuple[int, float
 
 
 def _prediction(architecture: Architecture) -> Callable[[], Any]:
-    """Return a function that predicts one text with a network of random parameters."""
+    """Return a function that computes the logits of one text, with random parameters and tokens."""
     import onnxruntime
 
     random = np.random.default_rng(0)
@@ -85,6 +100,7 @@ def _prediction(architecture: Architecture) -> Callable[[], Any]:
 
 
 def _ratio(first: Callable[[], Any], second: Callable[[], Any]) -> float:
+    """Return the median duration of calls of `first`, divided by that of `second`."""
     seconds: tuple[list[float], list[float]] = ([], [])
     for number in range(WARM_UP + ROUNDS):
         for call, taken in zip((first, second), seconds, strict=True):
