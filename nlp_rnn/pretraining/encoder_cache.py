@@ -1,8 +1,10 @@
-"""Obtain the pretrained encoder of a configuration: read its folder, or pretrain and cache it.
+"""Pretrained encoder of a classifier: loaded from a folder, or pretrained on demand and cached.
 
-The cache key of `model.pretrained=auto` is a hash of everything that determines the result: texts,
-tokenizer, model and options. So the seeds of a sweep share one pretraining, and running an
-interrupted command again resumes it.
+With `model.pretrained=auto` the encoder is that of language models trained on the training split
+and the texts of `data.unlabelled`. The cache key is a hash of everything that determines the
+result: the texts, the tokenizer and the options of the model and the pretraining. So all runs of a
+sweep that differ only in the seed of the classifier share one encoder. A command that was
+interrupted during the pretraining resumes it when it is run again.
 """
 
 import hashlib
@@ -36,23 +38,34 @@ VERSION = 1
 def obtain_encoder(
     config: RunConfig, corpus: "Corpus", uri: str, experiment_id: str
 ) -> Encoder | None:
-    """Return the pretrained encoder that `model.pretrained` names; None if it is null.
+    """Return the pretrained encoder that the option `model.pretrained` selects.
 
-    For `auto`, the encoder comes from the cache, or is pretrained first.
+    The option is the path of an encoder folder; `auto` for the encoder from the cache, which is
+    pretrained first if the cache does not have it; or null.
 
     Parameters
     ----------
     config : RunConfig
         The configuration of the classifier.
     corpus : Corpus
-        The texts for the pretraining.
+        The data set of the classifier. For `auto`, language models are trained on its training
+        split and evaluated on its validation split.
     uri, experiment_id : str
-        The MLflow store and experiment of the pretraining.
+        Tracking URI and id of the MLflow experiment to which a new pretraining is logged.
+
+    Returns
+    -------
+    Encoder or None
+        The encoder; None if `model.pretrained` is null.
 
     Raises
     ------
+    ClassifierError
+        The encoder folder is missing or damaged.
+    ConfigError
+        The encoder has another cell, another size or another tokenizer than `config`.
     NlpRnnError
-        If the encoder is missing, damaged or does not fit, or if the pretraining failed.
+        The pretraining failed.
     """
     pretrained = config.model.pretrained
     if pretrained is None:
@@ -67,7 +80,10 @@ def obtain_encoder(
 
 
 def _cached_folder(config: RunConfig, corpus: "Corpus", uri: str, experiment_id: str) -> Path:
-    """Return the folder of the cached pretraining; run or resume it if it is not complete."""
+    """Return the cache folder with the encoder for `auto`; run or resume the pretraining if needed.
+
+    A pretraining that cannot be resumed, or whose encoder is damaged, is started again.
+    """
     from filelock import FileLock
 
     from nlp_rnn.pretraining.initial_weights import tokenizer_options
