@@ -1,4 +1,8 @@
-"""The command `nlp-rnn register`: register a run's classifier in MLflow and give it an alias."""
+"""The command `nlp-rnn register`: register a run's classifier in MLflow and give it an alias.
+
+The alias, such as `champion`, is not moved from a version that is better on the same test texts.
+The comparison is in `tracking/registry.py`; this module parses arguments and prints the result.
+"""
 
 import json
 from pathlib import Path
@@ -27,7 +31,21 @@ Then load it with nlp_rnn.load("models:/NAME@champion") or nlp-rnn predict model
 
 
 def register(arguments: list[str]) -> int:
-    """Run `nlp-rnn register` with the arguments after its name; return the exit code."""
+    """Run `nlp-rnn register`, print the registered version, and return the exit code 0.
+
+    Parameters
+    ----------
+    arguments : list of str
+        Arguments of the command line that follow `register`; `HELP` lists them.
+
+    Raises
+    ------
+    ConfigError
+        The arguments are invalid, or the run folder has no readable `result.json`.
+    TrackingError
+        There is no such finished run with a classifier, or the version that has the alias is
+        better.
+    """
     parsed = parse_arguments("register", arguments, ("--name", "--alias", "--metric"), ("--force",))
     if len(parsed.positional) != 1 or not parsed.options.get("--name"):
         raise ConfigError(
@@ -62,7 +80,21 @@ def register(arguments: list[str]) -> int:
 
 
 def _run_and_store(run: str) -> tuple[str, str]:
-    """Return the run id and the URI of the store for a run id or a run folder."""
+    """Return the id of an MLflow run, and the URI of the tracking store that it is in.
+
+    Parameters
+    ----------
+    run : str
+        Path of a run folder, whose `result.json` has both; or a run id, which is expected in the
+        store that `MLFLOW_TRACKING_URI` or the working directory determines.
+
+    Raises
+    ------
+    ConfigError
+        `run` is a folder without a valid `result.json`.
+    TrackingError
+        The tracking store does not exist.
+    """
     from nlp_rnn.tracking.store import prepare_store
     from nlp_rnn.tracking.uri import resolve_uri, store_exists
 
