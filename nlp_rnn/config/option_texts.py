@@ -114,7 +114,7 @@ def _type_text(field: dataclasses.Field[Any]) -> str:
     if isinstance(field.type, type) and issubclass(field.type, Enum):
         return ", ".join(member.name for member in field.type)
     name = field.type.__name__ if isinstance(field.type, type) else str(field.type)
-    return {"typing.Any": "string or list"}.get(name, name.replace(" | None", ""))
+    return {"Any": "string or list"}.get(name, name.replace(" | None", ""))
 
 
 def _value_text(value: Any) -> str:

@@ -52,15 +52,15 @@ def without_special_texts(tokenizer_json: str, separator: str | None) -> str:
         whole["normalizer"] = {"type": "Sequence", "normalizers": [step, *steps]}
     tokenizer = Tokenizer.from_str(json.dumps(whole))
     tokenizer.no_truncation()
-    found = [token for token in special if _finds(tokenizer, token, special[token], separator)]
-    if found:
+    matched = [token for token in special if _finds(tokenizer, token, special[token], separator)]
+    if matched:
         splitter = whole["pre_tokenizer"]
         splitters = [splitter] if splitter else []
         if splitter and splitter["type"] == "Sequence":
             splitters = splitter["pretokenizers"]
         whole["pre_tokenizer"] = {
             "type": "Sequence",
-            "pretokenizers": [*splitters, _splitting(found)],
+            "pretokenizers": [*splitters, _splitting(matched)],
         }
     return Tokenizer.from_str(json.dumps(whole)).to_str()
 
@@ -78,9 +78,9 @@ def _finds(tokenizer: Any, token: str, number: int, separator: str | None) -> bo
     texts = [context.replace("{}", written) for context in _CONTEXTS]
     encodings = tokenizer.encode_batch(texts, add_special_tokens=False)
     return any(
-        found == number and written in text[start:end]
+        token_id == number and written in text[start:end]
         for text, encoding in zip(texts, encodings, strict=True)
-        for found, (start, end) in zip(encoding.ids, encoding.offsets, strict=True)
+        for token_id, (start, end) in zip(encoding.ids, encoding.offsets, strict=True)
     )
 
 
