@@ -288,3 +288,40 @@ def test_damaged_utf8_is_not_taken_for_another_encoding(tmp_path):
     assert "iconv -f utf-8 -t utf-8 -c OLD > NEW" in message
     path.write_bytes(path.read_bytes().decode(errors="ignore").encode())  # what iconv -c does
     assert [row["text"] for row in rows(path)] == ["schön für Ärzte", "bad "]
+
+
+def test_a_tie_without_a_header_is_noted(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("Hello, you;ham\nWin, now;spam\n")
+    options = ("data.header=false", "data.label=2", "data.text=1")
+    assert rows(path, *options)[0] == {"1": "Hello", "2": " you;ham"}
+    (note,) = load(path, *options).notes
+    assert note == ("a.csv: read with delimiter ,; it could also be ;: set data.delimiter if it is")
+    right = rows(path, *options, "data.delimiter=semicolon")
+    assert right[0] == {"1": "Hello, you", "2": "ham"}
+    assert load(path, *options, "data.delimiter=semicolon").notes == ()
+
+
+def test_quotes_that_a_backslash_escapes_are_noted(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('text,label\n"say \\"hi\\" now",x\n')
+    (note,) = load(path).notes
+    assert "if it escapes the quote, the texts are wrong" in note
+    path.write_text('text,label\n"say \\"hi\\", you",x\n')
+    assert "Backslashes seem to escape its quotes: write the file with doubled" in refusal(path)
+    path.write_text('text,label\n"say ""hi"", you",x\n')
+    assert rows(path) == [{"text": 'say "hi", you', "label": "x"}]
+    for cell, text in (
+        ('"say ""hi"" now"', 'say "hi" now'),
+        ('"C:\\"', "C:\\"),
+        ('"a \\""b"""', 'a \\"b"'),
+    ):
+        path.write_text(f"text,label\n{cell},x\n")
+        assert rows(path) == [{"text": text, "label": "x"}]
+        assert load(path).notes == ()
+
+
+def test_a_csv_file_of_postgresql(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('id,text,label\n1,"a ""b"", c",x\n2,,y\n3,"",z\n')
+    assert [row["text"] for row in rows(path)] == ['a "b", c', None, ""]

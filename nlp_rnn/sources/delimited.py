@@ -8,7 +8,7 @@ from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import arrow_batches, file_key, write_arrow
 from nlp_rnn.sources.columns import require_columns
 from nlp_rnn.sources.decoding import bad_encoding
-from nlp_rnn.sources.dialect import detect_dialect
+from nlp_rnn.sources.dialect import detect_dialect, has_backslash_quotes
 from nlp_rnn.sources.file_format import FileFormat, FileOptions, SourceFile
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CSV", "TSV"]
 
+_DOUBLED = "write the file with doubled quotes (Spark: escape='\"')"
 _BLOCK = 16 << 20  # bytes; pyarrow rejects a row that is longer
 
 
@@ -71,7 +72,13 @@ def _read_delimited(file: SourceFile, default_delimiter: str) -> "Dataset":
     except pyarrow.ArrowInvalid as error:
         if fault := bad_encoding(file.plain, file.path):
             raise DataError(fault) from error
-        raise DataError(_syntax_error(file.path, error, options)) from error
+        escaped = options.quoting and has_backslash_quotes(file.plain, delimiter)
+        raise DataError(_syntax_error(file.path, error, options, escaped)) from error
+    if options.quoting and has_backslash_quotes(file.plain, delimiter):
+        file.notes.append(
+            f"{file.path.name}: has a backslash before a quote within a cell; if it escapes the "
+            f"quote, the texts are wrong: {_DOUBLED}"
+        )
     if options.quoting and (swallowed := _swallowed_rows(dataset, delimiter, len(names))):
         cells = "cell contains" if swallowed == 1 else "cells contain"
         file.notes.append(
@@ -109,7 +116,7 @@ def _swallowed_rows(dataset: "Dataset", delimiter: str, width: int) -> int:
     return number
 
 
-def _syntax_error(path: Path, error: Exception, options: FileOptions) -> str:
+def _syntax_error(path: Path, error: Exception, options: FileOptions, escaped: bool) -> str:
     first = str(error).splitlines()[0][:200]
     counted = " (row 1 is the header)" if options.header else ""
     advice = (
@@ -118,6 +125,8 @@ def _syntax_error(path: Path, error: Exception, options: FileOptions) -> str:
         if options.quoting
         else "With data.quoting=false a cell ends at every delimiter and a row at every line end."
     )
+    if escaped:
+        advice = f"Backslashes seem to escape its quotes: {_DOUBLED}."
     return f"{path} has a syntax error: {first}{counted}.\n{advice}"
 
 

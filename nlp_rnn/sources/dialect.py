@@ -2,6 +2,7 @@
 
 import csv
 import io
+import mmap
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from nlp_rnn.sources.file_format import FileOptions, delimiter_character
 
-__all__ = ["Dialect", "detect_dialect"]
+__all__ = ["Dialect", "detect_dialect", "has_backslash_quotes"]
 
 _CANDIDATES = (",", ";", "\t", "|")
 _NAMES = {"\t": "tab", " ": "space"}
@@ -71,8 +72,21 @@ def detect_dialect(
     candidates = dict.fromkeys((default, *_CANDIDATES))
     sample = sample.removeprefix("\ufeff")
     rows = {known: _rows(sample, is_whole, known, options.quoting) for known in candidates}
-    delimiter = _by_rows(rows, options, default, columns)
+    delimiter, others = _by_rows(rows, options, default, columns)
+    if others and not options.header:
+        names = " or ".join(_NAMES.get(other, other) for other in others)
+        reason = f"; it could also be {names}: set data.delimiter if it is"
+        return Dialect(
+            delimiter, 0, f"read with delimiter {_NAMES.get(delimiter, delimiter)}{reason}"
+        )
     return Dialect(delimiter, 0, _note(delimiter, default, ""))
+
+
+def has_backslash_quotes(plain: Path, delimiter: str) -> bool:
+    """Return whether quotes seem to be escaped by a backslash, as Spark and MySQL write them."""
+    pattern = re.compile(rb'\\"[^"\r\n%s]' % re.escape(delimiter.encode()))
+    with plain.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return pattern.search(content) is not None
 
 
 def _note(delimiter: str, default: str, reason: str) -> str | None:
@@ -90,18 +104,18 @@ def _sample(plain: Path) -> tuple[str, bool]:
 
 def _by_rows(
     rows: dict[str, list[list[str]]], options: FileOptions, default: str, columns: Sequence[str]
-) -> str:
-    """Choose among the delimiters by the first rows that each of them gives."""
+) -> tuple[str, list[str]]:
+    """Choose a delimiter by the first rows that each gives; return it and others as likely."""
     widths = {known: len(first[0]) if first else 0 for known, first in rows.items()}
     several = [known for known, width in widths.items() if width > 1]
     named = [known for known in several if _has_columns(rows[known][0], options, columns)]
     if options.header and default in named:
-        return default  # a row of another width is an error
+        return default, []  # a row of another width is an error
     even = [known for known in several if {len(row) for row in rows[known]} == {widths[known]}]
     for possible in ([known for known in even if known in named], even, named):
         if possible:
-            return possible[0]
-    return default if widths[default] > 1 else max(widths, key=lambda known: widths[known])
+            return possible[0], possible[1:]
+    return default if widths[default] > 1 else max(widths, key=lambda known: widths[known]), []
 
 
 def _has_columns(first: Sequence[str], options: FileOptions, columns: Sequence[str]) -> bool:

@@ -19,6 +19,7 @@ __all__ = ["class_folders", "read_class_folders", "read_text_folder", "text_fold
 UNLABELLED = ("unsup", "unlabeled", "unlabelled")
 """Names of class folders whose texts have no label, as in aclImdb."""
 
+_NO_CLASSES = (".", "__pycache__", "__MACOSX")
 _PROJECT_FOLDERS = frozenset(
     (
         *("src", "doc", "docs", "test", "tests", "node_modules", "scripts", "examples", "bin"),
@@ -44,7 +45,7 @@ def class_folders(folder: Path) -> list[Path]:
     return [
         entry
         for entry in sorted(folder.iterdir())
-        if entry.is_dir() and not entry.name.startswith((".", "__")) and _files(entry)
+        if entry.is_dir() and not entry.name.startswith(_NO_CLASSES) and _files(entry)
     ]
 
 
