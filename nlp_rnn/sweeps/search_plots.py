@@ -104,7 +104,7 @@ def _plot_importances(
         axes.barh(positions, [shares.get(key, 0) for key in keys], height, label=name)
     middle = height * (len(importances) - 1) / 2
     axes.set_yticks([index - middle for index in range(len(keys))], keys)
-    axes.set_xlabel(f"share of the variance of validation {monitor}".replace("auto", "F1"))
+    axes.set_xlabel(f"importance for validation {monitor} (in total 1)".replace("auto", "F1"))
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=150)
