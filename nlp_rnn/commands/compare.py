@@ -63,7 +63,7 @@ def compare(arguments: list[str]) -> int:
     memory = number(parsed, "--memory", 0, float("inf"), whole=False)
     from nlp_rnn.comparison.compare import compare_runs
     from nlp_rnn.comparison.rules import Rules
-    from nlp_rnn.comparison.table import table
+    from nlp_rnn.comparison.table import multi_label_table, table
     from nlp_rnn.tracking.uri import resolve_uri
 
     rules = Rules(
@@ -79,6 +79,8 @@ def compare(arguments: list[str]) -> int:
         keys = sorted({key for run in runs for key in run.config if key.startswith("model.")})
         examples = f"; the runs have {', '.join(keys[:8])}, …" if keys else ""
         raise ConfigError(f"No run has the key {rules.by!r} (--by){examples}.")
+    if all(run.is_multi_label for run in runs) and "--json" not in parsed.flags:
+        print(multi_label_table(runs, rules.by))  # the comparison raises an error
     comparisons = compare_runs(runs, rules, uri)
     pages = _write_reports(comparisons, uri, parsed.options.get("--output"))
     if "--json" in parsed.flags:

@@ -43,8 +43,13 @@ def compare_runs(
     Raises
     ------
     ComparisonError
-        No pair can be compared. The message gives the reason.
+        No pair can be compared, or all runs are multi-label. The message gives the reason.
     """
+    if runs and all(run.is_multi_label for run in runs):
+        raise ComparisonError(
+            "These runs are multi-label, and comparing multi-label runs is not supported yet.\n"
+            "The table has their micro-F1 scores, without a test of the differences."
+        )
     usable, notes = usable_runs(runs, rules.metric)
     by_data: dict[str, list[Run]] = defaultdict(list)
     for run in usable:

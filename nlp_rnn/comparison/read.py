@@ -53,7 +53,7 @@ def read_runs(uri: str, experiment: str | None = None, sweep: str | None = None)
     Raises
     ------
     ComparisonError
-        The experiment or the sweep does not exist or has no runs, or all runs are multi-label.
+        The experiment or the sweep does not exist or has no runs.
     TrackingError
         MLflow does not respond.
     """
@@ -82,11 +82,6 @@ def read_runs(uri: str, experiment: str | None = None, sweep: str | None = None)
         where = f"the sweep {sweep}" if sweep is not None else f"the experiment {experiment!r}"
         raise ComparisonError(
             f"There are no runs in {where}.\nTrain some: nlp-rnn train -m model=lstm,gru seed=1,2,3"
-        )
-    if all(run.tags.get("task") == "multi_label" for run in runs):
-        raise ComparisonError(
-            "These runs are multi-label, and comparing multi-label runs is not supported.\n"
-            "Compare test/micro_f1 in MLflow, or choose other runs: --experiment NAME"
         )
     return runs
 

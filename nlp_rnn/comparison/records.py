@@ -83,6 +83,11 @@ class Run:
         """Whether the run is a baseline: tagged as one, or a network without recurrence."""
         return self.kind == KIND or self.cell == "average"
 
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether the run was trained on multi-label data."""
+        return self.tags.get("task") == "multi_label"
+
     def level(self, by: str) -> str:
         """Return the value of the compared key `by`, from the configuration or a tag."""
         return self.config.get(by, self.tags.get(by, ""))

@@ -55,6 +55,8 @@ def _problem(run: Run, metric: str) -> str:
         return "not made by nlp-rnn train"
     if run.status != "FINISHED":
         return f"status {run.status}"
+    if run.is_multi_label:
+        return "multi-label, which compare does not support yet"
     if value is None:
         return f"no test/{metric}"
     if not abs(value) < float("inf"):  # NaN too
@@ -193,7 +195,7 @@ def with_same_texts(
     notes = []
     for name, runs in configurations.items():
         for run in runs:
-            if run.tags.get("task") == "multi_label":
+            if run.is_multi_label:
                 problem = "is multi-label"
             elif run.predictions is None:
                 problem = "has no saved predictions for the test split"

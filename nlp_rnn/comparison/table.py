@@ -1,13 +1,22 @@
 """Text tables for the terminal: one comparison with its conclusion and recommendations."""
 
 import math
+import statistics
+from collections.abc import Sequence
 
-from nlp_rnn.comparison.records import Comparison, Configuration
+from nlp_rnn.comparison.records import Comparison, Configuration, Run
+from nlp_rnn.comparison.select import runs_by_configuration
 from nlp_rnn.comparison.verdict import counted, outcome_text, signed
 
-__all__ = ["table"]
+__all__ = ["multi_label_table", "table"]
 
 TESTS = ("bootstrap", "mcnemar", "wilcoxon")
+
+MULTI_LABEL_SCORES = {
+    "micro-F1": "test/micro_f1",
+    "macro-F1": "test/macro_f1",
+    "subset accuracy": "test/subset_accuracy",
+}
 
 MOST_NOT_COMPARABLE = 5
 """Pairs that cannot be compared and are listed with their reasons."""
@@ -53,6 +62,31 @@ def table(comparison: Comparison) -> str:
         more = counted(len(reasons) - MOST_NOT_COMPARABLE, "more pair")
         lines.append(f"  … and {more} that cannot be compared")
     return "\n".join(lines)
+
+
+def multi_label_table(runs: Sequence[Run], by: str) -> str:
+    """Return the test scores of multi-label configurations as text, the best micro-F1 first.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        Unfinished runs and single-label runs are left out.
+    by : str
+        Key whose values the names show.
+    """
+    scored = [run for run in runs if run.is_multi_label and run.status == "FINISHED"]
+    scored = [run for run in scored if MULTI_LABEL_SCORES["micro-F1"] in run.metrics]
+    rows: list[list[str]] = []
+    for name, of_name in runs_by_configuration(scored, by)[0].items():
+        cells = [name, of_name[0].tags.get("data", "–"), str(len(of_name))]
+        for metric in MULTI_LABEL_SCORES.values():
+            values = [100 * run.metrics[metric] for run in of_name if metric in run.metrics]
+            spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
+            cells.append(f"{statistics.fmean(values):.2f}{spread}" if values else "–")
+        rows.append(cells)
+    rows.sort(key=lambda cells: -float(cells[3].split()[0]))
+    head = ["test scores in percent (mean ± sd)", "data", "seeds", *MULTI_LABEL_SCORES]
+    return "\n".join(_aligned([head, *rows]))
 
 
 def _recommendations(comparison: Comparison) -> list[str]:
