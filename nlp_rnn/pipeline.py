@@ -298,7 +298,7 @@ def _train_network(
             # on disk before the checkpoint that counts this epoch as done
             run.log_metrics(event.metrics, step=event.epoch)
             if on_job_epoch is not None:
-                on_job_epoch(event.epoch, event.metrics)
+                on_job_epoch(event)
 
         trainer = Trainer(
             network,

@@ -1,17 +1,27 @@
 """A search runs the same number of trials for every cell and is resumed after kill -9."""
 
+import io
 import os
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
 
 from nlp_rnn.cli import main
+from nlp_rnn.config.sweep import SearchConfig
+from nlp_rnn.config.training import Monitor
+from nlp_rnn.errors import PrunedError
+from nlp_rnn.sweeps.child_runs import Child
+from nlp_rnn.sweeps.progress import JobCounts, SweepProgress
+from nlp_rnn.sweeps.pruning import load_study, on_epoch
 from nlp_rnn.sweeps.sweep_arguments import compose_sweep
+from nlp_rnn.training.events import EpochEnd
 from tests.servers import postgresql
 
 optuna = pytest.importorskip("optuna", reason="pip install 'nlp_rnn[optuna]'")
@@ -90,6 +100,82 @@ def test_the_first_trial_has_a_learning_rate_that_was_left_open() -> None:
         assert arguments == "optimizer.learning_rate=0.004"
 
 
+def drawn(folder: Path, *, jobs: int = 1, interrupted: bool) -> dict[str, list[str]]:
+    """Points of both cells of a search that is perhaps interrupted in every batch."""
+    space = [*SPACE, "model.hidden_size=8,16", f"sweep.jobs={jobs}"]
+    points: dict[str, dict[int, str]] = {"model=lstm": {}, "model=gru": {}}
+    folder.mkdir()
+    with compose_sweep([*space, "search.trials_per_cell=14"]) as command:
+        search = Search(command)
+        options = replace(command.sweep_options.search, storage=f"sqlite:///{folder / 'search.db'}")
+        cells = [" ".join(cell) for cell in search._cells]
+
+        def load() -> list[Any]:
+            return [load_study(options, cell, Monitor.macro_f1) for cell in cells]
+
+        studies = load()
+        for number, study in enumerate(studies):
+            search._enqueue_unchanged(study, search._cells[number])
+        while batch := search._next_trials(studies):
+            if interrupted:  # when only one of the batch has its values
+                search._job(batch[0][0], batch[0][1].number, batch[0][1], studies[batch[0][0]])
+                studies = load()
+                batch = search._next_trials(studies)
+            for number, trial in batch:
+                search._job(number, trial.number, trial, studies[number])
+                points[cells[number]][trial.number] = str(trial.params)
+            for number, trial in batch:
+                dropout = trial.params["model.head_dropout"]
+                studies[number].tell(trial, 1 - (dropout - 0.3) ** 2)
+    return {cell: [values[i] for i in sorted(values)] for cell, values in points.items()}
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_interrupted_search_draws_the_same_points(tmp_path: Path, jobs: int) -> None:
+    whole = drawn(tmp_path / "whole", jobs=jobs, interrupted=False)
+    assert [len(points) for points in whole.values()] == [14, 14]
+    assert len(set(whole["model=gru"])) == 14
+    assert whole["model=gru"] == whole["model=lstm"]  # with the same results
+    assert drawn(tmp_path / "interrupted", jobs=jobs, interrupted=True) == whole
+
+
+def test_a_finished_trial_is_never_pruned(tmp_path: Path) -> None:
+    options = SearchConfig(storage=f"sqlite:///{tmp_path / 'search.db'}", study="one")
+    study = load_study(options, "one", Monitor.macro_f1)
+    for _ in range(6):
+        trial = study.ask()
+        trial.report(0.9, 1)
+        trial.report(0.9, 2)
+        study.tell(trial, 0.9)
+    trial = study.ask()
+    report = on_epoch(replace(options, trial=trial._trial_id), Monitor.macro_f1)
+    behind = {"validation/macro_f1": 0.1}
+    report(EpochEnd(2, 2, 10, behind, best=False, is_last=True))
+    assert study.trials[-1].intermediate_values == {2: 0.1}
+    with pytest.raises(PrunedError, match=r"pruned after epoch 1: .* is behind \(median\)"):
+        report(EpochEnd(1, 2, 5, behind, best=False))
+
+
+def test_jobs_without_a_run_are_counted_with_a_reason() -> None:
+    out, progress_tags = io.StringIO(), []
+    child = Child("k1", "r1", "gru trial0 seed1", "FINISHED", 2.0, {}, {"test/accuracy": 0.5})
+    children: dict[str, Child] = {}
+    counts = JobCounts(4, 0)
+    names = {"k1": child.name}
+    with SweepProgress(lambda: children, names, counts, progress_tags.append, out) as progress:
+        counts.count_earlier(1, 0)
+        children["k1"] = child
+        progress.count_without_run("gru trial1 seed1", "is the same as gru trial0 seed1")
+        progress.drop(1, "model=lstm: no trial finished")
+    assert [line.split("  ")[0] for line in out.getvalue().splitlines() if "[" in line] == [
+        "[2/4]",
+        "[3/4]",
+        "[3/3]",
+    ]
+    assert "gru trial1 seed1  is the same as gru trial0 seed1" in out.getvalue()
+    assert progress_tags[-1] == "3/0/3"
+
+
 def test_without_optuna_one_line_says_what_to_run(
     store: MlflowClient, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,7 +222,7 @@ def test_a_search_is_resumed_after_kill_9(tmp_path: Path, store: MlflowClient) -
     files = {f.path for f in store.list_artifacts(parent.info.run_id, "search")}
     assert "search/best_by_trials.png" in files
     note = parent.data.tags["mlflow.note.content"]
-    assert "8 of 8 jobs finished" in note
+    assert "10 of 10 jobs finished" in note  # two best trials are counted again
 
     study = optuna.load_study(
         study_name=f"{parent.data.tags['sweep']} model=gru",

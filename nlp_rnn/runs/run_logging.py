@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
     from nlp_rnn.model.network import TextNetwork
     from nlp_rnn.tracking.tracked_run import TrackedRun
-    from nlp_rnn.training.events import TrainingResult
+    from nlp_rnn.training.events import EpochEnd, TrainingResult
     from nlp_rnn.training.range_test import RangeTest
 
 __all__ = [
@@ -60,13 +60,13 @@ class SweepMembership:
     name_parts : sequence of str
         What the sweep varies, for the run's name, such as `dropout=0.2`.
     on_epoch : callable, optional
-        Called with the number and the metrics of every epoch; raises `PrunedError` to end the run.
+        Called after every epoch; raises `PrunedError` to end the run.
     """
 
     parent_run_id: str
     tags: Mapping[str, str]
     name_parts: Sequence[str] = ()
-    on_epoch: Callable[[int, Mapping[str, float]], None] | None = None
+    on_epoch: "Callable[[EpochEnd], None] | None" = None
 
 
 def run_name(config: RunConfig, membership: SweepMembership | None = None) -> str:

@@ -262,6 +262,7 @@ def note(
     run_id: str,
     children: Mapping[str, Child],
     body: str = "",
+    count: int | None = None,
 ) -> str:
     """Return the note of a sweep: the Markdown description that MLflow shows for its run.
 
@@ -277,6 +278,8 @@ def note(
         MLflow runs of the jobs, by the key of the job.
     body : str
         Markdown text with the results; by default a table of the finished jobs.
+    count : int, optional
+        Number of all jobs, if the search was interrupted before it chose all of them.
 
     Returns
     -------
@@ -291,7 +294,7 @@ def note(
         for job, child in pairs
         if child is None or not child.done
     ]
-    head = f"**{done} of {len(jobs)} jobs finished**: `{space_text(command.space)}`"
+    head = f"**{done} of {count or len(jobs)} jobs finished**: `{space_text(command.space)}`"
     if pruned:
         head += f"; {pruned} of them were pruned"
     finished = [child for child in children.values() if child.status == "FINISHED"]

@@ -36,6 +36,11 @@ class JobCounts:
         """Return `done/failed/total`, the value of the tag `progress`."""
         return f"{self.done}/{self.failed}/{self.total}"
 
+    def count_earlier(self, done: int, failed: int) -> None:
+        """Add jobs that ended before the sweep was resumed."""
+        self.done, self.failed = self.done + done, self.failed + failed
+        self._finished_before += done + failed
+
     @property
     def seconds_left(self) -> float | None:
         """Estimate from the jobs that have ended since the start; None before the first."""
@@ -83,6 +88,7 @@ class SweepProgress:
         # Runs of an earlier start are not reported until they are resumed.
         self._old = {(child.run_id, child.seconds) for child in read().values()}
         self._running: list[str] = []
+        self._lock = threading.RLock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="sweep-progress", daemon=True)
 
@@ -112,7 +118,10 @@ class SweepProgress:
         A KILLED run is reported only at the end, because it may be resumed before.
         """
         open_statuses = ("RUNNING", "SCHEDULED", *(() if at_the_end else ("KILLED",)))
-        with suppress(TrackingError):  # try again next time; the jobs do not depend on this
+        with (
+            self._lock,
+            suppress(TrackingError),
+        ):  # try again next time; the jobs do not depend on this
             children = self._read()
             self._running = [
                 child.name
@@ -127,17 +136,34 @@ class SweepProgress:
                     self._report(child)
             self._redraw(self._status())
 
+    def count_without_run(self, name: str, reason: str) -> None:
+        """Count a job that needs no run of its own, and print the reason."""
+        self._update()  # the jobs before it come first
+        with self._lock:
+            self._counts.count_earlier(1, 0)
+            self._print(f"{name}  {reason}")
+
+    def drop(self, number: int, reason: str) -> None:
+        """Reduce the total by jobs that cannot run, and print the reason."""
+        with self._lock:
+            self._counts.total -= number
+            self._print(reason)
+
+    def _print(self, line: str) -> None:
+        counts = self._counts
+        self._on_progress(str(counts))
+        number = f"[{counts.done + counts.failed}/{counts.total}]"
+        self._redraw("")
+        print(f"{number:<8}{line}", file=self._out, flush=True)
+
     def _report(self, child: Child) -> None:
         counts = self._counts
         if child.done:
             counts.done += 1
         else:
             counts.failed += 1
-        self._on_progress(str(counts))
-        number = f"[{counts.done + counts.failed}/{counts.total}]"
         took = "" if child.seconds is None else f"  {duration(child.seconds)}"
-        self._redraw("")
-        print(f"{number:<8}{child.name}  {child.summary}{took}", file=self._out, flush=True)
+        self._print(f"{child.name}  {child.summary}{took}")
         if not self._out.isatty() and (left := counts.seconds_left):
             print(f"{'':<8}about {duration(left)} left", file=self._out, flush=True)
 

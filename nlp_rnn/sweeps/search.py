@@ -1,9 +1,8 @@
 """Hyperparameter search with Optuna: the same number of trials for every cell, then the best."""
 
 import itertools
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +14,9 @@ from nlp_rnn.pipeline import PATIENCE_IN_A_SWEEP
 from nlp_rnn.sweeps.child_runs import Child, Children, validation_metric
 from nlp_rnn.sweeps.jobs import Job, make_job
 from nlp_rnn.sweeps.launcher import Launcher
-from nlp_rnn.sweeps.progress import JobCounts
-from nlp_rnn.sweeps.pruning import load_study, optuna_library
+from nlp_rnn.sweeps.progress import JobCounts, SweepProgress
+from nlp_rnn.sweeps.pruning import load_study, optuna_library, seeded_sampler
+from nlp_rnn.sweeps.search_space import read_dimension
 from nlp_rnn.sweeps.sweep_arguments import SweepCommand
 
 if TYPE_CHECKING:
@@ -25,38 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["Search"]
 
 STORAGE = "search.db"
-
-
-@dataclass(frozen=True)
-class Dimension:
-    """A tuned key and its search space: one of `values`, or a number from `low` to `high`.
-
-    Numbers are sampled on a log scale if `log`, and are integers if `whole`.
-    """
-
-    key: str
-    values: tuple[str, ...] = ()
-    low: float = math.nan
-    high: float = math.nan
-    log: bool = False
-    whole: bool = False
-
-    def suggest(self, trial: Any) -> str:
-        """Return the value that the study tries next, as an override."""
-        if self.values:
-            return f"{self.key}={trial.suggest_categorical(self.key, self.values)}"
-        if self.whole:
-            number = trial.suggest_int(self.key, int(self.low), int(self.high), log=self.log)
-            return f"{self.key}={number}"
-        return f"{self.key}={trial.suggest_float(self.key, self.low, self.high, log=self.log)!r}"
-
-    def study_value(self, value: Any) -> Any:
-        """Return `value` in the type that the study uses, or None if it is outside the range."""
-        if self.values:
-            return str(value) if str(value) in self.values else None
-        if isinstance(value, int | float) and self.low <= value <= self.high:
-            return int(value) if self.whole else float(value)
-        return None
 
 
 class Search:
@@ -70,6 +38,8 @@ class Search:
     ----------
     count : int
         Number of all jobs: the trials, and the best of each cell with every seed.
+    jobs : list of Job
+        Jobs so far, one for each trial and each seed. A trial that repeats another has its job.
     """
 
     def __init__(self, command: SweepCommand) -> None:
@@ -95,7 +65,7 @@ class Search:
             )
         space = command.space
         groups = [key for key in space if "." not in key]
-        self._dimensions = [_dimension(command, key) for key in space if "." in key]
+        self._dimensions = [read_dimension(command, key) for key in space if "." in key]
         if not self._dimensions:
             raise ConfigError(
                 "The search has no key to tune. Sweep over a key, such as "
@@ -106,6 +76,8 @@ class Search:
             tuple(f"{group}={value}" for group, value in zip(groups, values, strict=True))
             for values in itertools.product(*(space[group] for group in groups))
         ]
+        self.jobs: list[Job] = []
+        self._first: dict[str, str] = {}  # name of the first trial of each job by its key
         self.count = len(self._cells) * (options.trials_per_cell + options.seeds)
 
     def first_jobs(self) -> tuple[Job, ...]:
@@ -130,10 +102,11 @@ class Search:
         launcher: Launcher,
         names: dict[str, str],
         counts: JobCounts,
+        progress: SweepProgress,
         children: Children,
         folder: Path,
         run: "TrackedRun",
-    ) -> tuple[list[Job], list[Job]]:
+    ) -> list[Job]:
         """Run the trials of all studies by turns, then the best configurations with all seeds.
 
         Parameters
@@ -143,7 +116,9 @@ class Search:
         names : dict
             The names of the launched jobs are added to it, by key.
         counts : JobCounts
-            Counts whose total is corrected if a best trial needs no other run.
+            Counts of the jobs; those that ended before the search was resumed are added.
+        progress : SweepProgress
+            Prints the jobs that need no run, each with the reason.
         children : Children
             Runs of the jobs.
         folder : Path
@@ -153,8 +128,8 @@ class Search:
 
         Returns
         -------
-        tuple of two lists of Job
-            All jobs, and those with the best configurations.
+        list of Job
+            Jobs that train the best configurations. `jobs` has all.
         """
         from nlp_rnn.sweeps.search_plots import write_search_plots
 
@@ -168,42 +143,62 @@ class Search:
             load_study(options, f"{run.run_id[:8]} {' '.join(cell) or 'all'}", monitor)
             for cell in self._cells
         ]
-        jobs: dict[str, Job] = {}
+        failed = 0
         for number, study in enumerate(studies):
             if not study.trials:
                 self._enqueue_unchanged(study, self._cells[number])
             for trial in study.get_trials(deepcopy=False):
                 if trial.state.is_finished():  # before the search was interrupted
-                    job = self._job(number, trial.number, FixedTrial(trial.params))
-                    jobs[job.key] = job
+                    self._plan(self._job(number, trial.number, FixedTrial(trial.params)))
+                    failed += trial.state is optuna_library().trial.TrialState.FAIL
+        if self.jobs:
+            print(f"{len(self.jobs)} of {self.count} jobs have ended already.")
+            counts.count_earlier(len(self.jobs) - failed, failed)
         while batch := self._next_trials(studies):
             trials = []
             for number, trial in batch:
-                job = self._job(number, trial.number, trial)
-                jobs[job.key] = job
+                job = self._job(number, trial.number, trial, studies[number])
+                self._plan(job)
                 trials.append((studies[number], trial, job))
-            self._launch(trials, launcher, names, children, storage)
+            self._launch(trials, launcher, names, progress, children, storage)
             by_key = children.read(PATIENCE_IN_A_SWEEP)
             for study, trial, job in trials:
                 _finish_trial(study, trial, by_key.get(job.key), monitor)
         tuned = [
             job
             for cell, study in zip(self._cells, studies, strict=True)
-            for job in self._best(cell, study)
+            for job in self._best(cell, study, progress)
         ]
         by_cell = dict(zip(self._cells, studies, strict=True))
         for path in write_search_plots(by_cell, folder, monitor.name):
             run.log_file(path, "search")
         by_key = children.read(PATIENCE_IN_A_SWEEP)
-        pending = [job for job in tuned if not (job.key in by_key and by_key[job.key].done)]
+        pending = []
+        for job in tuned:
+            if job.key in by_key and by_key[job.key].done:
+                progress.count_without_run(job.name, self._why_not_run(job))
+            else:
+                pending.append(job)
+        self.jobs += tuned
         names |= {job.key: job.name for job in pending}
-        counts.total -= len(tuned) - len(pending)  # the best trials themselves
         launcher.launch(pending)
-        jobs |= {job.key: job for job in tuned if job.key not in jobs}
-        return list(jobs.values()), tuned
+        return tuned
 
-    def _job(self, cell: int, number: int, trial: Any) -> Job:
-        tuned = [dimension.suggest(trial) for dimension in self._dimensions]
+    def _plan(self, job: Job) -> None:
+        self.jobs.append(job)
+        self._first.setdefault(job.key, job.name)
+
+    def _why_not_run(self, job: Job) -> str:
+        first = self._first.get(job.key, job.name)
+        return "was finished before" if first == job.name else f"is the same as {first}"
+
+    def _job(self, cell: int, number: int, trial: Any, study: Any = None) -> Job:
+        tuned = []
+        for dimension in self._dimensions:
+            if study is not None:  # not a trial whose values are known
+                seed = self._command.sweep_options.search.seed
+                study.sampler = seeded_sampler(seed, number, dimension.key)
+            tuned.append(dimension.suggest(trial))
         overrides = (*self._command.fixed, *self._cells[cell], *tuned)
         return make_job(self._command, overrides, (f"trial{number}",))
 
@@ -243,6 +238,7 @@ class Search:
         trials: Sequence[tuple[Any, Any, Job]],
         launcher: Launcher,
         names: dict[str, str],
+        progress: SweepProgress,
         children: Children,
         storage: str,
     ) -> None:
@@ -251,9 +247,9 @@ class Search:
         pending: list[Job] = []
         extra = []
         for study, trial, job in trials:
-            if job.key in by_key and by_key[job.key].done:
-                continue
-            if job.key in {other.key for other in pending}:
+            done = job.key in by_key and by_key[job.key].done
+            if done or job.key in {other.key for other in pending}:
+                progress.count_without_run(job.name, self._why_not_run(job))
                 continue
             pending.append(job)
             extra.append(
@@ -267,9 +263,13 @@ class Search:
         names |= {job.key: job.name for job in pending}
         launcher.launch(pending, extra)
 
-    def _best(self, cell: tuple[str, ...], study: Any) -> list[Job]:
+    def _best(self, cell: tuple[str, ...], study: Any, progress: SweepProgress) -> list[Job]:
         optuna = optuna_library()
         if not study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)):
+            reason = (
+                f"{' '.join(cell) or 'all'}: no trial finished, so none is trained with more seeds"
+            )
+            progress.drop(self._command.sweep_options.search.seeds, reason)
             return []
         best = optuna.trial.FixedTrial(study.best_trial.params)
         tuned = [dimension.suggest(best) for dimension in self._dimensions]
@@ -280,25 +280,6 @@ class Search:
             )
             for seed in seeds
         ]
-
-
-def _dimension(command: SweepCommand, key: str) -> Dimension:
-    from hydra.core.override_parser.types import IntervalSweep
-
-    override = command.overrides[key]
-    swept = override.value()
-    if not isinstance(swept, IntervalSweep):
-        return Dimension(key, command.space[key])
-    value: Any = swept
-    whole = isinstance(value.start, int) and isinstance(value.end, int)
-    low, high = float(value.start), float(value.end)
-    log = "log" in value.tags
-    if not low < high or (log and low <= 0):
-        raise ConfigError(
-            f"{override.input_line} is not a valid range: the first number "
-            f"must be below the second{', and above 0 for log' if log else ''}."
-        )
-    return Dimension(key, (), low, high, log, whole)
 
 
 def _finish_trial(study: Any, trial: Any, child: Child | None, monitor: Monitor) -> None:

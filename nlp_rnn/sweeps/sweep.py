@@ -136,7 +136,7 @@ def _run(
         try:
             keys = {job.key for job in jobs}
             finished = sum(
-                child.done and (search is not None or key in keys)
+                child.done and search is None and key in keys
                 for key, child in children.read().items()
             )
             if finished:
@@ -146,14 +146,16 @@ def _run(
             counts = JobCounts(count, finished)
             with SweepProgress(
                 children.read, names, counts, lambda text: run.set_tags({"progress": text})
-            ):
+            ) as progress:
                 if search is None:
                     _launch(launcher, jobs, names, children)
                 else:
-                    jobs, tuned = search.run(launcher, names, counts, children, folder, run)
+                    tuned = search.run(launcher, names, counts, progress, children, folder, run)
+                    jobs = search.jobs
         except BaseException as error:
             _close_after(error, children)
-            _report_interruption(command, jobs, run, children)
+            planned = search.jobs if search else jobs
+            _report_interruption(command, planned, count, run, children)
             raise
         finally:
             remove_empty_folders(folder)
@@ -182,11 +184,15 @@ def _close_after(error: BaseException, children: Children) -> None:
 
 
 def _report_interruption(
-    command: SweepCommand, jobs: Sequence[Job], run: "TrackedRun", children: Children
+    command: SweepCommand,
+    jobs: Sequence[Job],
+    count: int,
+    run: "TrackedRun",
+    children: Children,
 ) -> None:
     print(f"Resume it with: nlp-rnn train -m resume={run.run_id[:8]}", flush=True)
     try:
-        run.set_note(note(command, jobs, run.run_id, children.read()))
+        run.set_note(note(command, jobs, run.run_id, children.read(), count=count))
     except TrackingError:
         return  # the note from the start stays
 

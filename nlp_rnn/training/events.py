@@ -43,6 +43,8 @@ class EpochEnd:
         Metrics of the epoch; a name has the form `split/metric`.
     best : bool
         Whether this epoch is the best so far.
+    is_last : bool
+        Whether the training ends after this epoch.
     """
 
     epoch: int
@@ -50,6 +52,7 @@ class EpochEnd:
     update: int
     metrics: dict[str, float]
     best: bool
+    is_last: bool = False
 
 
 @dataclass(frozen=True)

@@ -290,7 +290,8 @@ class Trainer:
         state.stopped = state.stopped or stop_reason(state, self.limits)
         self.clock.tick()
         named = train_metrics | {f"validation/{name}": value for name, value in metrics.items()}
-        self.on_epoch(EpochEnd(state.epoch, self.limits.max_epochs, state.updates, named, best))
+        last, max_epochs = bool(state.stopped), self.limits.max_epochs
+        self.on_epoch(EpochEnd(state.epoch, max_epochs, state.updates, named, best, last))
 
     def _save(self) -> None:
         """Write a checkpoint; every process calls this method, and the first one writes."""
