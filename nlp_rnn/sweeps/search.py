@@ -152,7 +152,7 @@ class Search:
                     self._plan(self._job(number, trial.number, FixedTrial(trial.params)))
                     failed += trial.state is optuna_library().trial.TrialState.FAIL
         if self.jobs:
-            print(f"{len(self.jobs)} of {self.count} jobs have ended already.")
+            print(f"Ended before: {len(self.jobs)} of {self.count} jobs.")
             counts.count_earlier(len(self.jobs) - failed, failed)
         while batch := self._next_trials(studies):
             trials = []
