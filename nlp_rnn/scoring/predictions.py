@@ -21,6 +21,9 @@ __all__ = ["Predictions", "classification_report_text", "read_predictions", "wri
 MAX_LIST_VALUES = 1 << 28
 """Number of probabilities in one Arrow array."""
 
+ROW_GROUP_VALUES = 1 << 26
+"""Number of probabilities that are encoded in memory at a time, one row group of the file."""
+
 EMPTY = np.empty(0, np.float32)
 
 LABEL_NAMES = b"label_names"
@@ -146,7 +149,8 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     ).replace_schema_metadata({LABEL_NAMES: json.dumps(list(predictions.label_names))})
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
-        pq.write_table(content, unfinished, compression="zstd")
+        size = max(1, ROW_GROUP_VALUES // max(len(names), 1))
+        pq.write_table(content, unfinished, row_group_size=size, compression="zstd")
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
