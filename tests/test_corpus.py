@@ -218,7 +218,7 @@ def test_numbers_in_csv_are_numbers(tmp_path):
     config = FilesConfig(name="files", path=str(tmp_path))
     assert load_corpus(config).labels == ("0", "1")
     (tmp_path / "test.csv").write_text("text,label\na,0.5\n")
-    assert "not whole numbers, such as 0.5" in refusal(config)
+    assert load_corpus(config).labels == ("0.0", "1.0", "0.5")
     (tmp_path / "test.csv").write_text("text,label\na,-1\n")
     assert f"The test split of {tmp_path.name} has label -1 in all rows" in refusal(config)
     (tmp_path / "test.csv").write_text("text,label\na,1\n,\n")

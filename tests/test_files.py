@@ -76,12 +76,13 @@ def test_in_csv_an_empty_cell_is_missing_and_two_quotes_are_an_empty_text(tmp_pa
 @pytest.mark.parametrize(
     ("labels", "expected"),
     [
-        (["2", "10", ""], [2, 10, None]),
-        (["2.0", "10", ""], [2.0, 10.0, None]),
+        (["2", "10", ""], ["2", "10", None]),
+        (["2.0", "10.0", ""], [2.0, 10.0, None]),
+        (["2.0", "10", ""], ["2.0", "10", None]),
         (["2", "ten", '""'], ["2", "ten", ""]),
     ],
 )
-def test_in_csv_a_label_column_of_numbers_holds_numbers(tmp_path, labels, expected):
+def test_in_csv_labels_are_text_unless_every_one_is_a_whole_float(tmp_path, labels, expected):
     path = tmp_path / "a.csv"
     path.write_text("\n".join(["label,text", *(f"{label},1" for label in labels)]))
     assert read(path) == {"text": ["1", "1", "1"], "label": expected}
@@ -90,7 +91,7 @@ def test_in_csv_a_label_column_of_numbers_holds_numbers(tmp_path, labels, expect
 def test_csv_with_byte_order_mark_and_windows_line_ends(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(b"\xef\xbb\xbftext,label\r\na,1\r\n\r\nb,2\r\n")
-    assert read(path) == {"text": ["a", "b"], "label": [1, 2]}
+    assert read(path) == {"text": ["a", "b"], "label": ["1", "2"]}
 
 
 def test_a_folder_gives_its_splits_whatever_they_are_called(tmp_path):

@@ -143,7 +143,7 @@ def test_a_null_in_a_column_of_a_class_makes_the_row_unknown(tmp_path: Path) -> 
         ({"train": [["a"], ["b", ""]]}, "an empty string within the list of labels of row 2"),
         ({"train": [[["a"]], [["b"]]]}, "not one label per row"),
         ({"train": [[0.5], [1.0]]}, r"not whole numbers, such as 0.5"),
-        ({"train": [[-1], [1]]}, "label -1"),
+        ({"train": [[-1], [1]], "test": [[1, 0.5]]}, "such as 0.5"),
         ({"train": [["a"], "b"]}, "different types: a string in row 2, a list in the rows before"),
         (
             {"train": ["a", ["b"], 3]},
@@ -160,7 +160,9 @@ def test_what_is_no_list_of_labels(
 
 def test_one_label_in_train_and_lists_in_test_are_two_forms(tmp_path: Path) -> None:
     data = write(tmp_path, train=["a", "b"], test=[["a"], ["b"]])
-    assert "not one label per row" in refusal(files(data))
+    assert "one label per row in its column 'label', but the test split has lists" in refusal(
+        files(data)
+    )
 
 
 def test_a_label_that_train_never_had_is_told(tmp_path: Path) -> None:

@@ -145,10 +145,12 @@ def _load(
     saved = provenance.get("data_options", {})
     options = {name: value for name, value in saved.items() if f"data.{name}" not in keys}
     like_training = replace(data, **options)
-    corpus = load_corpus(like_training)
+    corpus = load_corpus(like_training, classifier.labels)
     if corpus.digest == provenance.get("data_digest"):
         return corpus, True
-    return (corpus if like_training == data else load_corpus(data)), False
+    if like_training != data:
+        corpus = load_corpus(data, classifier.labels)
+    return corpus, False
 
 
 def _training_data_note(corpus: "Corpus", split: str, known_texts: int) -> str:

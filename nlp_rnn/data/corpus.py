@@ -6,14 +6,14 @@ without text or label, compare the splits, cut or limit splits, describe the res
 
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.config.data import DataConfig, TableConfig
 from nlp_rnn.data.digest import corpus_digest
 from nlp_rnn.data.label_columns import read_labels
-from nlp_rnn.data.labels import MultiLabels, SingleLabels, order_labels
+from nlp_rnn.data.labels import MultiLabels, case_notes, order_labels
 from nlp_rnn.data.quality import Quality, compare_splits, describe_split, drop_leaks
 from nlp_rnn.data.splitting import Rows, cut, limit, without_leaks
 from nlp_rnn.errors import DataError
@@ -71,12 +71,20 @@ class Corpus:
     separator: str | None = None
 
 
-def load_corpus(config: DataConfig) -> Corpus:
+def load_corpus(config: DataConfig, known_labels: Collection[str] = ()) -> Corpus:
     """Load the data set that `config` describes and prepare its three splits.
 
     A missing test split is cut from train first. Then `limit` or `fraction` is applied to train.
     Then a missing validation split is cut from the remaining rows. Every cut is stratified,
     seeded by `config.seed`, and leaves at least one training row of each class.
+
+    Parameters
+    ----------
+    config : DataConfig
+        The options of the data.
+    known_labels : collection of str, optional
+        The labels of the classifier that is evaluated: where a number can be read in two ways, as
+        `1` or as `1.0`, it is read as the label that the classifier knows.
 
     Raises
     ------
@@ -88,7 +96,7 @@ def load_corpus(config: DataConfig) -> Corpus:
         notes = list(source.notes)
         dropping = isinstance(config, TableConfig) and config.drop_leaks
         quality = Quality()
-        splits, labels = _clean(source, notes, quality, dropping)
+        splits, labels = _clean(source, notes, quality, dropping, known_labels)
         uncut = set(splits)
         if "test" not in splits:
             splits["train"], splits["test"] = cut(
@@ -138,20 +146,26 @@ def quiet_datasets() -> Iterator[None]:
 
 
 def _clean(
-    source: Source, notes: list[str], quality: Quality, dropping: bool
+    source: Source,
+    notes: list[str],
+    quality: Quality,
+    dropping: bool,
+    known_labels: Collection[str],
 ) -> tuple[dict[str, Rows], tuple[str, ...]]:
     """Drop rows without text or label, and leaks if asked to; encode the labels."""
     import numpy
 
     texts: dict[str, Dataset] = {}
     hashes: dict[str, TextHashes] = {}
-    labels: dict[str, SingleLabels | MultiLabels] = {}
     usable: dict[str, numpy.ndarray[Any, Any]] = {}
     for split, dataset in source.splits.items():
-        where = f"The {split} split of {source.name}"
         if not len(dataset):
-            raise DataError(f"{where} has no rows.{_removal_advice(split)}")
-        labels[split] = read_labels(source, split, labels.get("train"))
+            raise DataError(
+                f"The {split} split of {source.name} has no rows.{_removal_advice(split)}"
+            )
+    labels = read_labels(source, notes, known_labels)
+    for split, dataset in source.splits.items():
+        where = f"The {split} split of {source.name}"
         texts[split] = as_text(dataset, source.text, where, source.separator)
         hashes[split] = hash_texts(texts[split])
         no_text, no_label = hashes[split].missing, labels[split].missing
@@ -173,6 +187,7 @@ def _clean(
     if dropping:
         drop_leaks(hashes, usable, notes)
     counts = {split: labels[split].counts(rows) for split, rows in usable.items()}
+    notes += case_notes(counts)
     multi_label = isinstance(labels["train"], MultiLabels)
     order = order_labels(labels["train"].class_names or (), counts, notes, multi_label)
     return {

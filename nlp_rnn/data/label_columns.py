@@ -2,122 +2,239 @@
 
 | form | reader | result |
 |---|---|---|
-| one label per row: string, whole number, boolean or `ClassLabel` | `read_single_labels` | single |
-| a list of labels per row | `read_label_lists` | multi-label |
+| one label per row: string, number, boolean or `ClassLabel` | `read_single_labels` | single |
+| a list of labels per row, also in a cell: `['a', 'b']` | `read_label_lists` | multi-label |
+| equally long lists of 0 and 1, one number for each class | `indicator_labels` | multi-label |
 | a string of labels with a separator between them | `read_joined_labels` | multi-label |
 | one column of 0 and 1 for each class | `read_class_columns` | multi-label |
 
-`read_labels` picks the reader for a source.
+`read_labels` picks the reader for a source, once for all of its splits.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.data.label_values import is_string, label_column, read_single_labels, read_values
+from nlp_rnn.data.class_columns import read_class_columns
+from nlp_rnn.data.label_lists import (
+    indicator_labels,
+    indicator_length,
+    inner_feature,
+    is_list,
+    parse_cells,
+)
+from nlp_rnn.data.label_values import distinct_values, is_string, label_column, name_labels
 from nlp_rnn.data.labels import MultiLabels, SingleLabels
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.source import Source
 
 if TYPE_CHECKING:
     import numpy
-    from datasets import Dataset
 
 __all__ = [
-    "read_class_columns",
     "read_joined_labels",
     "read_label_lists",
     "read_labels",
+    "read_single_labels",
 ]
 
 
 def read_labels(
-    source: Source, split: str, train: SingleLabels | MultiLabels | None
-) -> SingleLabels | MultiLabels:
-    """Read the labels of one split of `source`.
+    source: Source, notes: list[str], known_labels: Collection[str] = ()
+) -> dict[str, SingleLabels] | dict[str, MultiLabels]:
+    """Read the labels of all splits of `source`.
 
-    The form of the labels follows from the options and from the train split, which is read first.
+    The form of the labels and the type of their values are decided once, over all splits.
 
     Parameters
     ----------
     source : Source
         The splits, the label column or columns, and the options about labels.
-    split : str
-        `train`, `validation` or `test`.
-    train : SingleLabels or MultiLabels or None
-        The labels of train; None while train itself is read.
+    notes : list of str
+        Receives a line where the form of the labels was recognized from the values.
+    known_labels : collection of str, optional
+        The labels of the classifier that is evaluated, as for `name_labels`.
 
     Raises
     ------
     DataError
-        The column holds no labels, or labels in another form than train.
+        The column holds no labels, or the splits have labels in different forms.
     """
-    dataset, label_names = source.splits[split], source.label_names
-    where = f"The {split} split of {source.name}"
+    where = {split: f"The {split} split of {source.name}" for split in source.splits}
     if isinstance(source.label, tuple):
-        return read_class_columns(dataset, source.label, where, label_names)
-    class_names = train.class_names if train else None
-    if (separator := source.label_separator) is not None:
-        labels = read_joined_labels(
-            dataset, source.label, separator, where, class_names, label_names
+        return {
+            split: read_class_columns(dataset, source.label, where[split], source.label_names)
+            for split, dataset in source.splits.items()
+        }
+    column = source.label
+    values = {split: label_column(dataset, column) for split, dataset in source.splits.items()}
+    features = {split: dataset.features[column] for split, dataset in source.splits.items()}
+    lists, written = _lists(values, column, where, notes)
+    separator = source.label_separator
+    if separator is not None and not (written and lists):
+        return read_joined_labels(
+            values, column, separator, where, source.label_names, known_labels
         )
-        if train is None and labels.members.sum(axis=1).max() < 2:
-            raise DataError(
-                f"{where} has no text with two labels separated by {separator!r} in its column "
-                f"{source.label!r}.\nSet data.label_separator to the separator that the column "
-                "has, or remove it for single-label data."
-            )
-        return labels
-    lists = _has_lists(dataset, source.label) if train is None else isinstance(train, MultiLabels)
-    read = read_label_lists if lists else read_single_labels
-    return read(dataset, source.label, where, class_names, label_names)
+    if separator is not None:
+        raise DataError(
+            f"The column {column!r} of {source.name} has lists in its cells already, which "
+            "data.label_separator cannot split.\nRemove data.label_separator."
+        )
+    if lists is None:
+        return read_single_labels(
+            values, features, column, where, source.label_names, known_labels, notes
+        )
+    inner = {split: None if written else inner_feature(features[split]) for split in lists}
+    if length := indicator_length(lists, inner):
+        return indicator_labels(lists, length, source.label_names, source.name, notes)
+    return read_label_lists(lists, inner, column, where, source.label_names, known_labels)
 
 
-def _has_lists(dataset: "Dataset", column: str) -> bool:
+def _lists(
+    values: Mapping[str, Any], column: str, where: Mapping[str, str], notes: list[str]
+) -> tuple[dict[str, Any] | None, bool]:
+    """Return the lists of every split, or None for single labels; and whether they were parsed."""
     import pyarrow
+    import pyarrow.compute as pc
 
-    kind = dataset.data.schema.field(column).type
-    return bool(
-        pyarrow.types.is_list(kind)
-        or pyarrow.types.is_large_list(kind)
-        or pyarrow.types.is_fixed_size_list(kind)
+    lists: dict[str, Any] = {}
+    parsed: list[str] = []
+    for split, cells in values.items():
+        if is_list(cells.type):
+            lists[split] = cells.combine_chunks()
+        elif is_string(cells.type) and (found := parse_cells(cells)) is not None:
+            lists[split] = found
+            parsed.append(split)
+    if not lists:
+        for split, cells in values.items():
+            number = pc.sum(_bracketed(cells)).as_py() or 0 if is_string(cells.type) else 0
+            if number and 2 * number >= len(cells) - cells.null_count:
+                notes.append(
+                    f"{split}: {number:,} cells of the column {column!r} look like lists of "
+                    f"labels, but others are not: {_first_other(cells)!r}. All are read as text"
+                )
+        return None, False
+    for split, cells in values.items():
+        if split not in lists and (not len(cells) or cells.null_count == len(cells)):
+            kind = next(iter(lists.values())).type.value_type
+            lists[split] = pyarrow.nulls(len(cells), pyarrow.list_(kind))
+        if split not in lists:
+            listing = next(iter(lists))
+            raise DataError(
+                f"{where[split]} has one label per row in its column {column!r}, but the {listing} "
+                "split has lists.\nUse the same form in all splits."
+            )
+    if parsed:
+        notes.append(
+            f"labels: the cells of the column {column!r} are read as lists, such as "
+            f"{_example(values[parsed[0]])}"
+        )
+    return lists, bool(parsed)
+
+
+def _bracketed(cells: Any) -> Any:
+    import pyarrow.compute as pc
+
+    return pc.starts_with(pc.utf8_ltrim_whitespace(cells.cast("large_string")), "[")
+
+
+def _first_other(cells: Any) -> str:
+    import pyarrow.compute as pc
+
+    others = pc.unique(cells.filter(pc.invert(_bracketed(cells)))).drop_null()
+    texts = [text for text in others.to_pylist() if text.strip()]
+    if not texts:  # none of the brackets can be parsed
+        texts = [text for text in pc.unique(cells).drop_null().to_pylist() if text.strip()]
+    return str(texts[0])[:40]
+
+
+def _example(cells: Any) -> str:
+    import pyarrow.compute as pc
+
+    longest = pc.max(pc.utf8_length(cells.cast("large_string"))).as_py()
+    return next(
+        str(cell)[:40] for cell in pc.unique(cells).to_pylist() if cell and len(cell) == longest
     )
 
 
-def read_label_lists(
-    dataset: "Dataset",
+def read_single_labels(
+    values: Mapping[str, Any],
+    features: Mapping[str, Any],
     column: str,
-    where: str,
-    class_names: tuple[str, ...] | None = None,
+    where: Mapping[str, str],
     label_names: Mapping[str, str] | None = None,
-) -> MultiLabels:
+    known_labels: Collection[str] = (),
+    notes: list[str] | None = None,
+) -> dict[str, SingleLabels]:
+    """Read a column with one label per row. Null, NaN and an empty string are no label.
+
+    Parameters
+    ----------
+    values : mapping of str to pyarrow.ChunkedArray
+        The label column of each split.
+    features : mapping of str to feature
+        The type of the column in each split, as `datasets` has it.
+    column : str
+        Name of the column.
+    where : mapping of str to str
+        Description of each split, with which error messages begin.
+    label_names, known_labels, notes
+        As for `name_labels`.
+
+    Raises
+    ------
+    DataError
+        A value is no label, or has no name in `label_names`.
+    """
+    splits = {
+        split: distinct_values(cells, features[split], column, where[split])
+        for split, cells in values.items()
+    }
+    return name_labels(splits, label_names, known_labels, notes)
+
+
+def read_label_lists(
+    lists: Mapping[str, Any],
+    features: Mapping[str, Any],
+    column: str,
+    where: Mapping[str, str],
+    label_names: Mapping[str, str] | None = None,
+    known_labels: Collection[str] = (),
+) -> dict[str, MultiLabels]:
     """Read a column of lists of labels; parameters and errors as in `read_single_labels`.
 
     An empty list is a row without a label, null a row whose labels are unknown. A label that is
-    in a list twice counts once. Null or "" within a list raises `DataError`.
+    in a list twice counts once. Null or "" within a list, and a fraction, raise `DataError`.
     """
     import numpy
     import pyarrow
     import pyarrow.compute as pc
 
-    if not _has_lists(dataset, column):
-        raise DataError(
-            f"{where} has one label per row in its column {column!r}, but the train split has "
-            "lists.\nUse the same form in all splits."
-        )
-    lists = label_column(dataset, column).combine_chunks()
-    missing = lists.is_null().to_numpy(zero_copy_only=False)
-    sizes = pc.fill_null(pc.list_value_length(lists), 0).to_numpy().astype(numpy.int64)
-    values = pyarrow.chunked_array([pc.list_flatten(lists)])
-    inner = getattr(dataset.features[column], "feature", None)
-    labels = read_values(values, inner, column, where, class_names, label_names)
-    rows = numpy.repeat(numpy.arange(len(sizes)), sizes)
-    if labels.missing.any():
-        raise DataError(
-            f"{where} has null or an empty string within the list of labels of row "
-            f"{int(rows[labels.missing][0]) + 1}, column {column!r}.\n"
-            "Write an empty list for a text without a label."
-        )
-    return _members(labels, rows, missing)
+    splits, rows = {}, {}
+    for split, cells in lists.items():
+        sizes = pc.fill_null(pc.list_value_length(cells), 0).to_numpy().astype(numpy.int64)
+        values = pyarrow.chunked_array([pc.list_flatten(cells)])
+        part = distinct_values(values, features[split], column, where[split])
+        rows[split] = numpy.repeat(numpy.arange(len(sizes)), sizes)
+        if (part.ids < 0).any():
+            raise DataError(
+                f"{where[split]} has null or an empty string within the list of labels of row "
+                f"{int(rows[split][part.ids < 0][0]) + 1}, column {column!r}.\n"
+                "Write an empty list for a text without a label."
+            )
+        if part.kind == "float" and (
+            fractions := [value for value in part.values if value % 1 != 0]
+        ):
+            raise DataError(
+                f"{where[split]} has lists with numbers that are not whole numbers, such as "
+                f"{fractions[0]}, in its column {column!r}.\nWrite the labels that each text has, "
+                'such as ["rude", "spam"] or [0, 2]; probabilities are not supported.'
+            )
+        splits[split] = part
+    named = name_labels(splits, label_names, known_labels)
+    missing = {
+        split: cells.is_null().to_numpy(zero_copy_only=False) for split, cells in lists.items()
+    }
+    return {split: _members(named[split], rows[split], missing[split]) for split in lists}
 
 
 def _members(
@@ -132,78 +249,58 @@ def _members(
 
 
 def read_joined_labels(
-    dataset: "Dataset",
+    values: Mapping[str, Any],
     column: str,
     separator: str,
-    where: str,
-    class_names: tuple[str, ...] | None = None,
+    where: Mapping[str, str],
     label_names: Mapping[str, str] | None = None,
-) -> MultiLabels:
+    known_labels: Collection[str] = (),
+) -> dict[str, MultiLabels]:
     """Read a column of strings such as `news, sport`, split at `separator`.
 
     White space around a label is removed. An empty cell is a row without a label: csv files have
-    no other way to write it. Other parameters as in `read_single_labels`. A cell that is neither
-    a string nor a whole number raises `DataError`.
+    no other way to write it. Other parameters as in `read_single_labels`.
+
+    Raises
+    ------
+    DataError
+        A cell is neither a string nor a whole number, or no row of train has two labels.
     """
     import numpy
     import pyarrow
     import pyarrow.compute as pc
 
-    values = label_column(dataset, column).combine_chunks()
-    kind = values.type
-    if pyarrow.types.is_floating(kind) or not (
-        pyarrow.types.is_primitive(kind) or pyarrow.types.is_null(kind) or is_string(kind)
-    ):
-        raise DataError(
-            f"{where} has values of type {kind} in its column {column!r}, not strings that "
-            "data.label_separator can split.\nRemove data.label_separator, or set data.label to "
-            "another column."
-        )
-    cells = pc.fill_null(values.cast(pyarrow.large_string()), "")
-    parts = pc.split_pattern(cells, separator)
-    sizes = pc.list_value_length(parts).to_numpy().astype(numpy.int64)
-    rows = numpy.repeat(numpy.arange(len(sizes)), sizes)
-    flat = pc.utf8_trim_whitespace(pc.list_flatten(parts))
-    filled = pc.not_equal(flat, "")
-    chunks = pyarrow.chunked_array([flat.filter(filled)])
-    labels = read_values(chunks, None, column, where, class_names, label_names)
-    rows = rows[filled.to_numpy(zero_copy_only=False)]
-    return _members(labels, rows, numpy.zeros(len(sizes), bool))
-
-
-def read_class_columns(
-    dataset: "Dataset",
-    columns: Sequence[str],
-    where: str,
-    label_names: Mapping[str, str] | None = None,
-) -> MultiLabels:
-    """Read one column for each class: true or 1 where a row has it, false or 0 where not.
-
-    The classes are named by their columns, or by `label_names`. A row with null in one of the
-    columns is missing. Any other value raises `DataError`.
-    """
-    import numpy
-    import pyarrow
-    import pyarrow.compute as pc
-
-    members = numpy.zeros((len(dataset), len(columns)), bool)
-    missing = numpy.zeros(len(dataset), bool)
-    for index, column in enumerate(columns):
-        values = label_column(dataset, column).combine_chunks()
-        if pyarrow.types.is_null(values.type):
-            missing[:] = True
-            continue
-        unique = pc.unique(values).drop_null().to_pylist()
-        # True == 1 == 1.0; a string equals neither
-        if invalid := [value for value in unique if value not in (0, 1)]:
+    splits, rows, number_of_rows = {}, {}, {}
+    for split, chunks in values.items():
+        cells = chunks.combine_chunks()
+        kind = cells.type
+        if pyarrow.types.is_floating(kind) or not (
+            pyarrow.types.is_primitive(kind) or pyarrow.types.is_null(kind) or is_string(kind)
+        ):
             raise DataError(
-                f"{where} has {str(invalid[0])[:40]!r} in its column {column!r}, not 0 or 1.\n"
-                "Set data.label to the columns of the classes, 'data.label=[a,b]', or to the one "
-                "column of the labels."
+                f"{where[split]} has values of type {kind} in its column {column!r}, not strings "
+                "that data.label_separator can split.\nRemove data.label_separator, or set "
+                "data.label to another column."
             )
-        missing |= values.is_null().to_numpy(zero_copy_only=False)
-        ones = pc.fill_null(values.cast(pyarrow.float64()), 0.0)
-        members[:, index] = ones.to_numpy(zero_copy_only=False) == 1
-    names = tuple(label_names.get(column, column) if label_names else column for column in columns)
-    members[missing] = False
-    return MultiLabels(names, members, missing, names)
+        parts = pc.split_pattern(pc.fill_null(cells.cast(pyarrow.large_string()), ""), separator)
+        sizes = pc.list_value_length(parts).to_numpy().astype(numpy.int64)
+        flat = pc.utf8_trim_whitespace(pc.list_flatten(parts))
+        filled = pc.not_equal(flat, "")
+        labels = pyarrow.chunked_array([flat.filter(filled)])
+        splits[split] = distinct_values(labels, None, column, where[split])
+        rows[split] = numpy.repeat(numpy.arange(len(sizes)), sizes)[
+            filled.to_numpy(zero_copy_only=False)
+        ]
+        number_of_rows[split] = len(sizes)
+    named = name_labels(splits, label_names, known_labels)
+    labels = {
+        split: _members(named[split], rows[split], numpy.zeros(number_of_rows[split], bool))
+        for split in values
+    }
+    if labels["train"].members.sum(axis=1).max() < 2:
+        raise DataError(
+            f"{where['train']} has no text with two labels separated by {separator!r} in its "
+            f"column {column!r}.\nSet data.label_separator to the separator that the column "
+            "has, or remove it for single-label data."
+        )
+    return labels

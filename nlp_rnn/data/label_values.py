@@ -1,10 +1,16 @@
-"""Label values of a column, of any supported type, as label names and ids."""
+"""Label values of any supported type as label names, decided once for all splits of a data set.
+
+`distinct_values` reads one split, `name_labels` names the values of all splits together: a label
+is text wherever one split has text, so that the same label has the same name in every split.
+"""
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from nlp_rnn.data.label_names import WHOLE_NUMBER, new_name
 from nlp_rnn.data.labels import SingleLabels
 from nlp_rnn.errors import DataError
 
@@ -12,72 +18,82 @@ if TYPE_CHECKING:
     import numpy
     from datasets import Dataset
 
-__all__ = ["is_string", "label_column", "read_single_labels", "read_values"]
+__all__ = ["DistinctValues", "distinct_values", "is_string", "label_column", "name_labels"]
+
+_EXACT = 2.0**53  # above it, floating-point numbers skip whole numbers
 
 
-def read_single_labels(
-    dataset: "Dataset",
-    column: str,
-    where: str,
-    class_names: tuple[str, ...] | None = None,
-    label_names: Mapping[str, str] | None = None,
-) -> SingleLabels:
-    """Read a column of integers, strings, booleans, whole floats or `ClassLabel` ids.
+@dataclass(frozen=True)
+class DistinctValues:
+    """The distinct label values of a split.
 
-    Null, NaN and the empty string are no label. A number is named by its digits, or by
-    `class_names` where they are passed.
+    Attributes
+    ----------
+    where : str
+        Description of the split, with which error messages begin.
+    kind : {"text", "integer", "float", "boolean"}
+        Type of the values; decimals count as floats.
+    values : list
+        Python values, each of them once. Strings have no blanks around them.
+    ids : int64 array of shape (rows,)
+        Index into `values`; -1 for a row without a label (null, NaN or an empty string).
+    declared : tuple of str or None
+        Names of the labels 0, 1, … in a `ClassLabel` column.
+    """
+
+    where: str
+    kind: str
+    values: list[Any]
+    ids: "numpy.ndarray[Any, Any]"
+    declared: tuple[str, ...] | None = None
+
+    def merged(self, values: list[Any]) -> "DistinctValues":
+        """Return the same rows with `values` in place of the old ones; None and "" are no label."""
+        import numpy
+
+        distinct = list(dict.fromkeys(value for value in values if value not in (None, "")))
+        index_of = {value: index for index, value in enumerate(distinct)}
+        # the last entry serves the id -1
+        table = numpy.array([*(index_of.get(value, -1) for value in values), -1], numpy.int64)
+        return replace(self, values=distinct, ids=table[self.ids])
+
+
+def distinct_values(values: Any, feature: Any, column: str, where: str) -> DistinctValues:
+    """Read a column of strings, integers, floats, decimals, booleans or `ClassLabel` ids.
 
     Parameters
     ----------
-    dataset : Dataset
-        A split.
-    column : str
-        Name of the label column.
-    where : str
-        Description of the split, with which error messages begin.
-    class_names : tuple of str, optional
-        Names of the labels 0, 1, … in train.
-    label_names : mapping of str to str, optional
-        `data.label_names`: a name for each label as it is in the data. One name for two labels
-        makes them one class.
+    values : pyarrow.ChunkedArray
+        The column.
+    feature : datasets feature
+        Its type in `datasets`; None: unknown.
+    column, where : str
+        Name of the column and description of the split, for messages.
 
     Raises
     ------
     DataError
-        A label is negative (on the hub -1 means no label), a fraction or of another type, or
-        has no name in `label_names`.
+        The column is of another type, or its numbers have lost digits.
     """
-    values = label_column(dataset, column)
-    return read_values(values, dataset.features[column], column, where, class_names, label_names)
-
-
-def label_column(dataset: "Dataset", column: str) -> Any:
-    """Return the Arrow values of a column, with the row selection of `dataset` applied."""
-    return dataset.select_columns([column]).with_format("arrow")[:].column(column)
-
-
-def read_values(
-    values: Any,
-    feature: Any,
-    column: str,
-    where: str,
-    class_names: tuple[str, ...] | None,
-    label_names: Mapping[str, str] | None,
-) -> SingleLabels:
-    """Read labels from Arrow values and their feature, as `read_single_labels` does."""
     import pyarrow
     import pyarrow.compute as pc
 
+    if pyarrow.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    exact = values.type
+    if pyarrow.types.is_float16(exact):
+        values = values.cast("float32")
     kind = values.type
-    if pyarrow.types.is_floating(kind) or pyarrow.types.is_decimal(kind):
-        values = pc.if_else(pc.is_nan(values.cast("float64")), None, values.cast("float64"))
-    elif is_string(kind):
-        values = pc.if_else(pc.equal(values.cast("large_string"), ""), None, values)
-    elif not (
-        pyarrow.types.is_integer(kind)
-        or pyarrow.types.is_boolean(kind)
-        or pyarrow.types.is_null(kind)
-    ):
+    is_float = pyarrow.types.is_floating(kind)
+    if is_float:
+        values = pc.if_else(pc.is_nan(values), None, values)
+    if is_float or pyarrow.types.is_decimal(kind):
+        name = "float"
+    elif is_string(kind) or pyarrow.types.is_null(kind):
+        name = "text"
+    elif pyarrow.types.is_integer(kind) or pyarrow.types.is_boolean(kind):
+        name = "boolean" if pyarrow.types.is_boolean(kind) else "integer"
+    else:
         raise DataError(
             f"{where} has {_described(feature, values)} in its column {column!r}, not one label "
             "per row.\nSet data.label to a column of strings, of whole numbers or of lists of them."
@@ -85,66 +101,170 @@ def read_values(
     unique = pc.unique(values).drop_null()
     ids = pc.index_in(values, value_set=unique).fill_null(-1).to_numpy().astype("int64")
     labels = unique.to_pylist()
-    if not is_string(kind):
-        _check_numbers(labels, values, where)
-        labels = [value if isinstance(value, bool) else int(value) for value in labels]
-    declared = tuple(feature.names) if hasattr(feature, "names") else None
-    names = declared or (class_names if pyarrow.types.is_integer(kind) else None)
-    if label_names is not None:
-        return _renamed([str(value) for value in labels], names, ids, label_names, where)
-    if names is None:
-        return SingleLabels(tuple(str(value) for value in labels), ids, None)
-    if labels and max(labels) >= len(names):
+    if pyarrow.types.is_float32(kind):
+        # 0.1 in 32 bits is 0.10000000149011612 in 64
+        numbers = unique.cast(exact).to_numpy(zero_copy_only=False)
+        labels = [float(str(value)) for value in numbers]
+    declared = tuple(name.strip() for name in feature.names) if hasattr(feature, "names") else None
+    distinct = DistinctValues(where, name, labels, ids, declared)
+    if name == "text":
+        return distinct.merged([label.strip() for label in labels])
+    if is_float and (large := [label for label in labels if _EXACT <= abs(label) < math.inf]):
         raise DataError(
-            f"{where} has the label {max(labels)}, but there are only {len(names)} label names."
+            f"{where} has the number {large[0]:.0f} in its column {column!r}: floating-point "
+            "numbers of this size have lost digits.\nWrite labels of more than 15 digits as "
+            'strings, in JSON with quotes: "12345678901234567890".'
         )
-    return SingleLabels(tuple(names[value] for value in labels), ids, declared)
+    return distinct
 
 
-def _renamed(
-    labels: list[str],
-    names: tuple[str, ...] | None,
-    ids: "numpy.ndarray[Any, Any]",
-    label_names: Mapping[str, str],
-    where: str,
-) -> SingleLabels:
-    """Name the labels as `label_names` says: by number or, in a `ClassLabel`, by old name."""
-    import numpy
+def name_labels(
+    splits: Mapping[str, DistinctValues],
+    label_names: Mapping[str, str] | None = None,
+    known_labels: Collection[str] = (),
+    notes: list[str] | None = None,
+) -> dict[str, SingleLabels]:
+    """Name the label values of all splits.
 
-    new_names = []
-    for label in labels:
-        name = label_names.get(label)
-        if name is None and names is not None and int(label) < len(names):
-            name = label_names.get(names[int(label)])
-        if name is None:
-            raise DataError(
-                f"{where} has the label {label!r}, which has no name in data.label_names; there "
-                f"are names for: {', '.join(list(label_names)[:20])}.\nName every label: "
-                f"'data.label_names={{{label}:NAME,…}}', or a list for the labels from 0."
+    Text names itself, and a number is named by its digits. Floats that are whole in every split
+    are named like integers (1.0 is `1`); otherwise all numbers are named like floats (`1.0`,
+    `2.5`). Integers without names take those of a `ClassLabel` column in another split.
+
+    Parameters
+    ----------
+    splits : mapping of str to DistinctValues
+        The values of train and of the other splits.
+    label_names : mapping of str to str, optional
+        `data.label_names`: a name for each label as it is in the data. One name for two labels
+        makes them one class.
+    known_labels : collection of str, optional
+        The labels of the classifier that is evaluated: they decide between `1` and `1.0`.
+    notes : list of str, optional
+        Receives a line if floats are named like integers.
+
+    Raises
+    ------
+    DataError
+        A label has no name, or all labels of a split are -1 and train has no such label.
+    """
+    declared = next((part.declared for part in splits.values() if part.declared), None)
+    texts: dict[str, list[str]] = {}
+    as_floats = _named_like_floats(splits, () if label_names else known_labels)
+    for split, part in splits.items():
+        names = part.declared or declared
+        texts[split] = [_text(value, as_floats) for value in part.values]
+        if names is not None and _are_ids(part, names):
+            ids = [_text(value, False) for value in part.values]
+            texts[split] = _class_names(part, ids, names, label_names)
+        elif part.kind == "float" and not as_floats and notes is not None and part.values:
+            notes.append(
+                f"{split}: the numbers of the labels are whole, {float(part.values[0])} is read as "
+                f"{texts[split][0]}"
             )
-        new_names.append(name)
+    _check_unlabelled(splits, texts, label_names)
+    if label_names is None:
+        return {split: _single(part, texts[split], part.declared) for split, part in splits.items()}
+    every = {text for part in texts.values() for text in part}
     order = tuple(dict.fromkeys(label_names.values()))
-    table = numpy.array([*(order.index(name) for name in new_names), -1], numpy.int64)
-    return SingleLabels(order, table[ids], order)
+    named: dict[str, SingleLabels] = {}
+    for split, part in splits.items():
+        new = [new_name(text, every, label_names, part.where) for text in texts[split]]
+        single = _single(part, new, order)
+        named[split] = SingleLabels(order, single.encode(order), order)
+    return named
 
 
-def _check_numbers(labels: list[Any], values: Any, where: str) -> None:
-    import pyarrow.compute as pc
+def _single(
+    part: DistinctValues, names: list[str], class_names: tuple[str, ...] | None
+) -> SingleLabels:
+    merged = part.merged(names)
+    return SingleLabels(tuple(merged.values), merged.ids, class_names)
 
-    fractions = [value for value in labels if not math.isfinite(value) or value != int(value)]
-    if fractions:
-        raise DataError(
-            f"{where} has labels that are not whole numbers, such as {fractions[0]}.\n"
-            "Classes are strings or whole numbers from 0; regression is not supported."
+
+def _is_whole(text: str) -> bool:
+    return WHOLE_NUMBER.fullmatch(text) is not None
+
+
+def _are_ids(part: DistinctValues, names: tuple[str, ...]) -> bool:
+    """Return whether the values count the names of a `ClassLabel` column, here or elsewhere."""
+    if part.kind == "text":  # from a file without types
+        return all(map(_is_whole, part.values)) and not set(part.values) & {*names}
+    if part.kind == "float":
+        return all(math.isfinite(value) and value == int(value) for value in part.values)
+    return part.kind == "integer"
+
+
+def _text(value: Any, as_floats: bool) -> str:
+    if isinstance(value, str | bool):
+        return str(value)
+    if as_floats:
+        return repr(float(value)) if isinstance(value, int | float) else str(value)
+    return str(int(value))
+
+
+def _named_like_floats(splits: Mapping[str, DistinctValues], known_labels: Collection[str]) -> bool:
+    """Return whether numbers are named `1.0` rather than `1`."""
+    floats = [value for part in splits.values() if part.kind == "float" for value in part.values]
+    if not all(math.isfinite(value) and value == int(value) for value in floats):
+        return True
+    written = {text for part in splits.values() if part.kind == "text" for text in part.values}
+    others = written | {*known_labels}
+    like_floats = len(others & {_text(value, True) for value in floats})
+    like_integers = len(others & {_text(value, False) for value in floats})
+    if floats and like_floats == like_integers:  # as they are written, beside text
+        return bool(written) and not all(map(_is_whole, written))
+    return like_floats > like_integers
+
+
+def _class_names(
+    part: DistinctValues,
+    texts: list[str],
+    names: tuple[str, ...],
+    label_names: Mapping[str, str] | None,
+) -> list[str]:
+    """Name the ids of a `ClassLabel` column; with `label_names`, those that it has no name for."""
+    named = []
+    for text in texts:
+        if label_names is not None and (text in label_names or int(text) not in range(len(names))):
+            named.append(text)
+        elif (number := int(text)) < 0:
+            raise DataError(_unlabelled(part, texts, number))
+        elif number >= len(names):
+            raise DataError(
+                f"{part.where} has the label {max(map(int, texts))}, but there are only "
+                f"{len(names)} label names."
+            )
+        else:
+            named.append(names[number])
+    return named
+
+
+def _check_unlabelled(
+    splits: Mapping[str, DistinctValues],
+    texts: Mapping[str, list[str]],
+    label_names: Mapping[str, str] | None,
+) -> None:
+    """Raise an error for a split where every label is -1, which train does not have as a class."""
+    if label_names is not None and "-1" in label_names:
+        return
+    for split, part in splits.items():
+        if texts[split] == ["-1"] and (split == "train" or "-1" not in texts["train"]):
+            raise DataError(_unlabelled(part, texts[split], -1))
+
+
+def _unlabelled(part: DistinctValues, texts: list[str], number: int) -> str:
+    rows = int((part.ids == texts.index(str(number))).sum())
+    message = f"{part.where} has label {number} in "
+    if rows < len(part.ids):
+        return (
+            f"{message}{rows:,} of {len(part.ids):,} rows; -1 means that there is no label.\n"
+            f"Remove these rows, or name all labels: 'data.label_names={{{number}:NAME,0:NAME,…}}'."
         )
-    if labels and (lowest := int(min(labels))) < 0:
-        rows = pc.sum(pc.less(values, 0)).as_py()
-        of_all = "all" if rows == len(values) else f"{rows:,} of {len(values):,}"
-        raise DataError(
-            f"{where} has label {lowest} in {of_all} rows; -1 means that there is no label.\n"
-            "Number the classes from 0 or name them, or use a split that has labels "
-            "(data=hub: data.test_split=validation; data=files: remove the file)."
-        )
+    return (
+        f"{message}all rows; -1 means that there is no label.\nUse a split that has labels "
+        "(data=hub: data.test_split=validation; data=files: remove the file, or set data.label to "
+        "another column)."
+    )
 
 
 def is_string(kind: Any) -> bool:
@@ -166,3 +286,8 @@ def _described(feature: Any, values: Any) -> str:
         examples = " and ".join(f"{value} ({kind})" for kind, value in list(first.items())[:3])
         return f"values of different types, {examples},"
     return f"values of type {getattr(feature, 'dtype', '') or type(feature).__name__}"
+
+
+def label_column(dataset: "Dataset", column: str) -> Any:
+    """Return the Arrow values of a column, with the row selection of `dataset` applied."""
+    return dataset.select_columns([column]).with_format("arrow")[:].column(column)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy
     from datasets import Dataset
 
-__all__ = ["MultiLabels", "SingleLabels", "label_array", "labels_of", "order_labels"]
+__all__ = ["MultiLabels", "SingleLabels", "case_notes", "label_array", "labels_of", "order_labels"]
 
 
 @dataclass(frozen=True)
@@ -172,9 +172,40 @@ def order_labels(
 
 
 def _sorted(names: set[str]) -> list[str]:
-    if all(name.isascii() and name.isdigit() for name in names):
+    digits = {name: name.removeprefix("-") for name in names}
+    # Python does not convert thousands of digits
+    if all(text.isascii() and text.isdigit() and len(text) < 1000 for text in digits.values()):
         return sorted(names, key=lambda name: (int(name), name))
     return sorted(names)
+
+
+def case_notes(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Return a line that names the labels which differ only in case, if there are any.
+
+    Parameters
+    ----------
+    counts : mapping of str to mapping of str to int
+        For each split, the number of rows of each label.
+    """
+    rows: dict[str, int] = {}
+    for split in counts.values():
+        for name, number in split.items():
+            rows[name] = rows.get(name, 0) + number
+    spellings: dict[str, list[str]] = {}
+    for name in sorted(rows):
+        spellings.setdefault(name.casefold(), []).append(name)
+    groups = [
+        " and ".join(f"{name!r} ({rows[name]:,})" for name in names)
+        for names in spellings.values()
+        if len(names) > 1
+    ]
+    if not groups:
+        return []
+    more = f" and {len(groups) - 20:,} more" if len(groups) > 20 else ""
+    return [
+        f"labels that differ only in case are different classes: {'; '.join(groups[:20])}{more}; "
+        "data.label_names can merge them"
+    ]
 
 
 def labels_of(dataset: "Dataset") -> "numpy.ndarray[Any, Any]":

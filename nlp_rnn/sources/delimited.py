@@ -86,7 +86,7 @@ def _read_delimited(file: SourceFile, default_delimiter: str) -> "Dataset":
             "unpaired quote; if quotes have no meaning in the file, set data.quoting=false"
         )
     for column in () if options.multi_label else file.label:
-        dataset = _with_numbers(dataset, column)
+        dataset = _with_whole_floats(dataset, column)
     return dataset
 
 
@@ -130,20 +130,21 @@ def _syntax_error(path: Path, error: Exception, options: FileOptions, escaped: b
     return f"{path} has a syntax error: {first}{counted}.\n{advice}"
 
 
-def _with_numbers(dataset: "Dataset", column: str) -> "Dataset":
-    """Convert a column of numbers to int64 or float64; the format itself has no types."""
-    import pyarrow
+def _with_whole_floats(dataset: "Dataset", column: str) -> "Dataset":
+    """Convert a column of 1.0, 2.0 … to float64: pandas writes integers so, beside empty cells.
+
+    All other labels are text as it is written, since a number would lose `07` and `1.10`.
+    """
     import pyarrow.compute as pc
 
     values = dataset.data.column(column)
     values = pc.if_else(pc.equal(values, ""), None, values)
-    for kind in (pyarrow.int64(), pyarrow.float64()):
-        try:
-            numbers = values.cast(kind)
-        except pyarrow.ArrowInvalid:
-            continue
-        return dataset.remove_columns(column).add_column(column, numbers.combine_chunks())
-    return dataset
+    unique = pc.unique(values).drop_null()
+    whole = pc.match_substring_regex(unique, r"^(-?[1-9][0-9]{0,14}|0)\.0$")
+    if not len(unique) or not pc.all(whole).as_py():
+        return dataset
+    numbers = values.cast("float64").combine_chunks()
+    return dataset.remove_columns(column).add_column(column, numbers)
 
 
 _OPTIONS = ("header", "columns", "delimiter", "quoting", "encoding")

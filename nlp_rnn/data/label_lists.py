@@ -1,0 +1,216 @@
+"""Lists of labels: lists that are written in cells of text, and lists of 0 and 1 per class."""
+
+import ast
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from nlp_rnn.data.label_names import WHOLE_NUMBER
+from nlp_rnn.data.labels import MultiLabels
+from nlp_rnn.errors import DataError
+
+__all__ = ["indicator_labels", "indicator_length", "inner_feature", "is_list", "parse_cells"]
+
+_ITEM = re.compile(
+    r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"""
+    r"|True|False|None|true|false|null",
+    re.DOTALL,
+)
+_BETWEEN = re.compile(r"\s*,\s*|\s+")
+_CONSTANTS = {"true": True, "false": False, "none": None, "null": None}
+
+
+def is_list(kind: Any) -> bool:
+    """Return whether an Arrow type is one of the list types."""
+    import pyarrow
+
+    return bool(
+        pyarrow.types.is_list(kind)
+        or pyarrow.types.is_large_list(kind)
+        or pyarrow.types.is_fixed_size_list(kind)
+    )
+
+
+def inner_feature(feature: Any) -> Any:
+    """Return the feature of the elements of a list feature of `datasets`, or None."""
+    return getattr(feature, "feature", None)
+
+
+def parse_cells(values: Any) -> Any | None:
+    """Return a column of strings such as `['news', 'world']` as an Arrow column of lists.
+
+    Lists are recognized as JSON, Python and NumPy write them. An empty cell is null.
+
+    Parameters
+    ----------
+    values : pyarrow.ChunkedArray
+        A column of strings.
+
+    Returns
+    -------
+    pyarrow.Array or None
+        None unless there are lists, and every cell that is not empty is one.
+    """
+    import pyarrow
+    import pyarrow.compute as pc
+
+    if pyarrow.types.is_null(values.type):
+        return None
+    first = values.slice(0, 100).drop_null().to_pylist()  # decides nearly always
+    if not all(cell.strip()[:1] in ("", "[") for cell in first):
+        return None
+    unique = pc.unique(values).drop_null().cast(pyarrow.large_string())
+    cells = pc.utf8_trim_whitespace(unique)
+    filled = cells.filter(pc.not_equal(cells, ""))
+    brackets = pc.and_(pc.starts_with(filled, "["), pc.ends_with(filled, "]"))
+    if not len(filled) or not pc.all(brackets).as_py():
+        return None
+    lists = [_parse_cell(cell) if cell else None for cell in cells.to_pylist()]
+    if any(items is None and cell for items, cell in zip(lists, cells.to_pylist(), strict=True)):
+        return None
+    kinds = {type(item) for items in lists for item in items or () if item is not None}
+    if kinds == {int, float}:
+        lists = [items and [None if i is None else float(i) for i in items] for items in lists]
+    elif len(kinds) > 1:
+        lists = [items and [None if i is None else str(i) for i in items] for items in lists]
+    kind = pyarrow.string() if str in kinds or len(kinds - {int, float}) > 1 else None
+    table = pyarrow.array(lists, pyarrow.list_(kind) if kind else None)
+    if pyarrow.types.is_null(table.type):
+        table = table.cast(pyarrow.list_(pyarrow.null()))
+    column = values.combine_chunks().cast(pyarrow.large_string())
+    return table.take(pc.index_in(column, value_set=unique))
+
+
+def _parse_cell(cell: str) -> list[Any] | None:
+    """Return the strings and numbers of a written list; None if it is none.
+
+    Python would join the strings of a NumPy array, `['a' 'b']`, to one: no comma is between them.
+    """
+    body = cell[1:-1].strip()
+    items: list[Any] = []
+    separators = set()
+    position = 0
+    while position < len(body):
+        if not (match := _ITEM.match(body, position)):
+            return None
+        items.append(_value(match[0]))
+        if items[-1] is NotImplemented:
+            return None
+        position = match.end()
+        if position < len(body):
+            if not (between := _BETWEEN.match(body, position)):
+                return None
+            separators.add("," in between[0])
+            position = between.end()
+    return items if len(separators) < 2 else None
+
+
+def _value(item: str) -> Any:
+    if (constant := item.lower()) in _CONSTANTS:
+        return _CONSTANTS[constant]
+    if item[0] not in "'\"":
+        if WHOLE_NUMBER.fullmatch(item):
+            # larger ones do not fit into 64 bits
+            return int(item) if len(item) < 19 else item
+        return item if re.fullmatch(r"[-+]?\d+", item) else float(item)
+    if item[0] == '"':
+        try:
+            return json.loads(item)
+        except json.JSONDecodeError:
+            pass  # a Python string with an escape that JSON lacks
+    try:
+        return ast.literal_eval(item)
+    except (SyntaxError, ValueError):
+        return NotImplemented
+
+
+def indicator_length(lists: Mapping[str, Any], features: Mapping[str, Any]) -> int | None:
+    """Return the length of the lists if all of them hold only 0 and 1, one per class.
+
+    Parameters
+    ----------
+    lists : mapping of str to pyarrow.Array
+        For each split, the column of lists.
+    features : mapping of str to feature
+        For each split, the feature of the elements, or None.
+
+    Returns
+    -------
+    int or None
+        The length, at least 2, which all lists have; None for lists of labels.
+    """
+    import pyarrow
+    import pyarrow.compute as pc
+
+    lengths: set[int] = set()
+    for split, column in lists.items():
+        inner = column.type.value_type
+        if hasattr(features[split], "names") or not (
+            pyarrow.types.is_integer(inner)
+            or pyarrow.types.is_floating(inner)
+            or pyarrow.types.is_boolean(inner)
+            or pyarrow.types.is_null(inner)
+        ):
+            return None
+        lengths |= {*pc.unique(pc.list_value_length(column)).drop_null().to_pylist()}
+        unique = pc.unique(pc.list_flatten(column)).to_pylist()
+        if len(lengths) > 1 or any(value not in (0, 1) for value in unique):
+            return None
+    return lengths.pop() if lengths and min(lengths) > 1 else None
+
+
+def indicator_labels(
+    lists: Mapping[str, Any],
+    length: int,
+    label_names: Mapping[str, str] | None,
+    name: str,
+    notes: list[str],
+) -> dict[str, MultiLabels]:
+    """Return the labels of lists of 0 and 1, one number per class.
+
+    Parameters
+    ----------
+    lists : mapping of str to pyarrow.Array
+        For each split, the column of lists; null is a row whose labels are unknown.
+    length : int
+        Length of every list.
+    label_names : mapping of str to str or None
+        The names of the classes by their position from 0.
+    name : str
+        Name of the data set, for messages.
+    notes : list of str
+        Receives a line that says how the lists are read.
+
+    Raises
+    ------
+    DataError
+        `label_names` does not name every class.
+    """
+    import numpy
+    import pyarrow.compute as pc
+
+    names = tuple((label_names or {}).get(str(index), "") for index in range(length))
+    if "" in names or len(set(names)) < length or len(label_names or {}) != length:
+        found = f", not {len(label_names)}" if label_names else ""
+        example = ",".join(f"name{index}" for index in range(1, length + 1))
+        raise DataError(
+            f"The labels of {name} are lists of {length} numbers, 0 or 1 for each class, so that "
+            f"data.label_names must have {length} different names{found}.\n"
+            f"Set the names of the classes in their order: 'data.label_names=[{example}]'."
+        )
+    labels: dict[str, MultiLabels] = {}
+    for split, column in lists.items():
+        missing = column.is_null().to_numpy(zero_copy_only=False)
+        members = numpy.zeros((len(column), length), bool)
+        flat = pc.list_flatten(column.drop_null()).cast("float64").to_numpy(zero_copy_only=False)
+        members[~missing] = flat.reshape(-1, length) == 1
+        labels[split] = MultiLabels(names, members, missing, names)
+    one_hot = all((part.members.sum(axis=1) == 1)[~part.missing].all() for part in labels.values())
+    hint = " Every row has exactly one 1; for a single-label task write its name instead."
+    shown = ", ".join(names[:20]) + (", …" if length > 20 else "")
+    notes.append(
+        f"labels: lists of {length} numbers are read as 0 or 1 for each class ({shown}), as "
+        f"multi-label data.{hint if one_hot else ''}"
+    )
+    return labels
