@@ -44,10 +44,10 @@ def refusal(path: Path, *options: str) -> str:
 def test_csv_without_header_by_number_and_by_name(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text('"1","title","a ""b"" \\c"\n"2","x","y"\n')
-    expected = [{"2": "title", "3": 'a "b" \\c', "1": 1}, {"2": "x", "3": "y", "1": 2}]
+    expected = [{"2": "title", "3": 'a "b" \\c', "1": "1"}, {"2": "x", "3": "y", "1": "2"}]
     assert rows(path, "data.header=false", "data.text=[2,3]", "data.label=1") == expected
     named = rows(path, "data.header=false", "data.columns=[label,title,text]")
-    assert named == [{"text": 'a "b" \\c', "label": 1}, {"text": "y", "label": 2}]
+    assert named == [{"text": 'a "b" \\c', "label": "1"}, {"text": "y", "label": "2"}]
     assert "no column '4'; it has: 1, 2, 3" in refusal(
         path, "data.header=false", "data.text=4", "data.label=1"
     )

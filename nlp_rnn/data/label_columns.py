@@ -101,8 +101,8 @@ def _lists(
     for split, cells in values.items():
         if is_list(cells.type):
             lists[split] = cells.combine_chunks()
-        elif is_string(cells.type) and (found := parse_cells(cells)) is not None:
-            lists[split] = found
+        elif is_string(cells.type) and (parsed_lists := parse_cells(cells)) is not None:
+            lists[split] = parsed_lists
             parsed.append(split)
     if not lists:
         for split, cells in values.items():

@@ -192,11 +192,11 @@ def indicator_labels(
 
     names = tuple((label_names or {}).get(str(index), "") for index in range(length))
     if "" in names or len(set(names)) < length or len(label_names or {}) != length:
-        found = f", not {len(label_names)}" if label_names else ""
+        number = f", not {len(label_names)}" if label_names else ""
         example = ",".join(f"name{index}" for index in range(1, length + 1))
         raise DataError(
             f"The labels of {name} are lists of {length} numbers, 0 or 1 for each class, so that "
-            f"data.label_names must have {length} different names{found}.\n"
+            f"data.label_names must have {length} different names{number}.\n"
             f"Set the names of the classes in their order: 'data.label_names=[{example}]'."
         )
     labels: dict[str, MultiLabels] = {}
