@@ -13,6 +13,7 @@ import pytest
 from nlp_rnn.config.checks import check
 from nlp_rnn.data.corpus import Corpus, load_corpus
 from nlp_rnn.errors import ConfigError, DataError, NlpRnnError
+from nlp_rnn.runs.resolve import resolve, with_absolute_paths
 from nlp_rnn.sources.files import readable
 from nlp_rnn.sources.source import Source, read_source
 from tests.composing import compose
@@ -225,6 +226,8 @@ def test_an_empty_path_is_an_error(tmp_path, monkeypatch, option):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match="data.path is empty. Set data.path=FILE_OR_FOLDER"):
         check(compose(["data=files", option]))
+    with pytest.raises(ConfigError, match="data.path is empty"):
+        resolve(with_absolute_paths(compose(["data=files", option])))
     unlabelled = option.replace("path", "unlabelled")
     with pytest.raises(ConfigError, match="data.unlabelled is empty"):
         check(compose(["data=files", "data.path=x", "model.pretrained=auto", unlabelled]))

@@ -111,4 +111,6 @@ def _is_path(pretrained: str) -> bool:
 
 
 def _absolute(path: str) -> str:
+    if not path.strip():
+        return path  # the check of the configuration reports it
     return str(Path(path).expanduser().absolute())
