@@ -259,8 +259,8 @@ def test_other_column_names_and_strings(tmp_path):
 def test_mixed_values_in_a_column_are_refused(tmp_path):
     content = [{"text": "a", "label": 1}, {"text": "b", "label": "x"}]
     message = refusal(write(tmp_path, train=content))
-    assert 'values of different types, 1 (int) and "x" (str), in its column' in message
-    assert "not one label per row" in message
+    assert "the column 'label' has values of different types: a string in row 2" in message
+    assert "Write the same type in all rows" in message
 
 
 def test_a_single_class(tmp_path):
