@@ -215,3 +215,12 @@ def test_a_config_that_lists_a_broken_int8_file_is_rejected(sound: Path) -> None
         rewrite(folder, files=files | {"model.int8.onnx": entry})
         with pytest.raises(ClassifierError, match="does not describe a classifier"):
             TextClassifier.load(folder)
+
+
+def test_a_tokenizer_without_its_unknown_token_is_rejected(sound: Path) -> None:
+    folder = damaged(sound)
+    content = (sound / "tokenizer.json").read_bytes()
+    assert content.count(b'"[UNK]":1') == 1
+    replace(folder, "tokenizer.json", content.replace(b'"[UNK]":1', b'"[UNX]":1'))
+    with pytest.raises(ClassifierError, match="is not a tokenizer"):
+        TextClassifier.load(folder)

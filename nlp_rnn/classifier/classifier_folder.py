@@ -50,6 +50,8 @@ MAX_INT8_SHARE = 0.4
 
 __all__ = ["SavedClassifier", "read_classifier", "read_config", "read_state", "save_classifier"]
 
+UNKNOWN_WORD = "w\U0010fffd"  # ends in a private-use character, which no vocabulary has
+
 
 @dataclass(frozen=True)
 class SavedClassifier:
@@ -287,7 +289,10 @@ def _tokenizer(folder: Path, data: bytes) -> "Tokenizer":
     from tokenizers import Tokenizer
 
     try:
-        return Tokenizer.from_str(data.decode())
+        tokenizer = Tokenizer.from_str(data.decode())
+        # a model without its unknown token fails only at the first unknown word
+        tokenizer.encode(UNKNOWN_WORD, add_special_tokens=False)
+        return tokenizer
     except Exception as error:  # the library raises plain Exception
         raise ClassifierError(f"{folder / TOKENIZER} is not a tokenizer.\n{COPY_AGAIN}") from error
 
