@@ -67,14 +67,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Torch, MLflow and Hydra create half a million objects that stay. Collecting garbage after
     # every 700 new objects, Python's default, would take a tenth of the time of a short command.
     gc.set_threshold(20_000)
-    sys.stdout = _StandardOutput(sys.stdout, sys.argv[1:2])
+    if isinstance(sys.stdout, io.TextIOWrapper):  # not if it was closed or replaced
+        sys.stdout = _StandardOutput(sys.stdout, sys.argv[1:2])
     code = 1
 
     def leave() -> None:
         # What is registered first runs last. Python would now clean up torch and MLflow, module by
         # module, for more than half a second.
         for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):
+            with suppress(OSError, ValueError, AttributeError):  # None if it was closed
                 stream.flush()
         os._exit(code)
 

@@ -163,3 +163,9 @@ def test_output_that_the_terminal_cannot_encode_is_replaced(tmp_path: Path) -> N
         text=True,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_command_runs_without_standard_output() -> None:
+    command = f"{sys.executable} -m nlp_rnn --version >&-"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -175,6 +175,7 @@ def test_output_dir_sets_the_run_folder(here: Path, folder: str) -> None:
         (["output_dir"], "output_dir needs a folder"),
         (["output_dir=a", "output_dir=b"], "set twice"),
         (["output_dir=a", "hydra.run.dir=b"], "set twice"),
+        (["-m", "resume=last", "output_dir=a"], "output_dir has no effect"),
     ],
 )
 def test_a_wrong_output_dir_raises_an_error(

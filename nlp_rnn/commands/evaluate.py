@@ -160,6 +160,11 @@ def _training_data_note(corpus: "Corpus", split: str, known_texts: int) -> str:
             "metrics are too high for new texts.\nUse --split test for the texts that were kept "
             "apart."
         )
+    if split == "validation":
+        return (
+            "The classifier was trained on this data, and its weights were chosen on the "
+            "validation split.\nUse --split test for the texts that were kept apart."
+        )
     return (
         f"The classifier was trained on this data. The {split} split has the "
         f"{len(getattr(corpus, split)):,} texts that it was not trained on."

@@ -6,6 +6,7 @@ import textwrap
 from nlp_rnn.commands.argument_parser import run_to_resume
 from nlp_rnn.config.option_texts import option_list
 from nlp_rnn.config.schemas import conf_dir
+from nlp_rnn.errors import ConfigError
 
 __all__ = ["HELP", "train"]
 
@@ -73,6 +74,11 @@ def _sweep(arguments: list[str]) -> int:
     from nlp_rnn.config.arguments import with_run_dir
     from nlp_rnn.sweeps.sweep import sweep
 
+    resumes = any(argument.startswith("resume=") for argument in arguments)
+    if resumes and any(argument.startswith("output_dir=") for argument in arguments):
+        raise ConfigError(
+            "A sweep is resumed in its own folder, so output_dir has no effect. Remove output_dir."
+        )
     sweep(
         [
             "sweep." + argument if argument.startswith("resume=") else argument
