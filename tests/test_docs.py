@@ -45,7 +45,9 @@ def here(tmp_path: Path, store_uri: str, monkeypatch: pytest.MonkeyPatch) -> Pat
     frame = pd.DataFrame(talk * 20, columns=["text", "tags"])
     frame.to_json("talk.jsonl", orient="records", lines=True)
     (tmp_path / "mine" / "model").mkdir(parents=True)
-    tiny = re.search(r"```yaml\n(.*?)```", (ROOT / "docs" / "training.md").read_text(), re.DOTALL)
+    tiny = re.search(
+        r"```yaml\n(.*?)```", (ROOT / "docs" / "how-to" / "train.md").read_text(), re.DOTALL
+    )
     assert tiny is not None
     (tmp_path / "mine" / "model" / "tiny.yaml").write_text(tiny[1])
     monkeypatch.setenv("NLP_RNN_CACHE", str(tmp_path / "cache"))

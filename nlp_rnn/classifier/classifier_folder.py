@@ -1,8 +1,8 @@
 """Classifier folder: saving a trained network, and reading it back with all its checks.
 
-docs/classifier-format.md describes the format. The folder holds no code: only JSON, safetensors
-and an ONNX graph without external files. Each file is read once and checked against the size and
-SHA-256 in `config.json`; what is used afterwards are the bytes that were checked.
+docs/reference/classifier-format.md describes the format. The folder holds no code: only JSON,
+safetensors and an ONNX graph without external files. Each file is read once and checked against
+the size and SHA-256 in `config.json`; what is used afterwards are the bytes that were checked.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """Values of the options that are left open (null or auto), from the training data and the model.
 
 The rules and their constants stand here and nowhere else; fixed values of other options stand
-next to their fields. docs/recipe.md has what each was chosen from.
+next to their fields. docs/research/recipe.md has what each was chosen from.
 """
 
 from dataclasses import dataclass, replace

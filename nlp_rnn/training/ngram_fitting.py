@@ -6,7 +6,7 @@ models, are fitted to the validation split: the logits of a text are the weighte
 
 Trained together by gradient descent, the linear model would fit the training texts before the
 recurrent network does, and would generalize worse than the support vector machine
-(docs/wide-path.md has the figures).
+(docs/research/wide-path.md has the figures).
 """
 
 import warnings
