@@ -1,4 +1,4 @@
-"""Names and docstrings in the field's terms, as far as a program can check CONTRIBUTING.md."""
+"""Names and docstrings in the field's terms, as far as a program can check docs/contributing.md."""
 
 import ast
 from collections.abc import Iterator
