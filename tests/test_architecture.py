@@ -71,7 +71,9 @@ def test_every_function_of_the_journeys_exists() -> None:
             scope = found[0].body
 
 
-@pytest.mark.parametrize("page", [PAGE, ROOT / "docs" / "contributing.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [PAGE, ROOT / "docs" / "contributing.md"], ids=lambda page: page.name
+)
 def test_every_file_that_is_named_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     names = re.findall(r"`((?:nlp_rnn|conf|docs|scripts|tests)/[\w./-]*)`", text)
