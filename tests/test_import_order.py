@@ -21,6 +21,7 @@ IMPORT_ORDER = (
     "data",
     "tokens",
     "model",
+    "ngrams",
     "classifier",
     "scoring",
     "tracking",

@@ -1,0 +1,257 @@
+"""Character 2–5-grams inside the words of a text, weighted by inverse document frequency.
+
+A word is what stands between white space, in lower case, with a blank before and behind it. Each
+different word of a text counts once, so that its scores can be computed once and cached: the score
+of a text is the sum over its words, divided by a norm that is a sum over the words too.
+"""
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlp_rnn.ngrams.hashing import MULTIPLIER, code_points, window_keys
+from nlp_rnn.ngrams.section import Contribution, Features, Section
+from nlp_rnn.ngrams.text_parts import split_parts
+from nlp_rnn.ngrams.vocabulary import Vocabulary, Weights, sum_rows
+
+__all__ = ["CharacterFeatures", "CharacterSection", "Word"]
+
+SIZES = (2, 3, 4, 5)
+"""Characters of the n-grams, the blanks around a word included."""
+
+MIN_FREQUENCY = 2
+"""An n-gram that fewer training texts have is left out."""
+
+CACHE_BYTES = 1 << 24
+MAX_CACHED = 1 << 16
+MAX_CACHED_LENGTH = 40
+"""Bounds of the cache of words: its rows in bytes, its words, and characters of the longest one."""
+
+Word = tuple[int, str]
+"""A word: the index of its part in the text, and its characters."""
+
+
+def text_words(text: str, separator: str | None) -> list[Word]:
+    """Return the different words of a text, in the order in which they first occur."""
+    if separator is None:
+        return [(0, word) for word in dict.fromkeys(text.lower().split())]
+    parts = enumerate(split_parts(text, separator))
+    return [(index, word) for index, part in parts for word in dict.fromkeys(part.lower().split())]
+
+
+def ngram_keys(words: Sequence[Word]) -> tuple[NDArray[np.intp], NDArray[np.uint32]]:
+    """Return the different keys of the n-grams of each word, sorted, and the word of each key."""
+    windows = _windows(words)
+    keys = np.unique(np.concatenate([word << np.uint64(32) | key for word, key, _ in windows]))
+    return (keys >> np.uint64(32)).astype(np.intp), keys.astype(np.uint32)
+
+
+def _windows(
+    words: Sequence[Word],
+) -> list[tuple[NDArray[np.uint64], NDArray[np.uint32], NDArray[np.intp]]]:
+    """Return for each size: the word, the key and the start of each window in the joined words."""
+    characters = code_points([f" {word} " for _, word in words])
+    lengths = np.array([len(word) + 2 for _, word in words], np.intp)
+    word = np.repeat(np.arange(len(words), dtype=np.uint64), lengths)
+    part = np.repeat(np.array([part for part, _ in words], np.uint64), lengths)
+    hashes, found = characters, []
+    for size in range(2, SIZES[-1] + 1):
+        hashes = hashes[:-1] * MULTIPLIER + characters[size - 1 :]
+        if size in SIZES:
+            start = np.flatnonzero(word[: len(hashes)] == word[size - 1 :])
+            keys = window_keys(hashes[start], size, part[start])
+            found.append((word[start], keys, start))
+    return found
+
+
+class CharacterSection(Section):
+    """Weights of character 2–5-grams; threads can share it.
+
+    Parameters
+    ----------
+    vocabulary : Vocabulary
+    weights : Weights
+        Weights (F, C), already multiplied by the inverse document frequencies.
+    separator : str, optional
+        Token between the parts of texts that are pairs.
+    """
+
+    name = "characters"
+
+    def __init__(self, vocabulary: Vocabulary, weights: Weights, separator: str | None) -> None:
+        self._vocabulary, self._weights, self._separator = vocabulary, weights, separator
+        self._squares = np.square(vocabulary.idf.astype(np.float32))
+        # a row holds the scores of a word, and the square of its norm
+        width = weights.values.shape[1] + 1
+        self._rows = np.empty((min(MAX_CACHED, CACHE_BYTES // (4 * width)), width), np.float32)
+        self._cache: dict[Word, int] = {}
+        self._lock = threading.Lock()
+
+    def scores(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return the scores of n texts, float32 (n, C), without a bias."""
+        words = [text_words(text, self._separator) for text in texts]
+        texts_of_words = np.repeat(np.arange(len(texts)), list(map(len, words)))
+        rows = self._word_rows([word for of_text in words for word in of_text])
+        sums = sum_rows(
+            lambda positions: rows[positions], texts_of_words, np.arange(len(rows)), len(texts)
+        )
+        norms = np.sqrt(np.where(sums[:, -1:], sums[:, -1:], 1))
+        scores: NDArray[np.float32] = sums[:, :-1] / norms
+        return scores
+
+    def _word_rows(self, words: Sequence[Word]) -> NDArray[np.float32]:
+        """Return the row of each word, float32 (k, C + 1)."""
+        cache = self._cache
+        try:
+            return self._rows[[cache[word] for word in words]]
+        except KeyError:
+            new = list(dict.fromkeys(word for word in words if word not in cache))
+        computed = self._compute(new)
+        with self._lock:
+            for word, row in zip(new, computed, strict=True):
+                if len(cache) == len(self._rows):
+                    break
+                if len(word[1]) <= MAX_CACHED_LENGTH and word not in cache:
+                    self._rows[len(cache)] = row
+                    cache[word] = len(cache)
+        positions = {word: index for index, word in enumerate(new)}
+        fresh = np.array([positions.get(word, -1) for word in words])
+        rows = np.empty((len(words), self._rows.shape[1]), np.float32)
+        rows[fresh >= 0] = computed[fresh[fresh >= 0]]
+        cached = [cache[word] for word in words if word not in positions]
+        rows[fresh < 0] = self._rows[cached]
+        return rows
+
+    def _compute(self, words: Sequence[Word]) -> NDArray[np.float32]:
+        owners, keys = ngram_keys(words)
+        positions, known = self._vocabulary.find(keys)
+        owners, positions = owners[known], positions[known]
+        squares = np.bincount(owners, self._squares[positions], len(words))
+        sums = sum_rows(self._weights.rows, owners, positions, len(words))
+        return np.column_stack([sums, squares.astype(np.float32)])
+
+    def contributions(self, text: str) -> list[Contribution]:
+        """Return what each n-gram of the text adds; the sum is `scores([text])[0]`."""
+        words = text_words(text, self._separator)
+        if not words:
+            return []
+        norm = np.sqrt(self._word_rows(words)[:, -1].sum()) or 1.0
+        joined = "".join(f" {word} " for _, word in words)
+        # a key counts once in each word, and all words with the n-gram add up
+        counted: dict[tuple[int, int], str] = {}
+        for (owners, keys, starts), size in zip(_windows(words), SIZES, strict=True):
+            for owner, key, start in zip(
+                owners.tolist(), keys.tolist(), starts.tolist(), strict=True
+            ):
+                counted[owner, key] = joined[start : start + size]
+        every = np.array([key for _, key in counted], np.uint32)
+        positions, known = self._vocabulary.find(every)
+        sums: dict[str, NDArray[np.float32]] = {}
+        names = [name for name, there in zip(counted.values(), known, strict=True) if there]
+        for name, row in zip(names, self._weights.rows(positions[known]), strict=True):
+            sums[name] = sums.get(name, np.float32(0)) + row / norm
+        return [Contribution(name, scores) for name, scores in sums.items()]
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays that are saved, by name."""
+        return {
+            "keys": self._vocabulary.keys,
+            "idf": self._vocabulary.idf,
+            **self._weights.arrays(),
+        }
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: Mapping[str, NDArray[Any]], separator: str | None
+    ) -> "CharacterSection":
+        """Return the section whose `arrays` were saved."""
+        vocabulary = Vocabulary(arrays["keys"], arrays["idf"])
+        return cls(vocabulary, Weights.from_arrays(arrays), separator)
+
+    @property
+    def num_parameters(self) -> int:
+        """The number of weights."""
+        return self._weights.values.size
+
+
+class CharacterFeatures(Features):
+    """Matrix of character 2–5-grams for a solver.
+
+    The matrix is the product of two: which text has which word, and which word has which n-gram.
+
+    Parameters
+    ----------
+    separator : str, optional
+        Token between the parts of texts that are pairs.
+    """
+
+    def __init__(self, separator: str | None = None) -> None:
+        self._separator = separator
+
+    def fit(self, texts: Sequence[str], max_features: int) -> Any:
+        """Choose the most frequent n-grams of the training texts; return a CSR matrix (n, F)."""
+        from nlp_rnn.ngrams.selection import select
+
+        texts_words, words = self._texts_words(texts)
+        owners, keys = (
+            ngram_keys(words) if words else (np.empty(0, np.intp), np.empty(0, np.uint32))
+        )
+        unique, columns = np.unique(keys, return_inverse=True)
+        # the frequency of its words is at least that of an n-gram, and much faster to count
+        bound = np.bincount(columns, texts_words.getnnz(axis=0)[owners], len(unique))
+        kept = bound >= MIN_FREQUENCY
+        unique = unique[kept]
+        frequent = kept[columns]
+        columns = (np.cumsum(kept) - 1)[columns[frequent]]
+        counts = texts_words @ _ones(owners[frequent], columns, (len(words), len(unique)))
+        frequencies = counts.getnnz(axis=0)
+        kept = frequencies >= MIN_FREQUENCY
+        self.vocabulary = select(unique[kept], frequencies[kept], len(texts), max_features)
+        return self._matrix(texts_words, owners, keys)
+
+    def transform(self, texts: Sequence[str]) -> Any:
+        """Return a CSR matrix (n, F) of other texts."""
+        texts_words, words = self._texts_words(texts)
+        if not words:
+            return _ones([], [], (len(texts), len(self.vocabulary.keys)))
+        return self._matrix(texts_words, *ngram_keys(words))
+
+    def _texts_words(self, texts: Iterable[str]) -> tuple[Any, list[Word]]:
+        """Return a CSR matrix (n, W) of which text has which word, and the W words."""
+        index: dict[Word, int] = {}
+        rows = [
+            [index.setdefault(word, len(index)) for word in text_words(text, self._separator)]
+            for text in texts
+        ]
+        columns = [column for row in rows for column in row]
+        texts_of_words = np.repeat(np.arange(len(rows)), list(map(len, rows)))
+        return _ones(texts_of_words, columns, (len(rows), len(index))), list(index)
+
+    def _matrix(self, texts_words: Any, owners: NDArray[np.intp], keys: NDArray[np.uint32]) -> Any:
+        from scipy.sparse import diags
+
+        positions, known = self.vocabulary.find(keys)
+        owners, positions = owners[known], positions[known]
+        idf = self.vocabulary.idf[positions].astype(np.float64)
+        words_ngrams = _ones(owners, positions, (texts_words.shape[1], len(self.vocabulary.keys)))
+        words_ngrams.data = idf
+        squares = texts_words @ np.bincount(owners, idf**2, texts_words.shape[1])
+        return diags(1 / np.sqrt(np.where(squares, squares, 1))) @ (texts_words @ words_ngrams)
+
+    def section(self, weights: NDArray[np.float64]) -> CharacterSection:
+        """Return the section whose scores are `transform(texts) @ weights`, rounded to 8 bits."""
+        idf = self.vocabulary.idf.astype(np.float64)
+        return CharacterSection(
+            self.vocabulary, Weights.of(weights * idf[:, None]), self._separator
+        )
+
+
+def _ones(rows: Any, columns: Any, shape: tuple[int, int]) -> Any:
+    """Return a CSR matrix of ones; `rows` are in ascending order, and so are columns of a row."""
+    from scipy.sparse import csr_matrix
+
+    starts = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=shape[0]))])
+    return csr_matrix((np.ones(len(columns)), np.asarray(columns, np.int32), starts), shape=shape)

@@ -1,0 +1,80 @@
+"""Interface of a section: the features of one kind, and their weights in the table.
+
+A kind of feature is one file with two classes: `Features`, which computes a matrix for a solver,
+and a `Section`, which computes scores with numpy alone. docs/how-to/add-a-linear-model.md shows how
+to add one.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Contribution", "Features", "Section"]
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What one n-gram of a text adds to the scores.
+
+    Attributes
+    ----------
+    ngram : str
+        The n-gram as it is read: in lower case.
+    scores : float32 array of shape (C,)
+        Its share of the score of each label.
+    """
+
+    ngram: str
+    scores: NDArray[np.float32]
+
+
+class Section(ABC):
+    """Features of one kind and their weights: a linear model whose scores need only numpy.
+
+    Guarantee: the other texts of a batch change a score at most by rounding.
+    """
+
+    name: ClassVar[str]
+    """Name of the section in the saved table."""
+
+    @abstractmethod
+    def scores(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return the scores of n texts, float32 (n, C), without a bias."""
+
+    @abstractmethod
+    def contributions(self, text: str) -> list[Contribution]:
+        """Return what each n-gram of the text adds; the sum is `scores([text])[0]`."""
+
+    @abstractmethod
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays that are saved, by name."""
+
+    @classmethod
+    @abstractmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], separator: str | None) -> "Section":
+        """Return the section whose `arrays` were saved."""
+
+    @property
+    @abstractmethod
+    def num_parameters(self) -> int:
+        """The number of weights."""
+
+
+class Features(ABC):
+    """Features of one kind for a solver: a matrix (n, F), sparse or dense."""
+
+    @abstractmethod
+    def fit(self, texts: Sequence[str], max_features: int) -> Any:
+        """Choose the features by the training texts, and return their matrix (n, F)."""
+
+    @abstractmethod
+    def transform(self, texts: Sequence[str]) -> Any:
+        """Return the matrix (n, F) of other texts."""
+
+    @abstractmethod
+    def section(self, weights: NDArray[np.float64]) -> Section:
+        """Return the section whose scores are `transform(texts) @ weights`, rounded to 8 bits."""

@@ -1,0 +1,92 @@
+"""The features of a section: keys, inverse document frequencies, and quantized weights."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Vocabulary", "Weights", "sum_rows"]
+
+STEP = 1 << 16
+"""Rows that are summed at once, so that memory stays small for long texts."""
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Sorted keys uint32 (F,) of F n-grams and their inverse document frequencies float16 (F,)."""
+
+    keys: NDArray[np.uint32]
+    idf: NDArray[np.float16]
+
+    def find(self, keys: NDArray[np.uint32]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+        """Return the position of each key, and whether the vocabulary has it."""
+        if not len(self.keys):
+            return np.zeros(len(keys), np.intp), np.zeros(len(keys), bool)
+        positions = self.keys.searchsorted(keys)
+        np.minimum(positions, len(self.keys) - 1, out=positions)
+        return positions, self.keys[positions] == keys
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights (F, C) in 8 bits, with one scale for each feature.
+
+    Attributes
+    ----------
+    values : int8 array of shape (F, C)
+        The weights divided by the scale of their feature.
+    scales : float16 array of shape (F,)
+        The scale of each feature: its largest absolute weight divided by 127.
+    """
+
+    values: NDArray[np.int8]
+    scales: NDArray[np.float16]
+
+    @classmethod
+    def of(cls, weights: NDArray[np.float64]) -> "Weights":
+        """Round weights (F, C) to 8 bits each."""
+        largest = np.abs(weights).max(axis=1, initial=0.0)
+        scales = np.maximum(largest / 127, np.finfo(np.float16).tiny).astype(np.float16)
+        # the scale is rounded too, so the largest value may have to be clipped
+        values = np.clip(np.rint(weights / scales.astype(np.float64)[:, None]), -127, 127)
+        return cls(values.astype(np.int8), scales)
+
+    def rows(self, positions: NDArray[np.intp]) -> NDArray[np.float32]:
+        """Return the weights of the features at `positions` (k,), float32 (k, C)."""
+        rows: NDArray[np.float32] = self.values[positions].astype(np.float32)
+        rows *= self.scales[positions].astype(np.float32)[:, None]
+        return rows
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays that are saved, by name."""
+        return {"weights": self.values, "scales": self.scales}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Weights":
+        """Return the weights that `arrays` was called on."""
+        return cls(arrays["weights"], arrays["scales"])
+
+
+def sum_rows(
+    rows: Any, texts: NDArray[np.intp], positions: NDArray[np.intp], num_texts: int
+) -> Any:
+    """Return the sums of `rows(positions)` of each text, float32 (num_texts, columns).
+
+    Parameters
+    ----------
+    rows : callable
+        Returns rows float32 (k, columns) for positions (k,).
+    texts : int array of shape (k,)
+        The text of each position, in ascending order.
+    positions : int array of shape (k,)
+    num_texts : int
+    """
+    width = rows(positions[:0]).shape[1]
+    sums = np.zeros((num_texts, width), np.float32)
+    for start in range(0, len(texts), STEP):
+        part = texts[start : start + STEP]
+        starts = np.flatnonzero(np.diff(part, prepend=-1))
+        sums[part[starts]] += np.add.reduceat(rows(positions[start : start + STEP]), starts)
+    return sums
