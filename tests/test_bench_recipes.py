@@ -2,6 +2,7 @@
 
 import importlib.machinery
 import importlib.util
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -55,7 +56,7 @@ def test_trainings_in_the_output_are_not_repeated(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("text,label\n" + rows)
     small = "model.hidden_size=4 model.embedding_size=4 trainer.max_epochs=1 trainer.r_drop=0"
     arguments = ["a.csv", f"{small} trainer.language_model=0", "--cells", "gru", "--jobs", "1"]
-    command = [sys.executable, str(SCRIPT), *arguments, "--cuts", "1"]
+    command = [sys.executable, str(SCRIPT), *arguments, "--cuts", "1", "--held-out", "20"]
     first, second = (
         subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
         for _ in range(2)
@@ -63,7 +64,14 @@ def test_trainings_in_the_output_are_not_repeated(tmp_path: Path) -> None:
     assert "1/1 a.csv gru cut 1 " in first.stderr
     assert first.stdout.startswith("gru ")
     assert (second.stdout, second.stderr) == (first.stdout, "")
-    assert len((tmp_path / "bench_recipes.jsonl").read_text().splitlines()) == 1
+    (line,) = (tmp_path / "bench_recipes.jsonl").read_text().splitlines()
+    entry = json.loads(line)
+    # 40 rows remain beside the held-out set: 36 to train on, 4 for validation
+    assert (entry["held_out_rows"], entry["updates"], entry["epochs"]) == (20, 1, 1)
+    assert 20 * entry["held_out"]["accuracy"] == pytest.approx(
+        round(20 * entry["held_out"]["accuracy"])
+    )
+    assert entry["last"] == entry["held_out"]
 
 
 @pytest.mark.parametrize(
