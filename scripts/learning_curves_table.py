@@ -1,0 +1,158 @@
+"""Table and figure of scripts/learning_curves: accuracy of models by the rows of training."""
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+COLUMNS = {
+    "linear": "linear",
+    "ngrams": "n-grams",
+    "average": "average",
+    "lstm": "LSTM",
+    "gru": "GRU",
+    "lstm_ensemble": "LSTM ensemble",
+    "gru_ensemble": "GRU ensemble",
+}
+"""Headings of the columns, by the names of `points`."""
+
+Points = dict[tuple[str, int | None, str], list[float]]
+
+
+def points(scores: Sequence[dict[str, Any]]) -> Points:
+    """Return the accuracies of the samples in percent, by set, size (None: all) and column.
+
+    A classifier that is an ensemble of a network and n-gram models gives a value to two columns.
+    """
+    values: Points = {}
+    for score in scores:
+        model, key = score["model"], (score["set"], score["rows"])
+        network = score.get("network_accuracy")
+        columns = {model: score["accuracy"] if network is None else network}
+        if network is not None:
+            columns[f"{model}_ensemble"] = score["accuracy"]
+        for column, accuracy in columns.items():
+            if column in COLUMNS:
+                values.setdefault((*key, column), []).append(100 * accuracy)
+    return values
+
+
+def markdown(
+    scores: Sequence[dict[str, Any]],
+    validation: bool,
+    command: str,
+    failures: Sequence[str],
+    skipped: Sequence[str],
+) -> str:
+    """Return the table as Markdown, and below it what it shows and what it lacks.
+
+    Parameters
+    ----------
+    scores
+        The cells with their scores, as scripts/learning_curves stores them, in the order of the
+        table.
+    validation
+        Whether the scores are those of held-out training rows.
+    command
+        The command that made the table.
+    failures, skipped
+        Lines about trainings that failed, and about sets that cannot be used.
+    """
+    values = points(scores)
+    columns = [name for name in COLUMNS if any(key[2] == name for key in values)]
+    sizes = list(dict.fromkeys(score["rows"] for score in scores))
+    lines = [f"| rows | set | {' | '.join(COLUMNS[name] for name in columns)} |"]
+    lines.append("|---" * (2 + len(columns)) + "|")
+    for size in sizes:
+        sets = list(dict.fromkeys(score["set"] for score in scores if score["rows"] == size))
+        label = "all" if size is None else f"{size:,}"
+        for name in sets:
+            row = [_mean_and_deviation(values.get((name, size, column))) for column in columns]
+            lines.append(f"| {label} | {name} | {' | '.join(row)} |")
+        complete = [n for n in sets if all((n, size, column) in values for column in columns)]
+        means = [_mean([values[n, size, column] for n in complete]) for column in columns]
+        if len(complete) > 1:
+            lines.append(
+                f"| **{label}** | **mean of {len(complete)} sets** | {' | '.join(means)} |"
+            )
+    split = "held-out rows of the training split" if validation else "the test split"
+    lines += [
+        "",
+        f"Accuracy on {split} in percent; mean ± standard deviation where there are several "
+        "samples of rows. *Linear*: TF-IDF of words and pairs of words with a linear SVM. "
+        "*Average*: the network without recurrence. LSTM and GRU are the networks alone.",
+        "",
+        f"    {command}",
+    ]
+    for title, entries in (("Failed", failures), ("Left out", skipped)):
+        lines += ["", *(f"{title}: {entry}" for entry in entries)] if entries else []
+    return "\n".join(lines)
+
+
+def _mean(samples: Sequence[Sequence[float]]) -> str:
+    return f"**{statistics.mean(map(statistics.mean, samples)):.1f}**" if samples else "–"
+
+
+def _mean_and_deviation(sample: Sequence[float] | None) -> str:
+    if not sample:
+        return "–"
+    deviation = f" ± {statistics.stdev(sample):.1f}" if len(sample) > 1 else ""
+    return f"{statistics.mean(sample):.1f}{deviation}"
+
+
+def draw(scores: Sequence[dict[str, Any]], validation: bool, path: Path) -> None:
+    """Draw the accuracy against the number of rows, one panel per set, as a PNG.
+
+    The lines are means over the samples of rows, and the bars span the samples. The size of all
+    rows is drawn at the number of rows of the training split.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    values = points(scores)
+    sets = list(dict.fromkeys(score["set"] for score in scores))
+    if not sets:
+        return
+    rows_of = {(s["set"], s["rows"]): s["train_rows"] for s in scores}
+    wide = min(4, len(sets))
+    high = -(-len(sets) // wide)
+    figure = Figure(figsize=(3.4 * wide, 2.8 * high + 0.5), layout="constrained")
+    axes = figure.subplots(high, wide, squeeze=False).ravel()
+    handles: dict[str, Any] = {}
+    for axis, name in zip(axes, sets, strict=False):
+        for number, (column, title) in enumerate(COLUMNS.items()):
+            curve = sorted(
+                (rows_of[name, size], sample)
+                for (data, size, of), sample in values.items()
+                if (data, of) == (name, column)
+            )
+            if not curve:
+                continue
+            means = [statistics.mean(sample) for _, sample in curve]
+            span = [
+                [mean - min(sample) for mean, (_, sample) in zip(means, curve, strict=True)],
+                [max(sample) - mean for mean, (_, sample) in zip(means, curve, strict=True)],
+            ]
+            handles[title] = axis.errorbar(
+                [rows for rows, _ in curve],
+                means,
+                yerr=span,
+                color=f"C{number}",
+                linestyle="--" if column in ("linear", "ngrams", "average") else "-",
+                marker=".",
+                linewidth=1.2,
+                capsize=2,
+            )
+        axis.set_xscale("log")
+        ticks = sorted({rows for (data, _), rows in rows_of.items() if data == name})
+        axis.set_xticks(ticks, [f"{rows:,}" for rows in ticks], rotation=30)
+        axis.minorticks_off()
+        axis.set_title(name)
+        axis.grid(alpha=0.3)
+    for axis in axes[len(sets) :]:
+        axis.set_axis_off()
+    split = "held-out" if validation else "test"
+    figure.supxlabel("training rows")
+    figure.supylabel(f"{split} accuracy, %")
+    figure.legend(list(handles.values()), list(handles), loc="outside upper center", ncols=4)
+    FigureCanvasAgg(figure).print_png(path)

@@ -1,0 +1,140 @@
+"""`scripts/learning_curves`: the trainings that it runs, how it resumes, its table and figure."""
+
+import importlib.machinery
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pandas as pd
+import pytest
+
+SCRIPT = Path(__file__).parent.parent / "scripts" / "learning_curves"
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NLP_RNN_CACHE", str(tmp_path / "cache"))
+    loader = importlib.machinery.SourceFileLoader("learning_curves", str(SCRIPT))
+    spec = importlib.util.spec_from_loader("learning_curves", loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "learning_curves", module)
+    loader.exec_module(module)
+    return module
+
+
+def make(folder: Path, rows: int = 60, splits: tuple[str, ...] = ("train", "test")) -> None:
+    folder.mkdir(parents=True)
+    for split in splits:
+        texts = [f"a {('warm', 'cold')[row % 2]} day {row} {split}" for row in range(rows)]
+        frame = pd.DataFrame({"text": texts, "label": [("y", "n")[row % 2] for row in range(rows)]})
+        frame.to_parquet(folder / f"{split}.parquet")
+
+
+@pytest.fixture
+def trained(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The cells that are trained, without training: their accuracies are 0.5, 0.6, …"""
+    cells: list[Any] = []
+
+    def train_all(missing: list[Any], options: Any) -> Any:
+        for cell in missing:
+            cells.append(cell)
+            yield cell, {"accuracy": 0.4 + len(cells) / 10, "seconds": 1.0}
+
+    monkeypatch.setattr(script, "train_all", train_all)
+    return cells
+
+
+def test_small_sizes_have_several_samples_and_sizes_that_a_set_lacks_are_left_out(
+    script: ModuleType, trained: list[Any], capsys: Any
+) -> None:
+    make(Path("sets/weather"))
+    make(Path("sets/no test"), splits=("train",))
+    arguments = ["sets", "--sizes", "20", "300", "all", "--models", "gru", "--samples", "2"]
+    assert script.main(arguments) == 0
+    assert [(c.set, c.rows, c.sample) for c in trained] == [
+        ("weather", 20, 1),
+        ("weather", 20, 2),
+        ("weather", None, 1),
+    ]
+    table = Path("learning_curves/table.md").read_text(encoding="utf-8")
+    assert "| 20 | weather | 55.0 ± 7.1 |" in table
+    assert "| all | weather | 70.0 |" in table
+    assert "Left out: no test has no test split" in table
+    assert Path("learning_curves/curves.png").read_bytes().startswith(b"\x89PNG")
+
+    # again, with one sample more: only that one is trained, and a cut line is trained again
+    lines = Path("learning_curves/scores.jsonl")
+    lines.write_text(lines.read_text()[:-20])
+    assert script.main([*arguments[:-1], "3"]) == 0
+    assert [(c.rows, c.sample) for c in trained[3:]] == [(20, 3), (None, 1)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sets", "--sizes", "many"], "--sizes must be 'all' or numbers of at least 2, not 'many'"),
+        (["sets", "--samples", "0"], "--samples must be at least 1, not 0"),
+        (["sets", "--sets", "whether"], "sets has no data set 'whether', only weather"),
+        (["nowhere"], "has a training split (train.*)"),
+        (["sets", "--models", "svm"], "invalid choice: 'svm'"),
+    ],
+)
+def test_wrong_arguments_end_with_a_message(
+    script: ModuleType, arguments: list[str], message: str, capsys: Any
+) -> None:
+    make(Path("sets/weather"))
+    with pytest.raises(SystemExit, match="2"):
+        script.main(arguments)
+    assert message in capsys.readouterr().err
+
+
+def test_an_ensemble_has_a_column_beside_that_of_its_network(script: ModuleType) -> None:
+    entry: dict[str, Any] = {"set": "weather", "rows": 300, "sample": 1, "train_rows": 300}
+    scores = [
+        entry | {"model": "linear", "accuracy": 0.5},
+        entry | {"model": "gru", "accuracy": 0.7, "network_accuracy": 0.6},
+        entry | {"model": "gru", "accuracy": 0.9, "network_accuracy": 0.7, "sample": 2},
+        entry | {"model": "linear", "accuracy": 0.6, "set": "trains"},
+        entry | {"model": "gru", "accuracy": 0.65, "network_accuracy": 0.65, "set": "trains"},
+        entry | {"model": "linear", "accuracy": 0.6, "set": "cars"},  # its GRU failed
+    ]
+    table = script.markdown(scores, False, "COMMAND", ["cars, gru: no memory"], [])
+    assert "| rows | set | linear | GRU | GRU ensemble |" in table
+    assert "| 300 | weather | 50.0 | 65.0 ± 7.1 | 80.0 ± 14.1 |" in table
+    assert "| 300 | cars | 60.0 | – | – |" in table
+    assert "| **300** | **mean of 2 sets** | **55.0** | **65.0** | **72.5** |" in table
+    assert "Failed: cars, gru: no memory" in table
+
+
+@pytest.mark.slow
+def test_validation_reads_no_test_split_and_a_failure_does_not_stop_the_others(
+    script: ModuleType, capsys: Any
+) -> None:
+    make(Path("sets/it's weather"))
+    Path("sets/it's weather/test.parquet").write_bytes(b"not parquet")
+    arguments = ["sets", "--sizes", "40", "--models", "linear", "average", "--samples", "1"]
+    bad = ["--overrides", "trainer.max_epochs=1 model.pooling=last"]  # not for the average
+    command = [sys.executable, str(SCRIPT), *arguments, "--validation", *bad]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 1, run.stderr
+    (line,) = Path("learning_curves/scores.jsonl").read_text(encoding="utf-8").splitlines()
+    entry = json.loads(line)
+    assert entry["model"] == "linear"
+    assert entry["validation"]
+    assert 0 <= entry["accuracy"] <= 1
+    assert "40 rows, sample 1, average: failed: " in run.stderr
+    table = Path("learning_curves/table.md").read_text(encoding="utf-8")
+    assert "Accuracy on held-out rows of the training split" in table
+    assert "Failed: it's weather, 40 rows, sample 1, average: " in table
+
+    # the broken test split is read without --validation
+    assert script.main(arguments) == 0
+    assert "Left out: it's weather cannot be used" in capsys.readouterr().out
