@@ -2,14 +2,21 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 from nlp_rnn.comparison.decide import decide
+from nlp_rnn.comparison.ensembles import (
+    ScoredEnsembles,
+    ensemble_sentences,
+    network_alone,
+    score_ensembles,
+)
 from nlp_rnn.comparison.notes import limits, machines_of, methods, nothing_comparable
 from nlp_rnn.comparison.pair import Pairing, pair_configurations
 from nlp_rnn.comparison.read import with_predictions
 from nlp_rnn.comparison.recommend import recommend, share_few_labels
 from nlp_rnn.comparison.records import Comparison, Difference, NotComparable, Run
-from nlp_rnn.comparison.rules import Rules
+from nlp_rnn.comparison.rules import ENSEMBLE_KEY, Rules
 from nlp_rnn.comparison.score import ScoredData, score_data
 from nlp_rnn.comparison.select import RunsByName, usable_runs, with_same_texts
 from nlp_rnn.comparison.verdict import inconclusive_sentences, robustness_sentences, verdict
@@ -23,7 +30,9 @@ def compare_runs(
 ) -> tuple[Comparison, ...]:
     """Compare all comparable configurations among the runs, separately for each data set.
 
-    Holm's correction is over the pairs of all data sets.
+    Of ensembles with n-gram models the networks alone are compared, unless `rules.by` is
+    `model.ensemble`. The recommendations depend on the scores of the ensembles. Holm's correction
+    is over the pairs of all data sets.
 
     Parameters
     ----------
@@ -51,12 +60,16 @@ def compare_runs(
             "The table has their micro-F1 scores, without a test of the differences."
         )
     usable, notes = usable_runs(runs, rules.metric)
+    saved = {run.run_id: run for run in usable}
+    if rules.by != ENSEMBLE_KEY:
+        usable = [network_alone(run) for run in usable]
     by_data: dict[str, list[Run]] = defaultdict(list)
     for run in usable:
         by_data[run.digest].append(run)
     not_comparable: list[NotComparable] = []
     pairings: dict[str, Pairing] = {}
     scored: list[ScoredData] = []
+    ensembles: dict[str, ScoredEnsembles] = {}
     unpaired: list[str] = []
     for digest, runs_on_data in by_data.items():
         pairing = pair_configurations(runs_on_data, rules)
@@ -66,6 +79,11 @@ def compare_runs(
             pairing = _read_predictions(pairing, uri)
             if pairing.pairs:
                 scored.append(score_data(digest, pairing, rules))
+                candidates = [run for of_name in pairing.configurations.values() for run in of_name]
+                if any(run.part for run in candidates):
+                    read = with_predictions(uri, [saved[run.run_id] for run in candidates])
+                    by_id = {run.run_id: run for run in read}
+                    ensembles[digest] = score_ensembles(digest, pairing, by_id, rules)
             else:
                 notes += pairing.notes
         pairings[digest] = pairing
@@ -76,13 +94,17 @@ def compare_runs(
         notes.append(f"{count:,} runs were trained on {versions}, with no pair to compare.")
     if not scored:
         raise ComparisonError(nothing_comparable(usable, notes, not_comparable, rules))
-    decided = decide([pair for data in scored for pair in data.differences], rules)
-    decided_long = decide([pair for data in scored for pair in data.long_differences], rules)
+    decided = _Decided(scored, rules)
+    deployed = _Decided([ensemble.data for ensemble in ensembles.values()], rules)
+    effects = decide([e for ensemble in ensembles.values() for e in ensemble.effects], rules)
     comparisons = []
     for data in scored:
-        differences, long = decided[data.digest], decided_long.get(data.digest, ())
-        pairing = pairings[data.digest]
-        comparisons.append(_comparison(data, pairing, differences, long, rules, notes))
+        comparison = _comparison(data, pairings[data.digest], decided, rules, notes)
+        if data.digest in ensembles:
+            ensemble = ensembles[data.digest].data
+            changes = effects.get(data.digest, ())
+            comparison = _with_ensembles(comparison, ensemble, deployed, changes)
+        comparisons.append(comparison)
     comparisons.sort(key=lambda comparison: (comparison.data, comparison.digest))
     return share_few_labels(comparisons)
 
@@ -98,15 +120,27 @@ def _read_predictions(pairing: Pairing, uri: str | None) -> Pairing:
     return pairing.restricted_to(candidates, baselines, [*notes, *more_notes])
 
 
+class _Decided:
+    """Decided differences of several data sets, on all texts and on the long ones."""
+
+    def __init__(self, scored: Sequence[ScoredData], rules: Rules) -> None:
+        self._all = decide([pair for data in scored for pair in data.differences], rules)
+        self._long = decide([pair for data in scored for pair in data.long_differences], rules)
+
+    def of(self, digest: str) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
+        """Return the differences of one data set, on all texts and on the long ones."""
+        return self._all[digest], self._long.get(digest, ())
+
+
 def _comparison(
     data: ScoredData,
     pairing: Pairing,
-    differences: tuple[Difference, ...],
-    long_differences: tuple[Difference, ...],
+    decided: _Decided,
     rules: Rules,
     notes: Sequence[str],
 ) -> Comparison:
     """The comparison on one data set, with its sentences and recommendations."""
+    differences, long_differences = decided.of(data.digest)
     configurations, baselines = data.configurations, data.baselines
     same_machine = len(machines_of(data)) == 1
     levels = {configuration.name: configuration.level for configuration in configurations}
@@ -129,4 +163,30 @@ def _comparison(
         notes=tuple(dict.fromkeys(all_notes)),
         methods=methods(data, rules),
         same_machine=same_machine,
+    )
+
+
+def _with_ensembles(
+    comparison: Comparison,
+    data: ScoredData,
+    decided: _Decided,
+    effects: tuple[Difference, ...],
+) -> Comparison:
+    """Add the scores of the saved classifiers, and recommend by them."""
+    differences, long_differences = decided.of(data.digest)
+    rules = comparison.rules
+    return replace(
+        comparison,
+        deployed=data.configurations,
+        deployed_differences=differences,
+        effects=effects,
+        ensembles=ensemble_sentences(data.configurations, effects, rules),
+        recommendations=recommend(
+            data.configurations,
+            comparison.baselines,
+            differences,
+            long_differences,
+            rules,
+            comparison.same_machine,
+        ),
     )

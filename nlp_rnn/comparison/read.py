@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from nlp_rnn.comparison.records import Run
+from nlp_rnn.comparison.rules import ENSEMBLE_KEY
 from nlp_rnn.errors import ComparisonError, TrackingError
 from nlp_rnn.scoring.predictions import Predictions, read_predictions
 from nlp_rnn.tracking.environment import quiet_mlflow
@@ -105,15 +106,23 @@ def read_probe_runs(uri: str, experiment_id: str) -> list[Run]:
 def with_predictions(uri: str | None, runs: Sequence[Run]) -> tuple[Run, ...]:
     """Return the runs with their predictions for the test split; None for a run without any.
 
-    Files beside the store are read in place; those of a server are downloaded one by one. Without
-    a store (`uri` is None) the runs are returned as they are.
+    A run that stands for the network alone gets the predictions of the network alone. Files beside
+    the store are read in place; those of a server are downloaded one by one. Without a store (`uri`
+    is None) the runs are returned as they are.
     """
     if uri is None:
         return tuple(runs)
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=uri)
-    return tuple(replace(run, predictions=_predictions(client, run)) for run in runs)
+
+    def read(run: Run) -> Run:
+        predictions = _predictions(client, run)
+        # the other predictions of an ensemble would stay in memory, so they are dropped
+        chosen = None if predictions is None else replace(predictions.of(run.part), parts={})
+        return replace(run, predictions=chosen)
+
+    return tuple(map(read, runs))
 
 
 def _predictions(client: "MlflowClient", run: Run) -> Predictions | None:
@@ -187,7 +196,8 @@ def _search(client: "MlflowClient", experiments: list[str], query: str) -> list[
 
 def _run(mlflow_run: Any) -> Run:
     tags, resolved = dict(mlflow_run.data.tags), dict(mlflow_run.data.params)
-    config = resolved | _requested(tags)
+    # earlier versions had no ensembles
+    config = {ENSEMBLE_KEY: "off"} | resolved | _requested(tags)
     seed = config.get("seed", "")
     digests = [
         logged.dataset.digest

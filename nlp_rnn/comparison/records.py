@@ -22,6 +22,9 @@ __all__ = [
     "Run",
 ]
 
+WITHOUT_RECURRENCE = ("average", "ngrams")
+"""Values of `model.cell` of models that have no recurrence, which are baselines."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -57,6 +60,9 @@ class Run:
         Predictions for the test split; None before they are read, or where none were saved.
     resolved : mapping of str to str
         The configuration as resolved for the data and machine of the run.
+    part : str
+        `network` if the metrics and predictions are those of the network alone of an ensemble;
+        empty if they are those of the saved classifier.
     """
 
     run_id: str
@@ -77,11 +83,12 @@ class Run:
     artifacts: str
     predictions: Predictions | None = field(default=None, repr=False)
     resolved: Mapping[str, str] = field(default_factory=dict, repr=False)
+    part: str = ""
 
     @property
     def is_baseline(self) -> bool:
-        """Whether the run is a baseline: tagged as one, or a network without recurrence."""
-        return self.kind == KIND or self.cell == "average"
+        """Whether the run is a baseline: tagged as one, or a model without recurrence."""
+        return self.kind == KIND or self.cell in WITHOUT_RECURRENCE
 
     @property
     def is_multi_label(self) -> bool:
@@ -273,7 +280,7 @@ class Comparison:
     rules : Rules
         The thresholds.
     configurations : tuple of Configuration
-        The candidates, ordered by name.
+        The candidates, ordered by name. Of an ensemble with n-gram models it is the network alone.
     baselines : tuple of Configuration
         Majority class first, then linear, then average.
     differences : tuple of Difference
@@ -294,6 +301,15 @@ class Comparison:
         Sentences: how it was measured.
     same_machine : bool
         Whether all runs were timed on one machine, so that speeds can be compared.
+    deployed : tuple of Configuration
+        The saved classifiers of the candidates, under the same names, if some of them are
+        ensembles; otherwise empty. The recommendations depend on their scores.
+    deployed_differences : tuple of Difference
+        As `differences`, between the saved classifiers.
+    effects : tuple of Difference
+        Ensemble minus network alone, one per candidate that is an ensemble.
+    ensembles : tuple of str
+        Sentences: what the ensemble changes, one per candidate that is one.
     """
 
     data: str
@@ -311,3 +327,7 @@ class Comparison:
     notes: tuple[str, ...]
     methods: tuple[str, ...]
     same_machine: bool
+    deployed: tuple[Configuration, ...] = ()
+    deployed_differences: tuple[Difference, ...] = ()
+    effects: tuple[Difference, ...] = ()
+    ensembles: tuple[str, ...] = ()

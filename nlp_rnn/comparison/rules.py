@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Outcome", "Rules"]
+__all__ = ["ENSEMBLE_KEY", "Outcome", "Rules"]
+
+ENSEMBLE_KEY = "model.ensemble"
+"""Key of the ensembles with n-gram models. If it is compared, saved classifiers are compared."""
 
 
 class Outcome(StrEnum):

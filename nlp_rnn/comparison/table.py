@@ -4,6 +4,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
+from nlp_rnn.comparison.ensembles import SUFFIX
 from nlp_rnn.comparison.records import Comparison, Configuration, Run
 from nlp_rnn.comparison.select import runs_by_configuration
 from nlp_rnn.comparison.verdict import counted, outcome_text, signed
@@ -30,6 +31,9 @@ def table(comparison: Comparison) -> str:
     rows = [["", "seeds", "mean", interval, "sd", "recurrent", "train s", "p95 ms"]]
     for configuration in (*comparison.baselines, *comparison.configurations):
         rows.append(_row(configuration, comparison.same_machine))
+    for configuration in comparison.deployed:
+        rows.append(_row(configuration, comparison.same_machine))
+        rows[-1][0] += SUFFIX
     pairs = [["difference", "points", interval, "p boot", "McNemar", "Wilcoxon", "d_z", "ASO"]]
     for pair in differences:
         mean, low, high = map(signed, (pair.interval.mean, pair.interval.low, pair.interval.high))
@@ -47,9 +51,13 @@ def table(comparison: Comparison) -> str:
         f"{pair.first} and {pair.second}: {pair.reason}." for pair in comparison.not_comparable
     ]
     title = f"{comparison.data}: test {rules.metric} in percent, {texts}"
+    if comparison.deployed:
+        title += "; of ensembles with n-gram models, the networks alone are compared"
     lines = [title, "", comparison.verdict, "", *_aligned(rows), "", *_aligned(pairs), *outcomes]
-    lines += ["", "Recommendations", *_recommendations(comparison)]
+    of_ensembles = ", by the scores with n-gram models" if comparison.deployed else ""
+    lines += ["", f"Recommendations{of_ensembles}", *_recommendations(comparison)]
     for title, sentences in (
+        ("Ensembles with n-gram models", comparison.ensembles),
         ("Robustness", comparison.robustness),
         ("Inconclusive", comparison.inconclusive),
         ("Not compared", tuple(reasons[:MOST_NOT_COMPARABLE])),

@@ -21,6 +21,7 @@ from nlp_rnn.report.section_confusion import confusion_section
 from nlp_rnn.report.section_cost import cost_section
 from nlp_rnn.report.section_difference import difference_section
 from nlp_rnn.report.section_disagreement import disagreement_section
+from nlp_rnn.report.section_ensemble import ensemble_section
 from nlp_rnn.report.section_latency import latency_section
 from nlp_rnn.report.section_learning_curves import learning_curve_section
 from nlp_rnn.report.section_memory import memory_section
@@ -46,6 +47,7 @@ __all__ = [
 SECTIONS: tuple[Callable[[ReportContext], Section], ...] = (
     verdict_section,
     recommendation_section,
+    ensemble_section,
     table_section,
     seeds_section,
     difference_section,
@@ -62,7 +64,7 @@ SECTIONS: tuple[Callable[[ReportContext], Section], ...] = (
 )
 """The sections of the page in their order; a new section is a new line here."""
 
-IN_SUMMARY = ("verdict", "recommendation", "table", "inconclusive")
+IN_SUMMARY = ("verdict", "recommendation", "ensemble", "table", "inconclusive")
 """Anchors of the sections that are also in `summary.md`."""
 
 ARTIFACTS = "comparison"

@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,17 @@ from nlp_rnn.scoring.metrics import label_counts, predicted_labels
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["Predictions", "classification_report_text", "read_predictions", "write_predictions"]
+__all__ = [
+    "PARTS",
+    "PartPredictions",
+    "Predictions",
+    "classification_report_text",
+    "read_predictions",
+    "write_predictions",
+]
+
+PARTS = ("network", "ngrams")
+"""Parts of an ensemble whose own predictions are saved: the network, and the n-gram models."""
 
 MAX_LIST_VALUES = 1 << 28
 """Number of probabilities in one Arrow array."""
@@ -28,6 +38,22 @@ EMPTY = np.empty(0, np.float32)
 
 LABEL_NAMES = b"label_names"
 """Key of the schema's metadata that holds the label names as a JSON list."""
+
+
+@dataclass(frozen=True)
+class PartPredictions:
+    """Predictions of one part of an ensemble, for the same texts as those of the ensemble.
+
+    Attributes
+    ----------
+    predictions : int64 (n,) or bool (n, C)
+        The labels that the part alone predicts.
+    probabilities : float32 (n, C)
+        The probabilities that the part alone predicts.
+    """
+
+    predictions: NDArray[Any]
+    probabilities: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -49,6 +75,9 @@ class Predictions:
         Length of each text in tokens.
     label_names : tuple of C str
         Names of the C labels.
+    parts : mapping of str to PartPredictions
+        The predictions of the parts of an ensemble, by the names of `PARTS`; empty for a
+        classifier that is none.
 
     Raises
     ------
@@ -62,6 +91,7 @@ class Predictions:
     probabilities: NDArray[np.float32]
     lengths: NDArray[np.int64]
     label_names: tuple[str, ...]
+    parts: Mapping[str, PartPredictions] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check that the shapes match."""
@@ -76,6 +106,11 @@ class Predictions:
         for name, wanted in expected.items():
             if getattr(self, name).shape != wanted:
                 raise ValueError(f"{name} have the shape {getattr(self, name).shape}, not {wanted}")
+        for part, own in self.parts.items():
+            for name in ("predictions", "probabilities"):
+                wanted, found = expected[name], getattr(own, name).shape
+                if found != wanted:
+                    raise ValueError(f"{name} of {part} have the shape {found}, not {wanted}")
 
     @classmethod
     def from_probabilities(
@@ -107,6 +142,13 @@ class Predictions:
             label_names=tuple(label_names),
         )
 
+    def of(self, part: str) -> "Predictions":
+        """Return the predictions of a part alone; of a classifier without parts, its own."""
+        if part not in self.parts:
+            return self
+        own = self.parts[part]
+        return replace(self, predictions=own.predictions, probabilities=own.probabilities, parts={})
+
     @property
     def multi_label(self) -> bool:
         """Whether a text may have any number of labels."""
@@ -124,8 +166,10 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     """Write predictions as a Parquet file, one row per text; the file is written atomically.
 
     Columns: `row` int64; `label` and `prediction` string, in the multi-label task lists of string;
-    `length` int64; `probabilities`, a list of C float32 in the order of the label names. The label
-    names are a JSON list in the schema's metadata, under the key `label_names`.
+    `length` int64; `probabilities`, a list of C float32 in the order of the label names. For an
+    ensemble also `network_prediction`, `network_probabilities`, `ngrams_prediction` and
+    `ngrams_probabilities`: what each part alone predicts. The label names are a JSON list in the
+    schema's metadata, under the key `label_names`.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -137,16 +181,19 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
             return pa.array(names[labels], pa.string())
         return pa.array([list(names[row]) for row in labels], pa.list_(pa.string()))
 
-    probabilities = np.ascontiguousarray(predictions.probabilities, dtype=np.float32)
-    content = pa.table(
-        {
-            "row": pa.array(predictions.rows),
-            "label": named(predictions.labels),
-            "prediction": named(predictions.predictions),
-            "length": pa.array(predictions.lengths),
-            "probabilities": pa.chunked_array(_lists(probabilities), pa.list_(pa.float32())),
-        }
-    ).replace_schema_metadata({LABEL_NAMES: json.dumps(list(predictions.label_names))})
+    columns = {
+        "row": pa.array(predictions.rows),
+        "label": named(predictions.labels),
+        "prediction": named(predictions.predictions),
+        "length": pa.array(predictions.lengths),
+        "probabilities": _lists(predictions.probabilities),
+    }
+    for part, own in predictions.parts.items():
+        columns[f"{part}_prediction"] = named(own.predictions)
+        columns[f"{part}_probabilities"] = _lists(own.probabilities)
+    content = pa.table(columns).replace_schema_metadata(
+        {LABEL_NAMES: json.dumps(list(predictions.label_names))}
+    )
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
         size = max(1, ROW_GROUP_VALUES // max(len(names), 1))
@@ -156,10 +203,11 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         unfinished.unlink(missing_ok=True)
 
 
-def _lists(table: NDArray[np.float32]) -> "list[pyarrow.ListArray]":
+def _lists(table: NDArray[np.float32]) -> "pyarrow.ChunkedArray":
     """Return the rows of a table (n, C) as lists, in arrays whose 32-bit offsets are sufficient."""
     import pyarrow as pa
 
+    table = np.ascontiguousarray(table, dtype=np.float32)
     width = table.shape[1]
     size = max(1, MAX_LIST_VALUES // max(width, 1))
     arrays = []
@@ -167,7 +215,7 @@ def _lists(table: NDArray[np.float32]) -> "list[pyarrow.ListArray]":
         rows = table[start : start + size]
         offsets = np.arange(len(rows) + 1, dtype=np.int32) * np.int32(width)
         arrays.append(pa.ListArray.from_arrays(offsets, rows.ravel()))
-    return arrays
+    return pa.chunked_array(arrays, pa.list_(pa.float32()))
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -195,15 +243,25 @@ def read_predictions(path: Path) -> Predictions:
                 members[row, [index_of[name] for name in names]] = True
             return members
 
-        chunks = [chunk.flatten().to_numpy() for chunk in content["probabilities"].chunks]
-        probabilities = chunks[0] if len(chunks) == 1 else np.concatenate([EMPTY, *chunks])
+        def probabilities(column: str) -> NDArray[np.float32]:
+            chunks = [chunk.flatten().to_numpy() for chunk in content[column].chunks]
+            values = chunks[0] if len(chunks) == 1 else np.concatenate([EMPTY, *chunks])
+            return values.reshape(-1, len(label_names))
+
         return Predictions(
             rows=content["row"].to_numpy(),
             labels=labels("label"),
             predictions=labels("prediction"),
-            probabilities=probabilities.reshape(-1, len(label_names)),
+            probabilities=probabilities("probabilities"),
             lengths=content["length"].to_numpy(),
             label_names=label_names,
+            parts={
+                part: PartPredictions(
+                    labels(f"{part}_prediction"), probabilities(f"{part}_probabilities")
+                )
+                for part in PARTS
+                if f"{part}_prediction" in content.column_names
+            },
         )
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise TrackingError(f"{path} is not a table of predictions of a run ({error})") from error
