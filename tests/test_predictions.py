@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from sklearn.metrics import classification_report, f1_score
 
 from nlp_rnn.comparison.resampling import run_scores
 from nlp_rnn.errors import TrackingError
-from nlp_rnn.scoring.metrics import score_predictions
+from nlp_rnn.scoring.metrics import predicted_labels, score_predictions
 from nlp_rnn.scoring.predictions import (
+    PARTS,
+    PartPredictions,
     Predictions,
     classification_report_text,
     read_predictions,
@@ -177,3 +180,36 @@ def test_texts_without_any_label_have_a_report() -> None:
         range(2), np.zeros((2, 3)), np.zeros((2, 3)), [1, 1], NAMES, np.full(3, 0.5)
     )
     assert "macro avg     0.0000" in classification_report_text(nothing)
+
+
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_predictions_of_an_ensemble_keep_those_of_its_parts(
+    tmp_path: Path, multi_label: bool
+) -> None:
+    random = np.random.default_rng(0)
+    tables = {part: random.random((4, 3), np.float32) for part in ("ensemble", *PARTS)}
+    thresholds = np.full(3, 0.5) if multi_label else None
+    whole = Predictions.from_probabilities(
+        rows=range(4),
+        labels=random.random((4, 3)) > 0.5 if multi_label else [0, 1, 2, 0],
+        probabilities=tables["ensemble"],
+        lengths=[1] * 4,
+        label_names=("a", "b", "c"),
+        thresholds=thresholds,
+    )
+    parts = {
+        part: PartPredictions(predicted_labels(tables[part], thresholds), tables[part])
+        for part in PARTS
+    }
+    write_predictions(tmp_path / "test.parquet", replace(whole, parts=parts))
+    saved = read_predictions(tmp_path / "test.parquet")
+    assert np.array_equal(saved.probabilities, tables["ensemble"])
+    for part in PARTS:
+        alone = saved.of(part)
+        assert np.array_equal(alone.probabilities, tables[part])
+        assert np.array_equal(alone.predictions, parts[part].predictions)
+        assert np.array_equal(alone.labels, whole.labels)
+        assert not alone.parts
+    assert whole.of("network") is whole
+    with pytest.raises(ValueError, match="probabilities of network have the shape"):
+        replace(whole, parts={"network": PartPredictions(whole.predictions, tables["ngrams"][:2])})

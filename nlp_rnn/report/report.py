@@ -47,8 +47,8 @@ __all__ = [
 SECTIONS: tuple[Callable[[ReportContext], Section], ...] = (
     verdict_section,
     recommendation_section,
-    ensemble_section,
     table_section,
+    ensemble_section,
     seeds_section,
     difference_section,
     text_length_section,
@@ -64,7 +64,7 @@ SECTIONS: tuple[Callable[[ReportContext], Section], ...] = (
 )
 """The sections of the page in their order; a new section is a new line here."""
 
-IN_SUMMARY = ("verdict", "recommendation", "ensemble", "table", "inconclusive")
+IN_SUMMARY = ("verdict", "recommendation", "table", "inconclusive")
 """Anchors of the sections that are also in `summary.md`."""
 
 ARTIFACTS = "comparison"
@@ -224,8 +224,9 @@ def _write_files(
     context.tables["runs"] = _runs(context)
     for name, rows in context.tables.items():
         write_rows(folder / "data" / f"{name}.parquet", rows)
+    summary = (*IN_SUMMARY, "ensemble") if context.comparison.deployed else IN_SUMMARY
     for name, text in (
-        ("summary.md", render_markdown(page, IN_SUMMARY)),
+        ("summary.md", render_markdown(page, summary)),
         ("report.html", render_html(page)),
     ):
         (folder / name).write_bytes(text.encode("utf-8", "replace"))

@@ -5,7 +5,7 @@ import math
 from nlp_rnn.comparison.ensembles import NGRAMS
 from nlp_rnn.comparison.verdict import outcome_text
 from nlp_rnn.report.context import ReportContext, format_percent, format_points
-from nlp_rnn.report.page import BulletList, Paragraph, Placeholder, Section, Table
+from nlp_rnn.report.page import Block, BulletList, Paragraph, Placeholder, Section, Table
 
 __all__ = ["ensemble_section"]
 
@@ -76,5 +76,9 @@ def ensemble_section(context: ReportContext) -> Section:
         f"{outcome_text(pair, pair.outcome)}."
         for pair in comparison.deployed_differences
     ]
-    blocks = [Paragraph(explanation), table, BulletList([("", text, "") for text in between])]
+    blocks: list[Block] = [
+        Paragraph(explanation),
+        table,
+        BulletList([("", text, "") for text in between]),
+    ]
     return Section("ensemble", title, blocks)

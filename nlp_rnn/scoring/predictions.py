@@ -95,22 +95,22 @@ class Predictions:
 
     def __post_init__(self) -> None:
         """Check that the shapes match."""
-        shape = (len(self.rows), len(self.label_names))
-        label_shape = shape if self.multi_label else shape[:1]
+        table = (len(self.rows), len(self.label_names))
+        label_shape = table if self.multi_label else table[:1]
         expected = {
             "labels": label_shape,
             "predictions": label_shape,
-            "probabilities": shape,
-            "lengths": shape[:1],
+            "probabilities": table,
+            "lengths": table[:1],
         }
         for name, wanted in expected.items():
             if getattr(self, name).shape != wanted:
                 raise ValueError(f"{name} have the shape {getattr(self, name).shape}, not {wanted}")
-        for part, own in self.parts.items():
+        for part, alone in self.parts.items():
             for name in ("predictions", "probabilities"):
-                wanted, found = expected[name], getattr(own, name).shape
-                if found != wanted:
-                    raise ValueError(f"{name} of {part} have the shape {found}, not {wanted}")
+                wanted, shape = expected[name], getattr(alone, name).shape
+                if shape != wanted:
+                    raise ValueError(f"{name} of {part} have the shape {shape}, not {wanted}")
 
     @classmethod
     def from_probabilities(
@@ -188,9 +188,9 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         "length": pa.array(predictions.lengths),
         "probabilities": _lists(predictions.probabilities),
     }
-    for part, own in predictions.parts.items():
-        columns[f"{part}_prediction"] = named(own.predictions)
-        columns[f"{part}_probabilities"] = _lists(own.probabilities)
+    for part, alone in predictions.parts.items():
+        columns[f"{part}_prediction"] = named(alone.predictions)
+        columns[f"{part}_probabilities"] = _lists(alone.probabilities)
     content = pa.table(columns).replace_schema_metadata(
         {LABEL_NAMES: json.dumps(list(predictions.label_names))}
     )
