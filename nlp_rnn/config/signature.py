@@ -81,7 +81,7 @@ def requested_values(config: RunConfig, resolved: RunConfig) -> dict[str, Any]:
 
 # Options that were added after stores with signatures existed, with the value that has no effect.
 # While they have it they are left out, so that signatures of older runs stay valid.
-ADDED_LATER: dict[str, Any] = {"data.rows": None, "model.ensemble": "off"}
+ADDED_LATER: dict[str, Any] = {"data.rows": None}
 
 RESOLVED_IN_SIGNATURE = ("model.hidden_size", "model.pretrained")
 NOT_IN_SIGNATURE = (
