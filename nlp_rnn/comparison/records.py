@@ -61,8 +61,7 @@ class Run:
     resolved : mapping of str to str
         The configuration as resolved for the data and machine of the run.
     part : str
-        `network` if the metrics and predictions are those of the network alone of an ensemble;
-        empty if they are those of the saved classifier.
+        `network` for the network alone of an ensemble, empty for the saved classifier.
     """
 
     run_id: str
@@ -280,7 +279,7 @@ class Comparison:
     rules : Rules
         The thresholds.
     configurations : tuple of Configuration
-        The candidates, ordered by name. Of an ensemble with n-gram models it is the network alone.
+        The candidates, ordered by name; of ensembles with n-gram models the networks alone.
     baselines : tuple of Configuration
         Majority class first, then linear, then average.
     differences : tuple of Difference
@@ -302,14 +301,13 @@ class Comparison:
     same_machine : bool
         Whether all runs were timed on one machine, so that speeds can be compared.
     deployed : tuple of Configuration
-        The saved classifiers of the candidates, under the same names, if some of them are
-        ensembles; otherwise empty. The recommendations depend on their scores.
+        The saved classifiers, by which is recommended; empty if none of them is an ensemble.
     deployed_differences : tuple of Difference
         As `differences`, between the saved classifiers.
     effects : tuple of Difference
         Ensemble minus network alone, one per candidate that is an ensemble.
     ensembles : tuple of str
-        Sentences: what the ensemble changes, one per candidate that is one.
+        Sentences: what the ensemble changes.
     """
 
     data: str
