@@ -147,8 +147,7 @@ class Configuration:
 class RequiredSamples:
     """Seeds and texts that would settle an inconclusive pair with the power of `Rules.power`.
 
-    The numbers assume that the true difference is the observed one. They are totals, not
-    additions. None means that no number is enough.
+    They are totals, and assume that the true difference is the observed one. None: never enough.
 
     Attributes
     ----------
@@ -299,7 +298,7 @@ class Comparison:
     methods : tuple of str
         Sentences: how it was measured.
     same_machine : bool
-        Whether all runs were timed on one machine, so that speeds can be compared.
+        Whether all runs were timed on one machine: speeds can be compared.
     deployed : tuple of Configuration
         The saved classifiers, by which is recommended; empty if none of them is an ensemble.
     deployed_differences : tuple of Difference
