@@ -236,7 +236,8 @@ def _run(job: _Run) -> Result:
         write_json(folder / RESULT, asdict(result))
         shutil.rmtree(folder / CHECKPOINT)
         run.log_text((folder / RESULT).read_text(encoding="utf-8"), RESULT)
-        log_results(result.metrics, Path(result.classifier), resolved, corpus, run, origin.command)
+        log_results(result.metrics, resolved, corpus, run, origin.command, training.notes)
+        run.log_classifier(Path(result.classifier), corpus.test[:2]["text"])
     print_result(result.run_id, result.classifier, result.metrics)
     return result
 
@@ -265,6 +266,7 @@ def _facts(corpus: "Corpus", tokens: "TokenizedCorpus") -> TrainingFacts:
         rows=len(tokens.train),
         tokens=int(tokens.train.lengths.sum()),
         labels=len(corpus.labels),
+        validation_rows=len(tokens.validation),
         multi_label=corpus.task == "multi_label",
     )
 
@@ -322,6 +324,7 @@ def _train_network(
             )
         training = trainer.fit(tokens.train, tokens.validation)
         training = finish(trainer, training, tokens.train, tokens.validation)
+        print_lines(training.notes)
         if trainer.profile is not None:
             run.log_text(trainer.profile.table, "profile.txt")
         return network, training

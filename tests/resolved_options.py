@@ -8,8 +8,10 @@ from nlp_rnn.config.training import Monitor, OptimizerConfig, Schedule, TrainerC
 def trainer_options(**options: Any) -> TrainerConfig:
     """Return resolved trainer options without auxiliary losses."""
     resolved = {
+        "batch_size": 64,
         "max_epochs": 15,
         "patience": 6,
+        "restore_best": True,
         "monitor": Monitor.macro_f1,
         "label_smoothing": 0.1,
         "language_model": 0.0,

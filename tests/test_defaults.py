@@ -1,16 +1,23 @@
 """Defaults of open options: weights of the losses, average, learning rate, epochs and patience."""
 
+import itertools
+
 import pytest
 
+from nlp_rnn.config.checks import check
 from nlp_rnn.config.defaults import SMALL_DATA, TrainingFacts, resolve_defaults
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.training import Monitor
+from nlp_rnn.errors import ConfigError
 from tests.composing import compose
 
 
 def resolved(config: RunConfig, tokens: int, **facts: int) -> RunConfig:
     return resolve_defaults(
-        config, TrainingFacts(**{"rows": 1000, "tokens": tokens, "labels": 2} | facts)
+        config,
+        TrainingFacts(
+            **{"rows": 5000, "tokens": tokens, "labels": 2, "validation_rows": 500} | facts
+        ),
     )
 
 
@@ -100,14 +107,21 @@ def test_much_text_is_learnt_at_a_higher_rate(words: str, little: float, much: f
 @pytest.mark.parametrize(
     ("rows", "tokens", "labels", "epochs"),
     [
-        (10, 100, 49, 15),  # the most
+        (10_000, 100_000, 49, 15),  # the most
         (20_000, 400_000, 2, 10),  # by texts
         (10_000, 4_000_000, 2, 6),  # by tokens
         (10_000_000, 2_000_000_000, 2, 4),  # the least
-        (10, 100, 50, 25),  # and with many labels
+        (10_000, 100_000, 50, 25),  # and with many labels
         (20_000, 400_000, 50, 20),
         (10_000, 4_000_000, 50, 6),
         (10_000_000, 2_000_000_000, 50, 4),
+        (3_257, 60_000, 4, 15),  # tweet_emotion: 51 updates per epoch
+        (2_000, 30_000, 2, 17),  # few rows: 34,000 texts in batches of 32
+        (900, 10_000, 2, 27),  # 24,000 texts in batches of 16
+        (900, 10_000, 77, 27),
+        (270, 3_000, 2, 89),
+        (20, 200, 2, 150),
+        (900, 250_000, 20, 24),  # by tokens: long texts
     ],
 )
 def test_epochs_follow_from_rows_tokens_and_labels(
@@ -118,10 +132,79 @@ def test_epochs_follow_from_rows_tokens_and_labels(
 
 
 @pytest.mark.parametrize(
-    ("labels", "requested", "patience"), [(49, None, 6), (50, None, 25), (50, 2, 2), (2, 9, 9)]
+    ("words", "rows", "batch_size"),
+    [
+        ("", 3_200, 64),
+        ("", 3_199, 32),
+        ("", 1_600, 32),
+        ("", 1_599, 16),
+        ("", 20, 16),
+        ("trainer.batch_size=64", 20, 64),
+        ("trainer.accumulation=2", 3_200, 32),
+        ("trainer.max_epochs=9", 20, 64),  # the length is the user's
+    ],
 )
-def test_patience_is_as_long_as_the_schedule_with_many_labels(
-    labels: int, requested: int | None, patience: int
+def test_few_rows_have_small_batches(words: str, rows: int, batch_size: int) -> None:
+    trainer = resolved(compose(words.split()), 10 * rows, rows=rows).trainer
+    assert trainer.batch_size == batch_size
+
+
+SIZES = sorted({round(20 * 1.09**n) for n in range(126)} | {1_000_000})
+
+
+@pytest.mark.parametrize("labels", [2, 77])
+@pytest.mark.parametrize("length", [5, 20, 250])
+def test_more_rows_are_read_in_more_texts_and_no_more_often(labels: int, length: int) -> None:
+    trainers = [
+        resolved(compose([]), rows * length, rows=rows, labels=labels).trainer for rows in SIZES
+    ]
+    for rows, trainer in zip(SIZES, trainers, strict=True):
+        assert trainer.max_epochs is not None
+        assert trainer.batch_size is not None
+        updates = trainer.max_epochs * -(-rows // trainer.batch_size)
+        most = trainer.max_epochs == 150 or (trainer.max_epochs + 1) * rows * length > 6_000_000
+        assert updates >= 745 or most
+    pairs = zip(SIZES, trainers, strict=True)
+    for (rows, one), (more_rows, other) in itertools.pairwise(pairs):
+        assert one.max_epochs is not None
+        assert other.max_epochs is not None
+        if one.batch_size == other.batch_size:
+            assert other.max_epochs <= one.max_epochs
+        # epochs are whole numbers: 4 instead of 5 are a fifth less
+        assert more_rows * other.max_epochs > 0.79 * rows * one.max_epochs
+
+
+def test_accumulated_batches_count_as_one_update() -> None:
+    options = ["trainer.batch_size=16", "trainer.accumulation=4"]
+    trainer = resolved(compose(options), 10_000, rows=900).trainer
+    assert trainer.max_epochs == 107
+
+
+@pytest.mark.parametrize(
+    ("words", "facts", "restore_best", "patience"),
+    [
+        ("", {"labels": 49}, True, 6),
+        ("", {"labels": 50}, True, 25),  # as long as the schedule
+        ("trainer.patience=2", {"labels": 50}, True, 2),
+        ("trainer.patience=9", {}, True, 9),
+        ("", {"validation_rows": 301, "rows": 900}, True, 6),
+        ("", {"validation_rows": 300, "rows": 900}, False, 27),
+        ("trainer.max_epochs=3", {"validation_rows": 100}, True, 6),  # the length is the user's
+        ("trainer.patience=4", {"validation_rows": 100}, True, 4),
+        ("trainer.monitor=loss", {"validation_rows": 100}, True, 6),
+        ("trainer.restore_best=true", {"validation_rows": 100}, True, 6),
+        ("trainer.restore_best=false", {}, False, 15),
+    ],
+)
+def test_few_validation_rows_choose_no_epoch(
+    words: str, facts: dict[str, int], restore_best: bool, patience: int
 ) -> None:
-    config = compose([] if requested is None else [f"trainer.patience={requested}"])
-    assert resolved(config, 1000, labels=labels).trainer.patience == patience
+    trainer = resolved(compose(words.split()), 1000, **facts).trainer
+    assert (trainer.restore_best, trainer.patience) == (restore_best, patience)
+
+
+def test_patience_without_an_effect_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="trainer.patience=3 has no effect") as raised:
+        check(compose(["trainer.restore_best=false", "trainer.patience=3"]))
+    assert "set trainer.restore_best=true" in str(raised.value)
+    check(compose(["trainer.restore_best=true", "trainer.patience=3"]))

@@ -34,7 +34,6 @@ IMPORT_ORDER = (
     "pretraining",
     "pipeline",
     "launch",
-    "serving",
     "sweeps",
     "commands",
     "cli",

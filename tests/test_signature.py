@@ -36,6 +36,12 @@ def test_signatures_of_older_stores_stay_valid(overrides: str, stored: str) -> N
     assert signature(compose(overrides.split())) == stored
 
 
+def test_a_default_that_became_null_keeps_the_signatures_of_older_runs() -> None:
+    assert compose([]).trainer.batch_size is None
+    signatures = {signature(compose([f"trainer.batch_size={n}"])) for n in (63, 64)}
+    assert len(signatures | {signature(compose([]))}) == 3
+
+
 def test_an_option_that_is_added_later_counts_only_where_it_has_an_effect(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -16,7 +16,14 @@ from nlp_rnn.config.model import (
 )
 from nlp_rnn.config.pretraining import AUTO, PretrainingConfig
 from nlp_rnn.config.run import RunConfig
-from nlp_rnn.config.training import PATIENCE, PLATEAU_PATIENCE, OptimizerConfig, Schedule
+from nlp_rnn.config.training import (
+    PATIENCE,
+    PLATEAU_PATIENCE,
+    SMALLEST_BATCH_SIZE,
+    OptimizerConfig,
+    Schedule,
+    TrainerConfig,
+)
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.layers.cells import AVERAGE, CELLS, recurrent_cell
 from nlp_rnn.layers.poolings import POOLINGS
@@ -29,6 +36,7 @@ def check(config: RunConfig) -> None:
     _check_ranges("", config)
     _check_model(config.model)
     _check_losses(config)
+    _check_best_epoch(config.trainer)
     _check_schedule(config)
     _check_processes(config)
     _check_pretrained(config)
@@ -165,12 +173,23 @@ def _check_losses(config: RunConfig) -> None:
         )
 
 
+def _check_best_epoch(trainer: TrainerConfig) -> None:
+    if trainer.restore_best is False and trainer.patience is not None:
+        raise ConfigError(
+            f"trainer.patience={trainer.patience} has no effect with trainer.restore_best=false, "
+            "which trains to the last epoch. Remove trainer.patience, or set "
+            "trainer.restore_best=true."
+        )
+
+
 def _check_processes(config: RunConfig) -> None:
     trainer = config.trainer
-    if trainer.processes > trainer.batch_size:
+    batch_size = trainer.batch_size or SMALLEST_BATCH_SIZE
+    if trainer.processes > batch_size:
         raise ConfigError(
-            f"trainer.processes={trainer.processes} share every batch of trainer.batch_size="
-            f"{trainer.batch_size} texts: some would have no texts. Set fewer processes."
+            f"trainer.processes={trainer.processes} share every batch of "
+            f"trainer.batch_size={batch_size} texts: some would have no texts. Set fewer "
+            "processes, or a larger trainer.batch_size."
         )
     if trainer.threads is not None and trainer.threads < trainer.processes:
         raise ConfigError(

@@ -4,15 +4,18 @@ The rules and their constants stand here and nowhere else; fixed values of other
 next to their fields. docs/research/recipe.md has what each was chosen from.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 from nlp_rnn.config.checks import has_dropout, language_model_obstacle
 from nlp_rnn.config.model import ModelConfig
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.training import (
+    BATCH_SIZE,
     PATIENCE,
     PLATEAU_FACTOR,
     PLATEAU_PATIENCE,
+    SMALLEST_BATCH_SIZE,
     Monitor,
     OptimizerConfig,
     Schedule,
@@ -45,6 +48,17 @@ TEXTS_TO_READ, EPOCHS = 200_000, (4, 15)
 TOKENS_TO_READ = 25_000_000
 MANY_LABELS_TEXTS_TO_READ, MANY_LABELS_EPOCHS = 400_000, (4, 25)
 
+# Few rows: smaller batches until an epoch has this many updates, and at least as many epochs as
+# read this many texts, times the root of the batch size relative to BATCH_SIZE, but not more
+# epochs and tokens than these.
+UPDATES_PER_EPOCH = 50
+FEW_ROWS_TEXTS_TO_READ = 48_000
+FEW_ROWS_TOKENS_TO_READ = 6_000_000
+FEW_ROWS_EPOCHS = 150
+
+FEW_VALIDATION_ROWS = 300
+"""Validation rows up to which the best epoch is chance: the weights of the last one are saved."""
+
 
 @dataclass(frozen=True)
 class TrainingFacts:
@@ -58,6 +72,8 @@ class TrainingFacts:
         Tokens of all its texts.
     labels : int
         Number of labels.
+    validation_rows : int
+        Texts of the validation split.
     multi_label : bool
         Whether a text can have any number of labels.
     """
@@ -65,6 +81,7 @@ class TrainingFacts:
     rows: int
     tokens: int
     labels: int
+    validation_rows: int
     multi_label: bool = False
 
 
@@ -111,11 +128,21 @@ def _resolve_optimizer(optimizer: OptimizerConfig, facts: TrainingFacts) -> Opti
 def _resolve_trainer(config: RunConfig, facts: TrainingFacts) -> TrainerConfig:
     trainer, pretrained = config.trainer, config.model.pretrained is not None
     small, many_labels = facts.tokens <= SMALL_DATA, facts.labels >= MANY_LABELS
+    length_is_open = trainer.max_epochs is None
+    if trainer.batch_size is None:
+        size = _batch_size(facts, trainer.accumulation) if length_is_open else BATCH_SIZE
+        trainer = replace(trainer, batch_size=size)
     if trainer.max_epochs is None:
-        trainer = replace(trainer, max_epochs=_max_epochs(facts))
+        trainer = replace(trainer, max_epochs=_max_epochs(facts, trainer))
+    if trainer.restore_best is None:
+        chosen_by_user = trainer.patience is not None or trainer.monitor is not Monitor.auto
+        few = length_is_open and facts.validation_rows <= FEW_VALIDATION_ROWS
+        trainer = replace(trainer, restore_best=chosen_by_user or not few)
     if trainer.patience is None:
-        # with many labels as long as the training, so that the learning rate falls to its end
-        trainer = replace(trainer, patience=MANY_LABELS_EPOCHS[1] if many_labels else PATIENCE)
+        assert trainer.max_epochs is not None
+        # as long as the training, so that the learning rate falls to its end
+        whole = many_labels or not trainer.restore_best
+        trainer = replace(trainer, patience=trainer.max_epochs if whole else PATIENCE)
     if trainer.monitor is Monitor.auto:
         monitor = Monitor.micro_f1 if facts.multi_label else Monitor.macro_f1
         trainer = replace(trainer, monitor=monitor)
@@ -137,8 +164,20 @@ def _resolve_trainer(config: RunConfig, facts: TrainingFacts) -> TrainerConfig:
     return trainer
 
 
-def _max_epochs(facts: TrainingFacts) -> int:
+def _batch_size(facts: TrainingFacts, accumulation: int) -> int:
+    size = BATCH_SIZE
+    while size > SMALLEST_BATCH_SIZE and facts.rows < UPDATES_PER_EPOCH * size * accumulation:
+        size //= 2
+    return size
+
+
+def _max_epochs(facts: TrainingFacts, trainer: TrainerConfig) -> int:
+    assert trainer.batch_size is not None
     texts, (low, high) = TEXTS_TO_READ, EPOCHS
     if facts.labels >= MANY_LABELS:
         texts, (low, high) = MANY_LABELS_TEXTS_TO_READ, MANY_LABELS_EPOCHS
-    return max(low, min(high, texts // facts.rows, TOKENS_TO_READ // facts.tokens))
+    epochs = max(low, min(high, texts // facts.rows, TOKENS_TO_READ // facts.tokens))
+    # smaller batches need more updates, but fewer texts
+    few_texts = FEW_ROWS_TEXTS_TO_READ * math.sqrt(trainer.batch_size / BATCH_SIZE)
+    needed = math.ceil(few_texts * trainer.accumulation / facts.rows)
+    return max(epochs, min(needed, FEW_ROWS_EPOCHS, FEW_ROWS_TOKENS_TO_READ // facts.tokens))

@@ -81,7 +81,11 @@ def requested_values(config: RunConfig, resolved: RunConfig) -> dict[str, Any]:
 
 # Options that were added after stores with signatures existed, with the value that has no effect.
 # While they have it they are left out, so that signatures of older runs stay valid.
-ADDED_LATER: dict[str, Any] = {"data.rows": None}
+ADDED_LATER: dict[str, Any] = {"data.rows": None, "trainer.restore_best": None}
+
+# Options whose default became null, with the former default. The two swap places, so that
+# signatures of older runs stay valid and null differs from the value.
+FORMER_DEFAULTS = {"trainer.batch_size": 64}
 
 RESOLVED_IN_SIGNATURE = ("model.hidden_size", "model.pretrained")
 NOT_IN_SIGNATURE = (
@@ -125,6 +129,8 @@ def signature(config: RunConfig, resolved: RunConfig | None = None) -> str:
         if not any(key == name or key.startswith(name + ".") for name in NOT_IN_SIGNATURE)
         and not (key in ADDED_LATER and value == ADDED_LATER[key])
     }
+    for key, value in FORMER_DEFAULTS.items():
+        shaping[key] = {None: value, value: None}.get(shaping[key], shaping[key])
     if (vectors := config.model.vectors) is not None and Path(vectors).is_file():
         stat = Path(vectors).stat()
         # the same wherever the file is

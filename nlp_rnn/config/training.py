@@ -14,9 +14,11 @@ from nlp_rnn.config.option import (
 )
 
 __all__ = [
+    "BATCH_SIZE",
     "PATIENCE",
     "PLATEAU_FACTOR",
     "PLATEAU_PATIENCE",
+    "SMALLEST_BATCH_SIZE",
     "ClassWeight",
     "Monitor",
     "OptimizerConfig",
@@ -30,6 +32,7 @@ Precision = Enum("Precision", ["auto", "fp32", "bf16", "fp16"])
 Monitor = Enum("Monitor", ["auto", "macro_f1", "accuracy", "loss", "micro_f1", "subset_accuracy"])
 ClassWeight = Enum("ClassWeight", ["none", "balanced"])
 
+BATCH_SIZE, SMALLEST_BATCH_SIZE = 64, 16
 PATIENCE = 6
 PLATEAU_FACTOR, PLATEAU_PATIENCE = 0.5, 2
 
@@ -70,13 +73,19 @@ class OptimizerConfig:
 class TrainerConfig:
     """Length of the training, its loss, and the device that it runs on."""
 
-    batch_size: int = option(64, "Texts per batch.", at_least(1))
+    batch_size: int | None = option(
+        None,
+        "Texts per batch (null: 64; 32 or 16 where an epoch would have less than 50 updates and "
+        "max_epochs is null).",
+        at_least(1),
+    )
     accumulation: int = option(
         1, "Batches whose gradients are added up for one update.", at_least(1)
     )
     max_epochs: int | None = option(
         None,
-        "Epochs at most (null: chosen from the rows, tokens and labels of the training split).",
+        "Epochs at most (null: chosen from the rows, tokens and labels of the training split, and "
+        "the batch size).",
         at_least(1),
     )
     max_updates: int | None = option(None, "Updates at most (null: no limit).", at_least(1))
@@ -87,9 +96,15 @@ class TrainerConfig:
     )
     patience: int | None = option(
         None,
-        "Epochs without improvement on validation before training stops "
-        "(null: 6, or 25 from 50 labels on).",
+        "Epochs without improvement on validation, after the warm-up, before training stops "
+        "(null: 6; as long as the training from 50 labels on, or with restore_best=false).",
         at_least(1),
+    )
+    restore_best: bool | None = option(
+        None,
+        "Save the weights of the epoch that was best on validation, not of the last epoch (null: "
+        "true, or false where validation has at most 300 rows and max_epochs, patience and monitor "
+        "are not set).",
     )
     monitor: Monitor = option(
         Monitor.auto,

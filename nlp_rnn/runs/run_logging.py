@@ -207,13 +207,13 @@ def provenance(
 
 def log_results(
     metrics: Mapping[str, float],
-    classifier: Path,
     config: RunConfig,
     corpus: "Corpus",
     run: "TrackedRun",
     command: str,
+    remarks: Sequence[str],
 ) -> None:
-    """Log the final metrics, the note and the classifier to the MLflow run."""
+    """Log the final metrics and the note, with `remarks` on the training, to the MLflow run."""
     from nlp_rnn.tracking.note import RunSummary, run_note
 
     run.log_final(metrics)
@@ -233,8 +233,7 @@ def log_results(
                     for name, value in metrics.items()
                     if name.startswith("parameters/")
                 },
-                remarks=corpus.notes,
+                remarks=(*corpus.notes, *remarks),
             )
         )
     )
-    run.log_classifier(classifier, corpus.test[:2]["text"])

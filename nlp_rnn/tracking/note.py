@@ -36,7 +36,7 @@ class RunSummary:
     parameters : mapping of str to int
         Number of parameters by part, and their `total`, as from `Architecture.parameter_counts`.
     remarks : sequence of str
-        Sentences on the data, such as what was left out.
+        Sentences on the data and the training, such as what was left out.
     """
 
     title: str

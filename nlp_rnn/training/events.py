@@ -62,7 +62,8 @@ class TrainingResult:
     Attributes
     ----------
     best_epoch : int
-        The epoch with the best value of the monitored metric, from 1.
+        The epoch with the best value of the monitored metric, from 1; with
+        `trainer.restore_best=false` the last epoch.
     epochs, updates : int
         Epochs, including one that a limit cut short, and updates that were trained.
     seconds : float
@@ -77,6 +78,8 @@ class TrainingResult:
         Validation metrics of the best epoch.
     thresholds : list
         Threshold of each label in the best epoch; empty for a single-label task.
+    notes : tuple of str
+        What a user should know about the end of the training; mostly empty.
     """
 
     best_epoch: int
@@ -88,9 +91,12 @@ class TrainingResult:
     stopped: str
     best_metrics: dict[str, float]
     thresholds: list[float] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, state: ProgressState, thresholds: Sequence[float] = ()) -> "TrainingResult":
+    def of(
+        cls, state: ProgressState, thresholds: Sequence[float] = (), notes: tuple[str, ...] = ()
+    ) -> "TrainingResult":
         """Return the result of the training that ended in `state`."""
         return cls(
             best_epoch=state.best_epoch,
@@ -102,6 +108,7 @@ class TrainingResult:
             stopped=state.stopped,
             best_metrics=state.best_metrics,
             thresholds=list(thresholds),
+            notes=notes,
         )
 
     @property

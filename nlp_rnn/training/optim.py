@@ -1,23 +1,19 @@
-"""AdamW, its learning rate schedules, gradual unfreezing, and the limits of a training."""
+"""AdamW, its learning rate schedules, and gradual unfreezing."""
 
 import math
-from dataclasses import dataclass
 from inspect import unwrap
 from typing import Any
 
 import torch
 from torch import nn
 
-from nlp_rnn.config.training import OptimizerConfig, Schedule, TrainerConfig
+from nlp_rnn.config.training import OptimizerConfig, Schedule
 from nlp_rnn.training.training_state import TrainingState
 
 __all__ = [
-    "TrainingLimits",
     "learning_rate_factor",
     "make_optimizer",
     "set_learning_rates",
-    "stop_reason",
-    "training_limits",
     "unfreeze",
     "update_plateau",
 ]
@@ -80,34 +76,6 @@ def unfreeze(network: nn.Module, epoch: int, frozen_epochs: int) -> None:
         parameter.requires_grad_(epoch > frozen_until.get(name.partition(".")[0], 0))
 
 
-@dataclass(frozen=True)
-class TrainingLimits:
-    """Limits of a training.
-
-    Attributes
-    ----------
-    max_epochs, total_updates : int
-        Largest number of epochs, and of updates.
-    patience : int
-        Number of epochs without improvement after which the training stops.
-    """
-
-    max_epochs: int
-    total_updates: int
-    patience: int
-
-
-def training_limits(rows: int, config: TrainerConfig) -> TrainingLimits:
-    """Return the limits of a training on `rows` texts with the resolved options `config`."""
-    assert config.max_epochs is not None
-    assert config.patience is not None
-    per_epoch = -(-rows // (config.batch_size * config.accumulation))
-    total = per_epoch * config.max_epochs
-    return TrainingLimits(
-        config.max_epochs, min(total, config.max_updates or total), config.patience
-    )
-
-
 def set_learning_rates(
     optimizer: torch.optim.Optimizer, state: TrainingState, total: int, config: OptimizerConfig
 ) -> None:
@@ -129,13 +97,6 @@ def update_plateau(state: TrainingState, improved: bool, config: OptimizerConfig
     state.epochs_waited = 0 if improved else state.epochs_waited + 1
     if config.plateau_patience and state.epochs_waited >= config.plateau_patience:
         state.reductions, state.epochs_waited = state.reductions + 1, 0
-
-
-def stop_reason(state: TrainingState, limits: TrainingLimits) -> str:
-    """Return what ends the training after this epoch, `epochs` or `patience`; empty if nothing."""
-    if state.epoch >= limits.max_epochs:
-        return "epochs"
-    return "patience" if state.epoch - state.best_epoch >= limits.patience else ""
 
 
 def learning_rate_factor(update: int, total: int, config: OptimizerConfig) -> float:

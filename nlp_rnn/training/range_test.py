@@ -67,7 +67,7 @@ def try_learning_rates(trainer: Trainer, train: TokenizedTexts) -> RangeTest:
     )
     scaler = copy.deepcopy(trainer.loss.scaler.state_dict())
     trainer.prepare(train)
-    order = epoch_order(train.lengths, trainer.config.batch_size, trainer.seed, epoch=0)
+    order = epoch_order(train.lengths, trainer.batch_size, trainer.seed, epoch=0)
     rates: list[float] = []
     losses: list[float] = []
     smoothed: list[float] = []

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nlp_rnn.config.training import OptimizerConfig, TrainerConfig
+from nlp_rnn.config.training import BATCH_SIZE, OptimizerConfig, TrainerConfig
 from nlp_rnn.errors import TrainingError
 from nlp_rnn.model.language_model import POSITIONS
 from nlp_rnn.model.network import TextNetwork
@@ -31,13 +31,12 @@ from nlp_rnn.training.device import (
 )
 from nlp_rnn.training.events import EpochEnd, TrainingResult, UpdateEnd
 from nlp_rnn.training.inference import all_logits
+from nlp_rnn.training.limits import ending_notes, stop_reason, training_limits
 from nlp_rnn.training.loss import UpdateLoss, Weights, uses_perturbation
 from nlp_rnn.training.objective import Objective
 from nlp_rnn.training.optim import (
     make_optimizer,
     set_learning_rates,
-    stop_reason,
-    training_limits,
     unfreeze,
     update_plateau,
 )
@@ -108,6 +107,8 @@ class Trainer:
         self.loss = UpdateLoss(config, self.device, self.dtype)
         self.optimizer_config = optimizer
         self.optimizer = make_optimizer(self.network, optimizer)
+        assert config.batch_size is not None
+        self.batch_size = config.batch_size
         self.seed = seed
         self.on_update = on_update
         self.on_epoch = on_epoch
@@ -178,7 +179,7 @@ class Trainer:
             state.spread = network.embedding.spread
 
     def fit(self, train: TokenizedTexts, validation: TokenizedTexts) -> TrainingResult:
-        """Train, validate after each epoch, and load the best weights at the end.
+        """Train, validate after each epoch, and load the best (or the last) weights at the end.
 
         `finishing.finish` turns the network into that of a classifier afterwards.
 
@@ -189,7 +190,7 @@ class Trainer:
         """
         state = self.state
         self.prepare(train)
-        self.limits = training_limits(len(train), self.config)
+        self.limits = training_limits(len(train), self.config, self.optimizer_config)
         if self.config.profile and self.processes.first:
             self.profile = UpdateProfile(self.device, self.limits.total_updates - state.updates)
         self.clock.start()
@@ -201,7 +202,8 @@ class Trainer:
             state.loss_sums, state.norm_sum, state.norm_max = {}, 0.0, 0.0
             self._save()
         self.network.load_state_dict(self.best_weights)
-        return TrainingResult.of(state, state.best_thresholds)
+        notes = ending_notes(state, self.limits, self.config, len(validation))
+        return TrainingResult.of(state, state.best_thresholds, notes)
 
     def _train_epoch(self, train: TokenizedTexts) -> dict[str, float]:
         """Train the rest of the epoch, or until a limit is reached; return its metrics."""
@@ -211,7 +213,7 @@ class Trainer:
             unfreeze(self.network, state.epoch, config.frozen_epochs)
             if self.cuda_graph_step is not None:
                 self.cuda_graph_step.reset()
-        order = epoch_order(train.lengths, config.batch_size, self.seed, state.epoch)
+        order = epoch_order(train.lengths, self.batch_size, self.seed, state.epoch)
         size = config.accumulation
         updates = [order[start : start + size] for start in range(0, len(order), size)]
         texts = sum(len(rows) for batches in updates[: state.position] for rows in batches)
@@ -273,19 +275,21 @@ class Trainer:
         return SAVE if due and self.checkpoint is not None else CONTINUE
 
     def _validate(self, validation: TokenizedTexts, train_metrics: dict[str, float]) -> None:
-        """Score the validation split, store the weights if they are the best, check the limits."""
+        """Score the validation split, store the best or the last weights, check the limits."""
         state = self.state
         metrics, thresholds = score_logits(validation.labels, self.logits(validation))
         value = metrics[self.objective.monitor]
         if self.objective.monitor == "loss":
             value = -value
+        state.values.append(value)
         best = value > state.best_value or not self.best_weights
         if best:
+            state.best_value = value
+        if best or self.config.restore_best is False:
             state.best_thresholds = thresholds
-            state.best_value, state.best_epoch, state.best_metrics = value, state.epoch, metrics
-            self.best_weights = {
-                name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()
-            }
+            state.best_epoch, state.best_metrics = state.epoch, metrics
+            weights = self.network.state_dict()
+            self.best_weights = {name: w.detach().clone() for name, w in weights.items()}
         update_plateau(state, best, self.optimizer_config)
         state.stopped = state.stopped or stop_reason(state, self.limits)
         self.clock.tick()
@@ -322,6 +326,5 @@ class Trainer:
 
     def logits(self, texts: TokenizedTexts) -> NDArray[np.float32]:
         """Return the logits (n, C) of all texts, in their order; the processes share the work."""
-        return all_logits(
-            self.network, texts, self.config.batch_size, self.device, self.dtype, self.processes
-        )
+        size = max(BATCH_SIZE, self.batch_size)
+        return all_logits(self.network, texts, size, self.device, self.dtype, self.processes)

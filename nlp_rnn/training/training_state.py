@@ -65,6 +65,8 @@ class TrainingState(ProgressState):
         without improvement since then.
     scaler : dict
         State of the gradient scaler in float16.
+    values : list
+        Value of the monitored metric after each epoch, negated when smaller is better.
     """
 
     loss_sums: dict[str, float] = field(default_factory=dict)
@@ -75,3 +77,4 @@ class TrainingState(ProgressState):
     reductions: int = 0
     epochs_waited: int = 0
     scaler: dict[str, float] = field(default_factory=dict)
+    values: list[float] = field(default_factory=list)
