@@ -28,6 +28,7 @@ Train LSTM and GRU text classifiers, compare them in MLflow, and deploy the bett
   nlp-rnn baselines data=...                      train the majority class and a linear SVM
   nlp-rnn bench MODEL                             measure latency, throughput and memory
   nlp-rnn register RUN --name NAME                register the classifier of a run in MLflow
+  nlp-rnn serve CLASSIFIER ...                    serve classifiers over HTTP, with a page
   nlp-rnn sync [FOLDER ...]                       send log entries that MLflow has not received
 
 nlp-rnn COMMAND --help shows an example.  --debug shows the traceback of an error.
@@ -44,6 +45,7 @@ COMMANDS = (
     "baselines",
     "bench",
     "register",
+    "serve",
     "sync",
 )
 """Each command is a module of `nlp_rnn.commands` with `HELP` and a function of the same name."""

@@ -34,6 +34,7 @@ IMPORT_ORDER = (
     "pretraining",
     "pipeline",
     "launch",
+    "serving",
     "sweeps",
     "commands",
     "cli",

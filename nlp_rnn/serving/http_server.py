@@ -1,0 +1,149 @@
+"""HTTP connections: uvicorn with a limit for slow senders, and an end that loses no request.
+
+uvicorn closes connections as soon as it stops, and waits for a request for ever. Here a request
+has to arrive within a time limit. When the server stops, it still serves the connections that
+wait to be accepted, and the next request of open connections, with `Connection: close`.
+"""
+
+import asyncio
+import socket
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+__all__ = ["HttpServer", "server_config"]
+
+LINGER = 1.0
+"""Seconds in which an open connection can send one more request while the server stops."""
+
+KEEP_ALIVE = 75
+"""Seconds after which an open connection without a request is closed, as in nginx."""
+
+TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+class HttpConnection(HttpToolsProtocol):
+    """One connection; the attribute `server` of its configuration's application is the service."""
+
+    _deadline: asyncio.TimerHandle | None = None
+    _stopping = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for the first request."""
+        super().connection_made(transport)
+        self._start_deadline()
+
+    def data_received(self, data: bytes) -> None:
+        """Process a part of a request."""
+        if self._deadline is None:
+            self._start_deadline()
+        super().data_received(data)
+
+    def on_headers_complete(self) -> None:
+        """Start a request; while the server stops, it is the last one of the connection."""
+        super().on_headers_complete()
+        if self._stopping and self.cycle is not None:
+            self.cycle.keep_alive = False
+
+    def on_message_complete(self) -> None:
+        """End the time limit: the request is complete."""
+        self._end_deadline()
+        super().on_message_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        """End the time limit: a stream has its own."""
+        self._end_deadline()
+        super().handle_websocket_upgrade()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._end_deadline()
+        super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """Close the connection after the current request, or after the time for one more."""
+        self._stopping = True
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
+        else:
+            self.loop.call_later(LINGER, self._close_if_idle)
+
+    def _close_if_idle(self) -> None:
+        busy = self.cycle is not None and not self.cycle.response_complete
+        if not busy and not self.transport.is_closing():
+            self.transport.close()
+
+    def _start_deadline(self) -> None:
+        self._deadline = self.loop.call_later(self.config.timeout_notify, self._time_out)
+
+    def _end_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _time_out(self) -> None:
+        """Close the connection of a request that did not arrive in time."""
+        self._deadline = None
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or not self.cycle.response_started or self.cycle.response_complete:
+            self.transport.write(TIMED_OUT)
+        self.transport.close()
+
+
+def server_config(app: Any, timeout: float, grace: float, max_message: int) -> uvicorn.Config:
+    """Return the configuration of uvicorn.
+
+    Parameters
+    ----------
+    app : ASGI application
+        The application.
+    timeout : float
+        Seconds in which a request has to arrive.
+    grace : float
+        Seconds that accepted requests have to finish when the server stops.
+    max_message : int
+        Largest message of a WebSocket in bytes.
+    """
+    return uvicorn.Config(
+        app,
+        loop="uvloop",
+        http=HttpConnection,
+        ws="websockets-sansio",
+        ws_max_size=max_message,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_notify=timeout,  # type: ignore[arg-type]  # not used by uvicorn without a callback
+        timeout_graceful_shutdown=grace,  # type: ignore[arg-type]
+    )
+
+
+class HttpServer(uvicorn.Server):
+    """uvicorn's server on a socket that several processes share."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop to accept connections, and finish the requests of those that were accepted."""
+        loop = asyncio.get_running_loop()
+        for listener in sockets or []:
+            loop.remove_reader(listener)
+            await self._accept_waiting(loop, listener)
+        await super().shutdown(sockets)
+
+    async def _accept_waiting(
+        self, loop: asyncio.AbstractEventLoop, listener: socket.socket
+    ) -> None:
+        """Accept the connections that the kernel has established already."""
+        listener.setblocking(False)
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            await loop.connect_accepted_socket(
+                lambda: HttpConnection(self.config, self.server_state, {}, loop), connection
+            )

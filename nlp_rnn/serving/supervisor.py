@@ -1,0 +1,265 @@
+"""Supervisor of the service: loads the classifiers once, and starts and replaces processes.
+
+The processes are forked after the classifiers are loaded. So they share the memory of the weights
+and of the libraries, and start in milliseconds. They accept connections from one socket, so that
+none is lost when one of them ends.
+"""
+
+import gc
+import json
+import logging
+import os
+import selectors
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+
+from nlp_rnn.errors import ConfigError, NlpRnnError
+from nlp_rnn.serving.options import ServingOptions
+from nlp_rnn.serving.served_classifier import ClassifierSource, ServedClassifier, load_served
+
+__all__ = ["Supervisor", "serve"]
+
+BACKLOG = 4096
+# A process that ends sooner than this after its start is not replaced at once, and the service
+# ends if that happens this many times in a row.
+SHORT_LIFE = 2.0
+MAX_SHORT_LIVES = 5
+
+log = logging.getLogger("nlp_rnn.serving")
+
+
+@dataclass
+class _Process:
+    pid: int
+    control: socket.socket
+    started: float = field(default_factory=time.monotonic)
+    received: bytes = b""
+
+
+def serve(options: ServingOptions, sources: list[ClassifierSource]) -> int:
+    """Serve classifiers until SIGTERM or Ctrl-C; return the exit code.
+
+    Raises
+    ------
+    ConfigError
+        The address is in use or not of this machine.
+    ClassifierError
+        A classifier cannot be loaded.
+    """
+    _log_to_standard_error()
+    listener = listen(options.host, options.port)
+    metrics_folder = tempfile.mkdtemp(prefix="nlp_rnn_metrics_")
+    # read by prometheus_client when it is imported
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics_folder
+    try:
+        return Supervisor(options, sources, listener).run()
+    finally:
+        listener.close()
+        shutil.rmtree(metrics_folder, ignore_errors=True)
+
+
+def _log_to_standard_error() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(message)s"))
+    # uvicorn warns about every broken request
+    for name, level in (("nlp_rnn.serving", logging.INFO), ("uvicorn", logging.CRITICAL)):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.setLevel(level)
+        logger.propagate = False
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket.
+
+    Raises
+    ------
+    ConfigError
+        The address is in use or not of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            f"The service cannot listen on {host}:{port}: {error.strerror or error}.\n"
+            f"Set another port (--port {port + 1}), or an address of this machine (--host)."
+        ) from None
+    listener.setblocking(False)
+    return listener
+
+
+class Supervisor:
+    """Parent of the processes of the service.
+
+    Parameters
+    ----------
+    options : ServingOptions
+        Options of the service.
+    sources : list of ClassifierSource
+        Classifiers to load; the first one is the default.
+    listener : socket
+        Listening socket.
+    """
+
+    def __init__(
+        self, options: ServingOptions, sources: list[ClassifierSource], listener: socket.socket
+    ) -> None:
+        self._options = options
+        self._listener = listener
+        self._processes: dict[int, _Process] = {}
+        self._stopping_since: float | None = None
+        self._short_lives = 0
+        self._ready = 0
+        self._selector = selectors.DefaultSelector()
+        self._classifiers: dict[str, ServedClassifier] = {}
+        self._sources = sources
+
+    def run(self) -> int:
+        """Load the classifiers, start the processes, and replace those that end."""
+        for source in self._sources:
+            self._classifiers[source.name] = load_served(source, self._options.runtime)
+        # imported here, once for all processes
+        from nlp_rnn.serving.worker import run_worker
+
+        self._run_worker = run_worker
+        gc.collect()
+        gc.freeze()  # the processes would copy the memory that the collector writes to
+        wakeup, self._wakeup = os.pipe()
+        os.set_blocking(wakeup, False)
+        os.set_blocking(self._wakeup, False)
+        signal.set_wakeup_fd(self._wakeup)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+            signal.signal(number, self._handle_signal)
+        self._selector.register(wakeup, selectors.EVENT_READ, self._drain_wakeups)
+        for _ in range(self._options.workers):
+            self._start()
+        try:
+            while self._processes:
+                for key, _ in self._selector.select(timeout=1.0):
+                    key.data()
+                self._reap()
+                self._end_overdue()
+        finally:
+            signal.set_wakeup_fd(-1)
+            for process in self._processes.values():
+                os.kill(process.pid, signal.SIGKILL)
+            if self._stopping_since is not None:
+                log.info("stopped")
+        return 0 if self._stopping_since is not None else 1
+
+    def _start(self) -> None:
+        """Fork a process."""
+        ours, theirs = socket.socketpair()
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                self._selector.close()
+                ours.close()
+                for process in self._processes.values():
+                    process.control.close()
+                theirs.setblocking(False)
+                self._run_worker(self._listener, theirs, self._options, self._classifiers)
+                code = 0
+            except NlpRnnError as error:
+                log.error("%s", error)
+            except BaseException as error:
+                log.error("%s", type(error).__name__, exc_info=True)
+            finally:
+                for stream in (sys.stdout, sys.stderr):
+                    stream.flush()
+                os._exit(code)
+        theirs.close()
+        ours.setblocking(False)
+        process = _Process(pid, ours)
+        self._processes[pid] = process
+        self._selector.register(ours, selectors.EVENT_READ, lambda: self._receive(process))
+
+    def _receive(self, process: _Process) -> None:
+        """Read the messages of a process."""
+        try:
+            data = process.control.recv(65536)
+        except OSError:
+            data = b""
+        if not data:
+            self._selector.unregister(process.control)
+            process.control.close()
+            return
+        *lines, process.received = (process.received + data).split(b"\n")
+        for line in lines:
+            if "ready" in json.loads(line):
+                self._ready += 1
+                if self._ready == self._options.workers:
+                    self._announce()
+
+    def _announce(self) -> None:
+        host, port = self._listener.getsockname()[:2]
+        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        names = ", ".join(self._classifiers)
+        print(
+            f"{names} at http://{address}/ in {self._options.workers} "
+            f"process{'es' if self._options.workers > 1 else ''}; Ctrl-C stops.",
+            flush=True,
+        )
+
+    def _handle_signal(self, number: int, frame: object) -> None:
+        if number in (signal.SIGTERM, signal.SIGINT) and self._stopping_since is None:
+            self._stopping_since = time.monotonic()
+            # the processes accept what is waiting; the last one to close the socket ends it
+            self._listener.close()
+            for process in self._processes.values():
+                os.kill(process.pid, signal.SIGTERM)
+        elif number == signal.SIGINT:  # Ctrl-C again
+            for process in self._processes.values():
+                os.kill(process.pid, signal.SIGKILL)
+
+    def _drain_wakeups(self) -> None:
+        wakeup = next(iter(self._selector.get_map().values())).fd
+        try:
+            os.read(wakeup, 4096)
+        except BlockingIOError:
+            pass
+
+    def _reap(self) -> None:
+        """Remove the processes that have ended, and replace them unless the service stops."""
+        for pid in list(self._processes):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if not ended:
+                continue
+            process = self._processes.pop(pid)
+            if process.control.fileno() >= 0:
+                self._selector.unregister(process.control)
+                process.control.close()
+            if self._stopping_since is not None:
+                continue
+            code = os.waitstatus_to_exitcode(status)
+            reason = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+            short = time.monotonic() - process.started < SHORT_LIFE
+            self._short_lives = self._short_lives + 1 if short else 0
+            if self._short_lives >= MAX_SHORT_LIVES:
+                log.error("process %d %s soon after its start; the service ends", pid, reason)
+                for other in self._processes.values():
+                    os.kill(other.pid, signal.SIGTERM)
+                return
+            log.warning("process %d %s; another one is started", pid, reason)
+            self._start()
+
+    def _end_overdue(self) -> None:
+        """Kill processes that do not end although their time to finish is over."""
+        if self._stopping_since is None:
+            return
+        if time.monotonic() - self._stopping_since > self._options.grace + 5:
+            for process in self._processes.values():
+                os.kill(process.pid, signal.SIGKILL)
