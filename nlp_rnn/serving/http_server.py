@@ -7,10 +7,15 @@ wait to be accepted, and the next request of open connections, with `Connection:
 
 import asyncio
 import socket
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+if TYPE_CHECKING:
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+else:
+    HttpToolsProtocol = object  # see connection_class
 
 __all__ = ["HttpServer", "server_config"]
 
@@ -23,8 +28,8 @@ KEEP_ALIVE = 75
 TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
-class HttpConnection(HttpToolsProtocol):
-    """One connection; the attribute `server` of its configuration's application is the service."""
+class LimitedConnection(HttpToolsProtocol):
+    """One connection, as a mixin of uvicorn's protocol."""
 
     _deadline: asyncio.TimerHandle | None = None
     _stopping = False
@@ -92,6 +97,14 @@ class HttpConnection(HttpToolsProtocol):
         self.transport.close()
 
 
+@cache
+def connection_class() -> type[HttpToolsProtocol]:
+    """Return uvicorn's protocol with `LimitedConnection`; it imports httptools."""
+    from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+    return type("HttpConnection", (LimitedConnection, HttpToolsProtocol), {})
+
+
 def server_config(app: Any, timeout: float, grace: float, max_message: int) -> uvicorn.Config:
     """Return the configuration of uvicorn.
 
@@ -109,7 +122,7 @@ def server_config(app: Any, timeout: float, grace: float, max_message: int) -> u
     return uvicorn.Config(
         app,
         loop="uvloop",
-        http=HttpConnection,
+        http=connection_class(),
         ws="websockets-sansio",
         ws_max_size=max_message,
         lifespan="off",
@@ -145,5 +158,5 @@ class HttpServer(uvicorn.Server):
             except OSError:
                 return
             await loop.connect_accepted_socket(
-                lambda: HttpConnection(self.config, self.server_state, {}, loop), connection
+                lambda: connection_class()(self.config, self.server_state, {}, loop), connection
             )
