@@ -14,6 +14,7 @@ import pytest
 from mlflow import MlflowClient
 
 from nlp_rnn.cli import main
+from nlp_rnn.errors import ConfigError
 from nlp_rnn.sweeps.jobs import Job, expand_grid
 from nlp_rnn.sweeps.progress import duration
 from nlp_rnn.sweeps.sweep_arguments import compose_sweep
@@ -107,6 +108,41 @@ def test_jobs_that_differ_in_the_seed_equal_jobs_that_are_composed_alone() -> No
     assert [job.key for job in together] == [job.key for job in alone]
     follows = jobs("seed=1,2", "data.seed=${seed}")
     assert [(job.config.seed, job.config.data.seed) for job in follows] == [(1, 1), (2, 2)]
+
+
+def test_keys_of_a_swept_choice_are_checked_against_each_job() -> None:
+    grid = jobs("data=imdb,sst2", "data.drop_leaks=true", "seed=1")
+    assert [(job.config.data.name, job.config.data.drop_leaks) for job in grid] == [  # type: ignore[attr-defined]
+        ("imdb", True),
+        ("sst2", True),
+    ]
+    grid = jobs("data=files", "data.path=one.csv,two.csv", "data.text=title", "seed=1")
+    assert [Path(job.config.data.path).name for job in grid] == [  # type: ignore[attr-defined]
+        "one.csv",
+        "two.csv",
+    ]
+    grid = jobs("data=files,hub", "data.path=one.csv", "data.label_names=[a,b]", "seed=1")
+    assert [job.config.data.name for job in grid] == ["files", "hub"]
+    grid = jobs("tokenizer=bpe,unigram", "tokenizer.vocab_size=900", "seed=1", "sweep.jobs=1")
+    assert [job.config.tokenizer.vocab_size for job in grid] == [900, 900]  # type: ignore[attr-defined]
+
+
+def test_a_preset_can_sweep_a_choice_with_its_keys(here: Path) -> None:
+    (here / "sweep").mkdir()
+    (here / "sweep" / "sets.yaml").write_text(
+        "# @package _global_\nhydra:\n  mode: MULTIRUN\n  sweeper:\n    params:\n"
+        "      data: imdb,sst2\n      seed: 1,2\n"
+    )
+    grid = jobs("--config-dir", str(here), "sweep=sets", "data.drop_leaks=true", "seed=3")
+    assert [(job.config.data.name, job.config.seed) for job in grid] == [("imdb", 3), ("sst2", 3)]
+
+
+def test_a_key_that_one_of_the_choices_does_not_have_is_an_error() -> None:
+    for data in ("stories,imdb", "imdb,stories"):
+        with pytest.raises(ConfigError, match=r"data.drop_leaks has no effect"):
+            jobs(f"data={data}", "data.drop_leaks=true", "seed=1")
+    with pytest.raises(ConfigError, match=r"data.path is not set"):
+        jobs("data=files,hub", "seed=1")
 
 
 def test_duplicates_run_once() -> None:

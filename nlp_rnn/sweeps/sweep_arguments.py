@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 
 from nlp_rnn.config.arguments import config_errors, flags_and_overrides, version_base
 from nlp_rnn.config.compose import run_config
@@ -93,19 +93,30 @@ def compose_sweep(arguments: Sequence[str]) -> Iterator[SweepCommand]:
     ):
         engine: Any = GlobalHydra.instance().hydra
         requested = [*_search_path(flags), *overrides]
-        base = engine.compose_config("train", requested, RunMode.MULTIRUN)
+        parser = OverridesParser.create(config_loader=engine.config_loader)
+        parsed = parser.parse_overrides(requested)
+        choices = [override.input_line for override in parsed if _is_choice(override)]
+        preset = engine.compose_config("train", choices, RunMode.MULTIRUN)
+        # A later argument replaces an earlier one and that of a preset.
+        swept = parser.parse_overrides(
+            [f"{key}={value}" for key, value in (preset.hydra.sweeper.params or {}).items()]
+        ) + [override for override in parsed if not _is_hydra(override)]
+        by_key = {override.get_key_element(): override for override in swept}
+        # What the jobs share is read from the first of them: keys may belong to a swept choice.
+        first = [line for override in by_key.values() for line in _first_values(override)]
+        first += [override.input_line for override in parsed if _is_hydra(override)]
+        base = engine.compose_config("train", first, RunMode.MULTIRUN)
         _, sweep_options = run_config(without_hydra(base))
-        if parallel := _parallel_overrides(sweep_options, base, requested):
-            base = engine.compose_config("train", [*requested, *parallel], RunMode.MULTIRUN)
+        if parallel := _parallel_overrides(sweep_options, base, first):
+            base = engine.compose_config("train", [*first, *parallel], RunMode.MULTIRUN)
+            by_key |= {
+                override.get_key_element(): override
+                for override in parser.parse_overrides(parallel)
+                if not _is_hydra(override)
+            }
         with open_dict(base):
             base.hydra.mode = RunMode.MULTIRUN
-        # Unresolved, because data.seed=${seed} means the seed of each job.
-        task: Any = OmegaConf.to_container(base.hydra.overrides.task, resolve=False)
-        # A later argument replaces an earlier one and that of a preset.
-        parsed = OverridesParser.create(config_loader=engine.config_loader).parse_overrides(
-            [f"{key}={value}" for key, value in (base.hydra.sweeper.params or {}).items()] + task
-        )
-        by_key = {override.get_key_element(): override for override in parsed}
+            base.hydra.overrides.task = [override.input_line for override in by_key.values()]
         command = SweepCommand(sweep_options, by_key, base, engine)
         for key in command.space:
             if NEVER_SWEPT.match(key):
@@ -135,6 +146,25 @@ def _search_path(flags: Sequence[str]) -> list[str]:
         if flag in ("--config-dir", "-cd") and rest:
             paths.append(f"file://{Path(rest.pop(0)).absolute()}")
     return [f"hydra.searchpath=[{','.join(repr(path) for path in paths)}]"] if paths else []
+
+
+def _is_hydra(override: Any) -> bool:
+    """Return whether an override belongs to Hydra itself, as `hydra/launcher=joblib`."""
+    return re.match(r"hydra(/|\.|$)", override.key_or_group) is not None
+
+
+def _is_choice(override: Any) -> bool:
+    """Return whether an override can choose the preset that defines the swept space."""
+    return _is_hydra(override) or "." not in override.key_or_group
+
+
+def _first_values(override: Any) -> list[str]:
+    """Return an override with the first of its values; empty for a range without single values."""
+    if not override.is_sweep_override():
+        return [override.input_line]
+    if not override.is_discrete_sweep():
+        return []
+    return [f"{override.get_key_element()}={value}" for value in _values(override)[:1]]
 
 
 def _parallel_overrides(
