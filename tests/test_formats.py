@@ -69,7 +69,11 @@ def test_without_quoting_a_quote_is_a_character(tmp_path):
     assert [row["text"] for row in rows(path, *options, "data.quoting=false")] == [
         *('"so', "c", "d", '"e'),
     ]
-    # read with quoting, rows are swallowed, and a note says so
+    # read with quoting, rows would be swallowed
+    message = refusal(path, *options)
+    assert "a quote in line 1 is not closed in this line" in message
+    assert "data.quoting=false" in message
+    path.write_text('ham\t"so\nham\tc\nspam\td\nham\te"\n')
     (note,) = load(path, *options).notes
     assert "1 cell contains what looks like whole rows" in note
     assert "data.quoting=false" in note

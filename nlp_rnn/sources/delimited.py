@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import arrow_batches, file_key, write_arrow
 from nlp_rnn.sources.columns import require_columns
+from nlp_rnn.sources.csv_faults import reject_unpaired_quotes
 from nlp_rnn.sources.decoding import bad_encoding
 from nlp_rnn.sources.dialect import detect_dialect, has_backslash_quotes
 from nlp_rnn.sources.file_format import FileFormat, FileOptions, SourceFile
@@ -79,6 +80,9 @@ def _read_delimited(file: SourceFile, default_delimiter: str) -> "Dataset":
             f"{file.path.name}: has a backslash before a quote within a cell; if it escapes the "
             f"quote, the texts are wrong: {_DOUBLED}"
         )
+    elif options.quoting:
+        lines = len(dataset) + options.header + dialect.skipped_rows
+        reject_unpaired_quotes(file.plain, file.path, delimiter, lines)
     if options.quoting and (swallowed := _swallowed_rows(dataset, delimiter, len(names))):
         cells = "cell contains" if swallowed == 1 else "cells contain"
         file.notes.append(
