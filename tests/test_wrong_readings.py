@@ -1,8 +1,6 @@
 """Files that readers accept although their rows, texts or labels come out wrong."""
 
 import csv
-import json
-import re
 from pathlib import Path
 from typing import Any
 
