@@ -95,7 +95,7 @@ def compose_sweep(arguments: Sequence[str]) -> Iterator[SweepCommand]:
         requested = [*_search_path(flags), *overrides]
         parser = OverridesParser.create(config_loader=engine.config_loader)
         parsed = parser.parse_overrides(requested)
-        choices = [override.input_line for override in parsed if _is_choice(override)]
+        choices = [str(override.input_line) for override in parsed if _is_choice(override)]
         preset = engine.compose_config("train", choices, RunMode.MULTIRUN)
         # A later argument replaces an earlier one and that of a preset.
         swept = parser.parse_overrides(
@@ -104,7 +104,7 @@ def compose_sweep(arguments: Sequence[str]) -> Iterator[SweepCommand]:
         by_key = {override.get_key_element(): override for override in swept}
         # What the jobs share is read from the first of them: keys may belong to a swept choice.
         first = [line for override in by_key.values() for line in _first_values(override)]
-        first += [override.input_line for override in parsed if _is_hydra(override)]
+        first += [str(override.input_line) for override in parsed if _is_hydra(override)]
         base = engine.compose_config("train", first, RunMode.MULTIRUN)
         _, sweep_options = run_config(without_hydra(base))
         if parallel := _parallel_overrides(sweep_options, base, first):
