@@ -115,7 +115,7 @@ def test_values_of_yaml_and_command_line_arrive() -> None:
         (["trainer.processes=3", "trainer.threads=2"], "Set trainer.threads=3"),
         (["seed=-1"], "seed must be"),
         (["data=files", "data.path=x", "data.text=[]"], "data.text must be"),
-        (["data=files", "data.path=x", "data.text=3"], "data.text must be"),
+        (["data=files", "data.path=x", "data.text=3.5"], "data.text must be"),
     ],
 )
 def test_what_has_no_effect_or_no_sense_is_refused(overrides: list[str], words: str) -> None:

@@ -177,7 +177,7 @@ def test_a_label_that_train_never_had_is_told(tmp_path: Path) -> None:
     [
         ({"label": []}, "a column or a list of columns"),
         ({"label": ["a", "a"]}, "names a column twice"),
-        ({"label": ["a", 2]}, "a column or a list of columns"),
+        ({"label": ["a", 2.5]}, "a column or a list of columns"),
         ({"label": ["a", "b"], "label_names": ["x"]}, "with different names"),
         ({"label": ["a", "b"], "label_names": {"a": "x", "c": "y"}}, "with different names"),
         ({"label": ["a", "b"], "label_names": {"a": "x", "b": "x"}}, "with different names"),

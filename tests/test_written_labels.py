@@ -16,7 +16,7 @@ from nlp_rnn.config.compose import compose
 from nlp_rnn.config.data import FilesConfig
 from nlp_rnn.config.data_checks import check_data
 from nlp_rnn.data.corpus import Corpus, load_corpus
-from nlp_rnn.data.labels import case_notes, labels_of
+from nlp_rnn.data.labels import labels_of, spelling_notes
 from nlp_rnn.errors import DataError
 from tests.tiny_classifier import random_state, tiny_architecture, tiny_parts
 
@@ -268,7 +268,7 @@ def test_classes_that_differ_only_in_case_are_told(tmp_path: Path) -> None:
     assert not [note for note in merged.notes if "case" in note]
     lists = load(write(tmp_path / "a.jsonl", [["a", "A"], ["b"]] * 10))
     assert any("'A' (10) and 'a' (10)" in note for note in lists.notes)
-    assert case_notes({"train": {"a": 1, "b": 2}}) == []
+    assert spelling_notes({"train": {"a": 1, "b": 2}}) == []
 
 
 INDICATORS: list[list[list[Any]]] = [
@@ -475,8 +475,8 @@ def test_columns_of_classes_in_csv(tmp_path: Path, cells: list[str], expected: l
     first, second = (("x", expected[0]), ("y", expected[0]))
     assert by_row(corpus)[0] == {name for name, one in (first, second) if one}
     assert by_row(corpus)[3] == set()
-    (tmp_path / "a.csv").write_text("\n".join(["text,x,y", *lines, "last,yes,1"]))
-    assert "has 'yes' in its column 'x', not 0 or 1" in refusal(
+    (tmp_path / "a.csv").write_text("\n".join(["text,x,y", *lines, "last,maybe,1"]))
+    assert "has 'maybe' in its column 'x', not 0 or 1" in refusal(
         tmp_path / "a.csv", label=["x", "y"]
     )
 

@@ -83,3 +83,156 @@ def test_cells_of_several_lines_with_quotes_and_delimiters_are_no_fault(tmp_path
         assert [row["text"] for row in rows(path)] == texts * 3
     path = write(tmp_path / "b.csv", "text,label", 'a 5" pipe,x', '"two\nlines" ,y', "c,x", "d,y")
     assert [row["text"] for row in rows(path)] == ['a 5" pipe', "two\nlines ", "c", "d"]
+
+
+# --- labels ---------------------------------------------------------------------------------
+
+
+def labelled(path: Path, labels: list[str], repeats: int = 4) -> Path:
+    cells = [label for _ in range(repeats) for label in labels]
+    table = pd.DataFrame({"text": [f"text {i}" for i in range(len(cells))], "label": cells})
+    table.to_csv(path, index=False)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("labels", "note"),
+    [
+        (["1", "1.0", "2"], "are spelled alike are different classes: '1' (4) and '1.0' (4)"),
+        (["pos", "pos\u200b", "neg"], r"'pos' (4) and 'pos\u200b' (4)"),
+        (["caf\u00e9", "cafe\u0301", "neg"], r"'cafe\u0301' (4) and 'café' (4)"),
+        (["ａ", "a", "b"], "'a' (4) and 'ａ' (4)"),
+        (["a b", "a  b", "a\u00a0b", "c"], "'a  b' (4) and 'a b' (4) and 'a\\xa0b' (4)"),
+    ],
+)
+def test_labels_that_look_alike_are_noted(tmp_path, labels, note):
+    loaded = corpus(labelled(tmp_path / "a.csv", labels))
+    assert len(loaded.labels) == len(labels)
+    assert any(note in line for line in loaded.notes), loaded.notes
+
+
+def test_the_note_on_look_alikes_says_how_to_merge_them(tmp_path):
+    path = labelled(tmp_path / "a.csv", ["1", "1.0", "2"])
+    message = refusal(path, "data.label_names={1:one,2:two}")
+    assert r"{1.0\ :NAME,…}" in message
+    loaded = corpus(path, r"data.label_names={1:one,1.0\ :one,2:two}")
+    assert loaded.labels == ("one", "two")
+
+
+@pytest.mark.parametrize("value", ["NA", "NULL", "null", "None", "nan", r"\N", "#N/A", "<NA>"])
+def test_labels_that_mean_a_missing_value_are_noted(tmp_path, value):
+    loaded = corpus(labelled(tmp_path / "a.csv", ["pos", "neg", value]))
+    assert value in loaded.labels
+    assert any(f"{value!r} (4)" in line and "remove these rows" in line for line in loaded.notes)
+    loaded = corpus(labelled(tmp_path / "b.csv", ["pos", "neg", "none", "na"]))
+    assert not any("missing value" in line for line in loaded.notes)
+
+
+@pytest.mark.parametrize("option", ["data.text=label", "data.text=[text,label]"])
+def test_the_label_cannot_be_part_of_the_text(tmp_path, option):
+    path = labelled(tmp_path / "a.csv", ["a", "b"])
+    assert "both name the column 'label'" in refusal(path, option)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["{a,b}", "{c}", "{}"],
+        ['{a,"b c"}', "{c,d}", "{a}"],
+        ["('a', 'b')", "('c',)", "()"],
+        ["{'a', 'b'}", "{'c'}", "set()"],
+        ["array(['a', 'b'], dtype=object)", "array(['c'], dtype=object)", "array([])"],
+        ["['a' 'b']", "['c']", "[]"],
+    ],
+)
+def test_arrays_tuples_and_sets_in_cells_are_lists(tmp_path, cells):
+    loaded = corpus(labelled(tmp_path / "a.csv", cells, repeats=6))
+    assert loaded.task == "multi_label"
+    assert {"a", "c"} < {*loaded.labels}
+    assert any("read as lists" in line for line in loaded.notes)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [["(a)", "(b)"], ["(1)", "(2)"], ['{"a": 1}', '{"b": 2}'], ["{a: 1}", "{b: 2}"], ["(a", "b)"]],
+)
+def test_brackets_that_are_no_lists_are_text(tmp_path, cells):
+    loaded = corpus(labelled(tmp_path / "a.csv", cells, repeats=10))
+    assert loaded.task == "single_label"
+    assert set(loaded.labels) == set(cells)
+
+
+@pytest.mark.parametrize("marks", [("1", ""), ("x", ""), ("1.0", ""), ("TRUE", "")])
+def test_columns_of_classes_with_marks_only(tmp_path, marks):
+    one, zero = marks
+    table = pd.DataFrame(
+        {
+            "text": [f"text {i}" for i in range(30)],
+            "rude": [one if i % 3 == 0 else zero for i in range(30)],
+            "spam": [one if i % 2 == 0 else zero for i in range(30)],
+        }
+    )
+    table.to_csv(path := tmp_path / "a.csv", index=False)
+    loaded = corpus(path, "data.label=[rude,spam]")
+    assert len(loaded.train) + len(loaded.validation) + len(loaded.test) == 30
+    assert any("empty cells are read as 0" in line for line in loaded.notes)
+    for row in loaded.train.to_list():
+        number = int(row["text"].split()[1])
+        assert row["label"] == [number % 3 == 0, number % 2 == 0]
+
+
+@pytest.mark.parametrize("marks", [("yes", "no"), ("Y", "N"), ("t", "f")])
+def test_columns_of_classes_with_words(tmp_path, marks):
+    table = pd.DataFrame({"text": [f"text {i}" for i in range(30)]})
+    table["rude"] = [marks[i % 3 > 0] for i in range(30)]
+    table["spam"] = [marks[i % 2] for i in range(30)]
+    table.to_csv(path := tmp_path / "a.csv", index=False)
+    loaded = corpus(path, "data.label=[rude,spam]")
+    for row in loaded.train.to_list():
+        number = int(row["text"].split()[1])
+        assert row["label"] == [number % 3 == 0, number % 2 == 0]
+
+
+def test_columns_that_are_named_by_numbers(tmp_path):
+    table = pd.DataFrame([[f"text {i}", LABELS[i % 4]] for i in range(20)])
+    table.to_csv(path := tmp_path / "a.csv")  # columns '', 0 and 1
+    loaded = corpus(path, "data.text=0", "data.label=1")
+    assert loaded.labels == ("neg", "pos")
+    assert loaded.train[0]["text"].startswith("text ")
+
+
+@pytest.mark.parametrize("kind", ["string", "binary", "large_binary"])
+def test_text_that_parquet_stores_as_bytes(tmp_path, kind):
+    import pyarrow
+    from pyarrow import parquet
+
+    texts = [f"schön {i}" for i in range(20)]
+    table = pyarrow.table(
+        {
+            "text": pyarrow.array([text.encode() for text in texts], kind),
+            "label": pyarrow.array([LABELS[i % 4].encode() for i in range(20)], kind),
+        }
+    )
+    parquet.write_table(table, path := tmp_path / "a.parquet")
+    loaded = corpus(path)
+    assert loaded.labels == ("neg", "pos")
+    assert loaded.train[0]["text"] in texts
+    table = table.set_column(0, "text", pyarrow.array([b"sch\xf6n"] * 20, pyarrow.binary()))
+    parquet.write_table(table, path := tmp_path / "b.parquet")
+    assert "not UTF-8" in refusal(path)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        (["2024-01-01", "2024-02-01"], ("2024-01-01", "2024-02-01")),
+        (["2024-01-01 10:00:00", "2024-02-01"], ("2024-01-01 10:00:00", "2024-02-01 00:00:00")),
+    ],
+)
+def test_dates_are_labels(tmp_path, kind, values, labels):
+    times = pd.to_datetime(pd.Series(values * 10), format="mixed")
+    table = pd.DataFrame({"text": [f"t {i}" for i in range(20)], "label": times})
+    path = tmp_path / f"a.{kind}"
+    table.to_csv(path, index=False) if kind == "csv" else table.to_parquet(path)
+    assert [label.removesuffix(".000000") for label in corpus(path).labels] == list(labels)

@@ -41,6 +41,7 @@ def check_data(data: DataConfig) -> None:
         without_header = isinstance(data, FilesConfig) and not data.header
         _check_columns("text", data.text, without_header)
         _check_columns("label", data.label, without_header)
+        _check_distinct(data)
         if data.separator_token and not (isinstance(data.text, list) and len(data.text) > 1):
             raise ConfigError(
                 "data.separator_token=true separates the texts of several columns. "
@@ -78,10 +79,9 @@ def _check_paths(data: TableConfig) -> None:
 
 
 def _check_columns(key: str, columns: Any, without_header: bool) -> None:
-    kinds = (str, int) if without_header else (str,)
     names = columns if isinstance(columns, list) else [columns]
     if not names or not all(
-        isinstance(name, kinds) and not isinstance(name, bool) and name for name in names
+        isinstance(name, str | int) and not isinstance(name, bool) and name != "" for name in names
     ):
         example = "title or 'data.text=[title,body]'"
         if key == "label":
@@ -92,6 +92,19 @@ def _check_columns(key: str, columns: Any, without_header: bool) -> None:
         )
     if len(set(map(str, names))) < len(names):
         raise ConfigError(f"data.{key} names a column twice: {', '.join(map(str, names))}.")
+
+
+def _check_distinct(data: TableConfig) -> None:
+    """Raise `ConfigError` where the label is part of the text."""
+    text, label = (
+        [str(name) for name in (names if isinstance(names, list) else [names])]
+        for names in (data.text, data.label)
+    )
+    if both := [name for name in text if name in label]:
+        raise ConfigError(
+            f"data.text and data.label both name the column {both[0]!r}: the text would contain "
+            "its label. Set data.text or data.label to other columns."
+        )
 
 
 def _check_class_columns(data: TableConfig) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from nlp_rnn.config.data import DataConfig, TableConfig
 from nlp_rnn.data.digest import corpus_digest
 from nlp_rnn.data.label_columns import read_labels
-from nlp_rnn.data.labels import MultiLabels, case_notes, order_labels
+from nlp_rnn.data.labels import MultiLabels, spelling_notes, order_labels
 from nlp_rnn.data.quality import Quality, compare_splits, describe_split, drop_leaks
 from nlp_rnn.data.splitting import Rows, cut, limit, without_leaks
 from nlp_rnn.errors import DataError
@@ -187,7 +187,7 @@ def _clean(
     if dropping:
         drop_leaks(hashes, usable, notes)
     counts = {split: labels[split].counts(rows) for split, rows in usable.items()}
-    notes += case_notes(counts)
+    notes += spelling_notes(counts)
     multi_label = isinstance(labels["train"], MultiLabels)
     order = order_labels(labels["train"].class_names or (), counts, notes, multi_label)
     return {

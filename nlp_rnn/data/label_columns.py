@@ -3,7 +3,7 @@
 | form | reader | result |
 |---|---|---|
 | one label per row: string, number, boolean or `ClassLabel` | `read_single_labels` | single |
-| a list of labels per row, also in a cell: `['a', 'b']` | `read_label_lists` | multi-label |
+| a list of labels per row, also in a cell: `['a', 'b']`, `{a,b}` | `read_label_lists` | multi-label |
 | equally long lists of 0 and 1, one number for each class | `indicator_labels` | multi-label |
 | a string of labels with a separator between them | `read_joined_labels` | multi-label |
 | one column of 0 and 1 for each class | `read_class_columns` | multi-label |
@@ -14,7 +14,7 @@
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.data.class_columns import read_class_columns
+from nlp_rnn.data.class_columns import has_only_marks, read_class_columns
 from nlp_rnn.data.label_lists import (
     indicator_labels,
     indicator_length,
@@ -61,8 +61,13 @@ def read_labels(
     """
     where = {split: f"The {split} split of {source.name}" for split in source.splits}
     if isinstance(source.label, tuple):
+        only_marks = has_only_marks(source.splits, source.label)
+        if only_marks:
+            notes.append("labels: the columns of the classes have no 0; empty cells are read as 0")
         return {
-            split: read_class_columns(dataset, source.label, where[split], source.label_names)
+            split: read_class_columns(
+                dataset, source.label, where[split], source.label_names, only_marks
+            )
             for split, dataset in source.splits.items()
         }
     column = source.label
@@ -134,7 +139,7 @@ def _lists(
 def _bracketed(cells: Any) -> Any:
     import pyarrow.compute as pc
 
-    return pc.starts_with(pc.utf8_ltrim_whitespace(cells.cast("large_string")), "[")
+    return pc.match_substring_regex(cells.cast("large_string"), r"^\s*[\[{]")
 
 
 def _first_other(cells: Any) -> str:

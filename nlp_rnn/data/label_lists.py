@@ -17,7 +17,10 @@ _ITEM = re.compile(
     r"|True|False|None|true|false|null",
     re.DOTALL,
 )
+_BARE = re.compile(r"""[^,{}"'\\\s][^,{}"\\]*""")
 _BETWEEN = re.compile(r"\s*,\s*|\s+")
+_BRACKETS = {"[": "]", "{": "}", "(": ")"}
+_ARRAY = re.compile(r"array\((\[.*\])(?:,\s*dtype=[^()]*)?\)", re.DOTALL)
 _CONSTANTS = {"true": True, "false": False, "none": None, "null": None}
 
 
@@ -40,7 +43,8 @@ def inner_feature(feature: Any) -> Any:
 def parse_cells(values: Any) -> Any | None:
     """Return a column of strings such as `['news', 'world']` as an Arrow column of lists.
 
-    Lists are recognized as JSON, Python and NumPy write them. An empty cell is null.
+    Lists are recognized as JSON, Python (also tuples and sets), NumPy and PostgreSQL (`{a,b}`)
+    write them. An empty cell is null.
 
     Parameters
     ----------
@@ -58,16 +62,16 @@ def parse_cells(values: Any) -> Any | None:
     if pyarrow.types.is_null(values.type):
         return None
     first = values.slice(0, 100).drop_null().to_pylist()  # decides nearly always
-    if not all(cell.strip()[:1] in ("", "[") for cell in first):
+    if not all(cell.strip()[:1] in ("", "a", "s", *_BRACKETS) for cell in first):
         return None
     unique = pc.unique(values).drop_null().cast(pyarrow.large_string())
-    cells = pc.utf8_trim_whitespace(unique)
-    filled = cells.filter(pc.not_equal(cells, ""))
-    brackets = pc.and_(pc.starts_with(filled, "["), pc.ends_with(filled, "]"))
-    if not len(filled) or not pc.all(brackets).as_py():
+    cells = [_without_array(cell.strip()) for cell in _bracketed(unique).to_pylist()]
+    if len(cells) < len(unique) or not any(cells):
         return None
-    lists = [_parse_cell(cell) if cell else None for cell in cells.to_pylist()]
-    if any(items is None and cell for items, cell in zip(lists, cells.to_pylist(), strict=True)):
+    lists = [_parse_cell(cell) if cell else None for cell in cells]
+    if any(items is None and cell for items, cell in zip(lists, cells, strict=True)):
+        return None
+    if len({cell[0] for cell in cells if cell}) > 1:
         return None
     kinds = {type(item) for items in lists for item in items or () if item is not None}
     if kinds == {int, float}:
@@ -82,19 +86,47 @@ def parse_cells(values: Any) -> Any | None:
     return table.take(pc.index_in(column, value_set=unique))
 
 
+def _bracketed(unique: Any) -> Any:
+    """Return the cells that are empty, or that brackets enclose."""
+    import pyarrow.compute as pc
+
+    pattern = r"^\s*(\[(?s:.*)\]|\{(?s:.*)\}|\((?s:.*)\)|array\((?s:.*)\)|set\(\))?\s*$"
+    return unique.filter(pc.match_substring_regex(unique, pattern))
+
+
+def _without_array(cell: str) -> str:
+    """Return a NumPy array or an empty set of Python as the list in it."""
+    if cell == "set()":
+        return "{}"
+    return match[1] if (match := _ARRAY.fullmatch(cell)) else cell
+
+
 def _parse_cell(cell: str) -> list[Any] | None:
     """Return the strings and numbers of a written list; None if it is none.
 
     Python would join the strings of a NumPy array, `['a' 'b']`, to one: no comma is between them.
     """
     body = cell[1:-1].strip()
+    is_tuple = cell[0] == "("
+    if is_tuple and body:
+        if "," not in body:  # ("a") is no tuple
+            return None
+        body = body.removesuffix(",").rstrip()
     items: list[Any] = []
     separators = set()
     position = 0
     while position < len(body):
-        if not (match := _ITEM.match(body, position)):
+        match = _ITEM.match(body, position)
+        bare = _BARE.match(body, position) if cell[0] == "{" else None
+        if bare and (not match or bare.end() > match.end()):
+            if ": " in bare[0]:  # {key: value}
+                return None
+            match = bare
+            items.append(bare[0].rstrip() if bare[0].rstrip() != "NULL" else None)
+        elif match:
+            items.append(_value(match[0]))
+        else:
             return None
-        items.append(_value(match[0]))
         if items[-1] is NotImplemented:
             return None
         position = match.end()
@@ -103,6 +135,8 @@ def _parse_cell(cell: str) -> list[Any] | None:
                 return None
             separators.add("," in between[0])
             position = between.end()
+    if cell[0] != "[" and False in separators:
+        return None
     return items if len(separators) < 2 else None
 
 

@@ -23,6 +23,18 @@ __all__ = ["DistinctValues", "distinct_values", "is_string", "label_column", "na
 _EXACT = 2.0**53  # above it, floating-point numbers skip whole numbers
 
 
+def _written_times(values: Any) -> Any:
+    """Return dates and times as text in ISO format; dates alone if all times are midnight."""
+    import pyarrow
+    import pyarrow.compute as pc
+
+    if pyarrow.types.is_timestamp(values.type):
+        dates = values.cast("date32", safe=False)
+        if pc.all(pc.equal(dates.cast(values.type), values)).as_py():
+            values = dates
+    return values.cast("string")
+
+
 @dataclass(frozen=True)
 class DistinctValues:
     """The distinct label values of a split.
@@ -59,7 +71,7 @@ class DistinctValues:
 
 
 def distinct_values(values: Any, feature: Any, column: str, where: str) -> DistinctValues:
-    """Read a column of strings, integers, floats, decimals, booleans or `ClassLabel` ids.
+    """Read strings, integers, floats, decimals, booleans, dates, times or `ClassLabel` ids.
 
     Parameters
     ----------
@@ -81,6 +93,10 @@ def distinct_values(values: Any, feature: Any, column: str, where: str) -> Disti
     if pyarrow.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
     exact = values.type
+    if pyarrow.types.is_temporal(exact) and not pyarrow.types.is_duration(exact):
+        values = _written_times(values)
+    if is_binary(exact):
+        values = values.cast("string")
     if pyarrow.types.is_float16(exact):
         values = values.cast("float32")
     kind = values.type
@@ -275,6 +291,17 @@ def is_string(kind: Any) -> bool:
         pyarrow.types.is_string(kind)
         or pyarrow.types.is_large_string(kind)
         or pyarrow.types.is_string_view(kind)
+    )
+
+
+def is_binary(kind: Any) -> bool:
+    """Return whether an Arrow type is bytes, as which Hive and Impala store text in parquet."""
+    import pyarrow
+
+    return bool(
+        pyarrow.types.is_binary(kind)
+        or pyarrow.types.is_large_binary(kind)
+        or pyarrow.types.is_binary_view(kind)
     )
 
 

@@ -4,6 +4,8 @@
 both tasks alike. `label_columns` reads them from the columns of a data set.
 """
 
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,17 @@ if TYPE_CHECKING:
     import numpy
     from datasets import Dataset
 
-__all__ = ["MultiLabels", "SingleLabels", "case_notes", "label_array", "labels_of", "order_labels"]
+__all__ = [
+    "MultiLabels",
+    "SingleLabels",
+    "label_array",
+    "labels_of",
+    "order_labels",
+    "spelling_notes",
+]
+
+_MISSING = frozenset(("NA", "N/A", "#N/A", "NULL", "null", "None", "NaN", "nan", "<NA>", "\\N"))
+_NUMBER = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0")
 
 
 @dataclass(frozen=True)
@@ -179,8 +191,8 @@ def _sorted(names: set[str]) -> list[str]:
     return sorted(names)
 
 
-def case_notes(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
-    """Return a line that names the labels which differ only in case, if there are any.
+def spelling_notes(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Return lines about labels that may be spellings of each other, or of a missing label.
 
     Parameters
     ----------
@@ -193,19 +205,42 @@ def case_notes(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
             rows[name] = rows.get(name, 0) + number
     spellings: dict[str, list[str]] = {}
     for name in sorted(rows):
-        spellings.setdefault(name.casefold(), []).append(name)
+        spellings.setdefault(_without_spelling(name), []).append(name)
     groups = [
-        " and ".join(f"{name!r} ({rows[name]:,})" for name in names)
+        " and ".join(f"{_visible(name)} ({rows[name]:,})" for name in names)
         for names in spellings.values()
         if len(names) > 1
     ]
-    if not groups:
-        return []
-    more = f" and {len(groups) - 20:,} more" if len(groups) > 20 else ""
-    return [
-        f"labels that differ only in case are different classes: {'; '.join(groups[:20])}{more}; "
-        "data.label_names can merge them"
-    ]
+    notes = []
+    if groups:
+        by_case = all(len({name.casefold() for name in names}) == 1 for names in spellings.values())
+        how = "differ only in case" if by_case else "are spelled alike"
+        more = f" and {len(groups) - 20:,} more" if len(groups) > 20 else ""
+        notes.append(
+            f"labels that {how} are different classes: {'; '.join(groups[:20])}{more}; "
+            "data.label_names can merge them"
+        )
+    if missing := [f"{name!r} ({rows[name]:,})" for name in sorted(rows) if name in _MISSING]:
+        notes.append(
+            f"labels that other programs write for a missing value are classes: "
+            f"{', '.join(missing)}; if they mean that there is no label, remove these rows"
+        )
+    return notes
+
+
+def _without_spelling(name: str) -> str:
+    """Return what spellings of a label have in common: case, form of characters, 1 and 1.0."""
+    text = unicodedata.normalize("NFKC", name).casefold()
+    text = "".join(sign for sign in text if unicodedata.category(sign) != "Cf")
+    text = unicodedata.normalize("NFC", " ".join(text.split()))
+    return match[1] if (match := _NUMBER.fullmatch(text)) else text
+
+
+def _visible(name: str) -> str:
+    """Return a label in quotes, with escapes for characters that cannot be seen or compared."""
+    text = unicodedata.normalize("NFC", name)
+    hidden = any(unicodedata.category(sign) == "Cf" for sign in name) or text != name
+    return ascii(name) if hidden else repr(name)
 
 
 def labels_of(dataset: "Dataset") -> "numpy.ndarray[Any, Any]":

@@ -19,6 +19,9 @@ __all__ = ["SEPARATOR", "TextHashes", "as_text", "hash_texts"]
 SEPARATOR = "[SEP]"
 """Token between the texts of a pair."""
 
+_TEXTS = ("string", "large_string", "string_view")
+_BYTES = ("binary", "large_binary", "binary_view")  # text of Hive, Impala and old Spark in parquet
+
 # Part of the key of cached hashes: raise it when the code below would return others.
 HASHING_VERSION = 1
 
@@ -52,7 +55,7 @@ def as_text(
 
     for name in columns:
         kind = getattr(dataset.features[name], "dtype", type(dataset.features[name]).__name__)
-        if kind not in ("string", "large_string", "string_view", "null"):
+        if kind not in (*_TEXTS, *_BYTES, "null"):
             raise DataError(
                 f"{where} has values of type {kind}, not texts, in its column {name!r}; "
                 f"it has: {listed(dataset.column_names)}.\nSet data.text=COLUMN"
@@ -62,7 +65,13 @@ def as_text(
         return column if columns[0] == "text" else column.rename_column(columns[0], "text")
 
     def joined(table: "pyarrow.Table") -> "pyarrow.RecordBatch":
-        parts = [table.column(name).combine_chunks().cast(pyarrow.string()) for name in columns]
+        try:
+            parts = [table.column(name).combine_chunks().cast(pyarrow.string()) for name in columns]
+        except pyarrow.ArrowInvalid as error:
+            raise DataError(
+                f"{where} has bytes that are not UTF-8 in {listed(columns)}: {error}.\n"
+                "Write the column again as text in UTF-8, or set data.text to another column."
+            ) from error
         all_null = pc.is_null(parts[0])
         for part in parts[1:]:
             all_null = pc.and_(all_null, pc.is_null(part))
