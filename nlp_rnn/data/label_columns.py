@@ -3,7 +3,7 @@
 | form | reader | result |
 |---|---|---|
 | one label per row: string, number, boolean or `ClassLabel` | `read_single_labels` | single |
-| a list of labels per row, also in a cell: `['a', 'b']`, `{a,b}` | `read_label_lists` | multi-label |
+| a list of labels per row, also in a cell: `['a', 'b']` | `read_label_lists` | multi-label |
 | equally long lists of 0 and 1, one number for each class | `indicator_labels` | multi-label |
 | a string of labels with a separator between them | `read_joined_labels` | multi-label |
 | one column of 0 and 1 for each class | `read_class_columns` | multi-label |
