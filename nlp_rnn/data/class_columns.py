@@ -88,8 +88,8 @@ def _numbers(values: Any, where: str, column: str) -> Any:
     import pyarrow
     import pyarrow.compute as pc
 
-    written: dict[str, float | None] = dict.fromkeys(_ZEROS, 0.0) | dict.fromkeys(_ONES, 1.0)
-    written[""] = None
+    written: dict[str, float | None] = {"": None}
+    written |= dict.fromkeys(_ZEROS, 0.0) | dict.fromkeys(_ONES, 1.0)
     unique = pc.unique(values).drop_null()
     cells = unique.to_pylist()
     if invalid := [cell for cell in cells if cell.strip().lower() not in written]:
