@@ -180,7 +180,7 @@ def resume(folder: Path, membership: SweepMembership | None = None) -> Result:
 
 def _run(job: _Run) -> Result:
     """Do everything that is logged to MLflow."""
-    from nlp_rnn.classifier.classifier_folder import save_classifier
+    from nlp_rnn.classifier.classifier_saving import save_classifier
     from nlp_rnn.classifier.predictor import TextClassifier
     from nlp_rnn.runs.evaluation import evaluate
     from nlp_rnn.tracking.run_lifecycle import tracked_run

@@ -13,13 +13,13 @@ import onnx
 import pytest
 from tokenizers import Tokenizer
 
-from nlp_rnn.classifier import classifier_folder
+from nlp_rnn.classifier import classifier_saving
 from nlp_rnn.classifier.classifier_folder import (
     read_classifier,
     read_config,
     read_state,
-    save_classifier,
 )
+from nlp_rnn.classifier.classifier_saving import save_classifier
 from nlp_rnn.classifier.manifest import FORMAT_VERSION, checksum
 from nlp_rnn.errors import ClassifierError
 from tests.tiny_classifier import save_tiny, tiny_architecture, tiny_parts, tiny_tokenizer_json
@@ -62,11 +62,12 @@ def test_what_is_saved_is_read_back(tmp_path: Path, cell: str, pooling: str) -> 
     parts = tiny_parts(cell=cell, pooling=pooling)
     save_classifier(tmp_path / "deep" / "er", **parts)
     saved = read_classifier(tmp_path / "deep" / "er")
-    assert saved.architecture == parts["architecture"]
+    assert saved.required_network().architecture == parts["architecture"]
     assert saved.labels == parts["labels"]
-    assert saved.tokenizer.to_str() == Tokenizer.from_str(parts["tokenizer_json"]).to_str()
+    network = saved.required_network()
+    assert network.tokenizer.to_str() == Tokenizer.from_str(parts["tokenizer_json"]).to_str()
     assert saved.config["provenance"] == parts["provenance"]
-    assert onnx.load_from_string(saved.graph).graph.output[0].name == "logits"
+    assert onnx.load_from_string(network.graph).graph.output[0].name == "logits"
     state = read_state(tmp_path / "deep" / "er")
     assert state.keys() == parts["state"].keys()
     for name, value in parts["state"].items():
@@ -184,7 +185,7 @@ def test_a_failed_save_leaves_the_old_classifier_and_nothing_else(
             raise OSError(28, "No space left on device")
         rename(source, target)
 
-    monkeypatch.setattr(classifier_folder.os, "rename", full_disk)
+    monkeypatch.setattr(classifier_saving.os, "rename", full_disk)
     with pytest.raises(OSError, match="No space"):
         save_tiny(folder, seed=1)
     monkeypatch.undo()

@@ -10,7 +10,7 @@ import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 import nlp_rnn
-from nlp_rnn.classifier.classifier_folder import save_classifier
+from nlp_rnn.classifier.classifier_saving import save_classifier
 from tests.tiny_classifier import tiny_architecture, tiny_parts
 
 POSITIVE, NEGATIVE = ["warm", "quick", "on", "time"], ["cold", "late"]

@@ -15,7 +15,7 @@ import pytest
 from mlflow import MlflowClient
 
 import nlp_rnn
-from nlp_rnn.classifier.classifier_folder import save_classifier
+from nlp_rnn.classifier.classifier_saving import save_classifier
 from nlp_rnn.cli import main
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.inspection.inspection import (

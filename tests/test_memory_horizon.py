@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import nlp_rnn
-from nlp_rnn.classifier.classifier_folder import read_classifier, save_classifier
+from nlp_rnn.classifier.classifier_folder import read_classifier
+from nlp_rnn.classifier.classifier_saving import save_classifier
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.inspection.memory_horizon import mean_half_lives, measure_memory_horizon
 from nlp_rnn.report.report_data import read_memory_horizons

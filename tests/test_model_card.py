@@ -12,7 +12,7 @@ import pytest
 from tokenizers import Tokenizer
 
 import nlp_rnn
-from nlp_rnn.classifier.classifier_folder import save_classifier
+from nlp_rnn.classifier.classifier_saving import save_classifier
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.runs.model_card import write_card
 from nlp_rnn.scoring.predictions import Predictions, read_predictions, write_predictions

@@ -15,7 +15,7 @@ from mlflow import MlflowClient
 from pyarrow import parquet
 
 import nlp_rnn
-from nlp_rnn.classifier.classifier_folder import save_classifier
+from nlp_rnn.classifier.classifier_saving import save_classifier
 from nlp_rnn.classifier.early_exit import earliness
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.cli import main
@@ -63,7 +63,7 @@ def test_every_runtime_gives_the_sigmoid_of_the_network(tmp_path: Path, cell: st
     network.load_state_dict(_state(folder))
     expected = []
     for text in TEXTS:
-        ids = onnx._tokenizer.encode([text])[0]
+        ids = onnx._network.tokenizer.encode([text])[0]
         with torch.no_grad():
             logits = network(torch.tensor([list(ids)]), torch.tensor([len(ids)]))
         expected.append(torch.sigmoid(logits)[0].numpy())

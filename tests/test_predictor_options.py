@@ -154,7 +154,7 @@ def test_windows_are_rejected_without_truncation(tmp_path: Path) -> None:
     parts = tiny_parts()
     tokenizer = Tokenizer.from_str(parts["tokenizer_json"])
     tokenizer.no_truncation()
-    from nlp_rnn.classifier.classifier_folder import save_classifier
+    from nlp_rnn.classifier.classifier_saving import save_classifier
 
     save_classifier(tmp_path / "c", **(parts | {"tokenizer_json": tokenizer.to_str()}))
     classifier = TextClassifier.load(tmp_path / "c")
@@ -224,7 +224,7 @@ def test_what_is_pickled_is_an_address_and_not_the_weights(
     assert len(data) < 400
     monkeypatch.chdir("/")
     again = pickle.loads(data)
-    assert (again.config, again._network.threads) == (relative.config, 1)
+    assert (again.config, again.threads) == (relative.config, 1)
     save_tiny(folder, seed=1)
     with pytest.raises(ClassifierError, match="holds a different classifier"):
         pickle.loads(data)

@@ -10,7 +10,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 import nlp_rnn
-from nlp_rnn.classifier.classifier_folder import save_classifier
+from nlp_rnn.classifier.classifier_saving import save_classifier
 from nlp_rnn.classifier.word_cache import WordCache
 from nlp_rnn.cli import main
 from nlp_rnn.config.checks import check

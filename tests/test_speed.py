@@ -8,7 +8,7 @@ from tokenizers import Tokenizer, models
 
 import nlp_rnn
 from nlp_rnn.classifier import speed
-from nlp_rnn.classifier.classifier_folder import save_classifier
+from nlp_rnn.classifier.classifier_saving import save_classifier
 from nlp_rnn.classifier.latency import texts_of_length
 from nlp_rnn.classifier.speed import measure_speed, torch_kernel
 from nlp_rnn.config.run import Speed

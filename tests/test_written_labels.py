@@ -550,7 +550,7 @@ def test_a_key_that_became_a_number_names_the_only_label_of_its_value(tmp_path: 
 
 def classifier(folder: Path, *labels: str, multi_label: bool = False) -> Path:
     """A classifier with random parameters and these labels."""
-    from nlp_rnn.classifier.classifier_folder import save_classifier
+    from nlp_rnn.classifier.classifier_saving import save_classifier
 
     architecture = tiny_architecture(num_labels=len(labels))
     parts = tiny_parts() | {

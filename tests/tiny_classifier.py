@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from nlp_rnn.classifier.classifier_folder import save_classifier
+from nlp_rnn.classifier.classifier_saving import save_classifier
 from nlp_rnn.model.architecture import Architecture
 
 VOCAB_SIZE = 30

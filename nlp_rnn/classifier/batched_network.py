@@ -1,6 +1,6 @@
 """Batches of texts of similar length, computed in parallel threads."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
@@ -30,25 +30,23 @@ class BatchedNetwork:
         Function that computes one batch.
     threads : int
         Number of batches that are computed at the same time.
-    softmax : bool, default True
-        Whether `run` returns logits, to which a softmax is applied, or probabilities.
+    to_probabilities : callable
+        Returns the probabilities (n, C) of what `run` returns.
     """
 
-    def __init__(self, run: Runtime, threads: int, softmax: bool = True) -> None:
+    def __init__(
+        self,
+        run: Runtime,
+        threads: int,
+        to_probabilities: Callable[[NDArray[np.float32]], NDArray[np.float32]],
+    ) -> None:
         self.threads = threads
-        self._softmax = softmax
+        self._to_probabilities = to_probabilities
         self._run = run
 
     def probabilities(self, ids: list[list[int]]) -> NDArray[np.float32]:
         """Return the probabilities (n, C) of n texts; each has at least one token id."""
-        logits = self._outputs(ids)
-        if not self._softmax:
-            return logits
-        # subtract the largest logit, so that exp never overflows
-        largest = logits.max(axis=1, keepdims=True)
-        weights: NDArray[np.float64] = np.exp(logits - largest, dtype=np.float64)
-        weights /= weights.sum(axis=1, keepdims=True)
-        return weights.astype(np.float32)
+        return self._to_probabilities(self.outputs(ids))
 
     def windowed(self, ids: list[list[int]], size: int) -> NDArray[np.float32]:
         """Return the mean probabilities (n, C) of the windows of each text, weighted by tokens.
@@ -68,7 +66,7 @@ class BatchedNetwork:
         means /= np.add.reduceat(lengths, starts)[:, None]
         return means.astype(np.float32)
 
-    def _outputs(self, ids: list[list[int]]) -> NDArray[np.float32]:
+    def outputs(self, ids: list[list[int]]) -> NDArray[np.float32]:
         """Return what the runtime computes for n texts, (n, C), in their order."""
         if len(ids) == 1:
             return self._batch(ids)

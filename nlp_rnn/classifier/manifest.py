@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+import math
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,19 @@ __all__ = [
     "COPY_AGAIN",
     "FIRST_FORMAT_OF_TASK",
     "FIRST_FORMAT_WITH_NGRAMS",
+    "FIRST_FORMAT_WITH_NGRAM_TABLE",
     "FORMAT",
     "FORMAT_VERSION",
     "GRAPH",
     "INT8_GRAPH",
     "MAX_FILE_BYTES",
     "MODEL_CARD",
+    "NETWORK_FILES",
+    "NGRAM_TABLE",
     "REQUIRED_FILES",
     "TOKENIZER",
     "WEIGHTS",
+    "Description",
     "checksum",
     "is_classifier",
     "read_checked_file",
@@ -39,20 +44,24 @@ __all__ = [
 ]
 
 FORMAT = "nlp_rnn.classifier"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 CONFIG = "config.json"
 TOKENIZER = "tokenizer.json"
 WEIGHTS = "model.safetensors"
 GRAPH = "model.onnx"
 INT8_GRAPH = "model.int8.onnx"
+NGRAM_TABLE = "ngrams.safetensors"
 MODEL_CARD = "README.md"
 
 FIRST_FORMAT_OF_TASK = {"single_label": 1, "multi_label": 2}
 """First format that supports each task; classifiers are saved in the oldest format that can."""
 
 FIRST_FORMAT_WITH_NGRAMS = 3
-"""First format that supports n-gram features."""
+"""First format in which the network itself may have n-gram features; no longer written."""
+
+FIRST_FORMAT_WITH_NGRAM_TABLE = 4
+"""First format that supports n-gram models, together with a network or alone."""
 
 MAX_FILE_BYTES = {
     CONFIG: 1 << 24,
@@ -60,11 +69,15 @@ MAX_FILE_BYTES = {
     WEIGHTS: 1 << 31,
     GRAPH: 1 << 31,
     INT8_GRAPH: 1 << 31,
+    NGRAM_TABLE: 1 << 31,
 }
 """Largest size of each file in bytes; protobuf, and so an ONNX graph, is limited to 2 GiB."""
 
-REQUIRED_FILES = (CONFIG, TOKENIZER, WEIGHTS, GRAPH)
-"""Files of every classifier folder; `INT8_GRAPH` is added if it is much smaller than `GRAPH`."""
+NETWORK_FILES = (TOKENIZER, WEIGHTS, GRAPH)
+"""Files of a network; `INT8_GRAPH` is added if it is much smaller than `GRAPH`."""
+
+REQUIRED_FILES = (CONFIG, *NETWORK_FILES)
+"""Files of a classifier folder; `NGRAM_TABLE` is added, or stands alone with `CONFIG`."""
 
 COPY_AGAIN = "Copy the classifier folder again from where it was trained."
 
@@ -144,12 +157,36 @@ def is_classifier(folder: Path) -> bool:
         return False
 
 
-def read_description(
-    folder: Path, config: Mapping[str, Any]
-) -> tuple[Architecture, list[str], int | None, list[float] | None]:
-    """Check types and ranges of `config`; return architecture, labels, max_length, thresholds.
+@dataclass(frozen=True)
+class Description:
+    """What a `config.json` says about its classifier.
 
-    The thresholds, one per label, are None unless the task is `multi_label`.
+    Attributes
+    ----------
+    architecture : Architecture or None
+        Sizes of the network; None for n-gram models alone.
+    labels : list of str
+        Names of the labels.
+    max_length : int or None
+        Tokens that texts are truncated to.
+    thresholds : list of float or None
+        One for each label; None unless the task is `multi_label`.
+    network_weight : float or None
+        Weight of the network's logits in an ensemble with n-gram models; None without.
+    has_ngram_table : bool
+        Whether the classifier has n-gram models.
+    """
+
+    architecture: Architecture | None
+    labels: list[str]
+    max_length: int | None
+    thresholds: list[float] | None
+    network_weight: float | None
+    has_ngram_table: bool
+
+
+def read_description(folder: Path, config: Mapping[str, Any]) -> Description:
+    """Check types and ranges of `config`, and return what it describes.
 
     Raises
     ------
@@ -162,17 +199,27 @@ def read_description(
             raise ValueError(f"there is no format {version!r}")
         if task not in FIRST_FORMAT_OF_TASK or version < FIRST_FORMAT_OF_TASK[task]:
             raise ValueError(f"task is {task!r}")
-        architecture = _architecture(config["architecture"])
-        if architecture.ngrams and version < FIRST_FORMAT_WITH_NGRAMS:
-            raise ValueError(f"format {version} does not support n-gram features")
+        has_table = NGRAM_TABLE in config["files"]
+        if has_table and version < FIRST_FORMAT_WITH_NGRAM_TABLE:
+            raise ValueError(f"format {version} does not support n-gram models")
         id2label = config["id2label"]
-        if len(id2label) != architecture.num_labels:
-            raise ValueError(f"{len(id2label)} labels for {architecture.num_labels} logits")
+        architecture = None
+        if config["architecture"] is not None or not has_table:
+            architecture = _architecture(config["architecture"])
+            if architecture.ngrams and version < FIRST_FORMAT_WITH_NGRAMS:
+                raise ValueError(f"format {version} does not support n-gram features")
+            if len(id2label) != architecture.num_labels:
+                raise ValueError(f"{len(id2label)} labels for {architecture.num_labels} logits")
+        weight = config.get("network_weight")
+        in_ensemble = has_table and architecture is not None
+        if (type(weight) is float and 0 <= weight < math.inf) != in_ensemble:
+            raise ValueError(f"network_weight is {weight!r}")
         labels = [id2label[str(index)] for index in range(len(id2label))]
         if not all(isinstance(label, str) for label in labels) or len(set(labels)) < len(labels):
             raise ValueError("its labels are not distinct strings")
-        optional = [INT8_GRAPH] if INT8_GRAPH in config["files"] else []
-        for name in (TOKENIZER, WEIGHTS, GRAPH, *optional):
+        required = NETWORK_FILES if architecture is not None else ()
+        optional = [name for name in (INT8_GRAPH, NGRAM_TABLE) if name in config["files"]]
+        for name in (*required, *optional):
             if type(config["files"][name]["bytes"]) is not int:
                 raise TypeError(f"the size of {name} is no number")
         max_length = config["max_length"]
@@ -191,7 +238,7 @@ def read_description(
         raise ClassifierError(
             f"{folder / CONFIG} does not describe a classifier ({error}).\n{COPY_AGAIN}"
         ) from error
-    return architecture, labels, max_length, thresholds
+    return Description(architecture, labels, max_length, thresholds, weight, has_table)
 
 
 def _architecture(sizes: Mapping[str, Any]) -> Architecture:

@@ -27,6 +27,7 @@ def build_graph(
     state: Mapping[str, NDArray[np.float32]],
     int8: bool = False,
     multi_label: bool = False,
+    in_ensemble: bool = False,
 ) -> ModelProto:
     """Build the ONNX graph of a network, with its parameters inside.
 
@@ -46,6 +47,8 @@ def build_graph(
         Whether every matrix is stored in 8 bits. The guarantee then holds for the rounded matrices.
     multi_label : bool
         Whether the graph ends in a sigmoid.
+    in_ensemble : bool
+        Whether a multi-label graph returns the logits too, to which n-gram models are added.
     """
     graph = Graph(int8)
     graph.node("Transpose", ["input_ids"], "tokens", perm=[1, 0])  # (T, B)
@@ -62,8 +65,9 @@ def build_graph(
     if architecture.ngrams:
         ngram_logits = add_ngram_nodes(graph, architecture, state["wide.table.weight"])
         output = graph.node("Add", [output, ngram_logits], "logits")
+    outputs = [output] if in_ensemble or not multi_label else []
     if multi_label:
-        output = graph.node("Sigmoid", [output], "probabilities")
+        outputs.insert(0, graph.node("Sigmoid", [output], "probabilities"))
 
     integer, real = TensorProto.INT64, TensorProto.FLOAT
     model = helper.make_model(
@@ -74,7 +78,10 @@ def build_graph(
                 helper.make_tensor_value_info("input_ids", integer, ["batch", "time"]),
                 helper.make_tensor_value_info("lengths", integer, ["batch"]),
             ],
-            [helper.make_tensor_value_info(output, real, ["batch", architecture.num_labels])],
+            [
+                helper.make_tensor_value_info(name, real, ["batch", architecture.num_labels])
+                for name in outputs
+            ],
             graph.constants,
         ),
         producer_name="nlp_rnn",

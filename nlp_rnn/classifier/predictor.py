@@ -267,16 +267,16 @@ class TextClassifier(ProbabilityPredictor):
 
     @cached_property
     def _stream_context(self) -> StreamContext:
-        if not self._weights:
+        if self._network is None or self._network.weights == b"":
             raise ClassifierError(
                 "This classifier is bidirectional: it needs the whole text and cannot stream.\n"
                 "Train one that can: nlp-rnn train experiment=streaming"
             )
-        weights = unpack_weights(self._weights)
-        network = StepNetwork(self._architecture, weights, self.thresholds is not None)
+        weights = unpack_weights(self._network.weights)
+        network = StepNetwork(self._network.architecture, weights, self.thresholds is not None)
         return StreamContext(
             network,
-            self._tokenizer.without_truncation,
+            self._network.tokenizer.without_truncation,
             self.labels,
             self.config["checksum"],
             self.thresholds,
@@ -288,19 +288,23 @@ class TextClassifier(ProbabilityPredictor):
         return _load_pickled, arguments
 
     def __repr__(self) -> str:
-        sizes = self._architecture
-        if sizes.cell == "average":
-            network = "average of embeddings"
-        else:
-            direction = "bidirectional " if sizes.bidirectional else ""
-            network = f"{direction}{sizes.cell.upper()} {sizes.num_layers} × {sizes.hidden_size}"
+        parts = []
+        if self._network is not None:
+            sizes = self._network.architecture
+            if sizes.cell == "average":
+                network = "average of embeddings"
+            else:
+                size = f"{sizes.num_layers} × {sizes.hidden_size}"
+                direction = "bidirectional " if sizes.bidirectional else ""
+                network = f"{direction}{sizes.cell.upper()} {size}"
+            parts = [f"{network}, {sizes.pooling} pooling", f"{sizes.vocab_size:,} tokens"]
+        if self._ngrams is not None:
+            parts.insert(1, "n-gram models")
+        parts.insert(-1 if self._network else 1, f"{self.num_parameters:,} parameters")
         more = ", …" if len(self.labels) > 5 else ""
         any_of = "any of " if self.thresholds is not None else ""
-        return (
-            f"<TextClassifier: {network}, {sizes.pooling} pooling, "
-            f"{self.num_parameters:,} parameters, {sizes.vocab_size:,} tokens, "
-            f"{any_of}{len(self.labels)} labels ({', '.join(self.labels[:5])}{more})>"
-        )
+        labels = f"{any_of}{len(self.labels)} labels ({', '.join(self.labels[:5])}{more})"
+        return f"<TextClassifier: {', '.join([*parts, labels])}>"
 
 
 def _load_pickled(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.classifier.classifier_folder import SavedClassifier
+from nlp_rnn.classifier.classifier_folder import SavedClassifier, SavedNetwork
 from nlp_rnn.classifier.manifest import GRAPH, INT8_GRAPH
 from nlp_rnn.classifier.weights import unpack_weights
 from nlp_rnn.errors import ClassifierError
@@ -15,12 +15,12 @@ __all__ = ["RUNTIMES", "Runtime", "start_runtime"]
 
 Runtime = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
 """Thread-safe function of token ids int64 (B, T) and lengths int64 (B,) that returns float32
-(B, C): the logits, or for multi-label classifiers the probabilities."""
+(B, C): the logits, or for multi-label networks without n-gram models the probabilities."""
 
 RUNTIMES = ("onnx", "int8", "torch")
 
 
-def start_runtime(saved: SavedClassifier, runtime: str) -> Runtime:
+def start_runtime(saved: SavedClassifier, network: SavedNetwork, runtime: str) -> Runtime:
     """Load the network of a classifier in a runtime, and check it on one text.
 
     The text is the token with the highest id, which fails if the embedding is too small.
@@ -29,6 +29,8 @@ def start_runtime(saved: SavedClassifier, runtime: str) -> Runtime:
     ----------
     saved : SavedClassifier
         Contents of the classifier folder, read for the same `runtime`.
+    network : SavedNetwork
+        Its network.
     runtime : {"onnx", "int8", "torch"}
         The runtime.
 
@@ -37,10 +39,17 @@ def start_runtime(saved: SavedClassifier, runtime: str) -> Runtime:
     ClassifierError
         The runtime is not installed, or cannot run the network.
     """
-    return _start_torch(saved) if runtime == "torch" else _start_onnx(saved, runtime)
+    if runtime == "torch":
+        return _start_torch(saved, network)
+    return _start_onnx(saved, network, runtime)
 
 
-def _start_onnx(saved: SavedClassifier, runtime: str) -> Runtime:
+def _returns_logits(saved: SavedClassifier) -> bool:
+    # graphs that were saved before there were n-gram models have one output
+    return saved.thresholds is None or saved.ngrams is not None
+
+
+def _start_onnx(saved: SavedClassifier, network: SavedNetwork, runtime: str) -> Runtime:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -49,11 +58,11 @@ def _start_onnx(saved: SavedClassifier, runtime: str) -> Runtime:
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # failures raise an error, so nothing needs to be printed
     path = saved.folder / (INT8_GRAPH if runtime == "int8" else GRAPH)
-    outputs = ["logits" if saved.thresholds is None else "probabilities"]
-    last = np.array([[saved.architecture.vocab_size - 1]], dtype=np.int64)
+    outputs = ["logits" if _returns_logits(saved) else "probabilities"]
+    last = np.array([[network.architecture.vocab_size - 1]], dtype=np.int64)
     try:
         session: Any = onnxruntime.InferenceSession(
-            saved.graph, options, providers=["CPUExecutionProvider"]
+            network.graph, options, providers=["CPUExecutionProvider"]
         )
         inputs = {"input_ids": last, "lengths": np.array([1], dtype=np.int64)}
         (logits,) = session.run(outputs, inputs)
@@ -79,7 +88,7 @@ def _start_onnx(saved: SavedClassifier, runtime: str) -> Runtime:
     return run
 
 
-def _start_torch(saved: SavedClassifier) -> Runtime:
+def _start_torch(saved: SavedClassifier, saved_network: SavedNetwork) -> Runtime:
     try:
         import torch
 
@@ -89,15 +98,15 @@ def _start_torch(saved: SavedClassifier) -> Runtime:
             f'runtime="torch" needs {error.name}, which is not installed.\n'
             'Run pip install nlp_rnn, or set runtime="onnx".'
         ) from error
-    network = TextNetwork(saved.architecture).eval()
+    network = TextNetwork(saved_network.architecture).eval()
     network.load_state_dict(
-        {name: torch.tensor(value) for name, value in unpack_weights(saved.weights).items()}
+        {name: torch.tensor(value) for name, value in unpack_weights(saved_network.weights).items()}
     )
 
     def run(input_ids: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
         with torch.inference_mode():
             logits = network(torch.from_numpy(input_ids), torch.from_numpy(lengths))
-            if saved.thresholds is not None:
+            if not _returns_logits(saved):
                 logits = logits.sigmoid()
         output: NDArray[np.float32] = logits.numpy()
         return output

@@ -130,16 +130,17 @@ def load_model(location: str | os.PathLike[str]) -> InspectedModel:
 
     with local_folder(location) as folder:
         saved = read_classifier(folder)
-    weights = unpack_weights(saved.weights)
-    network = TextNetwork(saved.architecture).eval()
+    saved_network = saved.required_network()
+    weights = unpack_weights(saved_network.weights)
+    network = TextNetwork(saved_network.architecture).eval()
     network.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
     network.requires_grad_(False)
     run_id = saved.config.get("provenance", {}).get("mlflow_run_id")
     return InspectedModel(
         _short_name(location),
-        saved.architecture,
+        saved_network.architecture,
         saved.labels,
-        saved.tokenizer,
+        saved_network.tokenizer,
         weights,
         network,
         run_id if isinstance(run_id, str) and run_id else None,

@@ -94,10 +94,11 @@ def mean_half_lives(saved: SavedClassifier, texts: Sequence[str]) -> dict[str, f
     The keys are the names of the layers and directions. The mean is geometric, because half-lives
     differ by orders of magnitude. Empty for a network without a forget or update gate.
     """
-    weights = unpack_weights(saved.weights)
+    network = saved.required_network()
+    weights = unpack_weights(network.weights)
     log_lives: dict[str, list[float]] = {}
-    for ids in encode(saved.tokenizer, texts):
-        for layer in trace_layers(saved.architecture, weights, np.array(ids, dtype=np.int64)):
+    for ids in encode(network.tokenizer, texts):
+        for layer in trace_layers(network.architecture, weights, np.array(ids, dtype=np.int64)):
             lives: Any = half_lives(layer)
             if lives is not None:
                 log_lives.setdefault(layer.name, []).append(float(np.log(np.median(lives))))
@@ -123,12 +124,14 @@ def excerpt_accuracies(
             f"The classifier does not have the label {unknown[0]!r}; "
             f"its labels are {', '.join(map(repr, saved.labels[:10]))}."
         )
-    network = BatchedNetwork(start_runtime(saved, "onnx"), usable_threads(None))
-    ids = encode(saved.tokenizer, texts)
+    network = saved.required_network()
+    run = start_runtime(saved, network, "onnx")
+    ids = encode(network.tokenizer, texts)
     truth = np.array([saved.labels.index(label) for label in labels])
+    batched = BatchedNetwork(run, usable_threads(None), lambda outputs: outputs)
 
     def accuracy(excerpts: list[list[int]]) -> float:
-        predictions: NDArray[np.int64] = network.probabilities(excerpts).argmax(axis=1)
+        predictions: NDArray[np.int64] = batched.outputs(excerpts).argmax(axis=1)
         return float((predictions == truth).mean())
 
     counts = [count for count in EXCERPT_LENGTHS if count < max(map(len, ids))]

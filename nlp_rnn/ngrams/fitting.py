@@ -1,5 +1,6 @@
 """Fit the linear models of an n-gram table, score texts that they have not seen, and merge them."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,12 +11,16 @@ from numpy.typing import NDArray
 from nlp_rnn.ngrams.linear_models import LINEAR_MODELS
 from nlp_rnn.ngrams.section import Features
 from nlp_rnn.ngrams.table import NgramTable
+from nlp_rnn.ngrams.word_ngrams import find_tokens
 
 __all__ = ["NgramParts", "fit_parts", "max_features", "merge", "out_of_fold_scores"]
 
 SECTION_BYTES = 5_000_000
 MIN_FEATURES = 50_000
 """Size of a section in bytes, and the number of features that it may always have."""
+
+FREQUENT_WORDS, WORD_TEXTS = 500, 2000
+"""Number of frequent words that a table names, and of the texts in which they are counted."""
 
 BLOCK_TEXTS = 2048
 """Texts whose scores are computed at once."""
@@ -40,10 +45,13 @@ class NgramParts:
         Names of the models, in the order of `LINEAR_MODELS`.
     num_labels : int
         C.
+    frequent_words : tuple of str
+        Words that many training texts have, the most frequent first.
     """
 
     names: tuple[str, ...]
     num_labels: int
+    frequent_words: tuple[str, ...]
     features: dict[Callable[[str | None], Features], Features]
     models: tuple[_Part, ...]
 
@@ -97,7 +105,8 @@ def fit_parts(
             matrices[model.features] = features.fit(texts, max_features(num_labels))
         weights, bias = model.solve(matrices[model.features], labels, num_labels, balanced)
         models.append(_Part(model.features, weights, bias))
-    return NgramParts(tuple(LINEAR_MODELS), num_labels, all_features, tuple(models))
+    words = _frequent_words(texts)
+    return NgramParts(tuple(LINEAR_MODELS), num_labels, words, all_features, tuple(models))
 
 
 def out_of_fold_scores(
@@ -167,12 +176,20 @@ def merge(
     for model, weight in zip(parts.models, weights, strict=True):
         total += weight * model.bias
         sums[model.section] = sums.get(model.section, 0.0) + weight * model.weights
-    return NgramTable([parts.features[kind].section(sums[kind]) for kind in sums], total)
+    sections = [parts.features[kind].section(sums[kind]) for kind in sums]
+    return NgramTable(sections, total, parts.frequent_words)
 
 
 def max_features(num_labels: int) -> int:
     """Return the number of features that a section may have."""
     return max(MIN_FEATURES, SECTION_BYTES // (8 + num_labels))
+
+
+def _frequent_words(texts: Sequence[str]) -> tuple[str, ...]:
+    """Return the words that are in the most training texts, the most frequent first."""
+    rows = range(0, len(texts), max(1, len(texts) // WORD_TEXTS))
+    counts = Counter(word for row in rows for word in set(find_tokens(texts[row].lower())))
+    return tuple(sorted(counts, key=lambda word: (-counts[word], word))[:FREQUENT_WORDS])
 
 
 def _folds(labels: NDArray[Any], folds: int, seed: int) -> NDArray[np.int64]:

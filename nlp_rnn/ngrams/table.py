@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.ngrams.character_ngrams import CharacterSection
 from nlp_rnn.ngrams.section import Contribution, Section
-from nlp_rnn.ngrams.word_ngrams import WordSection
+from nlp_rnn.ngrams.word_ngrams import WordSection, find_tokens
 
 __all__ = ["SECTIONS", "NgramTable"]
 
@@ -26,7 +26,7 @@ BLOCK_CHARACTERS = 1 << 17
 
 MAX_HEADER_BYTES = 1 << 20
 
-TYPES = {"U32": "<u4", "I8": "|i1", "F16": "<f2", "F32": "<f4"}
+TYPES = {"U32": "<u4", "U8": "|u1", "I8": "|i1", "F16": "<f2", "F32": "<f4"}
 """numpy's names of the types that a table is saved with, by those of safetensors."""
 
 
@@ -41,6 +41,8 @@ class NgramTable:
         One for each kind of features.
     bias : float array of shape (C,)
         What is added to the scores of each text.
+    frequent_words : sequence of str
+        Words that many training texts have, the most frequent first.
 
     Examples
     --------
@@ -51,9 +53,12 @@ class NgramTable:
     1
     """
 
-    def __init__(self, sections: Sequence[Section], bias: NDArray[Any]) -> None:
+    def __init__(
+        self, sections: Sequence[Section], bias: NDArray[Any], frequent_words: Sequence[str] = ()
+    ) -> None:
         self.sections = tuple(sections)
         self.bias: NDArray[np.float32] = np.asarray(bias, np.float32)
+        self.frequent_words = tuple(frequent_words)
 
     def scores(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the scores of n texts, float32 (n, C)."""
@@ -71,6 +76,10 @@ class NgramTable:
         """Return what each n-gram of the text adds; with the bias, the sum is its scores."""
         return [entry for section in self.sections for entry in section.contributions(text)]
 
+    def token_counts(self, texts: Sequence[str]) -> list[int]:
+        """Return the number of words and symbols of each text, at least 1."""
+        return [max(1, len(find_tokens(text.lower()))) for text in texts]
+
     @property
     def num_parameters(self) -> int:
         """The number of weights and biases."""
@@ -80,7 +89,11 @@ class NgramTable:
         """Return the table as the bytes of a safetensors file."""
         from safetensors.numpy import save
 
-        arrays = {"bias": self.bias}
+        words = "\n".join(self.frequent_words).encode("utf-8", "surrogatepass")
+        arrays: dict[str, NDArray[Any]] = {
+            "bias": self.bias,
+            "frequent_words": np.frombuffer(words, np.uint8),
+        }
         for section in self.sections:
             for name, array in section.arrays().items():
                 arrays[f"{section.name}.{name}"] = np.ascontiguousarray(array)
@@ -106,6 +119,7 @@ class NgramTable:
         try:
             arrays = _unpack(data)
             bias = arrays.pop("bias")
+            words = arrays.pop("frequent_words").tobytes().decode("utf-8", "surrogatepass")
             groups: dict[str, dict[str, NDArray[Any]]] = {}
             for name, array in arrays.items():
                 section, _, rest = name.partition(".")
@@ -125,7 +139,7 @@ class NgramTable:
                 f"The n-gram table has unknown features: {', '.join(sorted(groups))}.\n"
                 "Install the version of nlp_rnn that wrote it."
             )
-        return cls(sections, bias)
+        return cls(sections, bias, words.split("\n") if words else ())
 
 
 def _blocks(texts: Sequence[str]) -> list[Sequence[str]]:

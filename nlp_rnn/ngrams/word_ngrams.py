@@ -17,7 +17,7 @@ from nlp_rnn.ngrams.section import Contribution, Features, Section
 from nlp_rnn.ngrams.text_parts import split_parts
 from nlp_rnn.ngrams.vocabulary import Vocabulary, Weights, sum_rows
 
-__all__ = ["WordFeatures", "WordSection"]
+__all__ = ["WordFeatures", "WordSection", "find_tokens"]
 
 UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
