@@ -99,9 +99,7 @@ def save_classifier(
     files: dict[str, bytes] = {}
     first_formats, truncation = [FIRST_FORMAT_OF_TASK[task]], None
     if architecture is not None and tokenizer_json is not None:
-        files |= _network_files(
-            architecture, state, thresholds is not None, ngrams is not None
-        )
+        files |= _network_files(architecture, state, thresholds is not None, ngrams is not None)
         files[TOKENIZER] = tokenizer_json.encode()
         truncation = json.loads(tokenizer_json)["truncation"]
         first_formats.append(FIRST_FORMAT_WITH_NGRAMS if architecture.ngrams else 1)
