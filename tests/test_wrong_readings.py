@@ -236,3 +236,88 @@ def test_dates_are_labels(tmp_path, kind, values, labels):
     path = tmp_path / f"a.{kind}"
     table.to_csv(path, index=False) if kind == "csv" else table.to_parquet(path)
     assert [label.removesuffix(".000000") for label in corpus(path).labels] == list(labels)
+
+
+# --- quotes in other columns, at the end, and around parts of cells --------------------------------
+
+
+def film(number: int, **cells: str) -> str:
+    row = {
+        "id": str(number),
+        "author": "Bob",
+        "text": f"film {number}",
+        "label": LABELS[number % 4],
+    }
+    return ",".join([*(row | cells).values()])
+
+
+@pytest.mark.parametrize("end", ["\n", ""])
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_unclosed_quote_in_a_column_that_is_not_used(tmp_path, end, packed):
+    import gzip
+
+    lines = ["id,author,text,label,note"]
+    lines += [film(i) + (',"open' if i == 27 else ",ok") for i in range(1000)]
+    path = write(tmp_path / "a.csv", *lines[:-1])
+    path.write_bytes(path.read_bytes() + (lines[-1] + end).encode())
+    if packed:
+        packed_path = tmp_path / "a.csv.gz"
+        packed_path.write_bytes(gzip.compress(path.read_bytes()))
+        path = packed_path
+    message = refusal(path)
+    assert f'{path}: a quote in line 29 is not closed in this line: "open' in message
+    assert len(rows(path, "data.quoting=false")) == 1000
+
+
+@pytest.mark.parametrize("second", ['"Al', '12" disk'])
+def test_two_quotes_far_apart_in_a_column_that_is_not_used(tmp_path, second):
+    lines = [
+        film(i, **({7: {"author": '"Bob'}, 907: {"author": second}}.get(i, {})))
+        for i in range(1000)
+    ]
+    path = write(tmp_path / "a.csv", "id,author,text,label", *lines)
+    assert "a quote in line 9 is not closed" in refusal(path)
+    (tmp_path / "f").mkdir()
+    write(tmp_path / "f" / "train.csv", "id,author,text,label", *map(film, range(50)))
+    write(tmp_path / "f" / "test.csv", "id,author,text,label", *lines)
+    assert "test.csv: a quote in line 9 is not closed" in refusal(tmp_path / "f")
+
+
+def test_whole_rows_within_a_closed_cell_of_any_column_are_noted(tmp_path):
+    lines = [
+        film(i, **({7: {"author": '"Bob'}, 30: {"author": 'Al"'}}.get(i, {}))) for i in range(99)
+    ]
+    path = write(tmp_path / "a.csv", "id,author,text,label", *lines)
+    notes = corpus(path).notes
+    assert any("1 cell contains what looks like whole rows" in note for note in notes)
+    assert len(rows(path, "data.quoting=false")) == 99
+
+
+def test_texts_of_several_lines_with_delimiters_are_no_rows(tmp_path):
+    texts = [f"first {i}\nsecond; third\nfourth" for i in range(30)]
+    table = pd.DataFrame({"text": texts, "label": [LABELS[i % 4] for i in range(30)]})
+    table.to_csv(path := tmp_path / "a.csv", index=False, sep=";")
+    assert not any("whole rows" in note for note in corpus(path).notes)
+
+
+@pytest.mark.parametrize("last", ['"film x","po', '"film x","', '"film x,', '"a ""b'])
+def test_a_file_that_ends_within_a_quote_is_cut_off(tmp_path, last):
+    lines = [f'"film {i}","{LABELS[i % 4]}"' for i in range(20)]
+    path = write(tmp_path / "a.csv", '"text","label"', *lines)
+    path.write_bytes(path.read_bytes() + last.encode())
+    assert "in line 22 is not closed" in refusal(path) or "syntax error" in refusal(path)
+
+
+def test_blanks_before_quotes_and_quotes_around_parts_are_noted(tmp_path):
+    lines = [f'pos, "quoted ""text"" {i}"' if i % 2 else f'neg, "plain {i}"' for i in range(20)]
+    notes = corpus(write(tmp_path / "a.csv", "label,text", *lines)).notes
+    assert any('a blank before "plain 0"' in note for note in notes)
+    lines = [f'{LABELS[i % 4]},"hello" said {i}' for i in range(20)]
+    path = write(tmp_path / "b.csv", "label,text", *lines)
+    assert any('enclose only a part of "hello" said 0' in note for note in corpus(path).notes)
+    assert rows(path, "data.quoting=false")[1]["text"] == '"hello" said 1'
+    texts = ['"hello" said', 'a, "b" c', '\n"x" y', "plain"] * 5
+    table = pd.DataFrame({"text": texts, "label": [LABELS[i % 4] for i in range(20)]})
+    table.to_csv(path := tmp_path / "c.csv", index=False)
+    assert not any("quote" in note for note in corpus(path).notes)
+    assert [row["text"] for row in rows(path)] == texts

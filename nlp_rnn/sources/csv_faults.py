@@ -2,53 +2,137 @@
 
 import mmap
 import re
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from nlp_rnn.errors import DataError
 
-__all__ = ["reject_unpaired_quotes"]
+__all__ = ["Rows", "check_quotes"]
+
+_SAMPLE = 1 << 20  # bytes
 
 
-def reject_unpaired_quotes(plain: Path, path: Path, delimiter: str, lines: int) -> None:
-    """Raise `DataError` where characters follow the quote that ends a cell of several lines.
+class Rows(NamedTuple):
+    """What was read from a file, to be compared with its lines.
 
-    Parsers accept it, but then a quote at the beginning of a cell, such as `"open the door,pos`,
-    has swallowed the rows up to the next one.
+    Attributes
+    ----------
+    number : int
+        The number of rows, the header included.
+    width : int
+        The number of cells in each row.
+    label : int or None
+        Index of the label column; None for several or no label columns.
+    labels : collection of str
+        The labels that were read.
+    """
+
+    number: int
+    width: int
+    label: int | None = None
+    labels: Collection[str] = ()
+
+
+def check_quotes(plain: Path, path: Path, delimiter: str, rows: Rows) -> list[str]:
+    """Return notes on the quotes of a file, in all of its columns.
+
+    A quote at the beginning of a cell, such as `"open the door,pos`, swallows the rows up to the
+    next quote, and parsers accept it. A file that has no cell of several lines is not searched
+    for it: it has as many line ends as rows.
 
     Parameters
     ----------
     plain : Path
         The file, uncompressed and in UTF-8.
     path : Path
-        The file as the user named it, for the message.
+        The file as the user named it, for messages.
     delimiter : str
         The character between two cells.
-    lines : int
-        The number of rows that were read, the header included. A file with no more line ends has
-        no cell of several lines, and is not searched.
+    rows : Rows
+        What was read from it.
+
+    Raises
+    ------
+    DataError
+        A quote is not closed, or characters follow the quote that ends a cell of several lines.
     """
     mark = re.escape(delimiter.encode())
-    # a quoted cell, wherever one can begin, and the character after it
+    # a quoted cell, wherever one can begin, up to the end of the file or the character after it
     cell = re.compile(
-        rb'(?:\A(?:\xef\xbb\xbf)?|[\n\r%s])"([^"]*(?:""[^"]*)*)" *([^\r\n%s]?)' % (mark, mark)
+        rb'(?:\A(?:\xef\xbb\xbf)?|[\n\r%s])"([^"]*(?:""[^"]*)*)(?:\Z|" *([^\r\n%s]?))'
+        % (mark, mark)
     )
-    with plain.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        if _line_ends(content) <= lines:
-            return
-        for match in cell.finditer(content):
-            if match[2] and b"\n" in match[1]:
+    swallowed = 0
+    with _mapped(plain) as content:
+        start = content.rfind(b"\n", 0, len(content) - 1) + 1  # the last line
+        if _line_ends(content) > rows.number:
+            start = 0
+        for match in cell.finditer(content, max(0, start - 1)):
+            is_open = match[2] is None
+            if is_open or (match[2] and b"\n" in match[1]):
                 line = content[: match.start(1)].count(b"\n") + 1
-                start = match[1].split(b"\n")[0].decode("utf-8", "replace").strip()
+                begin = match[1].split(b"\n")[0].decode("utf-8", "replace").strip()
+                where = "in this line" if b"\n" in match[1] else "up to the end of the file"
                 raise DataError(
-                    f'{path}: a quote in line {line} is not closed in this line: "{start[:40]}\n'
+                    f'{path}: a quote in line {line} is not closed {where}: "{begin[:40]}\n'
                     "If quotes have no meaning in the file, set data.quoting=false; otherwise "
                     "close the quote, or double it if it belongs to the text."
                 )
+            swallowed += b"\n" in match[1] and _has_row(match[1], delimiter, rows)
+        return [*_swallowed_note(path, swallowed), *_quote_notes(content[:_SAMPLE], path, mark)]
+
+
+@contextmanager
+def _mapped(plain: Path) -> Iterator[mmap.mmap]:
+    with plain.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        yield content
 
 
 def _line_ends(content: mmap.mmap) -> int:
     """Return the number of line ends, without reading the file into memory at once."""
-    count = 0
-    for start in range(0, len(content), 1 << 24):
-        count += content[start : start + (1 << 24)].count(b"\n")
-    return count
+    return sum(
+        content[start : start + _SAMPLE].count(b"\n") for start in range(0, len(content), _SAMPLE)
+    )
+
+
+def _has_row(cell: bytes, delimiter: str, rows: Rows) -> bool:
+    """Return whether a line within a cell looks like a row: as many cells, and a known label."""
+    for line in cell.split(b"\n")[1:-1]:
+        if line.count(delimiter.encode()) == rows.width - 1:
+            cells = line.decode("utf-8", "replace").split(delimiter)
+            if rows.label is None or cells[rows.label].strip().strip('"') in rows.labels:
+                return True
+    return False
+
+
+def _swallowed_note(path: Path, number: int) -> list[str]:
+    if not number:
+        return []
+    cells = "cell contains" if number == 1 else "cells contain"
+    return [
+        f"{path.name}: {number:,} {cells} what looks like whole rows, as after an unpaired quote; "
+        "if quotes have no meaning in the file, set data.quoting=false"
+    ]
+
+
+def _quote_notes(sample: bytes, path: Path, mark: bytes) -> list[str]:
+    """Return notes on quotes that do not enclose a whole cell, in the beginning of a file."""
+    notes = []
+    if match := re.search(rb'(?:^|%s) +("[^"\r\n]+")' % mark, sample, re.MULTILINE):
+        notes.append(
+            f"{path.name}: there is a blank before {match[1].decode(errors='replace')[:40]}, so "
+            "that the quotes are part of the text; remove the blanks after the delimiters"
+        )
+    pattern = rb'(?:^|%s)("(?!")[^"\r\n]*(?:""[^"\r\n]*)*" *[^\s"%s][^\r\n%s]*)' % (
+        mark,
+        mark,
+        mark,
+    )
+    if match := re.search(pattern, sample, re.MULTILINE):
+        notes.append(
+            f"{path.name}: quotes enclose only a part of {match[1].decode(errors='replace')[:40]} "
+            "and are removed; if they belong to the texts, set data.quoting=false"
+        )
+    return notes

@@ -1,13 +1,14 @@
 """The formats csv and tsv, read strictly: no cell is moved or silently lost."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlp_rnn.errors import DataError
-from nlp_rnn.sources.arrow_cache import arrow_batches, file_key, write_arrow
+from nlp_rnn.sources.arrow_cache import file_key, write_arrow
 from nlp_rnn.sources.columns import require_columns
-from nlp_rnn.sources.csv_faults import reject_unpaired_quotes
+from nlp_rnn.sources.csv_faults import Rows, check_quotes
 from nlp_rnn.sources.decoding import bad_encoding
 from nlp_rnn.sources.dialect import detect_dialect, has_backslash_quotes
 from nlp_rnn.sources.file_format import FileFormat, FileOptions, SourceFile
@@ -81,14 +82,8 @@ def _read_delimited(file: SourceFile, default_delimiter: str) -> "Dataset":
             f"quote, the texts are wrong: {_DOUBLED}"
         )
     elif options.quoting:
-        lines = len(dataset) + options.header + dialect.skipped_rows
-        reject_unpaired_quotes(file.plain, file.path, delimiter, lines)
-    if options.quoting and (swallowed := _swallowed_rows(dataset, delimiter, len(names))):
-        cells = "cell contains" if swallowed == 1 else "cells contain"
-        file.notes.append(
-            f"{file.path.name}: {swallowed:,} {cells} what looks like whole rows, as after an "
-            "unpaired quote; if quotes have no meaning in the file, set data.quoting=false"
-        )
+        read_rows = _read_rows(dataset, names, file, dialect.skipped_rows)
+        file.notes.extend(check_quotes(file.plain, file.path, delimiter, read_rows))
     for column in () if options.multi_label else file.label:
         dataset = _with_whole_floats(dataset, column)
     return dataset
@@ -107,17 +102,16 @@ def _column_names(path: Path, number: int, options: FileOptions) -> list[str]:
     return list(options.columns)
 
 
-def _swallowed_rows(dataset: "Dataset", delimiter: str, width: int) -> int:
-    """Count the cells that contain a line with as many delimiters as a row."""
+def _read_rows(dataset: "Dataset", names: Sequence[str], file: SourceFile, skipped: int) -> Rows:
     import pyarrow.compute as pc
 
-    number = 0
-    for table in arrow_batches(dataset):
-        for column in table.columns:
-            for cell in column.filter(pc.match_substring(column, "\n")).to_pylist():
-                lines = cell.split("\n")[1:-1]
-                number += any(line.count(delimiter) == width - 1 for line in lines)
-    return number
+    number = len(dataset) + file.options.header + skipped
+    if len(file.label) != 1:
+        return Rows(number, len(names))
+    labels = pc.unique(dataset.data.column(file.label[0])).to_pylist()
+    return Rows(
+        number, len(names), names.index(file.label[0]), {str(text).strip() for text in labels}
+    )
 
 
 def _syntax_error(path: Path, error: Exception, options: FileOptions, escaped: bool) -> str:
