@@ -238,7 +238,7 @@ def test_dates_are_labels(tmp_path, kind, values, labels):
     assert [label.removesuffix(".000000") for label in corpus(path).labels] == list(labels)
 
 
-# --- quotes in other columns, at the end, and around parts of cells --------------------------------
+# --- quotes in other columns, at the end, and around parts of cells ---------------------------
 
 
 def film(number: int, **cells: str) -> str:
