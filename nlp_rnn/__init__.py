@@ -1,4 +1,4 @@
-"""Public API: load a saved text classifier and predict labels and probabilities.
+"""Public API: train text classifiers, load saved ones, and predict labels and probabilities.
 
 Importing this package imports neither torch nor mlflow nor onnxruntime.
 """
@@ -10,9 +10,18 @@ from nlp_rnn.version import __version__
 if TYPE_CHECKING:
     import os
 
+    from nlp_rnn.api.run import Run
+    from nlp_rnn.api.train import train
     from nlp_rnn.classifier.predictor import TextClassifier
 
-__all__ = ["TextClassifier", "__version__", "load"]
+__all__ = ["Run", "TextClassifier", "__version__", "load", "train"]
+
+_LAZY = {
+    "Run": "nlp_rnn.api.run",
+    "TextClassifier": "nlp_rnn.classifier.predictor",
+    "train": "nlp_rnn.api.train",
+}
+"""Public names whose modules are imported at first use, with these modules."""
 
 
 def load(
@@ -62,8 +71,14 @@ def load(
 
 
 def __getattr__(name: str) -> Any:
-    if name == "TextClassifier":
-        from nlp_rnn.classifier.predictor import TextClassifier
+    if name in _LAZY:
+        from importlib import import_module
 
-        return TextClassifier
+        value = getattr(import_module(_LAZY[name]), name)
+        globals()[name] = value
+        return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

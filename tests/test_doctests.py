@@ -2,6 +2,7 @@
 
 import doctest
 import inspect
+import json
 import re
 from pathlib import Path
 
@@ -18,8 +19,8 @@ NEUTRAL = ["it", "is", "a", "table"]
 
 
 @pytest.fixture
-def reviews(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`reviews/classifier` in the working directory: it sums up the words it knows."""
+def reviews(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store_uri: str) -> None:
+    """Folder `reviews` of a finished run, whose classifier sums up the words it knows."""
     words = [*POSITIVE, *NEGATIVE, *NEUTRAL]
     vocabulary = {word: index for index, word in enumerate(["[PAD]", "[UNK]", *words])}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
@@ -40,6 +41,8 @@ def reviews(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "labels": ["negative", "positive"],
     }
     save_classifier(tmp_path / "reviews" / "classifier", **(tiny_parts() | parts))
+    result = {"run_id": "0", "tracking_uri": "", "metrics": {"test/accuracy": 0.9483}}
+    (tmp_path / "reviews" / "result.json").write_text(json.dumps(result))
     monkeypatch.chdir(tmp_path)
 
 
@@ -69,5 +72,7 @@ def test_a_section_of_parameters_has_all_of_them(name: str) -> None:
         _, section, parameters = (inspect.getdoc(function) or "").partition("Parameters\n---")
         if section:
             for parameter in inspect.signature(function).parameters:
-                documented = re.search(rf"(?m)^(.*, )?{parameter}\b(, .*)?( :|$)", parameters)
+                documented = re.search(
+                    rf"(?m)^(.*, )?\*{{0,2}}{parameter}\b(, .*)?( :|$)", parameters
+                )
                 assert parameter == "self" or documented, f"{function.__qualname__}: {parameter}"

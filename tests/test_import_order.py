@@ -36,6 +36,8 @@ IMPORT_ORDER = (
     "launch",
     "serving",
     "sweeps",
+    "api",
+    "sklearn",
     "commands",
     "cli",
     "__main__",

@@ -29,7 +29,7 @@ def imported_by(program: str, *arguments: str) -> set[str]:
 
 
 def test_public_names() -> None:
-    assert sorted(nlp_rnn.__all__) == ["TextClassifier", "__version__", "load"]
+    assert sorted(nlp_rnn.__all__) == ["Run", "TextClassifier", "__version__", "load", "train"]
     from nlp_rnn.classifier.predictor import TextClassifier
 
     assert nlp_rnn.TextClassifier is TextClassifier

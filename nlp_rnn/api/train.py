@@ -1,0 +1,112 @@
+"""Training from Python: the function behind `nlp_rnn.train`."""
+
+import shutil
+import threading
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nlp_rnn.api.arguments import Overrides, as_arguments
+from nlp_rnn.api.run import Run
+from nlp_rnn.api.tables import data_arguments
+from nlp_rnn.config.compose import compose
+from nlp_rnn.errors import ConfigError
+from nlp_rnn.launch import remove_empty_folders
+
+if TYPE_CHECKING:
+    import os
+
+__all__ = ["train"]
+
+# Hydra composes with global state, so threads take turns.
+_composing = threading.Lock()
+
+
+def train(
+    data: Any = None,
+    *,
+    text: str | Sequence[str] = "text",
+    label: str | Sequence[str] = "label",
+    validation: Any = None,
+    test: Any = None,
+    output_dir: "str | os.PathLike[str] | None" = None,
+    overrides: Overrides = (),
+    **options: Any,
+) -> Run:
+    """Train a text classifier, as `nlp-rnn train` does.
+
+    The same options and the same data give the same weights as on the command line. The run is
+    logged to MLflow, to the store of `MLFLOW_TRACKING_URI` or else to `mlflow.db` in the working
+    directory.
+
+    Parameters
+    ----------
+    data : path, DataFrame, Dataset, DatasetDict, mapping, or pair of sequences
+        The data: a file or folder, a table with a column of texts and a column of labels, or a
+        pair of texts and labels. Multi-label data has lists of labels. Without `data`, the options
+        name the data; by default it is the built-in corpus.
+    text, label : str or list of str
+        Columns of the texts and labels. Two text columns form text pairs with
+        `data__separator_token=True`.
+    validation, test : like `data`, optional
+        The validation and test split. Missing splits are cut from the training data.
+    output_dir : str or path, optional
+        The run folder; by default a new folder below `outputs`.
+    overrides : list of str, or mapping
+        Options as on the command line, such as `["model=lstm", "trainer.max_epochs=5"]`, or as a
+        mapping from keys to values.
+    **options
+        Options as keyword arguments, with two underscores for each dot: `model="lstm"`,
+        `trainer__max_epochs=5`.
+
+    Returns
+    -------
+    Run
+        The finished run, with its classifier, metrics and predictions.
+
+    Raises
+    ------
+    ConfigError
+        An option is wrong.
+    DataError
+        The data cannot be read.
+    NlpRnnError
+        The training failed.
+
+    Examples
+    --------
+    >>> import nlp_rnn
+    >>> reviews = {"review": ["Warm, quick and on time.", "Cold and late."] * 30,
+    ...            "stars": [5, 1] * 30}
+    >>> run = nlp_rnn.train(reviews, text="review", label="stars", model="lstm",
+    ...                     trainer__max_epochs=8)
+    data: 49 train, 5 validation, 6 test texts, 2 labels
+    ...
+    >>> run.classifier.predict(["Warm, quick and on time."])
+    ['5']
+    """
+    from nlp_rnn.pipeline import train as train_run
+
+    arguments = as_arguments(overrides, options)
+    clash = [name for name in arguments if name.partition("=")[0] in ("data", "data.path")]
+    if data is not None and clash:
+        raise ConfigError(f"The data is set twice: by data and by {clash[0]}.\nRemove one of them.")
+    folder = Path(output_dir).expanduser().absolute() if output_dir else _new_folder()
+    try:
+        arguments = [*data_arguments(data, validation, test, text, label, folder), *arguments]
+        try:
+            with _composing:
+                config = compose(arguments)
+        except ConfigError:
+            shutil.rmtree(folder / "data", ignore_errors=True)
+            raise
+        train_run(config, folder, arguments)
+    finally:
+        remove_empty_folders(folder)
+    return Run(folder)
+
+
+def _new_folder() -> Path:
+    """Return a path for the folder of a run that starts now, as the command line names it."""
+    return Path.cwd() / "outputs" / datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")
