@@ -1,9 +1,16 @@
 """Table and figure of scripts/learning_curves: accuracy of models by the rows of training."""
 
+import base64
+import math
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlp_rnn.comparison.statistics import holm
 
 COLUMNS = {
     "linear": "linear",
@@ -75,18 +82,92 @@ def markdown(
             lines.append(
                 f"| **{label}** | **mean of {len(complete)} sets** | {' | '.join(means)} |"
             )
+    lines += ["", *_differences(scores, sizes, validation)]
     split = "held-out rows of the training split" if validation else "the test split"
     lines += [
         "",
         f"Accuracy on {split} in percent; mean ± standard deviation where there are several "
         "samples of rows. *Linear*: TF-IDF of words and pairs of words with a linear SVM. "
-        "*Average*: the network without recurrence. LSTM and GRU are the networks alone.",
+        "*Average*: the network without recurrence. LSTM and GRU are the networks alone. "
+        "Differences are those of the saved classifiers in points, the mean over the sets. Sets "
+        "count as better or worse if the difference of the paired texts is significant (z-test, "
+        "5 %, corrected for the number of sets by Holm's method). The test does not cover the "
+        "choice of the rows.",
         "",
         f"    {command}",
     ]
     for title, entries in (("Failed", failures), ("Left out", skipped)):
         lines += ["", *(f"{title}: {entry}" for entry in entries)] if entries else []
     return "\n".join(lines)
+
+
+def packed(correct: NDArray[np.bool_]) -> str:
+    """Return whether each text is labelled correctly as text, eight texts per byte."""
+    length = len(correct).to_bytes(4, "big")
+    return base64.b64encode(length + np.packbits(correct).tobytes()).decode()
+
+
+def unpacked(text: str) -> NDArray[np.bool_]:
+    """Return the array that `packed` was called with."""
+    data = base64.b64decode(text)
+    bits = np.unpackbits(np.frombuffer(data[4:], np.uint8))
+    return bits[: int.from_bytes(data[:4], "big")].astype(bool)
+
+
+def _differences(
+    scores: Sequence[dict[str, Any]], sizes: Sequence[int | None], validation: bool
+) -> list[str]:
+    """Return the table of differences between the saved classifiers and the linear models."""
+    correct: dict[tuple[int | None, str], dict[str, dict[int, NDArray[np.bool_]]]] = {}
+    for score in scores:
+        if "correct" in score:
+            by_set = correct.setdefault((score["rows"], score["model"]), {})
+            by_set.setdefault(score["set"], {})[score["sample"]] = unpacked(score["correct"])
+    lines = []
+    for reference in ("linear", "ngrams"):
+        for size in sizes:
+            for model in ("ngrams", "average", "lstm", "gru"):
+                first, second = correct.get((size, model), {}), correct.get((size, reference), {})
+                results = {
+                    name: result
+                    for name in first
+                    if (result := _paired(first[name], second.get(name, {}), validation))
+                }
+                if not results or model == reference:
+                    continue
+                adjusted = holm({name: p for name, (_, p) in results.items()})
+                sure = {n: d for n, (d, _) in results.items() if adjusted[n] < 0.05}
+                lowest = min(results, key=lambda name: results[name][0])
+                cells = (
+                    "all" if size is None else f"{size:,}",
+                    f"{model} − {reference}",
+                    f"{statistics.mean(d for d, _ in results.values()):+.1f}",
+                    f"{len(results)}",
+                    ", ".join(f"{n} {d:+.1f}" for n, d in sure.items() if d > 0) or "–",
+                    ", ".join(f"{n} {d:+.1f}" for n, d in sure.items() if d < 0) or "–",
+                    f"{lowest} {results[lowest][0]:+.1f}",
+                )
+                lines.append(f"| {' | '.join(cells)} |")
+    heads = ("rows", "models", "difference", "sets", "better on", "worse on", "lowest")
+    return [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|", *lines] if lines else []
+
+
+def _paired(
+    first: dict[int, NDArray[np.bool_]], second: dict[int, NDArray[np.bool_]], validation: bool
+) -> tuple[float, float] | None:
+    """Return the difference of two models on a set in points, and its two-sided p-value.
+
+    The samples of rows have the same test texts, so each text counts once with its mean. Held-out
+    rows differ by sample.
+    """
+    samples = [sample for sample in first if sample in second]
+    if not samples:
+        return None
+    each = [first[sample].astype(float) - second[sample] for sample in samples]
+    differences = np.concatenate(each) if validation else np.mean(each, axis=0)
+    mean, texts = float(differences.mean()), len(differences)
+    error = float(differences.std()) / math.sqrt(texts)
+    return 100 * mean, math.erfc(abs(mean) / error / math.sqrt(2)) if error else 1.0
 
 
 def _mean(samples: Sequence[Sequence[float]]) -> str:

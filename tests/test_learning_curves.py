@@ -1,5 +1,6 @@
 """`scripts/learning_curves`: the trainings that it runs, how it resumes, its table and figure."""
 
+import importlib
 import importlib.machinery
 import importlib.util
 import json
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -28,6 +30,10 @@ def script(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
     monkeypatch.setitem(sys.modules, "learning_curves", module)
     loader.exec_module(module)
     return module
+
+
+def unpacked(text: str) -> Any:
+    return importlib.import_module("learning_curves_table").unpacked(text)
 
 
 def make(folder: Path, rows: int = 60, splits: tuple[str, ...] = ("train", "test")) -> None:
@@ -114,6 +120,32 @@ def test_an_ensemble_has_a_column_beside_that_of_its_network(script: ModuleType)
     assert "Failed: cars, gru: no memory" in table
 
 
+def test_differences_to_the_linear_model_are_paired_by_text(script: ModuleType) -> None:
+    random = np.random.default_rng(0)
+    correct = {"linear": random.random(500) < 0.7}
+    assert (unpacked(script.packed(correct["linear"])) == correct["linear"]).all()
+    correct["gru"] = correct["linear"] | (np.arange(500) % 10 == 0)  # better on some, worse on none
+    correct["lstm"] = correct["linear"].copy()
+    correct["lstm"][np.flatnonzero(correct["linear"])[0]] = False  # one text worse
+    difference = 100 * (correct["gru"].mean() - correct["linear"].mean())
+    entry: dict[str, Any] = {"set": "weather", "rows": 300, "sample": 1, "train_rows": 300}
+    scores = [
+        entry | {"model": model, "accuracy": c.mean(), "correct": script.packed(c)}
+        for model, c in correct.items()
+    ]
+    table = script.markdown(scores, False, "COMMAND", [], [])
+    gru = f"| 300 | gru − linear | {difference:+.1f} | 1 | weather {difference:+.1f} | – | "
+    assert gru in table
+    assert "| 300 | lstm − linear | -0.2 | 1 | – | – | weather -0.2 |" in table
+    assert "− ngrams" not in table
+
+    # held-out rows of two samples are different texts
+    scores += [score | {"sample": 2} for score in scores]
+    one, two = (script.markdown(scores, held_out, "", [], []) for held_out in (False, True))
+    assert gru in one
+    assert gru in two
+
+
 @pytest.mark.slow
 def test_validation_reads_no_test_split_and_a_failure_does_not_stop_the_others(
     script: ModuleType, capsys: Any
@@ -130,6 +162,7 @@ def test_validation_reads_no_test_split_and_a_failure_does_not_stop_the_others(
     assert entry["model"] == "linear"
     assert entry["validation"]
     assert 0 <= entry["accuracy"] <= 1
+    assert unpacked(entry["correct"]).mean() == entry["accuracy"]
     assert "40 rows, sample 1, average: failed: " in run.stderr
     table = Path("learning_curves/table.md").read_text(encoding="utf-8")
     assert "Accuracy on held-out rows of the training split" in table
