@@ -82,7 +82,7 @@ class Service:
         found = []
         for pid in map(int, children.read_text().split()):
             with suppress(OSError):
-                if "serving.registry" not in Path(f"/proc/{pid}/cmdline").read_text():
+                if "registry_watch" not in Path(f"/proc/{pid}/cmdline").read_text():
                     found.append(pid)
         return found
 

@@ -16,10 +16,13 @@ import socket
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
 
+from nlp_rnn.classifier.location import is_uri
 from nlp_rnn.errors import ConfigError, NlpRnnError
 from nlp_rnn.serving.options import ServingOptions
+from nlp_rnn.serving.registry_watch import RegistryWatch
 from nlp_rnn.serving.served_classifier import ClassifierSource, ServedClassifier, load_served
 
 __all__ = ["Supervisor", "serve"]
@@ -123,10 +126,12 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._classifiers: dict[str, ServedClassifier] = {}
         self._sources = sources
+        self._watch: RegistryWatch | None = None
+        self._watched = False
 
     def run(self) -> int:
         """Load the classifiers, start the processes, and replace those that end."""
-        for source in self._sources:
+        for source in self._local_sources():
             self._classifiers[source.name] = load_served(source, self._options.runtime)
         # imported here, once for all processes
         from nlp_rnn.serving.worker import run_worker
@@ -134,28 +139,67 @@ class Supervisor:
         self._run_worker = run_worker
         gc.collect()
         gc.freeze()  # the processes would copy the memory that the collector writes to
-        wakeup, self._wakeup = os.pipe()
+        wakeup, wakeup_end = os.pipe()
         os.set_blocking(wakeup, False)
-        os.set_blocking(self._wakeup, False)
-        signal.set_wakeup_fd(self._wakeup)
+        os.set_blocking(wakeup_end, False)
+        signal.set_wakeup_fd(wakeup_end)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
             signal.signal(number, self._handle_signal)
-        self._selector.register(wakeup, selectors.EVENT_READ, self._drain_wakeups)
+        self._selector.register(wakeup, selectors.EVENT_READ, lambda: os.read(wakeup, 4096))
         for _ in range(self._options.workers):
             self._start()
+        self._register_watch()
         try:
             while self._processes:
                 for key, _ in self._selector.select(timeout=1.0):
                     key.data()
                 self._reap()
                 self._end_overdue()
+                if self._watch is not None and not self._watched and self._watch.revive():
+                    self._register_watch()
         finally:
             signal.set_wakeup_fd(-1)
             for process in self._processes.values():
                 os.kill(process.pid, signal.SIGKILL)
-            if self._stopping_since is not None:
-                log.info("stopped")
+            if self._watch is not None:
+                self._watch.close()
         return 0 if self._stopping_since is not None else 1
+
+    def _local_sources(self) -> list[ClassifierSource]:
+        """Return the sources with local folders; those in MLflow are downloaded."""
+        uris = {source.name: source.folder for source in self._sources if is_uri(source.folder)}
+        if not uris:
+            return self._sources
+        watch = RegistryWatch(uris, self._options.follow)
+        downloaded = watch.first()
+        self._watch = watch
+        return [downloaded.get(source.name, source) for source in self._sources]
+
+    def _register_watch(self) -> None:
+        if self._watch is not None:
+            self._selector.register(self._watch.output, selectors.EVENT_READ, self._follow)
+            self._watched = True
+
+    def _follow(self) -> None:
+        """Serve the new versions of classifiers that were downloaded from MLflow."""
+        assert self._watch is not None
+        for source in self._watch.news():
+            former = self._classifiers[source.name].source
+            if source.version == former.version:
+                continue
+            try:  # for the processes that are started later
+                self._classifiers[source.name] = load_served(source, self._options.runtime)
+            except NlpRnnError as error:
+                log.error("%s: version %s is broken: %s", source.name, source.version, error)
+                continue
+            log.info("%s: version %s replaces %s", source.name, source.version, former.version)
+            message = json.dumps(asdict(source)).encode() + b"\n"
+            for process in self._processes.values():
+                with suppress(OSError):  # it has just ended
+                    process.control.sendall(message)
+        if self._watch.has_ended:
+            self._selector.unregister(self._watch.output)
+            self._watched = False
 
     def _start(self) -> None:
         """Fork a process."""
@@ -224,13 +268,6 @@ class Supervisor:
         elif number == signal.SIGINT:  # Ctrl-C again
             for process in self._processes.values():
                 os.kill(process.pid, signal.SIGKILL)
-
-    def _drain_wakeups(self) -> None:
-        wakeup = next(iter(self._selector.get_map().values())).fd
-        try:
-            os.read(wakeup, 4096)
-        except BlockingIOError:
-            pass
 
     def _reap(self) -> None:
         """Remove the processes that have ended, and replace them unless the service stops."""

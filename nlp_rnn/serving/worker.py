@@ -11,11 +11,12 @@ import sys
 from typing import Any
 
 from nlp_rnn.errors import ClassifierError
-from nlp_rnn.serving.application import Service, make_application
+from nlp_rnn.serving.application import make_application
 from nlp_rnn.serving.http_server import HttpServer, server_config
 from nlp_rnn.serving.metrics import Metrics
 from nlp_rnn.serving.options import ServingOptions
 from nlp_rnn.serving.served_classifier import ClassifierSource, ServedClassifier, load_served
+from nlp_rnn.serving.service import Service
 
 __all__ = ["run_worker"]
 

@@ -1,0 +1,116 @@
+"""State of one process of the service: its classifiers, its queue and its metrics."""
+
+import json
+import logging
+from typing import Any
+
+from starlette.requests import Request
+
+from nlp_rnn.serving.bad_request import RequestError
+from nlp_rnn.serving.batcher import Batcher
+from nlp_rnn.serving.metrics import Metrics
+from nlp_rnn.serving.options import ServingOptions
+from nlp_rnn.serving.predict_request import PredictRequest, prediction_records
+from nlp_rnn.serving.served_classifier import ServedClassifier
+
+__all__ = ["BODY_BYTES", "Service"]
+
+# All bodies of unfinished requests that a process holds in memory together.
+BODY_MEMORY = 64 << 20
+BODY_BYTES = "nlp_rnn.body_bytes"
+"""Key of the size of a request's body in its ASGI scope."""
+
+log = logging.getLogger("nlp_rnn.serving")
+
+
+class Service:
+    """State of one process: the classifiers, the queue and the metrics.
+
+    Parameters
+    ----------
+    options : ServingOptions
+        Options of the service.
+    classifiers : dict of str to ServedClassifier
+        Classifiers by name; the first one serves requests that name none.
+    metrics : Metrics
+        Metrics of this process.
+    """
+
+    def __init__(
+        self, options: ServingOptions, classifiers: dict[str, ServedClassifier], metrics: Metrics
+    ) -> None:
+        self.options = options
+        self.classifiers = dict(classifiers)
+        self.metrics = metrics
+        self.batcher = Batcher(options.queue, options.timeout, metrics.step)
+        self.draining = False
+        self.body_bytes = 0
+        for served in classifiers.values():
+            metrics.serve(served)
+
+    def replace(self, served: ServedClassifier) -> None:
+        """Serve a new version of a classifier; requests in the queue keep the former one."""
+        self.metrics.serve(self.classifiers[served.name], present=False)
+        self.classifiers[served.name] = served
+        self.metrics.serve(served)
+
+    def classifier(self, name: str | None) -> ServedClassifier:
+        """Return the classifier of a name, or the first one.
+
+        Raises
+        ------
+        RequestError
+            Status 404: there is none of this name.
+        """
+        if name is None:
+            return next(iter(self.classifiers.values()))
+        if name not in self.classifiers:
+            names = ", ".join(self.classifiers)
+            raise RequestError(404, f"There is no classifier {name[:40]!r}; there are {names}.")
+        return self.classifiers[name]
+
+    async def predict(
+        self, served: ServedClassifier, request: PredictRequest
+    ) -> list[dict[str, Any]]:
+        """Predict the texts of a request together with those of other requests."""
+        probabilities = await self.batcher.predict_proba(
+            served.classifier, request.texts, request.windows
+        )
+        records = prediction_records(request, served.classifier, probabilities)
+        if served.classifier.thresholds is None:
+            labels = [record["label"] or "" for record in records]
+        else:
+            labels = [label for record in records for label in record["labels"]]
+        self.metrics.predictions(served.name, labels)
+        if self.options.log_texts:
+            for text, record in zip(request.texts, records, strict=True):
+                log.info("%s", json.dumps({"classifier": served.name, "text": text} | record))
+        return records
+
+    async def read_body(self, request: Request) -> bytes:
+        """Return the body of a request.
+
+        Raises
+        ------
+        RequestError
+            Status 413: it is too large. Status 503: the bodies in memory are too large together.
+        """
+        limit = self.options.max_body
+        too_large = RequestError(413, f"The body is larger than {limit} bytes.")
+        length = request.headers.get("content-length")
+        if length is not None and int(length) > limit:
+            raise too_large
+        parts: list[bytes] = []
+        size = 0
+        async for part in request.stream():
+            size += len(part)
+            request.scope[BODY_BYTES] = size  # subtracted when the request ends
+            self.body_bytes += len(part)
+            if size > limit:
+                raise too_large
+            if self.body_bytes > BODY_MEMORY:
+                message = "The service is busy. Send the request again later."
+                raise RequestError(503, message, {"Retry-After": "1"})
+            if part:
+                parts.append(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
