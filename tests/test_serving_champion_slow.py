@@ -14,7 +14,7 @@ from nlp_rnn.classifier.mlflow_model import log_classifier
 from nlp_rnn.tracking.environment import default_tracking_uri
 from nlp_rnn.tracking.run_lifecycle import tracked_run
 from nlp_rnn.tracking.store import obtain_experiment
-from tests.service import Service, require_service, running_service, wait_until
+from tests.service import Service, running_service, wait_until
 from tests.tiny_classifier import save_tiny
 
 pytestmark = [

@@ -21,6 +21,7 @@ def test_a_wheel_works_without_the_checkout(tmp_path: Path) -> None:
     assert "nlp_rnn/py.typed" in names
     assert {f"nlp_rnn/report/report.{end}" for end in ("css", "html.jinja")} <= set(names)
     assert "nlp_rnn/inspection/page.html.jinja" in names
+    assert {f"nlp_rnn/serving/page/{name}" for name in ("index.html", "main.js")} <= set(names)
     assert not [name for name in names if name.startswith(("tests/", "scripts/"))]
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

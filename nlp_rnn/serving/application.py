@@ -3,17 +3,21 @@
 from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
+from starlette.websockets import WebSocket
 
 from nlp_rnn.serving.bad_request import RequestError
 from nlp_rnn.serving.boundary import Boundary, json_response
 from nlp_rnn.serving.invocations import parse_invocation
 from nlp_rnn.serving.metrics import render
-from nlp_rnn.serving.predict_request import parse_json, parse_predict
+from nlp_rnn.serving.openapi import openapi
+from nlp_rnn.serving.page_files import page_routes
+from nlp_rnn.serving.predict_request import parse_json, parse_predict, reject_unknown
 from nlp_rnn.serving.service import Service
+from nlp_rnn.serving.streams import serve_stream
 
 __all__ = ["make_application"]
 
@@ -42,6 +46,32 @@ def make_application(service: Service) -> ASGIApp:
         )
         return json_response({"predictions": await service.predict(served, parsed)})
 
+    async def explain(request: Request) -> Response:
+        served = service.classifier(query(request, "classifier").get("classifier"))
+        if content_type(request) != "application/json":
+            raise RequestError(415, "Set the header Content-Type: application/json.")
+        value = parse_json(await service.read_body(request))
+        reject_unknown(value, ("text",))
+        limit = service.options.max_characters
+        if "text" not in value:
+            raise RequestError(400, 'The field "text" is missing: {"text": "a text"}.')
+        parsed = parse_predict({"texts": [value["text"]]}, served.classifier, 1, limit)
+        return json_response(await service.explain(served, parsed.texts[0]))
+
+    async def risk_coverage(request: Request) -> Response:
+        served = service.classifier(query(request, "classifier").get("classifier"))
+        table = await service.risk_coverage(served)
+        return json_response(table or {"texts": 0, "rows": None})
+
+    async def stream(websocket: WebSocket) -> None:
+        try:
+            parameters = query(websocket, "classifier", "threshold", "probabilities")
+            served = service.classifier(parameters.get("classifier"))
+        except RequestError as error:
+            await websocket.send_denial_response(json_response(error.content, error.status))
+            return
+        await serve_stream(websocket, service, served, parameters)
+
     async def health(request: Request) -> Response:
         query(request)
         return json_response({"status": "alive"})
@@ -54,26 +84,37 @@ def make_application(service: Service) -> ASGIApp:
 
     async def model(request: Request) -> Response:
         name = query(request, "classifier").get("classifier")
-        described = service.classifier(name).description()
-        return json_response(described | {"classifiers": list(service.classifiers)})
+        about = service.classifier(name).description()
+        return json_response(about | {"classifiers": list(service.classifiers)})
 
     async def metrics(request: Request) -> Response:
         query(request)
         return Response(render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    routes = [
+    described = openapi(service.options)
+
+    async def description(request: Request) -> Response:
+        query(request)
+        return json_response(described)
+
+    routes: list[BaseRoute] = [
         Route("/predict", predict, methods=["POST"]),
         Route("/invocations", invocations, methods=["POST"]),
+        Route("/explain", explain, methods=["POST"]),
+        Route("/risk-coverage", risk_coverage),
+        WebSocketRoute("/stream", stream),
+        Route("/openapi.json", description),
         Route("/health", health),
         Route("/ping", health),
         Route("/ready", ready),
         Route("/model", model),
         Route("/metrics", metrics),
+        *page_routes(),
     ]
     return Boundary(Starlette(routes=routes), service)
 
 
-def query(request: Request, *known: str) -> dict[str, str]:
+def query(request: HTTPConnection, *known: str) -> dict[str, str]:
     """Return the query parameters of a request.
 
     Raises

@@ -11,11 +11,12 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import Message, Receive, Scope, Send
 
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.serving.bad_request import RequestError
+from nlp_rnn.serving.page_files import page_routes
 from nlp_rnn.serving.service import BODY_BYTES, Service
 
 __all__ = ["Boundary", "json_response"]
@@ -51,7 +52,10 @@ class Boundary:
     def __init__(self, app: Starlette, service: Service) -> None:
         self._app = app
         self._service = service
-        self._routes = {route.path for route in app.routes if isinstance(route, Route)}
+        routes = [route for route in app.routes if isinstance(route, Route | WebSocketRoute)]
+        self._routes = {route.path for route in routes}
+        # the files of the page hold no data; the page asks for the token that its requests need
+        self._open = {*OPEN_ROUTES, *(route.path for route in page_routes())}
         app.add_exception_handler(RequestError, _respond_with_error)
         app.add_exception_handler(ClassifierError, _respond_with_error)
         app.add_exception_handler(404, _no_route)
@@ -70,11 +74,14 @@ class Boundary:
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
-            if message["type"] == "http.response.start":
+            kind = message["type"].removeprefix("websocket.")
+            if kind == "http.response.start":
                 status = message["status"]
                 message["headers"] = [*message["headers"], *HEADERS]
                 if service.draining:
                     message["headers"].append((b"connection", b"close"))
+            elif kind == "accept":
+                status = 101
             await send(message)
 
         try:
@@ -94,7 +101,10 @@ class Boundary:
             seconds = time.perf_counter() - started
             # other paths come from outside: they could be texts, and are without number
             route = path if path in self._routes else "other"
-            service.metrics.request(route, status, seconds)
+            # a stream lasts as long as its client wants
+            service.metrics.request(
+                route, status, None if scope["type"] == "websocket" else seconds
+            )
             if service.options.access_log:
                 milliseconds = 1000 * seconds
                 log.info("%s %s %d %.1f ms", scope.get("method", "WS"), route, status, milliseconds)
@@ -102,16 +112,20 @@ class Boundary:
     def _rejection(self, scope: Scope, path: str) -> RequestError | None:
         """Return the error of a request without the right host or token."""
         options = self._service.options
-        if not options.tokens and not options.allowed_hosts:
+        is_stream = scope["type"] == "websocket"
+        if not options.tokens and not options.allowed_hosts and not is_stream:
             return None
         headers = dict(scope["headers"])
+        if is_stream and (origin := headers.get(b"origin")):
+            if origin.partition(b"://")[2] != headers.get(b"host"):
+                return RequestError(403, "A page of another site cannot open a stream.")
         if options.allowed_hosts:
             host = headers.get(b"host", b"").decode("latin-1")
             name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
             if name.lower() not in options.allowed_hosts:
                 message = f"The header Host is {host[:80]!r}. Set --allowed-hosts to accept it."
                 return RequestError(421, message)
-        if options.tokens and path not in OPEN_ROUTES:
+        if options.tokens and path not in self._open:
             scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
             same = [hmac.compare_digest(token, known.encode()) for known in options.tokens]
             if scheme.lower() != b"bearer" or not any(same):

@@ -48,10 +48,11 @@ class Metrics:
             ["classifier", "checksum", "version"], multiprocess_mode="livemax", registry=registry,
         )  # fmt: skip
 
-    def request(self, route: str, status: int, seconds: float) -> None:
-        """Count a request."""
+    def request(self, route: str, status: int, seconds: float | None) -> None:
+        """Count a request, and how long it took unless `seconds` is None."""
         self._requests.labels(route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        if seconds is not None:
+            self._seconds.labels(route).observe(seconds)
 
     def step(self, texts: int, waiting: int) -> None:
         """Count a step of the batcher, and how many texts wait after it."""

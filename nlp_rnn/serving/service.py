@@ -1,16 +1,20 @@
 """State of one process of the service: its classifiers, its queue and its metrics."""
 
+import asyncio
 import json
 import logging
+from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
 
 from nlp_rnn.serving.bad_request import RequestError
 from nlp_rnn.serving.batcher import Batcher
+from nlp_rnn.serving.explanation import Explainer
 from nlp_rnn.serving.metrics import Metrics
 from nlp_rnn.serving.options import ServingOptions
 from nlp_rnn.serving.predict_request import PredictRequest, prediction_records
+from nlp_rnn.serving.risk_coverage import Table, read_table
 from nlp_rnn.serving.served_classifier import ServedClassifier
 
 __all__ = ["BODY_BYTES", "Service"]
@@ -45,6 +49,9 @@ class Service:
         self.batcher = Batcher(options.queue, options.timeout, metrics.step)
         self.draining = False
         self.body_bytes = 0
+        self.streams = 0
+        self._explainers: dict[str, tuple[ServedClassifier, Explainer]] = {}
+        self._tables: dict[str, tuple[ServedClassifier, Table | None]] = {}
         for served in classifiers.values():
             metrics.serve(served)
 
@@ -86,6 +93,30 @@ class Service:
             for text, record in zip(request.texts, records, strict=True):
                 log.info("%s", json.dumps({"classifier": served.name, "text": text} | record))
         return records
+
+    async def explain(self, served: ServedClassifier, text: str) -> dict[str, Any]:
+        """Return the contributions of the tokens of a text, the gates, and more for the page."""
+        loop = asyncio.get_running_loop()
+        former, explainer = self._explainers.get(served.name, (None, None))
+        if explainer is None or former is not served:
+            explainer = await loop.run_in_executor(None, Explainer, served)
+            self._explainers[served.name] = served, explainer
+        prepared = await loop.run_in_executor(None, explainer.prepare, text)
+        probabilities = await self.batcher.predict_proba(served.classifier, prepared.left_out.texts)
+        return await loop.run_in_executor(None, explainer.explain, prepared, probabilities)
+
+    async def risk_coverage(self, served: ServedClassifier) -> Table | None:
+        """Return the risk–coverage table of a classifier, or None."""
+        former, table = self._tables.get(served.name, (None, None))
+        if former is not served:
+            table = await read_table(Path(served.source.folder))
+            self._tables[served.name] = served, table
+        return table
+
+    def count_streams(self, change: int) -> None:
+        """Count a stream that was opened (1) or closed (-1)."""
+        self.streams += change
+        self.metrics.stream(change)
 
     async def read_body(self, request: Request) -> bytes:
         """Return the body of a request.

@@ -1,0 +1,210 @@
+"""OpenAPI description of the service, for `/openapi.json` and the page `/docs`."""
+
+from typing import Any
+
+from nlp_rnn.serving.options import ServingOptions
+
+__all__ = ["openapi"]
+
+Schema = dict[str, Any]
+
+
+def openapi(options: ServingOptions) -> Schema:
+    """Return the description, with the limits of this service."""
+    text = {"type": "string", "maxLength": options.max_characters}
+    texts = {
+        "type": "array",
+        "maxItems": options.max_texts,
+        "items": {"oneOf": [text, {"type": "array", "items": text, "minItems": 2}]},
+        "description": "Texts; a text of several parts, such as a pair, is a list of its parts.",
+    }
+    security: Schema = {"security": [{"token": []}]} if options.tokens else {}
+    description: Schema = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "nlp-rnn serve",
+            "version": "1",
+            "description": "Text classification. Unknown fields and parameters are errors.",
+        },
+        "paths": {
+            "/predict": {"post": _predict(texts) | security},
+            "/invocations": {"post": _invocations() | security},
+            "/explain": {"post": _explain(text) | security},
+            "/model": {"get": _model() | security},
+            "/risk-coverage": {"get": _risk_coverage() | security},
+            "/metrics": {
+                "get": _get("Metrics of the service for Prometheus", "text/plain") | security
+            },
+            "/health": {"get": _get("Whether the process is alive")},
+            "/ping": {"get": _get("The same, as in MLflow's model server")},
+            "/ready": {"get": _get("Whether the service accepts requests", unavailable=True)},
+        },
+        "components": {"schemas": {"Prediction": PREDICTION, "Error": ERROR}},
+    }
+    if options.tokens:
+        description["components"]["securitySchemes"] = {
+            "token": {"type": "http", "scheme": "bearer"}
+        }
+    return description
+
+
+CLASSIFIER = {
+    "name": "classifier",
+    "in": "query",
+    "schema": {"type": "string"},
+    "description": "Name of the classifier; without it, the first one predicts.",
+}
+
+ERROR: Schema = {
+    "type": "object",
+    "required": ["error_code", "message"],
+    "properties": {"error_code": {"type": "string"}, "message": {"type": "string"}},
+}
+
+PREDICTION: Schema = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "label": {
+            "type": ["string", "null"],
+            "description": "Single-label: the most probable label; null below the threshold.",
+        },
+        "score": {"type": "number", "description": "Single-label: its probability."},
+        "labels": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "With top_k, or multi-label: labels, the most probable first.",
+        },
+        "scores": {"type": "array", "items": {"type": "number"}},
+        "probabilities": {"type": "object", "additionalProperties": {"type": "number"}},
+    },
+}
+
+PREDICTIONS: Schema = {
+    "type": "object",
+    "required": ["predictions"],
+    "properties": {
+        "predictions": {"type": "array", "items": {"$ref": "#/components/schemas/Prediction"}}
+    },
+}
+
+
+def _predict(texts: Schema) -> Schema:
+    fields = {
+        "texts": texts,
+        "top_k": {
+            "type": ["integer", "null"],
+            "minimum": 1,
+            "description": "Number of labels in labels and scores.",
+        },
+        "threshold": {
+            "type": ["number", "null"],
+            "exclusiveMinimum": 0,
+            "maximum": 1,
+            "description": "Smallest probability of a predicted label.",
+        },
+        "probabilities": {"type": "boolean", "description": "Add the probability of every label."},
+        "windows": {
+            "type": "boolean",
+            "description": "Read texts beyond the largest length of the classifier to their end.",
+        },
+    }
+    return {
+        "summary": "Predict the labels of texts",
+        "parameters": [CLASSIFIER],
+        "requestBody": _json_body(_object(fields, "texts")),
+        "responses": _responses(PREDICTIONS),
+    }
+
+
+def _invocations() -> Schema:
+    strings = {"type": "array", "items": {"type": "string"}}
+    records = {"type": "array", "items": {"type": "object"}}
+    params = _object({"top_k": {"type": "integer"}, "probabilities": {"type": "boolean"}})
+    split = {
+        "type": "object",
+        "properties": {"columns": strings, "data": {"type": "array"}, "index": {"type": "array"}},
+    }
+    kinds: dict[str, Schema] = {
+        "inputs": {"oneOf": [strings, {"type": "object"}]},
+        "instances": {"oneOf": [strings, records]},
+        "dataframe_split": split,
+        "dataframe_records": records,
+    }
+    choices = [_object({name: kind, "params": params}, name) for name, kind in kinds.items()]
+    content = _json_body({"oneOf": choices})["content"] | {
+        "text/csv": {"schema": {"type": "string"}}
+    }
+    return {
+        "summary": "Predict in the formats of MLflow's model server",
+        "parameters": [CLASSIFIER],
+        "requestBody": {"required": True, "content": content},
+        "responses": _responses(PREDICTIONS),
+    }
+
+
+def _explain(text: Schema) -> Schema:
+    fields = {"text": {"oneOf": [text, {"type": "array", "items": text, "minItems": 2}]}}
+    return {
+        "summary": "Contributions of the tokens of a text, and the gates of the network",
+        "parameters": [CLASSIFIER],
+        "requestBody": _json_body(_object(fields, "text")),
+        "responses": _responses({"type": "object"}),
+    }
+
+
+def _model() -> Schema:
+    return {
+        "summary": "Labels, checksum, sizes and model card of a classifier",
+        "parameters": [CLASSIFIER],
+        "responses": _responses({"type": "object"}),
+    }
+
+
+def _risk_coverage() -> Schema:
+    return {
+        "summary": "Coverage and accuracy by threshold, on the validation texts",
+        "description": "The rows are null if the classifier is not in the folder of its run.",
+        "parameters": [CLASSIFIER],
+        "responses": _responses({"type": "object"}),
+    }
+
+
+def _get(summary: str, media_type: str = "application/json", unavailable: bool = False) -> Schema:
+    kind = "object" if media_type == "application/json" else "string"
+    content = {media_type: {"schema": {"type": kind}}}
+    responses: Schema = {"200": {"description": "OK", "content": content}, "400": _error("invalid")}
+    if unavailable:
+        responses["503"] = _error("the service is stopping")
+    return {"summary": summary, "responses": responses}
+
+
+def _object(fields: Schema, *required: str) -> Schema:
+    schema = {"type": "object", "additionalProperties": False, "properties": fields}
+    return schema | ({"required": list(required)} if required else {})
+
+
+def _json_body(schema: Schema) -> Schema:
+    return {"required": True, "content": {"application/json": {"schema": schema}}}
+
+
+def _responses(schema: Schema) -> Schema:
+    errors = {
+        "400": "the request is invalid",
+        "401": "the token is missing or wrong",
+        "404": "there is no classifier of this name",
+        "408": "the request did not arrive in time",
+        "413": "the body is too large",
+        "415": "the media type is not supported",
+        "503": "the queue is full, or the time is over; see Retry-After",
+    }
+    return {
+        "200": {"description": "OK", "content": {"application/json": {"schema": schema}}},
+        **{status: _error(text) for status, text in errors.items()},
+    }
+
+
+def _error(text: str) -> Schema:
+    schema = {"$ref": "#/components/schemas/Error"}
+    description = text[0].upper() + text[1:]
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
