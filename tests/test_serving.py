@@ -44,7 +44,7 @@ def service(folder: Path) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def multi_label(folder: Path) -> Iterator[Service]:
-    from nlp_rnn.classifier.classifier_folder import save_classifier
+    from nlp_rnn.classifier.classifier_saving import save_classifier
     from tests.tiny_classifier import tiny_parts
 
     save_classifier(folder.parent / "many", **tiny_parts(), thresholds=[0.2, 0.5, 0.9])

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import nlp_rnn
-from nlp_rnn.classifier.classifier_folder import save_classifier
+from nlp_rnn.classifier.classifier_saving import save_classifier
 from nlp_rnn.scoring.predictions import Predictions, write_predictions
 from tests.browser import Page, browser
 from tests.service import Service, require_service, running_service

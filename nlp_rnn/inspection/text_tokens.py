@@ -1,5 +1,6 @@
 """Tokens of one text as the network reads them, with their character offsets in the text."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from nlp_rnn.tokens.tokenizer import UNKNOWN_ID, encodable
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-__all__ = ["TextSpan", "TextTokens", "text_spans", "tokenize_text"]
+__all__ = ["TextSpan", "TextTokens", "split_text", "text_spans", "tokenize_text"]
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,15 @@ def tokenize_text(tokenizer: "Tokenizer", text: str) -> TextTokens:
         ids, offsets = [UNKNOWN_ID], [(0, len(text))]
     starts, ends = np.array(offsets, dtype=np.int64).T
     return TextTokens(text, np.array(ids, dtype=np.int64), starts, ends, count)
+
+
+def split_text(text: str) -> TextTokens:
+    """Split `text` at white space, for a classifier without a tokenizer; all ids are unknown."""
+    text = encodable(text)
+    offsets = [match.span() for match in re.finditer(r"\S+", text)] or [(0, len(text))]
+    starts, ends = np.array(offsets, dtype=np.int64).T
+    ids = np.full(len(offsets), UNKNOWN_ID, dtype=np.int64)
+    return TextTokens(text, ids, starts, ends, len(ids))
 
 
 @dataclass(frozen=True)

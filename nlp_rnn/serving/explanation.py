@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.classifier.classifier_folder import SavedClassifier, read_classifier
+from nlp_rnn.classifier.classifier_folder import SavedNetwork, read_classifier
 from nlp_rnn.classifier.weights import unpack_weights
 from nlp_rnn.inspection.gates import half_lives, trace_layers
 from nlp_rnn.inspection.leave_out import LeftOut, contributions, leave_out
-from nlp_rnn.inspection.text_tokens import TextTokens, tokenize_text
+from nlp_rnn.inspection.text_tokens import TextTokens, split_text, tokenize_text
 from nlp_rnn.serving.served_classifier import ServedClassifier
 
 __all__ = ["EXPLAINED_LABELS", "Explainer", "PreparedText"]
@@ -48,15 +48,22 @@ class Explainer:
     """
 
     def __init__(self, served: ServedClassifier) -> None:
-        saved: SavedClassifier = read_classifier(Path(served.source.folder))
+        saved = read_classifier(Path(served.source.folder))
         self._classifier = served.classifier
-        self._architecture = saved.architecture
-        self._tokenizer = saved.tokenizer
-        self._weights: Mapping[str, NDArray[np.float32]] = unpack_weights(saved.weights)
+        self._network: SavedNetwork | None = saved.network
+        self._weights: Mapping[str, NDArray[np.float32]] = {}
+        if saved.network is not None:
+            self._weights = unpack_weights(saved.network.weights)
+        # a stream has the probabilities of the network, not those of an ensemble
+        self._streams = saved.ngrams is None and served.streams
 
     def prepare(self, text: str) -> PreparedText:
         """Tokenize a text, and leave out its parts."""
-        tokens = tokenize_text(self._tokenizer, text)
+        tokens = (
+            split_text(text)
+            if self._network is None
+            else tokenize_text(self._network.tokenizer, text)
+        )
         return PreparedText(tokens, leave_out(tokens))
 
     def explain(self, prepared: PreparedText, probabilities: NDArray[np.float32]) -> dict[str, Any]:
@@ -99,8 +106,10 @@ class Explainer:
 
     def _layers(self, tokens: TextTokens) -> list[dict[str, Any]]:
         """Return the mean of each gate over the units at each token, by layer and direction."""
-        layers = []
-        for trace in trace_layers(self._architecture, self._weights, tokens.ids):
+        layers: list[dict[str, Any]] = []
+        if self._network is None:
+            return layers
+        for trace in trace_layers(self._network.architecture, self._weights, tokens.ids):
             lives = half_lives(trace)
             layers.append(
                 {
@@ -115,8 +124,8 @@ class Explainer:
         return layers
 
     def _prefixes(self, tokens: TextTokens, order: NDArray[np.int64]) -> list[list[float]] | None:
-        """Return the probabilities of some labels after each token; None if bidirectional."""
-        if self._architecture.bidirectional:
+        """Return the probabilities of some labels after each token, or None."""
+        if not self._streams:
             return None
         rows = self._classifier.stream().read_tokens(tokens.ids.tolist())
         prefixes: list[list[float]] = rows[:, order].astype(np.float64).round(4).tolist()

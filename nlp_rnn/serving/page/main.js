@@ -59,7 +59,7 @@ function failed(error) {
 
 function about(model) {
   const { architecture: sizes } = model;
-  const network = sizes.cell === "average"
+  const network = sizes === null ? "none; linear models on n-grams" : sizes.cell === "average"
     ? "average of embeddings"
     : `${sizes.bidirectional ? "bidirectional " : ""}${sizes.cell.toUpperCase()}, ${sizes.num_layers} × ${sizes.hidden_size} units`;
   const facts = {
