@@ -321,3 +321,55 @@ def test_blanks_before_quotes_and_quotes_around_parts_are_noted(tmp_path):
     table.to_csv(path := tmp_path / "c.csv", index=False)
     assert not any("quote" in note for note in corpus(path).notes)
     assert [row["text"] for row in rows(path)] == texts
+
+
+# --- encodings ------------------------------------------------------------------------------
+
+
+def test_utf8_is_read_as_utf8_whatever_the_option_says(tmp_path):
+    path = write(
+        tmp_path / "a.csv", "text,label", *(f"schön {i},{LABELS[i % 4]}" for i in range(20))
+    )
+    loaded = corpus(path, "data.encoding=cp1252")
+    assert loaded.train[0]["text"].startswith("schön")
+    assert "a.csv: read as UTF-8, not cp1252, because it is UTF-8" in loaded.notes
+
+
+def test_a_folder_with_files_of_two_encodings_is_read_as_the_error_says(tmp_path):
+    lines = ["text,label", *(f"schön {i},{LABELS[i % 4]}" for i in range(20))]
+    write(tmp_path / "train.csv", *lines)
+    (tmp_path / "test.csv").write_bytes("\n".join(lines).encode("cp1252"))
+    assert refusal(tmp_path).endswith("set data.encoding=cp1252")
+    loaded = corpus(tmp_path, "data.encoding=cp1252")
+    assert {text.split()[0] for text in (*loaded.train["text"], *loaded.test["text"])} == {"schön"}
+
+
+def test_class_folders_with_files_of_two_encodings(tmp_path):
+    for label in ("pos", "neg"):
+        for number in range(10):
+            path = write(tmp_path / label / f"{number}.txt", f"schön, größer, über {number}")
+            if number % 2:
+                path.write_bytes(path.read_text().encode("cp1252"))
+    loaded = corpus(tmp_path, "data.encoding=cp1252")
+    assert {text.split(",")[0] for text in loaded.train["text"]} == {"schön"}
+
+
+@pytest.mark.parametrize("wrong", [1, 10, 17])
+def test_lines_of_two_encodings_are_not_read_as_one(tmp_path, wrong):
+    lines = [f"schön {i},{LABELS[i % 4]}\n" for i in range(20)]
+    encoded = [line.encode("cp1252" if i < wrong else "utf-8") for i, line in enumerate(lines)]
+    (tmp_path / "a.csv").write_bytes(b"text,label\n" + b"".join(encoded))
+    message = refusal(tmp_path / "a.csv")
+    assert f"{20 - wrong} are UTF-8 and {wrong} are not. Convert those to UTF-8" in message
+    encoded = [line.encode() for line in lines]
+    (tmp_path / "a.csv").write_bytes(b"text,label\n" + b"".join(encoded))
+    assert len(rows(tmp_path / "a.csv")) == 20
+
+
+def test_utf_16_without_a_mark_says_which_option_reads_it(tmp_path):
+    lines = ["text,label", *(f"film {i},{LABELS[i % 4]}" for i in range(20))]
+    path = tmp_path / "a.csv"
+    path.write_bytes("\n".join(lines).encode("utf-16-le"))
+    for option in ("data.encoding=utf-16", "data.encoding=utf-8"):
+        assert "data.encoding=utf-16-le" in refusal(path, option)
+    assert len(rows(path, "data.encoding=utf-16-le")) == 20

@@ -14,21 +14,41 @@ from nlp_rnn.sources.encoding_detection import (
     marked_encoding,
 )
 
-__all__ = ["bad_encoding", "encoding_of", "plain_file", "reject_utf16"]
+__all__ = ["bad_encoding", "encoding_of", "is_utf8", "plain_file", "reject_utf16"]
 
 _CHUNK = 1 << 20  # bytes decoded together
 _MAGIC = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
 
 
 def encoding_of(path: Path, compression: str | None, encoding: str) -> str:
-    """Return the encoding of a text file: by its byte order mark, else `encoding`."""
+    """Return the encoding of a text file: by its byte order mark, UTF-8 if it is, or `encoding`."""
     try:
         with _opened(path, compression) as source:
-            return marked_encoding(source.read(4)) or encoding
+            if marked := marked_encoding(source.read(4)):
+                return marked
+        is_other = codecs.lookup(encoding).name != "utf-8"
+        return "utf-8" if is_other and is_utf8(_chunks_of(path, compression)) else encoding
     except OSError:
         if compression is None:
             raise
         return encoding  # `plain_file` raises the error
+
+
+def is_utf8(chunks: Callable[[], Iterator[bytes]]) -> bool:
+    """Return whether text is UTF-8 beyond doubt: valid, with characters other than those of ASCII.
+
+    Two Chinese characters in GBK can look like UTF-8, three hardly.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    number = 0
+    try:
+        for chunk in chunks():
+            text = decoder.decode(chunk)
+            number += 0 if text.isascii() else sum(character > "\x7f" for character in text)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return number > 2
 
 
 def plain_file(path: Path, compression: str | None, encoding: str | None) -> Path:
@@ -121,6 +141,9 @@ def _recode(
                 f"{path} is not {encoding}: row {row}, byte {position - pending + error.start + 1} "
                 f"of the file is 0x{error.object[error.start]:02X}.\n{advice}"
             ) from error
+        except UnicodeError as error:  # UTF-16 and UTF-32 need a byte order mark
+            advice = encoding_advice(chunks)
+            raise DataError(f"{path} is not {encoding}: {error}.\n{advice}") from error
         rows += text.count("\n")
         position += len(chunk)
         target.write(text.encode("utf-8", "replace"))

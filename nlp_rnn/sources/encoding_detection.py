@@ -50,12 +50,25 @@ def likely_encoding(chunks: _Chunks) -> str | None:
 
 def encoding_advice(chunks: _Chunks) -> str:
     """Return the sentence of an error message that says how the file can be read."""
+    lines = _lines_with_high_bytes(chunks).splitlines()
+    right = [line for line in lines if _is_utf8(line)]
+    if 1 < len(right) < len(lines) and 10 * len(right) >= len(lines):
+        return (
+            f"Of its lines with characters beyond ASCII, {len(right):,} are UTF-8 and "
+            f"{len(lines) - len(right):,} are not. Convert those to UTF-8: no encoding reads both."
+        )
     if encoding := likely_encoding(chunks):
         return f"It looks like {encoding}: set data.encoding={encoding}"
     return (
         "It is damaged or has several encodings. Save it as UTF-8; "
         "iconv -f utf-8 -t utf-8 -c OLD > NEW removes the wrong bytes."
     )
+
+
+def _is_utf8(line: bytes) -> bool:
+    with suppress(UnicodeDecodeError):
+        return bool(line.decode())
+    return False
 
 
 def decodes(chunks: _Chunks, encoding: str) -> bool:

@@ -261,6 +261,8 @@ def _plain(path: Path, options: FileOptions, notes: list[str]) -> Path:
         encoding = encoding_of(path, compression_of(path), options.encoding)
         if encoding != options.encoding and encoding != "utf-8":
             notes.append(f"{path.name}: read as {encoding.upper()}, by its byte order mark")
+        if encoding == "utf-8" and not options.is_utf8:
+            notes.append(f"{path.name}: read as UTF-8, not {options.encoding}, because it is UTF-8")
     plain = plain_file(path, compression_of(path), encoding)
     if plain.stat().st_size == 0:
         raise DataError(f"{path} is empty.")

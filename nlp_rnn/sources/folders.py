@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import write_rows
 from nlp_rnn.sources.columns import listed, require_columns
+from nlp_rnn.sources.decoding import is_utf8
 from nlp_rnn.sources.encoding_detection import encoding_advice, marked_encoding
 from nlp_rnn.sources.file_format import FileOptions
 
@@ -151,6 +152,8 @@ def _text(file: Path, options: FileOptions) -> str:
     content = file.read_bytes()
     try:
         encoding = marked_encoding(content[:4]) or options.encoding
+        if not options.is_utf8 and is_utf8(lambda: iter([content])):
+            encoding = "utf-8"
         text = content.removeprefix(codecs.BOM_UTF8).decode(encoding)
     except UnicodeDecodeError as error:
         row = content[: error.start].count(b"\n") + 1
