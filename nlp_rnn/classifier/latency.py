@@ -159,14 +159,14 @@ def throughput(classifier: TextClassifier, texts: Sequence[str]) -> dict[str, fl
 
 
 def step_latency(classifier: TextClassifier, calls: int = 2000) -> float:
-    """Measure the microseconds (median) that a stream takes for one more token.
+    """Measure the microseconds (median) that a stream of the network takes for one more token.
 
     Raises
     ------
     ClassifierError
         The network is bidirectional.
     """
-    stream = classifier.stream()
+    stream = classifier.stream(network_only=classifier.is_ensemble)
     tokens = itertools.cycle([[2], [1], [2]])
     return 1000 * statistics.median(_call_times(lambda: stream.read_tokens(next(tokens)), calls))
 

@@ -2,25 +2,20 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
 
 from nlp_rnn.classifier.classifier_folder import read_classifier
 from nlp_rnn.classifier.input_texts import checked_label_sets, checked_strings
 from nlp_rnn.classifier.label_choice import Prediction, check_options, choose_labels
-from nlp_rnn.classifier.probability_predictor import ProbabilityPredictor
-from nlp_rnn.classifier.recurrent_step import StepNetwork
 from nlp_rnn.classifier.runtime import RUNTIMES
-from nlp_rnn.classifier.stream import StreamContext, TextStream
-from nlp_rnn.classifier.stream_pool import StreamPool
-from nlp_rnn.classifier.weights import unpack_weights
+from nlp_rnn.classifier.stream_predictor import StreamPredictor
 from nlp_rnn.errors import ClassifierError
 
 __all__ = ["TextClassifier"]
 
 
-class TextClassifier(ProbabilityPredictor):
+class TextClassifier(StreamPredictor):
     """Saved text classifier with the interface of a scikit-learn classifier.
 
     Texts are any iterable of `str` and are processed a few thousand at a time. Threads can share
@@ -174,61 +169,6 @@ class TextClassifier(ProbabilityPredictor):
         rows = self.predict_proba_iter(texts, windows=windows)
         return (choose_labels(row, self.labels, top_k, threshold, self.thresholds) for row in rows)
 
-    def stream(self, *, threshold: float | None = None, state: str | None = None) -> TextStream:
-        """Process one text while it arrives, with probabilities after every token.
-
-        Parameters
-        ----------
-        threshold : float in (0, 1], optional
-            Stop at the first token after which the probability of a label reaches it.
-        state : str, optional
-            Result of `TextStream.to_json`; the new stream continues from there.
-
-        Returns
-        -------
-        TextStream
-            The stream.
-
-        Raises
-        ------
-        ClassifierError
-            The network is bidirectional; `threshold` is no probability or the classifier is
-            multi-label; or `state` does not come from a stream of this classifier.
-
-        Examples
-        --------
-        >>> import nlp_rnn
-        >>> stream = nlp_rnn.load("reviews/classifier").stream()
-        >>> probabilities = stream.read("Warm, quick ")
-        >>> probabilities.shape, stream.label
-        ((3, 2), 'positive')
-        """
-        check_options(None, threshold, len(self.labels))
-        if threshold is not None and self.thresholds is not None:
-            raise ClassifierError(
-                "A multi-label text does not end at its first label, so threshold is not "
-                "supported here.\nCall stream() without it and use the stream's probabilities."
-            )
-        stream = TextStream(self._stream_context, threshold)
-        if state is not None:
-            stream.restore(state)
-        return stream
-
-    def stream_pool(self) -> StreamPool:
-        """Process many texts while they arrive, one step of all of them at a time.
-
-        Returns
-        -------
-        StreamPool
-            The pool, without streams.
-
-        Raises
-        ------
-        ClassifierError
-            The network is bidirectional.
-        """
-        return StreamPool(self._stream_context)
-
     def score(self, texts: Iterable[str], labels: Iterable[Any]) -> float:
         """Return the accuracy of `predict(texts)`, between 0 and 1.
 
@@ -264,23 +204,6 @@ class TextClassifier(ProbabilityPredictor):
             predicted = [set(prediction) for prediction in predicted]
         correct = sum(a == b for a, b in zip(predicted, truth, strict=True))
         return float(correct / len(predicted))
-
-    @cached_property
-    def _stream_context(self) -> StreamContext:
-        if self._network is None or self._network.weights == b"":
-            raise ClassifierError(
-                "This classifier is bidirectional: it needs the whole text and cannot stream.\n"
-                "Train one that can: nlp-rnn train experiment=streaming"
-            )
-        weights = unpack_weights(self._network.weights)
-        network = StepNetwork(self._network.architecture, weights, self.thresholds is not None)
-        return StreamContext(
-            network,
-            self._network.tokenizer.without_truncation,
-            self.labels,
-            self.config["checksum"],
-            self.thresholds,
-        )
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         """Pickle the location and the checksum instead of the network."""

@@ -85,6 +85,11 @@ class ProbabilityPredictor:
             end -= len(part)
         return table
 
+    @property
+    def is_ensemble(self) -> bool:
+        """Whether the classifier is a network together with n-gram models."""
+        return self._network is not None and self._ngrams is not None
+
     def predict_proba_of_parts(self, texts: Iterable[str]) -> dict[str, NDArray[np.float32]]:
         """Predict the probabilities of an ensemble and of its two parts for each text.
 

@@ -1,4 +1,4 @@
-"""Step-by-step network for streams: probabilities after every token, in numpy.
+"""Step-by-step network for streams: logits after every token, in numpy.
 
 It runs on the parameters of `model.safetensors`, so a classifier folder needs no second graph. A
 step takes as long as in onnxruntime (128 hidden units, one text or hundreds).
@@ -27,8 +27,8 @@ Array = NDArray[np.float32]
 class StepNetwork:
     """One-directional network that processes one token at a time, for any number of streams.
 
-    Guarantee: after the last token of a text the probabilities equal those of the whole text
-    within 1e-5, whatever the other streams contain.
+    Guarantee: after the last token of a text the logits equal those of the whole text within 1e-5,
+    whatever the other streams contain.
 
     Parameters
     ----------
@@ -36,14 +36,9 @@ class StepNetwork:
         Sizes of the network, which must not be bidirectional.
     weights : mapping of str to float32 array
         The parameters by torch's names.
-    multi_label : bool
-        Whether each label has an independent probability.
     """
 
-    def __init__(
-        self, architecture: Architecture, weights: Mapping[str, Array], multi_label: bool = False
-    ) -> None:
-        self._multi_label = multi_label
+    def __init__(self, architecture: Architecture, weights: Mapping[str, Array]) -> None:
         self.architecture = architecture
         self._embedding = weights["embedding.weight"]
         self._cells: list[tuple[Cell, Any, list[str]]] = []  # by layer: weights, names of states
@@ -73,16 +68,16 @@ class StepNetwork:
         return state
 
     def read(self, state: State, tokens: NDArray[np.int64]) -> Array:
-        """Return probabilities (n, C) after one more token int64 (n,) of n streams.
+        """Return logits (n, C) after one more token int64 (n,) of n streams.
 
         `state` is updated in place.
         """
         pooled = self._step(state, self._embedding[tokens])
         ngram_logits = None if self._ngrams is None else self._ngrams.read(state, tokens)
-        return self._probabilities(pooled, ngram_logits)
+        return self._logits(pooled, ngram_logits)
 
     def read_all(self, state: State, tokens: Sequence[int]) -> Array:
-        """Return probabilities (T, C) after each of the T >= 1 `tokens` of one stream.
+        """Return logits (T, C) after each of the T >= 1 `tokens` of one stream.
 
         `state` is updated in place.
         """
@@ -91,9 +86,7 @@ class StepNetwork:
         logits = None
         if self._ngrams is not None:
             logits = np.concatenate([self._ngrams.read(state, np.array([t])) for t in tokens])
-        return self._probabilities(
-            pooled[0] if len(pooled) == 1 else np.concatenate(pooled), logits
-        )
+        return self._logits(pooled[0] if len(pooled) == 1 else np.concatenate(pooled), logits)
 
     def _step(self, state: State, steps: Array) -> Array:
         """Return the pooled states (n, P) after one more embedding (n, E) of each stream."""
@@ -103,18 +96,9 @@ class StepNetwork:
             steps = after[0]
         return self._pooling.step(self._pooling_weights, state, steps)
 
-    def _probabilities(self, pooled: Array, ngram_logits: Array | None) -> Array:
+    def _logits(self, pooled: Array, ngram_logits: Array | None) -> Array:
         logits: Array = pooled @ self._head
         logits += self._head_bias
         if ngram_logits is not None:
             logits += ngram_logits
-        if self._multi_label:  # a sigmoid is a tanh of a half, which cannot overflow either
-            logits *= 0.5
-            np.tanh(logits, out=logits)
-            logits *= 0.5
-            logits += 0.5
-            return logits
-        logits -= np.maximum.reduce(logits, axis=1, keepdims=True)
-        np.exp(logits, out=logits)
-        logits /= np.add.reduce(logits, axis=1, keepdims=True)
         return logits

@@ -3,93 +3,22 @@
 import base64
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nlp_rnn.classifier.label_choice import choose_labels
-from nlp_rnn.classifier.recurrent_step import State, StepNetwork
+from nlp_rnn.classifier.recurrent_step import State
+from nlp_rnn.classifier.stream_context import StreamContext, check_text
 from nlp_rnn.classifier.word_buffer import WordBuffer
 from nlp_rnn.errors import ClassifierError
-from nlp_rnn.tokens.tokenizer import UNKNOWN_ID, encodable
+from nlp_rnn.tokens.tokenizer import UNKNOWN_ID
 
-__all__ = ["StreamContext", "TextStream", "check_text"]
+__all__ = ["TextStream"]
 
 FORMAT = "nlp_rnn.stream"
 """Marks JSON that was written by `TextStream.to_json`."""
-
-
-@dataclass(frozen=True)
-class StreamContext:
-    """Network, tokenizer and labels that all streams of one classifier share.
-
-    Attributes
-    ----------
-    network : StepNetwork
-        Network that processes one token at a time.
-    tokenizer : tokenizers.Tokenizer
-        Tokenizer without truncation.
-    labels : list of str
-        Names of the C labels.
-    checksum : str
-        Hash that identifies the classifier; the JSON state of a stream contains it.
-    thresholds : float64 array of shape (C,) or None
-        Smallest probability at which each label of a multi-label classifier is predicted; None
-        for a single-label classifier.
-    """
-
-    network: StepNetwork
-    tokenizer: Any
-    labels: list[str]
-    checksum: str
-    thresholds: NDArray[np.float64] | None = None
-
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the token ids of each text; an empty list for a text without tokens.
-
-        No text may end within a word: the tokens of an incomplete word can still change.
-        """
-        encodings = self.tokenizer.encode_batch_fast(
-            [encodable(text) for text in texts], add_special_tokens=False
-        )
-        return [encoding.ids for encoding in encodings]
-
-    def check_tokens(self, tokens: "Sequence[int] | NDArray[Any]") -> list[int]:
-        """Return the token ids `tokens` as a list, after checking them.
-
-        Raises
-        ------
-        ClassifierError
-            `tokens` is not a list, tuple or array of integers from 0 to the vocabulary size - 1.
-        """
-        size = self.network.architecture.vocab_size
-        listed: Any = tokens.tolist() if isinstance(tokens, np.ndarray) else tokens
-        # `type`, because True is an int
-        if isinstance(listed, list | tuple) and all(
-            type(token) is int and 0 <= token < size for token in listed
-        ):
-            return list(listed)
-        raise ClassifierError(
-            f"{_shortened_repr(tokens)} is not a list of token ids. Token ids of this classifier "
-            f"are whole numbers from 0 to {size - 1}."
-        )
-
-
-def check_text(text: Any) -> str:
-    """Return `text`, after checking that it is a `str`.
-
-    Raises
-    ------
-    ClassifierError
-        `text` is not a `str`.
-    """
-    if not isinstance(text, str):
-        raise ClassifierError(
-            f"A stream expects str, not {type(text).__name__} {_shortened_repr(text)}."
-        )
-    return text
 
 
 class TextStream:
@@ -129,6 +58,8 @@ class TextStream:
         """Discard the text, the predictions and the network's state, to start the next text."""
         self._buffer = WordBuffer()
         self._state: State = self._context.network.start(1)
+        self._ngrams = self._context.start_ngrams()
+        self._logits: NDArray[np.float32] | None = None
         self.num_tokens = 0
         self.probabilities: NDArray[np.float32] | None = None
         self.decided: str | None = None
@@ -159,7 +90,7 @@ class TextStream:
             `text` is not a `str`.
         """
         complete = self._buffer.add(check_text(text))
-        return self._process(self._context.encode([complete])[0] if complete else [])
+        return self._process(*self._encode(complete))
 
     def read_tokens(self, tokens: Sequence[int]) -> NDArray[np.float32]:
         """Append and process token ids instead of text.
@@ -173,14 +104,16 @@ class TextStream:
         Raises
         ------
         ClassifierError
-            A token id is not in the vocabulary of the classifier, or text was read before whose
-            last word is incomplete.
+            A token id is not in the vocabulary of the classifier, text was read before whose last
+            word is incomplete, or n-gram models need the text.
         """
+        self._context.check_without_ngrams()
         if self._buffer.pending:
             raise ClassifierError(
                 "The last word of this stream is incomplete.\nCall finish() before read_tokens()."
             )
-        return self._process(self._context.check_tokens(tokens))
+        ids = self._context.check_tokens(tokens)
+        return self._process(ids, np.empty((len(ids), 0), np.float32))
 
     def finish(self) -> NDArray[np.float32]:
         """Process the last word, at the end of the text.
@@ -192,31 +125,52 @@ class TextStream:
         float32 array of shape (k, C)
             Probabilities of the C labels after each of the k tokens of the last word.
         """
-        (ids,) = self._context.encode([self._buffer.rest()])
-        return self._process(ids or ([] if self.num_tokens else [UNKNOWN_ID]))
+        ids, scores = self._encode(self._buffer.rest())
+        if not ids and self._ngrams is not None:
+            scores = self._ngrams.scores()[None]
+            if self._logits is not None and self.decided is None:  # n-grams without any token
+                self.probabilities = self._context.probabilities(self._logits, scores)[0]
+        elif not ids:
+            scores = np.empty((1, 0), np.float32)
+        if not ids and not self.num_tokens:
+            return self._process([UNKNOWN_ID], scores)
+        return self._process(ids, scores)
 
-    def _process(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        """Process token ids, and return float32 probabilities (k, C) after each of them."""
-        network = self._context.network
+    def _encode(self, text: str) -> tuple[list[int], NDArray[np.float32]]:
+        """Return the token ids of complete words, and the n-gram scores after each token."""
+        if not text:
+            return [], np.empty((0, 0), np.float32)
+        return self._context.encode([text], [self._ngrams])[0]
+
+    def _process(self, ids: Sequence[int], scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Process token ids, and return float32 probabilities (k, C) after each of them.
+
+        `scores` are the n-gram scores after each token, float32 (k, C).
+        """
         if self._threshold is not None:
-            return self._process_until_decided(ids)
+            return self._process_until_decided(ids, scores)
         if len(ids) == 0:
             return np.empty((0, len(self._context.labels)), np.float32)
-        rows = network.read_all(self._state, ids)
+        return self._read(ids, scores)
+
+    def _read(self, ids: Sequence[int], scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        context = self._context
+        logits = context.network.read_all(self._state, ids)
+        rows = context.probabilities(logits, scores)
         self.num_tokens += len(ids)
-        self.probabilities = rows[-1]
+        self.probabilities, self._logits = rows[-1], logits[-1:]
         return rows
 
-    def _process_until_decided(self, ids: Sequence[int]) -> NDArray[np.float32]:
+    def _process_until_decided(
+        self, ids: Sequence[int], scores: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
         """Process token ids one by one until the probability of a label reaches the threshold."""
         rows = [np.empty((0, len(self._context.labels)), np.float32)]
-        for token in ids:
+        for number, token in enumerate(ids):
             if self.decided is not None:
                 break
-            rows.append(self._context.network.read_all(self._state, [token]))
-            self.num_tokens += 1
-            self.probabilities = rows[-1][0]
-            if self.probabilities.max() >= self._threshold:
+            rows.append(self._read([token], scores[number : number + 1]))
+            if rows[-1].max() >= self._threshold:
                 self.decided = self.label
         return np.concatenate(rows)
 
@@ -226,7 +180,8 @@ class TextStream:
         other._buffer = WordBuffer(self._buffer.pending)
         other._state = {name: array.copy() for name, array in self._state.items()}
         other.num_tokens, other.decided = self.num_tokens, self.decided
-        other.probabilities = self.probabilities
+        other.probabilities, other._logits = self.probabilities, self._logits
+        other._ngrams = None if self._ngrams is None else self._ngrams.copy()
         return other
 
     def to_json(self) -> str:
@@ -245,6 +200,14 @@ class TextStream:
                 "probabilities": None
                 if self.probabilities is None
                 else [float(probability) for probability in self.probabilities],
+                **(
+                    {}
+                    if self._ngrams is None
+                    else {
+                        "ngrams": self._ngrams.to_json(),
+                        "logits": None if self._logits is None else self._logits[0].tolist(),
+                    }
+                ),
                 "state": {name: _to_base64(array) for name, array in self._state.items()},
             }
         )
@@ -280,11 +243,18 @@ class TextStream:
             row = None if probabilities is None else np.array(probabilities, np.float32)
             if row is not None and row.shape != (len(self._context.labels),):
                 raise ValueError("wrong number of probabilities")
+            ngrams, logits = self._context.start_ngrams(), None
+            if ngrams is not None:
+                ngrams.restore(saved["ngrams"])
+                logits = None if row is None else np.array([saved["logits"]], np.float32)
+                if logits is not None and logits.shape[1] != len(self._context.labels):
+                    raise ValueError("wrong number of logits")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ClassifierError(
                 f"This is not the state of a stream ({error}).\nPass the result of to_json()."
             ) from error
         self._state, self._buffer, self.probabilities = arrays, buffer, row
+        self._ngrams, self._logits = ngrams, logits
         self.num_tokens, self.decided = count, decided
 
 
@@ -308,9 +278,3 @@ def _from_base64(text: str, like: NDArray[Any]) -> NDArray[Any]:
     if np.isnan(array).any():
         raise ValueError("not a number")
     return array.astype(like.dtype)
-
-
-def _shortened_repr(value: object) -> str:
-    """Return the `repr` of a value for a message, cut after 40 characters."""
-    text = repr(value)
-    return text if len(text) <= 40 else text[:40] + "…"

@@ -6,14 +6,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlp_rnn.classifier.recurrent_step import State
-from nlp_rnn.classifier.stream import StreamContext, check_text
+from nlp_rnn.classifier.stream_context import StreamContext, check_text
 from nlp_rnn.classifier.word_buffer import WordBuffer
 from nlp_rnn.errors import ClassifierError
+from nlp_rnn.ngrams.ngram_stream import NgramStream
 from nlp_rnn.tokens.tokenizer import UNKNOWN_ID
 
 __all__ = ["StreamPool"]
 
 Probabilities = dict[Hashable, NDArray[np.float32]]
+
+Read = tuple[list[int], NDArray[np.float32]]
+"""Token ids, and n-gram scores (T, C) after each of them, (T, 0) without n-gram models."""
+
+
+def _none(ids: list[int]) -> NDArray[np.float32]:
+    return np.empty((len(ids), 0), np.float32)
 
 
 class StreamPool:
@@ -27,10 +35,12 @@ class StreamPool:
         self._context = context
         self._rows: dict[Hashable, int] = {}
         self._buffers: dict[Hashable, WordBuffer] = {}
+        self._ngrams: dict[Hashable, NgramStream | None] = {}
         self._free: list[int] = []
         # one row for each stream; rows of closed streams are reused
         self._state: State = context.network.start(0)
         self._last = np.zeros((0, len(context.labels)), np.float32)  # NaN before the first token
+        self._logits = np.zeros((0, len(context.labels)), np.float32)  # of the network
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -58,9 +68,10 @@ class StreamPool:
         Raises
         ------
         ClassifierError
-            A token id is not one of this classifier, or the last word of a stream is incomplete.
-            In this case no stream is changed.
+            A token id is not one of this classifier, the last word of a stream is incomplete, or
+            n-gram models need the text. In this case no stream is changed.
         """
+        self._context.check_without_ngrams()
         ids = {key: self._context.check_tokens(ids) for key, ids in tokens.items()}
         for key in ids:
             if key in self._buffers and self._buffers[key].pending:
@@ -69,7 +80,7 @@ class StreamPool:
                     "A stream of a pool accepts either text or tokens, not both."
                 )
         self._open(ids)
-        return self._step(ids)
+        return self._step({key: (of_key, _none(of_key)) for key, of_key in ids.items()})
 
     def finish(self, *keys: Hashable) -> Probabilities:
         """Process the last word of some streams, close them, and return their probabilities (C,).
@@ -80,11 +91,18 @@ class StreamPool:
             There is no stream with one of the keys. In this case no stream is closed.
         """
         rows = self._rows_of(keys)
-        ids = self._encode({key: self._buffers[key].rest() for key in keys})
+        read = self._encode({key: self._buffers[key].rest() for key in keys})
         for key, row in zip(keys, rows, strict=True):
-            if not ids[key] and np.isnan(self._last[row, 0]):
-                ids[key] = [UNKNOWN_ID]  # a text without any token
-        self._step(ids)
+            if read[key][0]:
+                continue
+            counts = self._ngrams[key]
+            scores = np.empty((1, 0), np.float32) if counts is None else counts.scores()[None]
+            if np.isnan(self._last[row, 0]):
+                read[key] = [UNKNOWN_ID], scores  # a text without any token
+            elif counts is not None:  # n-grams without any token
+                logits = self._logits[row : row + 1]
+                self._last[row] = self._context.probabilities(logits, scores)[0]
+        self._step(read)
         probabilities = dict(zip(keys, self._last[rows], strict=True))
         self.drop(*keys)
         return probabilities
@@ -100,7 +118,7 @@ class StreamPool:
         self._rows_of(keys)
         for key in dict.fromkeys(keys):
             self._free.append(self._rows.pop(key))
-            del self._buffers[key]
+            del self._buffers[key], self._ngrams[key]
 
     def _rows_of(self, keys: Sequence[Hashable]) -> NDArray[np.int64]:
         for key in keys:
@@ -121,20 +139,23 @@ class StreamPool:
             }
             blank = np.zeros((more, self._last.shape[1]), np.float32)
             self._last = np.concatenate([self._last, blank])
+            self._logits = np.concatenate([self._logits, blank])
         rows_new = np.array([self._free.pop() for _ in new], dtype=np.int64)
         for name, array in self._context.network.start(len(new)).items():
             self._state[name][rows_new] = array
         self._last[rows_new] = np.nan
         for key, row in zip(new, rows_new.tolist(), strict=True):
             self._rows[key] = row
-            self._buffers[key] = WordBuffer()
+            self._buffers[key], self._ngrams[key] = WordBuffer(), self._context.start_ngrams()
 
-    def _encode(self, complete: Mapping[Hashable, str]) -> dict[Hashable, list[int]]:
-        return dict(zip(complete, self._context.encode(list(complete.values())), strict=True))
+    def _encode(self, complete: Mapping[Hashable, str]) -> dict[Hashable, Read]:
+        counts = [self._ngrams[key] for key in complete]
+        read = self._context.encode(list(complete.values()), counts)
+        return dict(zip(complete, read, strict=True))
 
-    def _step(self, ids: Mapping[Hashable, list[int]]) -> Probabilities:
+    def _step(self, read: Mapping[Hashable, Read]) -> Probabilities:
         """Process the first token of every stream, then the second of those that have one, …"""
-        active = {key: tokens for key, tokens in ids.items() if tokens}
+        active = {key: tokens for key, (tokens, _) in read.items() if tokens}
         keys = sorted(active, key=lambda key: -len(active[key]))
         rows = np.array([self._rows[key] for key in keys], dtype=np.int64)
         counts = np.array([len(active[key]) for key in keys])
@@ -142,7 +163,9 @@ class StreamPool:
             running = rows[: int((counts > step).sum())]
             tokens = np.array([active[key][step] for key in keys[: len(running)]])
             state = {name: array[running] for name, array in self._state.items()}
-            self._last[running] = self._context.network.read(state, tokens)
+            scores = np.stack([read[key][1][step] for key in keys[: len(running)]])
+            self._logits[running] = self._context.network.read(state, tokens)
+            self._last[running] = self._context.probabilities(self._logits[running], scores)
             for name, array in state.items():
                 self._state[name][running] = array
         return dict(zip(keys, self._last[rows], strict=True))

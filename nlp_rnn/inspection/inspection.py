@@ -21,6 +21,7 @@ from nlp_rnn.errors import ClassifierError
 from nlp_rnn.inspection.gates import LayerTrace, trace_layers
 from nlp_rnn.inspection.text_tokens import TextTokens, tokenize_text
 from nlp_rnn.model.architecture import Architecture
+from nlp_rnn.ngrams.probabilities import probabilities_of
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -195,4 +196,5 @@ def probabilities_over_time(model: InspectedModel, ids: NDArray[np.int64]) -> ND
             "Train a classifier with one direction: nlp-rnn train experiment=streaming"
         )
     network = StepNetwork(model.architecture, model.weights)
-    return network.read_all(network.start(1), ids.tolist())
+    logits = network.read_all(network.start(1), ids.tolist())
+    return probabilities_of(logits, multi_label=False)

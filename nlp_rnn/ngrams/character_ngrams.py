@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.ngrams.hashing import MULTIPLIER, code_points, window_keys
-from nlp_rnn.ngrams.section import Contribution, Features, Section
+from nlp_rnn.ngrams.hashing import MULTIPLIER, code_points, token_hash, window_keys
+from nlp_rnn.ngrams.section import Contribution, Features, Section, SectionStream
 from nlp_rnn.ngrams.text_parts import split_parts
 from nlp_rnn.ngrams.vocabulary import Vocabulary, Weights, sum_rows
 
@@ -85,7 +85,8 @@ class CharacterSection(Section):
         self._vocabulary, self._weights, self._separator = vocabulary, weights, separator
         self._squares = np.square(vocabulary.idf.astype(np.float32))
         # a row holds the scores of a word, and the square of its norm
-        width = weights.values.shape[1] + 1
+        self.num_labels = weights.values.shape[1]
+        width = self.num_labels + 1
         self._rows = np.empty((min(MAX_CACHED, CACHE_BYTES // (4 * width)), width), np.float32)
         self._cache: dict[Word, int] = {}
         self._lock = threading.Lock()
@@ -94,7 +95,7 @@ class CharacterSection(Section):
         """Return the scores of n texts, float32 (n, C), without a bias."""
         words = [text_words(text, self._separator) for text in texts]
         texts_of_words = np.repeat(np.arange(len(texts)), list(map(len, words)))
-        rows = self._word_rows([word for of_text in words for word in of_text])
+        rows = self.word_rows([word for of_text in words for word in of_text])
         sums = sum_rows(
             lambda positions: rows[positions], texts_of_words, np.arange(len(rows)), len(texts)
         )
@@ -102,7 +103,7 @@ class CharacterSection(Section):
         scores: NDArray[np.float32] = sums[:, :-1] / norms
         return scores
 
-    def _word_rows(self, words: Sequence[Word]) -> NDArray[np.float32]:
+    def word_rows(self, words: Sequence[Word]) -> NDArray[np.float32]:
         """Return the row of each word, float32 (k, C + 1)."""
         cache = self._cache
         try:
@@ -138,7 +139,7 @@ class CharacterSection(Section):
         words = text_words(text, self._separator)
         if not words:
             return []
-        norm = np.sqrt(self._word_rows(words)[:, -1].sum()) or 1.0
+        norm = np.sqrt(self.word_rows(words)[:, -1].sum()) or 1.0
         joined = "".join(f" {word} " for _, word in words)
         # a key counts once in each word, and all words with the n-gram add up
         counted: dict[tuple[int, int], str] = {}
@@ -154,6 +155,10 @@ class CharacterSection(Section):
         for name, row in zip(names, self._weights.rows(positions[known]), strict=True):
             sums[name] = sums.get(name, np.float32(0)) + row / norm
         return [Contribution(name, scores) for name, scores in sums.items()]
+
+    def start(self) -> "CharacterStream":
+        """Return the state of a text of which nothing has been read."""
+        return CharacterStream(self)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays that are saved, by name."""
@@ -175,6 +180,23 @@ class CharacterSection(Section):
     def num_parameters(self) -> int:
         """The number of weights."""
         return self._weights.values.size
+
+
+class CharacterStream(SectionStream):
+    """Scores of the character n-grams of a text that is read word by word."""
+
+    def __init__(self, section: CharacterSection) -> None:
+        super().__init__(section.num_labels)
+        self._section = section
+
+    def read(self, word: str, part: int) -> None:
+        """Read one more word, in lower case, of a part of the text."""
+        # hashes, so that a saved state contains no text
+        if (value := token_hash(word, part)) not in self.seen:
+            self.seen.add(value)
+            row = self._section.word_rows([(part, word)])[0]
+            self.sums += row[:-1]
+            self.squares += float(row[-1])
 
 
 class CharacterFeatures(Features):
@@ -210,14 +232,19 @@ class CharacterFeatures(Features):
         frequencies = counts.getnnz(axis=0)
         kept = frequencies >= MIN_FREQUENCY
         self.vocabulary = select(unique[kept], frequencies[kept], len(texts), max_features)
-        return self._matrix(texts_words, owners, keys)
+        columns = unique.searchsorted(self.vocabulary.keys)
+        return self._scaled(texts_words, counts[:, columns], owners, keys)
 
     def transform(self, texts: Sequence[str]) -> Any:
         """Return a CSR matrix (n, F) of other texts."""
         texts_words, words = self._texts_words(texts)
         if not words:
             return _ones([], [], (len(texts), len(self.vocabulary.keys)))
-        return self._matrix(texts_words, *ngram_keys(words))
+        owners, keys = ngram_keys(words)
+        positions, known = self.vocabulary.find(keys)
+        shape = (len(words), len(self.vocabulary.keys))
+        counts = texts_words @ _ones(owners[known], positions[known], shape)
+        return self._scaled(texts_words, counts, owners, keys)
 
     def _texts_words(self, texts: Iterable[str]) -> tuple[Any, list[Word]]:
         """Return a CSR matrix (n, W) of which text has which word, and the W words."""
@@ -230,16 +257,17 @@ class CharacterFeatures(Features):
         texts_of_words = np.repeat(np.arange(len(rows)), list(map(len, rows)))
         return _ones(texts_of_words, columns, (len(rows), len(index))), list(index)
 
-    def _matrix(self, texts_words: Any, owners: NDArray[np.intp], keys: NDArray[np.uint32]) -> Any:
-        from scipy.sparse import diags
-
+    def _scaled(
+        self, texts_words: Any, counts: Any, owners: NDArray[np.intp], keys: NDArray[np.uint32]
+    ) -> Any:
+        """Scale `counts` (n, F), of the words with each n-gram, by idf and the norms of texts."""
         positions, known = self.vocabulary.find(keys)
-        owners, positions = owners[known], positions[known]
-        idf = self.vocabulary.idf[positions].astype(np.float64)
-        words_ngrams = _ones(owners, positions, (texts_words.shape[1], len(self.vocabulary.keys)))
-        words_ngrams.data = idf
-        squares = texts_words @ np.bincount(owners, idf**2, texts_words.shape[1])
-        return diags(1 / np.sqrt(np.where(squares, squares, 1))) @ (texts_words @ words_ngrams)
+        idf = self.vocabulary.idf.astype(np.float64)
+        squares = np.bincount(owners[known], idf[positions[known]] ** 2, texts_words.shape[1])
+        norms = np.sqrt(texts_words @ squares)
+        counts.data *= idf[counts.indices]
+        counts.data /= np.repeat(norms, np.diff(counts.indptr))
+        return counts
 
     def section(self, weights: NDArray[np.float64]) -> CharacterSection:
         """Return the section whose scores are `transform(texts) @ weights`, rounded to 8 bits."""

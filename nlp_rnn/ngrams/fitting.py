@@ -47,11 +47,14 @@ class NgramParts:
         C.
     frequent_words : tuple of str
         Words that many training texts have, the most frequent first.
+    separator : str or None
+        Token between the parts of texts that are pairs.
     """
 
     names: tuple[str, ...]
     num_labels: int
     frequent_words: tuple[str, ...]
+    separator: str | None
     features: dict[Callable[[str | None], Features], Features]
     models: tuple[_Part, ...]
 
@@ -106,7 +109,9 @@ def fit_parts(
         weights, bias = model.solve(matrices[model.features], labels, num_labels, balanced)
         models.append(_Part(model.features, weights, bias))
     words = _frequent_words(texts)
-    return NgramParts(tuple(LINEAR_MODELS), num_labels, words, all_features, tuple(models))
+    return NgramParts(
+        tuple(LINEAR_MODELS), num_labels, words, separator, all_features, tuple(models)
+    )
 
 
 def out_of_fold_scores(
@@ -177,7 +182,7 @@ def merge(
         total += weight * model.bias
         sums[model.section] = sums.get(model.section, 0.0) + weight * model.weights
     sections = [parts.features[kind].section(sums[kind]) for kind in sums]
-    return NgramTable(sections, total, parts.frequent_words)
+    return NgramTable(sections, total, parts.frequent_words, parts.separator)
 
 
 def max_features(num_labels: int) -> int:

@@ -5,6 +5,7 @@ and a `Section`, which computes scores with numpy alone. docs/how-to/add-a-linea
 to add one.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Contribution", "Features", "Section"]
+__all__ = ["Contribution", "Features", "Section", "SectionStream"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,10 @@ class Section(ABC):
         """Return what each n-gram of the text adds; the sum is `scores([text])[0]`."""
 
     @abstractmethod
+    def start(self) -> "SectionStream":
+        """Return the state of a text of which nothing has been read."""
+
+    @abstractmethod
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays that are saved, by name."""
 
@@ -62,6 +67,42 @@ class Section(ABC):
     @abstractmethod
     def num_parameters(self) -> int:
         """The number of weights."""
+
+
+class SectionStream(ABC):
+    """Scores of the features of one kind for a text that is read word by word.
+
+    Attributes
+    ----------
+    sums : float64 array of shape (C,)
+        Sum of the weights of the features so far; float64, so that long texts lose nothing.
+    squares : float
+        Square of the norm of the features so far.
+    seen : set of int
+        What counts once and has been counted.
+    """
+
+    def __init__(self, num_labels: int) -> None:
+        self.sums = np.zeros(num_labels)
+        self.squares = 0.0
+        self.seen: set[int] = set()
+
+    @abstractmethod
+    def read(self, word: str, part: int) -> None:
+        """Read one more word, in lower case, of a part of the text."""
+
+    def scores(self) -> NDArray[np.float64]:
+        """Return the scores of the text so far, float64 (C,)."""
+        return self.sums / math.sqrt(self.squares) if self.squares else self.sums
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the state as JSON values."""
+        return {"sums": self.sums.tolist(), "squares": self.squares, "seen": list(self.seen)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from a state that `to_json` returned, with as many sums."""
+        self.sums, self.squares = np.array(state["sums"], np.float64), float(state["squares"])
+        self.seen = set(map(int, state["seen"]))
 
 
 class Features(ABC):

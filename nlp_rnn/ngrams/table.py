@@ -43,6 +43,8 @@ class NgramTable:
         What is added to the scores of each text.
     frequent_words : sequence of str
         Words that many training texts have, the most frequent first.
+    separator : str, optional
+        Token between the parts of texts that are pairs.
 
     Examples
     --------
@@ -54,11 +56,16 @@ class NgramTable:
     """
 
     def __init__(
-        self, sections: Sequence[Section], bias: NDArray[Any], frequent_words: Sequence[str] = ()
+        self,
+        sections: Sequence[Section],
+        bias: NDArray[Any],
+        frequent_words: Sequence[str] = (),
+        separator: str | None = None,
     ) -> None:
         self.sections = tuple(sections)
         self.bias: NDArray[np.float32] = np.asarray(bias, np.float32)
         self.frequent_words = tuple(frequent_words)
+        self.separator = separator
 
     def scores(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the scores of n texts, float32 (n, C)."""
@@ -139,7 +146,7 @@ class NgramTable:
                 f"The n-gram table has unknown features: {', '.join(sorted(groups))}.\n"
                 "Install the version of nlp_rnn that wrote it."
             )
-        return cls(sections, bias, words.split("\n") if words else ())
+        return cls(sections, bias, words.split("\n") if words else (), separator)
 
 
 def _blocks(texts: Sequence[str]) -> list[Sequence[str]]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlp_rnn.ngrams.hashing import bigram_keys, token_hash, token_keys
-from nlp_rnn.ngrams.section import Contribution, Features, Section
+from nlp_rnn.ngrams.section import Contribution, Features, Section, SectionStream
 from nlp_rnn.ngrams.text_parts import split_parts
 from nlp_rnn.ngrams.vocabulary import Vocabulary, Weights, sum_rows
 
@@ -43,11 +43,12 @@ class WordHashes:
     def read(self, text: str) -> list[tuple[list[str], list[int]]]:
         """Return the tokens and their hashes, for each part of a text."""
         return [
-            (tokens := find_tokens(part.lower()), self._hashes(tokens, index))
+            (tokens := find_tokens(part.lower()), self.hashes(tokens, index))
             for index, part in enumerate(split_parts(text, self.separator))
         ]
 
-    def _hashes(self, tokens: list[str], part: int) -> list[int]:
+    def hashes(self, tokens: list[str], part: int) -> list[int]:
+        """Return the hashes of tokens in one part of a text."""
         if part:
             return [token_hash(token, part) for token in tokens]
         cache = self._cache
@@ -124,6 +125,10 @@ class WordSection(Section):
             for key, row in zip(keys[known].tolist(), self._weights.rows(positions), strict=True)
         ]
 
+    def start(self) -> "WordStream":
+        """Return the state of a text of which nothing has been read."""
+        return WordStream(self._vocabulary, self._weights, self._squares, self._hashes)
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays that are saved, by name."""
         return {
@@ -144,6 +149,57 @@ class WordSection(Section):
     def num_parameters(self) -> int:
         """The number of weights."""
         return self._weights.values.size
+
+
+class WordStream(SectionStream):
+    """Scores of the word 1–2-grams of a text that is read word by word."""
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        weights: Weights,
+        squares: NDArray[np.float32],
+        hashes: WordHashes,
+    ) -> None:
+        super().__init__(weights.values.shape[1])
+        self._vocabulary, self._weights, self._squares_of = vocabulary, weights, squares
+        self._hashes = hashes
+        self._last: tuple[int, int] | None = None  # part and hash of the last token
+
+    def read(self, word: str, part: int) -> None:
+        """Read one more word, in lower case, of a part of the text."""
+        values = self._hashes.hashes(find_tokens(word), part)
+        if not values:
+            return
+        follows = self._last is not None and self._last[0] == part
+        last = [self._last[1]] if self._last is not None and follows else []
+        hashes = np.array([*last, *values], np.uint64)
+        self._last = part, values[-1]
+        keys = np.concatenate(
+            [token_keys(hashes[len(last) :]), bigram_keys(hashes[:-1], hashes[1:])]
+        )
+        positions, known = self._vocabulary.find(keys)
+        new = [
+            position
+            for position in dict.fromkeys(positions[known].tolist())
+            if position not in self.seen
+        ]
+        self.seen.update(new)
+        rows = np.array(new, np.intp)
+        self.sums += self._weights.rows(rows).sum(axis=0)
+        self.squares += float(self._squares_of[rows].sum())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the state as JSON values."""
+        return {**super().to_json(), "last": self._last}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from a state that `to_json` returned, with as many sums."""
+        super().restore(state)
+        self._last = None
+        if state["last"] is not None:
+            part, value = map(int, state["last"])
+            self._last = part, value
 
 
 class WordFeatures(Features):
