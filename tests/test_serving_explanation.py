@@ -61,6 +61,17 @@ def test_an_ensemble_is_explained_as_a_whole(tmp_path: Path, table: NgramTable) 
     assert len(explanation["layers"]) == 2
 
 
+def test_the_prefixes_of_an_ensemble_include_its_ngram_models(
+    tmp_path: Path, table: NgramTable
+) -> None:
+    folder = save(tmp_path / "c", table, multi_label=False, bidirectional=False)
+    explanation, _ = explained(folder)
+    served = load_served(ClassifierSource("name", str(folder)), "onnx")
+    rows = served.classifier.predict_proba(["w2", "w2 w3", "w2 w3  w4", TEXT])
+    order = np.argsort(-rows[-1], kind="stable")
+    assert np.array(explanation["prefixes"]) == pytest.approx(rows[:, order], abs=1e-4)
+
+
 def test_ngram_models_alone_have_contributions_of_words(tmp_path: Path, table: NgramTable) -> None:
     explanation, description = explained(save_alone(tmp_path / "c", table, multi_label=True))
     check_parts(explanation)

@@ -54,8 +54,7 @@ class Explainer:
         self._weights: Mapping[str, NDArray[np.float32]] = {}
         if saved.network is not None:
             self._weights = unpack_weights(saved.network.weights)
-        # a stream has the probabilities of the network, not those of an ensemble
-        self._streams = saved.ngrams is None and served.streams
+        self._streams = served.streams
 
     def prepare(self, text: str) -> PreparedText:
         """Tokenize a text, and leave out its parts."""
@@ -127,6 +126,12 @@ class Explainer:
         """Return the probabilities of some labels after each token, or None."""
         if not self._streams:
             return None
-        rows = self._classifier.stream().read_tokens(tokens.ids.tolist())
+        stream = self._classifier.stream()
+        if self._classifier.is_ensemble:  # n-gram models read text, to its end
+            if tokens.num_untruncated > len(tokens):
+                return None
+            rows = np.concatenate([stream.read(tokens.text), stream.finish()])
+        else:
+            rows = stream.read_tokens(tokens.ids.tolist())
         prefixes: list[list[float]] = rows[:, order].astype(np.float64).round(4).tolist()
         return prefixes
