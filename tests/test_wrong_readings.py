@@ -1,6 +1,7 @@
 """Files that readers accept although their rows, texts or labels come out wrong."""
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -373,3 +374,68 @@ def test_utf_16_without_a_mark_says_which_option_reads_it(tmp_path):
     for option in ("data.encoding=utf-16", "data.encoding=utf-8"):
         assert "data.encoding=utf-16-le" in refusal(path, option)
     assert len(rows(path, "data.encoding=utf-16-le")) == 20
+
+
+# --- lists of 0 and 1, views ----------------------------------------------------------------
+
+
+def listed_rows(path: Path, lists: list[Any]) -> Path:
+    lines = [json.dumps({"text": f"a {i}", "label": label}) for i, label in enumerate(lists)]
+    return write(path, *lines)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+@pytest.mark.parametrize("place", [0, 57, 99])
+def test_an_empty_list_among_lists_of_0_and_1_is_a_row_without_a_label(tmp_path, kind, place):
+    lists = [[0, 1, 0] if i % 2 else [1, 0, 0] for i in range(100)]
+    lists[place] = []
+    path = tmp_path / f"a.{kind}"
+    if kind == "jsonl":
+        listed_rows(path, lists)
+    else:
+        write(path, "text,label", *(f'a {i},"{label}"' for i, label in enumerate(lists)))
+    loaded = corpus(path, "data.label_names=[x,y,z]")
+    for row in (*loaded.train.to_list(), *loaded.validation.to_list(), *loaded.test.to_list()):
+        number = int(row["text"].split()[1])
+        expected = [] if number == place else (["y"] if number % 2 else ["x"])
+        assert [
+            name for name, one in zip(loaded.labels, row["label"], strict=True) if one
+        ] == expected
+
+
+@pytest.mark.parametrize("other", [[1, 0], [0], [1, 0, 0, 1]])
+def test_a_list_of_another_length_among_lists_of_0_and_1_is_named(tmp_path, other):
+    lists = [[0, 1, 0] if i % 2 else [1, 0, 0] for i in range(100)]
+    path = listed_rows(tmp_path / "a.jsonl", [*lists[:70], other, *lists[70:]])
+    message = refusal(path, "data.label_names=[x,y,z]")
+    assert f"has {len(other)} instead of 3 numbers in the list of 0 and 1 in row 71" in message
+    listed_rows(tmp_path / "f" / "train.jsonl", lists)
+    listed_rows(tmp_path / "f" / "test.jsonl", [other] * 3)
+    assert "in row 1" in refusal(tmp_path / "f", "data.label_names=[x,y,z]")
+
+
+def test_lists_of_the_ids_0_and_1_stay_ids(tmp_path):
+    lists = [[0], [1], [0, 1], [1, 0], []] * 10
+    assert corpus(listed_rows(tmp_path / "a.jsonl", lists)).labels == ("0", "1")
+    lists = [[0, 1], [1, 0], []] * 10
+    assert corpus(listed_rows(tmp_path / "b.jsonl", lists)).labels == ("0", "1")
+    lists = [[0, 1], [1, 1], []] * 10  # ids are not repeated
+    assert "data.label_names must have 2" in refusal(listed_rows(tmp_path / "c.jsonl", lists))
+
+
+@pytest.mark.parametrize("kind", ["string_view", "large_string"])
+def test_arrow_files_with_other_types_of_strings(tmp_path, kind):
+    import pyarrow
+
+    strings = getattr(pyarrow, kind)()
+    table = pyarrow.table(
+        {
+            "text": pyarrow.array([f"film {i}" for i in range(20)]).cast(strings),
+            "label": pyarrow.array([LABELS[i % 4] for i in range(20)]).cast(strings),
+        }
+    )
+    with pyarrow.ipc.new_file(path := tmp_path / "a.arrow", table.schema) as writer:
+        writer.write_table(table)
+    loaded = corpus(path)
+    assert loaded.labels == ("neg", "pos")
+    assert loaded.train[0]["text"].startswith("film ")

@@ -89,7 +89,7 @@ def read_labels(
             values, features, column, where, source.label_names, known_labels, notes
         )
     inner = {split: None if written else inner_feature(features[split]) for split in lists}
-    if length := indicator_length(lists, inner):
+    if length := indicator_length(lists, inner, where):
         return indicator_labels(lists, length, source.label_names, source.name, notes)
     return read_label_lists(lists, inner, column, where, source.label_names, known_labels)
 

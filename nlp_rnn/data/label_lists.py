@@ -159,8 +159,13 @@ def _value(item: str) -> Any:
         return NotImplemented
 
 
-def indicator_length(lists: Mapping[str, Any], features: Mapping[str, Any]) -> int | None:
+def indicator_length(
+    lists: Mapping[str, Any], features: Mapping[str, Any], where: Mapping[str, str]
+) -> int | None:
     """Return the length of the lists if all of them hold only 0 and 1, one per class.
+
+    Lists of ids never hold an id twice: where one holds 0 or 1 twice, an empty list means that
+    the row has no label, and lists of other lengths are an error.
 
     Parameters
     ----------
@@ -168,16 +173,25 @@ def indicator_length(lists: Mapping[str, Any], features: Mapping[str, Any]) -> i
         For each split, the column of lists.
     features : mapping of str to feature
         For each split, the feature of the elements, or None.
+    where : mapping of str to str
+        Description of each split, with which error messages begin.
 
     Returns
     -------
     int or None
         The length, at least 2, which all lists have; None for lists of labels.
+
+    Raises
+    ------
+    DataError
+        The lists of 0 and 1 differ in their lengths.
     """
+    import numpy
     import pyarrow
     import pyarrow.compute as pc
 
-    lengths: set[int] = set()
+    lengths: dict[int, int] = {}  # the number of lists of each length
+    has_repetition = False
     for split, column in lists.items():
         inner = column.type.value_type
         if hasattr(features[split], "names") or not (
@@ -187,11 +201,39 @@ def indicator_length(lists: Mapping[str, Any], features: Mapping[str, Any]) -> i
             or pyarrow.types.is_null(inner)
         ):
             return None
-        lengths |= {*pc.unique(pc.list_value_length(column)).drop_null().to_pylist()}
         unique = pc.unique(pc.list_flatten(column)).to_pylist()
-        if len(lengths) > 1 or any(value not in (0, 1) for value in unique):
+        if any(value not in (0, 1) for value in unique):
             return None
-    return lengths.pop() if lengths and min(lengths) > 1 else None
+        sizes = pc.list_value_length(column).drop_null().to_numpy(zero_copy_only=False)
+        for length, number in zip(*numpy.unique(sizes, return_counts=True), strict=True):
+            lengths[int(length)] = lengths.get(int(length), 0) + int(number)
+        pairs = column.filter(pc.equal(pc.list_value_length(column), 2))
+        values = pc.list_flatten(pairs).cast("float64").to_numpy(zero_copy_only=False)
+        has_repetition |= bool((values[::2] == values[1::2]).any())
+    has_empty = bool(lengths.pop(0, 0))
+    has_repetition |= any(length > 2 for length in lengths)
+    if not lengths or max(lengths) < 2 or ((has_empty or len(lengths) > 1) and not has_repetition):
+        return None
+    length = max(lengths, key=lambda known: (lengths[known], known))
+    if len(lengths) > 1:
+        raise _uneven(lists, length, where)
+    return length
+
+
+def _uneven(lists: Mapping[str, Any], length: int, where: Mapping[str, str]) -> DataError:
+    """Return the error about the first list of another length than the most frequent one."""
+    import pyarrow.compute as pc
+
+    for split, column in lists.items():
+        sizes = pc.fill_null(pc.list_value_length(column), 0).to_pylist()
+        for row, size in enumerate(sizes, 1):
+            if size not in (0, length):
+                return DataError(
+                    f"{where[split]} has {size} instead of {length} numbers in the list of 0 and 1 "
+                    f"in row {row}.\nWrite 0 or 1 for each class in every row, or the ids of the "
+                    "labels, each of them once: [0, 2]."
+                )
+    raise AssertionError("all lists have the same length")
 
 
 def indicator_labels(
@@ -237,8 +279,9 @@ def indicator_labels(
     for split, column in lists.items():
         missing = column.is_null().to_numpy(zero_copy_only=False)
         members = numpy.zeros((len(column), length), bool)
-        flat = pc.list_flatten(column.drop_null()).cast("float64").to_numpy(zero_copy_only=False)
-        members[~missing] = flat.reshape(-1, length) == 1
+        filled = pc.fill_null(pc.equal(pc.list_value_length(column), length), False)
+        flat = pc.list_flatten(column).cast("float64").to_numpy(zero_copy_only=False)
+        members[filled.to_numpy(zero_copy_only=False)] = flat.reshape(-1, length) == 1
         labels[split] = MultiLabels(names, members, missing, names)
     one_hot = all((part.members.sum(axis=1) == 1)[~part.missing].all() for part in labels.values())
     hint = " Every row has exactly one 1; for a single-label task write its name instead."

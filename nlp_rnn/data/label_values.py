@@ -317,4 +317,8 @@ def _described(feature: Any, values: Any) -> str:
 
 def label_column(dataset: "Dataset", column: str) -> Any:
     """Return the Arrow values of a column, with the row selection of `dataset` applied."""
-    return dataset.select_columns([column]).with_format("arrow")[:].column(column)
+    import pyarrow
+
+    values = dataset.select_columns([column]).with_format("arrow")[:].column(column)
+    # few functions of pyarrow support views
+    return values.cast("string") if pyarrow.types.is_string_view(values.type) else values
