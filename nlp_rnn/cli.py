@@ -19,6 +19,7 @@ HELP = """\
 Train LSTM and GRU text classifiers, compare them in MLflow, and deploy the better one.
 
   nlp-rnn train [group=choice] [key=value] [-m]   train one classifier, or with -m a sweep
+  nlp-rnn sweep status|attach|cancel ID           show, follow or cancel a sweep
   nlp-rnn pretrain data=...                       pretrain language models to start from
   nlp-rnn compare [--sweep ID]                    compare the runs of an experiment or sweep
   nlp-rnn ui [--port N]                           browse the runs in MLflow
@@ -36,6 +37,7 @@ nlp-rnn COMMAND --help shows an example.  --debug shows the traceback of an erro
 
 COMMANDS = (
     "train",
+    "sweep",
     "pretrain",
     "compare",
     "ui",

@@ -14,14 +14,18 @@ MEMBERSHIP = Path("/proc/self/cgroup")
 def available_cores() -> int:
     """Return the number of CPU cores that this process may use, at least 1.
 
-    It is the smaller of two numbers: the cores of the CPU affinity (`taskset`, a batch system), and
+    It is the smallest of these numbers: the cores of the CPU affinity (`taskset`, a batch system),
     the CPU time that the control group of the process may use (`docker run --cpus`, the limits of
-    Kubernetes), rounded up to whole cores. More threads than that would take turns.
+    Kubernetes), rounded up to whole cores, and the cores that a Slurm job has requested. More
+    threads than that would take turns.
     """
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
     else:
         cores = os.cpu_count() or 1
+    requested = os.environ.get("SLURM_CPUS_PER_TASK", "")
+    if requested.isdecimal() and "SLURM_JOB_ID" in os.environ:
+        cores = min(cores, int(requested))
     return max(1, min([cores, *(math.ceil(quota) for quota in _cgroup_quotas())]))
 
 

@@ -10,7 +10,9 @@ __all__ = [
     "DataError",
     "NlpRnnError",
     "PrunedError",
+    "SupersededError",
     "SweepError",
+    "SweepKilledError",
     "TrackingError",
     "TrainingError",
 ]
@@ -50,6 +52,14 @@ class ComparisonError(NlpRnnError):
 
 class SweepError(NlpRnnError):
     """Some jobs of a sweep did not finish; the message has one line with the reason for each."""
+
+
+class SweepKilledError(SweepError):
+    """Jobs of a sweep were killed, and no job failed."""
+
+
+class SupersededError(NlpRnnError):
+    """Another process has taken over the job of this one, which ends without a result."""
 
 
 class PrunedError(NlpRnnError):

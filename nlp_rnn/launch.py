@@ -9,8 +9,7 @@ from omegaconf import DictConfig
 from nlp_rnn.config.arguments import config_errors, flags_and_overrides, version_base, with_run_dir
 from nlp_rnn.config.compose import run_config
 from nlp_rnn.config.option_texts import commented_yaml
-from nlp_rnn.config.schemas import conf_dir, register_schemas
-from nlp_rnn.config.sweep import SearchConfig, SweepConfig
+from nlp_rnn.config.schemas import SWEEP_SCHEMAS, conf_dir, register_schemas
 from nlp_rnn.errors import ConfigError
 
 __all__ = ["launch", "remove_empty_folders"]
@@ -94,10 +93,9 @@ def _job(composed: DictConfig) -> None:
         config, command = run_config(composed)
         if HydraConfig.get().sweeper.get("params"):
             raise ConfigError("hydra.sweeper.params are for a sweep. Add -m.")
-        if command.sweep != SweepConfig() or command.search != SearchConfig():
-            raise ConfigError(
-                "sweep.… and search.… are for a sweep. Add -m and the values to sweep."
-            )
+        for group, schema in SWEEP_SCHEMAS.items():
+            if getattr(command, group) != schema():
+                raise ConfigError(f"{group}.… is for a sweep. Add -m and the values to sweep.")
         from nlp_rnn.pipeline import train
 
         train(config, folder, list(HydraConfig.get().overrides.task))

@@ -30,6 +30,7 @@ from nlp_rnn.runs.run_folder import (
     write_json,
 )
 from nlp_rnn.runs.run_logging import (
+    PATIENCE_IN_A_SWEEP,
     SweepMembership,
     known_parameters,
     log_data,
@@ -55,9 +56,6 @@ if TYPE_CHECKING:
 __all__ = ["Result", "resume", "train"]
 
 TRAINING = "training.safetensors"
-
-PATIENCE_IN_A_SWEEP = 300.0
-"""Seconds that a job waits for a tracking server that does not respond."""
 
 
 @dataclass
@@ -118,8 +116,7 @@ def train(
         are left behind.
     """
     config = with_absolute_paths(config)
-    resolved = resolve(config)
-    resolved = with_local_encoder(resolved)
+    resolved = with_local_encoder(resolve(config))
     from nlp_rnn.data.corpus import load_corpus
     from nlp_rnn.data.labels import labels_of
     from nlp_rnn.pretraining.encoder_cache import obtain_encoder
@@ -134,11 +131,13 @@ def train(
         corpus = load_corpus(config.data)
     print_corpus(corpus)
     check_task(config.trainer, labels_of(corpus.train), len(corpus.labels))
-    uri = resolve_uri(config.tracking.uri, Path.cwd())
+    of_sweep = membership or SweepMembership("", {})
+    uri = of_sweep.tracking_uri or resolve_uri(config.tracking.uri, Path.cwd())
     if config.tracking.uri is not None:
         resolved = replace(resolved, tracking=replace(resolved.tracking, uri=uri))
     prepare_store(uri, patience=PATIENCE_IN_A_SWEEP if membership else 0)
-    experiment_id = obtain_experiment(uri, experiment_name(config.tracking.experiment))
+    experiment = of_sweep.experiment or experiment_name(config.tracking.experiment)
+    experiment_id = obtain_experiment(uri, experiment)
     encoder = obtain_encoder(replace(resolved, trainer=config.trainer), corpus, uri, experiment_id)
     empty_folder(folder)
     command = shlex.join(["nlp-rnn", "train", *overrides])
@@ -233,11 +232,13 @@ def _run(job: _Run) -> Result:
             result.metrics = training_metrics(network, training)
             result.metrics |= evaluate(classifier, corpus, folder, run)
         result.metrics |= log_speed(config.tracking.speed, Path(result.classifier), run)
+        if membership is not None and membership.accept is not None:
+            membership.accept(asdict(result))
         write_json(folder / RESULT, asdict(result))
-        shutil.rmtree(folder / CHECKPOINT)
         run.log_text((folder / RESULT).read_text(encoding="utf-8"), RESULT)
         log_results(result.metrics, resolved, corpus, run, origin.command, training.notes)
         run.log_classifier(Path(result.classifier), corpus.test[:2]["text"])
+    shutil.rmtree(folder / CHECKPOINT)
     print_result(result.run_id, result.classifier, result.metrics)
     return result
 

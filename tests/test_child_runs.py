@@ -40,6 +40,6 @@ def test_children_are_separate_from_baselines_with_new_and_old_tags(
     assert parent.arguments == ARGUMENTS
     children = Children(store_uri, experiment, parent.run_id)
     assert {key: run.run_id for key, run in children.read().items()} == {"89abcdef": job}
-    children.close("KILLED", "its sweep was killed")
+    children.close("KILLED", "its sweep was killed", ["89abcdef"])
     assert client.get_run(job).info.status == "KILLED"
     assert client.get_run(baseline).info.status == "RUNNING"

@@ -17,8 +17,7 @@ from nlp_rnn.cli import main
 from nlp_rnn.config.sweep import SearchConfig
 from nlp_rnn.config.training import Monitor
 from nlp_rnn.errors import PrunedError
-from nlp_rnn.sweeps.child_runs import Child
-from nlp_rnn.sweeps.progress import JobCounts, SweepProgress
+from nlp_rnn.sweeps.progress import JobCounts, JobEnd, SweepProgress
 from nlp_rnn.sweeps.pruning import load_study, on_epoch
 from nlp_rnn.sweeps.sweep_arguments import compose_sweep
 from nlp_rnn.training.events import EpochEnd
@@ -157,16 +156,13 @@ def test_a_finished_trial_is_never_pruned(tmp_path: Path) -> None:
 
 
 def test_jobs_without_a_run_are_counted_with_a_reason() -> None:
-    out, progress_tags = io.StringIO(), []
-    child = Child("k1", "r1", "gru trial0 seed1", "FINISHED", 2.0, {}, {"test/accuracy": 0.5})
-    children: dict[str, Child] = {}
+    out, progress_tags = io.StringIO(), list[str]()
     counts = JobCounts(4, 0)
-    names = {"k1": child.name}
-    with SweepProgress(lambda: children, names, counts, progress_tags.append, out) as progress:
-        counts.count_earlier(1, 0)
-        children["k1"] = child
-        progress.count_without_run("gru trial1 seed1", "is the same as gru trial0 seed1")
-        progress.drop(1, "model=lstm: no trial finished")
+    progress = SweepProgress(counts, progress_tags.append, out)
+    counts.count_earlier(1, 0)
+    progress.report("gru trial0 seed1", JobEnd("FINISHED", "accuracy 0.5000", True, 2.0))
+    progress.count_without_run("gru trial1 seed1", "is the same as gru trial0 seed1")
+    progress.drop(1, "model=lstm: no trial finished")
     assert [line.split("  ")[0] for line in out.getvalue().splitlines() if "[" in line] == [
         "[2/4]",
         "[3/4]",

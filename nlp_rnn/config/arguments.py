@@ -14,9 +14,6 @@ __all__ = ["config_errors", "flags_and_overrides", "quoted", "version_base", "wi
 
 BASELINES = ("majority", "linear")
 
-# Launchers that are plugins of Hydra, and the extra of this package that installs them.
-LAUNCHERS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit"}
-
 # Hydra's flags that are supported; those of the second line are followed by a value.
 FLAGS = ("-m", "--multirun", "--resolve", "--hydra-help", "--info", "-i", "--version")
 VALUED = ("--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--config-path", "-cp")
@@ -145,14 +142,6 @@ def version_base(hydra: Any) -> dict[str, str]:
     return {"version_base": "1.3"} if (major, minor) < (1, 4) else {}
 
 
-def _unknown_launcher(name: str) -> str:
-    if name in LAUNCHERS:
-        return (
-            f"hydra/launcher={name} is not installed.\nRun pip install 'nlp_rnn[{LAUNCHERS[name]}]'"
-        )
-    return f"There is no hydra/launcher={name}; there are basic, {', '.join(LAUNCHERS)}."
-
-
 def _shortened(error: Exception) -> str:
     """Return the message of Hydra or OmegaConf in one or two lines."""
     first = str(error).strip().splitlines()[0]
@@ -173,8 +162,6 @@ def _shortened(error: Exception) -> str:
 
 
 def _unknown_choice(group: str, choice: str) -> str:
-    if group == "hydra/launcher":
-        return _unknown_launcher(choice)
     choices = sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
     hint = ""
     if group == "model" and choice in BASELINES:

@@ -9,7 +9,13 @@ from nlp_rnn.config.model import AverageConfig, GatedConfig, RecurrentConfig
 from nlp_rnn.config.option import help_of
 from nlp_rnn.config.pretraining import PretrainingConfig
 from nlp_rnn.config.run import RunConfig, TrackingConfig
-from nlp_rnn.config.sweep import CommandConfig, SearchConfig, SweepConfig
+from nlp_rnn.config.sweep import (
+    CommandConfig,
+    RayConfig,
+    SearchConfig,
+    SlurmConfig,
+    SweepConfig,
+)
 from nlp_rnn.config.tokenizer import (
     CountedTokenizerConfig,
     GivenTokenizerConfig,
@@ -20,6 +26,7 @@ from nlp_rnn.errors import ConfigError
 
 __all__ = [
     "SCHEMAS",
+    "SWEEP_SCHEMAS",
     "conf_dir",
     "known_keys",
     "option_help",
@@ -47,7 +54,13 @@ SCHEMAS: dict[str, dict[str, type]] = {
 }
 """Schemas of a run by group of `conf/`, with the names by which the YAML files refer to them."""
 
-SWEEP_SCHEMAS: dict[str, type] = {"sweep": SweepConfig, "search": SearchConfig}
+SWEEP_SCHEMAS: dict[str, type] = {
+    "sweep": SweepConfig,
+    "search": SearchConfig,
+    "slurm": SlurmConfig,
+    "ray": RayConfig,
+}
+"""Schemas of a sweep by the first part of their keys."""
 
 
 def register_schemas() -> None:

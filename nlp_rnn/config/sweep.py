@@ -3,11 +3,21 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
-from nlp_rnn.config.option import option
+from nlp_rnn.config.option import POSITIVE, at_least, option
 from nlp_rnn.config.run import RunConfig
 
-__all__ = ["CommandConfig", "OnFailure", "Pruner", "SearchConfig", "SweepConfig"]
+__all__ = [
+    "Backend",
+    "CommandConfig",
+    "OnFailure",
+    "Pruner",
+    "RayConfig",
+    "SearchConfig",
+    "SlurmConfig",
+    "SweepConfig",
+]
 
+Backend = Enum("Backend", ["processes", "slurm", "ray"])
 OnFailure = Enum("OnFailure", ["continue", "stop"])
 Pruner = Enum("Pruner", ["none", "median", "hyperband"])
 
@@ -16,16 +26,60 @@ Pruner = Enum("Pruner", ["none", "median", "hyperband"])
 class SweepConfig:
     """How the jobs of a sweep are run, and what follows them."""
 
-    jobs: int = option(1, "Jobs that run at a time on this machine and share its cores.")
+    backend: Backend = option(
+        Backend.processes, "Where the jobs run: on this machine, on Slurm or on Ray."
+    )
+    jobs: int | None = option(
+        None,
+        "Jobs that run at the same time (null: one on this machine, all of them on Slurm and Ray). "
+        "On this machine they share the cores.",
+        at_least(1),
+    )
+    restarts: int = option(
+        1,
+        "How often a job is started again if its process dies, for example without memory.",
+        at_least(0),
+    )
     on_failure: OnFailure = option(
         OnFailure["continue"], "Continue with the other jobs, or stop, when a job fails."
     )
+    detach: bool = option(False, "Start the jobs and return; nlp-rnn sweep attach follows them.")
     resume: str | None = option(None, "Id of an interrupted sweep to resume, or last.")
     compare: bool = option(True, "Train the baselines and compare the runs at the end.")
-    parent: str | None = option(None, "Run id of the sweep; set by the sweep for each of its jobs.")
-    words: list[str] = option(
-        [], "Parts of a job's run name; set by the sweep for each of its jobs."
+
+
+@dataclass
+class SlurmConfig:
+    """What a job requests from Slurm, for `sweep.backend=slurm`."""
+
+    partition: str | None = option(None, "Partition (null: the default of the cluster).")
+    time: str | None = option(
+        None, "Time limit of a job, such as 90 (minutes) or 4:00:00 (null: that of the partition)."
     )
+    margin: int = option(
+        60,
+        "Seconds before the time limit at which a job is stopped, to end its run and to keep its "
+        "checkpoint.",
+        at_least(1),
+    )
+    cpus_per_task: int = option(1, "CPU cores of a job.", at_least(1))
+    mem: str | None = option(None, "Memory of a job, such as 8G (null: that of the partition).")
+    gpus: str | None = option(None, "GPUs of a job, such as 1 or a100:1.")
+    account: str | None = option(None, "Account that is charged.")
+    qos: str | None = option(None, "Quality of service.")
+    setup: list[str] = option([], "Lines of shell code before the job, such as module load cuda.")
+    options: list[str] = option([], "Further options of sbatch, such as --constraint=avx512.")
+
+
+@dataclass
+class RayConfig:
+    """Where a job runs on Ray, and with what, for `sweep.backend=ray`."""
+
+    address: str | None = option(
+        None, "Address of the cluster, or auto (null: Ray is started on this machine)."
+    )
+    num_cpus: float = option(1.0, "CPU cores of a job.", POSITIVE)
+    num_gpus: float = option(0.0, "GPUs of a job.", at_least(0))
 
 
 @dataclass
@@ -51,3 +105,5 @@ class CommandConfig(RunConfig):
 
     sweep: SweepConfig = field(default_factory=SweepConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
+    slurm: SlurmConfig = field(default_factory=SlurmConfig)
+    ray: RayConfig = field(default_factory=RayConfig)

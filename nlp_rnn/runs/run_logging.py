@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nlp_rnn.training.range_test import RangeTest
 
 __all__ = [
+    "PATIENCE_IN_A_SWEEP",
     "SweepMembership",
     "known_parameters",
     "log_data",
@@ -37,6 +38,9 @@ __all__ = [
 ]
 
 SPLITS = ("train", "validation", "test")
+
+PATIENCE_IN_A_SWEEP = 300.0
+"""Seconds that a job waits for a tracking server that does not respond."""
 
 
 def short_name(config: RunConfig) -> str:
@@ -60,13 +64,22 @@ class SweepMembership:
     name_parts : sequence of str
         What the sweep varies, for the run's name, such as `dropout=0.2`.
     on_epoch : callable, optional
-        Called after every epoch; raises `PrunedError` to end the run.
+        Called after every epoch; raises `PrunedError` or `SupersededError` to end the run.
+    accept : callable, optional
+        Called with the content of `result.json` before it is written; raises `SupersededError` if
+        the result of another process was accepted.
+    tracking_uri, experiment : str
+        Address of the MLflow store, and name of the experiment, of the sweep. Its runs belong
+        there whatever the environment of this machine says.
     """
 
     parent_run_id: str
     tags: Mapping[str, str]
     name_parts: Sequence[str] = ()
     on_epoch: "Callable[[EpochEnd], None] | None" = None
+    accept: "Callable[[Mapping[str, Any]], None] | None" = None
+    tracking_uri: str | None = None
+    experiment: str | None = None
 
 
 def run_name(config: RunConfig, membership: SweepMembership | None = None) -> str:

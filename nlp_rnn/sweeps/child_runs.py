@@ -10,11 +10,19 @@ from nlp_rnn.config.training import Monitor
 from nlp_rnn.errors import ConfigError, TrackingError
 from nlp_rnn.tracking.ended_runs import close_run
 from nlp_rnn.tracking.environment import quiet_mlflow
-from nlp_rnn.tracking.liveness import is_alive, on_this_machine, stop_process
+from nlp_rnn.tracking.liveness import is_alive, process_tags
 from nlp_rnn.tracking.store import tracking_errors
 from nlp_rnn.tracking.tags import KIND, OLD_KIND
 
-__all__ = ["ARGUMENTS_TAG", "Child", "Children", "Parent", "find_parent", "validation_metric"]
+__all__ = [
+    "ARGUMENTS_TAG",
+    "Child",
+    "Children",
+    "Parent",
+    "find_parent",
+    "score_text",
+    "validation_metric",
+]
 
 ARGUMENTS_TAG = "sweep_arguments"
 """Tag of a sweep's run: its arguments as a JSON list."""
@@ -64,12 +72,7 @@ class Child:
     def summary(self) -> str:
         """Test scores of a finished run, or the reason why it did not finish."""
         if self.status == "FINISHED":
-            parts = [
-                f"{name} {self.metrics[metric]:.4f}"
-                for name, metric in SCORES
-                if metric in self.metrics
-            ]
-            return "  ".join(parts) or "finished"
+            return score_text(self.metrics)
         if self.done:
             return self.tags.get("error", "pruned")
         return f"{self.status}: {self.tags.get('error', 'the reason is unknown')}"
@@ -130,10 +133,8 @@ class Children:
             children[child.key] = child
         return children
 
-    def close(self, status: str, reason: str, keys: Iterable[str] | None = None) -> None:
-        """Stop the processes of running children on this machine and close their runs.
-
-        Children on other machines are left running, because their state cannot be checked.
+    def close(self, status: str, reason: str, keys: Iterable[str]) -> None:
+        """Close the runs of jobs that are RUNNING although their processes have ended.
 
         Parameters
         ----------
@@ -141,17 +142,32 @@ class Children:
             Status that they get, such as KILLED.
         reason : str
             Value of their tag `error`.
-        keys : iterable of str, optional
-            Keys of the jobs; all jobs by default.
+        keys : iterable of str
+            Keys of the jobs.
         """
-        selected = None if keys is None else set(keys)
+        selected = set(keys)
         for run in self._runs("attributes.status = 'RUNNING'"):
-            tags = dict(run.data.tags)
-            is_selected = selected is None or tags.get("job") in selected
-            if not is_selected or not on_this_machine(tags):
-                continue
-            stop_process(tags)
-            close_run(self._uri, run.info.run_id, status, reason)
+            if run.data.tags.get("job") in selected:
+                close_run(self._uri, run.info.run_id, status, reason)
+
+    def reopen(self, key: str) -> None:
+        """Set the last run of a job RUNNING, because a cluster will start the job again.
+
+        Until then this process counts as the process of the run.
+        """
+        from mlflow import MlflowClient
+
+        runs = self._runs(f"tags.job = '{key}'")
+        if not runs or runs[-1].info.status == "FINISHED":
+            return
+        run_id = runs[-1].info.run_id
+        with tracking_errors(self._uri):
+            client = MlflowClient(tracking_uri=self._uri)
+            if "error" in runs[-1].data.tags:
+                client.delete_tag(run_id, "error")
+            for name, value in process_tags().items():
+                client.set_tag(run_id, name, value)
+            client.update_run(run_id, status="RUNNING")
 
     def _runs(self, condition: str = "") -> list[Any]:
         """Return MLflow's runs, the oldest first."""
@@ -178,6 +194,12 @@ class Children:
                     return runs
 
 
+def score_text(metrics: Mapping[str, float]) -> str:
+    """Return the test scores of a run in one line, or `finished` if it has none."""
+    parts = [f"{name} {metrics[metric]:.4f}" for name, metric in SCORES if metric in metrics]
+    return "  ".join(parts) or "finished"
+
+
 def validation_metric(monitor: Monitor, metrics: Mapping[str, float]) -> str:
     """Return the metric that `trainer.monitor` stands for.
 
@@ -189,7 +211,7 @@ def validation_metric(monitor: Monitor, metrics: Mapping[str, float]) -> str:
     return "validation/micro_f1" if multi_label else "validation/macro_f1"
 
 
-def find_parent(uri: str, experiment_id: str, sweep: str) -> Parent:
+def find_parent(uri: str, experiment_id: str, sweep: str, *, allow_running: bool = False) -> Parent:
     """Return the run of a sweep.
 
     Parameters
@@ -200,6 +222,8 @@ def find_parent(uri: str, experiment_id: str, sweep: str) -> Parent:
         Experiment of the sweep.
     sweep : str
         Id of the sweep, id of its run, or `last` for the sweep that was started last.
+    allow_running : bool
+        Whether the sweep may be running in another process.
 
     Raises
     ------
@@ -216,10 +240,11 @@ def find_parent(uri: str, experiment_id: str, sweep: str) -> Parent:
     for run in runs:
         tags = dict(run.data.tags)
         if sweep in (LAST, tags.get("sweep"), run.info.run_id):
-            if run.info.status == "RUNNING" and is_alive(tags):
+            if run.info.status == "RUNNING" and is_alive(tags) and not allow_running:
                 raise ConfigError(
                     f"The sweep {tags.get('sweep')} is still running in process "
-                    f"{tags['process'].partition(' ')[0]}.\nWait for it, or stop that process."
+                    f"{tags['process'].partition(' ')[0]}.\n"
+                    f"To follow it, run nlp-rnn sweep attach {tags.get('sweep')}"
                 )
             return Parent(run.info.run_id, run.info.status, tags)
     latest = ", ".join(str(run.data.tags.get("sweep")) for run in runs[:5])

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nlp_rnn.config.signature import signature
+from nlp_rnn.config.sweep import Backend
 from nlp_rnn.errors import TrackingError
 from nlp_rnn.sweeps.jobs import Job
 from nlp_rnn.sweeps.progress import duration
@@ -41,7 +42,9 @@ def print_forecast(command: SweepCommand, jobs: Sequence[Job], uri: str) -> None
         remark = job.problem.splitlines()[0] if job.problem else ""
         remark = remark or (f"about {duration(seconds)}" if seconds is not None else "")
         print(f"{number:>4}  {job.name:<32}  {remark}".rstrip())
-    parallel = command.sweep_options.sweep.jobs
+    options = command.sweep_options.sweep
+    alone = 1 if options.backend is Backend.processes else len(jobs)
+    parallel = min(options.jobs or alone, len(jobs))
     at_once = f", {parallel} at a time" if parallel > 1 else ""
     print(f"{len(jobs)} jobs{at_once}: {space_text(command.space)}")
     pairs = zip(jobs, times, strict=True)

@@ -1,19 +1,34 @@
 """Progress of a sweep on the terminal: a line for every job that ends, and the totals."""
 
 import sys
-import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from types import TracebackType
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TextIO
 
-from nlp_rnn.errors import TrackingError
-from nlp_rnn.sweeps.child_runs import Child
+__all__ = ["JobCounts", "JobEnd", "SweepProgress", "duration"]
 
-__all__ = ["JobCounts", "SweepProgress", "duration"]
 
-SECONDS_BETWEEN_READS = 2.0
+@dataclass(frozen=True)
+class JobEnd:
+    """How a job ended.
+
+    Attributes
+    ----------
+    status : str
+        FINISHED, FAILED or KILLED; SCHEDULED if it was not started.
+    summary : str
+        Test scores, or why the job did not finish.
+    done : bool
+        Whether the job needs no other run: it is finished, or was pruned by a search.
+    seconds : float or None
+        Duration of the last attempt.
+    """
+
+    status: str
+    summary: str
+    done: bool
+    seconds: float | None = None
 
 
 class JobCounts:
@@ -52,7 +67,7 @@ class JobCounts:
 
 
 class SweepProgress:
-    """Context manager whose thread reads the children every two seconds and prints changes.
+    """Prints a line for each job that ends, and the totals.
 
     On a terminal the totals are a last line that is redrawn. In other output they follow the line
     of each job.
@@ -60,20 +75,14 @@ class SweepProgress:
 
     def __init__(
         self,
-        read: Callable[[], Mapping[str, Child]],
-        names: Mapping[str, str],
         counts: JobCounts,
         on_progress: Callable[[str], None],
         out: TextIO | None = None,
     ) -> None:
-        """Read the runs that exist already.
+        """Begin with the jobs that ended before.
 
         Parameters
         ----------
-        read : callable
-            Returns the children by the keys of their jobs.
-        names : mapping
-            Names of the launched jobs by key; it may grow.
         counts : JobCounts
             Counts that are updated.
         on_progress : callable
@@ -81,73 +90,60 @@ class SweepProgress:
         out : file, optional
             Where to print; standard output by default.
         """
-        self._read, self._names, self._counts = read, names, counts
-        self._on_progress = on_progress
+        self._counts, self._on_progress = counts, on_progress
         self._out = out or sys.stdout
-        self._ended: set[str] = set()
-        # Runs of an earlier start are not reported until they are resumed.
-        self._old = {(child.run_id, child.seconds) for child in read().values()}
-        self._running: list[str] = []
-        self._lock = threading.RLock()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="sweep-progress", daemon=True)
+        self._running: Sequence[str] = ()
+        self._waiting = 0
+        on_progress(str(counts))
 
-    def __enter__(self) -> "SweepProgress":
-        self._on_progress(str(self._counts))
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
-        self._update(at_the_end=True)
-        self._redraw("")
-
-    def _loop(self) -> None:
-        while not self._stop.wait(SECONDS_BETWEEN_READS):
-            self._update()
-
-    def _update(self, at_the_end: bool = False) -> None:
-        """Report the jobs that have ended since the last update.
-
-        A KILLED run is reported only at the end, because it may be resumed before.
-        """
-        open_statuses = ("RUNNING", "SCHEDULED", *(() if at_the_end else ("KILLED",)))
-        with (
-            self._lock,
-            suppress(TrackingError),
-        ):  # try again next time; the jobs do not depend on this
-            children = self._read()
-            self._running = [
-                child.name
-                for key, child in children.items()
-                if key in self._names and child.status == "RUNNING"
-            ]
-            for key, child in children.items():
-                ended = child.status not in open_statuses or "pruned" in child.tags
-                ended = ended and (child.run_id, child.seconds) not in self._old
-                if ended and key in self._names and key not in self._ended:
-                    self._ended.add(key)
-                    self._report(child)
-            self._redraw(self._status())
+    def report(self, name: str, end: JobEnd) -> None:
+        """Count a job that ended, and print its scores or why it did not finish."""
+        counts = self._counts
+        if end.done:
+            counts.done += 1
+        else:
+            counts.failed += 1
+        took = "" if end.seconds is None else f"  {duration(end.seconds)}"
+        self._print(f"{name}  {end.summary}{took}")
+        if not self._out.isatty() and (left := counts.seconds_left):
+            print(f"{'':<8}about {duration(left)} left", file=self._out, flush=True)
 
     def count_without_run(self, name: str, reason: str) -> None:
         """Count a job that needs no run of its own, and print the reason."""
-        self._update()  # the jobs before it come first
-        with self._lock:
-            self._counts.count_earlier(1, 0)
-            self._print(f"{name}  {reason}")
+        self._counts.count_earlier(1, 0)
+        self._print(f"{name}  {reason}")
 
     def drop(self, number: int, reason: str) -> None:
         """Reduce the total by jobs that cannot run, and print the reason."""
-        with self._lock:
-            self._counts.total -= number
-            self._print(reason)
+        self._counts.total -= number
+        self._print(reason)
+
+    def note(self, line: str) -> None:
+        """Print a line about a job that has not ended."""
+        self._redraw("")
+        print(f"{'':<8}{line}", file=self._out, flush=True)
+
+    def show(self, running: Sequence[str], waiting: int) -> None:
+        """Redraw the totals on a terminal; in other output, print how many jobs run and wait.
+
+        Parameters
+        ----------
+        running : sequence of str
+            Names of the running jobs.
+        waiting : int
+            Number of jobs that the cluster has not started.
+        """
+        changed = (len(running), waiting) != (len(self._running), self._waiting)
+        self._running, self._waiting = running, waiting
+        if self._out.isatty():
+            self._redraw(self._status())
+        elif changed and waiting and len(running):
+            line = f"{'':<8}{len(running)} running, {waiting} waiting"
+            print(line, file=self._out, flush=True)
+
+    def close(self) -> None:
+        """Remove the totals from the terminal."""
+        self._redraw("")
 
     def _print(self, line: str) -> None:
         counts = self._counts
@@ -156,24 +152,15 @@ class SweepProgress:
         self._redraw("")
         print(f"{number:<8}{line}", file=self._out, flush=True)
 
-    def _report(self, child: Child) -> None:
-        counts = self._counts
-        if child.done:
-            counts.done += 1
-        else:
-            counts.failed += 1
-        took = "" if child.seconds is None else f"  {duration(child.seconds)}"
-        self._print(f"{child.name}  {child.summary}{took}")
-        if not self._out.isatty() and (left := counts.seconds_left):
-            print(f"{'':<8}about {duration(left)} left", file=self._out, flush=True)
-
     def _status(self) -> str:
         counts = self._counts
         parts = [f"{counts.done} of {counts.total} done"]
         if counts.failed:
             parts.append(f"{counts.failed} failed")
         if self._running:
-            parts.append(f"running: {', '.join(self._running[:4])}")
+            parts.append(f"{len(self._running)} running: {', '.join(self._running[:4])}")
+        if self._waiting:
+            parts.append(f"{self._waiting} waiting")
         if (left := counts.seconds_left) is not None:
             parts.append(f"about {duration(left)} left")
         return "  ·  ".join(parts)

@@ -10,13 +10,13 @@ from nlp_rnn.config.defaults import LEARNING_RATE
 from nlp_rnn.config.signature import flatten
 from nlp_rnn.config.training import Monitor
 from nlp_rnn.errors import ConfigError
-from nlp_rnn.pipeline import PATIENCE_IN_A_SWEEP
+from nlp_rnn.runs.run_logging import PATIENCE_IN_A_SWEEP
 from nlp_rnn.sweeps.child_runs import Child, Children, validation_metric
 from nlp_rnn.sweeps.jobs import Job, make_job
-from nlp_rnn.sweeps.launcher import Launcher
 from nlp_rnn.sweeps.progress import JobCounts, SweepProgress
 from nlp_rnn.sweeps.pruning import load_study, optuna_library, seeded_sampler
 from nlp_rnn.sweeps.search_space import read_dimension
+from nlp_rnn.sweeps.supervisor import Supervisor
 from nlp_rnn.sweeps.sweep_arguments import SweepCommand
 
 if TYPE_CHECKING:
@@ -99,8 +99,7 @@ class Search:
 
     def run(
         self,
-        launcher: Launcher,
-        names: dict[str, str],
+        supervisor: Supervisor,
         counts: JobCounts,
         progress: SweepProgress,
         children: Children,
@@ -111,10 +110,8 @@ class Search:
 
         Parameters
         ----------
-        launcher : Launcher
+        supervisor : Supervisor
             Runs the jobs.
-        names : dict
-            The names of the launched jobs are added to it, by key.
         counts : JobCounts
             Counts of the jobs; those that ended before the search was resumed are added.
         progress : SweepProgress
@@ -160,7 +157,7 @@ class Search:
                 job = self._job(number, trial.number, trial, studies[number])
                 self._plan(job)
                 trials.append((studies[number], trial, job))
-            self._launch(trials, launcher, names, progress, children, storage)
+            self._launch(trials, supervisor, progress, children, storage)
             by_key = children.read(PATIENCE_IN_A_SWEEP)
             for study, trial, job in trials:
                 _finish_trial(study, trial, by_key.get(job.key), monitor)
@@ -180,8 +177,7 @@ class Search:
             else:
                 pending.append(job)
         self.jobs += tuned
-        names |= {job.key: job.name for job in pending}
-        launcher.launch(pending)
+        supervisor.run(pending)
         return tuned
 
     def _plan(self, job: Job) -> None:
@@ -227,7 +223,7 @@ class Search:
             return trials
         ended = (states.COMPLETE, states.PRUNED, states.FAIL)
         left = [budget - len(study.get_trials(deepcopy=False, states=ended)) for study in studies]
-        while any(count > 0 for count in left) and len(trials) < sweep_options.sweep.jobs:
+        while any(count > 0 for count in left) and len(trials) < (sweep_options.sweep.jobs or 1):
             number = max(range(len(studies)), key=lambda index: left[index])
             left[number] -= 1
             trials.append((number, studies[number].ask()))
@@ -236,8 +232,7 @@ class Search:
     def _launch(
         self,
         trials: Sequence[tuple[Any, Any, Job]],
-        launcher: Launcher,
-        names: dict[str, str],
+        supervisor: Supervisor,
         progress: SweepProgress,
         children: Children,
         storage: str,
@@ -245,23 +240,22 @@ class Search:
         """Run the trials, except combinations that were tried before."""
         by_key = children.read(PATIENCE_IN_A_SWEEP)
         pending: list[Job] = []
-        extra = []
+        searches = []
         for study, trial, job in trials:
             done = job.key in by_key and by_key[job.key].done
             if done or job.key in {other.key for other in pending}:
                 progress.count_without_run(job.name, self._why_not_run(job))
                 continue
             pending.append(job)
-            extra.append(
-                [
-                    f"search.study='{study.study_name}'",
-                    f"search.trial={trial._trial_id}",
-                    f"search.storage='{storage}'",
-                    f"search.pruner={self._command.sweep_options.search.pruner.name}",
-                ]
+            searches.append(
+                {
+                    "study": study.study_name,
+                    "trial": trial._trial_id,
+                    "storage": storage,
+                    "pruner": self._command.sweep_options.search.pruner.name,
+                }
             )
-        names |= {job.key: job.name for job in pending}
-        launcher.launch(pending, extra)
+        supervisor.run(pending, searches)
 
     def _best(self, cell: tuple[str, ...], study: Any, progress: SweepProgress) -> list[Job]:
         optuna = optuna_library()

@@ -3,23 +3,40 @@
 import json
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlp_rnn.config.sweep import SearchConfig
-from nlp_rnn.errors import ConfigError, DataError, SweepError, TrackingError
+from nlp_rnn.errors import (
+    ConfigError,
+    DataError,
+    SweepError,
+    SweepKilledError,
+    TrackingError,
+)
 from nlp_rnn.launch import remove_empty_folders
-from nlp_rnn.pipeline import PATIENCE_IN_A_SWEEP
-from nlp_rnn.sweeps.child_runs import ARGUMENTS_TAG, Child, Children, Parent, find_parent
+from nlp_rnn.runs.run_logging import PATIENCE_IN_A_SWEEP
+from nlp_rnn.sweeps.attempts import Attempt, claim, holder_of, is_finished
+from nlp_rnn.sweeps.backend_choice import make_backend
+from nlp_rnn.sweeps.backend_options import with_new_options
+from nlp_rnn.sweeps.child_runs import ARGUMENTS_TAG, Children, Parent, find_parent
 from nlp_rnn.sweeps.conclusion import FinishedSweep, conclude, note
+from nlp_rnn.sweeps.detached import start_detached
 from nlp_rnn.sweeps.forecast import print_forecast
-from nlp_rnn.sweeps.job_run import STOPPED
+from nlp_rnn.sweeps.job_records import STOPPED, SUPERVISOR, JobRecords
 from nlp_rnn.sweeps.jobs import Job, expand_grid
-from nlp_rnn.sweeps.launcher import Launcher
-from nlp_rnn.sweeps.progress import JobCounts, SweepProgress
+from nlp_rnn.sweeps.progress import JobCounts, JobEnd, SweepProgress
 from nlp_rnn.sweeps.search import Search
-from nlp_rnn.sweeps.sweep_arguments import SweepCommand, compose_sweep, space_text
+from nlp_rnn.sweeps.supervisor import Supervisor
+from nlp_rnn.sweeps.sweep_arguments import (
+    SweepCommand,
+    changes_only_how,
+    compose_sweep,
+    space_text,
+)
+from nlp_rnn.tracking.ended_runs import pending_run_folders, send_pending
 from nlp_rnn.tracking.store import experiment_name, obtain_experiment, prepare_store, ui_link
 from nlp_rnn.tracking.tags import CONFIGURATION_TAG
 from nlp_rnn.tracking.uri import resolve_uri
@@ -31,16 +48,20 @@ __all__ = ["sweep"]
 
 DRY_RUN = "--dry-run"
 RESUME = "sweep.resume="
+DETACH = "sweep.detach="
 
 
-def sweep(arguments: list[str]) -> None:
+def sweep(arguments: list[str], *, attach: bool = False) -> None:
     """Run every combination as a child of one run, and compare them at the end.
 
     Parameters
     ----------
     arguments : list of str
         Arguments after `nlp-rnn train`. With `--dry-run` the jobs are only listed. With
-        `sweep.resume` alone, the arguments of the resumed sweep are used.
+        `sweep.resume` and otherwise only options of how jobs run, the arguments of the resumed
+        sweep are used.
+    attach : bool
+        Do not start the jobs of a resumed sweep again that failed or were killed.
 
     Raises
     ------
@@ -51,11 +72,13 @@ def sweep(arguments: list[str]) -> None:
     """
     dry_run = DRY_RUN in arguments
     arguments = [item for item in arguments if item not in (DRY_RUN, "-m", "--multirun")]
-    if len(arguments) == 1 and arguments[0].startswith(RESUME):
-        with compose_sweep(arguments) as command:
+    resumed_id = next((item for item in arguments if item.startswith(RESUME)), "")
+    others = [item for item in arguments if not item.startswith(RESUME)]
+    if resumed_id and changes_only_how(others):
+        with compose_sweep([resumed_id]) as command:
             uri, experiment_id = _store(command)
-            parent = find_parent(uri, experiment_id, arguments[0].removeprefix(RESUME))
-        arguments = [*parent.arguments, arguments[0]]
+            parent = find_parent(uri, experiment_id, resumed_id.removeprefix(RESUME))
+        arguments = [*with_new_options(parent.arguments), *others, resumed_id]
     with compose_sweep(arguments) as command:
         sweep_options = command.sweep_options
         is_search = sweep_options.search.trials_per_cell is not None
@@ -75,7 +98,7 @@ def sweep(arguments: list[str]) -> None:
         uri, experiment_id = _store(command)
         resumed = sweep_options.sweep.resume
         resumed_parent = find_parent(uri, experiment_id, resumed) if resumed else None
-        _run(command, jobs, search, uri, experiment_id, arguments, resumed_parent)
+        _run(command, jobs, search, uri, experiment_id, arguments, resumed_parent, attach)
 
 
 def _store(command: SweepCommand) -> tuple[str, str]:
@@ -83,6 +106,34 @@ def _store(command: SweepCommand) -> tuple[str, str]:
     uri = resolve_uri(tracking.uri, Path.cwd())
     prepare_store(uri)
     return uri, obtain_experiment(uri, experiment_name(tracking.experiment))
+
+
+@contextmanager
+def _supervised(folder: Path) -> Iterator[tuple[JobRecords, Attempt]]:
+    """Hold the lease of the sweep inside the block, so that only one process supervises it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"The sweep's folder {folder} cannot be created: {error.strerror}.\n"
+            "Set output_dir=FOLDER to a folder that is writable."
+        ) from error
+    records = JobRecords(folder)
+    lease = claim(records, SUPERVISOR, folder)
+    if lease is None:
+        holder = holder_of(records, SUPERVISOR, records.state(SUPERVISOR), records.now())
+        process = (holder.content if holder else {}).get("process", "?").partition(" ")[0]
+        host = (holder.content if holder else {}).get("host", "?")
+        raise ConfigError(
+            f"The sweep in {folder} is still running: process {process} on {host} supervises it.\n"
+            "nlp-rnn sweep attach follows it, and nlp-rnn sweep cancel stops it."
+        )
+    try:
+        with lease.heartbeats():
+            yield records, lease
+    finally:
+        lease.end({"status": "ENDED"})
+        remove_empty_folders(folder)
 
 
 def _run(
@@ -93,94 +144,107 @@ def _run(
     experiment_id: str,
     arguments: Sequence[str],
     parent: Parent | None,
+    attach: bool,
 ) -> None:
     from nlp_rnn.tracking.run_lifecycle import tracked_run
 
     folder = Path(parent.tags["run_folder"] if parent else command.base.hydra.sweep.dir).absolute()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(
-            f"The sweep's folder {folder} cannot be created: {error.strerror}.\n"
-            "Set output_dir=FOLDER to a folder that is writable."
-        ) from error
     space = space_text(command.space)
-    arguments = [item for item in arguments if not item.startswith(RESUME)]
-    with tracked_run(
-        uri,
-        experiment_id,
-        run_id=parent.run_id if parent else None,
-        name=command.sweep_options.tracking.run_name or f"sweep {space}"[:250],
-        parameters={} if parent else {key: ",".join(v) for key, v in command.space.items()},
-        tags={
-            "kind": "sweep",
-            CONFIGURATION_TAG: f"sweep {space}"[:250],
-            "run_folder": str(folder),
-            ARGUMENTS_TAG: json.dumps(arguments),
-            "command": shlex.join(["nlp-rnn", "train", "-m", *arguments]),
-        },
-        folder=folder,
-        system_metrics=False,
-    ) as run:
-        run.set_tags({"sweep": run.run_id[:8]})
-        children = Children(uri, experiment_id, run.run_id)
-        if parent is None:
-            run.set_note(f"**Running**: `{space}`\n\nThere are no results yet.")
-        else:
-            children.close("KILLED", "its sweep was killed")
-            (folder / STOPPED).unlink(missing_ok=True)
-        count = search.count if search else len(jobs)
-        print(f"sweep         {run.run_id[:8]}: {count} jobs, {space}")
-        print(f"folder        {folder}\nMLflow        {ui_link(uri, experiment_id, run.run_id)}")
-        tuned: Sequence[Job] = ()
-        try:
-            keys = {job.key for job in jobs}
-            finished = sum(
-                child.done and search is None and key in keys
-                for key, child in children.read().items()
-            )
+    arguments = [item for item in arguments if not item.startswith((RESUME, DETACH))]
+    detach = command.sweep_options.sweep.detach
+    continue_detached: Callable[[], None] | None = None
+    with _supervised(folder) as (records, lease):
+        backend = make_backend(command.sweep_options, records)
+        backend.check()
+        with tracked_run(
+            uri,
+            experiment_id,
+            run_id=parent.run_id if parent else None,
+            name=command.sweep_options.tracking.run_name or f"sweep {space}"[:250],
+            parameters={} if parent else {key: ",".join(v) for key, v in command.space.items()},
+            tags={
+                "kind": "sweep",
+                CONFIGURATION_TAG: f"sweep {space}"[:250],
+                "run_folder": str(folder),
+                ARGUMENTS_TAG: json.dumps(arguments),
+                "command": shlex.join(["nlp-rnn", "train", "-m", *arguments]),
+            },
+            folder=folder,
+            system_metrics=False,
+        ) as run:
+            run.set_tags({"sweep": run.run_id[:8]})
+            children = Children(uri, experiment_id, run.run_id)
+            if parent is None:
+                run.set_note(f"**Running**: `{space}`\n\nThere are no results yet.")
+            else:
+                (folder / STOPPED).unlink(missing_ok=True)
+            count = search.count if search else len(jobs)
+            print(f"sweep         {run.run_id[:8]}: {count} jobs, {space}")
+            print(f"folder        {folder}")
+            print(f"MLflow        {ui_link(uri, experiment_id, run.run_id)}", flush=True)
+            pending = () if search else _pending(jobs, children, records)
+            finished = 0 if search else len(jobs) - len(pending)
             if finished:
                 print(f"{finished} of {count} jobs are finished already.")
-            launcher = Launcher(command, uri, folder, run.run_id, children)
-            names: dict[str, str] = {}
             counts = JobCounts(count, finished)
-            with SweepProgress(
-                children.read, names, counts, lambda text: run.set_tags({"progress": text})
-            ) as progress:
-                if search is None:
-                    _launch(launcher, jobs, names, children)
+            progress = SweepProgress(counts, lambda text: run.set_tags({"progress": text}))
+            shared = {
+                "parent": run.run_id,
+                "tracking_uri": uri,
+                "experiment": experiment_name(command.sweep_options.tracking.experiment),
+                "on_failure": command.sweep_options.sweep.on_failure.name,
+            }
+            restarts = command.sweep_options.sweep.restarts
+            supervisor = Supervisor(
+                backend, records, children, progress, shared, restarts, lease, attach
+            )
+            tuned: Sequence[Job] = ()
+            try:
+                if detach:
+                    continue_detached = start_detached(
+                        run, supervisor, backend, pending, uri, shared["experiment"]
+                    )
+                elif search is None:
+                    supervisor.run(pending)
                 else:
-                    tuned = search.run(launcher, names, counts, progress, children, folder, run)
+                    tuned = search.run(supervisor, counts, progress, children, folder, run)
                     jobs = search.jobs
-        except BaseException as error:
-            _close_after(error, children)
-            planned = search.jobs if search else jobs
-            _report_interruption(command, planned, count, run, children)
-            raise
-        finally:
-            remove_empty_folders(folder)
-        by_key = children.read(PATIENCE_IN_A_SWEEP)
-        conclude(FinishedSweep(command, jobs, tuned, uri, experiment_id, folder, run), by_key)
-        _raise_failures(jobs, by_key, run.run_id[:8])
+            except BaseException as error:
+                progress.close()
+                supervisor.close_interrupted(f"stopped by {str(error) or 'Ctrl-C'}")
+                planned = search.jobs if search else jobs
+                _report_interruption(command, planned, count, run, children, supervisor)
+                raise
+            if not detach:
+                progress.close()
+                backend.close()
+                _deliver(folder)
+                by_key = children.read(PATIENCE_IN_A_SWEEP)
+                conclude(
+                    FinishedSweep(command, jobs, tuned, uri, experiment_id, folder, run), by_key
+                )
+                _raise_failures(jobs, supervisor.ends, run.run_id[:8])
+    if continue_detached is not None:
+        continue_detached()
 
 
-def _launch(
-    launcher: Launcher, jobs: Sequence[Job], names: dict[str, str], children: Children
-) -> None:
-    """Run the jobs that are not finished yet."""
-    existing = children.read()
-    pending = [job for job in jobs if not (job.key in existing and existing[job.key].done)]
-    names |= {job.key: job.name for job in pending}
-    launcher.launch(pending)
+def _pending(jobs: Sequence[Job], children: Children, records: JobRecords) -> tuple[Job, ...]:
+    """Return the jobs that are not finished yet."""
+    existing, states = children.read(), records.states()
+    return tuple(
+        job
+        for job in jobs
+        if not (job.key in existing and existing[job.key].done)
+        and not (job.key in states and is_finished(records, job.key, states[job.key]))
+    )
 
 
-def _close_after(error: BaseException, children: Children) -> None:
-    reason = f"stopped by {str(error) or 'Ctrl-C'}"
-    killed = not isinstance(error, Exception)
-    try:
-        children.close("KILLED" if killed else "FAILED", reason if killed else str(error))
-    except TrackingError:
-        return  # they are closed when the sweep is resumed
+def _deliver(folder: Path) -> None:
+    """Send what MLflow did not store of the jobs because it was unavailable."""
+    for run_folder in list(pending_run_folders([folder])):
+        if run_folder != folder:
+            with suppress(TrackingError):  # it stays in the run folder, for nlp-rnn sync
+                send_pending(run_folder)
 
 
 def _report_interruption(
@@ -189,25 +253,38 @@ def _report_interruption(
     count: int,
     run: "TrackedRun",
     children: Children,
+    supervisor: Supervisor,
 ) -> None:
-    print(f"Resume it with: nlp-rnn train -m resume={run.run_id[:8]}", flush=True)
+    sweep_id = run.run_id[:8]
+    if continuing := supervisor.continuing():
+        shown = ", ".join(f"{name} ({task})" for name, task in list(continuing.items())[:5])
+        more = f" and {len(continuing) - 5} more" if len(continuing) > 5 else ""
+        print(
+            f"{len(continuing)} jobs continue on the cluster: {shown}{more}\n"
+            f"Cancel them with: nlp-rnn sweep cancel {sweep_id}"
+        )
+    print(f"Resume it with: nlp-rnn train -m resume={sweep_id}", flush=True)
     try:
         run.set_note(note(command, jobs, run.run_id, children.read(), count=count))
     except TrackingError:
         return  # the note from the start stays
 
 
-def _raise_failures(jobs: Sequence[Job], children: dict[str, Child], sweep_id: str) -> None:
-    lines = []
-    for job in jobs:
-        child = children.get(job.key)
-        if child is None:
-            lines.append(f"  {job.name}: not run")
-        elif not child.done:
-            lines.append(f"  {job.name}: {child.summary}")
-    if lines:
-        raise SweepError(
-            f"{len(lines)} of {len(jobs)} jobs did not finish:\n"
-            + "\n".join(lines)
-            + f"\nFix the cause and run: nlp-rnn train -m resume={sweep_id}"
-        )
+def _raise_failures(jobs: Sequence[Job], ends: Mapping[str, JobEnd], sweep_id: str) -> None:
+    unfinished = {job.name: ends[job.key] for job in jobs if not _is_done(ends.get(job.key))}
+    if not unfinished:
+        return
+    lines = [f"  {name}: {end.summary}" for name, end in unfinished.items()]
+    failed = any(end.status == "FAILED" for end in unfinished.values())
+    advice = "Fix the cause and run" if failed else "Resume it with"
+    kind = SweepError if failed else SweepKilledError
+    raise kind(
+        f"{len(lines)} of {len(jobs)} jobs did not finish:\n"
+        + "\n".join(lines)
+        + f"\n{advice}: nlp-rnn train -m resume={sweep_id}"
+    )
+
+
+def _is_done(end: JobEnd | None) -> bool:
+    """Return whether a job is finished; one without an end was finished before."""
+    return end is None or end.done

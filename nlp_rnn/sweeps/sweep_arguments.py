@@ -13,16 +13,25 @@ from omegaconf import DictConfig, open_dict
 from nlp_rnn.config.arguments import config_errors, flags_and_overrides, version_base
 from nlp_rnn.config.compose import run_config
 from nlp_rnn.config.schemas import conf_dir, register_schemas
-from nlp_rnn.config.sweep import CommandConfig
+from nlp_rnn.config.sweep import Backend, CommandConfig
 from nlp_rnn.cores import available_cores
 from nlp_rnn.errors import ConfigError
+from nlp_rnn.sweeps.backend_options import check_backend, reject_old_options
 
-__all__ = ["SweepCommand", "compose_sweep", "space_text", "without_hydra"]
+__all__ = [
+    "SweepCommand",
+    "changes_only_how",
+    "compose_sweep",
+    "space_text",
+    "without_hydra",
+]
 
 # Options of the sweep itself, which are not passed on to its jobs.
-SWEEP_ONLY = re.compile(r"(sweep|search|tracking\.run_name)(\.|=|$)")
+SWEEP_ONLY = re.compile(r"(sweep|search|slurm|ray|tracking\.run_name)(\.|=|$)")
 # Jobs with different values of these keys would not belong to the same sweep.
-NEVER_SWEPT = re.compile(r"(sweep|search|tracking)\b")
+NEVER_SWEPT = re.compile(r"(sweep|search|slurm|ray|tracking)\b")
+# Options of how the jobs run, not which ones there are; a resumed sweep may change them.
+HOW = re.compile(r"(sweep\.|slurm\.|ray\.)")
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,7 @@ class SweepCommand:
 
 @contextmanager
 def compose_sweep(arguments: Sequence[str]) -> Iterator[SweepCommand]:
-    """Compose the sweep that `arguments` describe; Hydra's launchers work inside the block.
+    """Compose the sweep that `arguments` describe; further jobs can be composed inside the block.
 
     Raises
     ------
@@ -86,6 +95,7 @@ def compose_sweep(arguments: Sequence[str]) -> Iterator[SweepCommand]:
     if "TORCHELASTIC_RUN_ID" in os.environ:
         raise ConfigError("torchrun trains one run. Set trainer.processes=2 for a sweep.")
     flags, overrides = flags_and_overrides(list(arguments))
+    reject_old_options(overrides)
     register_schemas()
     with (
         config_errors(),
@@ -107,7 +117,8 @@ def compose_sweep(arguments: Sequence[str]) -> Iterator[SweepCommand]:
         first += [str(override.input_line) for override in parsed if _is_hydra(override)]
         base = engine.compose_config("train", first, RunMode.MULTIRUN)
         _, sweep_options = run_config(without_hydra(base))
-        if parallel := _parallel_overrides(sweep_options, base, first):
+        check_backend(sweep_options)
+        if parallel := _parallel_overrides(sweep_options, first):
             base = engine.compose_config("train", [*first, *parallel], RunMode.MULTIRUN)
             by_key |= {
                 override.get_key_element(): override
@@ -167,29 +178,29 @@ def _first_values(override: Any) -> list[str]:
     return [f"{override.get_key_element()}={value}" for value in _values(override)[:1]]
 
 
-def _parallel_overrides(
-    sweep_options: CommandConfig, base: DictConfig, requested: Sequence[str]
-) -> list[str]:
-    """Return the launcher and the threads per job that `sweep.jobs` stands for."""
-    jobs = sweep_options.sweep.jobs
+def changes_only_how(arguments: Sequence[str]) -> bool:
+    """Return whether arguments only say how jobs run, such as `slurm.time=20`."""
+    return all(HOW.match(argument) for argument in arguments)
+
+
+def _parallel_overrides(sweep_options: CommandConfig, requested: Sequence[str]) -> list[str]:
+    """Return the threads per job that follow from `sweep.jobs` or from the cores of a job."""
+    backend, jobs = sweep_options.sweep.backend, sweep_options.sweep.jobs or 1
+    if any(item.split("=")[0].lstrip("+") == "trainer.threads" for item in requested):
+        threads = None
+    elif backend is Backend.ray:
+        threads = max(1, int(sweep_options.ray.num_cpus))
+    elif backend is Backend.processes and jobs > 1:
+        threads = max(1, available_cores() // jobs)
+    else:
+        threads = None
     cores = available_cores()
-    if not 1 <= jobs <= cores:
+    if backend is Backend.processes and jobs > cores:
         raise ConfigError(
             f"sweep.jobs={jobs} would leave jobs without a core; this machine has {cores}. "
             f"Set a number from 1 to {cores}."
         )
-    if jobs == 1:
-        return []
-    launcher = base.hydra.runtime.choices.get("hydra/launcher")
-    if launcher not in ("basic", "joblib"):
-        raise ConfigError(
-            f"sweep.jobs={jobs} applies to this machine. For hydra/launcher={launcher} set the "
-            "number of jobs with its own keys, hydra.launcher.…"
-        )
-    overrides = ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={jobs}"]
-    if not any(item.split("=")[0].lstrip("+") == "trainer.threads" for item in requested):
-        overrides.append(f"trainer.threads={cores // jobs}")
-    return overrides
+    return [] if threads is None else [f"trainer.threads={threads}"]
 
 
 def _values(override: Any) -> tuple[str, ...]:

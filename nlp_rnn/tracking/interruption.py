@@ -1,4 +1,4 @@
-"""Stop signals (SIGINT, SIGTERM, SIGHUP) as exceptions, held back during critical blocks."""
+"""Stop signals, such as SIGINT and SIGTERM, as exceptions, held back during critical blocks."""
 
 import signal
 import threading
@@ -11,7 +11,8 @@ __all__ = ["Interruptions", "Terminated", "interruptions"]
 
 STOP_SIGNALS = tuple(
     getattr(signal, name)
-    for name in ("SIGINT", "SIGTERM", "SIGHUP")  # SIGHUP: the terminal was closed
+    # SIGHUP: the terminal was closed; SIGUSR1: a batch system will reach its time limit
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
     if hasattr(signal, name)
 )
 
@@ -20,8 +21,9 @@ class Terminated(SystemExit):
     """A signal asked the process to stop; uncaught, it exits with 128 + the signal's number."""
 
     def __str__(self) -> str:
-        """Return the signal's name, like `SIGTERM`."""
-        return signal.Signals(int(self.args[0]) - 128).name
+        """Return the signal's name, like `SIGTERM`; SIGUSR1 announces a time limit."""
+        name = signal.Signals(int(self.args[0]) - 128).name
+        return "the time limit (SIGUSR1)" if name == "SIGUSR1" else name
 
 
 class Interruptions:

@@ -51,10 +51,10 @@ def is_alive(tags: Mapping[str, str]) -> bool:
     return on_this_machine(tags) and _process(tags) is not None
 
 
-def stop_process(tags: Mapping[str, str]) -> None:
+def stop_process(tags: Mapping[str, str], seconds: float = SECONDS_TO_CLOSE) -> None:
     """Terminate the process that logs the run and wait for its end; never stop this process.
 
-    A process that does not end within ten seconds is killed.
+    A process that does not end within `seconds` is killed.
     """
     import psutil
 
@@ -63,7 +63,7 @@ def stop_process(tags: Mapping[str, str]) -> None:
         return
     try:
         process.terminate()
-        process.wait(SECONDS_TO_CLOSE)
+        process.wait(seconds)
     except psutil.TimeoutExpired:
         process.kill()
     except psutil.NoSuchProcess:
@@ -134,7 +134,7 @@ def _process(tags: Mapping[str, str]) -> "psutil.Process | None":
 
 def _death(tags: Mapping[str, str], started: float) -> str:
     """Return the reason why a run counts as dead, or an empty string if it does not."""
-    if "process" not in tags:
+    if not tags.get("process"):  # of another program, or a sweep whose jobs run alone
         return ""
     if on_this_machine(tags):
         return "" if is_alive(tags) else "its process died"

@@ -23,8 +23,8 @@ def machine_tags() -> dict[str, str]:
     """Return tags for what a measurement depends on besides the configuration.
 
     Keys: `host`, `processor`, `cores` (that this process may use), `memory_gb` (GiB), `platform`,
-    `python`, `torch`, `nlp_rnn`, and `commit` (with `-dirty` if tracked files were changed) if
-    the working directory is in a git checkout.
+    `python`, `torch`, `nlp_rnn`, `mlflow.source.name`, and `commit` (with `-dirty` if tracked
+    files were changed) if the working directory is in a git checkout.
     """
     import psutil
 
@@ -36,6 +36,7 @@ def machine_tags() -> dict[str, str]:
         "platform": platform.platform(),
         "python": platform.python_version(),
         "nlp_rnn": __version__,
+        "mlflow.source.name": "nlp-rnn",  # not the path of a program
     }
     try:
         tags["torch"] = version("torch")  # its metadata: importing it would take a second

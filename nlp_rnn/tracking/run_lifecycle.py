@@ -118,7 +118,8 @@ def tracked_run(
             yield run
             metrics.close()
             with received.hold():
-                run.close()
+                if not run.closed:
+                    run.close()
         except BaseException as error:
             if run is not None and not run.closed:
                 with received.hold():

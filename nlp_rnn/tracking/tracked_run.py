@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nlp_rnn.errors import PrunedError
+from nlp_rnn.errors import PrunedError, SupersededError, SweepKilledError
 from nlp_rnn.tracking.interruption import Terminated
 from nlp_rnn.tracking.journal import PENDING_FOLDER
 from nlp_rnn.tracking.logged_values import (
@@ -173,6 +173,10 @@ class TrackedRun:
         """Send everything that is pending, then set the status FINISHED."""
         self._end("FINISHED")
 
+    def leave_open(self) -> None:
+        """Send everything that is pending, and leave the run RUNNING for another process."""
+        self._end(None)
+
     def close_after(self, error: BaseException) -> None:
         """Send everything that is pending, then set the status KILLED or FAILED.
 
@@ -182,8 +186,8 @@ class TrackedRun:
         status, hint = "KILLED", ""
         if isinstance(error, KeyboardInterrupt | Terminated):
             reason = f"stopped by {str(error) or 'Ctrl-C'}"
-        elif isinstance(error, PrunedError):
-            reason = str(error)
+        elif isinstance(error, PrunedError | SupersededError | SweepKilledError):
+            reason = " ".join(str(error).split())
         else:
             message = " ".join(str(error).split())
             status, reason = "FAILED", shorten(f"{type(error).__name__}: {message}", 500)
@@ -198,8 +202,9 @@ class TrackedRun:
         self._end(status)
         error.add_note(f"MLflow run {self.run_id}")
 
-    def _end(self, status: str) -> None:
-        unsent = self._outbox.close({"status": status, "time": int(time.time() * 1000)})
+    def _end(self, status: str | None) -> None:
+        last = {"status": status, "time": int(time.time() * 1000)} if status else None
+        unsent = self._outbox.close(last)
         self.closed = True
         if unsent and self._folder is not None:
             logger.warning(
