@@ -73,8 +73,7 @@ class Result:
 class _Run:
     """What all steps of one run share.
 
-    `config` is what was requested, with absolute paths; `resolved` what it was resolved to before
-    the data was tokenized.
+    `config` was requested, `resolved` is what it was resolved to before the data was tokenized.
     """
 
     config: RunConfig
@@ -136,8 +135,8 @@ def train(
     if config.tracking.uri is not None:
         resolved = replace(resolved, tracking=replace(resolved.tracking, uri=uri))
     prepare_store(uri, patience=PATIENCE_IN_A_SWEEP if membership else 0)
-    experiment = of_sweep.experiment or experiment_name(config.tracking.experiment)
-    experiment_id = obtain_experiment(uri, experiment)
+    name = of_sweep.experiment or config.tracking.experiment
+    experiment_id = obtain_experiment(uri, experiment_name(name))
     encoder = obtain_encoder(replace(resolved, trainer=config.trainer), corpus, uri, experiment_id)
     empty_folder(folder)
     command = shlex.join(["nlp-rnn", "train", *overrides])
@@ -232,7 +231,7 @@ def _run(job: _Run) -> Result:
             result.metrics = training_metrics(network, training)
             result.metrics |= evaluate(classifier, corpus, folder, run)
         result.metrics |= log_speed(config.tracking.speed, Path(result.classifier), run)
-        if membership is not None and membership.accept is not None:
+        if membership and membership.accept:
             membership.accept(asdict(result))
         write_json(folder / RESULT, asdict(result))
         run.log_text((folder / RESULT).read_text(encoding="utf-8"), RESULT)
