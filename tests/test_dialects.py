@@ -266,14 +266,18 @@ def test_the_encoding_that_an_error_names_reads_the_file(tmp_path, encoding, kin
 def test_bytes_outside_cp1252_are_read_as_latin_1(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes("text,label\ncaf\xe9 \x81,x\n".encode("latin-1"))
-    assert rows(path, advised(refusal(path))) == [{"text": "café \x81", "label": "x"}]
+    assert "latin-1 ('café \\x81,x')" in refusal(path)
+    assert rows(path, "data.encoding=latin-1") == [{"text": "café \x81", "label": "x"}]
 
 
 def test_a_wrong_option_for_a_file_in_utf8_or_another_encoding(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text("text,label\nschön,x\n" + "“à” €,y\n" * 3, encoding="utf-8")
-    assert rows(path, "data.encoding=gb18030")[0] == {"text": "schön", "label": "x"}
-    assert any("because it is UTF-8" in note for note in load(path, "data.encoding=gb18030").notes)
+    assert rows(path, "data.encoding=gb18030") == rows(path)
+    path.write_text("text,label\n…,x\nä,y\n", encoding="utf-8")  # few characters
+    message = refusal(path, "data.encoding=gb18030")
+    assert message.endswith("It is UTF-8: remove data.encoding.")
+    assert len(rows(path)) == 2
     path.write_bytes("text,label\nschön,x\n".encode("cp1252"))
     message = refusal(path, "data.encoding=ascii")
     assert rows(path, advised(message)) == [{"text": "schön", "label": "x"}]

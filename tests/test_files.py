@@ -189,9 +189,9 @@ def test_json_in_another_encoding(tmp_path):
     path.write_bytes('{"text": "\xe9", "label": 1}\n'.encode("latin-1"))
     with pytest.raises(DataError) as caught:
         read_source(FilesConfig(name="files", path=str(path)))
-    assert str(caught.value) == (
+    assert str(caught.value).startswith(
         f"The train split of {path} is not UTF-8: row 1, column 'text', has the byte 0xE9.\n"
-        "It looks like cp1252: set data.encoding=cp1252"
+        """It could be cp1252 ('{"text": "é", "label": 1}'), """
     )
     config = FilesConfig(name="files", path=str(path), encoding="cp1252")
     assert read_source(config).splits["train"]["text"][0] == "\xe9"

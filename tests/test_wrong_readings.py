@@ -340,7 +340,7 @@ def test_a_folder_with_files_of_two_encodings_is_read_as_the_error_says(tmp_path
     lines = ["text,label", *(f"schön {i},{LABELS[i % 4]}" for i in range(20))]
     write(tmp_path / "train.csv", *lines)
     (tmp_path / "test.csv").write_bytes("\n".join(lines).encode("cp1252"))
-    assert refusal(tmp_path).endswith("set data.encoding=cp1252")
+    assert "such as data.encoding=cp1252" in refusal(tmp_path)
     loaded = corpus(tmp_path, "data.encoding=cp1252")
     assert {text.split()[0] for text in (*loaded.train["text"], *loaded.test["text"])} == {"schön"}
 
@@ -360,8 +360,7 @@ def test_lines_of_two_encodings_are_not_read_as_one(tmp_path, wrong):
     lines = [f"schön {i},{LABELS[i % 4]}\n" for i in range(20)]
     encoded = [line.encode("cp1252" if i < wrong else "utf-8") for i, line in enumerate(lines)]
     (tmp_path / "a.csv").write_bytes(b"text,label\n" + b"".join(encoded))
-    message = refusal(tmp_path / "a.csv")
-    assert f"{20 - wrong} are UTF-8 and {wrong} are not. Convert those to UTF-8" in message
+    assert "Some lines are UTF-8, but others look like" in refusal(tmp_path / "a.csv")
     encoded = [line.encode() for line in lines]
     (tmp_path / "a.csv").write_bytes(b"text,label\n" + b"".join(encoded))
     assert len(rows(tmp_path / "a.csv")) == 20
@@ -371,8 +370,8 @@ def test_utf_16_without_a_mark_says_which_option_reads_it(tmp_path):
     lines = ["text,label", *(f"film {i},{LABELS[i % 4]}" for i in range(20))]
     path = tmp_path / "a.csv"
     path.write_bytes("\n".join(lines).encode("utf-16-le"))
-    for option in ("data.encoding=utf-16", "data.encoding=utf-8"):
-        assert "data.encoding=utf-16-le" in refusal(path, option)
+    assert "data.encoding=utf-16-le" in refusal(path)
+    assert len(rows(path, "data.encoding=utf-16")) == 20
     assert len(rows(path, "data.encoding=utf-16-le")) == 20
 
 

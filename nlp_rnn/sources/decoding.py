@@ -8,47 +8,26 @@ from typing import IO, Any
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import cached_file, file_key
 from nlp_rnn.sources.encoding_detection import (
+    CHUNK,
     decodes,
     encoding_advice,
-    likely_encoding,
-    marked_encoding,
+    evident_encoding,
+    likely_encodings,
 )
 
-__all__ = ["bad_encoding", "encoding_of", "is_utf8", "plain_file", "reject_utf16"]
+__all__ = ["bad_encoding", "encoding_of", "plain_file", "reject_utf16"]
 
-_CHUNK = 1 << 20  # bytes decoded together
 _MAGIC = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
 
 
-def encoding_of(path: Path, compression: str | None, encoding: str) -> str:
-    """Return the encoding of a text file: by its byte order mark, UTF-8 if it is, or `encoding`."""
+def encoding_of(path: Path, compression: str | None, encoding: str) -> tuple[str, str]:
+    """Return the encoding of a text file, and a note; see `evident_encoding`."""
     try:
-        with _opened(path, compression) as source:
-            if marked := marked_encoding(source.read(4)):
-                return marked
-        is_other = codecs.lookup(encoding).name != "utf-8"
-        return "utf-8" if is_other and is_utf8(_chunks_of(path, compression)) else encoding
+        return evident_encoding(_chunks_of(path, compression), encoding)
     except OSError:
         if compression is None:
             raise
-        return encoding  # `plain_file` raises the error
-
-
-def is_utf8(chunks: Callable[[], Iterator[bytes]]) -> bool:
-    """Return whether text is UTF-8 beyond doubt: valid, with characters other than those of ASCII.
-
-    Two Chinese characters in GBK can look like UTF-8, three hardly.
-    """
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    number = 0
-    try:
-        for chunk in chunks():
-            text = decoder.decode(chunk)
-            number += 0 if text.isascii() else sum(character > "\x7f" for character in text)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return False
-    return number > 2
+        return encoding, ""  # `plain_file` raises the error
 
 
 def plain_file(path: Path, compression: str | None, encoding: str | None) -> Path:
@@ -76,7 +55,7 @@ def plain_file(path: Path, compression: str | None, encoding: str | None) -> Pat
     def write(copy: Path) -> None:
         with _opened(path, compression) as source, copy.open("wb") as target:
             if encoding is None or copies_bytes:
-                while chunk := source.read(_CHUNK):
+                while chunk := source.read(CHUNK):
                     target.write(chunk)
             else:
                 _recode(source, target, path, encoding, _chunks_of(path, compression))
@@ -107,7 +86,7 @@ def _opened(path: Path, compression: str | None) -> Any:
 def _chunks_of(path: Path, compression: str | None) -> Callable[[], Iterator[bytes]]:
     def chunks() -> Iterator[bytes]:
         with _opened(path, compression) as source:
-            while chunk := source.read(_CHUNK):
+            while chunk := source.read(CHUNK):
                 yield chunk
 
     return chunks
@@ -124,7 +103,7 @@ def _recode(
     rows = position = 0
     ended = False
     while not ended:
-        chunk = source.read(_CHUNK)
+        chunk = source.read(CHUNK)
         ended = not chunk
         pending = len(decoder.getstate()[0])
         try:
@@ -132,30 +111,30 @@ def _recode(
         except UnicodeDecodeError as error:
             good = error.object[: error.start].decode(encoding, "replace")
             row = rows + good.count("\n") + 1
-            advice = (
-                "It is UTF-8: remove data.encoding."
-                if decodes(chunks, "utf-8")
-                else encoding_advice(chunks)
-            )
             raise DataError(
                 f"{path} is not {encoding}: row {row}, byte {position - pending + error.start + 1} "
-                f"of the file is 0x{error.object[error.start]:02X}.\n{advice}"
+                f"of the file is 0x{error.object[error.start]:02X}.\n{_advice(chunks)}"
             ) from error
-        except UnicodeError as error:  # UTF-16 and UTF-32 need a byte order mark
-            advice = encoding_advice(chunks)
-            raise DataError(f"{path} is not {encoding}: {error}.\n{advice}") from error
+        except UnicodeError as error:  # such as UTF-16 without a byte order mark
+            raise DataError(f"{path} is not {encoding}: {error}.\n{_advice(chunks)}") from error
         rows += text.count("\n")
         position += len(chunk)
         target.write(text.encode("utf-8", "replace"))
+
+
+def _advice(chunks: Callable[[], Iterator[bytes]]) -> str:
+    if decodes(chunks, "utf-8"):
+        return "It is UTF-8: remove data.encoding."
+    return encoding_advice(chunks)
 
 
 def reject_utf16(plain: Path, path: Path) -> None:
     """Raise `DataError` for UTF-16 without a byte order mark: its English text is valid UTF-8."""
     with plain.open("rb") as file:
         head = file.read(4096)
-    if b"\0" in head and (encoding := likely_encoding(lambda: [head[: len(head) // 2 * 2]])):
+    if b"\0" in head and (encodings := likely_encodings(lambda: [head[: len(head) // 2 * 2]])):
         raise DataError(
-            f"{path} is not UTF-8: it looks like {encoding}.\nSet data.encoding={encoding}"
+            f"{path} is not UTF-8: it looks like {encodings[0]}.\nSet data.encoding={encodings[0]}"
         )
 
 

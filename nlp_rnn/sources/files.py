@@ -258,11 +258,9 @@ def _plain(path: Path, options: FileOptions, notes: list[str]) -> Path:
         raise DataError(f"{path} is empty.")
     file_format, encoding = format_of(path, options), None
     if file_format and "encoding" in file_format.options:
-        encoding = encoding_of(path, compression_of(path), options.encoding)
-        if encoding != options.encoding and encoding != "utf-8":
-            notes.append(f"{path.name}: read as {encoding.upper()}, by its byte order mark")
-        if encoding == "utf-8" and not options.is_utf8:
-            notes.append(f"{path.name}: read as UTF-8, not {options.encoding}, because it is UTF-8")
+        encoding, note = encoding_of(path, compression_of(path), options.encoding)
+        if note:
+            notes.append(f"{path.name}: {note}")
     plain = plain_file(path, compression_of(path), encoding)
     if plain.stat().st_size == 0:
         raise DataError(f"{path} is empty.")
@@ -277,7 +275,7 @@ def find_bad_encoding(path: Path) -> str | None:
         known = format_of(file, DEFAULT_OPTIONS) if file.is_file() else None
         if known and "encoding" in known.options:
             compression = compression_of(file)
-            plain = plain_file(file, compression, encoding_of(file, compression, "utf-8"))
+            plain = plain_file(file, compression, encoding_of(file, compression, "utf-8")[0])
             if fault := bad_encoding(plain, file):
                 return fault
     return None

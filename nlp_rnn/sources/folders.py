@@ -1,15 +1,14 @@
 """Folders of text files: one folder per class with one file per text, such as `train/pos/1.txt`."""
 
 import codecs
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import write_rows
 from nlp_rnn.sources.columns import listed, require_columns
-from nlp_rnn.sources.decoding import is_utf8
-from nlp_rnn.sources.encoding_detection import encoding_advice, marked_encoding
+from nlp_rnn.sources.encoding_detection import decodes, encoding_advice, evident_encoding
 from nlp_rnn.sources.file_format import FileOptions
 
 if TYPE_CHECKING:
@@ -104,6 +103,11 @@ def read_class_folders(
             f"{folder.name}: {len(names):,} {'class' if len(names) == 1 else 'classes'} by the "
             f"names of folders: {listed(names)}"
         )
+    if not options.is_utf8 and (number := sum(_is_evident(file, options) for _, file in files)):
+        notes.append(
+            f"{folder.name}: {number:,} files read in the encoding that their bytes show, such as "
+            f"UTF-8, not as data.encoding={options.encoding}"
+        )
     return _read(folder, files, options)
 
 
@@ -144,22 +148,42 @@ def read_text_folder(folder: Path, columns: Sequence[str], options: FileOptions)
 def _read(folder: Path, files: list[tuple[str, Path]], options: FileOptions) -> "Dataset":
     sizes = [(name, file.name, (s := file.stat()).st_size, s.st_mtime_ns) for name, file in files]
     key = ("folders", str(folder.resolve()), options.encoding, sizes)
-    rows = ({"text": _text(file, options), "label": name} for name, file in files)
-    return write_rows(key, ("text", "label"), rows)
+
+    def rows() -> Iterator[dict[str, str | None]]:
+        for index, (name, file) in enumerate(files):
+            try:
+                yield {"text": _text(file, options), "label": name}
+            except UnicodeError as error:
+                raise _bad_encoding(error, [file for _, file in files[index:]], options) from error
+
+    return write_rows(key, ("text", "label"), rows())
 
 
 def _text(file: Path, options: FileOptions) -> str:
     content = file.read_bytes()
-    try:
-        encoding = marked_encoding(content[:4]) or options.encoding
-        if not options.is_utf8 and is_utf8(lambda: iter([content])):
-            encoding = "utf-8"
-        text = content.removeprefix(codecs.BOM_UTF8).decode(encoding)
-    except UnicodeDecodeError as error:
-        row = content[: error.start].count(b"\n") + 1
-        raise DataError(
-            f"{file} is not {options.encoding.upper()}: row {row}, byte "
-            f"{error.start + 1} of the file is 0x{content[error.start]:02X}.\n"
-            + encoding_advice(lambda: [content])
-        ) from error
+    encoding, _ = evident_encoding(lambda: [content], options.encoding)
+    text = content.removeprefix(codecs.BOM_UTF8).decode(encoding)
     return text.removesuffix("\n").removesuffix("\r")
+
+
+def _is_evident(file: Path, options: FileOptions) -> bool:
+    content = file.read_bytes()
+    return bool(evident_encoding(lambda: [content], options.encoding)[1])
+
+
+def _bad_encoding(error: UnicodeError, files: Sequence[Path], options: FileOptions) -> DataError:
+    """Return an error about the first of `files`, with advice by all that are not UTF-8."""
+
+    def wrong() -> Iterator[bytes]:
+        for file in files:
+            content = file.read_bytes()
+            if not decodes(lambda content=content: [content], "utf-8"):  # type: ignore[misc]
+                yield content + b"\n"
+
+    where = ""
+    if isinstance(error, UnicodeDecodeError):
+        row = error.object[: error.start].count(b"\n") + 1
+        byte = error.object[error.start]
+        where = f": row {row}, byte {error.start + 1} of the file is 0x{byte:02X}"
+    advice = encoding_advice(wrong)
+    return DataError(f"{files[0]} is not {options.encoding.upper()}{where}.\n{advice}")
