@@ -19,12 +19,12 @@ from nlp_rnn.data.label_lists import (
     indicator_labels,
     indicator_length,
     inner_feature,
-    is_list,
     parse_cells,
 )
 from nlp_rnn.data.label_values import distinct_values, is_string, label_column, name_labels
 from nlp_rnn.data.labels import MultiLabels, SingleLabels
 from nlp_rnn.errors import DataError
+from nlp_rnn.sources.columns import is_list
 from nlp_rnn.sources.source import Source
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from nlp_rnn.data.label_names import WHOLE_NUMBER
 from nlp_rnn.data.labels import MultiLabels
 from nlp_rnn.errors import DataError
 
-__all__ = ["indicator_labels", "indicator_length", "inner_feature", "is_list", "parse_cells"]
+__all__ = ["indicator_labels", "indicator_length", "inner_feature", "parse_cells"]
 
 _ITEM = re.compile(
     r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"""
@@ -22,17 +22,6 @@ _BETWEEN = re.compile(r"\s*,\s*|\s+")
 _BRACKETS = {"[": "]", "{": "}", "(": ")"}
 _ARRAY = re.compile(r"array\((\[.*\])(?:,\s*dtype=[^()]*)?\)", re.DOTALL)
 _CONSTANTS = {"true": True, "false": False, "none": None, "null": None}
-
-
-def is_list(kind: Any) -> bool:
-    """Return whether an Arrow type is one of the list types."""
-    import pyarrow
-
-    return bool(
-        pyarrow.types.is_list(kind)
-        or pyarrow.types.is_large_list(kind)
-        or pyarrow.types.is_fixed_size_list(kind)
-    )
 
 
 def inner_feature(feature: Any) -> Any:

@@ -1,6 +1,6 @@
 """Selection of columns from a table, including fields of nested records."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 __all__ = [
     "MissingColumnError",
     "concatenated",
+    "is_list",
     "listed",
+    "nested_names",
     "require_columns",
     "select_columns",
     "top_columns",
@@ -91,18 +93,97 @@ def select_columns(dataset: "Dataset", required: Sequence[str], where: str) -> "
     if all(name in dataset.column_names for name in required):
         return dataset
     features = {name: _feature(dataset, name, where) for name in required}
+    for name, feature in features.items():
+        if _is_within_list(dataset, name) and _has_single_values(dataset, name):
+            features[name] = feature.feature
     schema = Features(features).arrow_schema
     batches = (_select(table, required, schema) for table in arrow_batches(dataset))
-    return write_arrow(("columns", dataset._fingerprint, *required), schema, batches)
+    return write_arrow(("columns", 2, dataset._fingerprint, *required), schema, batches)
+
+
+def nested_names(features: Mapping[str, Any]) -> list[str]:
+    """Return the names of all columns and, of nested ones, of their fields, such as `a.b`."""
+    names = []
+    for name, feature in features.items():
+        names.append(name)
+        while isinstance(feature, list) or hasattr(feature, "feature"):
+            feature = feature[0] if isinstance(feature, list) else feature.feature
+        if isinstance(feature, dict):
+            names[-1:] = [f"{name}.{inner}" for inner in nested_names(feature)]
+    return names
+
+
+def _is_within_list(dataset: "Dataset", name: str) -> bool:
+    """Return whether a field is within a list of records, as `annotations.result` is."""
+    if name in dataset.column_names:
+        return False
+    top, *fields = name.split(".")
+    feature = dataset.features[top]
+    for field in fields:
+        if hasattr(feature, "feature"):
+            return True
+        feature = feature[field]
+    return False
+
+
+def _has_single_values(dataset: "Dataset", name: str) -> bool:
+    """Return whether no row has several values of a field within a list."""
+    top, *fields = name.split(".")
+    return all(
+        max(_sizes(*_flattened(table.column(top), fields)[1:]), default=0) <= 1
+        for table in arrow_batches(dataset.select_columns([top]))
+    )
+
+
+def _flattened(column: Any, fields: Sequence[str]) -> "tuple[pyarrow.Array, Any, int]":
+    """Return the values of a field within lists, the row of each of them, and the rows."""
+    import numpy
+    import pyarrow.compute as pc
+
+    values = column.combine_chunks()
+    number = len(values)
+    rows = numpy.arange(number)
+    for field in (*fields, None):
+        while is_list(values.type):
+            rows = rows[pc.list_parent_indices(values).to_numpy()]
+            values = pc.list_flatten(values)
+        if field is not None:
+            values = pc.struct_field(values, field)
+    filled = pc.is_valid(values)
+    return values.filter(filled), rows[filled.to_numpy(zero_copy_only=False)], number
+
+
+def _sizes(rows: Any, number: int) -> Any:
+    import numpy
+
+    return numpy.bincount(rows, minlength=number)
+
+
+def is_list(kind: Any) -> bool:
+    """Return whether an Arrow type is one of the list types."""
+    import pyarrow
+
+    return bool(
+        pyarrow.types.is_list(kind)
+        or pyarrow.types.is_large_list(kind)
+        or pyarrow.types.is_fixed_size_list(kind)
+    )
 
 
 def _feature(dataset: "Dataset", name: str, where: str) -> Any:
-    """Return the type of a column, or of a field within a nested column."""
+    """Return the type of a column, or of a field within a nested column.
+
+    A field within a list of records has a list of values in each row.
+    """
+    import datasets
+
     if name in dataset.column_names:
         return dataset.features[name]
     top, *fields = name.split(".")
     feature, path = dataset.features[top], top
     for field in fields:
+        while hasattr(feature, "feature"):
+            feature = feature.feature
         if not isinstance(feature, dict):
             raise DataError(
                 f"{where} has no nested records in {path!r}, so that {name!r} does not exist.\n"
@@ -113,7 +194,11 @@ def _feature(dataset: "Dataset", name: str, where: str) -> Any:
                 f"{where} has no field {field!r} in {path!r}; it has: {listed(feature)}."
             )
         feature, path = feature[field], f"{path}.{field}"
-    return feature
+    if not _is_within_list(dataset, name):
+        return feature
+    while hasattr(feature, "feature"):
+        feature = feature.feature
+    return datasets.List(feature)
 
 
 def _select(
@@ -126,11 +211,31 @@ def _select(
     for name, field in zip(required, schema, strict=True):
         if name in table.column_names:
             column = table.column(name)
+        elif _crosses_list(table.column(top := name.split(".")[0]).type, name.split(".")[1:]):
+            values, rows, number = _flattened(table.column(top), name.split(".")[1:])
+            sizes = _sizes(rows, number)
+            offsets = pyarrow.array([0, *sizes.cumsum()], pyarrow.int32())
+            if is_list(field.type):
+                column = pyarrow.ListArray.from_arrays(offsets, values)
+            else:
+                index = pyarrow.array(offsets.to_numpy()[:-1], mask=sizes == 0)
+                column = values.take(index)
+            columns.append(column.cast(field.type))
+            continue
         else:
             top, *inner = name.split(".")
             column = pc.struct_field(table.column(top), inner)
         columns.append(column.combine_chunks().cast(field.type))
     return pyarrow.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _crosses_list(kind: Any, fields: Sequence[str]) -> bool:
+    """Return whether a list is on the way from a column to a field."""
+    for field in fields:
+        if is_list(kind):
+            return True
+        kind = kind.field(field).type
+    return False
 
 
 def concatenated(tables: "Sequence[Dataset]", files: Sequence[Path]) -> "Dataset":

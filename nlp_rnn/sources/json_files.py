@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import cached_file, file_key
-from nlp_rnn.sources.columns import require_columns
+from nlp_rnn.sources.columns import nested_names, require_columns, top_columns
 from nlp_rnn.sources.decoding import bad_encoding
 from nlp_rnn.sources.file_format import FileFormat, SourceFile
 from nlp_rnn.sources.json_layout import read_document, rows_of, split_keys
@@ -47,7 +47,10 @@ def _read_json(file: SourceFile) -> "Dataset":
             dataset = read_records(file)
         except RepeatedKeyError:
             raise error from error.__cause__
-    require_columns(dataset.column_names, file.columns, str(file.path))
+    names = dataset.column_names
+    if not set(top_columns(names, file.columns)) <= set(names):
+        names = nested_names(dataset.features)  # for the error message
+    require_columns(names, file.columns, str(file.path))
     return dataset
 
 
