@@ -16,7 +16,7 @@ def resolved(config: RunConfig, tokens: int, **facts: int) -> RunConfig:
     return resolve_defaults(
         config,
         TrainingFacts(
-            **{"rows": 5000, "tokens": tokens, "labels": 2, "validation_rows": 500} | facts
+            **{"rows": 20_000, "tokens": tokens, "labels": 2, "validation_rows": 500} | facts
         ),
     )
 
@@ -53,13 +53,22 @@ def test_much_text_is_read_once_for_its_labels_unless_more_is_asked_for() -> Non
     assert (much.language_model, much.r_drop, much.average_decay) == (0.1, 0.2, 0.9)
 
 
+@pytest.mark.parametrize(("tokens", "rate", "weight"), [(150_000, 4e-3, 1), (150_001, 8e-3, 0)])
+def test_long_texts_are_trained_as_many_texts_are(tokens: int, rate: float, weight: int) -> None:
+    config = resolved(compose([]), tokens, rows=1000)
+    assert config.optimizer.learning_rate == rate
+    assert config.trainer.r_drop == weight
+    assert config.trainer.language_model == weight / 2
+    assert config.trainer.average_decay == (0.0 if weight else 0.99)
+
+
 def test_open_options_of_the_trainer_depend_on_the_task_and_the_labels() -> None:
     few = resolved(compose([]), 1000, labels=49)
     assert (few.trainer.monitor, few.trainer.label_smoothing) == (Monitor.macro_f1, 0.1)
     assert (few.trainer.patience, few.model.embedding_dropout) == (6, 0.5)
     many = resolved(compose([]), 1000, labels=50, multi_label=True)
     assert (many.trainer.monitor, many.trainer.label_smoothing) == (Monitor.micro_f1, 0.0)
-    assert (many.trainer.patience, many.model.embedding_dropout) == (25, 0.3)
+    assert (many.trainer.patience, many.model.embedding_dropout) == (20, 0.3)
 
 
 def test_resolving_changes_no_configuration_and_is_done_once() -> None:
@@ -184,7 +193,7 @@ def test_accumulated_batches_count_as_one_update() -> None:
     ("words", "facts", "restore_best", "patience"),
     [
         ("", {"labels": 49}, True, 6),
-        ("", {"labels": 50}, True, 25),  # as long as the schedule
+        ("", {"labels": 50}, True, 20),  # as long as the schedule
         ("trainer.patience=2", {"labels": 50}, True, 2),
         ("trainer.patience=9", {}, True, 9),
         ("", {"validation_rows": 301, "rows": 900}, True, 6),
@@ -193,7 +202,7 @@ def test_accumulated_batches_count_as_one_update() -> None:
         ("trainer.patience=4", {"validation_rows": 100}, True, 4),
         ("trainer.monitor=loss", {"validation_rows": 100}, True, 6),
         ("trainer.restore_best=true", {"validation_rows": 100}, True, 6),
-        ("trainer.restore_best=false", {}, False, 15),
+        ("trainer.restore_best=false", {}, False, 10),
     ],
 )
 def test_few_validation_rows_choose_no_epoch(

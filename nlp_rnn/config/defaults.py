@@ -34,6 +34,8 @@ MANY_LABELS = 50
 """Labels from which on training is longer and drops less of the embeddings."""
 SMALL_DATA = 2_000_000
 """Tokens of a training split up to which the auxiliary losses are worth their time."""
+LONG_TEXTS = 150
+"""Tokens of a text, on average, up to which they are: long texts need the time for updates."""
 
 LEARNING_RATE, LARGE_DATA_LEARNING_RATE = 4e-3, 8e-3
 LANGUAGE_MODEL_WEIGHT, R_DROP_WEIGHT = 0.5, 1.0
@@ -84,6 +86,11 @@ class TrainingFacts:
     validation_rows: int
     multi_label: bool = False
 
+    @property
+    def is_small(self) -> bool:
+        """Whether the texts are few and short enough for auxiliary losses."""
+        return self.tokens <= min(SMALL_DATA, LONG_TEXTS * self.rows)
+
 
 def resolve_defaults(config: RunConfig, facts: TrainingFacts) -> RunConfig:
     """Return `config` with a value for every option that depends on the training data.
@@ -113,8 +120,7 @@ def _resolve_model(model: ModelConfig, facts: TrainingFacts) -> ModelConfig:
 
 def _resolve_optimizer(optimizer: OptimizerConfig, facts: TrainingFacts) -> OptimizerConfig:
     if optimizer.learning_rate is None:
-        small = facts.tokens <= SMALL_DATA
-        rate = LEARNING_RATE if small else LARGE_DATA_LEARNING_RATE
+        rate = LEARNING_RATE if facts.is_small else LARGE_DATA_LEARNING_RATE
         optimizer = replace(optimizer, learning_rate=rate)
     if optimizer.schedule is Schedule.plateau:
         optimizer = replace(
@@ -127,7 +133,7 @@ def _resolve_optimizer(optimizer: OptimizerConfig, facts: TrainingFacts) -> Opti
 
 def _resolve_trainer(config: RunConfig, facts: TrainingFacts) -> TrainerConfig:
     trainer, pretrained = config.trainer, config.model.pretrained is not None
-    small, many_labels = facts.tokens <= SMALL_DATA, facts.labels >= MANY_LABELS
+    small, many_labels = facts.is_small, facts.labels >= MANY_LABELS
     length_is_open = trainer.max_epochs is None
     if trainer.batch_size is None:
         size = _batch_size(facts, trainer.accumulation) if length_is_open else BATCH_SIZE

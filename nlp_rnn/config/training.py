@@ -45,7 +45,7 @@ class OptimizerConfig:
     learning_rate: float | None = option(
         None,
         "Highest learning rate (null: 0.004, or 0.008 where the training split has more than two "
-        "million tokens).",
+        "million tokens or 150 per text).",
         POSITIVE,
     )
     encoder_rate: float = option(
@@ -124,13 +124,14 @@ class TrainerConfig:
     language_model: float | None = option(
         None,
         "Initial weight of the auxiliary language model's loss (null: 0.5, or 0 where the training "
-        "split has more than two million tokens or the model cannot use it).",
+        "split has more than two million tokens or 150 per text, or the model cannot use it).",
         between(0, 100),
     )
     r_drop: float | None = option(
         None,
         "Weight of the R-Drop loss: KL divergence between two forward passes with different "
-        "dropout masks (null: 1, or 0 where the training split has more than two million tokens).",
+        "dropout masks (null: 1, or 0 where the training split has more than two million tokens or "
+        "150 per text).",
         between(0, 1000),
     )
     adversarial: float = option(
@@ -153,7 +154,7 @@ class TrainerConfig:
     average_decay: float | None = option(
         None,
         "Decay of the running average of the weights (null: 0, or 0.99 where the training split "
-        "has more than two million tokens and no pretrained encoder is used).",
+        "has more than two million tokens or 150 per text, and no pretrained encoder is used).",
         FRACTION,
     )
     log_gradient_norm: bool = option(False, "Log the norm of the gradients of each epoch.")
