@@ -7,6 +7,7 @@ from typing import IO, Any
 
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import cached_file, file_key
+from nlp_rnn.sources.content import HEAD, compression_by_content
 from nlp_rnn.sources.encoding_detection import (
     CHUNK,
     decodes,
@@ -15,9 +16,19 @@ from nlp_rnn.sources.encoding_detection import (
     likely_encodings,
 )
 
-__all__ = ["bad_encoding", "encoding_of", "plain_file", "reject_utf16"]
+__all__ = ["bad_encoding", "encoding_of", "head_of", "plain_file", "reject_utf16"]
 
-_MAGIC = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
+
+def head_of(path: Path, compression: str | None) -> bytes:
+    """Return the first bytes of a file, decompressed; empty if it cannot be decompressed."""
+    try:
+        with _opened(path, compression) as source:
+            head: bytes = source.read(HEAD)
+            return head
+    except OSError:
+        if compression is None:
+            raise
+        return b""  # `plain_file` raises the error
 
 
 def encoding_of(path: Path, compression: str | None, encoding: str) -> tuple[str, str]:
@@ -67,7 +78,7 @@ def plain_file(path: Path, compression: str | None, encoding: str | None) -> Pat
         if compression is None:
             raise
         with path.open("rb") as file:
-            is_compressed = file.read(4).startswith(_MAGIC[compression])
+            is_compressed = compression_by_content(file.read(4)) == compression
         raise DataError(
             f"{path} cannot be decompressed: {str(error).splitlines()[0][:200]}\n"
             "Download it again, or decompress it and set data.path to the result."

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.columns import MissingColumnError, concatenated, listed, select_columns
-from nlp_rnn.sources.decoding import bad_encoding, encoding_of, plain_file, reject_utf16
+from nlp_rnn.sources.content import check_content, compression_by_content
+from nlp_rnn.sources.decoding import (
+    bad_encoding,
+    encoding_of,
+    head_of,
+    plain_file,
+    reject_utf16,
+)
 from nlp_rnn.sources.file_format import DEFAULT_OPTIONS, FileOptions, SourceFile
 from nlp_rnn.sources.folder_layout import folder_splits, matching_splits, suffixes
 from nlp_rnn.sources.folders import read_class_folders
@@ -257,11 +264,17 @@ def _plain(path: Path, options: FileOptions, notes: list[str]) -> Path:
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty.")
     file_format, encoding = format_of(path, options), None
-    if file_format and "encoding" in file_format.options:
-        encoding, note = encoding_of(path, compression_of(path), options.encoding)
+    assert file_format is not None
+    compression = compression_of(path) or compression_by_content(head_of(path, None))
+    if compression != compression_of(path):
+        notes.append(f"{path.name}: decompressed, because its content is {compression}")
+    is_text = "encoding" in file_format.options
+    check_content(head_of(path, compression), path, file_format.name, is_text)
+    if is_text:
+        encoding, note = encoding_of(path, compression, options.encoding)
         if note:
             notes.append(f"{path.name}: {note}")
-    plain = plain_file(path, compression_of(path), encoding)
+    plain = plain_file(path, compression, encoding)
     if plain.stat().st_size == 0:
         raise DataError(f"{path} is empty.")
     if encoding and options.is_utf8:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import write_rows
 from nlp_rnn.sources.columns import listed, require_columns
+from nlp_rnn.sources.content import HEAD, binary_kind
 from nlp_rnn.sources.encoding_detection import decodes, encoding_advice, evident_encoding
 from nlp_rnn.sources.file_format import FileOptions
 
@@ -173,6 +174,8 @@ def _is_evident(file: Path, options: FileOptions) -> bool:
 
 def _bad_encoding(error: UnicodeError, files: Sequence[Path], options: FileOptions) -> DataError:
     """Return an error about the first of `files`, with advice by all that are not UTF-8."""
+    if known := binary_kind(files[0].read_bytes()[:HEAD], files[0]):
+        return DataError(f"{files[0]} is {known[0]}, not a text.\nRemove it from the folder.")
 
     def wrong() -> Iterator[bytes]:
         for file in files:
