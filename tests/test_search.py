@@ -26,6 +26,7 @@ from tests.servers import postgresql
 optuna = pytest.importorskip("optuna", reason="pip install 'nlp_rnn[optuna]'")
 
 from nlp_rnn.sweeps.search import Search  # noqa: E402
+from nlp_rnn.sweeps.search_studies import study_with_space  # noqa: E402
 
 SMALL = [
     "data.train_rows=200",
@@ -275,3 +276,86 @@ def test_a_trial_that_falls_behind_is_pruned(store: MlflowClient) -> None:
         assert run.info.status == "KILLED"
         assert "is behind (median)" in run.data.tags["error"]
         assert "test/accuracy" not in run.data.metrics
+
+
+def resumed(
+    folder: Path, space: list[str], *, budget: int, told: bool = True
+) -> list[tuple[dict[str, Any], float | None]]:
+    """Go on with a search of one cell, and return the parameters and values of all its trials."""
+    unchanged = ["optimizer.weight_decay=0.01", "model.embedding_dropout=0.1"]
+    arguments = ["model=gru", "search.trials_per_cell=9", *unchanged, *space]
+    with compose_sweep(arguments) as command:
+        search = Search(command)
+        options = replace(command.sweep_options.search, storage=f"sqlite:///{folder / 'search.db'}")
+        cell = search._cells[0]
+        study = study_with_space(
+            options, "one", Monitor.macro_f1, search._dimensions, search._unchanged(cell)
+        )
+        if not study.trials:
+            search._enqueue_unchanged(study, cell)
+        for _ in range(budget - sum(trial.state.is_finished() for trial in study.trials)):
+            ((_, trial),) = search._next_trials([study])
+            search._job(0, trial.number, trial, study)
+            if told:
+                study.tell(trial, len(study.trials) / 10)
+        for trial in study.trials:  # as at the start of a resumed search
+            if trial.state.is_finished():
+                search._job(0, trial.number, optuna.trial.FixedTrial(trial.params))
+        return [(trial.params, trial.value) for trial in study.trials]
+
+
+CHANGED_SPACES = {
+    "one more choice": (["model.hidden_size=8,16"], ["model.hidden_size=8,16,32"]),
+    "a wider interval": (
+        ["model.head_dropout=interval(0.1,0.2)"],
+        ["model.head_dropout=interval(0.0,0.6)"],
+    ),
+    "an interval of integers that is wider": (
+        ["model.hidden_size=int(interval(8,16))"],
+        ["model.hidden_size=int(interval(4,64))"],
+    ),
+    "a log scale": (
+        ["optimizer.learning_rate=interval(1e-3,1e-2)"],
+        ["optimizer.learning_rate=tag(log,interval(1e-4,1e-1))"],
+    ),
+    "choices instead of an interval": (
+        ["model.hidden_size=int(interval(8,9))"],
+        ["model.hidden_size=8,9,64"],
+    ),
+    "one more key": (
+        ["model.hidden_size=8,16"],
+        ["model.hidden_size=8,16", "model.head_dropout=interval(0.0,0.6)"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGED_SPACES)
+def test_a_search_is_resumed_with_another_space(tmp_path: Path, name: str) -> None:
+    before, after = CHANGED_SPACES[name]
+    old = resumed(tmp_path, before, budget=4)
+    new = resumed(tmp_path, after, budget=9)
+    assert len(new) == 9
+    for (old_values, old_value), (values, value) in zip(old, new[:4], strict=True):
+        assert {key: str(values[key]) for key in old_values} == {
+            key: str(value) for key, value in old_values.items()
+        }
+        assert value == old_value
+    assert resumed(tmp_path, after, budget=9) == new  # the same space again
+    if name == "one more key":
+        assert {values["model.head_dropout"] for values, _ in new[:4]} == {0.5}
+
+
+def test_trials_outside_of_a_narrower_space_do_not_count(tmp_path: Path) -> None:
+    old = resumed(tmp_path, ["model.hidden_size=8,16,32"], budget=6)
+    inside = [values for values, _ in old if values["model.hidden_size"] != "32"]
+    assert 0 < len(inside) < 6
+    new = resumed(tmp_path, ["model.hidden_size=8,16"], budget=7)
+    assert [values for values, _ in new[: len(inside)]] == inside
+    assert len(new) == 7
+
+
+def test_an_interrupted_trial_is_repeated_in_the_new_space(tmp_path: Path) -> None:
+    resumed(tmp_path, ["model.hidden_size=8,16"], budget=3)
+    old = resumed(tmp_path, ["model.hidden_size=8,16"], budget=4, told=False)
+    new = resumed(tmp_path, ["model.hidden_size=8,16,32"], budget=6)
+    assert [values for values, _ in new[:4]] == [values for values, _ in old]

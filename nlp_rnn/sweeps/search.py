@@ -14,8 +14,9 @@ from nlp_rnn.runs.run_logging import PATIENCE_IN_A_SWEEP
 from nlp_rnn.sweeps.child_runs import Child, Children, validation_metric
 from nlp_rnn.sweeps.jobs import Job, make_job
 from nlp_rnn.sweeps.progress import JobCounts, SweepProgress
-from nlp_rnn.sweeps.pruning import load_study, optuna_library, seeded_sampler
+from nlp_rnn.sweeps.pruning import optuna_library, seeded_sampler
 from nlp_rnn.sweeps.search_space import read_dimension
+from nlp_rnn.sweeps.search_studies import study_with_space
 from nlp_rnn.sweeps.supervisor import Supervisor
 from nlp_rnn.sweeps.sweep_arguments import SweepCommand
 
@@ -137,7 +138,13 @@ class Search:
         options = replace(options, storage=storage)
         monitor = self._command.sweep_options.trainer.monitor
         studies = [
-            load_study(options, f"{run.run_id[:8]} {' '.join(cell) or 'all'}", monitor)
+            study_with_space(
+                options,
+                f"{run.run_id[:8]} {' '.join(cell) or 'all'}",
+                monitor,
+                self._dimensions,
+                self._unchanged(cell),
+            )
             for cell in self._cells
         ]
         failed = 0
@@ -198,11 +205,16 @@ class Search:
         overrides = (*self._command.fixed, *self._cells[cell], *tuned)
         return make_job(self._command, overrides, (f"trial{number}",))
 
-    def _enqueue_unchanged(self, study: Any, cell: tuple[str, ...]) -> None:
+    def _unchanged(self, cell: tuple[str, ...]) -> dict[str, Any]:
+        """Return the configuration of a cell without tuned values."""
         job = make_job(self._command, (*self._command.fixed, *cell), ())
         config = flatten(job.config)
         if config["optimizer.learning_rate"] is None:  # the size of the data is not known yet
             config["optimizer.learning_rate"] = LEARNING_RATE
+        return config
+
+    def _enqueue_unchanged(self, study: Any, cell: tuple[str, ...]) -> None:
+        config = self._unchanged(cell)
         values = {
             dimension.key: dimension.study_value(config.get(dimension.key))
             for dimension in self._dimensions

@@ -33,13 +33,29 @@ class Dimension:
             return f"{self.key}={number}"
         return f"{self.key}={trial.suggest_float(self.key, self.low, self.high, log=self.log)!r}"
 
+    def distribution(self) -> Any:
+        """Return the search space as Optuna's distribution."""
+        from optuna import distributions
+
+        if self.values:
+            return distributions.CategoricalDistribution(self.values)
+        if self.whole:
+            return distributions.IntDistribution(int(self.low), int(self.high), log=self.log)
+        return distributions.FloatDistribution(self.low, self.high, log=self.log)
+
     def study_value(self, value: Any) -> Any:
-        """Return `value` in the type that the study uses, or None if it is outside the range."""
+        """Return `value` in the type that the study uses, or None if it is outside the space."""
         if self.values:
             return str(value) if str(value) in self.values else None
-        if isinstance(value, int | float) and self.low <= value <= self.high:
-            return int(value) if self.whole else float(value)
-        return None
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            return None
+        if isinstance(value, bool) or not self.low <= number <= self.high:
+            return None
+        if self.whole:
+            return int(number) if number == int(number) else None
+        return number
 
 
 def read_dimension(command: SweepCommand, key: str) -> Dimension:
