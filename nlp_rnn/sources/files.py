@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlp_rnn.errors import DataError
-from nlp_rnn.sources.columns import MissingColumnError, concatenated, listed, select_columns
+from nlp_rnn.sources.columns import MissingColumnError, listed, select_columns
 from nlp_rnn.sources.content import check_content, compression_by_content
 from nlp_rnn.sources.decoding import (
     bad_encoding,
@@ -22,6 +22,7 @@ from nlp_rnn.sources.file_format import DEFAULT_OPTIONS, FileOptions, SourceFile
 from nlp_rnn.sources.folder_layout import folder_splits, matching_splits, suffixes
 from nlp_rnn.sources.folders import read_class_folders
 from nlp_rnn.sources.formats import FORMATS, check_options, compression_of, format_of
+from nlp_rnn.sources.shards import concatenated
 from nlp_rnn.sources.split_files import SPELLINGS, SPLITS
 
 if TYPE_CHECKING:
