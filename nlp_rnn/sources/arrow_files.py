@@ -1,12 +1,15 @@
 """The formats parquet and arrow (Arrow stream or Feather): tables with typed columns."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
+from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import file_key, write_arrow
-from nlp_rnn.sources.columns import require_columns, top_columns
+from nlp_rnn.sources.columns import listed, require_columns, top_columns
 from nlp_rnn.sources.file_format import FileFormat, SourceFile
 
 if TYPE_CHECKING:
+    import pyarrow
     from datasets import Dataset
 
 __all__ = ["ARROW", "PARQUET"]
@@ -15,9 +18,13 @@ __all__ = ["ARROW", "PARQUET"]
 def _read_parquet(file: SourceFile) -> "Dataset":
     from pyarrow import parquet
 
-    names = parquet.read_schema(file.plain).names
-    require_columns(names, file.columns, str(file.path))
-    return file.load_dataset("parquet", columns=top_columns(names, file.columns))
+    schema = parquet.read_schema(file.plain)
+    require_columns(schema.names, file.columns, str(file.path))
+    columns = top_columns(schema.names, file.columns)
+    if _is_supported(schema):
+        return file.load_dataset("parquet", columns=columns)
+    batches = parquet.ParquetFile(file.plain).iter_batches(columns=columns)
+    return _write_columns(file, schema, batches)
 
 
 def _read_arrow(file: SourceFile) -> "Dataset":
@@ -25,13 +32,88 @@ def _read_arrow(file: SourceFile) -> "Dataset":
     import datasets
     import pyarrow
 
-    try:
-        with pyarrow.memory_map(str(file.plain)) as source:
+    with pyarrow.memory_map(str(file.plain)) as source:
+        try:
             reader = pyarrow.ipc.open_file(source)
             batches = (reader.get_batch(i) for i in range(reader.num_record_batches))
+        except pyarrow.ArrowInvalid:
+            source.seek(0)
+            reader = batches = pyarrow.ipc.open_stream(source)
+        if not _is_supported(reader.schema):
+            return _write_columns(file, reader.schema, batches)
+        if reader is not batches:
             return write_arrow(("arrow", *file_key(file.plain)), reader.schema, batches)
-    except pyarrow.ArrowInvalid:
-        return datasets.Dataset.from_file(str(file.plain))
+    return datasets.Dataset.from_file(str(file.plain))
+
+
+def _is_supported(schema: "pyarrow.Schema") -> bool:
+    """Return whether `datasets` has an equivalent for the type of every column."""
+    import datasets
+
+    try:
+        datasets.Features.from_arrow_schema(schema)
+    except ValueError:
+        return False
+    return not any(_plain_type(kind) != kind for kind in schema.types)
+
+
+def _write_columns(
+    file: SourceFile, schema: "pyarrow.Schema", batches: "Iterable[pyarrow.RecordBatch]"
+) -> "Dataset":
+    """Write the required columns to the cache, in types that `datasets` has."""
+    import pyarrow
+
+    require_columns(schema.names, file.columns, str(file.path))
+    columns = top_columns(schema.names, file.columns)
+    fields = [schema.field(name) for name in columns]
+    target = pyarrow.schema([(field.name, _plain_type(field.type)) for field in fields])
+    if not _is_supported(target):
+        kind = next(field.type for field in target if not _is_supported(pyarrow.schema([field])))
+        others = [field.name for field in schema if field.name not in columns]
+        raise DataError(
+            f"{file.path}: the type {str(kind)[:60]} of one of the columns {listed(columns)} is "
+            f"not supported.\nSet data.text and data.label to other columns; there are: "
+            f"{listed(others)}"
+        )
+
+    def converted() -> "Iterator[pyarrow.RecordBatch]":
+        for batch in batches:
+            arrays = [
+                _plain_array(batch.column(name)).cast(kind)
+                for name, kind in zip(columns, target.types, strict=True)
+            ]
+            yield pyarrow.RecordBatch.from_arrays(arrays, schema=target)
+
+    return write_arrow(("arrow columns", *file_key(file.plain), *columns), target, converted())
+
+
+def _plain_array(array: Any) -> Any:
+    """Return an array without run ends and list views; pyarrow 25 casts views wrongly."""
+    import pyarrow
+    import pyarrow.compute as pc
+
+    if pyarrow.types.is_run_end_encoded(array.type):
+        return _plain_array(pc.run_end_decode(array))
+    if pyarrow.types.is_list_view(array.type) or pyarrow.types.is_large_list_view(array.type):
+        sizes = pc.fill_null(pc.list_value_length(array), 0)
+        offsets = pyarrow.array([0, *pc.cumulative_sum(sizes).to_pylist()], pyarrow.int32())
+        values = _plain_array(pc.list_flatten(array))
+        return pyarrow.ListArray.from_arrays(offsets, values, mask=array.is_null())
+    return array
+
+
+def _plain_type(kind: Any) -> Any:
+    """Return the type without views and run ends, which `datasets` and pyarrow's kernels lack."""
+    import pyarrow
+
+    types = pyarrow.types
+    if types.is_run_end_encoded(kind):
+        return _plain_type(kind.value_type)
+    if types.is_list_view(kind) or types.is_large_list_view(kind):
+        return pyarrow.list_(_plain_type(kind.value_type))
+    if types.is_string_view(kind):
+        return pyarrow.string()
+    return pyarrow.binary() if types.is_binary_view(kind) else kind
 
 
 PARQUET = FileFormat("parquet", _read_parquet, suffixes=(".parquet",))

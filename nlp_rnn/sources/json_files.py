@@ -37,6 +37,8 @@ def _read_json(file: SourceFile) -> "Dataset":
     try:
         # its default would write values of several types as JSON, but only in a part of the rows
         dataset = file.load_dataset("json", on_mixed_types=None)
+        if _has_dates(dataset, file.columns):
+            dataset = read_records(file)
     except DataError:
         raise
     except Exception as error:
@@ -52,6 +54,13 @@ def _read_json(file: SourceFile) -> "Dataset":
         names = nested_names(dataset.features)  # for the error message
     require_columns(names, file.columns, str(file.path))
     return dataset
+
+
+def _has_dates(dataset: "Dataset", columns: Sequence[str]) -> bool:
+    """Return whether pyarrow took strings of required columns for dates, which JSON lacks."""
+    tops = top_columns(dataset.column_names, columns)
+    types = [field.type for field in dataset.data.schema if field.name in tops]
+    return any("timestamp" in str(kind) for kind in types)
 
 
 def _as_lines(file: SourceFile, rows: Iterable[Mapping[str, Any]]) -> Path:
