@@ -56,6 +56,13 @@ class LimitedConnection(HttpToolsProtocol):
         self._end_deadline()
         super().on_message_complete()
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Let a client that sends no more receive its last response."""
+        if self._deadline is not None or self.cycle is None or self.cycle.response_complete:
+            return False
+        self.cycle.keep_alive = False
+        return True
+
     def handle_websocket_upgrade(self) -> None:
         """End the time limit: a stream has its own."""
         self._end_deadline()

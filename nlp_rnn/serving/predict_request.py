@@ -47,6 +47,13 @@ class PredictRequest:
     windows: bool = False
 
 
+def _reject_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number of JSON")
+
+
+DECODER = json.JSONDecoder(parse_constant=_reject_constant)
+
+
 def parse_json(body: bytes) -> dict[str, Any]:
     """Return the JSON object in a body.
 
@@ -56,7 +63,7 @@ def parse_json(body: bytes) -> dict[str, Any]:
         Status 400: the body is no JSON object in UTF-8.
     """
     try:
-        value = json.loads(body.decode("utf-8"), parse_constant=_reject_constant)
+        value = DECODER.decode(body.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise RequestError(400, f"The body is not UTF-8: byte {error.start} is invalid.") from None
     except RecursionError:
@@ -69,10 +76,6 @@ def parse_json(body: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise RequestError(400, f"The body is {_kind(value)}, not a JSON object.")
     return value
-
-
-def _reject_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a number of JSON")
 
 
 def parse_predict(
