@@ -72,6 +72,7 @@ def test_csv_cells_are_texts(classifier: TextClassifier) -> None:
         ({"inputs": TEXTS, "params": {"top_k": 4}}, "top_k is not a whole number from 1 to 3"),
         ({"inputs": TEXTS, "params": {"topk": 1}}, "There is no field 'topk'"),
         ({"inputs": TEXTS, "params": [1]}, "params is not a JSON object."),
+        ({"inputs": TEXTS, "params": False}, "params is not a JSON object."),
         ({"inputs": ["w2"] * 11}, "The request has 11 texts; the limit is 10."),
     ],
 )

@@ -42,7 +42,6 @@ OPTIONS = (
     "--host", "--port", "--workers", "--runtime", "--token-file", "--allowed-hosts", "--max-body",
     "--max-texts", "--max-characters", "--queue", "--timeout", "--grace", "--follow",
 )  # fmt: skip
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 NAME = re.compile(r"([A-Za-z0-9_.-]+)=(.+)", re.DOTALL)
 
 
@@ -58,7 +57,7 @@ def serve(arguments: list[str]) -> int:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from nlp_rnn.serving.options import ServingOptions
+    from nlp_rnn.serving.options import LOOPBACK, ServingOptions
 
     default = ServingOptions()
 

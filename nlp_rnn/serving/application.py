@@ -91,7 +91,10 @@ def make_application(service: Service) -> ASGIApp:
         query(request)
         return Response(render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    described = openapi(service.options)
+    described = openapi(
+        service.options,
+        {name: len(served.classifier.labels) for name, served in service.classifiers.items()},
+    )
 
     async def description(request: Request) -> Response:
         query(request)

@@ -16,6 +16,7 @@ from nlp_rnn.serving.predict_request import (
     parse_json,
     read_flag,
     reject_unknown,
+    whole_number,
 )
 
 __all__ = ["parse_invocation"]
@@ -58,7 +59,8 @@ def parse_invocation(
                 f"The body has {' and '.join(names) or 'none'} of {', '.join(FORMATS)}; send one.",
             )
         texts = _json_texts(names[0], value[names[0]])
-        parameters = value.get("params") or {}
+        if value.get("params") is not None:
+            parameters = value["params"]
     else:
         raise RequestError(415, "Set the header Content-Type: application/json or text/csv.")
     for position, text in enumerate(texts):
@@ -68,7 +70,7 @@ def parse_invocation(
     if not isinstance(parameters, dict):
         raise RequestError(400, "params is not a JSON object.")
     reject_unknown(parameters, PARAMETERS)
-    top_k = parameters.get("top_k", 0)
+    top_k = whole_number(parameters.get("top_k", 0))
     if type(top_k) is not int or not 0 <= top_k <= len(classifier.labels):
         raise RequestError(
             400,

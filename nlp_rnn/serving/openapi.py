@@ -1,5 +1,6 @@
 """OpenAPI description of the service, for `/openapi.json` and the page `/docs`."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from nlp_rnn.serving.options import ServingOptions
@@ -9,8 +10,19 @@ __all__ = ["openapi"]
 Schema = dict[str, Any]
 
 
-def openapi(options: ServingOptions) -> Schema:
-    """Return the description, with the limits of this service."""
+def openapi(options: ServingOptions, classifiers: Mapping[str, int]) -> Schema:
+    """Return the description, with the limits of this service.
+
+    Parameters
+    ----------
+    options : ServingOptions
+        Options of the service.
+    classifiers : mapping of str to int
+        Names of the classifiers, with their numbers of labels.
+    """
+    top_k: Schema = {"type": "integer", "minimum": 1, "maximum": max(classifiers.values())}
+    classifier = CLASSIFIER | {"schema": {"type": "string", "enum": list(classifiers)}}
+    parameters: Schema = {"parameters": [classifier]}
     text = {"type": "string", "maxLength": options.max_characters}
     texts = {
         "type": "array",
@@ -27,11 +39,11 @@ def openapi(options: ServingOptions) -> Schema:
             "description": "Text classification. Unknown fields and parameters are errors.",
         },
         "paths": {
-            "/predict": {"post": _predict(texts) | security},
-            "/invocations": {"post": _invocations() | security},
-            "/explain": {"post": _explain(text) | security},
-            "/model": {"get": _model() | security},
-            "/risk-coverage": {"get": _risk_coverage() | security},
+            "/predict": {"post": _predict(texts, top_k) | parameters | security},
+            "/invocations": {"post": _invocations(top_k) | parameters | security},
+            "/explain": {"post": _explain(text) | parameters | security},
+            "/model": {"get": _model() | parameters | security},
+            "/risk-coverage": {"get": _risk_coverage() | parameters | security},
             "/metrics": {
                 "get": _get("Metrics of the service for Prometheus", "text/plain") | security
             },
@@ -48,10 +60,12 @@ def openapi(options: ServingOptions) -> Schema:
     return description
 
 
+CSV = r"^text(\n[A-Za-z0-9 .!?]+)*$"
+"""The simplest form of a CSV; quoted cells and other columns are accepted too."""
+
 CLASSIFIER = {
     "name": "classifier",
     "in": "query",
-    "schema": {"type": "string"},
     "description": "Name of the classifier; without it, the first one predicts.",
 }
 
@@ -89,14 +103,11 @@ PREDICTIONS: Schema = {
 }
 
 
-def _predict(texts: Schema) -> Schema:
+def _predict(texts: Schema, top_k: Schema) -> Schema:
     fields = {
         "texts": texts,
-        "top_k": {
-            "type": ["integer", "null"],
-            "minimum": 1,
-            "description": "Number of labels in labels and scores.",
-        },
+        "top_k": top_k
+        | {"type": ["integer", "null"], "description": "Number of labels in labels and scores."},
         "threshold": {
             "type": ["number", "null"],
             "exclusiveMinimum": 0,
@@ -111,33 +122,36 @@ def _predict(texts: Schema) -> Schema:
     }
     return {
         "summary": "Predict the labels of texts",
-        "parameters": [CLASSIFIER],
         "requestBody": _json_body(_object(fields, "texts")),
         "responses": _responses(PREDICTIONS),
     }
 
 
-def _invocations() -> Schema:
-    strings = {"type": "array", "items": {"type": "string"}}
-    records = {"type": "array", "items": {"type": "object"}}
-    params = _object({"top_k": {"type": "integer"}, "probabilities": {"type": "boolean"}})
-    split = {
-        "type": "object",
-        "properties": {"columns": strings, "data": {"type": "array"}, "index": {"type": "array"}},
-    }
+def _invocations(top_k: Schema) -> Schema:
+    text = {"type": "string"}
+    strings = {"type": "array", "items": text}
+    record = {"type": "object", "required": ["text"], "properties": {"text": text}}
+    records = {"type": "array", "items": record}
+    column = {"type": "object", "required": ["text"], "properties": {"text": strings}}
+    # in the simplest form; other columns are accepted too
+    row = strings | {"minItems": 1, "maxItems": 1}
+    split = _object(
+        {"columns": {"const": ["text"]}, "data": {"type": "array", "items": row}}, "columns", "data"
+    )
+    params = _object({"top_k": top_k | {"minimum": 0}, "probabilities": {"type": "boolean"}})
+    params["type"] = ["object", "null"]
     kinds: dict[str, Schema] = {
-        "inputs": {"oneOf": [strings, {"type": "object"}]},
-        "instances": {"oneOf": [strings, records]},
+        "inputs": {"anyOf": [strings, column]},
+        "instances": {"anyOf": [strings, records]},
         "dataframe_split": split,
         "dataframe_records": records,
     }
     choices = [_object({name: kind, "params": params}, name) for name, kind in kinds.items()]
     content = _json_body({"oneOf": choices})["content"] | {
-        "text/csv": {"schema": {"type": "string"}}
+        "text/csv": {"schema": {"type": "string", "pattern": CSV}}
     }
     return {
         "summary": "Predict in the formats of MLflow's model server",
-        "parameters": [CLASSIFIER],
         "requestBody": {"required": True, "content": content},
         "responses": _responses(PREDICTIONS),
     }
@@ -147,7 +161,6 @@ def _explain(text: Schema) -> Schema:
     fields = {"text": {"oneOf": [text, {"type": "array", "items": text, "minItems": 2}]}}
     return {
         "summary": "Contributions of the tokens of a text, and the gates of the network",
-        "parameters": [CLASSIFIER],
         "requestBody": _json_body(_object(fields, "text")),
         "responses": _responses({"type": "object"}),
     }
@@ -156,7 +169,6 @@ def _explain(text: Schema) -> Schema:
 def _model() -> Schema:
     return {
         "summary": "Labels, checksum, sizes and model card of a classifier",
-        "parameters": [CLASSIFIER],
         "responses": _responses({"type": "object"}),
     }
 
@@ -165,7 +177,6 @@ def _risk_coverage() -> Schema:
     return {
         "summary": "Coverage and accuracy by threshold, on the validation texts",
         "description": "The rows are null if the classifier is not in the folder of its run.",
-        "parameters": [CLASSIFIER],
         "responses": _responses({"type": "object"}),
     }
 

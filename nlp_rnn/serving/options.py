@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass, field
 
-__all__ = ["ServingOptions"]
+__all__ = ["LOOPBACK", "ServingOptions"]
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+"""Addresses that only this machine reaches."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ __all__ = [
     "prediction_records",
     "read_flag",
     "reject_unknown",
+    "whole_number",
 ]
 
 FIELDS = ("texts", "top_k", "threshold", "probabilities", "windows")
@@ -95,7 +96,7 @@ def parse_predict(
     items = value["texts"]
     if not isinstance(items, list):
         raise RequestError(400, f"texts is {_kind(items)}, not a list of strings.")
-    top_k, threshold = value.get("top_k"), value.get("threshold")
+    top_k, threshold = whole_number(value.get("top_k")), value.get("threshold")
     try:
         check_options(top_k, threshold, len(classifier.labels))
     except ClassifierError as error:
@@ -149,6 +150,11 @@ def reject_unknown(value: Mapping[str, Any], known: tuple[str, ...]) -> None:
             raise RequestError(
                 400, f"There is no field {name[:40]!r}; there are {', '.join(known)}."
             )
+
+
+def whole_number(value: Any) -> Any:
+    """Return 2 for 2.0, which is the same number in JSON, and other values unchanged."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def read_flag(value: Mapping[str, Any], name: str) -> bool:

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, field
 
 from nlp_rnn.classifier.location import is_uri
 from nlp_rnn.errors import ConfigError, NlpRnnError
-from nlp_rnn.serving.options import ServingOptions
+from nlp_rnn.serving.options import LOOPBACK, ServingOptions
 from nlp_rnn.serving.registry_watch import RegistryWatch
 from nlp_rnn.serving.served_classifier import ClassifierSource, ServedClassifier, load_served
 
@@ -56,6 +56,11 @@ def serve(options: ServingOptions, sources: list[ClassifierSource]) -> int:
     """
     _log_to_standard_error()
     listener = listen(options.host, options.port)
+    if not options.tokens and options.host not in LOOPBACK:
+        log.warning(
+            "everyone who reaches %s can use the service; set --token-file to require a token",
+            options.host,
+        )
     metrics_folder = tempfile.mkdtemp(prefix="nlp_rnn_metrics_")
     # read by prometheus_client when it is imported
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = metrics_folder

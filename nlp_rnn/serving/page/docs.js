@@ -5,7 +5,8 @@ const EXAMPLE = `curl ${location.origin}/predict -H 'Content-Type: application/j
 const STREAM = "A WebSocket for classifiers of one direction. Send {\"text\": \"…\"} as often as text arrives, and {\"finish\": true} at the end. Each message gets the predictions after its new tokens. Query parameters: classifier, threshold (stop at the first label with this probability), probabilities=true.";
 
 function type(schema) {
-  if (schema.oneOf) return schema.oneOf.map(type).join(" or ");
+  const choices = schema.oneOf ?? schema.anyOf;
+  if (choices) return choices.map(type).join(" or ");
   if (schema.type === "array") return `list of ${type(schema.items ?? {})}`;
   return Array.isArray(schema.type) ? schema.type.join(" or ") : schema.type ?? "any";
 }
