@@ -180,7 +180,8 @@ def test_a_wrong_output_dir_raises_an_error(
 def test_cfg_job_explains_every_option(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--cfg", "job", "model=lstm", "trainer.batch_size=8"]) == 0
     text = capsys.readouterr().out
-    assert "  # Texts per batch.\n  batch_size: 8\n" in text
+    assert "update.\n  accumulation: 1\n" in text
+    assert "null).\n  batch_size: 8\n" in text
     values = yaml.safe_load(text)
     assert (values["model"]["name"], values["seed"]) == ("lstm", 1)
     composed = compose(["model=lstm", "trainer.batch_size=8"])
