@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import time
@@ -283,6 +284,38 @@ def test_a_slow_sender_is_disconnected(folder: Path) -> None:
                 assert received.startswith(b"HTTP/1.1 408"), received
                 assert connection.recv(1000) == b""
         assert service.predict(["w2"])
+
+
+def test_headers_without_end_are_rejected(service: Service) -> None:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: ")
+        received = b""
+        try:
+            for _ in range(100):
+                connection.sendall(b"x" * 10_000)
+        except OSError:
+            pass  # the service has closed the connection
+        try:
+            received = connection.recv(1000)
+        except ConnectionResetError:
+            received = b"HTTP/1.1 431"  # the response was lost behind what was still being sent
+    assert received.startswith(b"HTTP/1.1 431")
+
+
+def test_a_large_body_follows_small_headers_in_one_packet(service: Service) -> None:
+    body = json.dumps({"texts": ["w2 " * 600] * 10}).encode()
+    for _ in range(3):
+        assert (
+            service.request("POST", "/predict", body, Content_Type="application/json").status == 200
+        )
+
+
+def test_the_folder_of_an_mlflow_model_is_served(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "model" / "artifacts" / "classifier")
+    (tmp_path / "model" / "MLmodel").write_text("")
+    with running_service(f"logged={tmp_path / 'model'}") as service:
+        assert service.predict(["w2"])
+        assert service.post("/explain", {"text": "w2"}).json["parts"]
 
 
 def test_sigterm_finishes_what_was_accepted(folder: Path) -> None:

@@ -33,7 +33,7 @@ the requests.
   --grace SECONDS        for accepted requests to finish after SIGTERM, default 30
   --follow SECONDS       between two looks at models:/NAME@ALIAS, default 30
   --access-log           log each request, without its texts
-  --log-texts            log texts with their predictions
+  --log-texts            log the texts of /predict and /invocations with their predictions
 
 Install it with: pip install 'nlp_rnn[serve]'
 """

@@ -25,6 +25,13 @@ LINGER = 1.0
 KEEP_ALIVE = 75
 """Seconds after which an open connection without a request is closed, as in nginx."""
 
+MAX_HEAD = 64 << 10
+"""Largest size of the first line and the headers of a request, in bytes."""
+
+TOO_LARGE_HEAD = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+    b"content-length: 0\r\nconnection: close\r\n\r\n"
+)
 TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -33,6 +40,7 @@ class LimitedConnection(HttpToolsProtocol):
 
     _deadline: asyncio.TimerHandle | None = None
     _stopping = False
+    _head_bytes = 0  # of the headers that are being received
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
@@ -43,10 +51,15 @@ class LimitedConnection(HttpToolsProtocol):
         """Process a part of a request."""
         if self._deadline is None:
             self._start_deadline()
+        self._head_bytes += len(data)
         super().data_received(data)
+        if self._head_bytes > MAX_HEAD and not self.transport.is_closing():
+            self.transport.write(TOO_LARGE_HEAD)
+            self.transport.close()
 
     def on_headers_complete(self) -> None:
         """Start a request; while the server stops, it is the last one of the connection."""
+        self._head_bytes = -(1 << 62)  # the body has a limit of its own
         super().on_headers_complete()
         if self._stopping and self.cycle is not None:
             self.cycle.keep_alive = False
@@ -54,6 +67,7 @@ class LimitedConnection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """End the time limit: the request is complete."""
         self._end_deadline()
+        self._head_bytes = 0
         super().on_message_complete()
 
     def eof_received(self) -> bool:  # type: ignore[override]

@@ -1,9 +1,9 @@
 """Classifier behind a name of the service, with everything that `GET /model` says about it."""
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
+from nlp_rnn.classifier.location import local_folder
 from nlp_rnn.classifier.manifest import MODEL_CARD
 from nlp_rnn.classifier.predictor import TextClassifier
 
@@ -21,7 +21,7 @@ class ClassifierSource:
     name : str
         Name of the classifier in requests.
     folder : str
-        Classifier folder on this machine.
+        Classifier folder, or folder of an MLflow model, on this machine.
     version : str or None
         Version in the MLflow registry, if it comes from there.
     """
@@ -91,9 +91,11 @@ def load_served(source: ClassifierSource, runtime: str) -> ServedClassifier:
         As in `TextClassifier.load`.
     """
     # one thread, because the processes of the service share the cores
-    classifier = TextClassifier.load(source.folder, threads=1, runtime=runtime)
+    with local_folder(source.folder) as folder:
+        source = replace(source, folder=str(folder))
+        classifier = TextClassifier.load(folder, threads=1, runtime=runtime)
     classifier.predict_proba(["warm up"])
-    card = Path(source.folder) / MODEL_CARD
+    card = folder / MODEL_CARD
     text = ""
     if card.is_file() and card.stat().st_size <= MAX_CARD_BYTES:
         text = card.read_text(encoding="utf-8", errors="replace")

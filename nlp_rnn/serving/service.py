@@ -57,6 +57,8 @@ class Service:
 
     def replace(self, served: ServedClassifier) -> None:
         """Serve a new version of a classifier; requests in the queue keep the former one."""
+        self._explainers.pop(served.name, None)
+        self._tables.pop(served.name, None)
         self.metrics.serve(self.classifiers[served.name], present=False)
         self.classifiers[served.name] = served
         self.metrics.serve(served)

@@ -9,6 +9,7 @@ import gc
 import json
 import logging
 import os
+import resource
 import selectors
 import shutil
 import signal
@@ -55,6 +56,9 @@ def serve(options: ServingOptions, sources: list[ClassifierSource]) -> int:
         A classifier cannot be loaded.
     """
     _log_to_standard_error()
+    # each connection is a file; the default of 1,024 is for programs that use select
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     listener = listen(options.host, options.port)
     if not options.tokens and options.host not in LOOPBACK:
         log.warning(
@@ -138,7 +142,7 @@ class Supervisor:
         """Load the classifiers, start the processes, and replace those that end."""
         for source in self._local_sources():
             self._classifiers[source.name] = load_served(source, self._options.runtime)
-        # imported here, once for all processes
+        # imported here, once for all processes, and after the variable of its folder is set
         from nlp_rnn.serving.worker import run_worker
 
         self._run_worker = run_worker
@@ -276,11 +280,14 @@ class Supervisor:
 
     def _reap(self) -> None:
         """Remove the processes that have ended, and replace them unless the service stops."""
+        from prometheus_client.multiprocess import mark_process_dead
+
         for pid in list(self._processes):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if not ended:
                 continue
             process = self._processes.pop(pid)
+            mark_process_dead(pid)  # its queue and its streams no longer count
             if process.control.fileno() >= 0:
                 self._selector.unregister(process.control)
                 process.control.close()
