@@ -5,7 +5,9 @@ The format of these tests has records of `key: value` lines, separated by blank 
 
 import gzip
 import inspect
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -13,14 +15,16 @@ import datasets
 import pytest
 from datasets import Dataset
 
+from nlp_rnn.cli import main
 from nlp_rnn.config.checks import check
 from nlp_rnn.config.data import FilesConfig
 from nlp_rnn.data.corpus import Corpus, load_corpus
 from nlp_rnn.errors import ConfigError, DataError
 from nlp_rnn.sources.columns import require_columns
-from nlp_rnn.sources.file_format import FileFormat, SourceFile
+from nlp_rnn.sources.file_format import FileFormat, SourceFile, TableStream
 from nlp_rnn.sources.formats import FORMATS
 from tests.composing import compose
+from tests.tiny_classifier import save_tiny
 
 
 def _records(file: SourceFile) -> Iterator[dict[str, str | None]]:
@@ -41,7 +45,17 @@ def _read_records(file: SourceFile) -> "Dataset":
     return file.from_rows(("records", 1), _records(file))
 
 
-RECORDS = FileFormat("records", _read_records, suffixes=(".records",), options=("encoding",))
+def _stream_records(file: SourceFile) -> TableStream:
+    return TableStream([], ([record] for record in _records(file)))
+
+
+RECORDS = FileFormat(
+    "records",
+    _read_records,
+    suffixes=(".records",),
+    options=("encoding",),
+    stream=_stream_records,
+)
 
 PAGE = Path(__file__).parents[1] / "docs" / "how-to" / "add-a-file-format.md"
 ROWS = [(f"film {row}", "pos" if row % 2 else "neg") for row in range(40)]
@@ -120,4 +134,21 @@ def test_the_page_shows_the_format_of_these_tests() -> None:
     page = PAGE.read_text(encoding="utf-8")
     assert inspect.getsource(_records) in page
     assert inspect.getsource(_read_records) in page
-    assert len(page.splitlines()) < 80
+    assert len(page.splitlines()) < 90
+
+
+@pytest.mark.parametrize("has_stream", [True, False])
+def test_predict_reads_the_format(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_stream: bool
+) -> None:
+    if not has_stream:
+        without = replace(RECORDS, stream=None)
+        monkeypatch.setitem(FORMATS, RECORDS.name, without)
+    (tmp_path / "films.records").write_text(CONTENT)
+    folder, out = str(save_tiny(tmp_path / "classifier")), str(tmp_path / "out.jsonl")
+    source = str(tmp_path / "films.records")
+    assert main(["predict", folder, "--input", source, "--output", out]) == 0
+    rows = [json.loads(line) for line in Path(out).read_text().splitlines()]
+    assert [row["text"] for row in rows] == [text for text, _ in ROWS]
+    others = {"stars", "label", "predicted_label", "predicted_score"}
+    assert set(rows[0]) == {"text"} | (others if has_stream else {"label", "score"})

@@ -14,7 +14,7 @@ from nlp_rnn.config.checks import check
 from nlp_rnn.data.corpus import Corpus, load_corpus
 from nlp_rnn.errors import ConfigError, DataError, NlpRnnError
 from nlp_rnn.runs.resolve import resolve, with_absolute_paths
-from nlp_rnn.sources.files import readable
+from nlp_rnn.sources.path_errors import readable
 from nlp_rnn.sources.source import Source, read_source
 from tests.composing import compose
 
@@ -302,7 +302,7 @@ def test_a_competition_with_other_columns_and_a_validation_file(tmp_path):
     source = load(tmp_path, *options)
     assert list(source.splits) == ["train", "validation"]
     assert "has no column rude, spam" in source.notes[0]
-    assert "--text title,body --output" in source.notes[0]
+    assert f"--input {tmp_path / 'test.csv'} --output predictions.csv" in source.notes[0]
     # one of two columns, or the text, is an error
     write(tmp_path / "test.csv", **columns, rude=[1])
     assert "test.csv has no column 'spam'" in refusal(tmp_path, *options)

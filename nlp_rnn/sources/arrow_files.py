@@ -1,18 +1,23 @@
 """The formats parquet and arrow (Arrow stream or Feather): tables with typed columns."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import file_key, write_arrow
-from nlp_rnn.sources.columns import listed, require_columns, top_columns
-from nlp_rnn.sources.file_format import FileFormat, SourceFile
+from nlp_rnn.sources.columns import distinct_names, listed, require_columns, top_columns
+from nlp_rnn.sources.file_format import FileFormat, SourceFile, TableStream
 
 if TYPE_CHECKING:
     import pyarrow
     from datasets import Dataset
 
-__all__ = ["ARROW", "PARQUET"]
+__all__ = ["ARROW", "PARQUET", "plain_array"]
+
+_BUFFER = 1 << 20  # bytes of each column that are read together
+_BATCH_BYTES = 16 << 20
+_BATCH_ROWS = 4096
 
 
 def _read_parquet(file: SourceFile) -> "Dataset":
@@ -79,7 +84,7 @@ def _write_columns(
     def converted() -> "Iterator[pyarrow.RecordBatch]":
         for batch in batches:
             arrays = [
-                _plain_array(batch.column(name)).cast(kind)
+                plain_array(batch.column(name)).cast(kind)
                 for name, kind in zip(columns, target.types, strict=True)
             ]
             yield pyarrow.RecordBatch.from_arrays(arrays, schema=target)
@@ -87,17 +92,17 @@ def _write_columns(
     return write_arrow(("arrow columns", *file_key(file.plain), *columns), target, converted())
 
 
-def _plain_array(array: Any) -> Any:
+def plain_array(array: Any) -> Any:
     """Return an array without run ends and list views; pyarrow 25 casts views wrongly."""
     import pyarrow
     import pyarrow.compute as pc
 
     if pyarrow.types.is_run_end_encoded(array.type):
-        return _plain_array(pc.run_end_decode(array))
+        return plain_array(pc.run_end_decode(array))
     if pyarrow.types.is_list_view(array.type) or pyarrow.types.is_large_list_view(array.type):
         sizes = pc.fill_null(pc.list_value_length(array), 0)
         offsets = pyarrow.array([0, *pc.cumulative_sum(sizes).to_pylist()], pyarrow.int32())
-        values = _plain_array(pc.list_flatten(array))
+        values = plain_array(pc.list_flatten(array))
         return pyarrow.ListArray.from_arrays(offsets, values, mask=array.is_null())
     return array
 
@@ -116,5 +121,67 @@ def _plain_type(kind: Any) -> Any:
     return pyarrow.binary() if types.is_binary_view(kind) else kind
 
 
-PARQUET = FileFormat("parquet", _read_parquet, suffixes=(".parquet",))
-ARROW = FileFormat("arrow", _read_arrow, suffixes=(".arrow",))
+def _stream_parquet(file: SourceFile) -> TableStream:
+    from pyarrow import parquet
+
+    # without a buffer, whole row groups would be in memory
+    source = parquet.ParquetFile(file.plain, buffer_size=_BUFFER, pre_buffer=False)
+    names = source.schema_arrow.names
+    require_columns(names, file.columns, str(file.path))
+    batches = source.iter_batches(batch_size=_rows(source.metadata))
+    total = max(source.metadata.num_rows, 1)
+    return replace(_with_distinct_names(names, batches), share=lambda rows: rows / total)
+
+
+def _rows(metadata: Any) -> int:
+    """Return how many rows of a parquet file are few enough for memory."""
+    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+    widest = max((group.total_byte_size / max(group.num_rows, 1) for group in groups), default=0)
+    return int(min(max(_BATCH_BYTES / max(widest, 1), 1), _BATCH_ROWS))
+
+
+def _stream_arrow(file: SourceFile) -> TableStream:
+    import pyarrow
+
+    def batches() -> "Iterator[pyarrow.RecordBatch]":
+        with pyarrow.OSFile(str(file.plain)) as source:
+            yield from _arrow_batches(source)
+
+    with pyarrow.OSFile(str(file.plain)) as source:
+        names = _arrow_schema(source).names
+    require_columns(names, file.columns, str(file.path))
+    return _with_distinct_names(names, batches())
+
+
+def _arrow_schema(source: Any) -> "pyarrow.Schema":
+    import pyarrow
+
+    try:
+        return pyarrow.ipc.open_file(source).schema
+    except pyarrow.ArrowInvalid:
+        source.seek(0)
+        return pyarrow.ipc.open_stream(source).schema
+
+
+def _arrow_batches(source: Any) -> "Iterator[pyarrow.RecordBatch]":
+    import pyarrow
+
+    try:
+        reader = pyarrow.ipc.open_file(source)
+    except pyarrow.ArrowInvalid:
+        source.seek(0)
+        yield from pyarrow.ipc.open_stream(source)
+        return
+    for index in range(reader.num_record_batches):
+        yield reader.get_batch(index)
+
+
+def _with_distinct_names(
+    names: Sequence[str], batches: "Iterator[pyarrow.RecordBatch]"
+) -> TableStream:
+    distinct = distinct_names(names)
+    return TableStream(distinct, (batch.rename_columns(distinct) for batch in batches))
+
+
+PARQUET = FileFormat("parquet", _read_parquet, (".parquet",), stream=_stream_parquet)
+ARROW = FileFormat("arrow", _read_arrow, (".arrow",), stream=_stream_arrow)

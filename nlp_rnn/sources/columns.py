@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MissingColumnError",
+    "distinct_names",
     "is_list",
     "listed",
     "nested_names",
@@ -28,11 +29,13 @@ class MissingColumnError(DataError):
     ----------
     missing : tuple of str
         The columns that it lacks.
+    names : tuple of str
+        The columns that it has.
     """
 
-    def __init__(self, message: str, missing: Sequence[str]) -> None:
+    def __init__(self, message: str, missing: Sequence[str], names: Sequence[str] = ()) -> None:
         super().__init__(message)
-        self.missing = tuple(missing)
+        self.missing, self.names = tuple(missing), tuple(names)
 
 
 def require_columns(names: Sequence[str], required: Sequence[str], where: str) -> None:
@@ -54,6 +57,7 @@ def require_columns(names: Sequence[str], required: Sequence[str], where: str) -
                 f"{where} has no column {name!r}; it has: {listed(names)}.\n"
                 "Set the columns to use: data.text=COLUMN data.label=COLUMN",
                 [column for column in required if top_columns(names, [column])[0] not in names],
+                names,
             )
         if list(names).count(name) > 1:
             raise DataError(f"{where} has several columns named {name!r}. Rename all but one.")
@@ -66,6 +70,18 @@ def top_columns(names: Sequence[str], required: Sequence[str]) -> list[str]:
         top = name.split(".")[0]
         tops.append(top if name not in names and top in names else name)
     return list(dict.fromkeys(tops))
+
+
+def distinct_names(names: Sequence[str]) -> list[str]:
+    """Return names of columns in which a repeated name has a number, as in pandas: `a`, `a.1`."""
+    distinct: list[str] = []
+    for name in names:
+        number, unique = 0, name
+        while unique in distinct or (number and unique in names):
+            number += 1
+            unique = f"{name}.{number}"
+        distinct.append(unique)
+    return distinct
 
 
 def select_columns(dataset: "Dataset", required: Sequence[str], where: str) -> "Dataset":

@@ -1,5 +1,6 @@
 """Faults of csv and tsv files that a parser accepts without an error."""
 
+import codecs
 import mmap
 import re
 from collections.abc import Collection, Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nlp_rnn.errors import DataError
+from nlp_rnn.sources.arrow_cache import RELEASE_AFTER
 
 __all__ = ["Rows", "check_quotes"]
 
@@ -20,7 +22,7 @@ class Rows(NamedTuple):
     Attributes
     ----------
     number : int
-        The number of rows, the header included.
+        The number of rows, the header included; 0 before they are read.
     width : int
         The number of cells in each row.
     label : int or None
@@ -59,17 +61,12 @@ def check_quotes(plain: Path, path: Path, delimiter: str, rows: Rows) -> list[st
         A quote is not closed, or characters follow the quote that ends a cell of several lines.
     """
     mark = re.escape(delimiter.encode())
-    # a quoted cell, wherever one can begin, up to the end of the file or the character after it
-    cell = re.compile(
-        rb'(?:\A(?:\xef\xbb\xbf)?|[\n\r%s])"([^"]*(?:""[^"]*)*)(?:\Z|" *([^\r\n%s]?))'
-        % (mark, mark)
-    )
     swallowed = 0
+    start = 0
     with _mapped(plain) as content:
-        start = content.rfind(b"\n", 0, len(content) - 1) + 1  # the last line
-        if _line_ends(content) > rows.number:
-            start = 0
-        for match in cell.finditer(content, max(0, start - 1)):
+        if rows.number and _line_ends(plain) <= rows.number:
+            start = content.rfind(b"\n", 0, len(content) - 1) + 1  # the last line
+        for match in _quoted_cells(content, delimiter.encode(), start):
             is_open = match[2] is None
             if is_open or (match[2] and b"\n" in match[1]):
                 line = content[: match.start(1)].count(b"\n") + 1
@@ -84,17 +81,41 @@ def check_quotes(plain: Path, path: Path, delimiter: str, rows: Rows) -> list[st
         return [*_swallowed_note(path, swallowed), *_quote_notes(content[:_SAMPLE], path, mark)]
 
 
+def _quoted_cells(content: mmap.mmap, delimiter: bytes, start: int) -> Iterator[re.Match[bytes]]:
+    """Yield the quoted cells of a file from a position on, wherever one can begin.
+
+    A match goes up to the end of the file, or to the character after the closing quote.
+    """
+    cell = re.compile(rb'"([^"]*(?:""[^"]*)*)(?:\Z|" *([^\r\n%s]?))' % re.escape(delimiter))
+    first = len(codecs.BOM_UTF8) if content[:3] == codecs.BOM_UTF8 else 0
+    position = released = max(start, first)
+    while True:
+        quote = content.find(b'"', position, position + RELEASE_AFTER)
+        if quote < 0 and position + RELEASE_AFTER >= len(content):
+            return
+        if position - released >= RELEASE_AFTER and hasattr(mmap, "MADV_DONTNEED"):
+            content.madvise(mmap.MADV_DONTNEED)  # pages in memory count as memory of the process
+            released = position
+        position = position + RELEASE_AFTER if quote < 0 else quote + 1
+        before = content[max(quote - 1, first) : quote] if quote >= 0 else None
+        if before in (b"", b"\n", b"\r", delimiter) and (match := cell.match(content, quote)):
+            position = max(match.end(), position)
+            yield match
+
+
 @contextmanager
 def _mapped(plain: Path) -> Iterator[mmap.mmap]:
     with plain.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         yield content
 
 
-def _line_ends(content: mmap.mmap) -> int:
+def _line_ends(plain: Path) -> int:
     """Return the number of line ends, without reading the file into memory at once."""
-    return sum(
-        content[start : start + _SAMPLE].count(b"\n") for start in range(0, len(content), _SAMPLE)
-    )
+    number = 0
+    with plain.open("rb") as file:
+        while chunk := file.read(_SAMPLE):
+            number += chunk.count(b"\n")
+    return number
 
 
 def _has_row(cell: bytes, delimiter: str, rows: Rows) -> bool:

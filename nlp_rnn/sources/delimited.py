@@ -1,43 +1,106 @@
 """The formats csv and tsv, read strictly: no cell is moved or silently lost."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import file_key, write_arrow
-from nlp_rnn.sources.columns import require_columns
+from nlp_rnn.sources.columns import distinct_names, require_columns
 from nlp_rnn.sources.csv_faults import Rows, check_quotes
 from nlp_rnn.sources.decoding import bad_encoding
-from nlp_rnn.sources.dialect import detect_dialect, has_backslash_quotes
-from nlp_rnn.sources.file_format import FileFormat, FileOptions, SourceFile
+from nlp_rnn.sources.dialect import Dialect, detect_dialect, has_backslash_quotes
+from nlp_rnn.sources.file_format import FileFormat, FileOptions, SourceFile, TableStream
 
 if TYPE_CHECKING:
+    import pyarrow
     from datasets import Dataset
 
 __all__ = ["CSV", "TSV"]
 
 _DOUBLED = "write the file with doubled quotes (Spark: escape='\"')"
 _BLOCK = 16 << 20  # bytes; pyarrow rejects a row that is longer
+_SMALL_BLOCK = 1 << 20
 
 
-def _read_delimited(file: SourceFile, default_delimiter: str) -> "Dataset":
-    """Read `file.columns` with pyarrow; an empty cell is missing, `""` is an empty text.
+@dataclass(frozen=True)
+class _Table:
+    """An open file: its dialect, the names of all its columns, and the options for pyarrow."""
 
-    The reader of `datasets` (pandas) is not used: it moves the columns of a row with an unquoted
-    comma, takes the text NA for a missing one, and cannot name the row of an error.
-    """
+    file: SourceFile
+    dialect: Dialect
+    names: list[str]
+    read: Any
+    parse: Any
+
+    def batches(
+        self, columns: Sequence[str], block_sizes: Sequence[int] = (_BLOCK,)
+    ) -> "Iterator[pyarrow.RecordBatch]":
+        """Yield the rows of the named columns as strings; raises `DataError` with the row.
+
+        pyarrow reads up to 32 blocks ahead. If a row is longer than a block, the next of
+        `block_sizes` is used.
+        """
+        import pyarrow
+        from pyarrow import csv
+
+        convert = csv.ConvertOptions(
+            include_columns=columns,
+            column_types={name: pyarrow.string() for name in columns},
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        )
+        done = 0
+        for size in block_sizes:
+            self.read.block_size = size
+            position = 0
+            try:
+                source = pyarrow.OSFile(str(self.file.plain))
+                self.file.opened.append(source)
+                for batch in csv.open_csv(source, self.read, self.parse, convert):
+                    position += batch.num_rows
+                    if position > done:
+                        yield batch.slice(max(0, batch.num_rows - (position - done)))
+                        done = position
+                return
+            except pyarrow.ArrowInvalid as error:
+                if "straddl" not in str(error) or size == block_sizes[-1]:
+                    raise _fault(self.file, error, self.dialect.delimiter) from error
+
+    def check_quotes(self, rows: Rows) -> None:
+        """Add notes on quotes; reject quotes that have swallowed rows.
+
+        Parameters
+        ----------
+        rows : Rows
+            What was read from the file.
+        """
+        file, delimiter = self.file, self.dialect.delimiter
+        if not file.options.quoting:
+            return
+        if has_backslash_quotes(file.plain, delimiter):
+            file.notes.append(
+                f"{file.path.name}: has a backslash before a quote within a cell; if it escapes "
+                f"the quote, the texts are wrong: {_DOUBLED}"
+            )
+        else:
+            file.notes.extend(check_quotes(file.plain, file.path, delimiter, rows))
+
+
+def _open(file: SourceFile, default_delimiter: str) -> _Table:
+    """Detect the dialect of a file and read its header; `file.columns` have to be there."""
     import pyarrow
     from pyarrow import csv
 
     options, columns = file.options, file.columns
     dialect = detect_dialect(file.plain, options, default_delimiter, columns)
-    delimiter = dialect.delimiter
     if dialect.note:
         file.notes.append(f"{file.path.name}: {dialect.note}")
     parse = csv.ParseOptions(
-        delimiter=delimiter,
+        delimiter=dialect.delimiter,
         quote_char='"' if options.quoting else False,
         newlines_in_values=options.quoting,
     )
@@ -48,45 +111,57 @@ def _read_delimited(file: SourceFile, default_delimiter: str) -> "Dataset":
         autogenerate_column_names=not options.header,
         skip_rows=dialect.skipped_rows,
     )
-    try:
-        names = csv.open_csv(file.plain, read_options=read, parse_options=parse).schema.names
-        if not options.header:
-            names = _column_names(file.path, len(names), options)
-            read.autogenerate_column_names = False
-            read.column_names = names
-        elif not set(columns) <= set(names) and set(columns) <= {name.strip() for name in names}:
-            names = [name.strip() for name in names]  # a header such as `text, label`
-            read.column_names, read.skip_rows_after_names = names, 1
-        require_columns(names, columns, str(file.path))
-        convert = csv.ConvertOptions(
-            include_columns=columns,
-            column_types={name: pyarrow.string() for name in columns},
-            null_values=[""],
-            strings_can_be_null=True,
-            quoted_strings_can_be_null=False,
-        )
-        schema = pyarrow.schema([(name, pyarrow.string()) for name in columns])
-        batches = csv.open_csv(file.plain, read, parse, convert)
-        form: tuple[object, ...] = (options.header, options.columns, delimiter)
-        form += (options.quoting, options.encoding)
-        form += (dialect.skipped_rows,) if dialect.skipped_rows else ()
-        dataset = write_arrow(("csv", *file_key(file.path), *form, *columns), schema, batches)
-    except pyarrow.ArrowInvalid as error:
-        if fault := bad_encoding(file.plain, file.path):
-            raise DataError(fault) from error
-        escaped = options.quoting and has_backslash_quotes(file.plain, delimiter)
-        raise DataError(_syntax_error(file.path, error, options, escaped)) from error
-    if options.quoting and has_backslash_quotes(file.plain, delimiter):
-        file.notes.append(
-            f"{file.path.name}: has a backslash before a quote within a cell; if it escapes the "
-            f"quote, the texts are wrong: {_DOUBLED}"
-        )
-    elif options.quoting:
-        read_rows = _read_rows(dataset, names, file, dialect.skipped_rows)
-        file.notes.extend(check_quotes(file.plain, file.path, delimiter, read_rows))
+    names: list[str] = []
+    for read.block_size in (_SMALL_BLOCK, _BLOCK):
+        try:
+            names = csv.open_csv(file.plain, read_options=read, parse_options=parse).schema.names
+            break
+        except pyarrow.ArrowInvalid as error:
+            if "straddl" not in str(error) or read.block_size == _BLOCK:
+                raise _fault(file, error, dialect.delimiter) from error
+    if not options.header:
+        names = _column_names(file.path, len(names), options)
+        read.autogenerate_column_names = False
+        read.column_names = names
+    elif not set(columns) <= set(names) and set(columns) <= {name.strip() for name in names}:
+        names = [name.strip() for name in names]  # a header such as `text, label`
+        read.column_names, read.skip_rows_after_names = names, 1
+    require_columns(names, columns, str(file.path))
+    return _Table(file, dialect, names, read, parse)
+
+
+def _read_delimited(file: SourceFile, default_delimiter: str) -> "Dataset":
+    """Read `file.columns` with pyarrow; an empty cell is missing, `""` is an empty text.
+
+    The reader of `datasets` (pandas) is not used: it moves the columns of a row with an unquoted
+    comma, takes the text NA for a missing one, and cannot name the row of an error.
+    """
+    import pyarrow
+
+    options, columns = file.options, file.columns
+    table = _open(file, default_delimiter)
+    delimiter, skipped_rows = table.dialect.delimiter, table.dialect.skipped_rows
+    schema = pyarrow.schema([(name, pyarrow.string()) for name in columns])
+    form: tuple[object, ...] = (options.header, options.columns, delimiter)
+    form += (options.quoting, options.encoding)
+    form += (skipped_rows,) if skipped_rows else ()
+    key = ("csv", *file_key(file.path), *form, *columns)
+    dataset = write_arrow(key, schema, table.batches(columns))
+    table.check_quotes(_read_rows(dataset, table.names, file, skipped_rows))
     for column in () if options.multi_label else file.label:
         dataset = _with_whole_floats(dataset, column)
     return dataset
+
+
+def _stream_delimited(file: SourceFile, default_delimiter: str) -> TableStream:
+    """Stream the rows with all columns; a repeated name gets a number, as in pandas."""
+    table = _open(file, default_delimiter)
+    names = distinct_names(table.names)
+    # before anything is predicted; without labels, a cell with a line like a row is no reason
+    table.check_quotes(Rows(0, len(names), label=0))
+    if file.options.header and names != table.read.column_names:
+        table.read.column_names, table.read.skip_rows_after_names = names, 1
+    return TableStream(names, table.batches(names, (_SMALL_BLOCK, _BLOCK)))
 
 
 def _column_names(path: Path, number: int, options: FileOptions) -> list[str]:
@@ -112,6 +187,14 @@ def _read_rows(dataset: "Dataset", names: Sequence[str], file: SourceFile, skipp
     return Rows(
         number, len(names), names.index(file.label[0]), {str(text).strip() for text in labels}
     )
+
+
+def _fault(file: SourceFile, error: Exception, delimiter: str) -> DataError:
+    """Return the error about bytes that are not UTF-8, or about the syntax of a row."""
+    if fault := bad_encoding(file.plain, file.path):
+        return DataError(fault)
+    escaped = file.options.quoting and has_backslash_quotes(file.plain, delimiter)
+    return DataError(_syntax_error(file.path, error, file.options, escaped))
 
 
 def _syntax_error(path: Path, error: Exception, options: FileOptions, escaped: bool) -> str:
@@ -146,5 +229,17 @@ def _with_whole_floats(dataset: "Dataset", column: str) -> "Dataset":
 
 
 _OPTIONS = ("header", "columns", "delimiter", "quoting", "encoding")
-CSV = FileFormat("csv", partial(_read_delimited, default_delimiter=","), (".csv",), _OPTIONS)
-TSV = FileFormat("tsv", partial(_read_delimited, default_delimiter="\t"), (".tsv",), _OPTIONS)
+
+
+def _format(name: str, delimiter: str) -> FileFormat:
+    return FileFormat(
+        name,
+        partial(_read_delimited, default_delimiter=delimiter),
+        (f".{name}",),
+        _OPTIONS,
+        stream=partial(_stream_delimited, default_delimiter=delimiter),
+    )
+
+
+CSV = _format("csv", ",")
+TSV = _format("tsv", "\t")

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import mmap
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -85,8 +84,13 @@ def detect_dialect(
 def has_backslash_quotes(plain: Path, delimiter: str) -> bool:
     """Return whether quotes seem to be escaped by a backslash, as Spark and MySQL write them."""
     pattern = re.compile(rb'\\"[^"\r\n%s]' % re.escape(delimiter.encode()))
-    with plain.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return pattern.search(content) is not None
+    with plain.open("rb") as file:
+        end = b""  # of the chunk before
+        while chunk := file.read(_SAMPLE):
+            if pattern.search(end + chunk):
+                return True
+            end = chunk[-2:]
+    return False
 
 
 def _note(delimiter: str, default: str, reason: str) -> str | None:

@@ -9,15 +9,23 @@ import glob
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import file_key, write_rows
 
 if TYPE_CHECKING:
+    import pyarrow
     from datasets import Dataset
 
-__all__ = ["DEFAULT_OPTIONS", "FileFormat", "FileOptions", "SourceFile", "delimiter_character"]
+__all__ = [
+    "DEFAULT_OPTIONS",
+    "FileFormat",
+    "FileOptions",
+    "SourceFile",
+    "TableStream",
+    "delimiter_character",
+]
 
 _DELIMITERS = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";"}
 
@@ -82,6 +90,8 @@ class SourceFile:
         The options about the form of the file.
     notes : list of str
         Receives lines that the user should see.
+    opened : list of file objects
+        Receives the open `plain`, from which rows are streamed, for the progress.
     """
 
     path: Path
@@ -90,15 +100,30 @@ class SourceFile:
     label: tuple[str, ...]
     options: FileOptions
     notes: list[str]
+    opened: list[Any] = dataclasses.field(default_factory=list)
 
     @property
     def columns(self) -> list[str]:
         """The columns to read, each of them once."""
         return list(dict.fromkeys((*self.text, *self.label)))
 
+    def open_text(self) -> TextIO:
+        """Open the file as text in which only a line feed ends a line."""
+        file = self.plain.open(encoding="utf-8-sig", newline="\n")
+        self.opened.append(file)
+        return file
+
+    def share_read(self) -> float | None:
+        """Return the share of the open file that has been read, 0 to 1; None if it is unknown."""
+        if not self.opened or not self.plain.is_file():
+            return None
+        file = getattr(self.opened[-1], "buffer", self.opened[-1])
+        share: float = 1.0 if file.closed else file.tell() / max(self.plain.stat().st_size, 1)
+        return min(share, 1.0)
+
     def lines(self) -> Iterator[tuple[int, str]]:
         """Yield line numbers from 1 and lines; only a line feed ends a line."""
-        with self.plain.open(encoding="utf-8-sig", newline="\n") as file:
+        with self.open_text() as file:
             for number, line in enumerate(file, 1):
                 yield number, line.removesuffix("\n").removesuffix("\r")
 
@@ -135,6 +160,26 @@ class SourceFile:
 
 
 @dataclass(frozen=True)
+class TableStream:
+    """The rows of a file with all of its columns, read once from top to bottom.
+
+    Attributes
+    ----------
+    columns : list of str
+        Names of the columns; empty where each row has keys of its own.
+    blocks : iterator of pyarrow.RecordBatch, or of lists of dict
+        Consecutive rows, few enough for memory.
+    share : callable, optional
+        Function that takes the number of rows read and returns their share of the file, 0 to 1;
+        None where it is unknown.
+    """
+
+    columns: list[str]
+    blocks: "Iterator[pyarrow.RecordBatch | list[dict[str, Any]]]"
+    share: Callable[[int], float | None] = lambda rows: None
+
+
+@dataclass(frozen=True)
 class FileFormat:
     """A file format.
 
@@ -155,6 +200,9 @@ class FileFormat:
     splits : callable, optional
         Function that takes the plain copy of a file and the required columns, and returns the
         values of `data.rows` by split; empty for a file without splits.
+    stream : callable, optional
+        Function that takes a `SourceFile` and returns a `TableStream`, for `nlp-rnn predict`. A
+        format without it is read with `read`, and other columns are not in the output.
     """
 
     name: str
@@ -162,6 +210,7 @@ class FileFormat:
     suffixes: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     splits: Callable[[Path, Sequence[str]], dict[str, str]] | None = None
+    stream: Callable[[SourceFile], TableStream] | None = None
 
 
 def delimiter_character(option: str | None, default: str) -> str:

@@ -1,9 +1,8 @@
 """Read the splits of a data set from a file, a folder, or a data set saved with `save_to_disk`."""
 
-import contextlib
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,17 +17,47 @@ from nlp_rnn.sources.decoding import (
     plain_file,
     reject_utf16,
 )
-from nlp_rnn.sources.file_format import DEFAULT_OPTIONS, FileOptions, SourceFile
-from nlp_rnn.sources.folder_layout import folder_splits, matching_splits, suffixes
+from nlp_rnn.sources.file_format import DEFAULT_OPTIONS, FileFormat, FileOptions, SourceFile
+from nlp_rnn.sources.folder_layout import folder_splits, matching_splits
 from nlp_rnn.sources.folders import read_class_folders
 from nlp_rnn.sources.formats import FORMATS, check_options, compression_of, format_of
+from nlp_rnn.sources.path_errors import first_line, missing_path, readable, unknown_format
 from nlp_rnn.sources.shards import concatenated
 from nlp_rnn.sources.split_files import SPELLINGS, SPLITS
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = ["SPLITS", "find_bad_encoding", "first_line", "read_path", "readable"]
+__all__ = [
+    "SPLITS",
+    "Entry",
+    "find_bad_encoding",
+    "find_splits",
+    "is_saved",
+    "load_saved",
+    "plain_copy",
+    "read_path",
+    "read_splits",
+]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file, or a folder of class folders, to be read.
+
+    Attributes
+    ----------
+    path : Path
+        The file or the folder.
+    options : FileOptions
+        Those of the user, and the key of the rows in a json file of several splits.
+    format : str
+        Name of the format; `folder` for class folders.
+    """
+
+    path: Path
+    options: FileOptions
+    format: str
 
 
 def read_path(
@@ -63,73 +92,93 @@ def read_path(
         Nothing readable is at `path`, or an option does not apply to it.
     """
     with readable(path):
+        if is_saved(path):
+            return _saved_splits(load_saved(path, options), path, notes)
+    entries = find_splits(path, (*text, *label), notes, options)
+    return read_splits(path, entries, text, label, notes)
+
+
+def read_splits(
+    path: Path,
+    splits: Mapping[str, Sequence[Entry]],
+    text: Sequence[str],
+    label: Sequence[str],
+    notes: list[str],
+) -> "dict[str, Dataset]":
+    """Read what `find_splits` found at `path`; parameters and errors as in `read_path`.
+
+    Another split than train that has no label column is left out, with a note.
+    """
+    with readable(path):
+        datasets: dict[str, Dataset] = {}
+        for split, entries in splits.items():
+            try:
+                datasets[split] = _read_entries(entries, text, label, notes)
+            except MissingColumnError as error:
+                if split == "train" or set(error.missing) != set(label):
+                    raise
+                notes.append(_without_labels(split, path, entries, label))
+        return datasets
+
+
+def find_splits(
+    path: Path,
+    columns: Sequence[str],
+    notes: list[str],
+    options: FileOptions = DEFAULT_OPTIONS,
+    needs_train: bool = True,
+) -> dict[str, list[Entry]]:
+    """Return what is to be read for each split at `path`, which `save_to_disk` did not write.
+
+    Parameters
+    ----------
+    path, notes, options
+        As in `read_path`.
+    columns : sequence of str
+        The required columns, by which the rows in a json file are found.
+    needs_train : bool, default True
+        Whether a folder without a train split is an error.
+
+    Raises
+    ------
+    DataError
+        As in `read_path`.
+    """
+    with readable(path):
         if path.is_file():
             file_format = format_of(path, options)
             if file_format is None:
-                raise DataError(_unknown_format(path))
+                raise DataError(unknown_format(path))
             check_options(options, {file_format.name: file_format.options}, str(path))
-            return _read_single_file(path, text, label, options, notes)
-        if not path.is_dir():
-            if not path.exists() and any(sign in str(path) for sign in "*?["):
-                splits = matching_splits(path, options, notes)
-                return _read_splits(path, splits, text, label, options, notes)
-            raise DataError(_missing(path, options))
-        if any((path / name).is_file() for name in ("dataset_dict.json", "state.json")):
-            _reject_format(options, path)
-            check_options(options, {"save_to_disk": ()}, str(path))
-            return _read_saved(path, notes)
-        splits = folder_splits(path, options, notes)
-        return _read_splits(path, splits, text, label, options, notes)
-
-
-@contextlib.contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """Turn the errors of the operating system about `path` into `DataError`."""
-    try:
-        yield
-    except OSError as error:
-        name = error.filename or path
-        reason = error.strerror or first_line(error)
-        raise DataError(f"{name} cannot be read: {reason}.\n{_remedy(error, path)}") from error
-
-
-def _remedy(error: OSError, path: Path) -> str:
-    if isinstance(error, PermissionError):
-        return f"Change its permissions (chmod -R u+rX {path}), or set data.path to a copy."
-    return "Check that it is complete and on a file system that works, or set data.path to a copy."
-
-
-def _missing(path: Path, options: FileOptions) -> str:
-    if path.exists():
-        return (
-            f"{path} is neither a file nor a folder.\n"
-            "Write its content to a file, and set data.path to that file."
-        )
-    message = f"There is no file or folder {path.absolute()}."
-    if path.is_symlink():
-        return message + f"\nIt is a symbolic link to {path.readlink()}, which does not exist."
-    if re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(path)) and format_of(path, options) is None:
-        message += f"\nFor a data set of the Hugging Face hub set data=hub data.path={path}"
-    return message
-
-
-def _unknown_format(path: Path) -> str:
-    if path.suffix.lower() in (".zip", ".tar", ".tgz", ".bz2", ".xz", ".7z", ".rar") or (
-        path.stem.lower().endswith(".tar")
-    ):
-        return (
-            f"{path} is an archive. Archives are not supported.\n"
-            "Unpack it, and set data.path to a file or folder from it."
-        )
-    if path.suffix.lower() in (".xlsx", ".xls", ".ods", ".numbers"):
-        return (
-            f"{path} is a spreadsheet. Spreadsheets are not supported.\n"
-            "Save its sheet as csv (in Excel: CSV UTF-8), and set data.path to that file."
-        )
-    return (
-        f"{path} has no suffix of a supported format ({suffixes()}; also with .gz or .zst).\n"
-        f"Rename the file, or set data.format=FORMAT ({listed(FORMATS)})."
+            keys: dict[str, str] = {}
+            if file_format.splits and options.rows is None:
+                keys = file_format.splits(plain_copy(path, file_format, options, []), columns)
+            if not keys:
+                return {"train": [Entry(path, options, file_format.name)]}
+            notes.append(f"{path.name}: splits {listed(keys.values())}")
+            return {
+                split: [Entry(path, replace(options, rows=key), file_format.name)]
+                for split, key in keys.items()
+            }
+        if path.is_dir():
+            files = folder_splits(path, options, notes, needs_train)
+        elif not path.exists() and any(sign in str(path) for sign in "*?["):
+            files = matching_splits(path, options, notes)
+        else:
+            raise DataError(missing_path(path, options))
+    splits = {
+        split: [Entry(file, options, _format_name(file, options)) for file in paths]
+        for split, paths in files.items()
+    }
+    formats = {entry.format for entry in chain.from_iterable(splits.values())}
+    check_options(
+        options,
+        {name: ("encoding",) if name == "folder" else FORMATS[name].options for name in formats},
+        str(path),
     )
+    if formats == {"folder"}:
+        _reject_format(options, path)
+    return splits
 
 
 def _reject_format(options: FileOptions, path: Path) -> None:
@@ -140,95 +189,68 @@ def _reject_format(options: FileOptions, path: Path) -> None:
         )
 
 
-def _read_single_file(
-    path: Path, text: Sequence[str], label: Sequence[str], options: FileOptions, notes: list[str]
-) -> "dict[str, Dataset]":
-    """Read a file, which is the train split or has several splits."""
-    known = format_of(path, options)
-    keys: dict[str, str] = {}
-    if known and known.splits and options.rows is None:
-        keys = known.splits(_plain(path, options, []), (*text, *label))
-    if not keys:
-        return {"train": _read_file(path, text, label, options, notes)}
-    notes.append(f"{path.name}: splits {listed(keys.values())}")
-    return {
-        split: _read_file(path, text, label, replace(options, rows=key), notes)
-        for split, key in keys.items()
-    }
+def _format_name(path: Path, options: FileOptions) -> str:
+    known = None if path.is_dir() else format_of(path, options)
+    return known.name if known else "folder"
 
 
-def _read_splits(
-    path: Path,
-    splits: dict[str, list[Path]],
-    text: Sequence[str],
-    label: Sequence[str],
-    options: FileOptions,
-    notes: list[str],
-) -> "dict[str, Dataset]":
-    """Read the files, or the class folders, of each split."""
-    applicable: dict[str, tuple[str, ...]] = {}
-    for entry in chain.from_iterable(splits.values()):
-        file_format = None if entry.is_dir() else format_of(entry, options)
-        if file_format is None:
-            applicable["folder"] = ("encoding",)
-        else:
-            applicable[file_format.name] = file_format.options
-    check_options(options, applicable, str(path))
-    if set(applicable) == {"folder"}:
-        _reject_format(options, path)
-    datasets: dict[str, Dataset] = {}
-    for split, files in splits.items():
-        try:
-            datasets[split] = _read_entries(files, text, label, options, notes)
-        except MissingColumnError as error:
-            if split == "train" or set(error.missing) != set(label):
-                raise
-            notes.append(_without_labels(split, files[0], text, label))
-    return datasets
-
-
-def _without_labels(split: str, file: Path, text: Sequence[str], label: Sequence[str]) -> str:
-    option = "" if list(text) == ["text"] else f" --text {','.join(text)}"
+def _without_labels(split: str, path: Path, entries: Sequence[Entry], label: Sequence[str]) -> str:
+    """Return the note about a split without labels, such as the test file of a competition."""
+    name = entries[0].path.name
+    what = f"--input {shlex.quote(str(entries[0].path))}"
+    if len(entries) > 1 or entries[0].options.rows is not None or path.is_file():
+        what = f"--input {shlex.quote(str(path))} --split {split}"
     return (
-        f"{split}: {file.name} has no column {listed(label)}, so it is not used and {split} is cut "
-        f"from train. To predict its labels, run nlp-rnn predict CLASSIFIER --input {file}{option} "
+        f"{split}: {name} has no column {listed(label)}, so it is not used and {split} is cut "
+        f"from train. To predict its labels, run nlp-rnn predict CLASSIFIER {what} "
         "--output predictions.csv"
     )
 
 
 def _read_entries(
-    entries: Sequence[Path],
-    text: Sequence[str],
-    label: Sequence[str],
-    options: FileOptions,
-    notes: list[str],
+    entries: Sequence[Entry], text: Sequence[str], label: Sequence[str], notes: list[str]
 ) -> "Dataset":
     """Read the files of one split one after another, or its class folders."""
-    if entries[0].is_dir():
-        return read_class_folders(entries[0], [*text, *label], options, notes)
-    tables = [_read_file(entry, text, label, options, notes) for entry in entries]
+    first = entries[0]
+    if first.path.is_dir():
+        return read_class_folders(first.path, [*text, *label], first.options, notes)
+    tables = [_read_file(entry, text, label, notes) for entry in entries]
     if len(tables) == 1:
         return tables[0]
     columns = list(dict.fromkeys((*text, *label)))
     return concatenated(
         [
-            select_columns(table, columns, str(entry)).select_columns(columns)
+            select_columns(table, columns, str(entry.path)).select_columns(columns)
             for entry, table in zip(entries, tables, strict=True)
         ],
-        entries,
+        [entry.path for entry in entries],
     )
 
 
-def _read_saved(path: Path, notes: list[str]) -> "dict[str, Dataset]":
-    """Read a data set, or a dictionary of splits, that `save_to_disk` wrote."""
+def is_saved(path: Path) -> bool:
+    """Return whether `save_to_disk` wrote the folder `path`."""
+    return any((path / name).is_file() for name in ("dataset_dict.json", "state.json"))
+
+
+def load_saved(path: Path, options: FileOptions) -> "Dataset | dict[str, Dataset]":
+    """Return the data set, or the dictionary of splits, that `save_to_disk` wrote."""
     import datasets
 
+    _reject_format(options, path)
+    check_options(options, {"save_to_disk": ()}, str(path))
     try:
         saved: Dataset | dict[str, Dataset] = datasets.load_from_disk(str(path))
     except Exception as error:
         raise DataError(
             f"{path} was written by save_to_disk but is damaged: {first_line(error)}"
         ) from error
+    return saved
+
+
+def _saved_splits(
+    saved: "Dataset | dict[str, Dataset]", path: Path, notes: list[str]
+) -> "dict[str, Dataset]":
+    """Return the splits of a saved data set."""
     if not isinstance(saved, dict):
         return {"train": saved}
     splits = {}
@@ -245,12 +267,12 @@ def _read_saved(path: Path, notes: list[str]) -> "dict[str, Dataset]":
 
 
 def _read_file(
-    path: Path, text: Sequence[str], label: Sequence[str], options: FileOptions, notes: list[str]
+    entry: Entry, text: Sequence[str], label: Sequence[str], notes: list[str]
 ) -> "Dataset":
-    file_format = format_of(path, options)
-    assert file_format is not None
+    path, options = entry.path, entry.options
+    file_format = FORMATS[entry.format]
     is_text = "encoding" in file_format.options
-    plain = _plain(path, options, notes)
+    plain = plain_copy(path, file_format, options, notes)
     try:
         return file_format.read(SourceFile(path, plain, tuple(text), tuple(label), options, notes))
     except DataError:
@@ -260,12 +282,11 @@ def _read_file(
         raise DataError(fault or f"{path} cannot be read: {first_line(error)}") from error
 
 
-def _plain(path: Path, options: FileOptions, notes: list[str]) -> Path:
+def plain_copy(path: Path, file_format: FileFormat, options: FileOptions, notes: list[str]) -> Path:
     """Return the uncompressed copy of a file, in UTF-8 if it is a text file."""
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty.")
-    file_format, encoding = format_of(path, options), None
-    assert file_format is not None
+    encoding = None
     compression = compression_of(path) or compression_by_content(head_of(path, None))
     if compression != compression_of(path):
         notes.append(f"{path.name}: decompressed, because its content is {compression}")
@@ -293,14 +314,3 @@ def find_bad_encoding(path: Path) -> str | None:
             if fault := bad_encoding(plain, file):
                 return fault
     return None
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of the error at the root of `error`, at most 200 characters.
-
-    `datasets` wraps errors in others that do not name the cause.
-    """
-    while error.__cause__ is not None:
-        error = error.__cause__
-    line = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return line if len(line) <= 200 else line[:200] + "…"

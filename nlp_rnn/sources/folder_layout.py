@@ -56,8 +56,12 @@ def matching_splits(pattern: Path, options: FileOptions, notes: list[str]) -> Sp
     return splits
 
 
-def folder_splits(path: Path, options: FileOptions, notes: list[str]) -> Splits:
+def folder_splits(
+    path: Path, options: FileOptions, notes: list[str], needs_train: bool = True
+) -> Splits:
     """Return the files of each split of a folder, or of the only folder in it that has splits.
+
+    Without `needs_train`, a folder that has only other splits is not an error.
 
     Raises
     ------
@@ -65,7 +69,8 @@ def folder_splits(path: Path, options: FileOptions, notes: list[str]) -> Splits:
         There are no files for train, or two files of a split are not shards of each other.
     """
     format_name = _format_name(options)
-    if "train" in (splits := _splits_in(path, format_name, notes)):
+    splits = _splits_in(path, format_name, notes)
+    if "train" in splits or (splits and not needs_train):
         return splits
     if parts := _parts(path, format_name):
         _add_notes({"train": parts}, parts, notes)
@@ -88,10 +93,14 @@ def folder_splits(path: Path, options: FileOptions, notes: list[str]) -> Splits:
             )
         if len(class_folders(path)) > 1:
             return {"train": [path]}
+    known = data_files(path, format_name)
+    pattern = f" or to a pattern such as {path}/*{known[0].suffix}" if len(known) > 1 else ""
+    names = "train.*" if needs_train else "train.*, validation.* or test.*"
+    rename = "Name the training file train.*, or set" if needs_train else "Set"
     raise DataError(
-        f"{path} has no train.* ({suffixes()}); "
+        f"{path} has no {names} ({suffixes()}); "
         f"it has: {listed(sorted(entry.name for entry in path.iterdir()))}.\n"
-        "Name the training file train.*, or set data.path to a single file."
+        f"{rename} data.path to a single file{pattern}."
     )
 
 

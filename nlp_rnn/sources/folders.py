@@ -3,19 +3,26 @@
 import codecs
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import write_rows
 from nlp_rnn.sources.columns import listed, require_columns
 from nlp_rnn.sources.content import HEAD, binary_kind
 from nlp_rnn.sources.encoding_detection import decodes, encoding_advice, evident_encoding
-from nlp_rnn.sources.file_format import FileOptions
+from nlp_rnn.sources.file_format import FileOptions, TableStream
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = ["class_folders", "read_class_folders", "read_text_folder", "text_folder"]
+__all__ = [
+    "class_folders",
+    "read_class_folders",
+    "read_text_folder",
+    "stream_texts",
+    "text_files",
+    "text_folder",
+]
 
 UNLABELLED = ("unsup", "unlabeled", "unlabelled")
 """Names of class folders whose texts have no label, as in aclImdb."""
@@ -85,6 +92,46 @@ def read_class_folders(
         Other columns are required, or a file is not in the encoding.
     """
     require_columns(("text", "label"), columns, f"The folder {folder} of class folders")
+    return _read(folder, _labelled_files(folder, columns, options, notes), options)
+
+
+def stream_texts(
+    folder: Path, columns: Sequence[str], options: FileOptions, notes: list[str]
+) -> TableStream:
+    """Stream the text files in `folder`, or in its class folders, with their paths in it.
+
+    Raises
+    ------
+    DataError
+        As in `read_class_folders`.
+    """
+    is_flat = text_folder(folder)
+    names = ["file", "text", *([] if is_flat else ["label"])]
+    require_columns(names, columns, f"The folder {folder} of text files")
+    files = text_files(folder) if is_flat else _labelled_files(folder, (), options, notes)
+
+    def blocks() -> Iterator[list[dict[str, Any]]]:
+        for name, file in files:
+            try:
+                row = {"file": str(file.relative_to(folder)), "text": _text(file, options)}
+            except UnicodeError as error:
+                raise _bad_encoding(error, [file], options) from error
+            yield [row if is_flat else row | {"label": name}]
+
+    return TableStream(names, blocks())
+
+
+def text_files(folder: Path) -> list[tuple[str, Path]]:
+    """Return the class, empty for a folder without classes, and the path of every text file."""
+    if text_folder(folder):
+        return [("", file) for file in _files(folder)]
+    return [(entry.name, file) for entry in class_folders(folder) for file in _files(entry)]
+
+
+def _labelled_files(
+    folder: Path, columns: Sequence[str], options: FileOptions, notes: list[str]
+) -> list[tuple[str, Path]]:
+    """Return the class and the path of every text with a label."""
     classes = class_folders(folder)
     left_out = [entry.name for entry in classes if entry.name.lower() in UNLABELLED]
     if left_out:
@@ -109,7 +156,7 @@ def read_class_folders(
             f"{folder.name}: {number:,} files read in the encoding that their bytes show, such as "
             f"UTF-8, not as data.encoding={options.encoding}"
         )
-    return _read(folder, files, options)
+    return files
 
 
 def _reject_project(

@@ -1,39 +1,34 @@
 """The formats json (an array of records, or an object) and jsonl (one record per line)."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import cached_file, file_key
-from nlp_rnn.sources.columns import nested_names, require_columns, top_columns
+from nlp_rnn.sources.columns import listed, nested_names, require_columns, top_columns
 from nlp_rnn.sources.decoding import bad_encoding
-from nlp_rnn.sources.file_format import FileFormat, SourceFile
+from nlp_rnn.sources.file_format import FileFormat, SourceFile, TableStream
 from nlp_rnn.sources.json_layout import read_document, rows_of, split_keys
-from nlp_rnn.sources.json_records import RepeatedKeyError, read_records
+from nlp_rnn.sources.json_records import RepeatedKeyError, read_records, records
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 __all__ = ["JSON", "JSON_LINES"]
 
+_BLOCK = 100  # rows
+
 
 def _read_json(file: SourceFile) -> "Dataset":
-    if document := read_document(file.plain):
-        rows, key = rows_of(document, file.columns, file.options.rows, file.path)
-        if key is not None:
-            file.notes.append(f"{file.path.name}: the rows are those of {key} (data.rows={key})")
-        if rows is not None:
-            names = list(dict.fromkeys(name for row in rows for name in row))
-            require_columns(names, file.columns, str(file.path))
-            file = replace(file, plain=_as_lines(file, rows))
-    elif file.options.rows is not None:
-        raise DataError(
-            f"data.rows={file.options.rows} does not apply to {file.path}: it does not consist of "
-            "one object.\nRemove data.rows."
-        )
+    rows = _rows_inside(file)
+    if rows is not None:
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        require_columns(names, file.columns, str(file.path))
+        file = replace(file, plain=_as_lines(file, rows))
     try:
         # its default would write values of several types as JSON, but only in a part of the rows
         dataset = file.load_dataset("json", on_mixed_types=None)
@@ -63,6 +58,48 @@ def _has_dates(dataset: "Dataset", columns: Sequence[str]) -> bool:
     return any("timestamp" in str(kind) for kind in types)
 
 
+def _rows_inside(file: SourceFile) -> Sequence[Mapping[str, Any]] | None:
+    """Return the rows within the object that a file consists of; None for any other file."""
+    rows, key = None, None
+    if document := read_document(file.plain):
+        rows, key = rows_of(document, file.columns, file.options.rows, file.path)
+    elif file.options.rows is not None:
+        raise DataError(
+            f"data.rows={file.options.rows} does not apply to {file.path}: it does not consist of "
+            "one object.\nRemove data.rows."
+        )
+    if key is not None:
+        file.notes.append(f"{file.path.name}: the rows are those of {key} (data.rows={key})")
+    return rows
+
+
+def _stream_json(file: SourceFile) -> TableStream:
+    """Stream the records as they are; only what Python's parser rejects is an error."""
+    rows = _rows_inside(file) if file.plain.is_file() else None  # a pipe is read only once
+
+    def blocks() -> Iterator[list[dict[str, Any]]]:
+        read = records(file, top_columns((), file.columns)) if rows is None else enumerate(rows, 1)
+        number = 0
+        try:
+            while block := list(islice(read, _BLOCK)):
+                number = block[-1][0]
+                yield [dict(row) for _, row in block]
+        except RepeatedKeyError as error:
+            raise DataError(
+                f"{file.path}: a row has the key {listed(file.columns)} twice.\nRename one of them."
+            ) from error
+        except RecursionError as error:
+            raise DataError(f"{file.path} is no valid JSON: it is nested too deeply.") from error
+        except ValueError as error:  # of the syntax, or of the encoding
+            fault = None
+            if file.plain.is_file():
+                fault = bad_encoding(file.plain, file.path) or _syntax_error(file, surrogates=True)
+            message = f"{file.path} is not valid JSON after row {number}: {error}"
+            raise DataError(fault or message) from error
+
+    return TableStream([], blocks())
+
+
 def _as_lines(file: SourceFile, rows: Iterable[Mapping[str, Any]]) -> Path:
     """Write the required columns of rows to the cache, one record per line."""
     columns = dict.fromkeys((*file.columns, *(name.split(".")[0] for name in file.columns)))
@@ -83,8 +120,11 @@ def _splits(plain: Path, columns: Sequence[str]) -> dict[str, str]:
     return split_keys(document, columns) if document else {}
 
 
-def _syntax_error(file: SourceFile) -> str | None:
-    """Find the fault with Python's own parser, which counts lines as an editor does."""
+def _syntax_error(file: SourceFile, surrogates: bool = False) -> str | None:
+    """Find the fault with Python's own parser, which counts lines as an editor does.
+
+    Half of a surrogate pair is a fault too, unless `surrogates` allows it.
+    """
     path = file.path
     with file.plain.open(encoding="utf-8-sig", newline="\n") as source:
         start = source.read(1)
@@ -95,7 +135,8 @@ def _syntax_error(file: SourceFile) -> str | None:
         for number, text in enumerate([source.read()] if is_array else source, 1):
             try:
                 if text.strip():
-                    json.dumps(json.loads(text), ensure_ascii=False).encode()
+                    content = json.dumps(json.loads(text), ensure_ascii=False)
+                    content.encode("utf-8", "surrogatepass" if surrogates else "strict")
             except UnicodeEncodeError:
                 line = "" if is_array else f" in line {number}"
                 return (
@@ -108,5 +149,9 @@ def _syntax_error(file: SourceFile) -> str | None:
     return None
 
 
-JSON = FileFormat("json", _read_json, (".json",), options=("encoding", "rows"), splits=_splits)
-JSON_LINES = FileFormat("jsonl", _read_json, suffixes=(".jsonl", ".ndjson"), options=("encoding",))
+JSON = FileFormat(
+    "json", _read_json, (".json",), ("encoding", "rows"), splits=_splits, stream=_stream_json
+)
+JSON_LINES = FileFormat(
+    "jsonl", _read_json, (".jsonl", ".ndjson"), ("encoding",), stream=_stream_json
+)

@@ -130,17 +130,24 @@ def _table(value: Any, columns: Sequence[str]) -> Callable[[], Sequence[_Row]] |
             return lambda: [dict(zip(map(str, names), row, strict=True)) for row in data]
         return None
     if all(name in value for name in columns):
-        series = [value[name] for name in columns]
-        if all(isinstance(one, dict) for one in series):  # {"text": {"0": …}, "label": {"0": …}}
-            if any(list(one) != list(series[0]) for one in series):
-                return None
-            series = [list(one.values()) for one in series]
-        if all(isinstance(one, list) and len(one) == len(series[0]) for one in series):
-            return lambda: [
-                dict(zip(columns, row, strict=True)) for row in zip(*series, strict=True)
-            ]
-        return None
+        # {"text": […], "label": […]}, or {"text": {"0": …}, "label": {"0": …}}
+        first = value[columns[0]]
+        series = {name: one for name, one in value.items() if _is_parallel(one, first)}
+        if any(name not in series for name in columns):
+            return None
+        if isinstance(first, dict):
+            series = {name: list(one.values()) for name, one in series.items()}
+        return lambda: [
+            dict(zip(series, row, strict=True)) for row in zip(*series.values(), strict=True)
+        ]
     rows = list(value.values())
     if all(isinstance(row, dict) and all(name in row for name in columns) for row in rows):
         return lambda: rows  # {"0": {"text": …, "label": …}}
     return None
+
+
+def _is_parallel(series: Any, first: Any) -> bool:
+    """Return whether a value can be a column beside the column `first`."""
+    if isinstance(first, dict):
+        return isinstance(series, dict) and list(series) == list(first)
+    return isinstance(first, list) and isinstance(series, list) and len(series) == len(first)

@@ -2,8 +2,8 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from typing import TYPE_CHECKING, Any
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, TextIO
 
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import file_key, write_arrow
@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     import pyarrow
     from datasets import Dataset
 
-__all__ = ["RepeatedKeyError", "read_records"]
+__all__ = ["RepeatedKeyError", "read_records", "records"]
 
 _BATCH = 1000  # rows
+_BLOCK = 1 << 20  # characters
 _KINDS = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list"}
 
 
@@ -44,7 +45,7 @@ def read_records(file: SourceFile) -> "Dataset":
     schema = pyarrow.schema(list(types.items()))
 
     def batches() -> "Iterator[pyarrow.RecordBatch]":
-        for rows in _batches(_records(file)):
+        for rows in _batches(records(file)):
             arrays = [
                 pyarrow.array([row.get(name) for _, row in rows], kind)
                 for name, kind in types.items()
@@ -61,7 +62,7 @@ def _types(file: SourceFile, columns: Sequence[str]) -> "dict[str, pyarrow.DataT
     kinds: dict[str, str] = {}
     names: dict[str, None] = {}
     schemas = []
-    for rows in _batches(_records(file, columns)):
+    for rows in _batches(records(file, columns)):
         for number, row in rows:
             names |= dict.fromkeys(row)
             for name in columns:
@@ -99,15 +100,20 @@ def _type(values: list[Any]) -> "pyarrow.DataType":
 
 
 def _batches(
-    records: Iterable[tuple[int, dict[str, Any]]],
+    rows: Iterable[tuple[int, dict[str, Any]]],
 ) -> Iterator[list[tuple[int, dict[str, Any]]]]:
-    remaining = iter(records)
+    remaining = iter(rows)
     while batch := list(islice(remaining, _BATCH)):
         yield batch
 
 
-def _records(file: SourceFile, columns: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the number of each row (of a jsonl file, of its line) and the row."""
+def records(file: SourceFile, columns: Sequence[str] = ()) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the number of each row (of a jsonl file, of its line) and the row.
+
+    The file is read in blocks, also if it is an array. Raises `json.JSONDecodeError` for what is
+    no JSON, `RepeatedKeyError` for a row that has one of `columns` twice, and `DataError` for a
+    row that is no object.
+    """
 
     def checked(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         record = dict(pairs)
@@ -117,19 +123,20 @@ def _records(file: SourceFile, columns: Sequence[str] = ()) -> Iterator[tuple[in
                 raise RepeatedKeyError
         return record
 
-    with file.plain.open(encoding="utf-8-sig", newline="\n") as source:
-        start = source.read(1)
-        while start.isspace():
-            start = source.read(1)
-        source.seek(0)
-        if start == "[":
-            rows: Iterable[tuple[int, Any]] = enumerate(
-                json.loads(source.read().removeprefix("\ufeff"), object_pairs_hook=checked), 1
-            )
+    with file.open_text() as source:
+        first, beginning = 1, source.readline(_BLOCK)
+        while beginning.isspace():
+            first, beginning = first + beginning.endswith("\n"), source.readline(_BLOCK)
+        rows: Iterable[tuple[int, Any]]
+        if beginning.lstrip().startswith("["):
+            decoder = json.JSONDecoder(object_pairs_hook=checked)
+            rows = enumerate(_elements(source, beginning.lstrip()[1:], decoder), 1)
         else:
+            if not beginning.endswith("\n"):
+                beginning += source.readline()
             rows = (
                 (number, json.loads(line.removeprefix("\ufeff"), object_pairs_hook=checked))
-                for number, line in enumerate(source, 1)
+                for number, line in enumerate(chain([beginning], source), first)
                 if line.strip()
             )
         for number, row in rows:
@@ -139,3 +146,30 @@ def _records(file: SourceFile, columns: Sequence[str] = ()) -> Iterator[tuple[in
                     'Write each row as {"text": …, "label": …}.'
                 )
             yield number, row
+
+
+def _elements(source: TextIO, text: str, decoder: json.JSONDecoder) -> Iterator[Any]:
+    """Yield the elements of an array; `text` is what was read of it after its first bracket."""
+    ended, size, after = False, _BLOCK, "["
+    while True:
+        text = text.lstrip()
+        if text.startswith("]") and after != ",":
+            if rest := (text[1:] + source.read()).strip():
+                raise json.JSONDecodeError("Extra data", rest, 0)
+            return
+        if after not in "[," and text:
+            if not text.startswith(","):
+                raise json.JSONDecodeError("Expecting ',' delimiter", text, 0)
+            text, after = text[1:].lstrip(), ","
+        try:
+            element, end = decoder.raw_decode(text)
+            if not ended and not text[end:].lstrip().startswith((",", "]")):
+                raise json.JSONDecodeError("Incomplete", text, end)  # a number may go on
+        except json.JSONDecodeError:
+            if ended:
+                raise
+            more = source.read(size)
+            text, size, ended = text + more, 2 * size, not more
+        else:
+            yield element
+            text, size, after = text[end:], _BLOCK, "}"

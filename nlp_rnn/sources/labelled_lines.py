@@ -1,17 +1,29 @@
 """The formats lines (`label text`) and fasttext (`__label__a text`): one labelled text per line."""
 
 import re
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.columns import require_columns
-from nlp_rnn.sources.file_format import FileFormat, SourceFile, delimiter_character
+from nlp_rnn.sources.file_format import (
+    FileFormat,
+    SourceFile,
+    TableStream,
+    delimiter_character,
+)
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-__all__ = ["FASTTEXT", "LINES"]
+__all__ = ["FASTTEXT", "LINES", "TEXT_LINES"]
+
+_LINES_COLUMNS = ("text", "label", "coarse_label", "fine_label")
+_FASTTEXT_COLUMNS = ("text", "label")
+_TEXT_COLUMNS = ("text",)
+_BLOCK = 100  # rows
 
 _PREFIX = "__label__"
 _LABEL = re.compile(rf"(?<!\S){_PREFIX}\S+\s*")
@@ -23,10 +35,13 @@ def _read_lines(file: SourceFile) -> "Dataset":
 
     A label `COARSE:fine` also gives the columns `coarse_label` and `fine_label`.
     """
-    columns = ("text", "label", "coarse_label", "fine_label")
-    require_columns(columns, file.columns, f"The lines file {file.path}")
+    return file.from_rows(("lines", 1), _labelled_lines(file))
+
+
+def _labelled_lines(file: SourceFile) -> "Iterator[_Row]":
+    require_columns(_LINES_COLUMNS, file.columns, f"The lines file {file.path}")
     delimiter = delimiter_character(file.options.delimiter, "") or None
-    return file.from_rows(("lines", 1), _rows(file, lambda line: _parse_line(line, delimiter)))
+    return _rows(file, lambda line: _parse_line(line, delimiter))
 
 
 def _read_fasttext(file: SourceFile) -> "Dataset":
@@ -34,11 +49,17 @@ def _read_fasttext(file: SourceFile) -> "Dataset":
 
     They are removed from the text. For multi-label data they are joined by blanks.
     """
-    require_columns(("text", "label"), file.columns, f"The fasttext file {file.path}")
-    multi_label = file.options.multi_label
-    return file.from_rows(
-        ("fasttext", 2), _rows(file, lambda line: _parse_words(line, multi_label))
-    )
+    return file.from_rows(("fasttext", 2), _fasttext_lines(file, file.options.multi_label))
+
+
+def _fasttext_lines(file: SourceFile, multi_label: bool) -> "Iterator[_Row]":
+    require_columns(_FASTTEXT_COLUMNS, file.columns, f"The fasttext file {file.path}")
+    return _rows(file, lambda line: _parse_words(line, multi_label))
+
+
+def _text_lines(file: SourceFile) -> "Iterator[_Row]":
+    require_columns(_TEXT_COLUMNS, file.columns, f"The txt file {file.path}")
+    return ({"text": line} for _, line in file.lines())
 
 
 def _rows(file: SourceFile, parse: Callable[[str], _Row]) -> Iterator[_Row]:
@@ -92,5 +113,36 @@ def _parse_words(line: str, multi_label: bool) -> _Row:
     return {"text": text, "label": " ".join(labels) if labels or multi_label else None}
 
 
-LINES = FileFormat("lines", _read_lines, suffixes=(".label",), options=("delimiter", "encoding"))
-FASTTEXT = FileFormat("fasttext", _read_fasttext, options=("encoding",))
+def _stream(columns: Sequence[str], rows: "Callable[[SourceFile], Iterator[_Row]]") -> Any:
+    """Return the function that streams the rows of a format."""
+
+    def stream(file: SourceFile) -> TableStream:
+        remaining = rows(file)
+        blocks = iter(lambda: list(islice(remaining, _BLOCK)), [])
+        return TableStream(list(columns), blocks)
+
+    return stream
+
+
+def _read_nothing(file: SourceFile) -> "Dataset":
+    raise DataError(f"{file.path} has texts, but no labels.\nSet data.path to another file.")
+
+
+LINES = FileFormat(
+    "lines",
+    _read_lines,
+    (".label",),
+    options=("delimiter", "encoding"),
+    stream=_stream(_LINES_COLUMNS, _labelled_lines),
+)
+FASTTEXT = FileFormat(
+    "fasttext",
+    _read_fasttext,
+    options=("encoding",),
+    # labels that are there do not matter for predictions, also if there are several
+    stream=_stream(_FASTTEXT_COLUMNS, partial(_fasttext_lines, multi_label=True)),
+)
+TEXT_LINES = FileFormat(
+    "txt", _read_nothing, (".txt",), ("encoding",), stream=_stream(_TEXT_COLUMNS, _text_lines)
+)
+"""One text per line, without labels: only for `nlp-rnn predict`."""

@@ -4,7 +4,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.config.data import (
     PROBE_LENGTHS,
@@ -19,10 +19,19 @@ from nlp_rnn.errors import ConfigError, DataError
 from nlp_rnn.sources.arrow_cache import RELEASE_AFTER, mapped_files, release_pages
 from nlp_rnn.sources.columns import select_columns
 from nlp_rnn.sources.file_format import FileOptions, delimiter_character
-from nlp_rnn.sources.files import find_bad_encoding, read_path, readable
+from nlp_rnn.sources.files import (
+    Entry,
+    find_bad_encoding,
+    find_splits,
+    is_saved,
+    read_path,
+    read_splits,
+)
 from nlp_rnn.sources.formats import FORMATS
 from nlp_rnn.sources.hub import offline, read_hub
+from nlp_rnn.sources.path_errors import readable
 from nlp_rnn.sources.probe_tasks import PROBES, make_probe, test_parts
+from nlp_rnn.sources.reading import described_reading
 from nlp_rnn.sources.stories import make_stories
 from nlp_rnn.sources.text_column import SEPARATOR
 
@@ -30,7 +39,7 @@ if TYPE_CHECKING:
     import pyarrow
     from datasets import Dataset
 
-__all__ = ["Source", "read_source"]
+__all__ = ["Source", "bad_value", "file_options", "read_source"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,8 @@ class Source:
         Separator between the labels of a cell.
     separator : str or None
         Token between the text columns; None: they are joined by a blank.
+    reading : mapping of str to JSON values
+        How the data was read, from `reading.described_reading`; empty for generated data.
     """
 
     name: str
@@ -68,6 +79,7 @@ class Source:
     parts: Mapping[str, range] = field(default_factory=dict)
     label_separator: str | None = None
     separator: str | None = None
+    reading: Mapping[str, Any] = field(default_factory=dict)
 
 
 def read_source(config: DataConfig) -> Source:
@@ -92,6 +104,7 @@ def read_source(config: DataConfig) -> Source:
     label = tuple(map(str, config.label if per_class else [config.label]))
     columns = tuple(dict.fromkeys((*text, *label)))
     notes: list[str] = []
+    train: list[Entry] = []
     if isinstance(config, HubConfig):
         name = config.path
         splits = read_hub(config, notes)
@@ -100,8 +113,14 @@ def read_source(config: DataConfig) -> Source:
         path = Path(config.path).expanduser()
         with readable(path):
             name = path.stem if path.is_file() else path.absolute().name
+        options = file_options(config)
         with offline():
-            splits = read_path(path, text, label, notes, _file_options(config))
+            if is_saved(path):
+                splits = read_path(path, text, label, notes, options)
+            else:
+                entries = find_splits(path, (*text, *label), notes, options)
+                splits = read_splits(path, entries, text, label, notes)
+                train = entries["train"]
     for split, dataset in splits.items():
         where = f"The {split} split of {config.path}"
         splits[split] = select_columns(dataset, columns, where)
@@ -128,10 +147,12 @@ def read_source(config: DataConfig) -> Source:
         label_names,
         label_separator=separator and delimiter_character(separator, ""),
         separator=SEPARATOR if config.separator_token else None,
+        reading=described_reading(config, train),
     )
 
 
-def _file_options(config: FilesConfig) -> FileOptions:
+def file_options(config: FilesConfig) -> FileOptions:
+    """Return the options about the form of files; raises `ConfigError` for an unknown format."""
     if config.format is not None and config.format not in FORMATS:
         raise ConfigError(
             f"data.format={config.format} is not a file format. "
@@ -163,7 +184,7 @@ def _check_encoding(dataset: "Dataset", columns: Sequence[str], where: str) -> N
             try:
                 chunk.validate(full=True)
             except pyarrow.ArrowInvalid as error:
-                row, byte = _bad_value(chunk)
+                row, byte = bad_value(chunk)
                 raise DataError(
                     f"{where} is not UTF-8: row {first + row}, column {name!r}, has the byte "
                     f"0x{byte:02X}.\nWrite the data again as UTF-8."
@@ -171,7 +192,7 @@ def _check_encoding(dataset: "Dataset", columns: Sequence[str], where: str) -> N
             first += len(chunk)
 
 
-def _bad_value(chunk: "pyarrow.Array") -> tuple[int, int]:
+def bad_value(chunk: "pyarrow.Array") -> tuple[int, int]:
     """Return the index of the first string that is not UTF-8, and its first wrong byte."""
     for row, value in enumerate(chunk):
         try:

@@ -52,8 +52,8 @@ def _from_hub(config: GivenTokenizerConfig) -> str:
 
     import huggingface_hub
 
-    from nlp_rnn.sources.files import first_line
     from nlp_rnn.sources.hub import hub_is_reachable, offline
+    from nlp_rnn.sources.path_errors import first_line
 
     reached = hub_is_reachable()
     try:

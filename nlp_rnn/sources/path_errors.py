@@ -1,0 +1,77 @@
+"""Errors about paths of data: not readable, not there, or without a known format."""
+
+import contextlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from nlp_rnn.errors import DataError
+from nlp_rnn.sources.columns import listed
+from nlp_rnn.sources.file_format import FileOptions
+from nlp_rnn.sources.folder_layout import suffixes
+from nlp_rnn.sources.formats import FORMATS, format_of
+
+__all__ = ["first_line", "missing_path", "readable", "unknown_format"]
+
+
+@contextlib.contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn the errors of the operating system about `path` into `DataError`."""
+    try:
+        yield
+    except OSError as error:
+        name = error.filename or path
+        reason = error.strerror or first_line(error)
+        raise DataError(f"{name} cannot be read: {reason}.\n{_remedy(error, path)}") from error
+
+
+def _remedy(error: OSError, path: Path) -> str:
+    if isinstance(error, PermissionError):
+        return f"Change its permissions (chmod -R u+rX {path}), or set data.path to a copy."
+    return "Check that it is complete and on a file system that works, or set data.path to a copy."
+
+
+def missing_path(path: Path, options: FileOptions) -> str:
+    """Return the message about a path at which there is neither a file nor a folder."""
+    if path.exists():
+        return (
+            f"{path} is neither a file nor a folder.\n"
+            "Write its content to a file, and set data.path to that file."
+        )
+    message = f"There is no file or folder {path.absolute()}."
+    if path.is_symlink():
+        return message + f"\nIt is a symbolic link to {path.readlink()}, which does not exist."
+    if re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(path)) and format_of(path, options) is None:
+        message += f"\nFor a data set of the Hugging Face hub set data=hub data.path={path}"
+    return message
+
+
+def unknown_format(path: Path) -> str:
+    """Return the message about a file whose name does not show a supported format."""
+    if path.suffix.lower() in (".zip", ".tar", ".tgz", ".bz2", ".xz", ".7z", ".rar") or (
+        path.stem.lower().endswith(".tar")
+    ):
+        return (
+            f"{path} is an archive. Archives are not supported.\n"
+            "Unpack it, and set data.path to a file or folder from it."
+        )
+    if path.suffix.lower() in (".xlsx", ".xls", ".ods", ".numbers"):
+        return (
+            f"{path} is a spreadsheet. Spreadsheets are not supported.\n"
+            "Save its sheet as csv (in Excel: CSV UTF-8), and set data.path to that file."
+        )
+    return (
+        f"{path} has no suffix of a supported format ({suffixes()}; also with .gz or .zst).\n"
+        f"Rename the file, or set data.format=FORMAT ({listed(FORMATS)})."
+    )
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of the error at the root of `error`, at most 200 characters.
+
+    `datasets` wraps errors in others that do not name the cause.
+    """
+    while error.__cause__ is not None:
+        error = error.__cause__
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return line if len(line) <= 200 else line[:200] + "…"
