@@ -18,6 +18,7 @@ import nlp_rnn
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.cli import main
 from nlp_rnn.commands import input_tables as tables
+from nlp_rnn.commands.output_columns import DELIMITERS
 from tests.peak_memory import needs_peak_memory
 from tests.tiny_classifier import save_tiny, tiny_texts
 
@@ -42,7 +43,10 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
         path.write_text("".join(f"{row['text']}\n" for row in rows), encoding="utf-8")
     else:
         with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]), delimiter=tables.DELIMITERS[kind])
+            # an empty cell without quotes is null
+            writer = csv.DictWriter(
+                file, list(rows[0]), delimiter=DELIMITERS[kind], quoting=csv.QUOTE_ALL
+            )
             writer.writeheader()
             writer.writerows(rows)
     return path
@@ -55,9 +59,7 @@ def read(path: Path | io.BytesIO, kind: str = "") -> list[dict[str, Any]]:
         return parquet.read_table(pa.BufferReader(data)).to_pylist()
     if kind == "jsonl":
         return [json.loads(line) for line in data.decode().split("\n")[:-1]]
-    reader = csv.DictReader(
-        io.StringIO(data.decode(), newline=""), delimiter=tables.DELIMITERS[kind]
-    )
+    reader = csv.DictReader(io.StringIO(data.decode(), newline=""), delimiter=DELIMITERS[kind])
     return list(reader)
 
 
@@ -137,7 +139,9 @@ def test_pipes(folder: str, tmp_path: Path) -> None:
     assert [line[0] for line in lines] == [e[0] for e in expected(folder, ["w2 w3", "", "w9"])]
     for kind in ("csv", "jsonl"):
         source_path = write(tmp_path / f"in.{kind}", ROWS)
-        done = run([folder, "--input", "-", "--format", kind, "--proba"], source_path.read_bytes())
+        done = run(
+            [folder, "--input", "-", f"data.format={kind}", "--proba"], source_path.read_bytes()
+        )
         assert (done.returncode, done.stderr) == (0, b"")
         assert labels_and_scores(read(io.BytesIO(done.stdout), kind)) == expected(folder, TEXTS)
     done = run([folder, "--input", str(write(tmp_path / "in.parquet", ROWS))], b"")
@@ -245,9 +249,9 @@ def test_an_output_of_something_else_starts_again(
 
 
 def test_standard_input_cannot_be_resumed_and_leaves_nothing(folder: str, tmp_path: Path) -> None:
-    done = run([folder, "--output", "out.csv", "--format", "jsonl"], b'{"text": "w2"}\n{"te\n')
+    done = run([folder, "--output", "out.csv", "data.format=jsonl"], b'{"text": "w2"}\n{"te\n')
     assert done.returncode == 1
-    assert b"line 2 is no valid JSON" in done.stderr
+    assert b"standard input is not valid JSON after row" in done.stderr
     assert os.listdir(tmp_path) == ["classifier"]
 
 
@@ -302,7 +306,7 @@ def test_the_only_column_or_a_named_one_holds_the_texts(folder: str, tmp_path: P
     assert labels_and_scores(read(tmp_path / "o.csv")) == expected(folder, ["w2 w3"])
     arguments = ["predict", folder, "--input", "two.csv", "--output", "o.csv"]
     assert main(arguments) == 1
-    assert main([*arguments, "--text", "review"]) == 0
+    assert main([*arguments, "data.text=review"]) == 0
     assert labels_and_scores(read(tmp_path / "o.csv")) == expected(folder, ["w2 w3"])
 
 
@@ -311,6 +315,7 @@ def test_long_texts_bom_and_windows_line_ends(folder: str, tmp_path: Path) -> No
     data = f'\ufefftext,n\r\n"{long}",1\r\n\r\nw3,2\r\n'
     (tmp_path / "in.csv").write_bytes(data.encode())
     assert main(["predict", folder, "--input", "in.csv", "--output", "o.csv"]) == 0
+    csv.field_size_limit(1 << 20)
     rows = read(tmp_path / "o.csv")
     assert labels_and_scores(rows) == expected(folder, [long, "w3"])
     assert main(["predict", folder, "--input", "in.csv", "--output", "o.csv", "--windows"]) == 0
@@ -340,16 +345,16 @@ BAD: list[tuple[str, bytes, str]] = [
     ("in.csv", b"", "is empty"),
     ("in.csv", b"id,body\n1,w2\n", "has no column 'text'; it has: id, body"),
     ("in.csv", b"text,text\nw2,w3\n", "several columns named 'text'"),
-    ("in.csv", b"text,n\nw2\n", "line 2 has 1 fields, but the header has 2"),
-    ("in.csv", b'text,n\n"w2" w3,1\n', "line 2 is not valid"),
-    ("in.csv", b'text,n\n"w2,1\n', "is not valid"),
-    ("in.csv", b"text\nw2\xff\n", "byte 3 of line 2 is 0xFF"),
-    ("in.jsonl", b'{"text": "w2"}\n[1]\n', "line 2 is no JSON object"),
+    ("in.csv", b"text,n\nw2\n", "Row #2: Expected 2 columns, got 1: w2 (row 1 is the header)"),
+    ("in.csv", b'text,n\n"w2,1\n', "has a syntax error"),
+    ("in.csv", b"text\nw2\xff\n", "row 2, byte 3 of it is 0xFF"),
+    ("in.jsonl", b'{"text": "w2"}\n[1]\n', "row 2 is not an object: '[1]'"),
     ("in.jsonl", b'{"text": "w2"}\n{"text": 5}\n', "row 2: 'text' is int"),
-    ("in.jsonl", b'{"body": "w2"}\n', "row 1 has no 'text'; it has: body"),
-    ("in.jsonl", b"[" * 100_000, "line 1 is no valid JSON"),
-    ("in.parquet", b"PAR1 no parquet", "cannot be read as parquet"),
-    ("in.xlsx", b"PK", "does not end in a supported format"),
+    ("in.jsonl", b'{"body": "w2", "n": 1}\n', "has no column 'text'; it has: body, n"),
+    ("in.jsonl", b"[" * 100_000, "is no valid JSON: it is nested too deeply"),
+    ("in.parquet", b"PAR1 no parquet", "cannot be read: Parquet magic bytes not found"),
+    ("in.xlsx", b"PK", "is a spreadsheet"),
+    ("in.foo", b"PK", "has no suffix of a supported format"),
 ]
 
 
@@ -372,38 +377,73 @@ def test_bad_tables_are_rejected_and_leave_nothing(
     assert not (tmp_path / "out.jsonl.part").exists() or "row 2" in error or "line 2" in error
 
 
-def test_rows_with_different_keys_fit_jsonl_only(
+def test_rows_with_different_keys_and_types_fit_every_format(
     folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows: list[dict[str, Any]] = [{"text": "w2"}, {"text": "w3", "more": 1}]
+    rows: list[dict[str, Any]] = [{"text": "w2", "n": None} for _ in range(5000)]
+    rows += [{"text": "w3", "more": 1, "n": "one"}, {"text": "w4", "n": 2**60, "half": 0.5}]
     source_path = str(write(tmp_path / "in.jsonl", rows))
-    for kind in ("csv", "parquet"):
-        assert main(["predict", folder, "--input", source_path, "--output", f"out.{kind}"]) == 1
-        assert "A row has 'more', which the first row does not have" in capsys.readouterr().err
-    assert main(["predict", folder, "--input", source_path, "--output", "out.jsonl"]) == 0
-    assert [row.get("more") for row in read(tmp_path / "out.jsonl")] == [None, 1]
-    write(tmp_path / "in.jsonl", [{"text": "w2"}, {"text": "w3", "label": 1}])
+    for kind in ("csv", "parquet", "jsonl"):
+        assert main(["predict", folder, "--input", source_path, "--output", f"out.{kind}"]) == 0
+        note = "values of different types in n; a parquet file has them as JSON"
+        assert (note in capsys.readouterr().err) == (kind == "parquet")
+    last = read(tmp_path / "out.csv")[-2:]
+    assert [row["more"] for row in last] == ["1", ""]
+    assert [row["n"] for row in last] == ["one", str(2**60)]
+    last = read(tmp_path / "out.parquet")[-2:]
+    assert [row["more"] for row in last] == [1, None]
+    assert [json.loads(row["n"]) for row in last] == ["one", 2**60]
+    assert [row["half"] for row in last] == [None, 0.5]
+    assert [row.get("n") for row in read(tmp_path / "out.jsonl")] == [row["n"] for row in rows]
+
+
+def test_a_row_of_standard_input_with_more_keys_fits_jsonl_only(
+    folder: str, tmp_path: Path
+) -> None:
+    rows = b'{"text": "w2"}\n' * 5000 + b'{"text": "w3", "more": 1}\n'
+    done = run([folder, "data.format=jsonl", "--output", "out.csv"], rows)
+    assert done.returncode == 1
+    assert b"A row has 'more', which the first row does not have" in done.stderr
+    assert b"Set --output to a .jsonl file" in done.stderr
+    assert run([folder, "data.format=jsonl", "--output", "out.jsonl"], rows).returncode == 0
+    assert read(tmp_path / "out.jsonl")[-1]["more"] == 1
+
+
+def test_a_late_key_with_the_name_of_a_prediction_is_an_error(
+    folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"text": "w2"}] * 5000 + [{"text": "w3", "label": 1}]
+    source_path = str(write(tmp_path / "in.jsonl", rows))
     assert main(["predict", folder, "--input", source_path, "--output", "out.jsonl"]) == 1
-    write(tmp_path / "in.jsonl", [{"text": "w2", "n": 1}, {"text": "w3", "n": "one"}])
-    assert main(["predict", folder, "--input", source_path, "--output", "out.parquet"]) == 1
-    assert "does not fit into a parquet column" in capsys.readouterr().err
+    assert "has the key 'label'" in capsys.readouterr().err
+    assert main(["predict", folder, "--input", source_path, "--output", "out.csv"]) == 0
+    assert read(tmp_path / "out.csv")[-1]["label"] == "1"
+    rows[-1] = {"text": "w3", "gold": 1}  # as the message says
+    write(tmp_path / "in.jsonl", rows)
+    assert main(["predict", folder, "--input", source_path, "--output", "out.jsonl"]) == 0
 
 
 WRONG: list[tuple[list[str], str]] = [
     (["w2", "--input", "in.csv"], "--input has no effect on texts that are arguments"),
-    (["w2", "--text", "a"], "--text has no effect on texts that are arguments"),
-    (["--prob"], "predict has no option --prob; its options are --format"),
+    (["w2", "data.text=a"], "data.text has no effect on texts that are arguments"),
+    (["w2", "--split", "test"], "--split has no effect on texts that are arguments"),
+    (["--prob"], "predict has no option --prob; its options are --input"),
     (["--input"], "--input needs a value"),
     (["--input", "a", "--input", "b"], "--input is set twice"),
     (["--threshold", "2", "w2"], "--threshold must be a number from 0 to 1"),
     (["--threads", "1.5", "w2"], "--threads must be a whole number"),
     (["--input", "in.csv", "--output", "in.csv"], "is also the input"),
     (["--input", "in.csv", "--output", "out.txt"], "txt has no columns"),
-    (["--input", "in.csv", "--output", "out"], "does not end in a supported format"),
-    (["--input", "in.csv", "--format", "xml"], "--format is 'xml'"),
-    (["--input", "lines.txt", "--text", "a"], "--text has no effect on txt"),
+    (["--input", "in.csv", "--output", "out.gz"], "does not end in a supported format"),
+    (["--input", "in.csv", "data.format=xml"], "data.format=xml is not a file format"),
+    (["--input", "lines.txt", "data.text=a"], "data.text has no effect on lines.txt"),
+    (["--input", "in.csv", "data.label=n"], "data.label has no effect on predictions"),
+    (["--input", "in.csv", "data.path=n.csv"], "data.path has no effect on predictions"),
+    (["--input", "in.csv", "data.pth=n.csv"], "There is no key data.pth"),
+    (["--input", "in.csv", "data.rows=n"], "data.rows does not apply to in.csv"),
+    (["--input", "in.csv", "data.encoding=utf-9"], "not a text encoding that Python knows"),
     (["--runtime", "jax", "w2"], "runtime is 'jax'"),
-    (["--input", "nowhere.csv"], "does not exist"),
+    (["--input", "nowhere.csv"], "There is no file or folder"),
     (["--input", "in.csv", "--output", "nowhere/out.csv"], "cannot be written"),
 ]
 

@@ -217,7 +217,7 @@ def test_only_the_separator_between_the_texts_of_a_pair_counts(
             table.to_json("in.jsonl", orient="records", lines=True)
         else:
             table.to_parquet("in.parquet")
-        arguments = ["--text", "first,second", "--proba", "--output", f"{kind}.parquet"]
+        arguments = ["data.text=[first,second]", "--proba", "--output", f"{kind}.parquet"]
         assert main(["predict", "c", "--input", f"in.{kind}", *arguments]) == 0
         output = pd.read_parquet(f"{kind}.parquet")
         assert output["first"].tolist() == FIRST

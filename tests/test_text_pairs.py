@@ -131,7 +131,7 @@ def test_predict_joins_columns_as_training_did(
         table.loc[3, "two"] = None
         table.loc[4] = None
         table.to_parquet("in.parquet")
-    arguments = ["predict", "c", "--input", f"in.{kind}", "--text", "one,two"]
+    arguments = ["predict", "c", "--input", f"in.{kind}", "data.text=[one,two]"]
     assert main([*arguments, "--output", "out.parquet", "--proba"]) == 0
     predictions = pd.read_parquet("out.parquet")
     between = f" {separator} " if separator else " "
@@ -151,13 +151,13 @@ def test_a_column_with_a_comma_in_its_name_and_one_that_is_not_there(
 ) -> None:
     saved(here / "c")
     pd.DataFrame({"one,two": ["w2"], "three": ["w3"]}).to_csv("in.csv", index=False)
-    assert main(["predict", "c", "--input", "in.csv", "--text", "one,two"]) == 0
+    assert main(["predict", "c", "--input", "in.csv", "data.text='one,two'"]) == 0
     assert capsys.readouterr().out.startswith('"one,two",three,label,score\nw2,w3,')
-    assert main(["predict", "c", "--input", "in.csv", "--text", "three,four"]) == 1
+    assert main(["predict", "c", "--input", "in.csv", "data.text=[three,four]"]) == 1
     assert "has no column 'four'" in capsys.readouterr().err
     Path("in.jsonl").write_text('{"three": "w2"}\n')
-    assert main(["predict", "c", "--input", "in.jsonl", "--text", "three,four"]) == 1
-    assert "row 1 has no 'four'" in capsys.readouterr().err
+    assert main(["predict", "c", "--input", "in.jsonl", "data.text=[three,four]"]) == 1
+    assert "has no column 'four'" in capsys.readouterr().err
 
 
 def test_a_separator_that_is_no_word_is_refused(here: Path) -> None:

@@ -1,27 +1,35 @@
-"""Input of `predict`: tables in files or standard input, read in chunks of bounded memory."""
+"""Input of `predict`: tables in files, folders or standard input, read in chunks for memory."""
 
-import csv
-import json
+import atexit
+import shutil
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.errors import ConfigError, DataError
+from nlp_rnn.errors import DataError
+from nlp_rnn.sources.columns import MissingColumnError, listed
 from nlp_rnn.sources.separator import escape_separator
 
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["FORMATS", "ArgumentTexts", "Chunk", "InputTable", "format_of_file"]
+    from nlp_rnn.sources.file_format import FileOptions, TableStream
+    from nlp_rnn.sources.files import Entry
 
-FORMATS = ("csv", "tsv", "jsonl", "parquet", "txt")
-DELIMITERS = {"csv": ",", "tsv": "\t"}
+__all__ = ["STANDARD_INPUT", "ArgumentTexts", "Chunk", "InputTable", "standard_input"]
+
+STANDARD_INPUT = "standard input"
+"""Name of standard input in messages."""
 
 # A chunk, the rows that are in memory together, ends at this many rows or characters of text.
 CHUNK_ROWS = 4096
 CHUNK_CHARACTERS = 8 << 20
+
+_PIPE = Path("/dev/stdin")
 
 
 @dataclass(frozen=True)
@@ -35,7 +43,7 @@ class Chunk:
     texts : list of str or None
         Text of each row; None for a row without one.
     rows : list of dict, or pyarrow.RecordBatch
-        The rows; of a parquet file they are unchanged.
+        The rows; those of files with typed columns are unchanged.
     """
 
     columns: list[str]
@@ -43,90 +51,98 @@ class Chunk:
     rows: "list[dict[str, Any]] | pyarrow.RecordBatch"
 
 
-def format_of_file(path: Path) -> str:
-    """Return the format of a file by the end of its name.
-
-    Raises
-    ------
-    ConfigError
-        The name does not end in a supported format.
-    """
-    file_format = path.suffix.lower().removeprefix(".")
-    if file_format not in FORMATS:
-        raise ConfigError(
-            f"The name of {path} does not end in a supported format: {', '.join(FORMATS)}.\n"
-            "Rename the file, or set --format for the input."
-        )
-    return file_format
-
-
 class InputTable:
-    """A file, or standard input, that is read once from top to bottom.
+    """The files of a table, which are read once from top to bottom, one after the other.
 
     Parameters
     ----------
-    path : Path or None
-        The file; None for standard input.
-    file_format : str
-        One of `FORMATS`.
-    column : str or None
-        Column with the texts; by default `text` or the only column. Several columns, separated by
-        commas, are joined as in the training data.
+    entries : sequence of Entry
+        The files, from `sources.streams.find_streams`.
+    text : sequence of tuple of str
+        Possible text columns: the first tuple whose columns exist is used. Several columns are
+        joined as in the training data.
+    only_column : bool
+        Whether the only column of a table has the texts, whatever its name.
     separator : str, optional
         Token between joined columns; by default a space.
 
     Attributes
     ----------
+    format : str
+        Format of the first file.
     columns : list of str
-        Names of the columns; empty for jsonl, whose rows have keys of their own.
+        Names of its columns; empty for json and jsonl, whose rows have keys of their own.
+    text : tuple of str
+        The columns of the texts.
+    types : dict of str to pyarrow.DataType or None
+        Types of the columns after `find_columns`, otherwise empty.
+    notes : list of str
+        Lines that the user should see; reading adds some.
 
     Raises
     ------
     DataError
-        The file cannot be opened or has no such column.
+        A file cannot be opened or has none of the text columns.
     """
 
     def __init__(
-        self, path: Path | None, file_format: str, column: str | None, separator: str | None = None
+        self,
+        entries: "Sequence[Entry]",
+        text: Sequence[tuple[str, ...]],
+        only_column: bool = True,
+        separator: str | None = None,
     ) -> None:
-        self.path, self.format = path, file_format
-        self.name = "standard input" if path is None else str(path)
-        self.columns: list[str] = []
-        self._file: BinaryIO | None = None
-        if path is None:
-            self._file = sys.stdin.buffer
-        else:
-            try:
-                if not path.is_file():
-                    raise DataError(
-                        f"{path} {'is a folder' if path.is_dir() else 'does not exist'}.\n"
-                        f"Pass the name of a {', '.join(FORMATS[:-1])} or {FORMATS[-1]} file."
-                    )
-                self._file = path.open("rb")
-            except OSError as error:
-                raise DataError(f"{path} cannot be read: {error.strerror}.") from error
-        self._rows: Iterator[dict[str, Any]] = iter(())
-        try:
-            self._open_rows()
-            self.column = self._text_column(column)
-            self._separator = separator
-        except BaseException:
-            self.close()
-            raise
+        self.entries, self.format = list(entries), entries[0].format
+        self.notes: list[str] = []
+        self.types: dict[str, pyarrow.DataType | None] = {}
+        self._separator = separator
+        self._stream, self.text = self._open_first(text, only_column)
+        self.columns = self._stream.columns
+        self._entry = self._rows = 0
+        self._sizes = [_size(entry.path) for entry in entries]
 
-    def _open_rows(self) -> None:
-        """Set the columns and the iterator of the rows."""
-        match self.format:
-            case "parquet":
-                self._parquet = self._open_parquet()
-                self.columns = self._parquet.schema_arrow.names
-            case "csv" | "tsv":
-                self._rows = self._read_delimited()
-            case "jsonl":
-                self._rows = self._read_json()
-            case _:
-                self.columns = ["text"]
-                self._rows = ({"text": _without_line_end(line)} for line in self._lines())
+    def _open_first(
+        self, possible: Sequence[tuple[str, ...]], only_column: bool
+    ) -> "tuple[TableStream, tuple[str, ...]]":
+        from nlp_rnn.sources.streams import missing_text, open_stream
+
+        first: MissingColumnError | None = None
+        names: Sequence[str] = ()
+        for text in possible:
+            notes: list[str] = []
+            try:
+                stream = open_stream(self.entries[0], text, notes)
+            except MissingColumnError as error:
+                first, names = first or error, error.names
+            else:
+                self.notes = notes
+                return stream, text
+        if only_column and len(names) == 1:
+            return open_stream(self.entries[0], names, self.notes), tuple(names)
+        assert first is not None
+        raise missing_text(first) from first
+
+    def find_columns(self, typed: bool) -> None:
+        """Find the columns and types of rows that have keys of their own, by reading all of them.
+
+        Nothing is done for standard input, which can be read only once. With `typed` a note names
+        the columns whose values have different types.
+        """
+        from nlp_rnn.commands.column_survey import survey
+        from nlp_rnn.sources.streams import open_stream
+
+        if self.columns or any(entry.path == _PIPE for entry in self.entries):
+            return
+        streams = (open_stream(entry, self.text, []) for entry in self.entries)
+        blocks = chain.from_iterable(stream.blocks for stream in streams)
+        rows = chain.from_iterable(block for block in blocks if isinstance(block, list))
+        self.types = survey(rows)
+        self.columns = list(self.types)
+        if typed and (mixed := [name for name, kind in self.types.items() if kind is None]):
+            self.notes.append(
+                f"{_name(self.entries[0].path)}: values of different types in {listed(mixed)}; "
+                "a parquet file has them as JSON"
+            )
 
     def chunks(self, skip: int = 0) -> Iterator[Chunk]:
         """Yield the rows after the first `skip` in order; a single empty chunk for an empty table.
@@ -136,194 +152,178 @@ class InputTable:
         DataError
             A row cannot be read; the message has its number.
         """
-        if self.format == "parquet":
-            yield from self._parquet_chunks(skip)
-            return
-        rows: list[dict[str, Any]] = []
-        texts: list[str | None] = []
-        characters = number = 0
-        for number, row in enumerate(self._rows, 1):
-            if number <= skip:
-                continue
-            text = self._text(row, number)
-            rows.append(row)
-            texts.append(text)
-            characters += len(text or "")
-            if len(rows) >= CHUNK_ROWS or characters >= CHUNK_CHARACTERS:
-                yield Chunk(list(rows[0]), texts, rows)
-                rows, texts, characters = [], [], 0
-        if rows or number == 0:
-            yield Chunk(list(rows[0]) if rows else self.columns, texts, rows)
-
-    def share_read(self, rows: int) -> float | None:
-        """Return the share of the table in the first `rows` rows, 0 to 1; None if it is unknown."""
-        if self.format == "parquet":
-            return rows / max(int(self._parquet.metadata.num_rows), 1)
-        if self.path is None or self._file is None:
-            return None
-        return min(self._file.tell() / max(self.path.stat().st_size, 1), 1.0)
-
-    def close(self) -> None:
-        """Close the file; standard input stays open."""
-        if self.path is not None and self._file is not None:
-            self._file.close()
-
-    def _text_column(self, column: str | None) -> str:
-        if column is None and (self.format == "jsonl" or "text" in self.columns):
-            column = "text"
-        if column is None and len(self.columns) == 1:
-            (column,) = self.columns
-        names = [column or "text"] if column is None or column in self.columns else _names(column)
-        missing = [name for name in names if self.columns and name not in self.columns]
-        if column is None or missing:
-            columns = ", ".join(self.columns[:20])
-            raise DataError(
-                f"{self.name} has no column {(missing or names)[0]!r}; it has: {columns}.\n"
-                "Set the column of the texts: --text COLUMN"
-            )
-        repeated = sorted({name for name in self.columns if self.columns.count(name) > 1})
-        if repeated:
-            raise DataError(
-                f"{self.name} has several columns named {repeated[0]!r}. Rename all but one."
-            )
-        return column
-
-    def _text(self, row: dict[str, Any], number: int) -> str | None:
-        if self.column in row:
-            return self._part(row, self.column, number)
-        parts = [self._part(row, name, number) for name in _names(self.column)]
-        if all(part is None for part in parts):
-            return None
-        if self._separator is None:
-            return " ".join(part for part in parts if part is not None)
-        return f" {self._separator} ".join(
-            escape_separator(part or "", self._separator) for part in parts
-        )
-
-    def _part(self, row: dict[str, Any], column: str, number: int) -> str | None:
-        if column not in row:
-            raise DataError(
-                f"{self.name}, row {number} has no {column!r}; it has: {', '.join(row)}.\n"
-                "Set the key of the texts: --text NAME"
-            )
-        text = row[column]
-        if text is not None and not isinstance(text, str):
-            raise DataError(
-                f"{self.name}, row {number}: {column!r} is {type(text).__name__}, not a string."
-            )
-        return text
-
-    def _lines(self) -> Iterator[str]:
-        """Yield the lines, decoded from UTF-8, with their ends; only a line feed ends a line."""
-        assert self._file is not None
-        for number, line in enumerate(self._file, 1):
-            try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                raise DataError(
-                    f"{self.name} is not UTF-8: byte {error.start + 1} of line {number} is "
-                    f"0x{line[error.start]:02X}.\nSave the file as UTF-8."
-                ) from error
-            yield text
-
-    def _read_delimited(self) -> Iterator[dict[str, Any]]:
-        """Read the header of csv or tsv, and return an iterator over the rows."""
-        csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
-        reader = csv.reader(self._lines(), delimiter=DELIMITERS[self.format], strict=True)
-
-        def rows() -> Iterator[list[str]]:
-            while True:
-                try:
-                    row = next(reader, None)
-                except csv.Error as error:
-                    raise DataError(
-                        f"{self.name}, line {reader.line_num} is not valid: {error}.\n"
-                        "Enclose texts with a comma, a quote or a line break in double quotes."
-                    ) from error
-                if row is None:
-                    return
-                if row:  # an empty line is no row
-                    yield row
-
-        read = rows()
-        self.columns = next(read, [])
-        if not self.columns:
-            raise DataError(f"{self.name} is empty; its first row must name the columns.")
-
-        def named() -> Iterator[dict[str, Any]]:
-            for row in read:
-                if len(row) != len(self.columns):
-                    raise DataError(
-                        f"{self.name}, line {reader.line_num} has {len(row)} fields, but the "
-                        f"header has {len(self.columns)}.\n"
-                        "Enclose texts with a comma or a tab in double quotes."
-                    )
-                yield dict(zip(self.columns, row, strict=True))
-
-        return named()
-
-    def _read_json(self) -> Iterator[dict[str, Any]]:
-        for number, line in enumerate(self._lines(), 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{self.name}, line {number} is no valid JSON: {error}.") from error
-            if not isinstance(row, dict):
-                raise DataError(
-                    f"{self.name}, line {number} is no JSON object.\n"
-                    'Write one object per line: {"text": "…"}'
-                )
-            yield row
-
-    def _open_parquet(self) -> Any:
-        import pyarrow
-        from pyarrow import parquet
-
-        try:
-            return parquet.ParquetFile(self._file, pre_buffer=False)
-        except (pyarrow.ArrowException, OSError) as error:
-            reason = str(error).splitlines()[0]
-            raise DataError(f"{self.name} cannot be read as parquet: {reason}") from error
-
-    def _parquet_chunks(self, skip: int) -> Iterator[Chunk]:
-        import pyarrow
-
-        number = 0
-        names = [self.column] if self.column in self.columns else _names(self.column)
-        try:
-            for batch in self._parquet.iter_batches(batch_size=CHUNK_ROWS):
-                first, number = number, number + batch.num_rows
-                if number <= skip:
+        is_empty = True
+        for index, entry in enumerate(self.entries):
+            name, number = _name(entry.path), 0
+            self._entry, self._rows = index, 0
+            self._stream = self._stream if index == 0 else self._open_next(entry)
+            for rows in _sliced(self._stream.blocks):
+                length = len(rows) if isinstance(rows, list) else rows.num_rows
+                number = self._rows = number + length
+                if skip >= length:
+                    skip -= length
+                    is_empty = False
                     continue
-                rest = batch.slice(max(0, skip - first))
-                rows = rest.select(names).to_pylist()
-                start = max(first, skip)
-                texts = [self._text(row, start + offset) for offset, row in enumerate(rows, 1)]
-                yield Chunk(self.columns, texts, rest)
-            if number == 0:
-                empty = pyarrow.RecordBatch.from_pylist([], self._parquet.schema_arrow)
-                yield Chunk(self.columns, [], empty)
-        except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-            reason = str(error).splitlines()[0]
-            raise DataError(f"{self.name} cannot be read after row {number}: {reason}") from error
+                rows, start = _rest(rows, skip), number - length + skip + 1
+                skip = 0
+                chunk = self._chunk(rows, name, start)
+                is_empty = False
+                yield chunk
+        if is_empty:
+            yield Chunk(self.columns, [], [])
+
+    def share_read(self) -> float | None:
+        """Return the share of the table that has been read, 0 to 1; None if it is unknown."""
+        if not self._sizes or (share := self._stream.share(self._rows)) is None:
+            return None
+        before, size = sum(self._sizes[: self._entry]), self._sizes[self._entry]
+        return min((before + share * size) / max(sum(self._sizes), 1), 1.0)
+
+    def _open_next(self, entry: "Entry") -> "TableStream":
+        from nlp_rnn.sources.streams import missing_text, open_stream
+
+        try:
+            return open_stream(entry, self.text, self.notes)
+        except MissingColumnError as error:
+            raise missing_text(error) from error
+
+    def _chunk(self, rows: Any, name: str, start: int) -> Chunk:
+        """Return rows with their texts; `start` is the number of the first one in the file."""
+        parts = [_values(rows, column, name, start) for column in self.text]
+        texts = [_joined(row, self._separator) for row in zip(*parts, strict=True)]
+        if isinstance(rows, list):
+            columns = list(dict.fromkeys(key for row in rows for key in row))
+            return Chunk(self.columns or columns, texts, rows)
+        return Chunk(self.columns, texts, rows)
 
 
 class ArgumentTexts(InputTable):
     """Texts from the command line as a table with the column `text`."""
 
     def __init__(self, texts: list[str]) -> None:
-        self.path, self.format, self.name = None, "txt", "the command line"
-        self.columns, self.column = ["text"], "text"
-        self._file = None
-        self._rows = ({"text": text} for text in texts)
+        self.entries, self.format = [], "txt"
+        self.columns, self.text, self.notes, self.types = ["text"], ("text",), [], {}
+        self._texts, self._sizes = texts, []
+
+    def chunks(self, skip: int = 0) -> Iterator[Chunk]:
+        """Yield all texts."""
+        yield Chunk(["text"], [*self._texts], [{"text": text} for text in self._texts])
 
 
-def _names(column: str) -> list[str]:
-    """Return the column names in the value of `--text`."""
-    return column.split(",")
+def standard_input(options: "FileOptions") -> Path:
+    """Return standard input as a file.
+
+    txt and jsonl are read as they arrive. Other formats are copied to a temporary file, because
+    they are recognized by their beginnings or read from their ends.
+    """
+    name = options.format or "txt"
+    if name in ("txt", "jsonl") and options.is_utf8 and _PIPE.exists():
+        return _PIPE
+    folder = tempfile.mkdtemp(prefix="nlp_rnn_")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = Path(folder) / STANDARD_INPUT
+    with path.open("wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+    return path
 
 
-def _without_line_end(line: str) -> str:
-    return line.removesuffix("\n").removesuffix("\r")
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _name(path: Path) -> str:
+    return STANDARD_INPUT if path == _PIPE or path.name == STANDARD_INPUT else str(path)
+
+
+def _sliced(blocks: Iterator[Any]) -> Iterator[Any]:
+    """Divide and combine blocks so that they have the size of chunks."""
+    rows: list[dict[str, Any]] = []
+    characters = 0
+    for block in blocks:
+        if not isinstance(block, list):
+            for start in range(0, block.num_rows, CHUNK_ROWS):
+                yield block.slice(start, CHUNK_ROWS)
+            continue
+        for row in block:
+            rows.append(row)
+            characters += sum(len(value) for value in row.values() if isinstance(value, str))
+            if len(rows) >= CHUNK_ROWS or characters >= CHUNK_CHARACTERS:
+                yield rows
+                rows, characters = [], 0
+    if rows:
+        yield rows
+
+
+def _rest(rows: Any, skip: int) -> Any:
+    if not skip:
+        return rows
+    return rows[skip:] if isinstance(rows, list) else rows.slice(skip)
+
+
+def _values(rows: Any, column: str, name: str, start: int) -> list[str | None]:
+    """Return the values of a column, or of a field in nested records."""
+    if not isinstance(rows, list):
+        return _arrow_values(rows, column, name, start)
+    values = []
+    for number, row in enumerate(rows, start):
+        value = _field(row, column)
+        if value is not None and not isinstance(value, str):
+            raise DataError(
+                f"{name}, row {number}: {column!r} is {type(value).__name__}, not a string.\n"
+                "Write all texts as strings, or set another column: data.text=COLUMN"
+            )
+        values.append(value)
+    return values
+
+
+def _field(row: dict[str, Any], column: str) -> Any:
+    if column in row:
+        return row[column]
+    value: Any = row
+    for key in column.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _arrow_values(batch: Any, column: str, name: str, start: int) -> list[str | None]:
+    import pyarrow
+    import pyarrow.compute as pc
+
+    from nlp_rnn.sources.source import bad_value
+
+    if column in batch.schema.names:
+        values = batch.column(column)
+    else:
+        top, *inner = column.split(".")
+        try:
+            values = pc.struct_field(batch.column(top), inner)
+        except pyarrow.ArrowException as error:
+            raise DataError(
+                f"{name} has no field {column!r}; its column {top!r} is of the type "
+                f"{listed([str(batch.schema.field(top).type)])}.\nSet data.text=COLUMN"
+            ) from error
+    if pyarrow.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if str(values.type) not in ("string", "large_string", "string_view", "null"):
+        raise DataError(
+            f"{name} has values of type {values.type}, not texts, in its column {column!r}; "
+            f"it has: {listed(batch.schema.names)}.\nSet data.text=COLUMN"
+        )
+    try:
+        texts: list[str | None] = values.to_pylist()
+    except UnicodeDecodeError:
+        row, byte = bad_value(values)
+        raise DataError(
+            f"{name} is not UTF-8: row {start + row}, column {column!r}, has the byte "
+            f"0x{byte:02X}.\nWrite the data again as UTF-8."
+        ) from None
+    return texts
+
+
+def _joined(parts: Sequence[str | None], separator: str | None) -> str | None:
+    """Join the text columns of a row as `sources.text_column.as_text` does."""
+    if len(parts) == 1 or all(part is None for part in parts):
+        return parts[0]
+    if separator is None:
+        return " ".join(part for part in parts if part is not None)
+    return f" {separator} ".join(escape_separator(part or "", separator) for part in parts)

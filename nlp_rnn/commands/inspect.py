@@ -129,21 +129,19 @@ def _rows(arguments: ParsedArguments) -> list[int]:
 
 
 def _texts_of_file(arguments: ParsedArguments, rows: list[int]) -> list[str]:
-    from contextlib import closing
-
-    from nlp_rnn.commands.input_tables import InputTable, format_of_file
+    from nlp_rnn.commands.input_options import input_errors, open_input
 
     path = arguments.options["--input"]
-    kind = format_of_file(Path(path))
     column = arguments.options.get("--column")
-    if column is not None and kind == "txt":
+    if column is not None and path.lower().endswith(".txt"):
         raise ConfigError(
             f"--column has no effect for {path}, where every line is one text.\nRemove --column."
         )
+    options = [] if column is None else [f"data.text={column}"]
     texts: dict[int, str | None] = {}
-    with closing(InputTable(Path(path), kind, column)) as table:
-        num_read = 0
-        for chunk in table.chunks(skip=0):
+    num_read = 0
+    with input_errors():
+        for chunk in open_input(path, options, {}, None, []).chunks():
             for row in rows:
                 if num_read < row <= num_read + len(chunk.texts):
                     texts[row] = chunk.texts[row - num_read - 1]
@@ -154,7 +152,7 @@ def _texts_of_file(arguments: ParsedArguments, rows: list[int]) -> list[str]:
 
 
 def _texts_of_data(overrides: list[str], rows: list[int]) -> list[str]:
-    from nlp_rnn.commands.evaluate import data_config
+    from nlp_rnn.commands.evaluation_data import data_config
     from nlp_rnn.data.corpus import load_corpus
 
     test = load_corpus(data_config(overrides)).test

@@ -1,9 +1,6 @@
 """Output of `nlp-rnn predict`: rows of the input with added columns for the predictions."""
 
-import csv
-import io
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlp_rnn.classifier.label_choice import indices_at_least
-from nlp_rnn.commands.input_tables import DELIMITERS, Chunk
+from nlp_rnn.commands.input_tables import Chunk
+from nlp_rnn.commands.output_values import as_cell, as_json, whole_characters, whole_values
 from nlp_rnn.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow
 
 __all__ = ["ParquetRows", "PredictionColumns", "TextRows"]
+
+DELIMITERS = {"csv": ",", "tsv": "\t"}
 
 
 class PredictionColumns:
@@ -146,7 +146,7 @@ class TextRows:
         if self._format == "txt":
             pairs = zip(predictions, chunk.texts, strict=True)
             lines = (_txt_line(label, score, text) for (label, score, *_), text in pairs)
-            return "".join(lines).encode("utf-8", "replace")
+            return whole_characters("".join(lines)).encode()
         rows: list[dict[str, Any]] = (
             chunk.rows if isinstance(chunk.rows, list) else chunk.rows.to_pylist()
         )
@@ -154,23 +154,25 @@ class TextRows:
         if self._format == "jsonl":
             for row in rows:
                 if clash := [name for name in names if name in row]:
-                    raise _unexpected_columns(row, self._columns, clash)
+                    raise DataError(
+                        f"A row has the key {clash[0]!r}, which the first rows do not have and "
+                        "which is needed for the predictions.\nRename this key."
+                    )
             return b"".join(
-                _json(row | dict(zip(names, values, strict=True))) + b"\n"
+                as_json(row | dict(zip(names, values, strict=True))) + b"\n"
                 for row, values in zip(rows, predictions, strict=True)
             )
         _check_columns(rows, self._columns)
         return self._csv_lines(
-            [*(_csv_value(row.get(name)) for name in self._columns), *map(_csv_value, values)]
+            [*(row.get(name) for name in self._columns), *values]
             for row, values in zip(rows, predictions, strict=True)
         )
 
     def _csv_lines(self, rows: Iterable[Sequence[Any]]) -> bytes:
-        """Return rows as UTF-8 lines of csv or tsv."""
-        out = io.StringIO()
+        """Return rows as UTF-8 lines of csv or tsv; null is an empty cell, an empty text `""`."""
         delimiter = DELIMITERS[self._format]
-        csv.writer(out, delimiter=delimiter, lineterminator="\n").writerows(rows)
-        return out.getvalue().encode("utf-8", "replace")
+        lines = (delimiter.join(map(as_cell, row)) + "\n" for row in rows)
+        return whole_characters("".join(lines)).encode()
 
 
 class ParquetRows:
@@ -185,10 +187,19 @@ class ParquetRows:
         The columns to add.
     columns : sequence of str
         Names of the columns of the input.
+    types : mapping of str to pyarrow.DataType or None
+        Types of the columns, from `column_survey.survey`; values of a column whose type is None
+        are written as JSON. Without them, the first rows decide.
     """
 
-    def __init__(self, predictions: PredictionColumns, columns: Sequence[str]) -> None:
+    def __init__(
+        self,
+        predictions: PredictionColumns,
+        columns: Sequence[str],
+        types: "Mapping[str, pyarrow.DataType | None] | None" = None,
+    ) -> None:
         self._predictions, self._columns = predictions, list(columns)
+        self._types = dict(types or {})
         self._schema: pyarrow.Schema | None = None
 
     def header(self) -> bytes:
@@ -230,32 +241,55 @@ class ParquetRows:
         return message
 
     def _input_batch(self, chunk: Chunk) -> Any:
-        """Return the rows of the input as a `pyarrow.RecordBatch`."""
+        """Return the rows of the input as a `pyarrow.RecordBatch` with the columns of the first."""
         import pyarrow
 
-        if not isinstance(chunk.rows, list):
-            batch = chunk.rows
-            for index, field in enumerate(batch.schema):
-                if pyarrow.types.is_dictionary(
-                    field.type
-                ):  # record batch messages do not contain dictionaries
-                    plain = batch.column(index).dictionary_decode()
-                    batch = batch.set_column(index, field.with_type(plain.type), plain)
-            return batch
-        _check_columns(chunk.rows, self._columns)
+        schema = None
         if self._schema is not None:
             schema = pyarrow.schema(list(self._schema)[: len(self._columns)])
-        elif chunk.rows:
-            schema = None
-        else:
-            schema = pyarrow.schema([(name, pyarrow.string()) for name in self._columns])
         try:
-            return pyarrow.RecordBatch.from_pylist(chunk.rows, schema=schema)
+            if not isinstance(chunk.rows, list):
+                return self._typed_batch(chunk.rows, schema)
+            _check_columns(chunk.rows, self._columns)
+            rows = [self._typed_row(row) for row in chunk.rows]
+            if schema is None and (self._types or not rows):
+                kinds = {name: self._types.get(name) or pyarrow.string() for name in self._columns}
+                schema = pyarrow.schema(list(kinds.items()))
+            return pyarrow.RecordBatch.from_pylist(rows, schema=schema)
         except (pyarrow.ArrowException, TypeError, ValueError, OverflowError) as error:
             raise DataError(
                 f"A row does not fit into a parquet column: {str(error).splitlines()[0]}\n"
                 "Set --output to a .jsonl file, whose rows may have different types."
             ) from error
+
+    def _typed_row(self, row: dict[str, Any]) -> dict[str, Any]:
+        return {
+            name: as_json(value).decode()
+            if value is not None and self._types.get(name, "") is None
+            else whole_values(value)
+            for name, value in row.items()
+        }
+
+    def _typed_batch(self, batch: Any, schema: Any) -> Any:
+        import pyarrow
+
+        for index, field in enumerate(batch.schema):
+            # record batch messages do not contain dictionaries
+            if pyarrow.types.is_dictionary(field.type):
+                plain = batch.column(index).dictionary_decode()
+                batch = batch.set_column(index, field.with_type(plain.type), plain)
+        if schema is None or batch.schema.equals(schema):
+            return batch
+        names = batch.schema.names
+        if more := [name for name in names if name not in self._columns]:
+            raise _unexpected_columns(dict.fromkeys(names), self._columns, more)
+        columns = [
+            batch.column(field.name).cast(field.type)
+            if field.name in names
+            else pyarrow.nulls(batch.num_rows, field.type)
+            for field in schema
+        ]
+        return pyarrow.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def _txt_line(label: Any, score: Any, text: str | None) -> str:
@@ -278,19 +312,5 @@ def _unexpected_columns(
 ) -> DataError:
     return DataError(
         f"A row has {', '.join(map(repr, names))}, which the first row does not have; it has: "
-        f"{', '.join(columns)}.\nGive every row the same keys, or rename this key."
+        f"{', '.join(columns)}.\nSet --output to a .jsonl file, whose rows may have different keys."
     )
-
-
-def _csv_value(value: Any) -> Any:
-    """Return a value of a csv or tsv cell: lists, dicts and booleans as JSON, others unchanged."""
-    return _json(value).decode() if isinstance(value, dict | list | bool) else value
-
-
-def _json(value: Any) -> bytes:
-    """Return a value as UTF-8 JSON; values of unknown types as strings."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    try:
-        return text.encode()
-    except UnicodeEncodeError:  # a lone surrogate, which JSON can escape
-        return json.dumps(value, default=str).encode()

@@ -1,14 +1,17 @@
 """The command `predict`: predict the labels of arguments, files and standard input."""
 
+import hashlib
+import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.commands.argument_parser import ParsedArguments, choice, number, parse_arguments
+from nlp_rnn.commands.argument_parser import ParsedArguments, number, parse_arguments
+from nlp_rnn.commands.input_options import input_errors, is_option
 from nlp_rnn.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -23,17 +26,20 @@ Predict labels with a saved classifier: a folder, runs:/RUN_ID/classifier, model
 models:/NAME@ALIAS.
 
   nlp-rnn predict outputs/2026-01-31/12-00-00-gru/classifier "What a story."
-  nlp-rnn predict MODEL --input reviews.csv --text review --output predictions.csv --proba
+  nlp-rnn predict MODEL --input reviews.csv data.text=review --output predictions.csv --proba
   cat lines.txt | nlp-rnn predict MODEL > predictions.tsv
 
   TEXT …             print one line per text: label, probability and text, separated by tabs
-  --input FILE       csv, tsv, jsonl, parquet, or txt with one text per line; - is standard input,
-                     which is also read if there is neither TEXT nor --input
-  --format FORMAT    format of the input, whatever its name: csv, tsv, jsonl or txt
-  --text COLUMN      column of the texts; default: text, or the only column. Several columns are
-                     joined as in training: --text premise,hypothesis
-  --output FILE      csv, tsv, jsonl or parquet; default: standard output, in the format of the
-                     input (jsonl for parquet)
+  --input FILE       a file, folder or pattern that nlp-rnn train can read, a txt file with one
+                     text per line, or a folder of text files; - is standard input, which is also
+                     read if there is neither TEXT nor --input
+  data.KEY=VALUE …   options of nlp-rnn train for this input: data.text=COLUMN, data.format (of
+                     standard input: txt by default), data.delimiter, data.encoding, data.header,
+                     data.columns, data.quoting, data.rows. Where they are not set, those of the
+                     training are used for files of the same format
+  --split NAME       train, validation, test or all, of a folder or file with several splits
+  --output FILE      csv, tsv, jsonl or parquet; default: standard output, as csv, tsv or txt if the
+                     input is, otherwise as jsonl
   --proba            add the probability of every label
   --threshold P      leave the label empty if its probability is smaller; multi-label: one
                      threshold for all labels instead of the thresholds of the classifier
@@ -46,14 +52,17 @@ JSON. The other columns of the input are copied. To resume an interrupted comman
 file, run it again.
 """
 
-OPTIONS = ("--input", "--output", "--format", "--text", "--threshold", "--threads", "--runtime")
+OPTIONS = ("--input", "--output", "--split", "--threshold", "--threads", "--runtime")
 FLAGS = ("--proba", "--windows")
+OUTPUT_FORMATS = ("csv", "tsv", "jsonl", "parquet")
 
 
 def predict(arguments: list[str]) -> int:
     """Run the command with its arguments; return the exit code."""
     parsed = parse_arguments("predict", arguments, OPTIONS, FLAGS)
-    _check(parsed)
+    after = len(arguments) - arguments.index("--") - 1 if "--" in arguments else 0
+    data, texts = _options_and_texts(parsed.positional, after)
+    _check(parsed, data, texts)
     import nlp_rnn
 
     threshold = number(parsed, "--threshold", 0, 1, whole=False)
@@ -63,24 +72,33 @@ def predict(arguments: list[str]) -> int:
         threads=None if threads is None else int(threads),
         runtime=parsed.options.get("--runtime", "onnx"),
     )
-    if parsed.positional[1:] and "--output" not in parsed.options and "--proba" not in parsed.flags:
-        return _print_predictions(classifier, parsed, threshold)
+    if texts and "--output" not in parsed.options and "--proba" not in parsed.flags:
+        return _print_predictions(classifier, parsed, texts, threshold)
     try:
-        return _write_table(classifier, parsed, threshold)
+        with input_errors():
+            return _write_table(classifier, parsed, data, texts, threshold)
     except BrokenPipeError:  # the reader of standard output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
 
-def _check(parsed: ParsedArguments) -> None:
-    texts = parsed.positional[1:]
+def _options_and_texts(positional: list[str], after: int) -> tuple[list[str], list[str]]:
+    """Separate options `data.…=…` from texts; the last `after` arguments are texts."""
+    rest = positional[1 : len(positional) - after]
+    options = [argument for argument in rest if is_option(argument)]
+    texts = [argument for argument in rest if not is_option(argument)]
+    return options, texts + positional[max(1, len(positional) - after) :]
+
+
+def _check(parsed: ParsedArguments, data: list[str], texts: list[str]) -> None:
     if not parsed.positional:
         raise ConfigError(
             "predict needs a classifier and a text.\n"
             'Run nlp-rnn predict FOLDER_OR_URI "text", or nlp-rnn predict --help.'
         )
-    for name in ("--input", "--format", "--text"):
-        if texts and name in parsed.options:
+    options = [name for name in ("--input", "--split") if name in parsed.options]
+    for name in (*options, *(option.partition("=")[0] for option in data)):
+        if texts:
             raise ConfigError(
                 f"{name} has no effect on texts that are arguments; found the text {texts[0]!r}.\n"
                 "Remove one of them."
@@ -93,11 +111,13 @@ def _check(parsed: ParsedArguments) -> None:
 
 
 def _print_predictions(
-    classifier: "TextClassifier", parsed: ParsedArguments, threshold: float | None
+    classifier: "TextClassifier",
+    parsed: ParsedArguments,
+    texts: list[str],
+    threshold: float | None,
 ) -> int:
     from nlp_rnn.classifier.label_choice import indices_at_least
 
-    texts = parsed.positional[1:]
     probabilities = classifier.predict_proba(texts, windows="--windows" in parsed.flags)
     for text, row in zip(texts, probabilities, strict=True):
         if classifier.thresholds is not None:
@@ -114,36 +134,78 @@ def _print_predictions(
 
 
 def _write_table(
-    classifier: "TextClassifier", parsed: ParsedArguments, threshold: float | None
+    classifier: "TextClassifier",
+    parsed: ParsedArguments,
+    data: list[str],
+    texts: list[str],
+    threshold: float | None,
 ) -> int:
     from nlp_rnn.commands.output_file import ResumableFile
 
     path = Path(parsed.options["--output"]) if "--output" in parsed.options else None
+    notes = _Notes()
     with ExitStack() as stack:
-        table = stack.enter_context(
-            closing(_open_input(parsed, classifier.config.get("separator")))
-        )
+        table, source = _open_table(classifier, parsed, data, texts, notes)
         file_format = _output_format(path, table, "--proba" in parsed.flags)
         output = None
         if path is not None:
-            if table.path is not None and path.resolve() == table.path.resolve():
+            files = [] if source is None else _files(table)
+            if path.resolve() in [file.resolve() for file in files]:
                 raise ConfigError(f"--output {path} is also the input.\nPass another file name.")
-            origin = _origin(classifier, parsed, table)
+            origin = None if source is None else _origin(classifier, parsed, data, table, files)
             output = stack.enter_context(closing(ResumableFile(path, origin)))
         progress = _Progress(table, output.rows if output else 0)
-        for data, chunk in _predicted_chunks(
+        if file_format in ("csv", "tsv", "parquet"):
+            table.find_columns(typed=file_format == "parquet")
+        notes.show()
+        for content, chunk in _predicted_chunks(
             classifier, parsed, threshold, table, file_format, output
         ):
             if output is None:
-                sys.stdout.buffer.write(data)
+                sys.stdout.buffer.write(content)
                 sys.stdout.buffer.flush()
             else:
-                output.add(data, len(chunk.texts), output.note or chunk.columns)
+                output.add(content, len(chunk.texts), output.note or chunk.columns)
             progress.step(chunk)
         if output is not None:
             output.finish(parquet=file_format == "parquet")
         progress.end(path)
+        notes.show(table.notes)
     return 0
+
+
+def _open_table(
+    classifier: "TextClassifier",
+    parsed: ParsedArguments,
+    data: list[str],
+    texts: list[str],
+    notes: "_Notes",
+) -> "tuple[InputTable, str | None]":
+    """Open the texts of the arguments, the input or standard input; return its path as well."""
+    from nlp_rnn.commands.input_options import open_input
+    from nlp_rnn.commands.input_tables import ArgumentTexts
+
+    if texts:
+        return ArgumentTexts(texts), None
+    source = parsed.options.get("--input", "-")
+    path = None if source == "-" else source
+    table = open_input(path, data, classifier.config, parsed.options.get("--split"), notes.lines)
+    return table, path
+
+
+class _Notes:
+    """Lines on standard error, each of them once."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._shown: set[str] = set()
+
+    def show(self, more: Sequence[str] = ()) -> None:
+        """Print the lines that were not printed before."""
+        for line in (*self.lines, *more):
+            if line not in self._shown:
+                print(line, file=sys.stderr)
+            self._shown.add(line)
 
 
 def _predicted_chunks(
@@ -171,7 +233,7 @@ def _predicted_chunks(
                 classifier.thresholds,
             )
             rows = (
-                ParquetRows(predictions, columns)
+                ParquetRows(predictions, columns, table.types)
                 if file_format == "parquet"
                 else TextRows(file_format, predictions, columns)
             )
@@ -185,55 +247,49 @@ def _predicted_chunks(
         yield header + rows.encode(chunk, probabilities), chunk
 
 
-def _open_input(parsed: ParsedArguments, separator: str | None) -> "InputTable":
-    """Open the texts of the arguments, a file or standard input."""
-    from nlp_rnn.commands.input_tables import ArgumentTexts, InputTable, format_of_file
-
-    if parsed.positional[1:]:
-        return ArgumentTexts(parsed.positional[1:])
-    source = parsed.options.get("--input", "-")
-    path = None if source == "-" else Path(source)
-    formats = ("csv", "tsv", "jsonl", "txt", "parquet")
-    if "--format" in parsed.options or path is None:
-        file_format = choice(parsed, "--format", formats[: 4 if path is None else 5], "txt")
-    else:
-        file_format = format_of_file(path)
-    column = parsed.options.get("--text")
-    if column is not None and file_format == "txt":
-        raise ConfigError(
-            "--text has no effect on txt, which has one text per line.\n"
-            "Remove it, or set --format to csv, tsv or jsonl."
-        )
-    return InputTable(path, file_format, column, separator)
-
-
 def _output_format(path: Path | None, table: "InputTable", proba: bool) -> str:
-    from nlp_rnn.commands.input_tables import format_of_file
+    if path is None:
+        if table.format == "txt":
+            return "tsv" if proba else "txt"
+        return table.format if table.format in ("csv", "tsv") else "jsonl"
+    file_format = path.suffix.lower().removeprefix(".")
+    if file_format == "txt":
+        raise ConfigError(
+            f"{path} cannot hold predictions: txt has no columns.\n"
+            "Pass a name that ends in .csv, .tsv, .jsonl or .parquet."
+        )
+    if file_format not in OUTPUT_FORMATS:
+        raise ConfigError(
+            f"The name of {path} does not end in a supported format.\n"
+            "Pass a name that ends in .csv, .tsv, .jsonl or .parquet."
+        )
+    return file_format
 
-    if path is not None:
-        file_format = format_of_file(path)
-        if file_format == "txt":
-            raise ConfigError(
-                f"{path} cannot hold predictions: txt has no columns.\n"
-                "Pass a name that ends in .csv, .tsv, .jsonl or .parquet."
-            )
-        return file_format
-    if table.format == "txt":
-        return "tsv" if proba else "txt"
-    return "jsonl" if table.format == "parquet" else table.format
+
+def _files(table: "InputTable") -> list[Path]:
+    from nlp_rnn.sources.streams import stream_files
+
+    return stream_files(table.entries)
 
 
 def _origin(
-    classifier: "TextClassifier", parsed: ParsedArguments, table: "InputTable"
-) -> dict[str, Any] | None:
-    """Return what determines the output; None for standard input, which cannot be read again."""
-    if table.path is None:
-        return None
-    status = table.path.stat()
-    options = {name: parsed.options.get(name) for name in ("--text", "--threshold", "--runtime")}
+    classifier: "TextClassifier",
+    parsed: ParsedArguments,
+    data: list[str],
+    table: "InputTable",
+    files: list[Path],
+) -> dict[str, Any]:
+    """Return what determines the output."""
+    digest = hashlib.sha256()
+    for file in files:
+        status = file.stat()
+        identity = [str(file.resolve()), status.st_size, status.st_mtime_ns]
+        digest.update(json.dumps(identity).encode())
+    options = {name: parsed.options.get(name) for name in ("--split", "--threshold", "--runtime")}
     return {
-        "input": [str(table.path.resolve()), status.st_size, status.st_mtime_ns, table.format],
+        "input": [digest.hexdigest(), len(files), table.format, list(table.text)],
         "classifier": classifier.config["checksum"],
+        "data": sorted(data),
         "options": options | {flag: flag in parsed.flags for flag in FLAGS},
     }
 
@@ -255,7 +311,7 @@ class _Progress:
             return
         seconds = max(time.monotonic() - self._started, 1e-3)
         speed = (self._rows - self._resumed_rows) / seconds
-        share = self._table.share_read(self._rows)
+        share = self._table.share_read()
         percent = "" if share is None else f"{share:.0%}, "
         print(
             f"\x1b[2K{percent}{self._rows:,} rows, {speed:,.0f} rows per second",

@@ -1,0 +1,248 @@
+"""Options `data.…` of `predict`: checked as those of the training, which are their defaults."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import fields, replace
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nlp_rnn.commands.input_tables import STANDARD_INPUT, InputTable, standard_input
+from nlp_rnn.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from nlp_rnn.config.data import FilesConfig
+    from nlp_rnn.sources.file_format import FileOptions
+    from nlp_rnn.sources.files import Entry
+
+__all__ = ["input_errors", "is_option", "open_input", "remembered_note", "saved_reading"]
+
+_OPTIONS = ("text", "format", "header", "columns", "delimiter", "quoting", "encoding", "rows")
+_OPTION = re.compile(r"data\.\w+=")
+_PIPE_NAMES = rf"\S*/{STANDARD_INPUT}|/dev/stdin"
+_TXT = "txt"
+
+
+def is_option(argument: str) -> bool:
+    """Return whether an argument is an option such as `data.text=review`."""
+    return _OPTION.match(argument) is not None
+
+
+def saved_reading(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return how the training data of a classifier was read, from its `config.json`.
+
+    Older classifiers have the text columns of pairs, or nothing.
+    """
+    provenance = config.get("provenance", {})
+    columns = provenance.get("text_columns")
+    before = {"options": {"text": columns}} if columns else {}
+    reading: Mapping[str, Any] = provenance.get("reading", before)
+    return reading
+
+
+def remembered_note(options: Mapping[str, Any]) -> str:
+    """Return a line with the options that were not set but taken from the training."""
+    return "read as in training: " + " ".join(
+        f"data.{name}={_shown(value)}" for name, value in options.items()
+    )
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{','.join(map(str, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{old}:{new}' for old, new in value.items())}}}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def open_input(
+    source: str | None,
+    arguments: Sequence[str],
+    config: Mapping[str, Any],
+    split: str | None,
+    notes: list[str],
+) -> InputTable:
+    """Open the input of `predict`.
+
+    Parameters
+    ----------
+    source : str or None
+        File, folder or pattern; None for standard input.
+    arguments : sequence of str
+        Options of the form `data.…=…`. Those that are not set have the values of the training, if
+        the file has the same form and can be read with them.
+    config : mapping
+        The `config.json` of the classifier.
+    split : str or None
+        The split to read of a source that has several, or `all`.
+    notes : list of str
+        Receives lines that the user should see.
+
+    Raises
+    ------
+    ConfigError
+        An option is wrong, or has no effect on predictions.
+    DataError
+        The source cannot be read, or lacks a column.
+    """
+    data, keys = _data_config(arguments)
+    reading = saved_reading(config)
+    saved = reading.get("options", {})
+    texts = [_columns(data.text)]
+    if "text" not in keys and "text" in saved:
+        texts = [_columns(saved["text"]), *(texts if len(_columns(saved["text"])) == 1 else [])]
+    find = _Pipe(_options(data)) if source is None else _Path(Path(source).expanduser())
+    form = {
+        name: value
+        for name, value in _form(find, _options(data), reading, texts[0]).items()
+        if name not in keys
+    }
+    try:
+        table, attempt_notes = _open(find, replace(data, **form), keys, texts, split, config)
+    except DataError:
+        if not form:
+            raise
+        form = {}
+        table, attempt_notes = _open(find, data, keys, texts, split, config)
+    if "text" not in keys and table.text == texts[0] != ("text",) and "text" in saved:
+        form = {"text": table.text[0] if len(table.text) == 1 else [*table.text], **form}
+    if form:
+        notes.append(remembered_note(form))
+    notes += attempt_notes
+    return table
+
+
+def _open(
+    find: "_Path | _Pipe",
+    data: "FilesConfig",
+    keys: Collection[str],
+    texts: Sequence[tuple[str, ...]],
+    split: str | None,
+    config: Mapping[str, Any],
+) -> tuple[InputTable, list[str]]:
+    """Open the input with options, and return it with what the user should see about it."""
+    notes: list[str] = []
+    entries = _chosen(find.splits(_options(data), texts[0], notes), split, find.name)
+    if entries[0].format == _TXT:
+        if "text" in keys:
+            raise ConfigError(
+                f"data.text has no effect on {find.name}, which has one text per line (txt).\n"
+                "Remove it, or set data.format to the format of the file."
+            )
+        texts = [("text",)]
+    table = InputTable(entries, texts, "text" not in keys, config.get("separator"))
+    table.notes[:0] = notes
+    return table, table.notes
+
+
+def _chosen(splits: "Mapping[str, Sequence[Entry]]", split: str | None, name: str) -> "list[Entry]":
+    """Return the files of a split, of `all`, or of the only one."""
+    if (split is None and len(splits) == 1) or split == "all":
+        return [entry for entries in splits.values() for entry in entries]
+    known = ", ".join(splits)
+    if split is None:
+        raise DataError(
+            f"{name} has several splits: {known}.\nSet --split to one of them, or to all."
+        )
+    if split not in splits:
+        raise DataError(
+            f"{name} has no split {split}; it has: {known}.\nSet --split to one of them, or to all."
+        )
+    return list(splits[split])
+
+
+def _data_config(arguments: Sequence[str]) -> "tuple[FilesConfig, set[str]]":
+    """Return the checked options, and the names of those that are set."""
+    from nlp_rnn.config.compose import compose
+    from nlp_rnn.config.data import FilesConfig
+
+    keys = {argument.partition("=")[0].removeprefix("data.") for argument in arguments}
+    for name in sorted(keys & {field.name for field in fields(FilesConfig)} - {*_OPTIONS}):
+        advice = "Set --input FILE" if name == "path" else "Remove it"
+        raise ConfigError(f"data.{name} has no effect on predictions.\n{advice}.")
+    data = compose(["data=files", "data.path=input", *arguments]).data
+    assert isinstance(data, FilesConfig)
+    return data, keys
+
+
+def _columns(text: Any) -> tuple[str, ...]:
+    return tuple(map(str, text if isinstance(text, list) else [text]))
+
+
+def _options(data: "FilesConfig") -> "FileOptions":
+    from nlp_rnn.sources.source import file_options
+
+    if data.format == _TXT:
+        return replace(file_options(replace(data, format=None)), format=_TXT)
+    return file_options(data)
+
+
+class _Path:
+    """A file, folder or pattern."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.name = path, str(path)
+
+    def splits(
+        self, options: "FileOptions", text: Sequence[str], notes: list[str]
+    ) -> "dict[str, list[Entry]]":
+        """Return the files of each split."""
+        from nlp_rnn.sources.streams import find_streams
+
+        return find_streams(self.path, text, notes, options)
+
+
+class _Pipe:
+    """Standard input."""
+
+    def __init__(self, options: "FileOptions") -> None:
+        self.path, self.name = standard_input(options), STANDARD_INPUT
+
+    def splits(
+        self, options: "FileOptions", text: Sequence[str], notes: list[str]
+    ) -> "dict[str, list[Entry]]":
+        """Return standard input, whose default format is txt, as a train split."""
+        from nlp_rnn.sources.files import Entry
+        from nlp_rnn.sources.formats import FORMATS, check_options
+        from nlp_rnn.sources.labelled_lines import TEXT_LINES
+
+        name = options.format or _TXT
+        check_options(options, {name: FORMATS.get(name, TEXT_LINES).options}, self.name)
+        return {"train": [Entry(self.path, options, name)]}
+
+
+def _form(
+    find: _Path | _Pipe, options: "FileOptions", reading: Mapping[str, Any], text: Sequence[str]
+) -> dict[str, Any]:
+    """Return the options about the form of the training data that apply to the input."""
+    from nlp_rnn.sources.decoding import is_utf8
+    from nlp_rnn.sources.formats import compression_of
+    from nlp_rnn.sources.reading import form_defaults
+
+    paths, formats = [find.path], set[str]()
+    with suppress(DataError):  # where the name shows no format, the saved format may apply
+        entries = list(chain.from_iterable(find.splits(options, text, []).values()))
+        paths, formats = [entry.path for entry in entries], {entry.format for entry in entries}
+    form = form_defaults(reading, paths, formats)
+    if "encoding" in form and any(
+        not path.is_file() or is_utf8(path, compression_of(path)) for path in paths
+    ):
+        del form["encoding"]
+    return form
+
+
+@contextmanager
+def input_errors() -> Iterator[None]:
+    """Name the options of `predict` in errors about its input, which name those of the training."""
+    try:
+        yield
+    except DataError as error:
+        first, *rest = str(error).splitlines()
+        if rest and "data=hub" in rest[0]:
+            rest = ["Set --input to a file, a folder or a pattern such as 'data/*.csv'."]
+        message = re.sub(
+            rf"(\S*/{STANDARD_INPUT}|/dev/stdin)", STANDARD_INPUT, "\n".join([first, *rest])
+        )
+        message = message.replace("data.path=", "--input ").replace("data.path", "--input")
+        raise DataError(message) from error
