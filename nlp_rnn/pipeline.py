@@ -223,6 +223,7 @@ def _run(job: _Run) -> Result:
             labels=corpus.labels,
             thresholds=training.thresholds or None,
             separator=corpus.separator,
+            text_hashes=corpus.hashes,
             provenance=provenance(config, resolved, corpus, training, run.run_id)
             | ({"pretrained": job.encoder.digest} if job.encoder else {}),
         )

@@ -26,11 +26,13 @@ from nlp_rnn.classifier.manifest import (
     NGRAM_TABLE,
     REQUIRED_FILES,
     TOKENIZER,
+    TRAINING_TEXTS,
     WEIGHTS,
     checksum,
     is_classifier,
     shorten_list,
 )
+from nlp_rnn.classifier.training_texts import pack_hashes
 from nlp_rnn.classifier.weights import pack_weights
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.model.architecture import Architecture
@@ -59,6 +61,7 @@ def save_classifier(
     separator: str | None = None,
     ngrams: NgramTable | None = None,
     network_weight: float = 1.0,
+    text_hashes: "Mapping[str, NDArray[np.uint64]] | None" = None,
 ) -> None:
     """Save a classifier folder completely or not at all; an earlier classifier is replaced.
 
@@ -84,6 +87,8 @@ def save_classifier(
         N-gram models, whose scores are added to the logits of the network.
     network_weight : float, default 1.0
         What the logits of the network are multiplied by if there are n-gram models too.
+    text_hashes : mapping of str to uint64 array, optional
+        Hashes of the texts of `train` and `validation`, from `Corpus.hashes`.
 
     Raises
     ------
@@ -106,6 +111,8 @@ def save_classifier(
     if ngrams is not None:
         files[NGRAM_TABLE] = ngrams.to_bytes()
         first_formats.append(FIRST_FORMAT_WITH_NGRAM_TABLE)
+    if text_hashes is not None:
+        files[TRAINING_TEXTS] = pack_hashes(text_hashes)
     in_ensemble = ngrams is not None and architecture is not None
     description = {
         "format": FORMAT,
@@ -160,7 +167,7 @@ def _check_target(folder: Path) -> None:
     if not folder.is_dir():
         raise ClassifierError(f"{folder} is a file.\nSave the classifier in a folder of its own.")
     names = sorted(entry.name for entry in folder.iterdir())
-    own_files = (*REQUIRED_FILES, INT8_GRAPH, NGRAM_TABLE, MODEL_CARD)
+    own_files = (*REQUIRED_FILES, INT8_GRAPH, NGRAM_TABLE, TRAINING_TEXTS, MODEL_CARD)
     if CONFIG in names and is_classifier(folder):
         names = [name for name in names if name not in own_files]
     if names:

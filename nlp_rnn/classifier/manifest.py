@@ -33,6 +33,7 @@ __all__ = [
     "NGRAM_TABLE",
     "REQUIRED_FILES",
     "TOKENIZER",
+    "TRAINING_TEXTS",
     "WEIGHTS",
     "Description",
     "checksum",
@@ -52,6 +53,7 @@ WEIGHTS = "model.safetensors"
 GRAPH = "model.onnx"
 INT8_GRAPH = "model.int8.onnx"
 NGRAM_TABLE = "ngrams.safetensors"
+TRAINING_TEXTS = "training_texts.safetensors"
 MODEL_CARD = "README.md"
 
 FIRST_FORMAT_OF_TASK = {"single_label": 1, "multi_label": 2}
@@ -70,6 +72,7 @@ MAX_FILE_BYTES = {
     GRAPH: 1 << 31,
     INT8_GRAPH: 1 << 31,
     NGRAM_TABLE: 1 << 31,
+    TRAINING_TEXTS: 1 << 26,
 }
 """Largest size of each file in bytes; protobuf, and so an ONNX graph, is limited to 2 GiB."""
 

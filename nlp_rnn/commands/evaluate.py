@@ -1,32 +1,39 @@
 """The command `evaluate`: metrics of a saved classifier on labelled texts."""
 
 import json
-import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.commands.argument_parser import choice, number, parse_arguments
-from nlp_rnn.errors import ClassifierError, ConfigError
+from nlp_rnn.commands.evaluation_data import (
+    SPLITS,
+    EvaluationData,
+    data_config,
+    load_data,
+    warn_of_training_texts,
+)
+from nlp_rnn.errors import ClassifierError, ConfigError, DataError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nlp_rnn.classifier.predictor import TextClassifier
-    from nlp_rnn.config.data import DataConfig
+    from nlp_rnn.classifier.training_texts import TrainingTexts
     from nlp_rnn.data.corpus import Corpus
     from nlp_rnn.scoring.predictions import Predictions
 
-__all__ = ["HELP", "data_config", "evaluate"]
+__all__ = ["HELP", "evaluate"]
 
 HELP = """\
-Test a saved classifier on labelled texts, with the data options of nlp-rnn train.
+Test a saved classifier on labelled texts, with the data options of nlp-rnn train. Options that are
+not set have the values of the training where they apply.
 
   nlp-rnn evaluate MODEL data=files data.path=more.csv data.text=review data.label=stars
   nlp-rnn evaluate MODEL data=imdb --split test --output scores.json
 
-  --split NAME          test, validation, train or all; default: test if the data has a test split
-                        or is the data that the classifier was trained on, otherwise all
+  --split NAME          test, validation, train, all, or unseen (texts that the classifier was not
+                        trained on); default: test if the data has a test split or is the data
+                        that the classifier was trained on, otherwise all
   --output FILE         write the metrics as JSON
   --predictions FILE    write the prediction for every text as Parquet
   --json                print the JSON and nothing else
@@ -34,10 +41,7 @@ Test a saved classifier on labelled texts, with the data options of nlp-rnn trai
   --threads N, --runtime NAME    as for nlp-rnn predict
 """
 
-SPLITS = ("test", "validation", "train", "all")
 OPTIONS = ("--split", "--output", "--predictions", "--threads", "--runtime")
-# Options that have an effect only on training.
-TRAINING_ONLY = ("data.limit", "data.validation_fraction")
 
 
 def evaluate(arguments: list[str]) -> int:
@@ -52,24 +56,20 @@ def evaluate(arguments: list[str]) -> int:
         )
     split = choice(parsed, "--split", SPLITS, "") if "--split" in parsed.options else None
     threads = number(parsed, "--threads", 1, 1024, whole=True)
-    data = data_config(overrides)
-    import nlp_rnn
-
-    classifier = nlp_rnn.load(
-        parsed.positional[0],
-        threads=None if threads is None else int(threads),
-        runtime=parsed.options.get("--runtime", "onnx"),
-    )
+    config = data_config(overrides)
     from nlp_rnn.scoring.metrics import score_probabilities, wilson_interval
     from nlp_rnn.scoring.predictions import classification_report_text, write_predictions
 
-    corpus, is_training_data = _load(data, overrides, classifier)
-    split = split or ("test" if is_training_data else _default_split(data))
+    classifier, training_texts = _load_classifier(
+        parsed.positional[0],
+        None if threads is None else int(threads),
+        parsed.options.get("--runtime", "onnx"),
+    )
+    data = load_data(config, overrides, classifier, training_texts, split)
+    corpus, split = data.corpus, data.split
     _check_same_task(classifier, corpus)
-    predictions = _predictions(classifier, corpus, split, "--windows" in parsed.flags)
-    known_texts = len(corpus.train) if is_training_data and split in ("train", "all") else 0
-    if is_training_data:
-        print(_training_data_note(corpus, split, known_texts), file=sys.stderr)
+    predictions = _predictions(classifier, data, "--windows" in parsed.flags)
+    known_texts = warn_of_training_texts(data)
     scores: dict[str, Any] = {
         "classifier": parsed.positional[0],
         "checksum": classifier.config["checksum"],
@@ -105,78 +105,17 @@ def evaluate(arguments: list[str]) -> int:
     return 0
 
 
-def data_config(overrides: list[str]) -> "DataConfig":
-    """Return the data configuration of `overrides`, composed as for training.
+def _load_classifier(
+    location: str, threads: int | None, runtime: str
+) -> "tuple[TextClassifier, TrainingTexts | None]":
+    """Load a classifier, and the hashes of the texts that it was trained on."""
+    from nlp_rnn.classifier.location import local_folder
+    from nlp_rnn.classifier.predictor import TextClassifier
+    from nlp_rnn.classifier.training_texts import read_training_texts
 
-    Raises
-    ------
-    ConfigError
-        An override is not about the data, or has no effect here.
-    """
-    for override in overrides:
-        key = override.partition("=")[0].lstrip("+~")
-        if key != "data" and not key.startswith("data."):
-            raise ConfigError(
-                f"{override} is not supported by evaluate, which takes only options of the data.\n"
-                "Set data=… and data.…=…; nlp-rnn evaluate --help shows an example."
-            )
-        if key in TRAINING_ONLY:
-            raise ConfigError(
-                f"{key} has an effect only on training. Remove it; evaluate reads the whole split."
-            )
-    from nlp_rnn.config.compose import compose
-
-    # the classifier truncates texts itself; the tokenizer of this configuration is not used
-    return compose([*overrides, "tokenizer.max_length=1000000"]).data
-
-
-def _load(
-    data: "DataConfig", overrides: list[str], classifier: "TextClassifier"
-) -> "tuple[Corpus, bool]":
-    """Load the corpus, and return whether it is the one that the classifier was trained on.
-
-    The options that cut and sample the splits are those of the training, unless they are set. The
-    digest shows whether the texts, labels and splits are then the same.
-    """
-    from nlp_rnn.data.corpus import load_corpus
-
-    provenance = classifier.config["provenance"]
-    keys = {override.partition("=")[0] for override in overrides}
-    saved = provenance.get("data_options", {})
-    options = {name: value for name, value in saved.items() if f"data.{name}" not in keys}
-    like_training = replace(data, **options)
-    corpus = load_corpus(like_training, classifier.labels)
-    if corpus.digest == provenance.get("data_digest"):
-        return corpus, True
-    if like_training != data:
-        corpus = load_corpus(data, classifier.labels)
-    return corpus, False
-
-
-def _training_data_note(corpus: "Corpus", split: str, known_texts: int) -> str:
-    if known_texts:
-        return (
-            f"Warning: the classifier was trained on {known_texts:,} of these texts, so the "
-            "metrics are too high for new texts.\nUse --split test for the texts that were kept "
-            "apart."
-        )
-    if split == "validation":
-        return (
-            "The classifier was trained on this data, and its weights were chosen on the "
-            "validation split.\nUse --split test for the texts that were kept apart."
-        )
-    return (
-        f"The classifier was trained on this data. The {split} split has the "
-        f"{len(getattr(corpus, split)):,} texts that it was not trained on."
-    )
-
-
-def _default_split(data: "DataConfig") -> str:
-    from nlp_rnn.data.corpus import quiet_datasets
-    from nlp_rnn.sources.source import read_source
-
-    with quiet_datasets():
-        return "test" if "test" in read_source(data).splits else "all"
+    with local_folder(location) as folder:
+        classifier = TextClassifier.load(folder, threads, runtime)
+        return classifier, read_training_texts(Path(folder), classifier.config)
 
 
 def _check_same_task(classifier: "TextClassifier", corpus: "Corpus") -> None:
@@ -201,21 +140,28 @@ def _check_same_task(classifier: "TextClassifier", corpus: "Corpus") -> None:
 
 
 def _predictions(
-    classifier: "TextClassifier", corpus: "Corpus", split: str, windows: bool
+    classifier: "TextClassifier", data: EvaluationData, windows: bool
 ) -> "Predictions":
-    """Return the classifier's predictions for a split, or for all three."""
+    """Return the classifier's predictions for the chosen rows."""
     import numpy as np
 
     from nlp_rnn.data.labels import labels_of
     from nlp_rnn.scoring.predictions import Predictions
 
-    names = ("train", "validation", "test") if split == "all" else (split,)
-    parts = [getattr(corpus, name) for name in names]
+    parts = [
+        part if rows is None else part.select(rows)
+        for part, rows in ((getattr(data.corpus, name), rows) for name, rows in data.rows)
+    ]
+    parts = [part for part in parts if len(part)]
+    if not parts:
+        raise DataError(
+            f"{data.corpus.name} has no rows in its {data.split} split.\nSet --split all."
+        )
     texts = [text for part in parts for text in part["text"]]
     labels = np.concatenate([labels_of(part) for part in parts])
     return Predictions.from_probabilities(
         rows=np.concatenate([np.asarray(part["row"]) for part in parts]),
-        labels=_classifier_labels(labels, corpus.labels, classifier.labels),
+        labels=_classifier_labels(labels, data.corpus.labels, classifier.labels),
         probabilities=classifier.predict_proba(texts, windows=windows),
         lengths=classifier.token_counts(texts),
         label_names=classifier.labels,

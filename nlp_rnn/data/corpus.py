@@ -7,7 +7,7 @@ without text or label, compare the splits, cut or limit splits, describe the res
 import contextlib
 import logging
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.config.data import DataConfig, TableConfig
@@ -22,6 +22,7 @@ from nlp_rnn.sources.source import Source, read_source
 from nlp_rnn.sources.text_column import TextHashes, as_text, hash_texts
 
 if TYPE_CHECKING:
+    import numpy
     from datasets import Dataset
 
 __all__ = ["Corpus", "load_corpus", "quiet_datasets"]
@@ -56,6 +57,10 @@ class Corpus:
         Whether a text has exactly one label or any number of labels.
     separator : str or None
         Token between the parts of a text that was joined from several columns.
+    reading : mapping of str to JSON values
+        How the data was read, see `sources.reading`.
+    hashes : mapping of str to uint64 array
+        Hashes of the normalized texts of each split, in the order of its rows.
     """
 
     name: str
@@ -69,9 +74,13 @@ class Corpus:
     parts: Mapping[str, range] = field(default_factory=dict)
     task: str = "single_label"
     separator: str | None = None
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    hashes: "Mapping[str, numpy.ndarray[Any, Any]]" = field(default_factory=dict)
 
 
-def load_corpus(config: DataConfig, known_labels: Collection[str] = ()) -> Corpus:
+def load_corpus(
+    config: DataConfig, known_labels: Collection[str] = (), cutting: bool = True
+) -> Corpus:
     """Load the data set that `config` describes and prepare its three splits.
 
     A missing test split is cut from train first. Then `limit` or `fraction` is applied to train.
@@ -84,7 +93,10 @@ def load_corpus(config: DataConfig, known_labels: Collection[str] = ()) -> Corpu
         The options of the data.
     known_labels : collection of str, optional
         The labels of the classifier that is evaluated: where a number can be read in two ways, as
-        `1` or as `1.0`, it is read as the label that the classifier knows.
+        `1` or as `1.0`, it is read as the label that the classifier knows. The data may have a
+        single class then.
+    cutting : bool, default True
+        Whether missing splits are cut from train; without it they have no rows.
 
     Raises
     ------
@@ -98,6 +110,10 @@ def load_corpus(config: DataConfig, known_labels: Collection[str] = ()) -> Corpu
         quality = Quality()
         splits, labels = _clean(source, notes, quality, dropping, known_labels)
         uncut = set(splits)
+        if not cutting:
+            empty = replace(splits["train"], rows=splits["train"].rows[:0])
+            splits = {split: splits.get(split, empty) for split in SPLITS}
+            uncut = set(splits)
         if "test" not in splits:
             splits["train"], splits["test"] = cut(
                 splits["train"], "test", _TEST_FRACTION, config.seed, notes
@@ -111,7 +127,7 @@ def load_corpus(config: DataConfig, known_labels: Collection[str] = ()) -> Corpu
             if split not in uncut:
                 others = SPLITS[:1] if split == "test" else ("train", "test")
                 splits[split] = without_leaks(splits, split, others, quality, dropping, notes)
-        for split in SPLITS:
+        for split in SPLITS if cutting else ():
             describe_split(split, splits[split].chosen_ids, labels, quality)
         return Corpus(
             name=source.name,
@@ -125,6 +141,8 @@ def load_corpus(config: DataConfig, known_labels: Collection[str] = ()) -> Corpu
             parts=source.parts,
             task="single_label" if splits["train"].ids.ndim == 1 else "multi_label",
             separator=source.separator,
+            reading=source.reading,
+            hashes={split: rows.hashes.normal[rows.rows] for split, rows in splits.items()},
         )
 
 
@@ -189,7 +207,8 @@ def _clean(
     counts = {split: labels[split].counts(rows) for split, rows in usable.items()}
     notes += spelling_notes(counts)
     multi_label = isinstance(labels["train"], MultiLabels)
-    order = order_labels(labels["train"].class_names or (), counts, notes, multi_label)
+    least = 0 if known_labels else 2
+    order = order_labels(labels["train"].class_names or (), counts, notes, multi_label, least)
     return {
         split: Rows(dataset, hashes[split], labels[split].encode(order), usable[split])
         for split, dataset in texts.items()

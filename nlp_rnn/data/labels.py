@@ -134,6 +134,7 @@ def order_labels(
     counts: Mapping[str, Mapping[str, int]],
     notes: list[str],
     multi_label: bool = False,
+    least: int = 2,
 ) -> tuple[str, ...]:
     """Return all labels that have rows: first those of train, then those that train lacks.
 
@@ -150,24 +151,26 @@ def order_labels(
         Receives a line for unused names and for labels that are missing in train.
     multi_label : bool, default False
         Whether a row may have any number of labels.
+    least : int, default 2
+        Number of labels that the train split needs; 0 for data that is only evaluated.
 
     Raises
     ------
     DataError
-        The train split has fewer than two labels.
+        The train split has fewer labels.
     """
     names = {name for split in counts.values() for name in split}
     order = [*(name for name in class_names if name in names), *_sorted(names - {*class_names})]
     if unused := [name for name in class_names if name not in names]:
         notes.append(f"label names without any row, left out: {', '.join(unused)}")
     seen = [name for name in order if name in counts["train"]]
-    if multi_label and len(seen) < 2:
+    if multi_label and len(seen) < least:
         what = f"a single label, {seen[0]!r}" if seen else "no row with a label"
         raise DataError(
             f"The train split has {what}: multi-label classification needs two labels or more.\n"
             "Set data.label=COLUMN to another column, or to one that has a class for every text."
         )
-    if len(seen) < 2:
+    if len(seen) < least:
         raise DataError(
             f"The train split has a single class, {seen[0]!r}: there is nothing to learn.\n"
             "Set data.label=COLUMN to another column, or add rows of a second class."

@@ -201,8 +201,10 @@ def provenance(
         "data_digest": corpus.digest,
         "data_options": {
             name: getattr(config.data, name)
-            for name in ("seed", "limit", "fraction", "validation_fraction")
+            for name in ("seed", "limit", "fraction", "validation_fraction", "drop_leaks")
+            if hasattr(config.data, name)
         },
+        **({"reading": dict(corpus.reading)} if corpus.reading else {}),
         "rows": {split: len(getattr(corpus, split)) for split in SPLITS},
         "seed": config.seed,
         "signature": signature(config, resolved),

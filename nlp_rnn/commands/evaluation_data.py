@@ -1,0 +1,257 @@
+"""Data of `evaluate`: read as for training, with a warning about texts that were trained on."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nlp_rnn.commands.input_options import remembered_note, saved_reading
+from nlp_rnn.errors import ClassifierError, ConfigError, DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from nlp_rnn.classifier.predictor import TextClassifier
+    from nlp_rnn.classifier.training_texts import TrainingTexts
+    from nlp_rnn.config.data import DataConfig
+    from nlp_rnn.data.corpus import Corpus
+
+__all__ = ["SPLITS", "EvaluationData", "data_config", "load_data", "warn_of_training_texts"]
+
+SPLITS = ("test", "validation", "train", "all", "unseen")
+
+# Options that have an effect only on training.
+_TRAINING_ONLY = ("data.limit", "data.validation_fraction")
+
+
+@dataclass(frozen=True)
+class EvaluationData:
+    """A corpus, and what the classifier knows about it.
+
+    Attributes
+    ----------
+    corpus : Corpus
+        The data.
+    is_training_data : bool
+        Whether the classifier was trained on exactly this corpus, with the same splits.
+    split : str
+        The split to evaluate: one of `SPLITS`.
+    rows : list of (str, array or None)
+        The splits to evaluate, and of each the positions of its rows; None for all rows.
+    training_texts : TrainingTexts or None
+        The hashes of the texts that the classifier was trained on.
+    """
+
+    corpus: "Corpus"
+    is_training_data: bool
+    split: str
+    rows: "list[tuple[str, NDArray[Any] | None]]"
+    training_texts: "TrainingTexts | None"
+
+    def hashes(self) -> "NDArray[Any]":
+        """Return the hashes of the texts to evaluate."""
+        import numpy as np
+
+        parts = [
+            self.corpus.hashes[split] if rows is None else self.corpus.hashes[split][rows]
+            for split, rows in self.rows
+        ]
+        return np.concatenate(parts)
+
+
+def data_config(overrides: Sequence[str]) -> "DataConfig":
+    """Return the data configuration of `overrides`, composed as for training.
+
+    Raises
+    ------
+    ConfigError
+        An override is not about the data, or has no effect here.
+    """
+    for override in overrides:
+        key = override.partition("=")[0].lstrip("+~")
+        if key != "data" and not key.startswith("data."):
+            raise ConfigError(
+                f"{override} is not supported by evaluate, which takes only options of the data.\n"
+                "Set data=… and data.…=…; nlp-rnn evaluate --help shows an example."
+            )
+        if key in _TRAINING_ONLY:
+            raise ConfigError(
+                f"{key} has an effect only on training. Remove it; evaluate reads the whole split."
+            )
+    from nlp_rnn.config.compose import compose
+
+    # the classifier truncates texts itself; the tokenizer of this configuration is not used
+    return compose([*overrides, "tokenizer.max_length=1000000"]).data
+
+
+def load_data(
+    data: "DataConfig",
+    overrides: Sequence[str],
+    classifier: "TextClassifier",
+    training_texts: "TrainingTexts | None",
+    split: str | None,
+) -> EvaluationData:
+    """Load the corpus and choose the split.
+
+    Options that are not set have the values of the training: the columns, the form of the file
+    if it has the same format, and what cuts and samples the splits. If the data cannot be read
+    with them, it is read without them.
+
+    Raises
+    ------
+    ClassifierError
+        `unseen` is not possible, because the classifier has no hashes of its training texts.
+    DataError
+        The data cannot be read, or does not have the split.
+    """
+    provenance = classifier.config["provenance"]
+    keys = {override.partition("=")[0].removeprefix("data.") for override in overrides}
+    remembered = _remembered(data, keys, classifier.config)
+    like_training = {
+        name: value
+        for name, value in provenance.get("data_options", {}).items()
+        if name not in keys and hasattr(data, name)
+    }
+    cutting = split in ("test", "validation", "train")
+    try:
+        corpus, is_training_data = _load(
+            replace(data, **remembered), like_training, classifier, cutting
+        )
+    except DataError:
+        if not remembered:
+            raise
+        remembered = {}
+        corpus, is_training_data = _load(data, like_training, classifier, cutting)
+    if remembered:
+        print(remembered_note(remembered), file=sys.stderr)
+    if not is_training_data:
+        for note in corpus.notes:
+            print(note, file=sys.stderr)
+    if split is None:
+        split = "test" if is_training_data or len(corpus.test) else "all"
+    rows: list[tuple[str, Any]] = [(split, None)]
+    if split in ("all", "unseen"):
+        rows = [(name, None) for name in ("train", "validation", "test")]
+    if split == "unseen":
+        rows = _unseen(corpus, training_texts)
+    return EvaluationData(corpus, is_training_data, split, rows, training_texts)
+
+
+def _remembered(data: "DataConfig", keys: set[str], config: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of the training that apply to files and are not set."""
+    from nlp_rnn.config.data import FilesConfig
+    from nlp_rnn.sources.files import find_splits, is_saved
+    from nlp_rnn.sources.reading import CONTENT, form_defaults
+    from nlp_rnn.sources.source import file_options
+
+    if not isinstance(data, FilesConfig):
+        return {}
+    reading = saved_reading(config)
+    saved = reading.get("options", {})
+    path = Path(data.path).expanduser()
+    paths, formats = [path], set[str]()
+    if not is_saved(path):
+        try:
+            columns = saved.get("text", "text")
+            columns = columns if isinstance(columns, list) else [columns]
+            entries = find_splits(path, columns, [], file_options(data)).get("train", [])
+            paths, formats = [e.path for e in entries], {e.format for e in entries}
+        except DataError:
+            pass
+    options = {name: saved[name] for name in CONTENT if name in saved}
+    options |= form_defaults(reading, paths, formats)
+    default = {field.name: getattr(data, field.name) for field in fields(data)}
+    return {
+        name: value
+        for name, value in options.items()
+        if name not in keys and value != default[name]
+    }
+
+
+def _load(
+    data: "DataConfig", like_training: dict[str, Any], classifier: "TextClassifier", cutting: bool
+) -> "tuple[Corpus, bool]":
+    """Load the corpus, and return whether it is the one that the classifier was trained on.
+
+    The digest shows whether the texts, labels and splits are the same.
+    """
+    from nlp_rnn.data.corpus import load_corpus
+
+    same: Corpus | None = None
+    try:
+        same = load_corpus(replace(data, **like_training), classifier.labels)
+    except DataError:  # such as too few rows to cut a test split from
+        if cutting:
+            raise
+    if same and same.digest == classifier.config["provenance"].get("data_digest"):
+        return same, True
+    return load_corpus(data, classifier.labels, cutting=cutting), False
+
+
+def _unseen(
+    corpus: "Corpus", training_texts: "TrainingTexts | None"
+) -> "list[tuple[str, NDArray[Any] | None]]":
+    import numpy as np
+
+    if training_texts is None or not training_texts.exact:
+        problem = "has no hashes" if training_texts is None else "has only a sample of the hashes"
+        raise ClassifierError(
+            f"The classifier {problem} of the texts that it was trained on, so that --split unseen "
+            "is not possible.\nSet --split test or --split all."
+        )
+    rows: list[tuple[str, Any]] = [
+        (split, np.flatnonzero(training_texts.unseen(corpus.hashes[split])))
+        for split in ("train", "validation", "test")
+    ]
+    if not any(len(chosen) for _, chosen in rows):
+        raise DataError(
+            "The classifier was trained on all of these texts, so that --split unseen has none.\n"
+            "Set data.path to other data."
+        )
+    return rows
+
+
+def warn_of_training_texts(data: EvaluationData) -> int:
+    """Print what the classifier knows about the texts; return how many were trained on."""
+    known = len(data.corpus.train) if data.split in ("train", "all") else 0
+    number = str(f"{known:,}")
+    in_validation = ""
+    if data.training_texts is not None:
+        hashes = data.hashes()
+        train = data.training_texts.known(hashes, "train")
+        validation = data.training_texts.known(hashes, "validation")
+        known, number = train.number, str(train)
+        if validation.number and data.split != "validation":
+            in_validation = f"{validation} others are in its validation split. "
+    elif not data.is_training_data:
+        known = 0
+    lines = []
+    if data.is_training_data and data.split == "test":
+        lines.append(
+            f"The classifier was trained on this data. The test split has the "
+            f"{len(data.corpus.test):,} texts that were kept apart."
+        )
+    elif data.is_training_data and data.split == "validation":
+        lines.append(
+            "The classifier was trained on this data, and its weights were chosen on the "
+            "validation split.\nUse --split test for the texts that were kept apart."
+        )
+    if known and data.is_training_data and data.split in ("test", "validation"):
+        lines.append(f"{number} of these texts are also in the train split.")
+    elif known:
+        advice = "--split test" if data.is_training_data else "--split unseen"
+        what = "texts that were kept apart" if data.is_training_data else "other texts"
+        lines.append(
+            f"Warning: the classifier was trained on {number} of these texts, so the metrics are "
+            f"too high for new texts.\n{in_validation}Use {advice} for the {what}."
+        )
+    if data.split == "unseen":
+        total = sum(len(data.corpus.hashes[split]) for split in data.corpus.hashes)
+        lines.append(
+            f"{len(hashes):,} of {total:,} texts are in neither the train nor the validation split "
+            "of the classifier."
+        )
+    for line in lines:
+        print(line, file=sys.stderr)
+    return known
