@@ -212,11 +212,10 @@ def _run(job: _Run) -> Result:
             save_origin(replace(origin, run_id=run.run_id, parameters_logged=True), folder)
         with memory_errors("trainer.batch_size"):
             network, training = _train_network(replace(job, resolved=resolved), tokens, run)
-        result = Result(
-            run.run_id, origin.experiment_id, origin.tracking_uri, str(folder / "classifier")
-        )
+        target = folder / "classifier"
+        result = Result(run.run_id, origin.experiment_id, origin.tracking_uri, str(target))
         save_classifier(
-            Path(result.classifier),
+            target,
             architecture=network.architecture,
             state={name: tensor.cpu().numpy() for name, tensor in network.state_dict().items()},
             tokenizer_json=tokens.tokenizer_json,
