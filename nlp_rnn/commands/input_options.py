@@ -216,8 +216,6 @@ def _form(
     find: _Path | _Pipe, options: "FileOptions", reading: Mapping[str, Any], text: Sequence[str]
 ) -> dict[str, Any]:
     """Return the options about the form of the training data that apply to the input."""
-    from nlp_rnn.sources.decoding import is_utf8
-    from nlp_rnn.sources.formats import compression_of
     from nlp_rnn.sources.reading import form_defaults
 
     paths, formats = [find.path], set[str]()
@@ -225,10 +223,8 @@ def _form(
         entries = list(chain.from_iterable(find.splits(options, text, []).values()))
         paths, formats = [entry.path for entry in entries], {entry.format for entry in entries}
     form = form_defaults(reading, paths, formats)
-    if "encoding" in form and any(
-        not path.is_file() or is_utf8(path, compression_of(path)) for path in paths
-    ):
-        del form["encoding"]
+    if not all(path.is_file() for path in paths):  # a pipe, which is not decoded
+        form.pop("encoding", None)
     return form
 
 

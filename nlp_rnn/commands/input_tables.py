@@ -263,45 +263,39 @@ def _rest(rows: Any, skip: int) -> Any:
 def _values(rows: Any, column: str, name: str, start: int) -> list[str | None]:
     """Return the values of a column, or of a field in nested records."""
     if not isinstance(rows, list):
-        return _arrow_values(rows, column, name, start)
-    values = []
+        if column in rows.schema.names:
+            return _arrow_values(rows, column, name, start)
+        top = column.split(".")[0]
+        rows = [{top: value} for value in rows.column(top).to_pylist()]
+    texts = []
     for number, row in enumerate(rows, start):
-        value = _field(row, column)
-        if value is not None and not isinstance(value, str):
+        values = [row[column]] if column in row else _leaves(row, column.split("."))
+        wrong = [value for value in values if not isinstance(value, str | None)]
+        if wrong or len(values) > 1:
+            what = f"is {type(wrong[0]).__name__}, not a string" if wrong else "has several texts"
             raise DataError(
-                f"{name}, row {number}: {column!r} is {type(value).__name__}, not a string.\n"
-                "Write all texts as strings, or set another column: data.text=COLUMN"
+                f"{name}, row {number}: {column!r} {what}.\n"
+                "Write one text in each row, or set another column: data.text=COLUMN"
             )
-        values.append(value)
-    return values
+        texts.append(values[0] if values else None)
+    return texts
 
 
-def _field(row: dict[str, Any], column: str) -> Any:
-    if column in row:
-        return row[column]
-    value: Any = row
-    for key in column.split("."):
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
+def _leaves(value: Any, keys: Sequence[str]) -> list[Any]:
+    """Return the values of a field in nested records and in lists of records."""
+    if isinstance(value, list):
+        return [leaf for element in value for leaf in _leaves(element, keys)]
+    if not keys:
+        return [] if value is None else [value]
+    return _leaves(value.get(keys[0]), keys[1:]) if isinstance(value, dict) else []
 
 
 def _arrow_values(batch: Any, column: str, name: str, start: int) -> list[str | None]:
     import pyarrow
-    import pyarrow.compute as pc
 
     from nlp_rnn.sources.source import bad_value
 
-    if column in batch.schema.names:
-        values = batch.column(column)
-    else:
-        top, *inner = column.split(".")
-        try:
-            values = pc.struct_field(batch.column(top), inner)
-        except pyarrow.ArrowException as error:
-            raise DataError(
-                f"{name} has no field {column!r}; its column {top!r} is of the type "
-                f"{listed([str(batch.schema.field(top).type)])}.\nSet data.text=COLUMN"
-            ) from error
+    values = batch.column(column)
     if pyarrow.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     if str(values.type) not in ("string", "large_string", "string_view", "null"):
