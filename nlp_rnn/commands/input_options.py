@@ -1,6 +1,10 @@
 """Options `data.…` of `predict`: checked as those of the training, which are their defaults."""
 
+import atexit
 import re
+import shutil
+import sys
+import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
@@ -8,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.commands.input_tables import STANDARD_INPUT, InputTable, standard_input
+from nlp_rnn.commands.input_tables import PIPE, STANDARD_INPUT, InputTable
 from nlp_rnn.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -197,7 +201,7 @@ class _Pipe:
     """Standard input."""
 
     def __init__(self, options: "FileOptions") -> None:
-        self.path, self.name = standard_input(options), STANDARD_INPUT
+        self.path, self.name = _standard_input(options), STANDARD_INPUT
 
     def splits(
         self, options: "FileOptions", text: Sequence[str], notes: list[str]
@@ -210,6 +214,23 @@ class _Pipe:
         name = options.format or _TXT
         check_options(options, {name: FORMATS.get(name, TEXT_LINES).options}, self.name)
         return {"train": [Entry(self.path, options, name)]}
+
+
+def _standard_input(options: "FileOptions") -> Path:
+    """Return standard input as a file.
+
+    txt and jsonl are read as they arrive. Other formats are copied to a temporary file, because
+    they are recognized by their beginnings or read from their ends.
+    """
+    name = options.format or "txt"
+    if name in ("txt", "jsonl") and options.is_utf8 and PIPE.exists():
+        return PIPE
+    folder = tempfile.mkdtemp(prefix="nlp_rnn_")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    path = Path(folder) / STANDARD_INPUT
+    with path.open("wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+    return path
 
 
 def _form(

@@ -1,9 +1,5 @@
 """Input of `predict`: tables in files, folders or standard input, read in chunks for memory."""
 
-import atexit
-import shutil
-import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -17,10 +13,10 @@ from nlp_rnn.sources.separator import escape_separator
 if TYPE_CHECKING:
     import pyarrow
 
-    from nlp_rnn.sources.file_format import FileOptions, TableStream
+    from nlp_rnn.sources.file_format import TableStream
     from nlp_rnn.sources.files import Entry
 
-__all__ = ["STANDARD_INPUT", "ArgumentTexts", "Chunk", "InputTable", "standard_input"]
+__all__ = ["PIPE", "STANDARD_INPUT", "ArgumentTexts", "Chunk", "InputTable"]
 
 STANDARD_INPUT = "standard input"
 """Name of standard input in messages."""
@@ -29,7 +25,8 @@ STANDARD_INPUT = "standard input"
 CHUNK_ROWS = 4096
 CHUNK_CHARACTERS = 8 << 20
 
-_PIPE = Path("/dev/stdin")
+PIPE = Path("/dev/stdin")
+"""Standard input, where it can be read as it arrives."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +128,7 @@ class InputTable:
         from nlp_rnn.commands.column_survey import survey
         from nlp_rnn.sources.streams import open_stream
 
-        if self.columns or any(entry.path == _PIPE for entry in self.entries):
+        if self.columns or any(entry.path == PIPE for entry in self.entries):
             return
         streams = (open_stream(entry, self.text, []) for entry in self.entries)
         blocks = chain.from_iterable(stream.blocks for stream in streams)
@@ -167,6 +164,8 @@ class InputTable:
                 rows, start = _rest(rows, skip), number - length + skip + 1
                 skip = 0
                 chunk = self._chunk(rows, name, start)
+                if is_empty and not any(text is not None for text in chunk.texts):
+                    self._check_fields(chunk, name)
                 is_empty = False
                 yield chunk
         if is_empty:
@@ -178,6 +177,15 @@ class InputTable:
             return None
         before, size = sum(self._sizes[: self._entry]), self._sizes[self._entry]
         return min((before + share * size) / max(sum(self._sizes), 1), 1.0)
+
+    def _check_fields(self, chunk: Chunk, name: str) -> None:
+        """Raise an error if a text column is a field of records that no row has."""
+        for column in self.text:
+            if column not in chunk.columns:
+                raise DataError(
+                    f"{name} has no texts in the field {column!r}; it has the columns: "
+                    f"{listed(chunk.columns)}.\nSet the column of the texts: data.text=COLUMN"
+                )
 
     def _open_next(self, entry: "Entry") -> "TableStream":
         from nlp_rnn.sources.streams import missing_text, open_stream
@@ -210,29 +218,12 @@ class ArgumentTexts(InputTable):
         yield Chunk(["text"], [*self._texts], [{"text": text} for text in self._texts])
 
 
-def standard_input(options: "FileOptions") -> Path:
-    """Return standard input as a file.
-
-    txt and jsonl are read as they arrive. Other formats are copied to a temporary file, because
-    they are recognized by their beginnings or read from their ends.
-    """
-    name = options.format or "txt"
-    if name in ("txt", "jsonl") and options.is_utf8 and _PIPE.exists():
-        return _PIPE
-    folder = tempfile.mkdtemp(prefix="nlp_rnn_")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    path = Path(folder) / STANDARD_INPUT
-    with path.open("wb") as file:
-        shutil.copyfileobj(sys.stdin.buffer, file)
-    return path
-
-
 def _size(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
 
 
 def _name(path: Path) -> str:
-    return STANDARD_INPUT if path == _PIPE or path.name == STANDARD_INPUT else str(path)
+    return STANDARD_INPUT if path == PIPE or path.name == STANDARD_INPUT else str(path)
 
 
 def _sliced(blocks: Iterator[Any]) -> Iterator[Any]:
