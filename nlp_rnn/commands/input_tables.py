@@ -284,9 +284,10 @@ def _leaves(value: Any, keys: Sequence[str]) -> list[Any]:
 def _arrow_values(batch: Any, column: str, name: str, start: int) -> list[str | None]:
     import pyarrow
 
+    from nlp_rnn.sources.arrow_files import plain_array
     from nlp_rnn.sources.source import bad_value
 
-    values = batch.column(column)
+    values = plain_array(batch.column(column))
     if pyarrow.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     if str(values.type) not in ("string", "large_string", "string_view", "null"):
