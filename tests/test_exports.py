@@ -144,6 +144,15 @@ def postgresql_csv(folder: Path, pairs: Pairs) -> tuple[Path, list[str]]:
     return path, []
 
 
+@export("PostgreSQL: COPY … WITH (HEADER)")
+def postgresql_text(folder: Path, pairs: Pairs) -> tuple[Path, list[str]]:
+    escapes = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+    lines = ["id\ttext\tlabel", "0\tno label\t\\N"]
+    lines += [f"{i}\t{text.translate(escapes)}\t{label}" for i, (text, label) in enumerate(pairs)]
+    (path := folder / "a.tsv").write_text("".join(line + "\n" for line in lines))
+    return path, []
+
+
 def spark(folder: Path, kind: str, number: int) -> Path:
     folder = folder / f"out.{kind}"
     folder.mkdir(exist_ok=True)
@@ -323,7 +332,11 @@ def test_exports_can_be_compressed(tmp_path: Path, name: str) -> None:
 
 
 def test_rows_without_a_label_of_postgresql_are_dropped(tmp_path: Path) -> None:
-    path, _ = EXPORTS["PostgreSQL: COPY … WITH (FORMAT csv, HEADER)"][0](tmp_path, pairs_of(TEXTS))
-    config = compose(["data=files", f"data.path='{path}'"])
-    (row,) = [row for row in read_source(config.data).splits["train"] if row["label"] is None]
-    assert row["text"] == "no label"
+    for name in (
+        "PostgreSQL: COPY … WITH (FORMAT csv, HEADER)",
+        "PostgreSQL: COPY … WITH (HEADER)",
+    ):
+        path, _ = EXPORTS[name][0](tmp_path, pairs_of(TEXTS))
+        config = compose(["data=files", f"data.path='{path}'"])
+        (row,) = [row for row in read_source(config.data).splits["train"] if row["label"] is None]
+        assert row["text"] == "no label"

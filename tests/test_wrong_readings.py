@@ -438,3 +438,48 @@ def test_arrow_files_with_other_types_of_strings(tmp_path, kind):
     loaded = corpus(path)
     assert loaded.labels == ("neg", "pos")
     assert loaded.train[0]["text"].startswith("film ")
+
+
+# --- rows that are none, columns of splits --------------------------------------------------
+
+
+def test_rows_that_repeat_the_header_are_left_out(tmp_path):
+    part = ["id,text,label", *(film(i).replace(",Bob", "") for i in range(10))]
+    path = write(tmp_path / "a.csv", *part, *part, *part)
+    loaded = corpus(path)
+    assert loaded.labels == ("neg", "pos")
+    assert "a.csv: 2 rows repeat the header; left out" in loaded.notes
+    assert [row["text"] for row in rows(path)] == [f"film {i}" for i in range(10)] * 3
+    table = pd.DataFrame({"text": ["text", "label", "a"] * 4, "label": ["x", "label", "y"] * 4})
+    table.to_csv(path := tmp_path / "b.csv", index=False)
+    assert len(rows(path)) == 12  # only whole headers are none
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_a_column_of_splits_that_is_not_used_is_noted(tmp_path, kind):
+    table = pd.DataFrame({"text": [f"film {i}" for i in range(20)], "label": [*LABELS] * 5})
+    table["split"] = ["train", "test"] * 10
+    path = tmp_path / f"a.{kind}"
+    if kind == "jsonl":
+        table.to_json(path, orient="records", lines=True)
+    else:
+        table.to_csv(path) if kind == "csv" else table.to_parquet(path)
+    assert any("the column 'split' is not used" in note for note in corpus(path).notes)
+    assert not any("'split'" in note for note in corpus(path, "data.label=split").notes)
+
+
+def test_a_null_of_postgresql_in_a_comma_separated_file(tmp_path):
+    path = write(tmp_path / "a.csv", "text,label", r"C:\new,pos", r"\N,neg", r"a,\N", r'"\N",neg')
+    assert [tuple(row.values()) for row in rows(path)] == [
+        (r"C:\new", "pos"),
+        (None, "neg"),
+        ("a", None),
+        (r"\N", "neg"),
+    ]
+
+
+def test_backslashes_of_a_tab_separated_file_without_nulls_are_text(tmp_path):
+    path = write(
+        tmp_path / "a.tsv", "text\tlabel", "C:\\new\tpos", "a\\\\b \\Name\tneg", '"x\ty"\tpos'
+    )
+    assert [row["text"] for row in rows(path)] == ["C:\\new", "a\\\\b \\Name", "x\ty"]

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import file_key, write_arrow
-from nlp_rnn.sources.columns import distinct_names, listed, require_columns, top_columns
+from nlp_rnn.sources.columns import (
+    distinct_names,
+    listed,
+    require_columns,
+    split_column_notes,
+    top_columns,
+)
 from nlp_rnn.sources.file_format import FileFormat, SourceFile, TableStream
 
 if TYPE_CHECKING:
@@ -25,6 +31,7 @@ def _read_parquet(file: SourceFile) -> "Dataset":
 
     schema = parquet.read_schema(file.plain)
     require_columns(schema.names, file.columns, str(file.path))
+    file.notes.extend(split_column_notes(schema.names, file.columns, file.path))
     columns = top_columns(schema.names, file.columns)
     if _is_supported(schema):
         return file.load_dataset("parquet", columns=columns)

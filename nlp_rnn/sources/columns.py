@@ -1,6 +1,7 @@
 """Selection of columns from a table, including fields of nested records."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.errors import DataError
@@ -18,8 +19,12 @@ __all__ = [
     "nested_names",
     "require_columns",
     "select_columns",
+    "split_column_notes",
     "top_columns",
 ]
+
+
+_SPLIT_COLUMNS = ("split", "splits", "partition", "dataset_split", "data_split")
 
 
 class MissingColumnError(DataError):
@@ -82,6 +87,16 @@ def distinct_names(names: Sequence[str]) -> list[str]:
             unique = f"{name}.{number}"
         distinct.append(unique)
     return distinct
+
+
+def split_column_notes(names: Sequence[str], columns: Sequence[str], path: Path) -> list[str]:
+    """Return a note on a column whose name says that it holds the split of each row."""
+    return [
+        f"{path.name}: the column {name!r} is not used; if it has the split of each row, write the "
+        "rows of each split to a file of its own, such as train.csv and test.csv"
+        for name in names
+        if name.strip().lower() in _SPLIT_COLUMNS and name not in columns
+    ]
 
 
 def select_columns(dataset: "Dataset", required: Sequence[str], where: str) -> "Dataset":

@@ -77,7 +77,7 @@ def check_quotes(plain: Path, path: Path, delimiter: str, rows: Rows) -> list[st
                     "If quotes have no meaning in the file, set data.quoting=false; otherwise "
                     "close the quote, or double it if it belongs to the text."
                 )
-            swallowed += b"\n" in match[1] and _has_row(match[1], delimiter, rows)
+            swallowed += match[1].count(b"\n") > 1 and _has_row(match[1], delimiter, rows)
         return [*_swallowed_note(path, swallowed), *_quote_notes(content[:_SAMPLE], path, mark)]
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import file_key, write_arrow
-from nlp_rnn.sources.columns import distinct_names, require_columns
+from nlp_rnn.sources.columns import distinct_names, require_columns, split_column_notes
+from nlp_rnn.sources.copy_text import NULL, has_nulls, unescaped
 from nlp_rnn.sources.csv_faults import Rows, check_quotes
 from nlp_rnn.sources.decoding import bad_encoding
 from nlp_rnn.sources.dialect import Dialect, detect_dialect, has_backslash_quotes
@@ -34,6 +35,7 @@ class _Table:
     names: list[str]
     read: Any
     parse: Any
+    is_copy: bool
 
     def batches(
         self, columns: Sequence[str], block_sizes: Sequence[int] = (_BLOCK,)
@@ -49,7 +51,7 @@ class _Table:
         convert = csv.ConvertOptions(
             include_columns=columns,
             column_types={name: pyarrow.string() for name in columns},
-            null_values=[""],
+            null_values=[NULL] if self.is_copy else ["", NULL],
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
         )
@@ -63,7 +65,8 @@ class _Table:
                 for batch in csv.open_csv(source, self.read, self.parse, convert):
                     position += batch.num_rows
                     if position > done:
-                        yield batch.slice(max(0, batch.num_rows - (position - done)))
+                        batch = batch.slice(max(0, batch.num_rows - (position - done)))
+                        yield unescaped(batch) if self.is_copy else batch
                         done = position
                 return
             except pyarrow.ArrowInvalid as error:
@@ -79,7 +82,7 @@ class _Table:
             What was read from the file.
         """
         file, delimiter = self.file, self.dialect.delimiter
-        if not file.options.quoting:
+        if not file.options.quoting or self.is_copy:
             return
         if has_backslash_quotes(file.plain, delimiter):
             file.notes.append(
@@ -99,10 +102,17 @@ def _open(file: SourceFile, default_delimiter: str) -> _Table:
     dialect = detect_dialect(file.plain, options, default_delimiter, columns)
     if dialect.note:
         file.notes.append(f"{file.path.name}: {dialect.note}")
+    is_copy = dialect.delimiter == "\t" and has_nulls(file.plain)
+    if is_copy:
+        file.notes.append(
+            f"{file.path.name}: read as PostgreSQL and MySQL write text: {NULL} is null, and "
+            "backslashes escape tabs and line ends"
+        )
+    quoting = options.quoting and not is_copy
     parse = csv.ParseOptions(
         delimiter=dialect.delimiter,
-        quote_char='"' if options.quoting else False,
-        newlines_in_values=options.quoting,
+        quote_char='"' if quoting else False,
+        newlines_in_values=quoting,
     )
     # with threads, errors would not name the row
     read = csv.ReadOptions(
@@ -127,7 +137,8 @@ def _open(file: SourceFile, default_delimiter: str) -> _Table:
         names = [name.strip() for name in names]  # a header such as `text, label`
         read.column_names, read.skip_rows_after_names = names, 1
     require_columns(names, columns, str(file.path))
-    return _Table(file, dialect, names, read, parse)
+    file.notes.extend(split_column_notes(names, columns, file.path))
+    return _Table(file, dialect, names, read, parse, is_copy)
 
 
 def _read_delimited(file: SourceFile, default_delimiter: str) -> "Dataset":
@@ -145,12 +156,30 @@ def _read_delimited(file: SourceFile, default_delimiter: str) -> "Dataset":
     form: tuple[object, ...] = (options.header, options.columns, delimiter)
     form += (options.quoting, options.encoding)
     form += (skipped_rows,) if skipped_rows else ()
-    key = ("csv", *file_key(file.path), *form, *columns)
+    key = ("csv", 2, *file_key(file.path), *form, *columns)
     dataset = write_arrow(key, schema, table.batches(columns))
     table.check_quotes(_read_rows(dataset, table.names, file, skipped_rows))
+    dataset = _without_headers(dataset, file) if options.header else dataset
     for column in () if options.multi_label else file.label:
         dataset = _with_whole_floats(dataset, column)
     return dataset
+
+
+def _without_headers(dataset: "Dataset", file: SourceFile) -> "Dataset":
+    """Leave out rows that repeat the header, as in files that were joined by `cat`."""
+    import pyarrow.compute as pc
+
+    repeats = None
+    for name in file.columns:
+        is_name = pc.equal(dataset.data.column(name), name)
+        repeats = is_name if repeats is None else pc.and_(repeats, is_name)
+    number = pc.sum(repeats).as_py() or 0
+    if not number:
+        return dataset
+    rows = "row repeats" if number == 1 else "rows repeat"
+    file.notes.append(f"{file.path.name}: {number:,} {rows} the header; left out")
+    kept = pc.indices_nonzero(pc.invert(pc.fill_null(repeats, False)))
+    return dataset.select(kept.to_numpy())
 
 
 def _stream_delimited(file: SourceFile, default_delimiter: str) -> TableStream:

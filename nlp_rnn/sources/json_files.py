@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import cached_file, file_key
-from nlp_rnn.sources.columns import listed, nested_names, require_columns, top_columns
+from nlp_rnn.sources.columns import (
+    listed,
+    nested_names,
+    require_columns,
+    split_column_notes,
+    top_columns,
+)
 from nlp_rnn.sources.decoding import bad_encoding
 from nlp_rnn.sources.file_format import FileFormat, SourceFile, TableStream
 from nlp_rnn.sources.json_layout import read_document, rows_of, split_keys
@@ -48,6 +54,7 @@ def _read_json(file: SourceFile) -> "Dataset":
     if not set(top_columns(names, file.columns)) <= set(names):
         names = nested_names(dataset.features)  # for the error message
     require_columns(names, file.columns, str(file.path))
+    file.notes.extend(split_column_notes(names, file.columns, file.path))
     return dataset
 
 
