@@ -178,9 +178,9 @@ def resume(folder: Path, membership: SweepMembership | None = None) -> Result:
 
 def _run(job: _Run) -> Result:
     """Do everything that is logged to MLflow."""
-    from nlp_rnn.classifier.classifier_saving import save_classifier
     from nlp_rnn.classifier.predictor import TextClassifier
     from nlp_rnn.runs.evaluation import evaluate
+    from nlp_rnn.runs.trained_classifier import TrainedClassifier
     from nlp_rnn.tracking.run_lifecycle import tracked_run
     from nlp_rnn.training.device import memory_errors
 
@@ -214,29 +214,27 @@ def _run(job: _Run) -> Result:
             network, training = _train_network(replace(job, resolved=resolved), tokens, run)
         target = folder / "classifier"
         result = Result(run.run_id, origin.experiment_id, origin.tracking_uri, str(target))
-        save_classifier(
-            target,
-            architecture=network.architecture,
-            state={name: tensor.cpu().numpy() for name, tensor in network.state_dict().items()},
-            tokenizer_json=tokens.tokenizer_json,
-            labels=corpus.labels,
-            thresholds=training.thresholds or None,
-            separator=corpus.separator,
-            text_hashes=corpus.hashes,
-            provenance=provenance(config, resolved, corpus, training, run.run_id)
+        result.metrics = training_metrics(network, training)
+        trained = TrainedClassifier(
+            network,
+            tokens.tokenizer_json,
+            corpus,
+            training.thresholds,
+            provenance(config, resolved, corpus, training, run.run_id)
             | ({"pretrained": job.encoder.digest} if job.encoder else {}),
         )
+        added, unseen = trained.save(target, config, resolved, result.metrics, run)
+        result.metrics |= added
         with announced("Evaluating on validation and test"):
             classifier = TextClassifier.load(result.classifier, resolved.trainer.threads)
-            result.metrics = training_metrics(network, training)
-            result.metrics |= evaluate(classifier, corpus, folder, run)
-        result.metrics |= log_speed(config.tracking.speed, Path(result.classifier), run)
+            result.metrics |= evaluate(classifier, corpus, folder, run, unseen)
+        result.metrics |= log_speed(config.tracking.speed, target, run)
         if membership and membership.accept:
             membership.accept(asdict(result))
         write_json(folder / RESULT, asdict(result))
         run.log_text((folder / RESULT).read_text(encoding="utf-8"), RESULT)
         log_results(result.metrics, resolved, corpus, run, origin.command, training.notes)
-        run.log_classifier(Path(result.classifier), corpus.test[:2]["text"])
+        run.log_classifier(target, corpus.test[:2]["text"])
     shutil.rmtree(folder / CHECKPOINT)
     print_result(result.run_id, result.classifier, result.metrics)
     return result

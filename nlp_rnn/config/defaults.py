@@ -8,7 +8,8 @@ import math
 from dataclasses import dataclass, replace
 
 from nlp_rnn.config.checks import has_dropout, language_model_obstacle
-from nlp_rnn.config.model import ModelConfig
+from nlp_rnn.config.data import ProbeConfig
+from nlp_rnn.config.model import Ensemble, ModelConfig
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.training import (
     BATCH_SIZE,
@@ -99,7 +100,7 @@ def resolve_defaults(config: RunConfig, facts: TrainingFacts) -> RunConfig:
     """
     return replace(
         config,
-        model=_resolve_model(config.model, facts),
+        model=_resolve_model(config, facts),
         optimizer=_resolve_optimizer(config.optimizer, facts),
         trainer=_resolve_trainer(config, facts),
     )
@@ -110,7 +111,12 @@ def default_embedding_dropout(labels: int) -> float:
     return MANY_LABELS_EMBEDDING_DROPOUT if labels >= MANY_LABELS else EMBEDDING_DROPOUT
 
 
-def _resolve_model(model: ModelConfig, facts: TrainingFacts) -> ModelConfig:
+def _resolve_model(config: RunConfig, facts: TrainingFacts) -> ModelConfig:
+    model = config.model
+    if model.ensemble is Ensemble.auto:
+        # probes measure what a network remembers
+        alone = isinstance(config.data, ProbeConfig) or model.ngrams > 0
+        model = replace(model, ensemble=Ensemble.off if alone else Ensemble.on)
     if model.embedding_dropout is None:
         model = replace(model, embedding_dropout=default_embedding_dropout(facts.labels))
     if model.ngrams > 1 and model.ngram_buckets is None:

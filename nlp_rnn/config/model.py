@@ -8,12 +8,14 @@ from nlp_rnn.layers.poolings import POOLINGS
 
 __all__ = [
     "AverageConfig",
+    "Ensemble",
     "GatedConfig",
     "ModelConfig",
     "RecurrentConfig",
     "RecurrentInit",
 ]
 
+Ensemble = Enum("Ensemble", ["auto", "off", "on"])
 RecurrentInit = Enum("RecurrentInit", ["orthogonal", "uniform"])
 
 
@@ -44,6 +46,11 @@ class ModelConfig:
         FRACTION,
     )
     head_dropout: float = option(0.5, "Dropout before the last linear layer.", FRACTION)
+    ensemble: Ensemble = option(
+        Ensemble.off,
+        "Combine the network with n-gram models: on, off, or auto, which leaves them out where "
+        "they make the validation predictions worse.",
+    )
     ngrams: int = option(
         0,
         "Add a linear model on n-grams of up to this many tokens, 2 or 3, to the logits (0: none).",

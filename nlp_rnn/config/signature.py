@@ -81,7 +81,11 @@ def requested_values(config: RunConfig, resolved: RunConfig) -> dict[str, Any]:
 
 # Options that were added after stores with signatures existed, with the value that has no effect.
 # While they have it they are left out, so that signatures of older runs stay valid.
-ADDED_LATER: dict[str, Any] = {"data.rows": None, "trainer.restore_best": None}
+ADDED_LATER: dict[str, Any] = {
+    "data.rows": None,
+    "model.ensemble": "off",
+    "trainer.restore_best": None,
+}
 
 # Options whose default became null, with the former default. The two swap places, so that
 # signatures of older runs stay valid and null differs from the value.

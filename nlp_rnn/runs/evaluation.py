@@ -1,10 +1,12 @@
 """Evaluation of a saved classifier on validation and test, and the files that a run logs of it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nlp_rnn.classifier.classifier_folder import read_classifier
 from nlp_rnn.classifier.latency import Predictor, prediction_latency
 from nlp_rnn.classifier.manifest import INT8_GRAPH
 from nlp_rnn.data.labels import labels_of
@@ -37,31 +39,66 @@ EARLINESS_TEXTS, EARLINESS_TOKENS = 1000, 50_000
 
 
 def evaluate(
-    classifier: "TextClassifier", corpus: "Corpus", folder: Path, run: "TrackedRun"
+    classifier: "TextClassifier",
+    corpus: "Corpus",
+    folder: Path,
+    run: "TrackedRun",
+    unseen: "TextClassifier | None" = None,
 ) -> dict[str, float]:
     """Evaluate the classifier as a user will load it, and return its metrics.
 
     Beside the files of `evaluate_splits`, it writes the model card into the classifier folder. A
     one-directional classifier is also scored on the beginnings of validation texts.
+
+    Parameters
+    ----------
+    classifier : TextClassifier
+        The saved classifier.
+    corpus : Corpus
+        The data that it was trained on.
+    folder : Path
+        The run folder.
+    run : TrackedRun
+        The MLflow run.
+    unseen : TextClassifier, optional
+        The same classifier, fitted without the validation split. It predicts the validation texts
+        if the saved classifier was fitted to them.
     """
     from nlp_rnn.runs.model_card import write_card
     from nlp_rnn.tracking.machine import machine_tags
 
-    metrics, test = evaluate_splits(classifier, corpus, folder, run)
+    unseen = unseen or classifier
+    metrics, test = evaluate_splits(classifier, corpus, folder, run, unseen)
     texts = list(corpus.test[:INT8_TEXTS]["text"])
     if not classifier.config["architecture"]["bidirectional"]:
-        metrics |= _prefix_scores(classifier, _sample(classifier, corpus.validation), folder, run)
+        metrics |= _prefix_scores(unseen, _sample(unseen, corpus.validation), folder, run)
     metrics |= _int8_agreement(classifier, texts, test.predictions[:INT8_TEXTS])
     metrics |= prediction_latency(classifier, texts[:LATENCY_TEXTS])
+    if test.parts:
+        saved = replace(read_classifier(Path(classifier.location)), ngrams=None)
+        network = type(classifier)(saved, classifier.threads)
+        alone = prediction_latency(network, texts[:LATENCY_TEXTS])
+        metrics |= {
+            f"latency/network_{name.removeprefix('latency/')}": value
+            for name, value in alone.items()
+        }
     processor = machine_tags()["processor"]
     write_card(classifier, Path(classifier.location), test, metrics, corpus.notes, processor)
     return metrics
 
 
 def evaluate_splits(
-    classifier: Predictor, corpus: "Corpus", folder: Path, run: "TrackedRun"
+    classifier: Predictor,
+    corpus: "Corpus",
+    folder: Path,
+    run: "TrackedRun",
+    unseen: Predictor | None = None,
 ) -> "tuple[dict[str, float], Predictions]":
     """Return the metrics of validation and test, and the predictions for the test split.
+
+    The metrics of an ensemble have names such as `test/accuracy`, those of its parts alone
+    `test/network_accuracy` and `test/ngrams_accuracy`. In the multi-label task, the thresholds of
+    the parts are chosen on validation, too.
 
     Writes the predictions for both splits into `folder` and the run; for the test split also the
     classification report and a figure, which is the confusion matrix or, in the multi-label task,
@@ -74,12 +111,18 @@ def evaluate_splits(
     from nlp_rnn.scoring.predictions import classification_report_text, write_predictions
 
     metrics: dict[str, float] = {}
-    for split in ("validation", "test"):
-        predictions = predict_split(classifier, getattr(corpus, split), corpus.labels)
+    thresholds: dict[str, NDArray[np.float64]] = {}
+    for split, predictor in (("validation", unseen or classifier), ("test", classifier)):
+        predictions = predict_split(predictor, getattr(corpus, split), corpus.labels, thresholds)
         scores = score_probabilities(
             predictions.labels, predictions.probabilities, classifier.thresholds
         )
         metrics |= {f"{split}/{name}": value for name, value in scores.items()}
+        for part, alone in predictions.parts.items():
+            scores = score_probabilities(
+                predictions.labels, alone.probabilities, thresholds.get(part)
+            )
+            metrics |= {f"{split}/{part}_{name}": value for name, value in scores.items()}
         path = folder / f"{split}_predictions.parquet"
         write_predictions(path, predictions)
         run.log_file(path, "predictions")
@@ -90,19 +133,53 @@ def evaluate_splits(
 
 
 def predict_split(
-    classifier: Predictor, dataset: "Dataset", label_names: tuple[str, ...]
+    classifier: Predictor,
+    dataset: "Dataset",
+    label_names: tuple[str, ...],
+    part_thresholds: "dict[str, NDArray[np.float64]] | None" = None,
 ) -> "Predictions":
-    """Return the predictions for a split of a corpus with these labels."""
-    from nlp_rnn.scoring.predictions import Predictions
+    """Return the predictions for a split of a corpus with these labels.
 
-    return Predictions.from_probabilities(
+    Parameters
+    ----------
+    classifier : Predictor
+        The classifier. If it is an ensemble, the predictions of its parts are returned too.
+    dataset : Dataset
+        The split.
+    label_names : tuple of str
+        The labels.
+    part_thresholds : dict of str to float64 (C,), optional
+        Multi-label thresholds of the parts of an ensemble. Those that are missing are chosen on
+        this split and added. By default the parts are left out.
+    """
+    from nlp_rnn.classifier.predictor import TextClassifier
+    from nlp_rnn.scoring.metrics import choose_thresholds, predicted_labels
+    from nlp_rnn.scoring.predictions import PARTS, PartPredictions, Predictions
+
+    labels, of_parts = labels_of(dataset), {}
+    if (
+        part_thresholds is not None
+        and isinstance(classifier, TextClassifier)
+        and classifier.is_ensemble
+    ):
+        tables = classifier.predict_proba_of_parts(texts_of(dataset))
+        probabilities = tables.pop("ensemble")
+        for part in PARTS:
+            if classifier.thresholds is not None and part not in part_thresholds:
+                part_thresholds[part] = choose_thresholds(labels, tables[part])
+            predicted = predicted_labels(tables[part], part_thresholds.get(part))
+            of_parts[part] = PartPredictions(predicted, tables[part])
+    else:
+        probabilities = classifier.predict_proba(texts_of(dataset))
+    whole = Predictions.from_probabilities(
         rows=dataset["row"],
-        labels=labels_of(dataset),
-        probabilities=classifier.predict_proba(texts_of(dataset)),
+        labels=labels,
+        probabilities=probabilities,
         lengths=classifier.token_counts(texts_of(dataset)),
         label_names=label_names,
         thresholds=classifier.thresholds,
     )
+    return replace(whole, parts=of_parts)
 
 
 def _sample(classifier: "TextClassifier", dataset: "Dataset") -> "Dataset":
