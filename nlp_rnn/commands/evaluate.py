@@ -69,7 +69,8 @@ def evaluate(arguments: list[str]) -> int:
     corpus, split = data.corpus, data.split
     _check_same_task(classifier, corpus)
     predictions = _predictions(classifier, data, "--windows" in parsed.flags)
-    known_texts = warn_of_training_texts(data)
+    fitted_to = classifier.config["provenance"].get("fitted_to", ())
+    known_texts = warn_of_training_texts(data, "validation" in fitted_to)
     scores: dict[str, Any] = {
         "classifier": parsed.positional[0],
         "checksum": classifier.config["checksum"],

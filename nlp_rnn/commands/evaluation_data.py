@@ -212,8 +212,11 @@ def _unseen(
     return rows
 
 
-def warn_of_training_texts(data: EvaluationData) -> int:
-    """Print what the classifier knows about the texts; return how many were trained on."""
+def warn_of_training_texts(data: EvaluationData, fitted_to_validation: bool) -> int:
+    """Print what the classifier knows about the texts; return how many were trained on.
+
+    `fitted_to_validation` says whether its n-gram models were fitted to the validation split too.
+    """
     known = len(data.corpus.train) if data.split in ("train", "all") else 0
     number = str(f"{known:,}")
     in_validation = ""
@@ -233,9 +236,12 @@ def warn_of_training_texts(data: EvaluationData) -> int:
             f"{len(data.corpus.test):,} texts that were kept apart."
         )
     elif data.is_training_data and data.split == "validation":
+        used = "its weights were chosen on the validation split"
+        if fitted_to_validation:
+            used = "its n-gram models were fitted to the validation split too"
         lines.append(
-            "The classifier was trained on this data, and its weights were chosen on the "
-            "validation split.\nUse --split test for the texts that were kept apart."
+            f"The classifier was trained on this data, and {used}.\n"
+            "Use --split test for the texts that were kept apart."
         )
     if known and data.is_training_data and data.split in ("test", "validation"):
         lines.append(f"{number} of these texts are also in the train split.")

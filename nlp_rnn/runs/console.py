@@ -28,16 +28,31 @@ def print_lines(lines: Iterable[str]) -> None:
 
 
 def print_result(run_id: str, classifier: str, metrics: Mapping[str, float]) -> None:
-    """Print the test scores, the latency, the classifier folder and the MLflow run."""
-    first = f"accuracy {metrics['test/accuracy']:.4f}" if "test/accuracy" in metrics else ""
-    first = first or f"micro-F1 {metrics['test/micro_f1']:.4f}"
+    """Print the test scores, the latency, the classifier folder and the MLflow run.
+
+    For an ensemble, the scores of its network and of its n-gram models alone are printed too.
+    """
+    from nlp_rnn.scoring.predictions import PART_NAMES
+
+    parts = "".join(
+        f"  {name:<20} {_scores(metrics, f'test/{part}_')}\n"
+        for part, name in PART_NAMES.items()
+        if f"test/{part}_macro_f1" in metrics
+    )
     print(
-        f"test {first}  macro-F1 {metrics['test/macro_f1']:.4f}  "
-        f"latency (one text) {metrics['latency/onnx_batch1_p50_ms']:.2f} ms\n"
+        f"test {_scores(metrics, 'test/')}  "
+        f"latency (one text) {metrics['latency/onnx_batch1_p50_ms']:.2f} ms\n{parts}"
         f"classifier    {classifier}\n"
         f"MLflow run    {run_id}",
         flush=True,
     )
+
+
+def _scores(metrics: Mapping[str, float], prefix: str) -> str:
+    """Return accuracy or micro-F1, and macro-F1, of the metrics that begin with `prefix`."""
+    first = f"micro-F1 {metrics[f'{prefix}micro_f1']:.4f}" if f"{prefix}micro_f1" in metrics else ""
+    first = first or f"accuracy {metrics[f'{prefix}accuracy']:.4f}"
+    return f"{first}  macro-F1 {metrics[f'{prefix}macro_f1']:.4f}"
 
 
 @contextmanager

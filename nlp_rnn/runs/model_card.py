@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nlp_rnn.classifier.manifest import GRAPH, INT8_GRAPH, MODEL_CARD, TOKENIZER
 from nlp_rnn.scoring.metrics import f1_of_labels, label_counts, wilson_interval
-from nlp_rnn.scoring.predictions import Predictions
+from nlp_rnn.scoring.predictions import PART_NAMES, Predictions
 
 if TYPE_CHECKING:
     from nlp_rnn.classifier.predictor import TextClassifier
@@ -119,36 +119,42 @@ def _data(classifier: "TextClassifier", remarks: Sequence[str]) -> str:
 
 
 def _scores(metrics: Mapping[str, float], test: Predictions) -> str:
-    rows, correct = len(test.rows), test.correct
-    low, high = wilson_interval(int(correct.sum()), rows)
-    heads: tuple[str, ...]
-    cells: tuple[str, ...]
+    rows = {"test": _score_cells(test, metrics)}
+    if test.parts:
+        rows = {"test, this classifier": rows["test"]} | {
+            f"test, {name}": _score_cells(test.of(part), metrics, f"test/{part}_")
+            for part, name in PART_NAMES.items()
+            if part in test.parts
+        }
     if test.multi_label:
-        heads = ("micro-F1", "macro-F1", "all labels correct", "95 % interval")
-        cells = (
-            f"{metrics['test/micro_f1']:.4f}",
-            f"{metrics['test/macro_f1']:.4f}",
-            f"{correct.mean():.2%}",
-            f"{low:.1%} to {high:.1%}",
-        )
+        heads: tuple[str, ...] = ("micro-F1", "macro-F1", "all labels correct", "95 % interval")
         chosen = "the weights and the thresholds were"
         main = f"micro-F1 {metrics['validation/micro_f1']:.4f}"
     else:
         heads = ("accuracy", "95 % interval", "macro-F1")
-        cells = (
-            f"{correct.mean():.2%}",
-            f"{low:.1%} to {high:.1%}",
-            f"{metrics['test/macro_f1']:.4f}",
-        )
         chosen = "the weights were"
         main = f"accuracy {metrics['validation/accuracy']:.2%}"
+    table = [(name, f"{len(test.rows):,}", *cells) for name, cells in rows.items()]
     return (
-        f"## Scores\n\n{_table(('split', 'texts', *heads), [('test', f'{rows:,}', *cells)])}\n"
+        f"## Scores\n\n{_table(('split', 'texts', *heads), table)}\n"
         "The test split was read once, by this classifier; nothing was chosen on it. On the "
         f"validation split, on which {chosen} chosen: {main}, macro-F1 "
         f"{metrics['validation/macro_f1']:.4f}. The interval is Wilson's. It covers the choice of "
         "the test texts, not the variation between trainings.\n" + _label_table(test)
     )
+
+
+def _score_cells(
+    predictions: Predictions, metrics: Mapping[str, float], prefix: str = "test/"
+) -> tuple[str, ...]:
+    """Return the scores of predictions for the test split, as cells of the table."""
+    correct = predictions.correct
+    low, high = wilson_interval(int(correct.sum()), len(correct))
+    interval, macro_f1 = f"{low:.1%} to {high:.1%}", f"{metrics[f'{prefix}macro_f1']:.4f}"
+    if predictions.multi_label:
+        micro_f1 = f"{metrics[f'{prefix}micro_f1']:.4f}"
+        return micro_f1, macro_f1, f"{correct.mean():.2%}", interval
+    return f"{correct.mean():.2%}", interval, macro_f1
 
 
 def _label_table(test: Predictions) -> str:

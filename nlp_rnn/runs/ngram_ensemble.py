@@ -62,8 +62,8 @@ class RunEnsemble:
                 "network_weight": self.weights.network,
                 "ngrams_weight": self.weights.ngrams,
                 "weights_of_ngram_models": dict(models),
-                "ngrams_fitted_to": ["train", *["validation"] * self.models.refitted],
             },
+            "fitted_to": ["train", *["validation"] * self.models.refitted],
         }
 
     @property

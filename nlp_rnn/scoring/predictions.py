@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PARTS",
+    "PART_NAMES",
     "PartPredictions",
     "Predictions",
     "classification_report_text",
@@ -25,8 +26,11 @@ __all__ = [
     "write_predictions",
 ]
 
-PARTS = ("network", "ngrams")
-"""Parts of an ensemble whose own predictions are saved: the network, and the n-gram models."""
+PART_NAMES = {"network": "network alone", "ngrams": "n-gram models alone"}
+"""How the parts of an ensemble are called, by the prefix of their columns and metrics."""
+
+PARTS = tuple(PART_NAMES)
+"""Parts of an ensemble whose own predictions are saved."""
 
 MAX_LIST_VALUES = 1 << 28
 """Number of probabilities in one Arrow array."""

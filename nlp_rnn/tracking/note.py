@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nlp_rnn.scoring.metrics import wilson_interval
+from nlp_rnn.scoring.predictions import PART_NAMES
 
 __all__ = ["RunSummary", "run_note"]
 
@@ -68,6 +69,11 @@ def run_note(summary: RunSummary) -> str:
         for split in ("validation", "test")
         if f"{split}/macro_f1" in metrics
     ]
+    table += [
+        _split_row("test", summary, part)
+        for part in PART_NAMES
+        if f"test/{part}_macro_f1" in metrics
+    ]
     parts = ", ".join(
         f"{count:,} {part}" for part, count in summary.parameters.items() if part != "total"
     )
@@ -106,12 +112,13 @@ def _headline(summary: RunSummary) -> str:
     )
 
 
-def _split_row(split: str, summary: RunSummary) -> str:
-    rows = summary.rows[split]
+def _split_row(split: str, summary: RunSummary, part: str = "") -> str:
+    """Return the scores of a split, by the classifier or by a part of the ensemble alone."""
+    rows, prefix = summary.rows[split], f"{split}/{part}_" if part else f"{split}/"
     values = {
-        name.removeprefix(f"{split}/"): value
+        name.removeprefix(prefix): value
         for name, value in summary.metrics.items()
-        if name.startswith(f"{split}/")
+        if name.startswith(prefix)
     }
     if summary.multi_label:
         cells = (f"{values['micro_f1']:.4f}", f"{values['subset_accuracy']:.2%}")
@@ -120,7 +127,8 @@ def _split_row(split: str, summary: RunSummary) -> str:
         cells = (f"{values['accuracy']:.2%}", f"{low:.1%} to {high:.1%}")
     else:
         cells = (f"{values['accuracy']:.2%}", "none, the weights were chosen on it")
-    return _row(split, f"{rows:,}", *cells, f"{values['macro_f1']:.4f}")
+    name = f"{split}, {PART_NAMES[part]}" if part else split
+    return _row(name, f"{rows:,}", *cells, f"{values['macro_f1']:.4f}")
 
 
 def _row(*cells: str) -> str:
