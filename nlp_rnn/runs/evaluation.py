@@ -160,7 +160,7 @@ def predict_split(
     if (
         part_thresholds is not None
         and isinstance(classifier, TextClassifier)
-        and classifier.is_ensemble
+        and "network_weight" in classifier.config
     ):
         tables = classifier.predict_proba_of_parts(texts_of(dataset))
         probabilities = tables.pop("ensemble")

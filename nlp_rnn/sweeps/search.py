@@ -289,10 +289,14 @@ class Search:
 
 
 def _finish_trial(study: Any, trial: Any, child: Child | None, monitor: Monitor) -> None:
-    """Report the result of a trial to its study."""
+    """Report the result of a trial to its study: of an ensemble, that of the network alone.
+
+    The keys that are tuned are those of the network, and its cell is what is compared.
+    """
     states = optuna_library().trial.TrialState
     metrics = {} if child is None else child.metrics
-    value = metrics.get(validation_metric(monitor, metrics))
+    metric = validation_metric(monitor, metrics)
+    value = metrics.get(metric.replace("/", "/network_"), metrics.get(metric))
     if child is not None and child.status == "FINISHED" and value is not None and value == value:
         study.tell(trial, value)
     elif child is not None and child.done:
