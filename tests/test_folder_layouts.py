@@ -134,7 +134,9 @@ def test_shards_with_other_columns_and_types(tmp_path):
         {"text": "a", "label": 1.0},
         {"text": "b", "label": 2.0},
     ]
-    write(tmp_path / "train-2.parquet", text=["b"], label=["two"])
+    write(tmp_path / "train-2.parquet", text=["b"], label=["two"])  # as for two splits
+    assert [row["label"] for row in load(tmp_path).splits["train"]] == ["1", "two"]
+    write(tmp_path / "train-2.parquet", text=["b"], label=[["two"]])
     message = refusal(tmp_path)
     assert "train-2.parquet: the column 'label' does not have the type" in message
     write(tmp_path / "train-2.parquet", text=["b"], label=[2])
