@@ -42,6 +42,11 @@ class MissingColumnError(DataError):
         super().__init__(message)
         self.missing, self.names = tuple(missing), tuple(names)
 
+    def with_advice(self, advice: str) -> "MissingColumnError":
+        """Return the same error with another second line; with its own if `advice` is empty."""
+        first, own = str(self).split("\n")
+        return MissingColumnError(f"{first}\n{advice or own}", self.missing, self.names)
+
 
 def require_columns(names: Sequence[str], required: Sequence[str], where: str) -> None:
     """Raise `DataError` unless each required column exists exactly once.

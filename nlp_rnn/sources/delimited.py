@@ -8,11 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import file_key, write_arrow
-from nlp_rnn.sources.columns import distinct_names, require_columns, split_column_notes
+from nlp_rnn.sources.columns import (
+    MissingColumnError,
+    distinct_names,
+    require_columns,
+    split_column_notes,
+)
 from nlp_rnn.sources.copy_text import NULL, has_nulls, unescaped
+from nlp_rnn.sources.csv_advice import column_advice, syntax_message
 from nlp_rnn.sources.csv_faults import Rows, check_quotes
+from nlp_rnn.sources.csv_header import corrected_names, skip_blank_row
 from nlp_rnn.sources.decoding import bad_encoding
-from nlp_rnn.sources.dialect import Dialect, detect_dialect, has_backslash_quotes
+from nlp_rnn.sources.dialect import Dialect, detect_dialect, first_rows, has_backslash_quotes
 from nlp_rnn.sources.file_format import FileFormat, FileOptions, SourceFile, TableStream
 
 if TYPE_CHECKING:
@@ -113,6 +120,7 @@ def _open(file: SourceFile, default_delimiter: str) -> _Table:
         delimiter=dialect.delimiter,
         quote_char='"' if quoting else False,
         newlines_in_values=quoting,
+        invalid_row_handler=skip_blank_row,
     )
     # with threads, errors would not name the row
     read = csv.ReadOptions(
@@ -121,6 +129,18 @@ def _open(file: SourceFile, default_delimiter: str) -> _Table:
         autogenerate_column_names=not options.header,
         skip_rows=dialect.skipped_rows,
     )
+    if options.header:
+        header, *rows = first_rows(file.plain, dialect, quoting) or [[]]
+        if not header:
+            raise DataError(
+                f"{file.path} has no rows: all of its lines are blank.\n"
+                "Set data.path to another file."
+            )
+        corrected, note = corrected_names(header, rows, columns)
+        if corrected != header:
+            read.column_names, read.skip_rows_after_names = corrected, 1
+        if note:
+            file.notes.append(f"{file.path.name}: {note}")
     names: list[str] = []
     for read.block_size in (_SMALL_BLOCK, _BLOCK):
         try:
@@ -133,10 +153,13 @@ def _open(file: SourceFile, default_delimiter: str) -> _Table:
         names = _column_names(file.path, len(names), options)
         read.autogenerate_column_names = False
         read.column_names = names
-    elif not set(columns) <= set(names) and set(columns) <= {name.strip() for name in names}:
-        names = [name.strip() for name in names]  # a header such as `text, label`
-        read.column_names, read.skip_rows_after_names = names, 1
-    require_columns(names, columns, str(file.path))
+    try:
+        require_columns(names, columns, str(file.path))
+    except MissingColumnError as error:
+        if not options.header:
+            raise
+        advice = column_advice(file.plain, names, columns, dialect.delimiter)
+        raise error.with_advice(advice) from error
     file.notes.extend(split_column_notes(names, columns, file.path))
     return _Table(file, dialect, names, read, parse, is_copy)
 
@@ -222,22 +245,12 @@ def _fault(file: SourceFile, error: Exception, delimiter: str) -> DataError:
     """Return the error about bytes that are not UTF-8, or about the syntax of a row."""
     if fault := bad_encoding(file.plain, file.path):
         return DataError(fault)
-    escaped = file.options.quoting and has_backslash_quotes(file.plain, delimiter)
-    return DataError(_syntax_error(file.path, error, file.options, escaped))
-
-
-def _syntax_error(path: Path, error: Exception, options: FileOptions, escaped: bool) -> str:
-    first = str(error).splitlines()[0][:200]
-    counted = " (row 1 is the header)" if options.header else ""
-    advice = (
-        "Enclose a text with a comma, a quote or a line break in double quotes; if quotes have no "
-        "meaning in the file, set data.quoting=false"
-        if options.quoting
-        else "With data.quoting=false a cell ends at every delimiter and a row at every line end."
-    )
-    if escaped:
-        advice = f"Backslashes seem to escape its quotes: {_DOUBLED}."
-    return f"{path} has a syntax error: {first}{counted}.\n{advice}"
+    if file.options.quoting and has_backslash_quotes(file.plain, delimiter):
+        return DataError(
+            f"{file.path} has a syntax error: {str(error).splitlines()[0][:200]}.\n"
+            f"Backslashes seem to escape its quotes: {_DOUBLED}."
+        )
+    return DataError(syntax_message(file.path, file.plain, error, file.options, delimiter))
 
 
 def _with_whole_floats(dataset: "Dataset", column: str) -> "Dataset":

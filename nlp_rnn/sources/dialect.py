@@ -8,9 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from nlp_rnn.sources.csv_header import find_header
 from nlp_rnn.sources.file_format import FileOptions, delimiter_character
 
-__all__ = ["Dialect", "detect_dialect", "has_backslash_quotes"]
+__all__ = ["Dialect", "detect_dialect", "first_rows", "has_backslash_quotes"]
 
 _CANDIDATES = (",", ";", "\t", "|")
 _NAMES = {"\t": "tab", " ": "space"}
@@ -28,7 +29,7 @@ class Dialect:
     delimiter : str
         The character between two cells.
     skipped_rows : int
-        Rows before the header: 1 for the line `sep=;` that Excel understands, else 0.
+        Lines before the header, such as the line `sep=;` that Excel understands, or a title.
     note : str or None
         What was detected, if it is not the default of the format.
     """
@@ -45,7 +46,8 @@ def detect_dialect(
 
     `data.delimiter` decides, then a first line `sep=;`, then the first rows: a delimiter is
     possible if it splits the header and the first twenty rows into the same number of cells, more
-    than one. Of several, one that gives the required columns is used, then the default.
+    than one. Of several, one that gives the required columns is used, then the default. If no
+    usual delimiter gives them in the first line, other characters and further lines are tried.
 
     Parameters
     ----------
@@ -62,7 +64,11 @@ def detect_dialect(
     separator_line = _SEPARATOR_LINE.match(sample)
     skipped = 1 if separator_line else 0
     if options.delimiter is not None:
-        return Dialect(delimiter_character(options.delimiter, default), skipped)
+        delimiter = delimiter_character(options.delimiter, default)
+        header = find_header(sample, columns, [delimiter]) if options.header else None
+        if not separator_line and header and header[1]:
+            return Dialect(delimiter, header[1], _preamble_note(header[1]))
+        return Dialect(delimiter, skipped)
     if separator_line:
         delimiter = separator_line[1]
         if not delimiter.isascii():
@@ -70,6 +76,10 @@ def detect_dialect(
         return Dialect(delimiter, 1, _note(delimiter, default, ", by its first line sep="))
     candidates = dict.fromkeys((default, *_CANDIDATES))
     sample = sample.removeprefix("\ufeff")
+    header = find_header(sample, columns, list(candidates)) if options.header else None
+    if header and (header[1] or header[0] not in candidates):
+        notes = [_note(header[0], default, ""), _preamble_note(header[1])]
+        return Dialect(*header, "; ".join(note for note in notes if note))
     rows = {known: _rows(sample, is_whole, known, options.quoting) for known in candidates}
     delimiter, others = _by_rows(rows, options, default, columns)
     if others and not options.header:
@@ -96,7 +106,23 @@ def has_backslash_quotes(plain: Path, delimiter: str) -> bool:
 def _note(delimiter: str, default: str, reason: str) -> str | None:
     if delimiter == default:
         return None
-    return f"read with delimiter {_NAMES.get(delimiter, delimiter)}{reason}"
+    name = _NAMES.get(delimiter, delimiter if delimiter.isprintable() else repr(delimiter))
+    return f"read with delimiter {name}{reason}"
+
+
+def _preamble_note(number: int) -> str | None:
+    if not number:
+        return None
+    lines = "line" if number == 1 else "lines"
+    return f"{number} {lines} before the header skipped; the header is the line with the columns"
+
+
+def first_rows(plain: Path, dialect: Dialect, quoting: bool) -> list[list[str]]:
+    """Return the header and the first rows, without blank ones."""
+    sample, is_whole = _sample(plain)
+    below = sample.removeprefix("\ufeff").split("\n", dialect.skipped_rows)[-1]
+    rows = _rows(below, is_whole, dialect.delimiter, quoting)
+    return [row for row in rows if any(cell.strip() for cell in row)]
 
 
 def _sample(plain: Path) -> tuple[str, bool]:

@@ -1,0 +1,186 @@
+"""Advice for csv and tsv files that cannot be read: what their rows or headers suggest."""
+
+import csv
+import re
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+from nlp_rnn.sources.columns import listed
+from nlp_rnn.sources.file_format import FileOptions
+
+__all__ = ["column_advice", "syntax_message"]
+
+_ROWS = 100
+_SHOWN = 50  # characters of a row that a message shows
+_FAULT = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+): ?(.*)", re.DOTALL)
+_BLANK = " \t\r\n\0\x1a"  # 0x1A ends the files of old programs
+
+_REWRITE = (
+    'python3 -c "import csv, sys; csv.writer(sys.stdout).writerows(csv.reader(sys.stdin, {}))" '
+    "< OLD > NEW"
+)
+_UNWRAP = (
+    "python3 -c \"import csv, sys; sys.stdout.writelines(row[0] + '\\n' for row in "
+    'csv.reader(sys.stdin) if row)" < OLD > NEW'
+)
+_EXPORTS = (
+    ("insert into", "an SQL dump", "Export the table as csv"),
+    ("create table", "an SQL dump", "Export the table as csv"),
+    ("@relation", "an ARFF file", "Save it as csv in Weka, or remove the lines that begin with @"),
+)
+
+
+def syntax_message(
+    path: Path, plain: Path, error: Exception, options: FileOptions, delimiter: str
+) -> str:
+    """Return the message about a row that has too few or too many cells.
+
+    Parameters
+    ----------
+    path, plain : Path
+        The file as the user named it, and its uncompressed copy in UTF-8.
+    error : Exception
+        The error of pyarrow, which names the row.
+    options : FileOptions
+        The options about the form of the file.
+    delimiter : str
+        The character between two cells.
+    """
+    first = str(error).splitlines()[0][:200]
+    counted = " (row 1 is the header)" if options.header else ""
+    message = f"{path} has a syntax error: {first}{counted}.\n"
+    if known := _other_export(plain):
+        return f"{path} is {known[0]}.\n{known[1]}, and set data.path to that file."
+    fault = _FAULT.search(str(error))
+    if fault is None:
+        return message + _quoting_advice(options)
+    number, expected, found = (int(fault[index]) for index in (1, 2, 3))
+    return message + _row_advice(plain, number, expected, found, fault[4], options, delimiter)
+
+
+def _row_advice(
+    plain: Path,
+    number: int,
+    expected: int,
+    found: int,
+    row: str,
+    options: FileOptions,
+    delimiter: str,
+) -> str:
+    mark = re.escape(delimiter)
+    for pattern, argument, what in (
+        (rf"\\{mark}", "escapechar='\\\\\\\\'", "A backslash seems to escape its delimiters"),
+        (rf'(?:^|{mark}) +"', "skipinitialspace=True", "A blank is before its quotes"),
+        (
+            rf"(?:^|{mark})'[^']*{mark}[^']*'",
+            'quotechar=\\"\'\\"',
+            "Single quotes enclose its texts",
+        ),
+    ):
+        if found > expected and options.quoting and re.search(pattern, row):
+            if delimiter != ",":
+                argument += f", delimiter={delimiter!r}"
+            return f"{what}. Convert it: {_REWRITE.format(argument)}"
+    if number == 2 and options.header and found > expected and _widths(plain, delimiter) == {found}:
+        return (
+            f"All rows have {found} cells, but the header has {expected}. Complete the header, or "
+            "enclose texts that contain the delimiter in double quotes."
+        )
+    if found < expected and '"' not in row:
+        cells = "cell" if found == 1 else "cells"
+        return (
+            f"The row has {found} {cells} instead of {expected}. If it is not part of the table, "
+            "such as a total or a comment, remove this line; otherwise add the empty cells."
+        )
+    return _quoting_advice(options)
+
+
+def _quoting_advice(options: FileOptions) -> str:
+    if not options.quoting:
+        return "With data.quoting=false a cell ends at every delimiter and a row at every line end."
+    return (
+        "Enclose a text with a comma, a quote or a line break in double quotes; if quotes have no "
+        "meaning in the file, set data.quoting=false"
+    )
+
+
+def _lines(plain: Path, number: int = _ROWS) -> list[str]:
+    with plain.open(encoding="utf-8-sig", errors="replace", newline="\n") as file:
+        return [line.rstrip("\r\n") for line in islice(file, number) if line.strip(_BLANK)]
+
+
+def _widths(plain: Path, delimiter: str) -> set[int]:
+    return {len(row) for row in csv.reader(_lines(plain)[1:], delimiter=delimiter)}
+
+
+def _other_export(plain: Path) -> tuple[str, str] | None:
+    start = "\n".join(_lines(plain, 20)).lower()
+    for mark, kind, remedy in _EXPORTS:
+        if re.search(rf"^\s*{mark}\b", start, re.MULTILINE):
+            return kind, remedy
+    return None
+
+
+def column_advice(plain: Path, names: Sequence[str], columns: Sequence[str], delimiter: str) -> str:
+    """Return the advice for a file without the required columns.
+
+    Parameters
+    ----------
+    plain : Path
+        The uncompressed copy of the file, in UTF-8.
+    names : sequence of str
+        The cells of its first row.
+    columns : sequence of str
+        The required columns.
+    delimiter : str
+        The character at which the first row was split.
+    """
+    lines = _lines(plain)
+    if known := _other_export(plain):
+        return f"It is {known[0]}. {known[1]}, and set data.path to that file."
+    if len(names) == 1 and set(columns) <= {cell.strip() for cell in names[0].split(delimiter)}:
+        return f"Each of its lines is enclosed in quotes. Convert it: {_UNWRAP}"
+    words = "|".join(map(re.escape, columns))
+    between = re.findall(rf"(?:{words})([^\w\"']+)(?=\"?(?:{words}))", lines[0])
+    if len(set(between)) == 1 and len(columns) == 2:
+        if between[0].isspace():
+            pattern = "  +" if len(between[0]) > 1 else " +"
+            return (
+                "Blanks seem to separate its columns. Convert it to tsv: "
+                f"sed -E 's/{pattern}/\\t/g' OLD > NEW.tsv"
+            )
+        escaped = re.sub(r"([.*\[\]^$/\\|])", r"\\\1", between[0])
+        return (
+            f"{between[0]!r} seems to separate its columns, but a delimiter has one character of "
+            f"ASCII. Convert it to tsv: sed 's/{escaped}/\\t/g' OLD > NEW.tsv"
+        )
+    rows = list(csv.reader(lines, delimiter=delimiter))
+    if advice := _headerless(rows):
+        return advice
+    folded = {name.strip().casefold(): name for name in names}
+    if set(map(str.casefold, columns)) <= set(folded) and len(columns) == 2:
+        text, label = (folded[column.casefold()] for column in columns)
+        return f"Set the columns to use: data.text={text} data.label={label}"
+    return "Set the columns to use: data.text=COLUMN data.label=COLUMN"
+
+
+def _headerless(rows: Sequence[Sequence[str]]) -> str | None:
+    """Return advice for a file whose first row looks like the others; None if it does not."""
+    first, others = rows[0], [row for row in rows[1:] if len(row) == len(rows[0])]
+    if len(first) < 2 or len(others) < 2:
+        return None
+    repeated = [index for index, cell in enumerate(first) if any(o[index] == cell for o in others)]
+    if not repeated and not any(re.fullmatch(r"-?\d+(\.\d+)?", cell) for cell in first):
+        return None
+    every = [first, *others]
+    sizes = [sum(len(row[index]) for row in every) for index in range(len(first))]
+    text = max(range(len(first)), key=lambda index: sizes[index])
+    rest = [index for index in range(len(first)) if index != text]
+    label = min(rest, key=lambda index: (len({row[index] for row in every}), -index))
+    example = listed([first[text], first[label]])
+    return (
+        f"If it has no header, set data.header=false and the numbers of the columns, such as "
+        f"data.header=false data.text={text + 1} data.label={label + 1} (row 1: {example}); "
+        "otherwise data.text=COLUMN data.label=COLUMN"
+    )

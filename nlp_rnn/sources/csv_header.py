@@ -1,0 +1,94 @@
+"""Headers of csv and tsv files that are not in the first line, or do not fit the rows."""
+
+import csv
+import unicodedata
+from collections.abc import Sequence
+from typing import Any
+
+__all__ = ["corrected_names", "find_header", "plain_name", "skip_blank_row"]
+
+_LINES = 11  # among which the header is searched
+_NO_DELIMITERS = frozenset("\"'\r\n")
+_BLANK = " \t\r\n\0\x1a"  # 0x1A ends the files of old programs
+
+
+def find_header(
+    sample: str, columns: Sequence[str], delimiters: Sequence[str]
+) -> tuple[str, int] | None:
+    """Return the delimiter and the number of lines before the header; None if there is none.
+
+    The header is the first line that has all required columns. Of delimiters other than the usual
+    ones, one counts if all further lines have as many cells.
+
+    Parameters
+    ----------
+    sample : str
+        The beginning of a file.
+    columns : sequence of str
+        The required columns.
+    delimiters : sequence of str
+        The usual delimiters, or the one that is set.
+    """
+    lines = sample.split("\n", _LINES + 30)
+    for number, line in enumerate(lines[:_LINES]):
+        for delimiter in delimiters:
+            if _has(line, columns, delimiter):
+                return delimiter, number
+    if len(delimiters) == 1:
+        return None
+    first, *others = [line.rstrip("\r") for line in lines[:-1] if line.strip(_BLANK)] or [""]
+    for delimiter in sorted({*first} - _NO_DELIMITERS - {*delimiters}):
+        is_ascii_mark = delimiter.isascii() and not delimiter.isalnum()
+        if is_ascii_mark and others and _has(first, columns, delimiter):
+            widths = {len(row) for row in csv.reader([first, *others], delimiter=delimiter)}
+            if len(widths) == 1:
+                return delimiter, 0
+    return None
+
+
+def _has(line: str, columns: Sequence[str], delimiter: str) -> bool:
+    if not columns or delimiter not in line:
+        return False
+    cells = next(csv.reader([line.rstrip("\r")], delimiter=delimiter), [])
+    return {*columns} <= {plain_name(cell) for cell in cells}
+
+
+def plain_name(name: str) -> str:
+    """Return the name of a column without characters that nobody sees, composed (NFC)."""
+    visible = (letter for letter in name if unicodedata.category(letter) != "Cf")
+    return unicodedata.normalize("NFC", "".join(visible)).strip()
+
+
+def corrected_names(
+    names: Sequence[str], rows: Sequence[Sequence[str]], columns: Sequence[str]
+) -> tuple[list[str], str]:
+    """Return the names of the columns as the rows need them, and what was corrected.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The cells of the header.
+    rows : sequence of sequence of str
+        The first rows after it.
+    columns : sequence of str
+        The required columns.
+    """
+    corrected, note = list(names), ""
+    widths = {len(row) for row in rows}
+    if len(names) > 1 and widths == {len(names) + 1}:
+        if all(not row[-1].strip() for row in rows):
+            corrected, note = [*names, ""], "each row ends with a delimiter, which the header lacks"
+        elif len(rows) > 1 and all(row[0] == str(n) for n, row in enumerate(rows, 1)):
+            corrected = ["", *names]
+            note = "the numbers of the rows are not counted as a column, as the header has none"
+    elif len(names) > 1 and not names[-1].strip() and widths == {len(names) - 1}:
+        corrected, note = list(names[:-1]), "the header ends with a delimiter, which the rows lack"
+    plain = [plain_name(name) for name in corrected]
+    if not {*columns} <= {*corrected} and {*columns} <= {*plain}:
+        corrected = plain  # a header such as `text, label`
+    return corrected, note
+
+
+def skip_blank_row(row: Any) -> str:
+    """Return whether pyarrow shall skip a row of a wrong length: it has nothing but blanks."""
+    return "error" if row.text.strip(_BLANK) else "skip"
