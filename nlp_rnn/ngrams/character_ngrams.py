@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from nlp_rnn.ngrams.hashing import MULTIPLIER, code_points, token_hash, window_keys
 from nlp_rnn.ngrams.section import Contribution, Features, Section, SectionStream
 from nlp_rnn.ngrams.text_parts import split_parts
-from nlp_rnn.ngrams.vocabulary import Vocabulary, Weights, sum_rows
+from nlp_rnn.ngrams.vocabulary import Vocabulary, Weights, sorted_unique, sum_rows
 
 __all__ = ["CharacterFeatures", "CharacterSection", "Word"]
 
@@ -45,7 +45,7 @@ def text_words(text: str, separator: str | None) -> list[Word]:
 def ngram_keys(words: Sequence[Word]) -> tuple[NDArray[np.intp], NDArray[np.uint32]]:
     """Return the different keys of the n-grams of each word, sorted, and the word of each key."""
     windows = _windows(words)
-    keys = np.unique(np.concatenate([word << np.uint64(32) | key for word, key, _ in windows]))
+    keys = sorted_unique(np.concatenate([word << np.uint64(32) | key for word, key, _ in windows]))
     return (keys >> np.uint64(32)).astype(np.intp), keys.astype(np.uint32)
 
 
@@ -104,27 +104,30 @@ class CharacterSection(Section):
         return scores
 
     def word_rows(self, words: Sequence[Word]) -> NDArray[np.float32]:
-        """Return the row of each word, float32 (k, C + 1)."""
+        """Return the row of each word, float32 (k, C + 1): its scores, and its squared norm."""
+        find = self._cache.get
+        positions = np.array([find(word, -1) for word in words], np.intp)
+        rows: NDArray[np.float32] = self._rows[positions]
+        missing = np.flatnonzero(positions < 0).tolist()
+        if missing:
+            new = {words[index]: 0 for index in missing}
+            for number, word in enumerate(new):
+                new[word] = number
+            computed = self._compute(list(new))
+            rows[missing] = computed[[new[words[index]] for index in missing]]
+            self._add(list(new), computed)
+        return rows
+
+    def _add(self, words: Sequence[Word], rows: NDArray[np.float32]) -> None:
+        """Add the rows of words that are not too long to the cache while there is room."""
         cache = self._cache
-        try:
-            return self._rows[[cache[word] for word in words]]
-        except KeyError:
-            new = list(dict.fromkeys(word for word in words if word not in cache))
-        computed = self._compute(new)
         with self._lock:
-            for word, row in zip(new, computed, strict=True):
+            for word, row in zip(words, rows, strict=True):
                 if len(cache) == len(self._rows):
                     break
                 if len(word[1]) <= MAX_CACHED_LENGTH and word not in cache:
                     self._rows[len(cache)] = row
                     cache[word] = len(cache)
-        positions = {word: index for index, word in enumerate(new)}
-        fresh = np.array([positions.get(word, -1) for word in words])
-        rows = np.empty((len(words), self._rows.shape[1]), np.float32)
-        rows[fresh >= 0] = computed[fresh[fresh >= 0]]
-        cached = [cache[word] for word in words if word not in positions]
-        rows[fresh < 0] = self._rows[cached]
-        return rows
 
     def _compute(self, words: Sequence[Word]) -> NDArray[np.float32]:
         owners, keys = ngram_keys(words)

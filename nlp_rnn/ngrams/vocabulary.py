@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Vocabulary", "Weights", "sum_rows"]
+__all__ = ["Vocabulary", "Weights", "sorted_unique", "sum_rows"]
 
 STEP = 1 << 16
 """Rows that are summed at once, so that memory stays small for long texts."""
@@ -67,6 +67,17 @@ class Weights:
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Weights":
         """Return the weights that `arrays` was called on."""
         return cls(arrays["weights"], arrays["scales"])
+
+
+def sorted_unique(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return the different values in ascending order; several times faster than `np.unique`."""
+    ordered = np.sort(values)
+    if not len(ordered):
+        return ordered
+    first = np.empty(len(ordered), bool)
+    first[0] = True
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    return ordered[first]
 
 
 def sum_rows(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from nlp_rnn.ngrams.hashing import bigram_keys, token_hash, token_keys
 from nlp_rnn.ngrams.section import Contribution, Features, Section, SectionStream
 from nlp_rnn.ngrams.text_parts import split_parts
-from nlp_rnn.ngrams.vocabulary import Vocabulary, Weights, sum_rows
+from nlp_rnn.ngrams.vocabulary import Vocabulary, Weights, sorted_unique, sum_rows
 
 __all__ = ["WordFeatures", "WordSection", "find_tokens"]
 
@@ -73,7 +73,7 @@ class WordHashes:
             [token_keys(hashes), bigram_keys(hashes[:-1], hashes[1:])[inside]]
         ).astype(np.uint64)
         keys |= np.concatenate([rows, rows[:-1][inside]]) << np.uint64(32)
-        keys = np.unique(keys)
+        keys = sorted_unique(keys)
         return (keys >> np.uint64(32)).astype(np.intp), keys.astype(np.uint32)
 
 
