@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlp_rnn.config.compose import read_config
-from nlp_rnn.config.defaults import TrainingFacts
+from nlp_rnn.config.model import NetworkConfig, NgramsConfig
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.errors import DataError
 from nlp_rnn.pretraining.initial_weights import set_encoder, with_local_encoder
@@ -25,8 +25,6 @@ from nlp_rnn.runs.run_folder import (
     empty_folder,
     read_origin,
     save_inputs,
-    save_origin,
-    save_resolved,
     write_json,
 )
 from nlp_rnn.runs.run_logging import (
@@ -34,8 +32,8 @@ from nlp_rnn.runs.run_logging import (
     SweepMembership,
     known_parameters,
     log_data,
-    log_open_parameters,
     log_range_test,
+    log_resolved,
     log_results,
     log_speed,
     provenance,
@@ -43,9 +41,13 @@ from nlp_rnn.runs.run_logging import (
     run_tags,
     training_metrics,
 )
+from nlp_rnn.runs.tokenized_data import log_data_notes, tokenize, training_facts
 from nlp_rnn.runs.worker_processes import processes_of, send_job
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nlp_rnn.classifier.predictor import TextClassifier
     from nlp_rnn.data.corpus import Corpus
     from nlp_rnn.model.network import TextNetwork
     from nlp_rnn.pretraining.encoder_folder import Encoder
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Result", "resume", "train"]
 
+CLASSIFIER = "classifier"
 TRAINING = "training.safetensors"
 
 
@@ -124,8 +127,9 @@ def train(
     from nlp_rnn.tracking.uri import resolve_uri
     from nlp_rnn.training.objective import check_task
 
-    if config.model.vectors is not None:
-        open_vector_file(Path(config.model.vectors), config.model.embedding_size)
+    model = config.model
+    if isinstance(model, NetworkConfig) and model.vectors is not None:
+        open_vector_file(Path(model.vectors), model.embedding_size)
     with announced(f"Reading {config.data.name}"):
         corpus = load_corpus(config.data)
     print_corpus(corpus)
@@ -180,9 +184,7 @@ def _run(job: _Run) -> Result:
     """Do everything that is logged to MLflow."""
     from nlp_rnn.classifier.predictor import TextClassifier
     from nlp_rnn.runs.evaluation import evaluate
-    from nlp_rnn.runs.trained_classifier import TrainedClassifier
     from nlp_rnn.tracking.run_lifecycle import tracked_run
-    from nlp_rnn.training.device import memory_errors
 
     config, corpus, folder, origin = job.config, job.corpus, job.folder, job.origin
     membership = job.membership
@@ -202,71 +204,68 @@ def _run(job: _Run) -> Result:
         if not origin.run_id:
             save_inputs(config, folder, origin, run)
             log_data(config.data, corpus, run)
-            if job.encoder is not None:
-                run.log_parameters({"model.pretrained_digest": job.encoder.digest})
-        tokens = _tokenize(job, run)
-        resolved = resolve(job.resolved, _facts(corpus, tokens))
-        save_resolved(resolved, folder, run)
-        if not (origin.run_id and origin.parameters_logged):
-            log_open_parameters(config, job.resolved, resolved, run)
-            save_origin(replace(origin, run_id=run.run_id, parameters_logged=True), folder)
-        with memory_errors("trainer.batch_size"):
-            network, training = _train_network(replace(job, resolved=resolved), tokens, run)
-        target = folder / "classifier"
-        result = Result(run.run_id, origin.experiment_id, origin.tracking_uri, str(target))
-        result.metrics = training_metrics(network, training)
-        trained = TrainedClassifier(
-            network,
-            tokens.tokenizer_json,
-            corpus,
-            training.thresholds,
-            provenance(config, resolved, corpus, training, run.run_id)
-            | ({"pretrained": job.encoder.digest} if job.encoder else {}),
+        result = Result(
+            run.run_id, origin.experiment_id, origin.tracking_uri, str(folder / CLASSIFIER)
         )
-        added, unseen = trained.save(target, config, resolved, result.metrics, run)
-        result.metrics |= added
+        train_classifier = (
+            _train_ngrams if isinstance(config.model, NgramsConfig) else _train_network_classifier
+        )
+        resolved, result.metrics, unseen, notes = train_classifier(job, run)
         with announced("Evaluating on validation and test"):
             classifier = TextClassifier.load(result.classifier, resolved.trainer.threads)
             result.metrics |= evaluate(classifier, corpus, folder, run, unseen)
-        result.metrics |= log_speed(config.tracking.speed, target, run)
+        result.metrics |= log_speed(config.tracking.speed, Path(result.classifier), run)
         if membership and membership.accept:
             membership.accept(asdict(result))
         write_json(folder / RESULT, asdict(result))
         run.log_text((folder / RESULT).read_text(encoding="utf-8"), RESULT)
-        log_results(result.metrics, resolved, corpus, run, origin.command, training.notes)
-        run.log_classifier(target, corpus.test[:2]["text"])
+        log_results(result.metrics, resolved, corpus, run, origin.command, notes)
+        run.log_classifier(Path(result.classifier), corpus.test[:2]["text"])
     shutil.rmtree(folder / CHECKPOINT)
     print_result(result.run_id, result.classifier, result.metrics)
     return result
 
 
-def _tokenize(job: _Run, run: "TrackedRun") -> "TokenizedCorpus":
-    """Tokenize the corpus, add word vectors, and log notes about the data."""
-    from nlp_rnn.tokens.tokenization import tokenize_corpus
-    from nlp_rnn.tokens.word_vectors import add_vectors
+Trained = tuple[RunConfig, dict[str, float], "TextClassifier | None", "Sequence[str]"]
+"""The resolved configuration, metrics of the training, the classifier that predicts validation
+texts if the saved one has seen them, and remarks for the note of the run."""
+
+
+def _train_ngrams(job: _Run, run: "TrackedRun") -> Trained:
+    """Fit n-gram models, and save them alone as a classifier."""
+    from nlp_rnn.runs.ngram_classifier import fit_and_save_ngrams
 
     config, corpus = job.config, job.corpus
-    with announced(f"Tokenizing with {config.tokenizer.name}"):
-        tokenizer_json = job.encoder.tokenizer_json if job.encoder else None
-        tokens = tokenize_corpus(corpus, config.tokenizer, tokenizer_json)
-    if config.model.vectors is not None:
-        tokens = add_vectors(tokens, Path(config.model.vectors), config.model.embedding_size)
-    print_lines(tokens.quality.lines)
+    log_resolved(config, job.resolved, job.resolved, job.folder, job.origin, run)
     if not job.origin.run_id:
-        notes = (*corpus.notes, *corpus.quality.lines, *tokens.quality.lines)
-        run.log_text("".join(f"{note}\n" for note in notes), "data_notes.txt")
-        run.log_final(corpus.quality.figures | tokens.quality.figures)
-    return tokens
+        log_data_notes(corpus, run)
+    origin = provenance(config, job.resolved, corpus, run.run_id)
+    with announced("Fitting the n-gram models"):
+        metrics, unseen = fit_and_save_ngrams(job.folder / CLASSIFIER, corpus, job.resolved, origin)
+    return job.resolved, metrics, unseen, ()
 
 
-def _facts(corpus: "Corpus", tokens: "TokenizedCorpus") -> TrainingFacts:
-    return TrainingFacts(
-        rows=len(tokens.train),
-        tokens=int(tokens.train.lengths.sum()),
-        labels=len(corpus.labels),
-        validation_rows=len(tokens.validation),
-        multi_label=corpus.task == "multi_label",
-    )
+def _train_network_classifier(job: _Run, run: "TrackedRun") -> Trained:
+    """Train a network, and save it, alone or in an ensemble with n-gram models."""
+    from nlp_rnn.runs.trained_classifier import TrainedClassifier
+    from nlp_rnn.training.device import memory_errors
+
+    config, corpus, encoder = job.config, job.corpus, job.encoder
+    if encoder is not None and not job.origin.run_id:
+        run.log_parameters({"model.pretrained_digest": encoder.digest})
+    tokenizer_json = encoder.tokenizer_json if encoder else None
+    tokens = tokenize(config, corpus, tokenizer_json, None if job.origin.run_id else run)
+    resolved = resolve(job.resolved, training_facts(corpus, tokens))
+    log_resolved(config, job.resolved, resolved, job.folder, job.origin, run)
+    with memory_errors("trainer.batch_size"):
+        network, training = _train_network(replace(job, resolved=resolved), tokens, run)
+    metrics = training_metrics(network, training)
+    origin = provenance(config, resolved, corpus, run.run_id)
+    origin |= {"best_epoch": training.best_epoch, "validation": training.best_metrics}
+    origin |= {"pretrained": encoder.digest} if encoder else {}
+    trained = TrainedClassifier(network, tokens.tokenizer_json, corpus, training.thresholds, origin)
+    added, unseen = trained.save(job.folder / CLASSIFIER, config, resolved, metrics, run)
+    return resolved, metrics | added, unseen, training.notes
 
 
 def _train_network(
@@ -281,7 +280,7 @@ def _train_network(
 
     resolved, folder = job.resolved, job.folder
     labels, checkpoint = len(job.corpus.labels), folder / CHECKPOINT / TRAINING
-    network = make_network(resolved.model, tokens.vocab_size, labels, resolved.seed)
+    network = make_network(resolved.network, tokens.vocab_size, labels, resolved.seed)
     if tokens.vectors is not None:
         set_vectors(network.embedding, tokens.vectors.matrix, tokens.vectors.covered)
     if job.encoder is not None:

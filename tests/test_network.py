@@ -6,7 +6,7 @@ import torch
 from nlp_rnn.config.model import (
     AverageConfig,
     GatedConfig,
-    ModelConfig,
+    NetworkConfig,
     RecurrentConfig,
 )
 from nlp_rnn.config.schemas import conf_dir
@@ -19,8 +19,8 @@ VOCABULARY, LABELS = 50, 3
 SMALL = {"embedding_size": 6, "word_dropout": 0.0, "embedding_dropout": 0.0, "head_dropout": 0.0}
 
 
-def every_model() -> list[ModelConfig]:
-    models: list[ModelConfig] = []
+def every_model() -> list[NetworkConfig]:
+    models: list[NetworkConfig] = []
     for pooling in POOLINGS:
         if pooling != "last":
             models.append(AverageConfig(name="average", cell="average", pooling=pooling, **SMALL))
@@ -42,14 +42,14 @@ def every_model() -> list[ModelConfig]:
     return models
 
 
-def name_of(model: ModelConfig) -> str:
+def name_of(model: NetworkConfig) -> str:
     return "-".join(
         str(getattr(model, key, "")) for key in ("name", "pooling", "num_layers", "bidirectional")
     )
 
 
 @pytest.mark.parametrize("model", every_model(), ids=name_of)
-def test_padding_mates_order_and_batch_size_change_nothing(model: ModelConfig) -> None:
+def test_padding_mates_order_and_batch_size_change_nothing(model: NetworkConfig) -> None:
     network = make_network(model, VOCABULARY, LABELS, seed=3).eval()
     lengths = torch.tensor([1, 9, 4, 2])
     input_ids = torch.randint(2, VOCABULARY, (4, 9))
@@ -69,7 +69,7 @@ def test_padding_mates_order_and_batch_size_change_nothing(model: ModelConfig) -
 
 
 @pytest.mark.parametrize("model", every_model(), ids=name_of)
-def test_parameter_counts_are_those_of_the_network(model: ModelConfig) -> None:
+def test_parameter_counts_are_those_of_the_network(model: NetworkConfig) -> None:
     network = make_network(model, VOCABULARY, LABELS, seed=3)
     counts = network.architecture.parameter_counts()
     actual = {"embedding": 0, "recurrent": 0, "head": 0, "total": 0}

@@ -19,7 +19,7 @@ import nlp_rnn
 from nlp_rnn.classifier.onnx_export import OPSET, build_graph
 from nlp_rnn.classifier.recurrent_step import StepNetwork
 from nlp_rnn.config.defaults import NGRAM_BUCKETS
-from nlp_rnn.config.model import AverageConfig, GatedConfig, ModelConfig
+from nlp_rnn.config.model import AverageConfig, GatedConfig, NetworkConfig
 from nlp_rnn.config.tokenizer import TrainedTokenizerConfig
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.layers.onnx_graph import Graph
@@ -515,7 +515,7 @@ def test_what_is_too_large_is_refused_with_what_fits() -> None:
 
 
 def test_limits_are_those_of_the_arithmetic() -> None:
-    allowed = {f.name: f.metadata["allowed"] for f in dataclasses.fields(ModelConfig)}
+    allowed = {f.name: f.metadata["allowed"] for f in dataclasses.fields(NetworkConfig)}
     assert allowed["ngrams"][:2] == (0, LARGEST_ORDER)
     tokens = {f.name: f.metadata["allowed"] for f in dataclasses.fields(TrainedTokenizerConfig)}
     most_tokens = tokens["vocab_size"].high

@@ -10,7 +10,7 @@ import torch
 from mlflow import MlflowClient
 
 from nlp_rnn.cli import main
-from nlp_rnn.config.model import AverageConfig, GatedConfig, ModelConfig
+from nlp_rnn.config.model import AverageConfig, GatedConfig, NetworkConfig
 from nlp_rnn.layers.poolings import POOLINGS
 from nlp_rnn.model.network import TextNetwork, make_network
 from nlp_rnn.training.events import EpochEnd, UpdateEnd
@@ -21,7 +21,7 @@ from tests.test_trainer import MODEL, OPTIMIZER, TRAIN, TRAINER, VALIDATION, Kil
 ONE_WAY = dataclasses.replace(MODEL, bidirectional=False, pooling="last")
 
 
-def trainer(model: ModelConfig = ONE_WAY, **options: object) -> Trainer:
+def trainer(model: NetworkConfig = ONE_WAY, **options: object) -> Trainer:
     listeners = {k: options.pop(k) for k in ("on_update", "on_epoch", "checkpoint") if k in options}
     config = dataclasses.replace(TRAINER, **({"prefixes": True} | options))
     return Trainer(make_network(model, 12, 2, 1), config, OPTIMIZER, seed=1, **listeners)
@@ -47,7 +47,7 @@ def test_every_prefix_is_as_likely_and_the_generator_decides() -> None:
 @pytest.mark.parametrize("cell", ["lstm", "gru", "average"])
 def test_predictions_for_prefixes_are_those_for_the_prefixes_alone(cell: str, pooling: str) -> None:
     plain = {"embedding_size": 6, "embedding_dropout": 0.0, "head_dropout": 0.0}
-    model: ModelConfig = AverageConfig(name=cell, cell="average", pooling=pooling, **plain)
+    model: NetworkConfig = AverageConfig(name=cell, cell="average", pooling=pooling, **plain)
     if cell == "average" and pooling == "last":
         pytest.skip("refused: no recurrence, and one embedding only")
     if cell != "average":

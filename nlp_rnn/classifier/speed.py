@@ -117,13 +117,16 @@ def measure(folder: Path, level: str, started: float) -> SpeedFigures:
     # one runtime after the other: if they alternated, each would evict the other from the CPU cache
     calls = _measure_runtime(onnx, texts, batch, limits, metrics)
     architecture = onnx.config["architecture"]
-    if not architecture["bidirectional"]:
+    if onnx.can_stream:
         metrics["latency/stream_token_us"] = latency.step_latency(onnx)
-    import torch
+    torch_version, kernel = None, "none"
+    if architecture is not None:
+        import torch
 
-    torch.set_num_threads(1)
-    by_torch = nlp_rnn.load(folder, threads=1, runtime="torch")
-    calls |= _measure_runtime(by_torch, texts, batch, limits, metrics)
+        torch.set_num_threads(1)
+        by_torch = nlp_rnn.load(folder, threads=1, runtime="torch")
+        calls |= _measure_runtime(by_torch, texts, batch, limits, metrics)
+        torch_version, kernel = torch.__version__, torch_kernel(architecture["cell"])
     return {
         "metrics": metrics,
         "level": level,
@@ -131,11 +134,11 @@ def measure(folder: Path, level: str, started: float) -> SpeedFigures:
         "conditions": {
             "threads": 1,
             "batch_length": length,
-            "torch_kernel": torch_kernel(architecture["cell"]),
+            "torch_kernel": kernel,
             "load_average": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
             "onnxruntime": onnxruntime.__version__,
             "tokenizers": tokenizers.__version__,
-            "torch": torch.__version__,
+            "torch": torch_version,
             "numpy": np.__version__,
         },
     }

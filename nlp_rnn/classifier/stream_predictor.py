@@ -18,6 +18,11 @@ __all__ = ["StreamPredictor"]
 class StreamPredictor(ProbabilityPredictor):
     """Saved classifier that can process texts while they arrive; base of `TextClassifier`."""
 
+    @property
+    def can_stream(self) -> bool:
+        """Whether there is a network, and it reads texts from left to right only."""
+        return self._network is not None and not self._network.architecture.bidirectional
+
     def stream(
         self,
         *,

@@ -15,7 +15,7 @@ and TF-IDF of 1-2-grams with a linear SVM. Both take seconds to a minute and are
 
 Takes data=…, data.…=…, tracking.uri and tracking.experiment. A baseline that the experiment
 already has for the same splits is shown and not trained again. A sweep trains its own baselines.
-The third baseline is a network without recurrence: nlp-rnn train model=average
+The fourth baseline is a network without recurrence: nlp-rnn train model=average
 """
 
 ALLOWED = ("tracking.uri", "tracking.experiment")
@@ -50,7 +50,7 @@ def baselines(overrides: list[str]) -> int:
     prepare_store(uri)
     experiment_id = obtain_experiment(uri, experiment_name(config.tracking.experiment))
     metric = "micro_f1" if corpus.task == "multi_label" else "accuracy"
-    runs = ensure_baselines(config, uri, experiment_id, names=BASELINES, corpus=corpus)
+    runs = ensure_baselines(config, uri, experiment_id, names=(*BASELINES, "ngrams"), corpus=corpus)
     for name, baseline in runs.items():
         metrics = baseline.metrics
         print(

@@ -90,7 +90,7 @@ def _measure(classifier: "TextClassifier", count: int, calls: int) -> dict[str, 
         "cold_start_seconds": latency.cold_start(classifier),
         "memory_bytes": latency.memory_of_process(classifier),
     }
-    if not classifier.config["architecture"]["bidirectional"]:
+    if classifier.can_stream:
         figures["stream_token_us"] = latency.step_latency(classifier, 10 * calls)
     return figures
 

@@ -12,9 +12,11 @@ from nlp_rnn.config.model import (
     AverageConfig,
     Ensemble,
     GatedConfig,
-    ModelConfig,
+    NetworkConfig,
+    NgramsConfig,
     RecurrentConfig,
 )
+from nlp_rnn.config.ngrams_checks import check_ngrams
 from nlp_rnn.config.pretraining import AUTO, PretrainingConfig
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.training import (
@@ -35,13 +37,16 @@ __all__ = ["check", "has_dropout", "language_model_obstacle"]
 def check(config: RunConfig) -> None:
     """Raise `ConfigError` for a value out of range or an option that could not have an effect."""
     _check_ranges("", config)
-    _check_model(config.model)
+    check_data(config.data)
+    if isinstance(config.model, NgramsConfig):
+        check_ngrams(config)
+        return
+    _check_model(config.network)
     _check_losses(config)
     _check_best_epoch(config.trainer)
     _check_schedule(config)
     _check_processes(config)
     _check_pretrained(config)
-    check_data(config.data)
     check_tokenizer(config.tokenizer)
     check_probe(config.data, config.tokenizer)
 
@@ -56,7 +61,7 @@ def _check_ranges(prefix: str, schema: Any) -> None:
             raise ConfigError(f"{prefix}{field.name} must be {allowed.text}, not {value}.")
 
 
-def _check_model(model: ModelConfig) -> None:
+def _check_model(model: NetworkConfig) -> None:
     _check_cell_and_pooling(model)
     if isinstance(model, RecurrentConfig):
         _check_between_layers(model)
@@ -77,7 +82,7 @@ def _check_model(model: ModelConfig) -> None:
         )
 
 
-def _check_cell_and_pooling(model: ModelConfig) -> None:
+def _check_cell_and_pooling(model: NetworkConfig) -> None:
     for key, value, names in (
         ("cell", model.cell, [*CELLS, AVERAGE]),
         ("pooling", model.pooling, list(POOLINGS)),
@@ -120,7 +125,7 @@ def _check_between_layers(model: RecurrentConfig) -> None:
 
 def language_model_obstacle(config: RunConfig) -> str | None:
     """Return why `trainer.language_model` cannot be used, as the end of a sentence; else None."""
-    model = config.model
+    model = config.network
     if not isinstance(model, RecurrentConfig):
         return (
             f"trains states that read token by token, and model.cell={model.cell} "
@@ -142,7 +147,7 @@ def has_dropout(config: RunConfig) -> bool:
 
     Weight drop does not count: its mask is the same for all texts of a batch.
     """
-    model = config.model
+    model = config.network
     if model.embedding_dropout is None:
         return True
     drops = [model.word_dropout, model.embedding_dropout, model.head_dropout]
@@ -152,7 +157,7 @@ def has_dropout(config: RunConfig) -> bool:
 
 
 def _check_losses(config: RunConfig) -> None:
-    model, trainer = config.model, config.trainer
+    model, trainer = config.network, config.trainer
     if trainer.prefixes and isinstance(model, RecurrentConfig) and model.bidirectional:
         raise ConfigError(
             "trainer.prefixes=true is for networks that predict while they read, but "
@@ -234,7 +239,7 @@ def _check_schedule(config: RunConfig) -> None:
 
 def _check_pretrained(config: RunConfig) -> None:
     """Raise `ConfigError` for options that need a pretrained network, or do not allow one."""
-    model, pretrained = config.model, config.model.pretrained
+    model, pretrained = config.network, config.network.pretrained
     if pretrained is None:
         _check_not_pretrained(config)
     else:
@@ -279,7 +284,7 @@ def _check_not_pretrained(config: RunConfig) -> None:
             )
 
 
-def _check_language_models(model: ModelConfig) -> None:
+def _check_language_models(model: NetworkConfig) -> None:
     if not isinstance(model, RecurrentConfig):
         raise ConfigError(
             f"A language model reads token by token, and model.cell={model.cell} does not. "

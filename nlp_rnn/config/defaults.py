@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from nlp_rnn.config.checks import has_dropout, language_model_obstacle
 from nlp_rnn.config.data import ProbeConfig
-from nlp_rnn.config.model import Ensemble, ModelConfig
+from nlp_rnn.config.model import Ensemble, NetworkConfig
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.training import (
     BATCH_SIZE,
@@ -111,8 +111,8 @@ def default_embedding_dropout(labels: int) -> float:
     return MANY_LABELS_EMBEDDING_DROPOUT if labels >= MANY_LABELS else EMBEDDING_DROPOUT
 
 
-def _resolve_model(config: RunConfig, facts: TrainingFacts) -> ModelConfig:
-    model = config.model
+def _resolve_model(config: RunConfig, facts: TrainingFacts) -> NetworkConfig:
+    model = config.network
     if model.ensemble is Ensemble.auto:
         # probes measure what a network remembers
         alone = isinstance(config.data, ProbeConfig) or model.ngrams > 0
@@ -138,7 +138,7 @@ def _resolve_optimizer(optimizer: OptimizerConfig, facts: TrainingFacts) -> Opti
 
 
 def _resolve_trainer(config: RunConfig, facts: TrainingFacts) -> TrainerConfig:
-    trainer, pretrained = config.trainer, config.model.pretrained is not None
+    trainer, pretrained = config.trainer, config.network.pretrained is not None
     small, many_labels = facts.is_small, facts.labels >= MANY_LABELS
     length_is_open = trainer.max_epochs is None
     if trainer.batch_size is None:

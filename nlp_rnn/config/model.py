@@ -11,6 +11,8 @@ __all__ = [
     "Ensemble",
     "GatedConfig",
     "ModelConfig",
+    "NetworkConfig",
+    "NgramsConfig",
     "RecurrentConfig",
     "RecurrentInit",
 ]
@@ -21,10 +23,23 @@ RecurrentInit = Enum("RecurrentInit", ["orthogonal", "uniform"])
 
 @dataclass
 class ModelConfig:
-    """Options that every network has."""
+    """Options that every model has."""
 
     name: str = option(MISSING, "Name of the model, for run names and tables.")
-    cell: str = option(MISSING, "Recurrent cell; set it with model=lstm, gru, rnn or average.")
+    cell: str = option(
+        MISSING, "Recurrent cell; set it with model=lstm, gru, rnn, average or ngrams."
+    )
+
+
+@dataclass
+class NgramsConfig(ModelConfig):
+    """N-gram models alone, without a network."""
+
+
+@dataclass
+class NetworkConfig(ModelConfig):
+    """Options that every network has."""
+
     embedding_size: int = option(128, "Size of a token's embedding.", at_least(1))
     vectors: str | None = option(
         None, "File of word vectors that the embedding starts from (null: random values)."
@@ -64,12 +79,12 @@ class ModelConfig:
 
 
 @dataclass
-class AverageConfig(ModelConfig):
+class AverageConfig(NetworkConfig):
     """A baseline without recurrence: the pooled embeddings are classified directly."""
 
 
 @dataclass
-class RecurrentConfig(ModelConfig):
+class RecurrentConfig(NetworkConfig):
     """Options of a recurrent encoder, with or without gates."""
 
     hidden_size: int = option(128, "Size of the hidden state of one direction.", at_least(1))

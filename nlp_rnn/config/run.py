@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from nlp_rnn.config.data import DataConfig
-from nlp_rnn.config.model import ModelConfig
+from nlp_rnn.config.model import ModelConfig, NetworkConfig
 from nlp_rnn.config.option import MISSING, SEED, option
 from nlp_rnn.config.pretraining import PretrainingConfig
 from nlp_rnn.config.tokenizer import TokenizerConfig
@@ -48,3 +48,9 @@ class RunConfig:
     pretraining: PretrainingConfig = field(default_factory=PretrainingConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     seed: int = option(1, "Seed of the initial weights, the order of the texts and dropout.", SEED)
+
+    @property
+    def network(self) -> NetworkConfig:
+        """The options of the network, which `model=ngrams` does not have."""
+        assert isinstance(self.model, NetworkConfig)
+        return self.model

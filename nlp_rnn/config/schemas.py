@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from nlp_rnn.config.data import FilesConfig, HubConfig, ProbeConfig, StoriesConfig
-from nlp_rnn.config.model import AverageConfig, GatedConfig, RecurrentConfig
+from nlp_rnn.config.model import AverageConfig, GatedConfig, NgramsConfig, RecurrentConfig
 from nlp_rnn.config.option import help_of
 from nlp_rnn.config.pretraining import PretrainingConfig
 from nlp_rnn.config.run import RunConfig, TrackingConfig
@@ -46,7 +46,12 @@ SCHEMAS: dict[str, dict[str, type]] = {
         "unigram": TrainedTokenizerConfig,
         "given": GivenTokenizerConfig,
     },
-    "model": {"gated": GatedConfig, "recurrent": RecurrentConfig, "average": AverageConfig},
+    "model": {
+        "gated": GatedConfig,
+        "recurrent": RecurrentConfig,
+        "average": AverageConfig,
+        "ngrams": NgramsConfig,
+    },
     "optimizer": {"adamw": OptimizerConfig},
     "trainer": {"trainer": TrainerConfig},
     "pretraining": {"pretraining": PretrainingConfig},

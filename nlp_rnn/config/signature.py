@@ -9,6 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from nlp_rnn.config.model import ModelConfig, NetworkConfig
+from nlp_rnn.config.ngrams_checks import has_effect_on_ngrams
 from nlp_rnn.config.pretraining import AUTO
 from nlp_rnn.config.run import RunConfig
 
@@ -46,13 +48,16 @@ def flatten(config: Any) -> dict[str, Any]:
 def logged_parameters(config: RunConfig) -> dict[str, Any]:
     """Return the dotted keys and values that are logged to MLflow as parameters.
 
-    The options of a pretraining are among them only if the run makes one.
+    The options of a pretraining are among them only if the run makes one; those of a network only
+    if it has one.
     """
-    return {
-        key: value
-        for key, value in flatten(config).items()
-        if not key.startswith("pretraining.") or config.model.pretrained == AUTO
-    }
+    return {key: value for key, value in flatten(config).items() if _is_logged(key, config.model)}
+
+
+def _is_logged(key: str, model: ModelConfig) -> bool:
+    if not isinstance(model, NetworkConfig):
+        return has_effect_on_ngrams(key)
+    return not key.startswith("pretraining.") or model.pretrained == AUTO
 
 
 # Options that were logged as resolved before there was a `requested` tag.
@@ -135,6 +140,9 @@ def signature(config: RunConfig, resolved: RunConfig | None = None) -> str:
     }
     for key, value in FORMER_DEFAULTS.items():
         shaping[key] = {None: value, value: None}.get(shaping[key], shaping[key])
+    if not isinstance(config.model, NetworkConfig):
+        shaping = {key: value for key, value in shaping.items() if has_effect_on_ngrams(key)}
+        return _short_hash(shaping)
     if (vectors := config.model.vectors) is not None and Path(vectors).is_file():
         stat = Path(vectors).stat()
         # the same wherever the file is
@@ -143,6 +151,10 @@ def signature(config: RunConfig, resolved: RunConfig | None = None) -> str:
         shaping = {k: v for k, v in shaping.items() if not k.startswith("pretraining.")}
         if pretrained is not None and (digest := _encoder_digest(Path(pretrained))):
             shaping["model.pretrained"] = digest
+    return _short_hash(shaping)
+
+
+def _short_hash(shaping: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(shaping).encode()).hexdigest()[:8]
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from nlp_rnn.config.defaults import NGRAM_BUCKETS, default_embedding_dropout
-from nlp_rnn.config.model import GatedConfig, ModelConfig, RecurrentConfig, RecurrentInit
+from nlp_rnn.config.model import GatedConfig, NetworkConfig, RecurrentConfig, RecurrentInit
 from nlp_rnn.layers.cells import AVERAGE
 from nlp_rnn.layers.pooling_modules import DirectionPooling
 from nlp_rnn.layers.poolings import POOLINGS
@@ -219,7 +219,7 @@ class TextNetwork(nn.Module):
         return drop_features(states, output) if dropped else states
 
 
-def architecture_of(config: ModelConfig, vocab_size: int, num_labels: int) -> Architecture:
+def architecture_of(config: NetworkConfig, vocab_size: int, num_labels: int) -> Architecture:
     """Return the architecture of a configured model for a vocabulary size and number of labels."""
     recurrent = config if isinstance(config, RecurrentConfig) else None
     return Architecture(
@@ -236,7 +236,7 @@ def architecture_of(config: ModelConfig, vocab_size: int, num_labels: int) -> Ar
     )
 
 
-def make_network(config: ModelConfig, vocab_size: int, num_labels: int, seed: int) -> TextNetwork:
+def make_network(config: NetworkConfig, vocab_size: int, num_labels: int, seed: int) -> TextNetwork:
     """Return a network with random initial parameters, which are determined by the seed.
 
     Embeddings are normal with standard deviation `EMBEDDING_SD`, and 0 for padding. Head and
@@ -268,7 +268,7 @@ def make_network(config: ModelConfig, vocab_size: int, num_labels: int, seed: in
     return network
 
 
-def _dropouts(config: ModelConfig, num_labels: int) -> Dropouts:
+def _dropouts(config: NetworkConfig, num_labels: int) -> Dropouts:
     """Return the dropouts of a configured model; those of the encoder are 0 without recurrence."""
     embedding_dropout = config.embedding_dropout
     if embedding_dropout is None:

@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nlp_rnn.config.model import NetworkConfig
 from nlp_rnn.config.pretraining import AUTO
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.errors import ClassifierError, ConfigError, DataError, TrackingError, TrainingError
@@ -67,7 +68,7 @@ def obtain_encoder(
     NlpRnnError
         The pretraining failed.
     """
-    pretrained = config.model.pretrained
+    pretrained = config.model.pretrained if isinstance(config.model, NetworkConfig) else None
     if pretrained is None:
         return None
     if pretrained == AUTO:

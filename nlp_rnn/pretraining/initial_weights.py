@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nlp_rnn.config.model import NetworkConfig
 from nlp_rnn.config.pretraining import AUTO
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.signature import flatten
@@ -45,12 +46,12 @@ def with_local_encoder(config: RunConfig) -> RunConfig:
     ConfigError
         If the model or the tokenizer differ from those of the encoder.
     """
-    pretrained = config.model.pretrained
+    pretrained = config.model.pretrained if isinstance(config.model, NetworkConfig) else None
     if pretrained is None or pretrained == AUTO:
         return config
     if pretrained.startswith("runs:/"):
         pretrained = str(_download(pretrained, config))
-        config = replace(config, model=replace(config.model, pretrained=pretrained))
+        config = replace(config, model=replace(config.network, pretrained=pretrained))
     check_encoder(read_encoder(Path(pretrained)), config)
     return config
 

@@ -281,7 +281,7 @@ def _train(
     from nlp_rnn.training.progress import TrainingProgress
 
     seed = config.pretraining.seed
-    network = make_network(config.model, texts.vocab_size, 1, seed)
+    network = make_network(config.network, texts.vocab_size, 1, seed)
     models = LanguageModels(network, seed, config.pretraining.dropout)
     with TrainingProgress("perplexity") as progress:
 

@@ -70,7 +70,7 @@ def evaluate(
     unseen = unseen or classifier
     metrics, test = evaluate_splits(classifier, corpus, folder, run, unseen)
     texts = list(corpus.test[:INT8_TEXTS]["text"])
-    if not classifier.config["architecture"]["bidirectional"]:
+    if classifier.can_stream:
         metrics |= _prefix_scores(unseen, _sample(unseen, corpus.validation), folder, run)
     metrics |= _int8_agreement(classifier, texts, test.predictions[:INT8_TEXTS])
     metrics |= prediction_latency(classifier, texts[:LATENCY_TEXTS])

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nlp_rnn.classifier.manifest import GRAPH, INT8_GRAPH, MODEL_CARD, TOKENIZER
+from nlp_rnn.classifier.manifest import GRAPH, INT8_GRAPH, MODEL_CARD, NGRAM_TABLE, TOKENIZER
 from nlp_rnn.scoring.metrics import f1_of_labels, label_counts, wilson_interval
 from nlp_rnn.scoring.predictions import PART_NAMES, Predictions
 
@@ -63,6 +63,18 @@ def write_card(
 def _title(classifier: "TextClassifier") -> str:
     sizes = classifier.config["architecture"]
     data = _code(str(classifier.config["provenance"]["data"]))
+    labels = ", ".join(_code(label) for label in classifier.labels[:10])
+    more = f" and {len(classifier.labels) - 10} more" if len(classifier.labels) > 10 else ""
+    any_or_one = "any" if classifier.task == "multi_label" else "one"
+    title = (
+        f"# A text classifier trained on {data}\n\n"
+        f"Predicts {any_or_one} of {len(classifier.labels)} labels for a text: {labels}{more}.\n\n"
+    )
+    if sizes is None:
+        return (
+            f"{title}It consists of linear models on word and character n-grams, "
+            f"{classifier.num_parameters:,} parameters.\n"
+        )
     if sizes["cell"] == "average":
         network = "an average of embeddings, without recurrence"
     else:
@@ -71,13 +83,8 @@ def _title(classifier: "TextClassifier") -> str:
         network = (
             f"{direction} {sizes['cell'].upper()}{layers} with {sizes['hidden_size']} hidden units"
         )
-    labels = ", ".join(_code(label) for label in classifier.labels[:10])
-    more = f" and {len(classifier.labels) - 10} more" if len(classifier.labels) > 10 else ""
-    any_or_one = "any" if classifier.task == "multi_label" else "one"
     return (
-        f"# A text classifier trained on {data}\n\n"
-        f"Predicts {any_or_one} of {len(classifier.labels)} labels for a text: {labels}{more}.\n\n"
-        f"The network is {network}, {sizes['pooling']} pooling, "
+        f"{title}The network is {network}, {sizes['pooling']} pooling, "
         f"{classifier.num_parameters:,} parameters, {sizes['vocab_size']:,} tokens.\n"
     )
 
@@ -218,7 +225,9 @@ def _limits(classifier: "TextClassifier", folder: Path, test: Predictions) -> st
             "data with equally frequent labels, so those of rare labels are too high."
         )
     lines.append("- The scores hold for texts like the test texts, labelled in the same way.")
-    if classifier.config["architecture"]["bidirectional"]:
+    if classifier.config["architecture"] is None:
+        lines.append("- N-gram models alone do not support streaming.")
+    elif not classifier.can_stream:
         lines.append("- It is bidirectional and needs the whole text: no streaming.")
     return "## Limits\n\n" + "\n".join(lines) + "\n"
 
@@ -242,8 +251,9 @@ def _speed(folder: Path, metrics: Mapping[str, float], processor: str) -> str:
         f"{metrics['latency/onnx_batch1_p50_ms']:.2f} ms (median), "
         f"{metrics['latency/onnx_batch1_p95_ms']:.2f} ms (95th percentile). "
         "Run `nlp-rnn bench .` to measure it on your machine.\n\n"
-        f"`{GRAPH}` {size(GRAPH)}, `{TOKENIZER}` {size(TOKENIZER)}.\n"
     )
+    files = [name for name in (GRAPH, TOKENIZER, NGRAM_TABLE) if (folder / name).exists()]
+    text += ", ".join(f"`{name}` {size(name)}" for name in files) + ".\n"
     if "int8/agreement" in metrics:
         text += (
             f"\n`{INT8_GRAPH}` {size(INT8_GRAPH)} holds the same network with 8-bit matrices "
@@ -255,11 +265,11 @@ def _speed(folder: Path, metrics: Mapping[str, float], processor: str) -> str:
 
 def _origin(classifier: "TextClassifier") -> str:
     origin, versions = classifier.config["provenance"], classifier.config["versions"]
+    epoch = f", best epoch {origin['best_epoch']}" if "best_epoch" in origin else ""
     used = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
     return (
         f"## Origin\n\nMLflow run `{origin['mlflow_run_id']}`, seed "
-        f"{origin['seed']}, signature `{origin['signature']}`, best epoch "
-        f"{origin['best_epoch']}. Written with {used}.\n"
+        f"{origin['seed']}, signature `{origin['signature']}`{epoch}. Written with {used}.\n"
     )
 
 

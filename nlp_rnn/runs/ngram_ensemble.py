@@ -108,7 +108,7 @@ def fit_ensemble(network: TextClassifier, corpus: "Corpus", config: "RunConfig")
         logits,
         models.validation_scores,
         validation_labels,
-        guarded=config.model.ensemble is Ensemble.auto,
+        guarded=config.network.ensemble is Ensemble.auto,
     )
     ensemble = weights.logits(logits, models.validation_scores).astype(np.float32)
     validation, thresholds = score_logits(validation_labels, ensemble)

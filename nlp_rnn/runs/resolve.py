@@ -10,6 +10,7 @@ from pathlib import Path
 from nlp_rnn.config.checks import check
 from nlp_rnn.config.data import FilesConfig, TableConfig
 from nlp_rnn.config.defaults import TrainingFacts, resolve_defaults
+from nlp_rnn.config.model import NetworkConfig, NgramsConfig
 from nlp_rnn.config.pretraining import AUTO
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.tokenizer import GivenTokenizerConfig
@@ -28,10 +29,11 @@ def with_absolute_paths(config: RunConfig) -> RunConfig:
         data = replace(data, unlabelled=_absolute(data.unlabelled))
     if isinstance(data, FilesConfig):
         data = replace(data, path=_absolute(data.path))
-    if model.vectors is not None:
-        model = replace(model, vectors=_absolute(model.vectors))
-    if model.pretrained is not None and _is_path(model.pretrained):
-        model = replace(model, pretrained=_absolute(model.pretrained))
+    if isinstance(model, NetworkConfig):
+        if model.vectors is not None:
+            model = replace(model, vectors=_absolute(model.vectors))
+        if model.pretrained is not None and _is_path(model.pretrained):
+            model = replace(model, pretrained=_absolute(model.pretrained))
     if isinstance(tokenizer, GivenTokenizerConfig) and Path(tokenizer.path).expanduser().exists():
         tokenizer = replace(tokenizer, path=_absolute(tokenizer.path))
     return replace(config, data=data, model=model, tokenizer=tokenizer)
@@ -60,6 +62,9 @@ def resolve(config: RunConfig, facts: TrainingFacts | None = None) -> RunConfig:
         `model.match`, or this machine lacks the device or the precision.
     """
     check(config)
+    if isinstance(config.model, NgramsConfig):
+        threads = config.trainer.threads or available_cores()
+        return replace(config, trainer=replace(config.trainer, threads=threads))
     resolved = with_matched_size(config)
     resolved = _with_machine(resolved)
     return resolved if facts is None else resolve_defaults(resolved, facts)

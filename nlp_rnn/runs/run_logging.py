@@ -2,16 +2,17 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.config.data import DataConfig, TableConfig
-from nlp_rnn.config.model import RecurrentConfig
+from nlp_rnn.config.model import NetworkConfig, RecurrentConfig
 from nlp_rnn.config.run import RunConfig, Speed
 from nlp_rnn.config.signature import logged_parameters, requested_values, signature
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.runs.console import announced, print_lines
+from nlp_rnn.runs.run_folder import Origin, save_origin, save_resolved
 from nlp_rnn.tracking.tags import CONFIGURATION_TAG
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ __all__ = [
     "log_data",
     "log_open_parameters",
     "log_range_test",
+    "log_resolved",
     "log_results",
     "log_speed",
     "provenance",
@@ -48,7 +50,9 @@ def short_name(config: RunConfig) -> str:
     model = config.model
     if isinstance(model, RecurrentConfig):
         return f"{model.name} h{model.hidden_size}"
-    return f"{model.name} e{model.embedding_size}"
+    if isinstance(model, NetworkConfig):
+        return f"{model.name} e{model.embedding_size}"
+    return model.name
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,21 @@ def log_open_parameters(
     known = known_parameters(before)
     run.log_parameters({k: v for k, v in logged_parameters(resolved).items() if k not in known})
     run.set_tags({"requested": json.dumps(requested_values(config, resolved))})
+
+
+def log_resolved(
+    config: RunConfig,
+    before: RunConfig,
+    resolved: RunConfig,
+    folder: Path,
+    origin: Origin,
+    run: "TrackedRun",
+) -> None:
+    """Save the resolved configuration, and log its parameters unless `origin` says it was done."""
+    save_resolved(resolved, folder, run)
+    if not (origin.run_id and origin.parameters_logged):
+        log_open_parameters(config, before, resolved, run)
+        save_origin(replace(origin, run_id=run.run_id, parameters_logged=True), folder)
 
 
 def run_tags(
@@ -189,11 +208,7 @@ def training_metrics(network: "TextNetwork", training: "TrainingResult") -> dict
 
 
 def provenance(
-    config: RunConfig,
-    resolved: RunConfig,
-    corpus: "Corpus",
-    training: "TrainingResult",
-    run_id: str,
+    config: RunConfig, resolved: RunConfig, corpus: "Corpus", run_id: str
 ) -> dict[str, Any]:
     """Return the origin of a saved classifier, for its `config.json`."""
     return {
@@ -214,8 +229,6 @@ def provenance(
             else {}
         ),
         "class_weight": config.trainer.class_weight.name,
-        "best_epoch": training.best_epoch,
-        "validation": training.best_metrics,
         "mlflow_run_id": run_id,
     }
 
@@ -235,7 +248,7 @@ def log_results(
     run.set_note(
         run_note(
             RunSummary(
-                title=f"{short_name(config)}, {config.model.pooling} pooling",
+                title=_title(config),
                 dataset=corpus.name,
                 digest=corpus.digest,
                 run_id=run.run_id,
@@ -252,3 +265,9 @@ def log_results(
             )
         )
     )
+
+
+def _title(config: RunConfig) -> str:
+    model = config.model
+    pooling = f", {model.pooling} pooling" if isinstance(model, NetworkConfig) else ""
+    return f"{short_name(config)}{pooling}"

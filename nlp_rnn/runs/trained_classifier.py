@@ -75,7 +75,7 @@ class TrainedClassifier:
             n-gram models.
         """
         self._write(folder, self.thresholds, self.provenance)
-        if resolved.model.ensemble is not Ensemble.on:
+        if resolved.network.ensemble is not Ensemble.on:
             return {}, None
         threads = resolved.trainer.threads
         with announced("Fitting the n-gram models"):

@@ -121,7 +121,7 @@ def work(processes: "Processes", store: Any = None) -> None:
         config = as_config(OmegaConf.create(job["config"]))
         train, validation = (open_tokens(Path(job["files"][s])) for s in ("train", "validation"))
         trainer = Trainer(
-            make_network(config.model, job["vocab_size"], job["num_labels"], config.seed),
+            make_network(config.network, job["vocab_size"], job["num_labels"], config.seed),
             config.trainer,
             config.optimizer,
             seed=config.seed,

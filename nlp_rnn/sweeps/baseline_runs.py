@@ -1,19 +1,20 @@
 """MLflow runs of the baselines that a comparison needs: find existing ones, train missing ones.
 
-There are three baselines: `majority` (the most frequent label), `linear` (a linear SVM on TF-IDF
-features) and `average` (the compared network without its recurrence).
+There are four baselines: `majority` (the most frequent label), `linear` (a linear SVM on TF-IDF
+features), `ngrams` (n-gram models) and `average` (the compared network without its recurrence).
 """
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.baselines.fitting import BASELINES, Baseline, fit_linear, fit_majority
 from nlp_rnn.config.data import DataConfig, TableConfig
-from nlp_rnn.config.model import AverageConfig, ModelConfig
+from nlp_rnn.config.model import AverageConfig, NetworkConfig
+from nlp_rnn.config.ngrams_checks import with_ngrams
 from nlp_rnn.config.pretraining import PretrainingConfig
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.signature import flatten, signature
@@ -36,7 +37,13 @@ __all__ = [
     "train_baseline",
 ]
 
-ALL_BASELINES = (*BASELINES, "average")
+CONFIGURED: dict[str, Callable[[RunConfig], RunConfig]] = {
+    "ngrams": with_ngrams,
+    "average": lambda config: _without_recurrence(config),
+}
+"""Baselines that are normal runs, each with its configuration."""
+
+ALL_BASELINES = (*BASELINES, *CONFIGURED)
 
 # Part of the signature of `majority` and `linear`. Increase it when a change of the code changes
 # these baselines, so that runs of older versions are not reused.
@@ -80,9 +87,10 @@ def ensure_baselines(
 ) -> dict[str, BaselineRun]:
     """Return a finished run of each baseline on the data of `config`; train the missing ones.
 
-    `majority` and `linear` depend only on the data, so they are trained once for each data set.
-    `average` is the network of `config` without its recurrence, with the same tokenizer, optimizer
-    and trainer. It is trained once for each such configuration, with the seed of `config`.
+    `majority`, `linear` and `ngrams` depend only on the data, so they are trained once for each
+    data set, `ngrams` also once for each `trainer.class_weight`. `average` is the
+    network of `config` without its recurrence, with the same tokenizer, optimizer and trainer. It
+    is trained once for each such configuration, with the seed of `config`.
 
     Parameters
     ----------
@@ -120,15 +128,15 @@ def ensure_baselines(
         digest = corpus.digest
     baselines: dict[str, BaselineRun] = {}
     for name in names:
-        average = _without_recurrence(config) if name == "average" else None
-        wanted = signature(average) if average else baseline_signature(name, digest)
+        configured = CONFIGURED[name](config) if name in CONFIGURED else None
+        wanted = signature(configured) if configured else baseline_signature(name, digest)
         baseline = find_baseline(uri, experiment_id, name, wanted, digest)
         if baseline is None:
             corpus = corpus or read_corpus(config.data)
             parent_folder = folder or Path("outputs/baselines") / f"{corpus.name}-{digest[:8]}"
             target = (parent_folder / name).absolute()
-            if average:
-                baseline = _train_average(average, uri, experiment_id, parent, target)
+            if configured:
+                baseline = _train(name, configured, uri, experiment_id, parent, target)
             else:
                 baseline = train_baseline(
                     name, config.data, corpus, target, uri, experiment_id, parent
@@ -242,13 +250,7 @@ def train_baseline(
 
 
 def read_corpus(data: DataConfig) -> "Corpus":
-    """Read the data on which baselines are fitted.
-
-    Raises
-    ------
-    DataError
-        The data cannot be read.
-    """
+    """Read the data on which baselines are fitted; raises `DataError`."""
     from nlp_rnn.data.corpus import load_corpus
 
     return load_corpus(data)
@@ -269,10 +271,13 @@ def _fit(name: str, corpus: "Corpus") -> Baseline:
 
 def _without_recurrence(config: RunConfig) -> RunConfig:
     """Return the configuration of `average`: that of a run, with a network without recurrence."""
-    shared = {f.name: getattr(config.model, f.name) for f in fields(ModelConfig)}
+    network = config.model
+    if not isinstance(network, NetworkConfig):
+        network = AverageConfig(name="average", cell=AVERAGE)
+    shared = {f.name: getattr(network, f.name) for f in fields(NetworkConfig)}
     # pretrained weights are those of a recurrent encoder, which this network lacks
     shared |= {"name": "average", "cell": AVERAGE, "pretrained": None}
-    if POOLINGS[config.model.pooling].from_final_state:
+    if POOLINGS[network.pooling].from_final_state:
         shared["pooling"] = "mean"  # the last embedding alone would be no fair baseline
     data = config.data
     return replace(
@@ -285,10 +290,10 @@ def _without_recurrence(config: RunConfig) -> RunConfig:
     )
 
 
-def _train_average(
-    config: RunConfig, uri: str, experiment_id: str, parent: str | None, folder: Path
+def _train(
+    name: str, config: RunConfig, uri: str, experiment_id: str, parent: str | None, folder: Path
 ) -> BaselineRun:
-    """Train `average` as a normal run, then tag the run as a baseline and a child of `parent`."""
+    """Train a baseline as a normal run, then tag it as a baseline and a child of `parent`."""
     from mlflow import MlflowClient
 
     from nlp_rnn.pipeline import train
@@ -298,12 +303,12 @@ def _train_average(
         client = MlflowClient(tracking_uri=uri)
         experiment = client.get_experiment(experiment_id).name
     tracking = replace(config.tracking, uri=uri, experiment=experiment, run_name=None)
-    result = train(replace(config, tracking=tracking), folder, ["model=average"])
+    result = train(replace(config, tracking=tracking), folder, [f"model={name}"])
     with tracking_errors(uri):
         client.set_tag(result.run_id, "kind", KIND)
         if parent is not None:
             client.set_tag(result.run_id, PARENT_TAG, parent)
-    return BaselineRun("average", result.run_id, result.metrics, is_new=True)
+    return BaselineRun(name, result.run_id, result.metrics, is_new=True)
 
 
 def _note(baseline: Baseline, corpus: "Corpus", metrics: dict[str, float]) -> str:

@@ -1,0 +1,93 @@
+"""The classifier of a run with `model=ngrams`: n-gram models alone, fitted and saved."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nlp_rnn.classifier.classifier_folder import read_classifier
+from nlp_rnn.classifier.classifier_saving import save_classifier
+from nlp_rnn.classifier.predictor import TextClassifier
+from nlp_rnn.config.training import ClassWeight
+from nlp_rnn.data.labels import labels_of
+from nlp_rnn.ngrams.weighting import fit_ngrams
+from nlp_rnn.scoring.metrics import score_logits
+from nlp_rnn.sources.arrow_cache import texts_of
+
+if TYPE_CHECKING:
+    from nlp_rnn.config.run import RunConfig
+    from nlp_rnn.data.corpus import Corpus
+
+__all__ = ["fit_and_save_ngrams"]
+
+
+def fit_and_save_ngrams(
+    folder: Path, corpus: "Corpus", config: "RunConfig", provenance: Mapping[str, Any]
+) -> tuple[dict[str, float], TextClassifier]:
+    """Fit n-gram models, and save them as a classifier.
+
+    Parameters
+    ----------
+    folder : Path
+        The classifier folder.
+    corpus : Corpus
+        The data. The test split is not read.
+    config : RunConfig
+        The requested configuration.
+    provenance : mapping
+        Origin of the classifier, for its `config.json`.
+
+    Returns
+    -------
+    metrics : dict of str to float
+        `train/…` and `parameters/…` of the run.
+    unseen : TextClassifier
+        The classifier with models that have not seen the validation split.
+    """
+    started = time.perf_counter()
+    (texts, labels), (validation_texts, validation_labels) = (
+        (list(texts_of(split)), labels_of(split)) for split in (corpus.train, corpus.validation)
+    )
+    models = fit_ngrams(
+        texts,
+        labels,
+        validation_texts,
+        validation_labels,
+        len(corpus.labels),
+        separator=corpus.separator,
+        balanced=config.trainer.class_weight is ClassWeight.balanced,
+    )
+    validation, thresholds = score_logits(
+        validation_labels, models.validation_scores.astype(np.float32)
+    )
+    table = models.table()
+    weights = zip(models.unseen.names, models.weights.tolist(), strict=True)
+    save_classifier(
+        folder,
+        architecture=None,
+        state={},
+        tokenizer_json=None,
+        labels=corpus.labels,
+        thresholds=thresholds or None,
+        separator=corpus.separator,
+        provenance={
+            **provenance,
+            "validation": validation,
+            "weights_of_ngram_models": dict(weights),
+            "fitted_to": ["train", *["validation"] * models.refitted],
+        },
+        ngrams=table,
+    )
+    seconds = time.perf_counter() - started
+    tokens = sum(table.token_counts(texts))
+    metrics = {
+        "train/seconds": seconds,
+        "train/tokens_per_second": tokens / seconds,
+        "parameters/ngrams": float(table.num_parameters),
+        "parameters/total": float(table.num_parameters),
+    }
+    saved = replace(read_classifier(folder), ngrams=models.table(unseen=True))
+    return metrics, TextClassifier(saved, config.trainer.threads)

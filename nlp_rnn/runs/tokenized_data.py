@@ -1,0 +1,67 @@
+"""Tokenized corpus of a run with the word vectors of its vocabulary, and notes about the data."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nlp_rnn.config.defaults import TrainingFacts
+from nlp_rnn.runs.console import announced, print_lines
+
+if TYPE_CHECKING:
+    from nlp_rnn.config.run import RunConfig
+    from nlp_rnn.data.corpus import Corpus
+    from nlp_rnn.tokens.tokenization import TokenizedCorpus
+    from nlp_rnn.tracking.tracked_run import TrackedRun
+
+__all__ = ["log_data_notes", "tokenize", "training_facts"]
+
+
+def tokenize(
+    config: "RunConfig", corpus: "Corpus", tokenizer_json: str | None, run: "TrackedRun | None"
+) -> "TokenizedCorpus":
+    """Tokenize the corpus, and add word vectors.
+
+    Parameters
+    ----------
+    config : RunConfig
+        The requested configuration.
+    corpus : Corpus
+        The texts.
+    tokenizer_json : str, optional
+        The tokenizer of a pretrained encoder, which is used as it is.
+    run : TrackedRun, optional
+        The run that notes about the data are logged to; None where it has them already.
+    """
+    from nlp_rnn.tokens.tokenization import tokenize_corpus
+    from nlp_rnn.tokens.word_vectors import add_vectors
+
+    with announced(f"Tokenizing with {config.tokenizer.name}"):
+        tokens = tokenize_corpus(corpus, config.tokenizer, tokenizer_json)
+    if config.network.vectors is not None:
+        path, size = Path(config.network.vectors), config.network.embedding_size
+        tokens = add_vectors(tokens, path, size)
+    print_lines(tokens.quality.lines)
+    if run is not None:
+        log_data_notes(corpus, run, tokens)
+    return tokens
+
+
+def log_data_notes(
+    corpus: "Corpus", run: "TrackedRun", tokens: "TokenizedCorpus | None" = None
+) -> None:
+    """Log what was noticed about the data, and about its tokens if there are any."""
+    lines, figures = list(corpus.quality.lines), dict(corpus.quality.figures)
+    if tokens is not None:
+        lines, figures = [*lines, *tokens.quality.lines], figures | tokens.quality.figures
+    run.log_text("".join(f"{note}\n" for note in (*corpus.notes, *lines)), "data_notes.txt")
+    run.log_final(figures)
+
+
+def training_facts(corpus: "Corpus", tokens: "TokenizedCorpus") -> TrainingFacts:
+    """Return the size and the labels of the training split, on which defaults depend."""
+    return TrainingFacts(
+        rows=len(tokens.train),
+        tokens=int(tokens.train.lengths.sum()),
+        labels=len(corpus.labels),
+        validation_rows=len(tokens.validation),
+        multi_label=corpus.task == "multi_label",
+    )
