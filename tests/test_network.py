@@ -81,10 +81,11 @@ def test_parameter_counts_are_those_of_the_network(model: NetworkConfig) -> None
 
 
 @pytest.mark.parametrize(
-    "path", sorted((conf_dir() / "model").glob("*.yaml")), ids=lambda p: p.stem
+    "name",
+    sorted(path.stem for path in (conf_dir() / "model").glob("*.yaml") if path.stem != "ngrams"),
 )
-def test_every_model_config_gets_gradients_and_overfits_eight_texts(path) -> None:
-    model = compose([f"model={path.stem}"]).model
+def test_every_model_config_gets_gradients_and_overfits_eight_texts(name) -> None:
+    model = compose([f"model={name}"]).model
     network = make_network(model, VOCABULARY, LABELS, seed=1)
     torch.manual_seed(0)
     lengths = torch.tensor([3, 8, 5, 2, 7, 8, 1, 6])

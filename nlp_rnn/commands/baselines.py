@@ -1,4 +1,4 @@
-"""The command `baselines`: train the majority label and a linear SVM on a data set."""
+"""The command `baselines`: train the majority label and linear models on a data set."""
 
 from pathlib import Path
 
@@ -8,7 +8,8 @@ __all__ = ["HELP", "baselines"]
 
 HELP = """\
 Train the baselines that a recurrent classifier must beat on the same splits: the majority label,
-and TF-IDF of 1-2-grams with a linear SVM. Both take seconds to a minute and are logged to MLflow.
+TF-IDF of 1-2-grams with a linear SVM, and the n-gram models of model=ngrams. All take seconds to a
+few minutes and are logged to MLflow.
 
   nlp-rnn baselines data=files data.path=reviews.csv data.text=review data.label=stars
   nlp-rnn baselines data=imdb tracking.experiment=imdb

@@ -13,7 +13,7 @@ from nlp_rnn.errors import ConfigError
 
 __all__ = ["check_ngrams", "has_effect_on_ngrams", "with_ngrams"]
 
-WITH_EFFECT = ("trainer.class_weight", "trainer.threads", "optimizer.name", "pretraining.name")
+WITH_EFFECT = ("trainer.class_weight", "trainer.threads")
 
 WITHOUT_EFFECT = ("tokenizer", "optimizer", "trainer", "pretraining")
 

@@ -148,8 +148,7 @@ def ensure_baselines(
 def baseline_signature(name: str, digest: str) -> str:
     """Return the signature of `majority` or `linear`: eight hexadecimal digits of a hash.
 
-    It depends on the name, the digest of the data and `SIGNATURE_VERSION`. The signature of
-    `average` is that of its configuration.
+    It depends on the name, the digest of the data and `SIGNATURE_VERSION`.
     """
     return hashlib.sha256(json.dumps([SIGNATURE_VERSION, name, digest]).encode()).hexdigest()[:8]
 
@@ -159,8 +158,7 @@ def find_baseline(
 ) -> BaselineRun | None:
     """Return the newest finished run of a baseline with a signature; None if there is none.
 
-    The run must also have the digest of the data, because the signature of `average` depends on the
-    options of the data, not on its content.
+    The run must also have the digest of the data: signatures of configurations do not have it.
     """
     from nlp_rnn.tracking.environment import quiet_mlflow
     from nlp_rnn.tracking.store import tracking_errors
