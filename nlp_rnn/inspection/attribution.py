@@ -5,13 +5,14 @@ act together.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nlp_rnn.inspection.ngram_shares import NgramShares
 from nlp_rnn.model.network import TextNetwork
 from nlp_rnn.model.ngram_path import ngram_rows
 from nlp_rnn.model.parallel import retain_graphs
@@ -66,8 +67,32 @@ class Attribution:
         return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
+@dataclass(frozen=True)
+class Explained:
+    """Model whose predictions are explained: a network, alone or with n-gram models.
+
+    Attributes
+    ----------
+    network : TextNetwork
+        Network in evaluation mode.
+    weight : float
+        What its logits are multiplied by.
+    bias : float32 tensor (C,) or ()
+        What n-gram models add to the logits of any text.
+    """
+
+    network: TextNetwork
+    weight: float = 1.0
+    bias: Tensor = field(default_factory=lambda: torch.zeros(()))
+
+
 def attribute(
-    network: TextNetwork, ids: NDArray[np.int64], classes: Sequence[int], steps: int = STEPS
+    network: TextNetwork,
+    ids: NDArray[np.int64],
+    classes: Sequence[int],
+    steps: int = STEPS,
+    ngrams: NgramShares | None = None,
+    network_weight: float = 1.0,
 ) -> Attribution:
     """Attribute the log-odds of `classes` to the tokens of one text.
 
@@ -86,6 +111,10 @@ def attribute(
         Indices of the K classes to explain.
     steps : int
         Number of points of the integral.
+    ngrams : NgramShares, optional
+        Shares of the n-gram models of an ensemble. Occluding a token removes its shares.
+    network_weight : float
+        Weight of the network's logits in the ensemble.
 
     Returns
     -------
@@ -94,10 +123,15 @@ def attribute(
     tokens = torch.from_numpy(ids)
     with torch.no_grad():
         embedded = network.embedding(tokens)  # (T, E)
+    model = Explained(network)
+    if ngrams is None:
         shares = _ngram_shares(network, tokens)  # (T, C)
-    integrated, ends = _integrated(network, embedded, shares, classes, steps)
-    gradient = _gradients(network, embedded.unsqueeze(1), shares.sum(0)[None], classes)[0]
-    occluded, span = _occluded(network, tokens, embedded, classes, ends[1])
+    else:
+        shares = torch.from_numpy(ngrams.tokens)
+        model = Explained(network, network_weight, torch.from_numpy(ngrams.bias.copy()))
+    integrated, ends = _integrated(model, embedded, shares, classes, steps)
+    gradient = _gradients(model, embedded.unsqueeze(1), shares.sum(0)[None], classes)[0]
+    occluded, span = _occluded(model, tokens, embedded, shares, classes, ends[1])
     residual = (integrated.sum(1) - (ends[1] - ends[0])).abs().max()
     return Attribution(
         tuple(classes),
@@ -124,11 +158,13 @@ def _ngram_shares(network: TextNetwork, tokens: Tensor) -> Tensor:
     return shares
 
 
-def _log_odds(network: TextNetwork, steps: Tensor, ngram_logits: Tensor) -> Tensor:
+def _log_odds(model: Explained, steps: Tensor, ngram_logits: Tensor) -> Tensor:
     """Return log-odds (B, C) for embeddings (T, B, E) of equal lengths and n-gram logits (B, C)."""
     lengths = torch.full((steps.shape[1],), steps.shape[0], dtype=torch.int64)
+    network = model.network
     states = steps if network.encoder is None else network.encoder(steps, lengths)
-    logits = network.head(network.pooling(states, lengths)) + ngram_logits
+    logits = model.weight * network.head(network.pooling(states, lengths))
+    logits = logits + ngram_logits + model.bias
     total = logits.logsumexp(1, keepdim=True)
     log_p = logits - total
     # log(1 - p), exact near p = 1: the other classes together
@@ -144,7 +180,7 @@ def _log_odds(network: TextNetwork, steps: Tensor, ngram_logits: Tensor) -> Tens
 
 
 def _gradients(
-    network: TextNetwork, steps: Tensor, ngram_logits: Tensor, classes: Sequence[int]
+    model: Explained, steps: Tensor, ngram_logits: Tensor, classes: Sequence[int]
 ) -> tuple[Tensor, Tensor]:
     """Return the gradients of the log-odds of K classes with respect to both inputs.
 
@@ -152,7 +188,7 @@ def _gradients(
     """
     steps, ngram_logits = steps.detach().requires_grad_(), ngram_logits.detach().requires_grad_()
     with retain_graphs():
-        odds = _log_odds(network, steps, ngram_logits)[:, list(classes)]
+        odds = _log_odds(model, steps, ngram_logits)[:, list(classes)]
     gradients = [
         torch.autograd.grad(odds[:, number].sum(), (steps, ngram_logits), retain_graph=True)
         for number in range(len(classes))
@@ -162,7 +198,7 @@ def _gradients(
 
 
 def _integrated(
-    network: TextNetwork, embedded: Tensor, shares: Tensor, classes: Sequence[int], steps: int
+    model: Explained, embedded: Tensor, shares: Tensor, classes: Sequence[int], steps: int
 ) -> tuple[Tensor, Tensor]:
     """Return integrated gradients (K, T), and the log-odds (2, K) of the baseline and the text."""
     points = (torch.arange(steps) + 0.5) / steps
@@ -172,19 +208,24 @@ def _integrated(
     for chunk in torch.split(points, max(1, TOKENS_AT_ONCE // len(embedded))):
         texts = chunk[None, :, None] * embedded[:, None, :]  # (T, B, E)
         gradients, ngram_gradients = _gradients(
-            network, texts, chunk[:, None] * ngram_logits, classes
+            model, texts, chunk[:, None] * ngram_logits, classes
         )
         total += gradients.sum(2)
         ngram_total += ngram_gradients.sum(1)
     with torch.no_grad():
         ends = torch.stack([torch.zeros_like(embedded), embedded], dim=1)
-        odds = _log_odds(network, ends, torch.stack([torch.zeros_like(ngram_logits), ngram_logits]))
+        odds = _log_odds(model, ends, torch.stack([torch.zeros_like(ngram_logits), ngram_logits]))
     integrated = (total * embedded).sum(2) + ngram_total @ shares.t()
     return integrated / steps, odds[:, list(classes)]
 
 
 def _occluded(
-    network: TextNetwork, tokens: Tensor, embedded: Tensor, classes: Sequence[int], whole: Tensor
+    model: Explained,
+    tokens: Tensor,
+    embedded: Tensor,
+    shares: Tensor,
+    classes: Sequence[int],
+    whole: Tensor,
 ) -> tuple[Tensor, int]:
     """Return the decrease of the log-odds (K, T) when each token is occluded, and the span.
 
@@ -201,10 +242,11 @@ def _occluded(
             for column, start in enumerate(chunk.tolist()):
                 texts[start : start + span, column] = 0.0
                 present[start : start + span, column] = False
-            ngram_logits = torch.zeros(())
-            if network.wide is not None:
-                ngram_logits = network.wide.read(tokens[:, None].expand_as(present), present)
-            decreases.append(whole - _log_odds(network, texts, ngram_logits)[:, list(classes)])
+            ngram_logits = present.t().float() @ shares  # (B, C)
+            if model.network.wide is not None:
+                wide = model.network.wide
+                ngram_logits = wide.read(tokens[:, None].expand_as(present), present)
+            decreases.append(whole - _log_odds(model, texts, ngram_logits)[:, list(classes)])
     sizes = torch.full((len(starts),), span)
     sizes[-1] = time - starts[-1]
     shared = torch.cat(decreases).t() / sizes  # (K, spans)

@@ -19,9 +19,11 @@ from nlp_rnn.classifier.recurrent_step import StepNetwork
 from nlp_rnn.classifier.weights import unpack_weights
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.inspection.gates import LayerTrace, trace_layers
+from nlp_rnn.inspection.ngram_shares import NgramShares, ngram_shares
 from nlp_rnn.inspection.text_tokens import TextTokens, tokenize_text
 from nlp_rnn.model.architecture import Architecture
 from nlp_rnn.ngrams.probabilities import probabilities_of
+from nlp_rnn.ngrams.table import NgramTable
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -62,6 +64,10 @@ class InspectedModel:
         The same weights in torch, in evaluation mode, without gradients.
     run_id : str or None
         MLflow run that trained the classifier, if it is known.
+    ngrams : NgramTable, optional
+        N-gram models of an ensemble.
+    network_weight : float
+        Weight of the network's logits in the ensemble.
     """
 
     name: str
@@ -71,12 +77,16 @@ class InspectedModel:
     weights: Mapping[str, NDArray[np.float32]]
     network: "TextNetwork"
     run_id: str | None
+    ngrams: NgramTable | None = None
+    network_weight: float = 1.0
 
     @property
     def title(self) -> str:
         """Cell and size, for example `GRU h128, bidirectional`."""
         sizes = self.architecture
         ngrams = f", with n-gram features of 1 to {sizes.ngrams} tokens" if sizes.ngrams else ""
+        if self.ngrams is not None:
+            ngrams = ", with n-gram models"
         if sizes.cell == "average":
             return f"average of embeddings{ngrams}"
         layers = f"{sizes.num_layers} layers, " if sizes.num_layers > 1 else ""
@@ -101,7 +111,11 @@ class Inspection:
     layers : list of LayerTrace
         Gates and states of every layer and direction; empty without a recurrent layer.
     over_time : float32 (T, C) or None
-        Probabilities after each token; None for a bidirectional classifier.
+        Probabilities of the network after each token; None for a bidirectional one.
+    ngrams : NgramShares or None
+        Shares of the n-gram models of an ensemble.
+    network_logits : float32 (C,)
+        Logits of the network, multiplied by its weight in an ensemble.
     """
 
     model: InspectedModel
@@ -110,6 +124,30 @@ class Inspection:
     attribution: "Attribution"
     layers: list[LayerTrace]
     over_time: NDArray[np.float32] | None
+    ngrams: NgramShares | None
+    network_logits: NDArray[np.float32]
+
+    @property
+    def margins(self) -> list[tuple[str, float, float]]:
+        """For each explained label, the margins by the network and by the n-gram models.
+
+        A margin is the logit of the label minus the mean of all logits. Empty without n-gram models.
+        """
+        if self.ngrams is None:
+            return []
+        scores = self.ngrams.bias + self.ngrams.tokens.sum(axis=0)
+        margins = [logits - logits.mean() for logits in (self.network_logits, scores)]
+        return [
+            (self.model.labels[label], *(float(values[label]) for values in margins))
+            for label in self.attribution.classes
+        ]
+
+    @property
+    def strongest_ngrams(self) -> list[tuple[str, float]]:
+        """The n-grams with the largest share in the margin of the predicted label."""
+        return (
+            [] if self.ngrams is None else self.ngrams.strongest(int(self.probabilities.argmax()))
+        )
 
     @property
     def label(self) -> str:
@@ -145,6 +183,8 @@ def load_model(location: str | os.PathLike[str]) -> InspectedModel:
         weights,
         network,
         run_id if isinstance(run_id, str) and run_id else None,
+        saved.ngrams,
+        saved.network_weight if saved.ngrams is not None else 1.0,
     )
 
 
@@ -168,17 +208,30 @@ def inspect_text(model: InspectedModel, text: str) -> Inspection:
         logits = model.network(
             torch.from_numpy(tokens.ids)[None], torch.tensor([len(tokens)], dtype=torch.int64)
         )
-        probabilities: NDArray[np.float32] = logits[0].softmax(0).numpy()
+    network_logits: NDArray[np.float32] = model.network_weight * logits[0].numpy()
+    shares = None if model.ngrams is None else ngram_shares(model.ngrams, tokens)
+    total = network_logits
+    if shares is not None:
+        total = network_logits + shares.bias + shares.tokens.sum(axis=0)
+    probabilities = probabilities_of(total[None], multi_label=False)[0]
     classes = np.argsort(-probabilities, kind="stable")[:CLASSES].tolist()
     return Inspection(
         model,
         tokens,
         probabilities,
-        attribute(model.network, tokens.ids, classes),
+        attribute(
+            model.network,
+            tokens.ids,
+            classes,
+            ngrams=shares,
+            network_weight=model.network_weight,
+        ),
         trace_layers(model.architecture, model.weights, tokens.ids),
         probabilities_over_time(model, tokens.ids)
         if not model.architecture.bidirectional
         else None,
+        shares,
+        network_logits,
     )
 
 

@@ -253,7 +253,9 @@ def _model_view(
         PageFigure(
             f"{prefix}over_time.png",
             figures.draw_over_time(inspection, compared),
-            "Probabilities that the model would predict if the text ended at this token.",
+            "Probabilities that the "
+            f"{'network' if inspection.ngrams is not None else 'model'} would predict if the text "
+            "ended at this token.",
         )
         if inspection.over_time is not None
         else None,

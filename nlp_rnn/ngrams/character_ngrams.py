@@ -5,6 +5,7 @@ different word of a text counts once, so that its scores can be computed once an
 of a text is the sum over its words, divided by a norm that is a sum over the words too.
 """
 
+import re
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from nlp_rnn.ngrams.hashing import MULTIPLIER, code_points, token_hash, window_keys
 from nlp_rnn.ngrams.section import Contribution, Features, Section, SectionStream
-from nlp_rnn.ngrams.text_parts import split_parts
+from nlp_rnn.ngrams.text_parts import parts_with_offsets, split_parts
 from nlp_rnn.ngrams.vocabulary import Vocabulary, Weights, sorted_unique, sum_rows
 
 __all__ = ["CharacterFeatures", "CharacterSection", "Word"]
@@ -29,6 +30,8 @@ CACHE_BYTES = 1 << 24
 MAX_CACHED = 1 << 16
 MAX_CACHED_LENGTH = 40
 """Bounds of the cache of words: its rows in bytes, its words, and characters of the longest one."""
+
+find_words = re.compile(r"\S+").finditer  # what `str.split` returns
 
 Word = tuple[int, str]
 """A word: the index of its part in the text, and its characters."""
@@ -139,25 +142,40 @@ class CharacterSection(Section):
 
     def contributions(self, text: str) -> list[Contribution]:
         """Return what each n-gram of the text adds; the sum is `scores([text])[0]`."""
-        words = text_words(text, self._separator)
+        starts: dict[Word, list[int]] = {}
+        for index, (part, offset) in enumerate(parts_with_offsets(text, self._separator)):
+            for match in find_words(part.lower()):
+                starts.setdefault((index, match[0]), []).append(match.start() + offset)
+        words = list(starts)
         if not words:
             return []
         norm = np.sqrt(self.word_rows(words)[:, -1].sum()) or 1.0
+        lengths = [len(word) + 2 for _, word in words]
+        begins = np.cumsum([0, *lengths]).tolist()
         joined = "".join(f" {word} " for _, word in words)
-        # a key counts once in each word, and all words with the n-gram add up
-        counted: dict[tuple[int, int], str] = {}
-        for (owners, keys, starts), size in zip(_windows(words), SIZES, strict=True):
-            for owner, key, start in zip(
-                owners.tolist(), keys.tolist(), starts.tolist(), strict=True
+        # a key counts once in each word
+        counted: dict[tuple[int, int], tuple[str, int]] = {}
+        for (owners, keys, places), size in zip(_windows(words), SIZES, strict=True):
+            for owner, key, place in zip(
+                owners.tolist(), keys.tolist(), places.tolist(), strict=True
             ):
-                counted[owner, key] = joined[start : start + size]
+                ngram = joined[place : place + size]
+                counted.setdefault((owner, key), (ngram, place - begins[owner] - 1))
         every = np.array([key for _, key in counted], np.uint32)
         positions, known = self._vocabulary.find(every)
-        sums: dict[str, NDArray[np.float32]] = {}
-        names = [name for name, there in zip(counted.values(), known, strict=True) if there]
-        for name, row in zip(names, self._weights.rows(positions[known]), strict=True):
-            sums[name] = sums.get(name, np.float32(0)) + row / norm
-        return [Contribution(name, scores) for name, scores in sums.items()]
+        rows = self._weights.rows(positions[known]) / norm
+        kept = [entry for entry, there in zip(counted.items(), known, strict=True) if there]
+        return [
+            Contribution(
+                ngram,
+                row,
+                [
+                    (start + max(shift, 0), start + min(shift + len(ngram), lengths[owner] - 2))
+                    for start in starts[words[owner]]
+                ],
+            )
+            for ((owner, _), (ngram, shift)), row in zip(kept, rows, strict=True)
+        ]
 
     def start(self) -> "CharacterStream":
         """Return the state of a text of which nothing has been read."""

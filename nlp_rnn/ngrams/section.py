@@ -27,10 +27,13 @@ class Contribution:
         The n-gram as it is read: in lower case.
     scores : float32 array of shape (C,)
         Its share of the score of each label.
+    spans : list of (int, int)
+        Where it stands in the text: start and end of each occurrence, in characters.
     """
 
     ngram: str
     scores: NDArray[np.float32]
+    spans: list[tuple[int, int]]
 
 
 class Section(ABC):

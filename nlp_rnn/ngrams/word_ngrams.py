@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from nlp_rnn.ngrams.hashing import bigram_keys, token_hash, token_keys
 from nlp_rnn.ngrams.section import Contribution, Features, Section, SectionStream
-from nlp_rnn.ngrams.text_parts import split_parts
+from nlp_rnn.ngrams.text_parts import parts_with_offsets, split_parts
 from nlp_rnn.ngrams.vocabulary import Vocabulary, Weights, sorted_unique, sum_rows
 
 __all__ = ["WordFeatures", "WordSection", "find_tokens"]
@@ -30,7 +30,7 @@ TOKEN = rf"[{UNSPACED}]|[^\W{UNSPACED}]+|[^\w\s\ufe00-\ufe0f]"
 MAX_CACHED = 1 << 16
 """Tokens whose hashes are cached."""
 
-find_tokens = re.compile(TOKEN).findall
+find_tokens, token_matches = re.compile(TOKEN).findall, re.compile(TOKEN).finditer
 
 
 class WordHashes:
@@ -110,18 +110,26 @@ class WordSection(Section):
 
     def contributions(self, text: str) -> list[Contribution]:
         """Return what each n-gram of the text adds; the sum is `scores([text])[0]`."""
+        spans: dict[int, list[tuple[int, int]]] = {}
         names: dict[int, str] = {}
-        for tokens, hashes in self._hashes.read(text):
-            array = np.array(hashes, np.uint64)
-            names |= dict(zip(token_keys(array).tolist(), tokens, strict=True))
-            pairs = [f"{first} {second}" for first, second in pairwise(tokens)]
-            names |= dict(zip(bigram_keys(array[:-1], array[1:]).tolist(), pairs, strict=True))
-        _, keys = self._hashes.keys([text])
+        parts = parts_with_offsets(text, self._hashes.separator)
+        for index, (part, offset) in enumerate(parts):
+            found = list(token_matches(part.lower()))
+            array = np.array(self._hashes.hashes([m[0] for m in found], index), np.uint64)
+            ends = [(match.start() + offset, match.end() + offset) for match in found]
+            for match, span, key in zip(found, ends, token_keys(array).tolist(), strict=True):
+                names[key] = match[0]
+                spans.setdefault(key, []).append(span)
+            pairs = bigram_keys(array[:-1], array[1:]).tolist()
+            for (one, two), (a, b), key in zip(pairwise(found), pairwise(ends), pairs, strict=True):
+                names[key] = f"{one[0]} {two[0]}"
+                spans.setdefault(key, []).append((a[0], b[1]))
+        keys = np.array(sorted(names), np.uint32)
         positions, known = self._vocabulary.find(keys)
         positions = positions[known]
         norm = np.sqrt(self._squares[positions].sum())
         return [
-            Contribution(names[key], row / norm)
+            Contribution(names[key], row / norm, spans[key])
             for key, row in zip(keys[known].tolist(), self._weights.rows(positions), strict=True)
         ]
 
