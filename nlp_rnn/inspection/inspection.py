@@ -131,7 +131,8 @@ class Inspection:
     def margins(self) -> list[tuple[str, float, float]]:
         """For each explained label, the margins by the network and by the n-gram models.
 
-        A margin is the logit of the label minus the mean of all logits. Empty without n-gram models.
+        A margin is the logit of the label minus the mean of all logits. Without n-gram models the
+        list is empty.
         """
         if self.ngrams is None:
             return []
