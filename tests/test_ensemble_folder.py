@@ -28,7 +28,7 @@ TEXTS = [*tiny_texts(40, seed=3), "", "w2 W2 w999 ☕"]
 @pytest.fixture(scope="module")
 def table() -> NgramTable:
     texts, labels = tiny_texts(60), np.arange(60) % 3
-    return merge(fit_parts(texts, labels, 3), [2.0, 1.0, 1.5])
+    return merge(fit_parts(texts, labels, 3), [2.0, 1.0, 1.5, 0.5])
 
 
 def save(folder: Path, table: NgramTable, multi_label: bool, **changes: Any) -> Path:

@@ -42,7 +42,7 @@ def classifier(request: Any, tmp_path_factory: pytest.TempPathFactory) -> TextCl
         **tiny_parts(bidirectional=False) | {"tokenizer_json": tokenizer_json()},
         thresholds=[0.4, 0.5, 0.6] if request.param == "multi_label" else None,
         separator=separator,
-        ngrams=merge(parts, [2.0, 1.0, 1.5]),
+        ngrams=merge(parts, [2.0, 1.0, 1.5, 0.5]),
         network_weight=0.6,
     )
     return nlp_rnn.load(folder)

@@ -33,7 +33,7 @@ def parts() -> NgramParts:
 
 @pytest.fixture(scope="module")
 def table(parts: NgramParts) -> NgramTable:
-    return merge(parts, [0.7, 1.1, 0.4], np.array([0.1, 0.0, -0.1]))
+    return merge(parts, [0.7, 1.1, 0.4, 0.3], np.array([0.1, 0.0, -0.1]))
 
 
 TEXTS = [
@@ -52,7 +52,8 @@ def test_the_scores_of_a_table_are_those_of_its_parts_but_for_rounding_to_8_bits
     parts: NgramParts, table: NgramTable
 ) -> None:
     expected = sum(
-        weight * scores for weight, scores in zip([0.7, 1.1, 0.4], parts.scores(TEXTS), strict=True)
+        weight * scores
+        for weight, scores in zip([0.7, 1.1, 0.4, 0.3], parts.scores(TEXTS), strict=True)
     ) + np.array([0.1, 0.0, -0.1])
     assert table.scores(TEXTS) == pytest.approx(expected, abs=0.02)
 
@@ -124,7 +125,7 @@ def test_labels_without_a_training_text_are_never_predicted() -> None:
 def test_the_parts_of_a_pair_have_features_of_their_own() -> None:
     texts = [f"{a} [SEP] {b}" for a, b in (("tea", "milk"), ("milk", "tea"))] * 10
     labels = np.array([0, 1] * 10)
-    table = merge(fit_parts(texts, labels, 2, separator="[SEP]"), [1, 1, 1])
+    table = merge(fit_parts(texts, labels, 2, separator="[SEP]"), [1, 1, 1, 1])
     assert table.scores(texts).argmax(1).tolist() == labels.tolist()
     joined = NgramTable.from_bytes(table.to_bytes(), "[SEP]")
     assert np.array_equal(joined.scores(texts), table.scores(texts))

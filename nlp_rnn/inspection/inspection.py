@@ -137,9 +137,10 @@ class Inspection:
         if self.ngrams is None:
             return []
         scores = self.ngrams.bias + self.ngrams.tokens.sum(axis=0)
-        margins = [logits - logits.mean() for logits in (self.network_logits, scores)]
+        network = self.network_logits - self.network_logits.mean()
+        ngrams = scores - scores.mean()
         return [
-            (self.model.labels[label], *(float(values[label]) for values in margins))
+            (self.model.labels[label], float(network[label]), float(ngrams[label]))
             for label in self.attribution.classes
         ]
 

@@ -142,5 +142,6 @@ LINEAR_MODELS: dict[str, LinearModel] = {
     "words": LinearModel(WordFeatures, fit_svm),
     "nb_words": LinearModel(WordFeatures, fit_nb_svm),
     "characters": LinearModel(CharacterFeatures, fit_svm),
+    "nb_characters": LinearModel(CharacterFeatures, fit_nb_svm),
 }
 """Linear models by name, in the order of their scores and weights."""
