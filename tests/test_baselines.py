@@ -204,7 +204,7 @@ def test_baselines_of_an_older_store_are_found_and_compared(
     assert all(run.configuration_name.startswith(f"{run.cell} reviews ") for run in runs)
 
 
-def test_a_sweep_gets_all_three_below_its_parent(here: Path, store_uri: str) -> None:
+def test_a_sweep_gets_all_baselines_below_its_parent(here: Path, store_uri: str) -> None:
     experiment = obtain_experiment(store_uri, "mine")
     client = MlflowClient(tracking_uri=store_uri)
     parent = client.create_run(experiment).info.run_id
@@ -219,7 +219,7 @@ def test_a_sweep_gets_all_three_below_its_parent(here: Path, store_uri: str) -> 
         ]
     )
     made = ensure_baselines(config, store_uri, experiment, parent)
-    assert list(made) == ["majority", "linear", "average"]
+    assert list(made) == ["majority", "linear", "ngrams", "average"]
     for name, baseline in made.items():
         run = client.get_run(baseline.run_id)
         assert baseline.is_new
