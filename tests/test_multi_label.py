@@ -391,7 +391,12 @@ def test_a_sweep_ends_with_its_table_and_says_why_nothing_was_compared(
     (parent,) = (run for run in runs if run.data.tags["kind"] == "sweep")
     children = [run for run in runs if run.data.tags["kind"] == "train"]
     baselines = [run for run in runs if run.data.tags["kind"] == "baseline"]
-    assert {run.data.tags["cell"] for run in baselines} == {"majority", "linear", "ngrams", "average"}
+    assert {run.data.tags["cell"] for run in baselines} == {
+        "majority",
+        "linear",
+        "ngrams",
+        "average",
+    }
     assert all("test/micro_f1" in run.data.metrics for run in baselines)
     assert parent.info.status == "FINISHED"
     best = max(children, key=lambda run: run.data.metrics["validation/micro_f1"])

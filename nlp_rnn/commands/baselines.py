@@ -15,7 +15,8 @@ and TF-IDF of 1-2-grams with a linear SVM. Both take seconds to a minute and are
 
 Takes data=…, data.…=…, tracking.uri and tracking.experiment. A baseline that the experiment
 already has for the same splits is shown and not trained again. A sweep trains its own baselines.
-Others are n-gram models, nlp-rnn train model=ngrams, and a network without recurrence, model=average.
+Others are n-gram models, nlp-rnn train model=ngrams, and a network without recurrence,
+model=average.
 """
 
 ALLOWED = ("tracking.uri", "tracking.experiment")
