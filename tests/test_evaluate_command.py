@@ -1,5 +1,6 @@
 """A saved classifier is tested on any labelled data, and says so as text and as JSON."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -165,3 +166,158 @@ def test_data_that_was_trained_on_is_tested_on_the_texts_that_were_kept_apart(
     assert main(["evaluate", "run/classifier", *other, "--json"]) == 0
     output = capsys.readouterr()
     assert (json.loads(output.out)["split"], output.err) == ("all", "")
+
+
+# Texts that were trained on
+
+
+@pytest.fixture
+def trained(here: Path, store_uri: str) -> pd.DataFrame:
+    """A table of 120 different texts, 30 of them with a rare form, and a classifier of it."""
+    texts = [f"w{number % 9 + 2} w{number % 2 + 20} W{number} x" for number in range(120)]
+    frame = pd.DataFrame({"review": texts, "stars": [number % 2 for number in range(120)]})
+    frame.to_csv("more.csv", index=False, sep=";")
+    assert main(["train", *SMALL, *WORDS, "data.path=more.csv"]) == 0
+    return frame
+
+
+def evaluate(
+    capsys: pytest.CaptureFixture[str], *arguments: str, options: list[str] = WORDS
+) -> tuple[dict[str, Any], str]:
+    capsys.readouterr()
+    assert main(["evaluate", "run/classifier", *options, *arguments, "--json"]) == 0
+    output = capsys.readouterr()
+    return json.loads(output.out), output.err
+
+
+def test_texts_that_were_trained_on_are_recognized_in_every_form(
+    trained: pd.DataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = json.loads(Path("run/classifier/config.json").read_text())["provenance"]["rows"]
+    others = 120 - rows["train"]
+    shuffled = trained.sample(frac=1, random_state=1)
+    shuffled.to_json("shuffled.jsonl", orient="records", lines=True)
+    spelled = shuffled.assign(review=shuffled.review.str.upper().str.replace(" ", "  ") + " ")
+    spelled.to_parquet("spelled.parquet")
+    new = pd.DataFrame({"review": [f"new {number}" for number in range(40)], "stars": [0, 1] * 20})
+    pd.concat([shuffled, new]).to_csv("mixed.tsv", index=False, sep="\t")
+    for arguments, total in (
+        (["data.path=shuffled.jsonl"], 120),
+        (["data.path=spelled.parquet"], 120),
+        (["data.path=mixed.tsv"], 160),
+        (["data.path=more.csv", "data.seed=7"], 120),
+        (["data.path=more.csv", "--split", "all"], 120),
+    ):
+        scores, message = evaluate(capsys, *arguments)
+        assert (scores["texts"], scores["training_texts"]) == (total, rows["train"]), arguments
+        assert f"trained on {rows['train']} of these texts" in message
+        assert f"{rows['validation']} others are in its validation split" in message
+    # the advice of the warnings
+    assert "Use --split test" in message
+    scores, message = evaluate(capsys, "data.path=mixed.tsv", "--split", "unseen")
+    assert (scores["texts"], scores["training_texts"]) == (40 + rows["test"], 0)
+    assert "Warning" not in message
+    assert f"{40 + rows['test']} of 160 texts are in neither" in message
+    assert others == rows["validation"] + rows["test"]
+
+
+def test_a_part_of_the_training_file_is_recognized(
+    trained: pd.DataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained.head(3).to_csv("part.csv", index=False)
+    scores, message = evaluate(capsys, "data.path=part.csv")
+    number = scores["training_texts"]
+    assert scores["texts"] == 3
+    assert (number > 0) == (f"trained on {number} of these texts" in message)
+    new, _ = evaluate(capsys, "data.path=more.csv", "--split", "test", "--predictions", "p.parquet")
+    kept_apart = trained.iloc[read_predictions(Path("p.parquet")).rows]
+    kept_apart.to_csv("test.csv", index=False)
+    scores, message = evaluate(capsys, "data.path=test.csv")
+    assert (scores["texts"], scores["training_texts"]) == (new["texts"], 0)
+    assert scores["accuracy"] == new["accuracy"]
+    assert message == ""
+
+
+def test_the_options_of_the_training_are_the_defaults_of_evaluate(
+    trained: pd.DataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scores, message = evaluate(capsys, "data.path=more.csv", options=["data=files"])
+    assert scores["split"] == "test"
+    assert "read as in training: data.text=review data.label=stars" in message
+    # a file with other columns is read without them
+    trained.rename(columns={"review": "text", "stars": "label"}).to_csv("other.csv", index=False)
+    scores, message = evaluate(capsys, "data.path=other.csv", options=["data=files"])
+    assert scores["split"] == "test"  # the content is that of the training
+    assert "read as in training" not in message
+
+
+def test_a_file_of_one_row_and_one_of_a_single_class_are_evaluated(
+    trained: pd.DataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in (1, 5):
+        frame = pd.DataFrame({"review": [f"new {i}" for i in range(number)], "stars": [1] * number})
+        frame.to_csv("few.csv", index=False)
+        scores, _ = evaluate(capsys, "data.path=few.csv")
+        assert scores["texts"] == number
+
+
+def test_a_classifier_without_hashes_is_evaluated_as_before(
+    trained: pd.DataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("run/classifier/training_texts.safetensors").unlink()
+    scores, message = evaluate(capsys, "data.path=more.csv", "--split", "all")
+    assert scores["training_texts"] > 90
+    assert "Warning" in message
+    trained.to_json("same.jsonl", orient="records", lines=True)
+    scores, message = evaluate(capsys, "data.path=same.jsonl")
+    assert scores["split"] == "test"  # the content, not the file, is known
+    arguments = ["evaluate", "run/classifier", *WORDS, "data.path=same.jsonl"]
+    assert main([*arguments, "--split", "unseen"]) == 1
+    assert "has no hashes" in capsys.readouterr().err
+    assert main([*arguments, "--split", "test"]) == 0
+    Path("run/classifier/training_texts.safetensors").write_bytes(b"changed")
+    assert main(arguments) == 1
+    assert "training_texts.safetensors" in capsys.readouterr().err
+
+
+def test_nothing_unseen_and_no_such_split_are_errors_with_advice(
+    trained: pd.DataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate(capsys, "data.path=more.csv", "--split", "train", "--predictions", "p.parquet")
+    trained.iloc[read_predictions(Path("p.parquet")).rows].to_csv("seen.csv", index=False)
+    arguments = ["evaluate", "run/classifier", *WORDS, "data.path=seen.csv"]
+    assert main([*arguments, "--split", "unseen"]) == 1
+    assert "trained on all of these texts" in capsys.readouterr().err
+    scores, message = evaluate(capsys, "data.path=seen.csv")
+    assert scores["training_texts"] == scores["texts"]
+    assert f"trained on {scores['texts']} of these texts" in message
+
+
+def test_a_sample_of_the_hashes_estimates_the_number(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nlp_rnn.classifier import training_texts as module
+
+    monkeypatch.setattr(module, "MAX_HASHES", 2000)
+    random = np.random.default_rng(0)
+    train = random.integers(0, 2**64, 20_000, dtype=np.uint64)
+    hashes = {"train": train, "validation": train[:500]}
+    data = module.pack_hashes(hashes)
+    assert len(data) < 8 * 2500 + 1000
+    save_tiny(Path("c"))
+    config = {"files": {module.TRAINING_TEXTS: {"bytes": len(data), "sha256": _sha256(data)}}}
+    Path("c", module.TRAINING_TEXTS).write_bytes(data)
+    stored = module.read_training_texts(Path("c"), config)
+    assert stored is not None
+    assert not stored.exact
+    new = random.integers(0, 2**64, 10_000, dtype=np.uint64)
+    known = stored.known(np.concatenate([train[:10_000], new]), "train")
+    assert not known.exact
+    assert known.number == pytest.approx(10_000, rel=0.1)
+    assert str(known).startswith("about ")
+    assert stored.known(train[:600], "validation") == module.KnownTexts(500, True)
+    assert stored.known(new[:0], "train").number == 0
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

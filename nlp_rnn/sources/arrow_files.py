@@ -51,6 +51,7 @@ def _read_arrow(file: SourceFile) -> "Dataset":
         except pyarrow.ArrowInvalid:
             source.seek(0)
             reader = batches = pyarrow.ipc.open_stream(source)
+        require_columns(reader.schema.names, file.columns, str(file.path))
         if not _is_supported(reader.schema):
             return _write_columns(file, reader.schema, batches)
         if reader is not batches:
