@@ -64,6 +64,8 @@ def test_csv_cells_are_texts(classifier: TextClassifier) -> None:
         ({"inputs": TEXTS, "instances": TEXTS}, "The body has inputs and instances of"),
         ({"inputs": TEXTS, "extra": 1}, "There is no field 'extra'"),
         ({"inputs": "w2"}, "inputs is not a list."),
+        ({"inputs": {"text": "w2"}}, "inputs has no list of texts"),
+        ({"dataframe_records": ["w2"]}, "dataframe_records is not a list of objects"),
         ({"inputs": ["w2", None]}, "texts[1] is NoneType, not a string."),
         ({"inputs": [["w2", "w3"]]}, "texts[0] is list, not a string."),
         ({"dataframe_records": [{"review": "w2"}]}, 'There is no column "text"; found review.'),

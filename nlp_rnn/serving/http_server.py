@@ -6,7 +6,9 @@ wait to be accepted, and the next request of open connections, with `Connection:
 """
 
 import asyncio
+import errno
 import socket
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,9 @@ LINGER = 1.0
 
 KEEP_ALIVE = 75
 """Seconds after which an open connection without a request is closed, as in nginx."""
+
+ACCEPTED_AT_ONCE, PAUSE = 4, 0.001
+"""Connections that a process accepts before it pauses, and the pause in seconds."""
 
 MAX_HEAD = 64 << 10
 """Largest size of the first line and the headers of a request, in bytes."""
@@ -126,13 +131,17 @@ def connection_class() -> type[HttpToolsProtocol]:
     return type("HttpConnection", (LimitedConnection, HttpToolsProtocol), {})
 
 
-def server_config(app: Any, timeout: float, grace: float, max_message: int) -> uvicorn.Config:
+def server_config(
+    app: Any, workers: int, timeout: float, grace: float, max_message: int
+) -> uvicorn.Config:
     """Return the configuration of uvicorn.
 
     Parameters
     ----------
     app : ASGI application
         The application.
+    workers : int
+        Number of processes that share the socket.
     timeout : float
         Seconds in which a request has to arrive.
     grace : float
@@ -142,6 +151,7 @@ def server_config(app: Any, timeout: float, grace: float, max_message: int) -> u
     """
     return uvicorn.Config(
         app,
+        workers=workers,
         loop="uvloop",
         http=connection_class(),
         ws="websockets-sansio",
@@ -158,26 +168,65 @@ def server_config(app: Any, timeout: float, grace: float, max_message: int) -> u
 
 
 class HttpServer(uvicorn.Server):
-    """uvicorn's server on a socket that several processes share."""
+    """uvicorn's server on a socket that several processes share.
+
+    A process accepts a few connections and then pauses. Otherwise the first process to wake up
+    would accept all connections that arrive together, and the others would have nothing to do.
+    """
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to accept connections."""
+        await self.lifespan.startup()
+        self.servers = []  # of uvicorn, which would accept many at a time
+        self._accepting: set[asyncio.Task[Any]] = set()
+        loop = asyncio.get_running_loop()
+        for listener in sockets or []:
+            self._resume(loop, listener)
+        self.started = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop to accept connections, and finish the requests of those that were accepted."""
         loop = asyncio.get_running_loop()
         for listener in sockets or []:
             loop.remove_reader(listener)
-            await self._accept_waiting(loop, listener)
+            while self._accept(loop, listener):
+                pass  # the kernel has established these connections already
+        if self._accepting:
+            await asyncio.wait(self._accepting)
         await super().shutdown(sockets)
 
-    async def _accept_waiting(
-        self, loop: asyncio.AbstractEventLoop, listener: socket.socket
-    ) -> None:
-        """Accept the connections that the kernel has established already."""
-        listener.setblocking(False)
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
+    def _accept_some(self, loop: asyncio.AbstractEventLoop, listener: socket.socket) -> None:
+        """Accept the waiting connections, or a few of them if other processes want some too."""
+        for _ in range(ACCEPTED_AT_ONCE):
+            if not self._accept(loop, listener):
                 return
+        if self.config.workers > 1:
+            loop.remove_reader(listener)
+            loop.call_later(PAUSE, self._resume, loop, listener)
+
+    def _accept(self, loop: asyncio.AbstractEventLoop, listener: socket.socket) -> bool:
+        """Accept one connection, if there is one; return whether there was."""
+        try:
+            connection, _ = listener.accept()
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                # too many open files: wait until some are closed, instead of trying all the time
+                loop.remove_reader(listener)
+                loop.call_later(1.0, self._resume, loop, listener)
+            return False
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        task = loop.create_task(self._connect(loop, connection))
+        self._accepting.add(task)
+        task.add_done_callback(self._accepting.discard)
+        return True
+
+    async def _connect(self, loop: asyncio.AbstractEventLoop, connection: socket.socket) -> None:
+        with suppress(OSError):  # the client has left already
             await loop.connect_accepted_socket(
                 lambda: connection_class()(self.config, self.server_state, {}, loop), connection
             )
+
+    def _resume(self, loop: asyncio.AbstractEventLoop, listener: socket.socket) -> None:
+        if not self.should_exit:
+            loop.add_reader(listener, self._accept_some, loop, listener)

@@ -99,9 +99,13 @@ def _json_texts(name: str, value: Any) -> list[Any]:
         return [row[position] for row in rows]
     if name == "inputs" and isinstance(value, dict):
         texts = value[_name_of_text(value)]
-        return texts if isinstance(texts, list) else [texts]
+        if not isinstance(texts, list):
+            raise RequestError(400, 'inputs has no list of texts: {"text": ["a text"]}.')
+        return texts
     if not isinstance(value, list):
         raise RequestError(400, f"{name} is not a list.")
+    if name == "dataframe_records" and not all(isinstance(item, dict) for item in value):
+        raise RequestError(400, 'dataframe_records is not a list of objects: [{"text": "a text"}].')
     return [item[_name_of_text(item)] if isinstance(item, dict) else _only(item) for item in value]
 
 

@@ -134,15 +134,14 @@ def _invocations(top_k: Schema) -> Schema:
     records = {"type": "array", "items": record}
     column = {"type": "object", "required": ["text"], "properties": {"text": strings}}
     # in the simplest form; other columns are accepted too
-    row = strings | {"minItems": 1, "maxItems": 1}
-    split = _object(
-        {"columns": {"const": ["text"]}, "data": {"type": "array", "items": row}}, "columns", "data"
-    )
+    rows = {"type": "array", "items": strings | {"minItems": 1, "maxItems": 1}}
+    lists = {"type": "array", "items": {"anyOf": [text, record, rows["items"]]}}
+    split = _object({"columns": {"const": ["text"]}, "data": rows, "index": {}}, "data")
     params = _object({"top_k": top_k | {"minimum": 0}, "probabilities": {"type": "boolean"}})
     params["type"] = ["object", "null"]
     kinds: dict[str, Schema] = {
-        "inputs": {"anyOf": [strings, column]},
-        "instances": {"anyOf": [strings, records]},
+        "inputs": {"anyOf": [lists, column]},
+        "instances": lists,
         "dataframe_split": split,
         "dataframe_records": records,
     }

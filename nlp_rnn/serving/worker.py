@@ -51,7 +51,11 @@ def run_worker(
     gc.set_threshold(20_000, 20, 20)
     service = Service(options, classifiers, Metrics())
     config = server_config(
-        make_application(service), options.timeout, options.grace, options.max_body
+        make_application(service),
+        options.workers,
+        options.timeout,
+        options.grace,
+        options.max_body,
     )
     server = _DrainingServer(config, service)
     for number in (signal.SIGTERM, signal.SIGINT):
