@@ -90,8 +90,10 @@ def _json_texts(name: str, value: Any) -> list[Any]:
             )
         reject_unknown(value, ("columns", "data", "index"))
         columns = value.get("columns")
-        if not isinstance(columns, list):
+        if columns is None:
             return [_only(row) for row in value["data"]]
+        if not isinstance(columns, list):
+            raise RequestError(400, "dataframe_split has columns that are not a list of names.")
         position = _text_column(columns)
         rows = value["data"]
         if not all(isinstance(row, list) and len(row) == len(columns) for row in rows):

@@ -136,7 +136,7 @@ def _invocations(top_k: Schema) -> Schema:
     # in the simplest form; other columns are accepted too
     rows = {"type": "array", "items": strings | {"minItems": 1, "maxItems": 1}}
     lists = {"type": "array", "items": {"anyOf": [text, record, rows["items"]]}}
-    split = _object({"columns": {"const": ["text"]}, "data": rows, "index": {}}, "data")
+    split = _object({"columns": {"enum": [["text"], None]}, "data": rows, "index": {}}, "data")
     params = _object({"top_k": top_k | {"minimum": 0}, "probabilities": {"type": "boolean"}})
     params["type"] = ["object", "null"]
     kinds: dict[str, Schema] = {
