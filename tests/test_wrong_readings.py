@@ -44,7 +44,7 @@ def refusal(path: Path, *options: str) -> str:
 
 
 def write(path: Path, *lines: str, end: str = "\n") -> Path:
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes("".join(line + end for line in lines).encode())
     return path
 
@@ -483,3 +483,58 @@ def test_backslashes_of_a_tab_separated_file_without_nulls_are_text(tmp_path):
         tmp_path / "a.tsv", "text\tlabel", "C:\\new\tpos", "a\\\\b \\Name\tneg", '"x\ty"\tpos'
     )
     assert [row["text"] for row in rows(path)] == ["C:\\new", "a\\\\b \\Name", "x\ty"]
+
+
+# --- files and lists that are not read ------------------------------------------------------
+
+
+def test_lists_of_records_that_are_no_split_are_noted(tmp_path):
+    table = [{"text": f"film {i}", "label": LABELS[i % 4]} for i in range(20)]
+    content = {"train": table, "val": table[:4], "dev": table[:4], "oos_test": table[:4], "n": 1}
+    (path := tmp_path / "a.json").write_text(json.dumps(content))
+    loaded = corpus(path)
+    assert "a.json: splits train, val" in loaded.notes
+    assert "a.json: lists of records that are not used: dev, oos_test" in loaded.notes
+    assert len(loaded.validation) == 4
+
+
+def test_a_pattern_leaves_test_files_out_of_train(tmp_path):
+    for name in ("a", "b", "test"):
+        lines = [f"{name} {i},{LABELS[i % 4]}" for i in range(20)]
+        write(tmp_path / f"{name}.csv", "text,label", *lines)
+    loaded = corpus(tmp_path / "*.csv")
+    assert {text.split()[0] for text in loaded.train["text"]} == {"a", "b"}
+    assert {text.split()[0] for text in loaded.test["text"]} == {"test"}
+    assert len(rows(tmp_path / "t*.csv")) == 20  # nothing but a test file
+
+
+def class_folders(folder: Path) -> Path:
+    for label in ("pos", "neg"):
+        for number in range(6):
+            write(folder / label / f"{number}.txt", f"{label} {number}")
+    return folder
+
+
+def test_files_in_class_folders_that_are_no_texts(tmp_path):
+    folder = class_folders(tmp_path / "d")
+    for name in ("Thumbs.db", "desktop.ini", "1.txt~", ".hidden"):
+        (folder / "pos" / name).write_text("no text")
+    assert len(rows(folder)) == 12
+    assert not any("texts although" in note for note in corpus(folder).notes)
+    write(folder / "neg" / "x.html", "<p>")
+    write(folder / "pos" / "sub" / "9.txt", "deep")
+    notes = corpus(folder).notes
+    assert "d: folders within class folders are not read: pos/sub" in notes
+    assert "d: read as texts although most files end in .txt: neg/x.html" in notes
+
+
+def test_folders_of_splits_without_class_folders(tmp_path):
+    class_folders(tmp_path / "a" / "train")
+    write(tmp_path / "a" / "test" / "1.txt", "one")
+    notes = corpus(tmp_path / "a").notes
+    assert "test: the folder test has no class folders; not used" in notes
+    for split in ("train", "test"):
+        for number in range(9):
+            write(tmp_path / "b" / split / f"{number}.txt", f"{number}")
+    message = refusal(tmp_path / "b")
+    assert "has no folder for each class: test, train have texts without labels" in message

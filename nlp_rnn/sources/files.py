@@ -155,7 +155,11 @@ def find_splits(
                 keys = file_format.splits(plain_copy(path, file_format, options, []), columns)
             if not keys:
                 return {"train": [Entry(path, options, file_format.name)]}
+            unused = [key for split, key in keys.items() if split not in SPLITS]
+            keys = {split: key for split, key in keys.items() if split in SPLITS}
             notes.append(f"{path.name}: splits {listed(keys.values())}")
+            if unused:
+                notes.append(f"{path.name}: lists of records that are not used: {listed(unused)}")
             return {
                 split: [Entry(path, replace(options, rows=key), file_format.name)]
                 for split, key in keys.items()

@@ -32,7 +32,7 @@ def suffixes() -> str:
 def matching_splits(pattern: Path, options: FileOptions, notes: list[str]) -> Splits:
     """Return the files of each split that match a pattern such as `data/*.csv`.
 
-    All files are of the train split if no name contains `train`.
+    If no name contains `train`, the files without the name of a split are the train split.
 
     Raises
     ------
@@ -51,7 +51,9 @@ def matching_splits(pattern: Path, options: FileOptions, notes: list[str]) -> Sp
         )
     splits = split_files(known, plain_stem, format_name, f"data.path={pattern}")
     if "train" not in splits:
-        splits = {"train": known}
+        named = {file for files in splits.values() for file in files}
+        rest = [file for file in known if file not in named]
+        splits = {"train": rest, **splits} if rest else {"train": known}
     _add_notes(splits, known, notes)
     return splits
 
@@ -136,6 +138,9 @@ def _splits_in(folder: Path, format_name: Callable[[Path], str | None], notes: l
                     "Remove all but one of them, or set data.path to a single file."
                 )
             splits[split] = entries
+        elif splits or any((folder / name).is_dir() for name in SPELLINGS["train"]):
+            if any(file.is_file() and not is_ignored(file) for file in entry.iterdir()):
+                notes.append(f"{split}: the folder {entry.name} has no class folders; not used")
     splits = {split: splits[split] for split in SPLITS if split in splits}
     _add_notes(splits, known, notes)
     return splits

@@ -1,6 +1,7 @@
 """Folders of text files: one folder per class with one file per text, such as `train/pos/1.txt`."""
 
 import codecs
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ __all__ = [
 UNLABELLED = ("unsup", "unlabeled", "unlabelled")
 """Names of class folders whose texts have no label, as in aclImdb."""
 
+_OF_THE_SYSTEM = ("desktop.ini", "thumbs.db", "ehthumbs.db")  # as Windows writes them
 _NO_CLASSES = (".", "__pycache__", "__MACOSX")
 _PROJECT_FOLDERS = frozenset(
     (
@@ -47,6 +49,8 @@ _NOT_TEXT = frozenset(
 )
 """Suffixes of code, tables and other files that are not one text each."""
 
+_SPLIT_NAMES = ("train", "training", "validation", "valid", "val", "dev", "test")
+
 
 def class_folders(folder: Path) -> list[Path]:
     """Return the folders in `folder` that contain files, sorted by name."""
@@ -59,7 +63,12 @@ def class_folders(folder: Path) -> list[Path]:
 
 def _files(folder: Path) -> list[Path]:
     return sorted(
-        file for file in folder.iterdir() if file.is_file() and not file.name.startswith(".")
+        file
+        for file in folder.iterdir()
+        if file.is_file()
+        and not file.name.startswith(".")
+        and not file.name.endswith("~")
+        and file.name.lower() not in _OF_THE_SYSTEM
     )
 
 
@@ -146,6 +155,12 @@ def _labelled_files(
     ]
     _reject_project(folder, [entry for entry in classes if entry.name not in left_out], files)
     names = list(dict.fromkeys(name for name, _ in files))
+    if "label" in columns and all(name.lower() in _SPLIT_NAMES for name in names):
+        raise DataError(
+            f"{folder} has no folder for each class: {listed(names)} have texts without labels.\n"
+            f"Move the texts to folders of their classes, such as {folder / names[0]}/positive."
+        )
+    notes.extend(_notes_on_files(folder, classes, [file for _, file in files]))
     if "label" in columns:
         notes.append(
             f"{folder.name}: {len(names):,} {'class' if len(names) == 1 else 'classes'} by the "
@@ -157,6 +172,30 @@ def _labelled_files(
             f"UTF-8, not as data.encoding={options.encoding}"
         )
     return files
+
+
+def _notes_on_files(folder: Path, classes: Sequence[Path], files: Sequence[Path]) -> list[str]:
+    """Return notes on folders within class folders, and on files with an unusual suffix."""
+    inner = [
+        entry.relative_to(folder)
+        for name in classes
+        for entry in sorted(name.iterdir())
+        if entry.is_dir() and not entry.name.startswith(_NO_CLASSES)
+    ]
+    notes = []
+    if inner:
+        notes.append(
+            f"{folder.name}: folders within class folders are not read: {listed(map(str, inner))}"
+        )
+    suffixes = Counter(file.suffix.lower() for file in files)
+    usual, number = suffixes.most_common(1)[0] if suffixes else ("", 0)
+    unusual = [file.relative_to(folder) for file in files if file.suffix.lower() != usual]
+    if unusual and 2 * number > len(files):
+        notes.append(
+            f"{folder.name}: read as texts although most files end in {usual or 'no suffix'}: "
+            f"{listed(map(str, unusual))}"
+        )
+    return notes
 
 
 def _reject_project(

@@ -35,13 +35,19 @@ def read_document(plain: Path) -> dict[str, Any] | None:
 
 
 def split_keys(document: Mapping[str, Any], columns: Sequence[str]) -> dict[str, str]:
-    """Return the keys of a document that hold the rows of splits, by split; empty without train."""
+    """Return the keys of a document that hold the rows of splits, by split; empty without train.
+
+    Other keys that hold rows stand for themselves.
+    """
     keys: dict[str, str] = {}
     for split, spellings in SPELLINGS.items():
         for key, value in document.items():
             if key.lower() in spellings and split not in keys and _table(value, columns):
                 keys[split] = key
-    return keys if "train" in keys else {}
+    if "train" not in keys:
+        return {}
+    others = [key for key in document if key not in keys.values()]
+    return keys | {key: key for key in others if _table(document[key], columns)}
 
 
 def rows_of(
