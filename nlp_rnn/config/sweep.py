@@ -67,8 +67,8 @@ class SlurmConfig:
     gpus: str | None = option(None, "GPUs of a job, such as 1 or a100:1.")
     account: str | None = option(None, "Account that is charged.")
     qos: str | None = option(None, "Quality of service.")
-    setup: list[str] = option([], "Lines of shell code before the job, such as module load cuda.")
-    options: list[str] = option([], "Further options of sbatch, such as --constraint=avx512.")
+    setup: str | None = option(None, "Shell code before each job, such as module load cuda.")
+    options: str | None = option(None, "Further options of sbatch, such as --constraint=avx512.")
 
 
 @dataclass

@@ -201,11 +201,11 @@ class SlurmBackend:
             "qos": options.qos,
         }
         arguments = [f"--{name}={value}" for name, value in pairs.items() if value is not None]
-        return ["--ntasks=1", *arguments, *options.options]
+        return ["--ntasks=1", *arguments, *shlex.split(options.options or "")]
 
     def _script(self, lines: Sequence[str]) -> str:
         folder = shlex.quote(os.getcwd())
-        return "\n".join(["#!/bin/bash", f"cd {folder}", *self._options.setup, *lines, ""])
+        return "\n".join(["#!/bin/bash", f"cd {folder}", self._options.setup or "", *lines, ""])
 
     def _max_array_size(self) -> int:
         match = re.search(r"MaxArraySize\s*=\s*(\d+)", _run(["scontrol", "show", "config"]).stdout)
