@@ -1,5 +1,6 @@
 """Jobs on Ray, as remote tasks of the process of the sweep."""
 
+import socket
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -15,6 +16,7 @@ from nlp_rnn.sweeps.job_records import JobRecords
 __all__ = ["RayBackend"]
 
 SECONDS_TO_END = 20.0
+SECONDS_TO_CONNECT = 10.0
 
 
 class RayBackend:
@@ -66,6 +68,7 @@ class RayBackend:
         if not ray.is_initialized():
             local = {} if options.address else {"num_cpus": available_cores()}
             try:
+                _reach(options.address)
                 ray.init(
                     address=options.address or "local",
                     log_to_driver=False,
@@ -73,7 +76,7 @@ class RayBackend:
                     runtime_env={"env_vars": travelling_environment()},
                     **({"include_dashboard": False} | local if local else {}),
                 )
-            except (ConnectionError, RuntimeError, ValueError) as error:
+            except (OSError, RuntimeError, ValueError) as error:
                 first = (str(error).strip().splitlines() or ["no reason given"])[0]
                 raise ConfigError(
                     f"There is no Ray cluster at ray.address={options.address}: {first}\n"
@@ -169,6 +172,13 @@ class RayBackend:
                 return TaskState(Kind.cancelled, "cancelled on Ray")
             return TaskState(Kind.died, _first_line(error))
         return TaskState(Kind.ended)
+
+
+def _reach(address: str | None) -> None:
+    """Raise `OSError` if nothing listens at HOST:PORT, for which Ray would wait for minutes."""
+    host, _, port = (address or "").rpartition(":")
+    if host and port.isdecimal() and "/" not in host:
+        socket.create_connection((host, int(port)), SECONDS_TO_CONNECT).close()
 
 
 def _work(folder: str, key: str) -> None:
