@@ -166,8 +166,8 @@ def test_a_time_limit_is_killed_and_resumed(
 ) -> None:
     monkeypatch.setenv(fake_training.SECONDS, "2")
     monkeypatch.setenv(fake_training.EPOCHS, "60")
-    process = start("seed=1", "slurm.time=1", "slurm.margin=30")
-    assert process.wait(240) == 1
+    process = start("seed=1", "slurm.time=2", "slurm.margin=20")
+    assert process.wait(300) == 1
     _, children = runs(slurm)
     (run,) = children.values()
     assert run.info.status == "KILLED"

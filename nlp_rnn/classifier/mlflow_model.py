@@ -1,6 +1,8 @@
 """Log a classifier folder as an MLflow model that needs neither torch nor this package."""
 
 import sys
+import tempfile
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -21,8 +23,9 @@ def log_classifier(
 
     The model takes a list of str, an array, a series, `{"text": [...]}` or a table with the
     column `text`. It returns a table with the columns `label` and `score`; if it is multi-label,
-    with the lists `labels` and `scores`. The parameters `top_k` and `probabilities` add columns.
-    It holds the classifier folder and the source of this package, and no pickle.
+    with the lists `labels` and `scores`. The parameters `top_k` and `probabilities` add columns;
+    `predict_proba` returns one column for each label. It holds the classifier folder and the
+    source of this package as a zip file, and no pickle.
 
     Parameters
     ----------
@@ -57,7 +60,11 @@ def log_classifier(
     signature = ModelSignature(
         outputs=Schema(outputs),
         params=ParamSchema(
-            [ParamSpec("top_k", "long", 0), ParamSpec("probabilities", "boolean", False)]
+            [
+                ParamSpec("top_k", "long", 0),
+                ParamSpec("probabilities", "boolean", False),
+                ParamSpec("predict_proba", "boolean", False),
+            ]
         ),
     )
     package = Path(__file__).parent
@@ -67,7 +74,8 @@ def log_classifier(
     logged = client.create_logged_model(
         run.info.experiment_id, name, source_run_id=run_id, params=run.data.params
     )
-    with _no_bytecode():
+    with _no_bytecode(), tempfile.TemporaryDirectory() as temporary:
+        archive = _zip_source(package.parent, Path(temporary) / "nlp_rnn.zip")
         model = Model.log(
             artifact_path=None,
             model_id=logged.model_id,
@@ -76,14 +84,22 @@ def log_classifier(
             flavor_name="pyfunc.ModelFromCode",
             run_id=run_id,
             python_model=str(package / "pyfunc_model.py"),
-            artifacts={"classifier": str(folder)},
-            code_paths=[str(package.parent)],
+            artifacts={"classifier": str(folder), "code": str(archive)},
             signature=signature,
             input_example=list(example),
             pip_requirements=[f"{library}=={version(library)}" for library in _REQUIREMENTS],
         )
     uri: str = model.model_uri
     return uri
+
+
+def _zip_source(package: Path, archive: Path) -> Path:
+    """Write the Python files of this package to a zip file, the same for the same files."""
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as target:
+        for path in sorted(package.rglob("*.py")):
+            entry = zipfile.ZipInfo(str(path.relative_to(package.parent)))  # dated 1980
+            target.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
+    return archive
 
 
 @contextmanager
