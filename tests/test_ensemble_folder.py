@@ -215,3 +215,11 @@ def test_a_changed_table_or_weight_raises_an_error(table: NgramTable, tmp_path: 
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     with pytest.raises(ClassifierError, match="was changed after it was saved"):
         nlp_rnn.load(folder)
+
+
+def test_the_cost_of_the_ngram_models_is_measured(table: NgramTable, tmp_path: Path) -> None:
+    folder = save(tmp_path / "classifier", table, multi_label=False)
+    script = Path(__file__).parent.parent / "scripts" / "bench_ngrams"
+    done = subprocess.run([sys.executable, script, folder], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "n-grams   one text" in done.stdout

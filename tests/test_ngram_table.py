@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nlp_rnn.errors import ClassifierError
+from nlp_rnn.ngrams import fitting
 from nlp_rnn.ngrams.fitting import NgramParts, fit_parts, merge, out_of_fold_scores
 from nlp_rnn.ngrams.table import NgramTable
 
@@ -121,6 +122,17 @@ def test_labels_without_a_training_text_are_never_predicted() -> None:
         assert set(scores.argmax(1)) == {0, 2}
     for scores in fit_parts(texts, labels * 0 + 1, 3).scores(texts):
         assert set(scores.argmax(1)) == {1}
+
+
+def test_of_too_many_characters_a_sample_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts, labels = corpus()
+    monkeypatch.setattr(fitting, "MAX_CHARACTERS", sum(map(len, texts)) // 2)
+    half, again = (fit_parts(texts, labels, 3).scores(texts) for _ in range(2))
+    assert np.array_equal(half, again)
+    monkeypatch.undo()
+    whole = fit_parts(texts, labels, 3).scores(texts)
+    assert not np.allclose(half, whole)
+    assert (half[0].argmax(1) == labels).mean() > 0.8
 
 
 def test_the_parts_of_a_pair_have_features_of_their_own() -> None:

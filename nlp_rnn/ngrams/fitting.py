@@ -19,6 +19,9 @@ SECTION_BYTES = 5_000_000
 MIN_FEATURES = 50_000
 """Size of a section in bytes, and the number of features that it may always have."""
 
+MAX_CHARACTERS = 50_000_000
+"""Characters of the texts that models are fitted to, which takes about 80 bytes for each."""
+
 FREQUENT_WORDS, WORD_TEXTS = 500, 2000
 """Number of frequent words that a table names, and of the texts in which they are counted."""
 
@@ -84,7 +87,7 @@ def fit_parts(
 ) -> NgramParts:
     """Fit all linear models to training texts.
 
-    The result depends on nothing random.
+    The result is always the same. Of more than `MAX_CHARACTERS` characters a sample is used.
 
     Parameters
     ----------
@@ -99,6 +102,9 @@ def fit_parts(
     balanced : bool, default False
         Whether all classes have the same influence, as with `trainer.class_weight=balanced`.
     """
+    rows = _sample(texts)
+    if len(rows) < len(texts):
+        texts, labels = [texts[row] for row in rows], labels[rows]
     all_features: dict[Callable[[str | None], Features], Features] = {}
     matrices: dict[Callable[[str | None], Features], Any] = {}
     models = []
@@ -195,6 +201,14 @@ def _frequent_words(texts: Sequence[str]) -> tuple[str, ...]:
     rows = range(0, len(texts), max(1, len(texts) // WORD_TEXTS))
     counts = Counter(word for row in rows for word in set(find_tokens(texts[row].lower())))
     return tuple(sorted(counts, key=lambda word: (-counts[word], word))[:FREQUENT_WORDS])
+
+
+def _sample(texts: Sequence[str]) -> list[int]:
+    """Return the sorted rows of texts that have at most `MAX_CHARACTERS` characters together."""
+    order = np.random.default_rng(0).permutation(len(texts))
+    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+    rows: list[int] = np.sort(order[np.cumsum(lengths[order]) <= MAX_CHARACTERS]).tolist()
+    return rows or [int(order[0])]
 
 
 def _folds(labels: NDArray[Any], folds: int, seed: int) -> NDArray[np.int64]:
