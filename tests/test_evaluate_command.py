@@ -251,6 +251,18 @@ def test_the_options_of_the_training_are_the_defaults_of_evaluate(
     assert "read as in training" not in message
 
 
+def test_a_file_without_labels_asks_for_the_label_column(
+    trained: pd.DataFrame, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained.drop(columns="stars").assign(n=1, label=trained.stars).to_csv("other.csv", index=False)
+    arguments = ["evaluate", "run/classifier", "data=files", "data.path=other.csv"]
+    assert main(arguments) == 1
+    error = capsys.readouterr().err
+    assert "read as in training: data.text=review data.label=stars\n" in error
+    assert "has no column 'stars'; it has: review, n, label.\nSet the columns to use" in error
+    assert main([*arguments, "data.label=label"]) == 0
+
+
 def test_a_file_of_one_row_and_one_of_a_single_class_are_evaluated(
     trained: pd.DataFrame, capsys: pytest.CaptureFixture[str]
 ) -> None:

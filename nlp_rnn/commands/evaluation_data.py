@@ -105,6 +105,8 @@ def load_data(
     DataError
         The data cannot be read, or does not have the split.
     """
+    from nlp_rnn.sources.reading import CONTENT
+
     provenance = classifier.config["provenance"]
     keys = {override.partition("=")[0].removeprefix("data.") for override in overrides}
     remembered = _remembered(data, keys, classifier.config)
@@ -113,16 +115,30 @@ def load_data(
         for name, value in provenance.get("data_options", {}).items()
         if name not in keys and hasattr(data, name)
     }
+    content = {name: value for name, value in remembered.items() if name in CONTENT}
+    attempts = [
+        remembered,
+        *([content] if content != remembered else []),
+        *([{}] if content else []),
+    ]
     cutting = split in ("test", "validation", "train")
-    try:
-        corpus, is_training_data = _load(
-            replace(data, **remembered), like_training, classifier, cutting
-        )
-    except DataError:
-        if not remembered:
-            raise
-        remembered = {}
-        corpus, is_training_data = _load(data, like_training, classifier, cutting)
+    corpus, is_training_data, error = None, False, None
+    for attempt in attempts:
+        try:
+            corpus, is_training_data = _load(
+                replace(data, **attempt), like_training, classifier, cutting
+            )
+        except DataError as fault:
+            # what is reported follows from the columns, whose options the user sees
+            error = fault if error is None or attempt else error
+        else:
+            remembered = attempt
+            break
+    if corpus is None:
+        assert error is not None
+        if content:
+            print(remembered_note(content), file=sys.stderr)
+        raise error
     if remembered:
         print(remembered_note(remembered), file=sys.stderr)
     if not is_training_data:
@@ -225,7 +241,7 @@ def warn_of_training_texts(data: EvaluationData, fitted_to_validation: bool) -> 
         train = data.training_texts.known(hashes, "train")
         validation = data.training_texts.known(hashes, "validation")
         known, number = train.number, str(train)
-        if validation.number and data.split != "validation":
+        if validation.number and not (data.is_training_data and data.split == "validation"):
             in_validation = f"{validation} others are in its validation split. "
     elif not data.is_training_data:
         known = 0
