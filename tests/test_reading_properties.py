@@ -15,10 +15,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from nlp_rnn.commands.input_tables import InputTable
 from nlp_rnn.config.checks import check
+from nlp_rnn.data.corpus import load_corpus
 from nlp_rnn.data.label_columns import read_labels
 from nlp_rnn.data.labels import SingleLabels
+from nlp_rnn.sources.file_format import DEFAULT_OPTIONS
 from nlp_rnn.sources.source import read_source
+from nlp_rnn.sources.streams import find_streams
 from nlp_rnn.sources.text_column import as_text
 from tests.composing import compose
 
@@ -74,16 +78,38 @@ def new_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def read(path: Path, *options: str) -> list[tuple[str | None, str | None]]:
-    """Return texts and labels as training reads them; None for what is missing."""
-    config = compose(["data=files", f"data.path={path}", *options])
+def read(path: Path) -> list[tuple[str | None, str | None]]:
+    """Return texts and labels as training reads them; None for what is missing.
+
+    The readers of predict and evaluate have to return the same.
+    """
+    config = compose(["data=files", f"data.path={path}"])
     check(config)
     source = read_source(config.data)
     texts = as_text(source.splits["train"], source.text, "train")["text"]
     labels = read_labels(source, [])["train"]
     assert isinstance(labels, SingleLabels)
     names = [labels.names[index] if index >= 0 else None for index in labels.ids]
-    return list(zip(texts, names, strict=True))
+    table = list(zip(texts, names, strict=True))
+    assert predicted_texts(path) == list(texts)
+    assert evaluated(path, names) == [row for row in table if None not in row]
+    return table
+
+
+def predicted_texts(path: Path) -> list[str | None]:
+    (entries,) = find_streams(path, ("text",), [], DEFAULT_OPTIONS).values()
+    table = InputTable(entries, [("text",)])
+    return [text for chunk in table.chunks() for text in chunk.texts]
+
+
+def evaluated(path: Path, known: list[str | None]) -> list[tuple[str, str]]:
+    """Return texts and labels as evaluate reads them, for a classifier that knows the labels."""
+    config = compose(["data=files", f"data.path={path}"])
+    labels = {label for label in known if label is not None}
+    if not any(labels) or all(text is None for text in predicted_texts(path)):
+        return []
+    corpus = load_corpus(config.data, labels, cutting=False)
+    return [(row["text"], corpus.labels[row["label"]]) for row in corpus.train.to_list()]
 
 
 def expected(table: list[tuple[str, str]], *, empty_is_null: bool) -> list[tuple[str | None, str]]:
@@ -91,7 +117,7 @@ def expected(table: list[tuple[str, str]], *, empty_is_null: bool) -> list[tuple
     return [(None if empty_is_null and not text else text, label.strip()) for text, label in table]
 
 
-@examples(120)
+@examples(60)
 @given(
     table=TABLES,
     delimiter=st.sampled_from(",;\t|"),
@@ -123,7 +149,7 @@ def test_csv(
         assert read(path) == expected(table, empty_is_null=quoting == csv.QUOTE_MINIMAL)
 
 
-@examples(40)
+@examples(25)
 @given(table=TABLES, ascii_only=st.booleans(), is_array=st.booleans())
 def test_json(table: list[tuple[str, str]], ascii_only: bool, is_array: bool) -> None:
     records = [{"text": text, "label": label} for text, label in table]
@@ -135,7 +161,7 @@ def test_json(table: list[tuple[str, str]], ascii_only: bool, is_array: bool) ->
         assert read(path) == expected(table, empty_is_null=False)
 
 
-@examples(30)
+@examples(20)
 @given(table=TABLES, category=st.booleans())
 def test_parquet(table: list[tuple[str, str]], category: bool) -> None:
     frame = pd.DataFrame(table, columns=["text", "label"])
