@@ -5,9 +5,12 @@ import gzip
 import io
 import json
 import re
+import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import escape
 
 import datasets
 import pandas as pd
@@ -89,6 +92,58 @@ def excel_ansi(folder: Path, pairs: Pairs) -> tuple[Path, list[str]]:
 def excel_unicode(folder: Path, pairs: Pairs) -> tuple[Path, list[str]]:
     (path := folder / "Book1.txt").write_bytes(written(pairs, "\t").encode("utf-16"))
     return path, ["data.format=tsv"]
+
+
+def workbook(path: Path, sheets: dict[str, list[list[Any]]]) -> None:
+    """Write a minimal xlsx file with text and numbers."""
+    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+    relations = "http://schemas.openxmlformats.org/package/2006/relationships"
+    office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+
+    def cell(value: Any) -> str:
+        if isinstance(value, int | float):
+            return f"<c><v>{value}</v></c>"
+        text = f'<t xml:space="preserve">{escape(value)}</t>'
+        return f'<c t="inlineStr"><is>{text}</is></c>' if value else "<c/>"
+
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("[Content_Types].xml", "<Types/>")
+        file.writestr(
+            "_rels/.rels",
+            f'<Relationships xmlns="{relations}"><Relationship Id="r" '
+            f'Type="{office}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+        )
+        names = "".join(
+            f'<sheet name="{name}" sheetId="{i}" r:id="r{i}"/>' for i, name in enumerate(sheets, 1)
+        )
+        file.writestr(
+            "xl/workbook.xml",
+            f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets>{names}</sheets></workbook>',
+        )
+        targets = "".join(
+            f'<Relationship Id="r{i}" Type="{office}/worksheet" Target="worksheets/sheet{i}.xml"/>'
+            for i in range(1, len(sheets) + 1)
+        )
+        file.writestr(
+            "xl/_rels/workbook.xml.rels",
+            f'<Relationships xmlns="{relations}">{targets}</Relationships>',
+        )
+        for number, rows in enumerate(sheets.values(), 1):
+            lines = "".join(f"<row>{''.join(map(cell, row))}</row>" for row in rows)
+            file.writestr(
+                f"xl/worksheets/sheet{number}.xml",
+                f'<worksheet xmlns="{main}"><sheetData>{lines}</sheetData></worksheet>',
+            )
+
+
+@export("Excel: .xlsx", PLAIN)
+def excel_workbook(folder: Path, pairs: Pairs) -> tuple[Path, list[str]]:
+    rows = [["id", "text", "price", "label"]]
+    workbook(
+        path := folder / "Book1.xlsx",
+        {"Sheet1": rows + [[i, text, 3.5, label] for i, (text, label) in enumerate(pairs)]},
+    )
+    return path, []
 
 
 @export("Google Sheets: csv")
@@ -281,12 +336,18 @@ def refused(path: Path, options: list[str]) -> str:
     return ""
 
 
+def needs_library(name: str) -> None:
+    if name == "Excel: .xlsx":
+        pytest.importorskip("python_calamine", reason="pip install 'nlp_rnn[excel]'")
+
+
 def pairs_of(texts: list[str]) -> Pairs:
     return [(f"{text} {n}", LABELS[(i + n) % 2]) for n in range(4) for i, text in enumerate(texts)]
 
 
 @pytest.mark.parametrize("name", EXPORTS)
 def test_every_export_is_read_as_it_was_written(tmp_path: Path, name: str) -> None:
+    needs_library(name)
     function, texts = EXPORTS[name]
     pairs = pairs_of(texts)
     path, options = function(tmp_path, pairs)
@@ -340,3 +401,33 @@ def test_rows_without_a_label_of_postgresql_are_dropped(tmp_path: Path) -> None:
         config = compose(["data=files", f"data.path='{path}'"])
         (row,) = [row for row in read_source(config.data).splits["train"] if row["label"] is None]
         assert row["text"] == "no label"
+
+
+def test_sheets_with_numbers_empty_cells_and_other_sheets(tmp_path: Path) -> None:
+    needs_library("Excel: .xlsx")
+    rows = [["a", 1], ["b", 2.5], [7, ""], ["", ""], ["", 3]]
+    path = tmp_path / "a.xlsx"
+    workbook(path, {"One": [["text", "label"], *rows], "Two": [["x"]]})
+    config = compose(["data=files", f"data.path={path}"])
+    source = read_source(config.data)
+    assert source.splits["train"].to_list() == [
+        {"text": "a", "label": "1"},
+        {"text": "b", "label": "2.5"},
+        {"text": "7", "label": None},
+        {"text": None, "label": "3"},
+    ]
+    assert "a.xlsx: the sheet One is read; not used: Two" in source.notes
+    config = compose(
+        ["data=files", f"data.path={path}", "data.header=false", "data.text=1", "data.label=2"]
+    )
+    assert len(read_source(config.data).splits["train"]) == 5
+
+
+def test_without_the_extra_a_spreadsheet_is_an_error_with_two_ways_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = excel_workbook(tmp_path, pairs_of(PLAIN))
+    monkeypatch.setitem(sys.modules, "python_calamine", None)
+    message = refused(path, [])
+    assert "pip install 'nlp_rnn[excel]'" in message
+    assert "save its sheet as csv" in message

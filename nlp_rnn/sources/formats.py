@@ -6,6 +6,7 @@ from pathlib import Path
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_files import ARROW, PARQUET
 from nlp_rnn.sources.delimited import CSV, TSV
+from nlp_rnn.sources.excel_files import EXCEL
 from nlp_rnn.sources.file_format import FileFormat, FileOptions
 from nlp_rnn.sources.json_files import JSON, JSON_LINES
 from nlp_rnn.sources.labelled_lines import FASTTEXT, LINES
@@ -23,6 +24,7 @@ FORMATS: dict[str, FileFormat] = {
         ARROW,
         LINES,
         FASTTEXT,
+        EXCEL,
     )
 }
 """All file formats by name, in the order in which messages list them."""

@@ -55,10 +55,10 @@ def unknown_format(path: Path) -> str:
             f"{path} is an archive. Archives are not supported.\n"
             "Unpack it, and set data.path to a file or folder from it."
         )
-    if path.suffix.lower() in (".xlsx", ".xls", ".ods", ".numbers"):
+    if path.suffix.lower() == ".numbers":
         return (
-            f"{path} is a spreadsheet. Spreadsheets are not supported.\n"
-            "Save its sheet as csv (in Excel: CSV UTF-8), and set data.path to that file."
+            f"{path} is a spreadsheet of Numbers, which is not supported.\n"
+            "Export its sheet as csv or xlsx, and set data.path to that file."
         )
     return (
         f"{path} has no suffix of a supported format ({suffixes()}; also with .gz or .zst).\n"
