@@ -7,11 +7,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.svm import LinearSVC
 
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.ngrams import fitting
+from nlp_rnn.ngrams.character_ngrams import CharacterFeatures, CharacterSection
 from nlp_rnn.ngrams.fitting import NgramParts, fit_parts, merge, out_of_fold_scores
+from nlp_rnn.ngrams.linear_models import fit_svm
 from nlp_rnn.ngrams.table import NgramTable
+from nlp_rnn.ngrams.vocabulary import Vocabulary, Weights
+from nlp_rnn.ngrams.word_ngrams import TOKEN, WordFeatures, WordSection
 
 WORDS = "tea coffee milk good bad warm cold never always 茶 好 ☕ fine awful cup pot".split()
 
@@ -149,3 +155,56 @@ def test_a_damaged_table_raises_an_error(table: NgramTable) -> None:
     for damaged in (data[:40], b"", data[:-4], b"\x80pickle" * 9):
         with pytest.raises(ClassifierError, match="Copy the classifier folder again"):
             NgramTable.from_bytes(damaged)
+
+
+# against scikit-learn
+
+
+def test_features_and_decision_values_are_those_of_scikit_learn() -> None:
+    texts, labels = corpus()
+    others = [*corpus(30, seed=7)[0], "unknown words"]
+    # character n-grams are compared on single words, among which each n-gram counts once
+    words = [text.split()[-1] for text in texts]
+    pairs: list[tuple[Any, TfidfVectorizer, list[str], list[str]]] = [
+        (
+            WordFeatures(),
+            TfidfVectorizer(token_pattern=TOKEN, ngram_range=(1, 2), binary=True),
+            texts,
+            others,
+        ),
+        (
+            CharacterFeatures(),
+            TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), binary=True, min_df=2),
+            words,
+            [text.split()[0] for text in others],
+        ),
+    ]
+    for features, vectorizer, train, test in pairs:
+        ours, theirs = features.fit(train, 10**6), vectorizer.fit_transform(train)
+        assert ours.shape == theirs.shape
+        # the columns have another order, so the products of rows are compared
+        product = (features.transform(test) @ ours.T).toarray()
+        expected = (vectorizer.transform(test) @ theirs.T).toarray()
+        assert product == pytest.approx(expected, abs=1e-3)  # IDF has 16 bits
+        weights, bias = fit_svm(ours, labels, 3, balanced=False)
+        svm = LinearSVC(random_state=0).fit(theirs, labels)
+        decisions = svm.decision_function(vectorizer.transform(test))
+        assert features.transform(test) @ weights + bias == pytest.approx(decisions, abs=0.05)
+
+
+def test_at_most_so_many_features_are_used_the_most_frequent_first() -> None:
+    texts, _ = corpus()
+    for features in (WordFeatures(), CharacterFeatures()):
+        whole = features.fit(texts, 10**6).getnnz(axis=0)
+        few = features.fit(texts, 20)
+        assert few.shape == (len(texts), 20)
+        assert sorted(few.getnnz(axis=0)) == sorted(whole)[-20:]
+
+
+@pytest.mark.parametrize("num_labels", [2, 4])
+def test_a_full_table_takes_at_most_10_megabytes_for_four_labels(num_labels: int) -> None:
+    number = fitting.max_features(num_labels)
+    vocabulary = Vocabulary(np.arange(number, dtype=np.uint32), np.ones(number, np.float16))
+    weights = Weights.of(np.ones((number, num_labels)))
+    sections = [kind(vocabulary, weights, None) for kind in (WordSection, CharacterSection)]
+    assert 9e6 < len(NgramTable(sections, np.zeros(num_labels)).to_bytes()) < 10e6

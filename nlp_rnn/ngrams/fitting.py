@@ -15,7 +15,7 @@ from nlp_rnn.ngrams.word_ngrams import find_tokens
 
 __all__ = ["NgramParts", "fit_parts", "max_features", "merge", "out_of_fold_scores"]
 
-SECTION_BYTES = 5_000_000
+SECTION_BYTES = 4_900_000
 MIN_FEATURES = 50_000
 """Size of a section in bytes, and the number of features that it may always have."""
 
