@@ -124,13 +124,15 @@ def _suspected(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) ->
     """Return which of n labels are suspected, given probabilities (n, C)."""
     n, num_labels = probabilities.shape
     counts = np.bincount(labels, minlength=num_labels)
-    own = probabilities[np.arange(n), labels]
-    sums = np.bincount(labels, weights=own, minlength=num_labels)
+    given_probability = probabilities[np.arange(n), labels]
+    sums = np.bincount(labels, weights=given_probability, minlength=num_labels)
     thresholds = np.where(counts > 0, sums / np.maximum(counts, 1), np.inf)
     reached = np.where(probabilities >= thresholds, probabilities, -1.0)
     most_probable = reached.argmax(axis=1)
     suspected: NDArray[np.bool_] = (
-        (reached.max(axis=1) >= 0) & (most_probable != labels) & (own < thresholds[labels])
+        (reached.max(axis=1) >= 0)
+        & (most_probable != labels)
+        & (given_probability < thresholds[labels])
     )
     return suspected
 

@@ -61,9 +61,13 @@ def compare_with(predictions: Predictions, reference: NDArray[Any]) -> Differenc
 
     The interval is the normal approximation for the mean of n paired differences.
     """
-    own = text_scores(predictions.labels, predictions.predictions)
-    differences = 100 * (own - text_scores(predictions.labels, reference))
-    half = Z_95 * float(differences.std(ddof=1)) / math.sqrt(len(own)) if len(own) > 1 else np.inf
+    values = text_scores(predictions.labels, predictions.predictions)
+    differences = 100 * (values - text_scores(predictions.labels, reference))
+    half = (
+        Z_95 * float(differences.std(ddof=1)) / math.sqrt(len(values))
+        if len(values) > 1
+        else np.inf
+    )
     mean = float(differences.mean())
     return Difference(mean, mean - half, mean + half)
 
