@@ -184,10 +184,11 @@ def _run(job: _Run) -> Result:
     """Do everything that is logged to MLflow."""
     from nlp_rnn.classifier.predictor import TextClassifier
     from nlp_rnn.runs.evaluation import evaluate
+    from nlp_rnn.runs.summary import write_summary
     from nlp_rnn.tracking.run_lifecycle import tracked_run
 
-    config, corpus, folder, origin = job.config, job.corpus, job.folder, job.origin
-    membership = job.membership
+    config, corpus, membership = job.config, job.corpus, job.membership
+    folder, origin = job.folder, job.origin
     with tracked_run(
         origin.tracking_uri,
         origin.experiment_id,
@@ -221,8 +222,9 @@ def _run(job: _Run) -> Result:
         run.log_text((folder / RESULT).read_text(encoding="utf-8"), RESULT)
         log_results(result.metrics, resolved, corpus, run, origin.command, notes)
         run.log_classifier(Path(result.classifier), corpus.test[:2]["text"])
+        summary = write_summary(corpus, folder, run, result.metrics, membership is None)
     shutil.rmtree(folder / CHECKPOINT)
-    print_result(result.run_id, result.classifier, result.metrics)
+    print_result(result.run_id, result.classifier, result.metrics, summary)
     return result
 
 

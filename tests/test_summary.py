@@ -12,6 +12,7 @@ from nlp_rnn.runs.reference_scores import References, reference_predictions
 from nlp_rnn.runs.summary import compare_with, summary_lines, text_scores, weakest_labels
 from nlp_rnn.scoring.metrics import score_predictions
 from nlp_rnn.scoring.predictions import Predictions
+from tests import warm
 from tests.composing import compose
 
 NAMES = ["ask", "buy", "chat"]
@@ -136,3 +137,26 @@ def test_a_slow_linear_model_is_skipped_with_the_reason(
     assert set(skipped.predictions) == {"majority"}
     assert skipped.skipped == "it would take about 61 seconds; nlp-rnn baselines trains it"
     assert set(reference_predictions(corpus, 1300).predictions) == {"linear", "majority"}
+
+
+def test_a_run_prints_and_saves_its_summary_and_a_job_of_a_sweep_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store_uri: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NLP_RNN_CACHE", str(tmp_path / "cache"))
+    small = ["data.train_rows=100", "data.test_rows=40", "data.train_sentences=1"]
+    small += ["model.hidden_size=4", "model.embedding_size=4", "trainer.max_epochs=1"]
+    small += ["trainer.threads=1", "tracking.speed=none", "tracking.system_metrics=false"]
+    done = warm.run(["nlp-rnn", "train", *small, "output_dir=run"])
+    assert done.returncode == 0, done.stderr
+    summary = (tmp_path / "run" / "summary.txt").read_text(encoding="utf-8")
+    assert summary in done.stdout
+    assert "  linear model" in summary
+    assert (tmp_path / "run" / "mistakes.html").is_file()
+    done = warm.run(
+        ["nlp-rnn", "train", "-m", "seed=1", *small, "output_dir=sweep", "sweep.compare=false"]
+    )
+    assert done.returncode == 0, done.stderr
+    assert "  linear model" not in done.stdout
+    assert len(list(tmp_path.glob("sweep/*/mistakes.html"))) == 1
+    assert not list(tmp_path.glob("sweep/*/summary.txt"))

@@ -1,7 +1,7 @@
 """Lines that a run prints on the terminal."""
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,23 +27,28 @@ def print_lines(lines: Iterable[str]) -> None:
         print(f"  {line}", flush=True)
 
 
-def print_result(run_id: str, classifier: str, metrics: Mapping[str, float]) -> None:
-    """Print the test scores, the latency, the classifier folder and the MLflow run.
+def print_result(
+    run_id: str, classifier: str, metrics: Mapping[str, float], summary: Sequence[str]
+) -> None:
+    """Print the summary, the test scores, the latency, and where the results are.
 
-    For an ensemble, the scores of its network and of its n-gram models alone are printed too.
+    Without a summary, the scores of the parts of an ensemble are printed too.
     """
     from nlp_rnn.scoring.predictions import PART_NAMES
 
     parts = "".join(
         f"  {name:<20} {_scores(metrics, f'test/{part}_')}\n"
         for part, name in PART_NAMES.items()
-        if f"test/{part}_macro_f1" in metrics
+        if f"test/{part}_macro_f1" in metrics and not summary
     )
+    folder = Path(classifier)
     print(
-        f"test {_scores(metrics, 'test/')}  "
+        "".join(f"{line}\n" for line in ["", *summary, ""] if summary)
+        + f"test {_scores(metrics, 'test/')}  "
         f"latency (one text) {metrics['latency/onnx_batch1_p50_ms']:.2f} ms\n{parts}"
         f"classifier    {classifier}\n"
-        f"MLflow run    {run_id}",
+        f"mistakes      {folder.with_name('mistakes.html')}\n"
+        f"MLflow run    {run_id} (nlp-rnn ui)",
         flush=True,
     )
 

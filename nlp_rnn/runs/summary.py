@@ -3,21 +3,37 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.runs.reference_scores import References
+from nlp_rnn.runs.mistakes import write_mistakes
+from nlp_rnn.runs.reference_scores import References, reference_predictions
 from nlp_rnn.scoring.metrics import (
     f1_of_labels,
     label_counts,
     score_predictions,
     wilson_interval,
 )
-from nlp_rnn.scoring.predictions import Predictions
+from nlp_rnn.scoring.predictions import PART_NAMES, Predictions, read_predictions
 
-__all__ = ["Difference", "compare_with", "score_table", "summary_lines", "weakest_labels"]
+if TYPE_CHECKING:
+    from nlp_rnn.data.corpus import Corpus
+    from nlp_rnn.tracking.tracked_run import TrackedRun
+
+__all__ = [
+    "SUMMARY",
+    "Difference",
+    "compare_with",
+    "score_table",
+    "summary_lines",
+    "weakest_labels",
+    "write_summary",
+]
+
+SUMMARY = "summary.txt"
 
 Z_95 = 1.959963984540054
 SPLITS = ("validation", "test")
@@ -190,3 +206,48 @@ def _conclusions(test: Predictions, references: References, train_texts: int) ->
             "try model=ngrams."
         ]
     return [f"Not shown to be better than the linear model ({difference})."]
+
+
+def write_summary(
+    corpus: "Corpus",
+    folder: Path,
+    run: "TrackedRun",
+    metrics: Mapping[str, float],
+    references: bool,
+) -> list[str]:
+    """Write the page of mistakes and the summary into the run folder, and log both to MLflow.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        The data of the run.
+    folder : Path
+        The run folder, which holds the predictions for both splits.
+    run : TrackedRun
+        The MLflow run.
+    metrics : mapping of str to float
+        Metrics of the run. The time for the linear model follows from `train/seconds`.
+    references : bool
+        Write the summary. A job of a sweep has none, since the sweep trains the baselines once.
+
+    Returns
+    -------
+    list of str
+        The lines of the summary.
+    """
+    splits = {split: read_predictions(folder / f"{split}_predictions.parquet") for split in SPLITS}
+    texts = {split: getattr(corpus, split)["text"] for split in SPLITS}
+    write_mistakes(folder, {split: (splits[split], texts[split]) for split in SPLITS}, run)
+    if not references:
+        return []
+    simple = reference_predictions(corpus, metrics["train/seconds"])
+    parts = {
+        name: {split: splits[split].parts[part].predictions for split in SPLITS}
+        for part, name in PART_NAMES.items()
+        if part in splits["test"].parts
+    }
+    lines = summary_lines(splits, parts, simple, len(corpus.train))
+    text = "".join(f"{line}\n" for line in lines)
+    (folder / SUMMARY).write_text(text, encoding="utf-8", errors="replace")
+    run.log_text(text, SUMMARY)
+    return lines
