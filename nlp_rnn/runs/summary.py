@@ -240,7 +240,7 @@ def write_summary(
     write_mistakes(folder, {split: (splits[split], texts[split]) for split in SPLITS}, run)
     if not references:
         return []
-    simple = reference_predictions(corpus, metrics["train/seconds"])
+    simple = reference_predictions(corpus, metrics.get("train/seconds", 0.0))
     parts = {
         name: {split: splits[split].parts[part].predictions for split in SPLITS}
         for part, name in PART_NAMES.items()
