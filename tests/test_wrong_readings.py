@@ -120,7 +120,7 @@ def test_the_note_on_look_alikes_says_how_to_merge_them(tmp_path):
     assert loaded.labels == ("one", "two")
 
 
-@pytest.mark.parametrize("value", ["NA", "NULL", "null", "None", "nan", r"\N", "#N/A", "<NA>"])
+@pytest.mark.parametrize("value", ["NA", "NULL", "null", "None", "nan", "#N/A", "<NA>"])
 def test_labels_that_mean_a_missing_value_are_noted(tmp_path, value):
     loaded = corpus(labelled(tmp_path / "a.csv", ["pos", "neg", value]))
     assert value in loaded.labels
@@ -538,3 +538,16 @@ def test_folders_of_splits_without_class_folders(tmp_path):
             write(tmp_path / "b" / split / f"{number}.txt", f"{number}")
     message = refusal(tmp_path / "b")
     assert "has no folder for each class: test, train have texts without labels" in message
+
+
+@pytest.mark.parametrize(
+    ("separator", "option"), [(",", "comma"), ("|", "'|'"), (";", "semicolon")]
+)
+def test_labels_that_consist_of_others_hint_at_the_separator(tmp_path, separator, option):
+    labels = ["a", "b", f"a{separator}b", f"b{separator} a", "c"]
+    path = labelled(tmp_path / "a.csv", labels)
+    (note,) = [note for note in corpus(path).notes if "consist of other labels" in note]
+    assert f"set data.label_separator={option}" in note
+    assert corpus(path, f"data.label_separator={option}").labels == ("a", "b", "c")
+    path = labelled(tmp_path / "b.csv", ["a", "b", f"New York{separator} NY"])
+    assert not any("consist of other" in note for note in corpus(path).notes)

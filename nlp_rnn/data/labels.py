@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 _MISSING = frozenset(("NA", "N/A", "#N/A", "NULL", "null", "None", "NaN", "nan", "<NA>", "\\N"))
+_SEPARATORS = {",": "comma", ";": "semicolon", "|": "'|'"}
 _NUMBER = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0")
 
 
@@ -228,7 +229,19 @@ def spelling_notes(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
             f"labels that other programs write for a missing value are classes: "
             f"{', '.join(missing)}; if they mean that there is no label, remove these rows"
         )
+    for separator, option in _SEPARATORS.items():
+        joined = [name for name in sorted(rows) if _is_joined(name, separator, rows)]
+        if len(joined) > 1:
+            notes.append(
+                f"{len(joined):,} labels consist of other labels, such as {joined[0]!r}; if a text "
+                f"has several labels, set data.label_separator={option}"
+            )
     return notes
+
+
+def _is_joined(name: str, separator: str, rows: Mapping[str, int]) -> bool:
+    """Return whether a label consists of other labels with a separator between them."""
+    return separator in name and all(part.strip() in rows for part in name.split(separator))
 
 
 def _without_spelling(name: str) -> str:
