@@ -151,7 +151,10 @@ def _shortened(error: Exception) -> str:
     if match := re.search(r"Could not find '([^']+)/([^'/]+)'", first):
         return _unknown_choice(match[1], match[2])
     if match := re.match(r"Error merging override (.+)", first):
-        return f"{match[1]}: {cause[0] if cause else 'does not fit'}."
+        advice = ""
+        if match[1].startswith("data.path=["):
+            advice = "\nFor several files set a pattern, such as 'data.path=FOLDER/*.csv'"
+        return f"{match[1]}: {cause[0] if cause else 'does not fit'}.{advice}"
     if match := re.match(r"In '([^']+)':.*\nKey .*\n *full_key: (\S+)", str(error)):
         return f"In {match[1]}: {_unknown_key(match[2])}"
     if match := re.search(r"missing mandatory value: (\w+)", first):

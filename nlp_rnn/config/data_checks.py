@@ -83,6 +83,13 @@ def _check_columns(key: str, columns: Any, without_header: bool) -> None:
     if not names or not all(
         isinstance(name, str | int) and not isinstance(name, bool) and name != "" for name in names
     ):
+        if any(name is None or isinstance(name, bool | float) for name in names):
+            odd = next(name for name in names if name is None or isinstance(name, bool | float))
+            written = "null" if odd is None else str(odd).lower()
+            raise ConfigError(
+                f"data.{key} must be a column or a list of columns, not {columns!r}. For a column "
+                f"with this name set \"data.{key}='{written}'\""
+            )
         example = "title or 'data.text=[title,body]'"
         if key == "label":
             example = "stars or, a column of 0 and 1 for each class, 'data.label=[rude,spam]'"

@@ -102,6 +102,6 @@ def _not_a_class(value: Any, where: str, column: str) -> DataError:
     return DataError(
         f"{where} has {str(value)[:40]!r} in its column {column!r}, not 0 or 1 (true or false, "
         "yes or no).\n"
-        "Set data.label to the columns of the classes, 'data.label=[a,b]', or to the one "
-        "column of the labels."
+        f"Such columns need 0 or 1 for each class. If {column!r} has names of labels, set it "
+        f"alone: data.label={column}"
     )

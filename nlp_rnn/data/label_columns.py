@@ -139,16 +139,20 @@ def _lists(
 def _bracketed(cells: Any) -> Any:
     import pyarrow.compute as pc
 
-    return pc.match_substring_regex(cells.cast("large_string"), r"^\s*[\[{]")
+    # `[PAD]` is a name
+    pattern = r"(?s)^\s*[\[{](?:[^\w].*|.*[,\s].*)?[\]}]?\s*$"
+    return pc.match_substring_regex(cells.cast("large_string"), pattern)
 
 
 def _first_other(cells: Any) -> str:
+    import pyarrow
     import pyarrow.compute as pc
 
     others = pc.unique(cells.filter(pc.invert(_bracketed(cells)))).drop_null()
     texts = [text for text in others.to_pylist() if text.strip()]
     if not texts:  # none of the brackets can be parsed
         texts = [text for text in pc.unique(cells).drop_null().to_pylist() if text.strip()]
+        texts = [text for text in texts if parse_cells(pyarrow.chunked_array([[text]])) is None]
     return str(texts[0])[:40]
 
 

@@ -174,7 +174,7 @@ def name_labels(
             texts[split] = _class_names(part, ids, names, label_names)
         elif part.kind == "float" and not as_floats and notes is not None and part.values:
             notes.append(
-                f"{split}: the numbers of the labels are whole, {float(part.values[0])} is read as "
+                f"{split}: the numbers of the labels are whole, {part.values[0]} is read as "
                 f"{texts[split][0]}"
             )
     _check_unlabelled(splits, texts, label_names)

@@ -143,9 +143,18 @@ def _by_rows(
         return default, []  # a row of another width is an error
     even = [known for known in several if {len(row) for row in rows[known]} == {widths[known]}]
     for possible in ([known for known in even if known in named], even, named):
+        if len(possible) > 1 and not options.header:  # the last column, of labels, has few values
+            numbers = {known: _number_of_values(rows[known], columns[-1:]) for known in possible}
+            possible = sorted(possible, key=lambda known: numbers[known])
         if possible:
             return possible[0], possible[1:]
     return default if widths[default] > 1 else max(widths, key=lambda known: widths[known]), []
+
+
+def _number_of_values(rows: list[list[str]], columns: Sequence[str]) -> int:
+    """Return the number of different cells in a column without a name."""
+    index = int(columns[0]) - 1 if columns and columns[0].isdecimal() else -1
+    return len({row[index] for row in rows}) if 0 <= index < min(map(len, rows)) else len(rows)
 
 
 def _has_columns(first: Sequence[str], options: FileOptions, columns: Sequence[str]) -> bool:

@@ -262,7 +262,12 @@ def _saved_splits(
         if names := [name for name in spellings if name in saved]:
             splits[split] = saved[names[0]]
     if "train" not in splits:
-        raise DataError(f"{path} has no split named train; it has: {listed(saved)}.")
+        first = next(iter(saved))
+        raise DataError(
+            f"{path} has no split named train; it has: {listed(saved)}.\nSave it with other names: "
+            f"python3 -c \"import datasets as d; s = d.load_from_disk('{path}'); "
+            f"d.DatasetDict(train=s['{first}']).save_to_disk('NEW')\""
+        )
     if unused := [
         name for name in saved if not any(saved[name] is used for used in splits.values())
     ]:

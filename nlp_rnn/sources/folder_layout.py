@@ -1,12 +1,14 @@
 """Layouts of folders: which files or class folders belong to which split."""
 
 import glob
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.columns import listed
 from nlp_rnn.sources.file_format import FileOptions
+from nlp_rnn.sources.folder_advice import folder_advice
 from nlp_rnn.sources.folders import class_folders
 from nlp_rnn.sources.formats import FORMATS, format_of, plain_stem
 from nlp_rnn.sources.split_files import (
@@ -19,6 +21,8 @@ from nlp_rnn.sources.split_files import (
 )
 
 __all__ = ["folder_splits", "matching_splits", "suffixes"]
+
+_PART = re.compile(r"part-(\d+)")
 
 Splits = dict[str, list[Path]]
 """The files of each split, or the folder that contains its class folders."""
@@ -76,6 +80,10 @@ def folder_splits(
         return splits
     if parts := _parts(path, format_name):
         _add_notes({"train": parts}, parts, notes)
+        numbers = {int(match[1]) for part in parts if (match := _PART.match(part.name))}
+        if absent := sorted(set(range(max(numbers, default=0))) - numbers):
+            numbered = listed(f"part-{number:05}" for number in absent)
+            notes.append(f"files that may be missing (Spark leaves out empty ones): {numbered}")
         return {"train": parts}
     if not splits:
         inner = [
@@ -96,13 +104,12 @@ def folder_splits(
         if len(class_folders(path)) > 1:
             return {"train": [path]}
     known = data_files(path, format_name)
-    pattern = f" or to a pattern such as {path}/*{known[0].suffix}" if len(known) > 1 else ""
     names = "train.*" if needs_train else "train.*, validation.* or test.*"
     rename = "Name the training file train.*, or set" if needs_train else "Set"
     raise DataError(
         f"{path} has no {names} ({suffixes()}); "
         f"it has: {listed(sorted(entry.name for entry in path.iterdir()))}.\n"
-        f"{rename} data.path to a single file{pattern}."
+        + folder_advice(path, known, rename)
     )
 
 
@@ -124,6 +131,9 @@ def _has_train(folder: Path, format_name: Callable[[Path], str | None]) -> bool:
 def _splits_in(folder: Path, format_name: Callable[[Path], str | None], notes: list[str]) -> Splits:
     """Return the splits of a folder: a file, shards, a folder of shards or of class folders."""
     known = data_files(folder, format_name)
+    for link in sorted(folder.iterdir()):
+        if link.is_symlink() and not link.exists() and format_name(link):
+            notes.append(f"{link.name}: a link to {link.readlink()}, which does not exist")
     splits = split_files(known, plain_stem, format_name, str(folder))
     for entry in sorted(folder.iterdir()):
         stem = plain_stem(entry).lower()
@@ -164,5 +174,8 @@ def _add_notes(splits: Splits, known: Sequence[Path], notes: list[str]) -> None:
 
 def _names(files: Sequence[Path]) -> str:
     if len(files) < 4:
-        return listed(file.name for file in files)
+        names = [file.name for file in files]
+        if len(set(names)) < len(names):  # in several folders
+            names = [f"{file.parent.name}/{file.name}" for file in files]
+        return listed(names)
     return f"{files[0].name} to {files[-1].name}"

@@ -12,6 +12,7 @@ from nlp_rnn.sources.columns import listed, require_columns
 from nlp_rnn.sources.content import HEAD, binary_kind
 from nlp_rnn.sources.encoding_detection import decodes, encoding_advice, evident_encoding
 from nlp_rnn.sources.file_format import FileOptions, TableStream
+from nlp_rnn.sources.folder_advice import partition_advice
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -210,9 +211,12 @@ def _reject_project(
         reason = f"has files that are not texts, such as {other[0].relative_to(folder)}"
     else:
         return
+    advice = partition_advice(folder, classes) or (
+        "Set data.path to a file, to a folder with train.*, or to the folder of the classes."
+    )
     raise DataError(
         f"{folder} is not a folder of class folders with a text in each file: it {reason}.\n"
-        "Set data.path to a file, to a folder with train.*, or to the folder of the classes."
+        + advice
     )
 
 

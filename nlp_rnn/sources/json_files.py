@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import cached_file, file_key
 from nlp_rnn.sources.columns import (
+    MissingColumnError,
     listed,
     nested_names,
     require_columns,
@@ -18,7 +19,8 @@ from nlp_rnn.sources.columns import (
 )
 from nlp_rnn.sources.decoding import bad_encoding
 from nlp_rnn.sources.file_format import FileFormat, SourceFile, TableStream
-from nlp_rnn.sources.json_layout import read_document, rows_of, split_keys
+from nlp_rnn.sources.json_advice import json_advice
+from nlp_rnn.sources.json_layout import numbers_advice, read_document, rows_of, split_keys
 from nlp_rnn.sources.json_records import RepeatedKeyError, read_records, records
 
 if TYPE_CHECKING:
@@ -33,7 +35,10 @@ def _read_json(file: SourceFile) -> "Dataset":
     rows = _rows_inside(file)
     if rows is not None:
         names = list(dict.fromkeys(name for row in rows for name in row))
-        require_columns(names, file.columns, str(file.path))
+        try:
+            require_columns(names, file.columns, str(file.path))
+        except MissingColumnError as error:
+            raise error.with_advice(numbers_advice(rows)) from error
         file = replace(file, plain=_as_lines(file, rows))
     try:
         # its default would write values of several types as JSON, but only in a part of the rows
@@ -75,7 +80,7 @@ def _rows_inside(file: SourceFile) -> Sequence[Mapping[str, Any]] | None:
             f"data.rows={file.options.rows} does not apply to {file.path}: it does not consist of "
             "one object.\nRemove data.rows."
         )
-    if key is not None:
+    if key:  # "" is a list of lists
         file.notes.append(f"{file.path.name}: the rows are those of {key} (data.rows={key})")
     return rows
 
@@ -152,7 +157,10 @@ def _syntax_error(file: SourceFile, surrogates: bool = False) -> str | None:
                 )
             except json.JSONDecodeError as error:
                 row = error.lineno if is_array else number
-                return f"{path} is not valid JSON: line {row}, column {error.colno}: {error.msg}."
+                return (
+                    f"{path} is not valid JSON: line {row}, column {error.colno}: {error.msg}.\n"
+                    f"{json_advice(file.plain)}"
+                )
     return None
 
 

@@ -1,7 +1,8 @@
 """Layouts of json files that hold one object: rows inside, columns, several splits."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +10,22 @@ from nlp_rnn.errors import DataError
 from nlp_rnn.sources.columns import listed, top_columns
 from nlp_rnn.sources.split_files import SPELLINGS
 
-__all__ = ["read_document", "rows_of", "split_keys"]
+__all__ = ["numbers_advice", "read_document", "rows_of", "split_keys"]
 
 _Row = Mapping[str, Any]
 
 
 def read_document(plain: Path) -> dict[str, Any] | None:
-    """Return the object that a json file consists of; None for an array or one record per line."""
+    """Return the object that a json file consists of; None for records.
+
+    A list of lists, or one list per line, is returned under the key "".
+    """
     with plain.open(encoding="utf-8-sig", errors="replace", newline="\n") as file:
         first = file.readline()
         while first.isspace():
             first = file.readline()
+        if first.lstrip().startswith("["):
+            return _lists(first, file)
         if not first.lstrip().startswith("{"):
             return None
         try:
@@ -32,6 +38,37 @@ def read_document(plain: Path) -> dict[str, Any] | None:
                 return None
             is_single = True
     return document if is_single and isinstance(document, dict) else None
+
+
+def _lists(first: str, lines: Iterable[str]) -> dict[str, Any] | None:
+    start = first
+    for line in lines if not start.strip("[ \t\r\n") else ():
+        start += line
+        if start.strip("[ \t\r\n"):
+            break
+    if not re.match(r'\s*\[\s*["\[]', start):
+        return None
+    try:
+        if re.match(r"\s*\[\s*\[", start):
+            return {"": json.loads(start + "".join(lines))}
+        return {"": [json.loads(line) for line in (start, *lines) if line.strip()]}
+    except ValueError:
+        return None
+
+
+def numbers_advice(rows: Sequence[_Row]) -> str:
+    """Return the advice for rows whose columns have numbers; empty for others."""
+    names = list(rows[0])
+    if names != [str(number) for number in range(1, len(names) + 1)] or len(names) < 2:
+        return ""
+    sizes = {name: sum(len(str(row[name])) for row in rows[:1000]) for name in names}
+    text = max(names, key=lambda name: sizes[name])
+    others = [name for name in names if name != text]
+    label = min(others, key=lambda name: len({str(row[name]) for row in rows[:1000]}))
+    return (
+        "Its rows are lists, whose elements have numbers: such as "
+        f"data.text={text} data.label={label}"
+    )
 
 
 def split_keys(document: Mapping[str, Any], columns: Sequence[str]) -> dict[str, str]:
@@ -127,6 +164,8 @@ def _table(value: Any, columns: Sequence[str]) -> Callable[[], Sequence[_Row]] |
     The layouts are those of pandas (`orient` records, columns, list, index and split).
     """
     if isinstance(value, list):
+        if value and all(isinstance(row, list) for row in value):
+            return _list_rows(value, columns)
         return (lambda: value) if value and all(isinstance(row, dict) for row in value) else None
     if not isinstance(value, dict) or not value:
         return None
@@ -150,6 +189,19 @@ def _table(value: Any, columns: Sequence[str]) -> Callable[[], Sequence[_Row]] |
     if all(isinstance(row, dict) and all(name in row for name in columns) for row in rows):
         return lambda: rows  # {"0": {"text": …, "label": …}}
     return None
+
+
+def _list_rows(
+    value: Sequence[Sequence[Any]], columns: Sequence[str]
+) -> Callable[[], Sequence[_Row]] | None:
+    """Return rows that are lists; the first one can hold the names of the columns."""
+    first, rows = value[0], value
+    if len(first) < 2 or any(len(row) != len(first) for row in value):
+        return None
+    names = [str(number) for number in range(1, len(first) + 1)]
+    if len(value) > 1 and all(name in first for name in columns):
+        names, rows = [str(name) for name in first], value[1:]
+    return lambda: [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def _is_parallel(series: Any, first: Any) -> bool:

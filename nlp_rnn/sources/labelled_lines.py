@@ -82,6 +82,10 @@ def _parse_line(line: str, delimiter: str | None) -> _Row:
             "Set data.delimiter to tab or another character, or data.format to another format."
         )
     label = parts[0]
+    if label.startswith(_PREFIX):
+        raise ValueError(
+            f"has the label {label[:40]!r} as fastText writes it.\nSet data.format=fasttext"
+        )
     coarse, _, fine = label.partition(":")
     return {
         "text": parts[1],

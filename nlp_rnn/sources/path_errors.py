@@ -38,6 +38,11 @@ def missing_path(path: Path, options: FileOptions) -> str:
             f"{path} is neither a file nor a folder.\n"
             "Write its content to a file, and set data.path to that file."
         )
+    if address := re.match(r"(\w+):/(?=[^/])", str(path)):  # a path has no double slash
+        return (
+            f"data.path={address[1]}://{str(path)[address.end() :]} is an address, not a path.\n"
+            f"Download the file (curl -LO), and set data.path={path.name}"
+        )
     message = f"There is no file or folder {path.absolute()}."
     if path.is_symlink():
         return message + f"\nIt is a symbolic link to {path.readlink()}, which does not exist."

@@ -12,15 +12,15 @@ __all__ = ["SPELLINGS", "SPLITS", "data_files", "is_ignored", "natural_order", "
 
 SPLITS = ("train", "validation", "test")
 SPELLINGS = {
-    "train": ("train",),
+    "train": ("train", "training"),
     "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test",),
+    "test": ("test", "testing"),
 }
 """Names of the splits in file names."""
 
 _SPLIT_OF = {spelling: split for split, names in SPELLINGS.items() for spelling in names}
 _NAME = re.compile(
-    rf"(?:(?P<before>.+)[-_.])?(?P<spelling>training|{'|'.join(_SPLIT_OF)})"
+    rf"(?:(?P<before>.+)[-_.])?(?P<spelling>{'|'.join(_SPLIT_OF)})"
     r"(?:[-_.](?P<number>\d+)(?:-of-(?P<count>\d+)(?:-[0-9a-f]{6,})?)?)?"
     r"(?:[-_.](?P<after>.+))?"
 )

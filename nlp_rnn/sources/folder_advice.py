@@ -1,0 +1,55 @@
+"""Advice for folders without a training file: what their names suggest."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+__all__ = ["folder_advice", "partition_advice"]
+
+_LINES = 'for f in *.txt; do sed "s/^/${f%.txt}\\t/" "$f"; done > train.label'
+_TABLES = (
+    'python3 -c "import pandas as pd, pathlib as p; pd.concat(pd.read_csv(f).assign(label=f.stem) '
+    "for f in sorted(p.Path('.').glob('*.csv'))).to_csv('train.csv', index=False)\""
+)
+_PARTITIONS = (
+    "python3 -c \"import pyarrow.dataset as d; d.dataset('{folder}', format='{kind}', "
+    "partitioning='hive').to_table().to_pandas().to_csv('NEW.csv', index=False)\""
+)
+
+
+def folder_advice(folder: Path, known: Sequence[Path], rename: str) -> str:
+    """Return how to read a folder in which no file is named `train`.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder.
+    known : sequence of Path
+        Its files that have a format.
+    rename : str
+        The beginning of the general advice.
+    """
+    texts = [file for file in folder.iterdir() if file.suffix.lower() == ".txt"]
+    if len(known) == 1:
+        return f"Name it train{known[0].suffix}, or set data.path={shlex.quote(str(known[0]))}"
+    if not known and len(texts) > 1:
+        return (
+            f"If each file has the texts of one class, run in the folder: {_LINES}; and set "
+            f"data.path={shlex.quote(str(folder / 'train.label'))} data.delimiter=tab"
+        )
+    pattern = f" or to a pattern such as {folder}/*{known[0].suffix}" if known else ""
+    advice = f"{rename} data.path to a single file{pattern}."
+    if len(known) > 1 and all(
+        file.suffix == ".csv" and "train" not in file.name.lower() for file in known
+    ):
+        advice += f" If each file has the texts of one class, run in the folder: {_TABLES}"
+    return advice
+
+
+def partition_advice(folder: Path, classes: Sequence[Path]) -> str | None:
+    """Return how to read a folder with folders such as `label=pos`; None for any other folder."""
+    if not classes or not all("=" in entry.name for entry in classes):
+        return None
+    suffix = next((file.suffix[1:] for file in sorted(classes[0].iterdir()) if file.suffix), "csv")
+    kind = {"jsonl": "json"}.get(suffix, suffix)
+    return f"Write its partitions to one file: {_PARTITIONS.format(folder=folder, kind=kind)}"

@@ -1,0 +1,296 @@
+"""Json files, folders and columns that cannot be read as they are: following the advice works."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pandas as pd
+import pytest
+
+from nlp_rnn.config.checks import check
+from nlp_rnn.config.compose import compose as compose_command_line
+from nlp_rnn.data.corpus import load_corpus
+from nlp_rnn.errors import NlpRnnError
+from nlp_rnn.sources.source import Source, read_source
+from tests.composing import compose
+
+TEXTS = [f"film {i}" for i in range(20)]
+LABELS = ["pos", "neg"] * 10
+PAIRS = [[text, label] for text, label in zip(TEXTS, LABELS, strict=True)]
+RECORDS = [{"text": text, "label": label} for text, label in PAIRS]
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+def config(path: Path, *options: str) -> Any:
+    composed = compose(["data=files", f"data.path='{path}'", *options])
+    check(composed)
+    return composed.data
+
+
+def load(path: Path, *options: str) -> Source:
+    return read_source(config(path, *options))
+
+
+def rows(path: Path, *options: str, split: str = "train") -> list[Any]:
+    source = load(path, *options)
+    columns = [*source.text, source.label]
+    return [[row[name] for name in columns] for row in source.splits[split].to_list()]
+
+
+def refusal(path: Path, *options: str) -> str:
+    with pytest.raises(NlpRnnError) as caught:
+        load_corpus(config(path, *options))
+    message = str(caught.value)
+    assert len(message.splitlines()) <= 2
+    return message
+
+
+def options_of(message: str) -> list[str]:
+    return re.findall(r"data\.\w+=[^\s;]+", message)
+
+
+def run(command: str, folder: Path, old: str = "OLD") -> None:
+    command = command.replace("OLD", old)
+    subprocess.run(command, shell=True, check=True, cwd=folder, executable="/bin/bash")
+
+
+# --- json -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layout", ["list", "splits", "lines", "nested", "indented", "swapped"])
+def test_rows_that_are_lists_are_read_with_the_numbers_of_their_elements(tmp_path, layout):
+    path = tmp_path / ("a.jsonl" if layout == "lines" else "a.json")
+    pairs = [pair[::-1] for pair in PAIRS] if layout == "swapped" else PAIRS
+    content: Any = {"splits": {"train": pairs, "test": pairs[:4]}, "nested": {"data": pairs}}
+    content = content.get(layout, pairs)
+    if layout == "lines":
+        path.write_text("".join(json.dumps(pair) + "\n" for pair in pairs))
+    else:
+        path.write_text(json.dumps(content, indent=1 if layout == "indented" else None))
+    message = refusal(path)
+    assert "Its rows are lists, whose elements have numbers" in message
+    assert rows(path, *options_of(message)) == PAIRS
+    if layout == "splits":
+        assert rows(path, *options_of(message), split="test") == PAIRS[:4]
+
+
+def test_a_first_row_with_the_names_of_the_columns(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps([["text", "label"], *PAIRS]))
+    assert rows(path) == PAIRS
+    path.write_text(json.dumps({"train": [["id", "label", "text"], [1, "pos", "a"]]}))
+    assert rows(path) == [["a", "pos"]]
+
+
+JSONL = "".join(json.dumps(record) + "\n" for record in RECORDS)
+
+
+@pytest.mark.parametrize(
+    ("content", "advice"),
+    [
+        (JSONL.replace("}\n", "},\n"), "Remove the commas"),
+        ("// made by hand\n" + JSONL, "Remove the comments"),
+        ("# made by hand\n" + JSONL, "Remove the comments"),
+        ("".join(f"{record}\n" for record in RECORDS), "It has records of Python"),
+    ],
+)
+def test_json_lines_with_a_common_fault_are_read_after_the_command_of_the_error(
+    tmp_path, content, advice
+):
+    path = tmp_path / "a.jsonl"
+    path.write_text(content)
+    message = refusal(path)
+    assert "is not valid JSON: line 1" in message
+    assert advice in message
+    run(message.split(": ")[-1].replace("NEW", "new.jsonl"), tmp_path, "a.jsonl")
+    assert rows(tmp_path / "new.jsonl") == PAIRS
+
+
+def test_arrays_with_a_common_fault_have_advice(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(RECORDS)[:-1])
+    assert refusal(path).endswith("It ends before its last bracket ]: write or download it again.")
+    path.write_text(json.dumps(RECORDS)[:-1] + ",\n]")
+    assert refusal(path).endswith("Remove the comma before the last bracket.")
+    path.write_text("[" + JSONL.replace("}\n", "};\n") + "]")
+    assert refusal(path).endswith("or a list of records.")
+
+
+# --- folders ----------------------------------------------------------------------------------
+
+
+def test_one_text_file_for_each_class(tmp_path):
+    for label in ("pos", "neg"):
+        lines = [text for text, other in PAIRS if other == label]
+        (tmp_path / f"{label}.txt").write_text("\n".join(lines) + "\n")
+    message = refusal(tmp_path)
+    run(message.split("run in the folder: ")[1].split("; and set")[0], tmp_path)
+    assert sorted(rows(Path(options_of(message)[0][10:]), "data.delimiter=tab")) == sorted(PAIRS)
+
+
+def test_one_table_for_each_class(tmp_path):
+    for label in ("pos", "neg"):
+        lines = [text for text, other in PAIRS if other == label]
+        pd.DataFrame({"text": lines}).to_csv(tmp_path / f"{label}.csv", index=False)
+    message = refusal(tmp_path)
+    run(message.split("run in the folder: ")[1], tmp_path)
+    assert sorted(rows(tmp_path / "train.csv")) == sorted(PAIRS)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_partitions_of_spark(tmp_path, kind):
+    for label in ("pos", "neg"):
+        (tmp_path / f"label={label}").mkdir()
+        lines = [text for text, other in PAIRS if other == label]
+        table = pd.DataFrame({"text": lines})
+        path = tmp_path / f"label={label}" / f"part-0.{kind}"
+        table.to_parquet(path) if kind == "parquet" else table.to_csv(path, index=False)
+    message = refusal(tmp_path)
+    run(message.split("to one file: ")[1].replace("NEW", "new"), tmp_path)
+    assert sorted(rows(tmp_path / "new.csv")) == sorted(PAIRS)
+
+
+@pytest.mark.parametrize("name", ["trainset.csv", "reviews.csv", "Train (1).csv"])
+def test_a_single_file_with_another_name(tmp_path, name):
+    pd.DataFrame(RECORDS).to_csv(tmp_path / name, index=False)
+    message = refusal(tmp_path)
+    assert "Name it train.csv, or set data.path=" in message
+    (tmp_path / name).rename(tmp_path / "train.csv")
+    assert rows(tmp_path) == PAIRS
+
+
+def test_numbered_files_are_read_by_the_pattern_of_the_error(tmp_path):
+    for number in (1, 2):
+        pd.DataFrame(RECORDS).to_csv(tmp_path / f"train{number}.csv", index=False)
+    pattern = re.findall(r"such as (\S+\.csv)", refusal(tmp_path))[0]
+    assert rows(Path(pattern)) == PAIRS * 2
+
+
+def test_training_and_testing_are_splits(tmp_path):
+    for split in ("training", "testing"):
+        for label in ("pos", "neg"):
+            (tmp_path / "folders" / split / label).mkdir(parents=True)
+            (tmp_path / "folders" / split / label / "1.txt").write_text(f"{split} {label}")
+        table = datasets.Dataset.from_list(RECORDS)
+        table.to_csv(tmp_path / f"{split}.csv", index=False)
+    assert set(load(tmp_path / "folders").splits) == {"train", "test"}
+    assert set(load(tmp_path).splits) == {"train", "test"}
+    saved = datasets.DatasetDict(training=table, testing=table, eval=table)
+    saved.save_to_disk(str(tmp_path / "saved"))
+    assert set(load(tmp_path / "saved").splits) == {"train", "test"}
+    assert load(tmp_path / "saved").notes == ("splits not used: eval",)
+
+
+def test_saved_splits_with_other_names_are_saved_as_the_error_says(tmp_path):
+    table = datasets.Dataset.from_list(RECORDS)
+    datasets.DatasetDict(part1=table, part2=table).save_to_disk(str(tmp_path / "saved"))
+    message = refusal(tmp_path / "saved")
+    assert "has no split named train; it has: part1, part2." in message
+    run(message.split("other names: ")[1].replace("NEW", "new"), tmp_path)
+    assert rows(tmp_path / "new") == PAIRS
+
+
+def test_files_of_the_same_name_a_missing_part_and_a_broken_link_are_noted(tmp_path):
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        pd.DataFrame(RECORDS).to_csv(tmp_path / folder / "a.csv", index=False)
+    assert "train: read from 2 files, x/a.csv, y/a.csv" in load(tmp_path / "*" / "a.csv").notes
+    (tmp_path / "parts").mkdir()
+    for number in (0, 2):
+        shutil.copy(tmp_path / "x" / "a.csv", tmp_path / "parts" / f"part-0000{number}.csv")
+    assert any(
+        "may be missing" in note and "part-00001" in note for note in load(tmp_path / "parts").notes
+    )
+    (tmp_path / "x" / "a.csv").rename(tmp_path / "x" / "train.csv")
+    (tmp_path / "x" / "test.csv").symlink_to("/nowhere/test.csv")
+    assert (
+        "test.csv: a link to /nowhere/test.csv, which does not exist" in load(tmp_path / "x").notes
+    )
+
+
+def test_addresses_and_lists_of_paths_have_advice(tmp_path):
+    message = refusal(Path("https://example.org/data/a.csv"))
+    assert message.startswith("data.path=https://example.org/data/a.csv is an address, not a path.")
+    assert message.endswith("set data.path=a.csv")
+    with pytest.raises(NlpRnnError) as caught:
+        compose_command_line(["data=files", "data.path=[a.csv,b.csv]"])
+    assert "'data.path=FOLDER/*.csv'" in str(caught.value)
+
+
+# --- columns and labels -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["null", "true", "False", "0", "2024", "1e3", "1.5"])
+def test_columns_whose_names_yaml_takes_for_other_values(tmp_path, name):
+    path = tmp_path / "a.csv"
+    pd.DataFrame({name: TEXTS, "label": LABELS}).to_csv(path, index=False)
+    quoted = f"data.text='{name}'"
+    assert [text for text, _ in rows(path, quoted)] == TEXTS
+    if name not in ("0", "2024"):
+        message = refusal(path, f"data.text={name}")
+        assert "For a column with this name set \"data.text='" in message
+        if name in ("null", "true"):
+            assert quoted in message
+
+
+@pytest.mark.parametrize(("yes", "no"), [("yes", "no"), ("x", ""), ("T", "F"), ("Y", "N")])
+def test_columns_of_classes_as_spreadsheets_have_them(tmp_path, yes, no):
+    path = tmp_path / "a.csv"
+    first = [yes if label == "pos" else no for label in LABELS]
+    table = pd.DataFrame({"text": TEXTS, "a": first, "b": [yes] * 20})
+    table.to_csv(path, index=False)
+    corpus = load_corpus(config(path, "data.label=[a,b]"))
+    assert corpus.labels == ("a", "b")
+
+
+def test_columns_of_classes_with_names_of_labels_are_rejected_with_advice(tmp_path):
+    path = tmp_path / "a.csv"
+    table = pd.DataFrame({"text": TEXTS, "label1": LABELS, "label2": ["cat"] * 20})
+    table.to_csv(path, index=False)
+    message = refusal(path, "data.label=[label1,label2]")
+    assert [label for _, label in rows(path, options_of(message)[-1])] == LABELS
+
+
+def test_labels_as_fasttext_writes_them_name_the_format(tmp_path):
+    path = tmp_path / "a.label"
+    path.write_text("".join(f"__label__{label} {text}\n" for text, label in PAIRS))
+    message = refusal(path)
+    assert rows(path, options_of(message)[0]) == PAIRS
+
+
+def test_the_note_about_lists_names_the_cell_that_is_none(tmp_path):
+    path = tmp_path / "a.csv"
+    cells = ["['x', 'y']", "['y']"] * 9 + ["['x', 'y'", "['x']"]
+    pd.DataFrame({"text": TEXTS, "label": cells}).to_csv(path, index=False)
+    assert any(
+        """others are not: "['x', 'y'".""" in note for note in load_corpus(config(path)).notes
+    )
+    cells = ["[PAD]", "[CLS]"] * 10
+    pd.DataFrame({"text": TEXTS, "label": cells}).to_csv(path, index=False)
+    assert not any("lists" in note for note in load_corpus(config(path)).notes)
+
+
+def test_the_delimiter_without_a_header_gives_a_column_of_few_values(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("".join(f"Hello, World {i};{label}\n" for i, label in enumerate(LABELS)))
+    options = ("data.header=false", "data.text=1", "data.label=2")
+    assert [label for _, label in rows(path, *options)] == LABELS
+    assert load(path, *options).notes == (
+        "a.csv: read with delimiter ;; it could also be ,: set data.delimiter if it is",
+    )
+
+
+def test_a_quote_before_every_text_is_not_reported_as_a_single_class(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\n" + "".join(f'"{text},{label}\n' for text, label in PAIRS))
+    message = refusal(path)
+    assert "data.quoting=false" in message
+    assert [label for _, label in rows(path, "data.quoting=false")] == LABELS
