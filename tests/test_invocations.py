@@ -71,6 +71,8 @@ def test_csv_cells_are_texts(classifier: TextClassifier) -> None:
         ({"dataframe_records": [{"review": "w2"}]}, 'There is no column "text"; found review.'),
         ({"dataframe_split": {"columns": ["text"], "data": [[]]}}, "a row without a value for"),
         ({"dataframe_split": {"columns": ["text"]}}, "dataframe_split is not"),
+        ({"dataframe_split": {"columns": {}, "data": []}}, "columns that are not a list of names"),
+        ({"dataframe_split": {"data": ["w2"]}}, "a row without a value for each column"),
         ({"inputs": TEXTS, "params": {"top_k": 4}}, "top_k is not a whole number from 1 to 3"),
         ({"inputs": TEXTS, "params": {"topk": 1}}, "There is no field 'topk'"),
         ({"inputs": TEXTS, "params": [1]}, "params is not a JSON object."),

@@ -215,6 +215,7 @@ def test_a_prediction_of_a_table_can_be_stopped(page: Page) -> None:
     ],
 )
 def test_a_broken_table_is_explained(page: Page, rows: str, message: str) -> None:
+    assert not page.evaluate("document.querySelector('#start').checkVisibility()")
     page.fill("#rows", rows)
     page.evaluate("document.querySelector('#start').click()")
     page.wait(

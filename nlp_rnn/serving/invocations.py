@@ -89,13 +89,12 @@ def _json_texts(name: str, value: Any) -> list[Any]:
                 400, 'dataframe_split is not {"columns": ["text"], "data": [["…"]]}.'
             )
         reject_unknown(value, ("columns", "data", "index"))
-        columns = value.get("columns")
+        columns, rows = value.get("columns"), value["data"]
         if columns is None:
-            return [_only(row) for row in value["data"]]
+            columns = ["text"]
         if not isinstance(columns, list):
             raise RequestError(400, "dataframe_split has columns that are not a list of names.")
         position = _text_column(columns)
-        rows = value["data"]
         if not all(isinstance(row, list) and len(row) == len(columns) for row in rows):
             raise RequestError(400, "dataframe_split has a row without a value for each column.")
         return [row[position] for row in rows]
