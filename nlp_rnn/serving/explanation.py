@@ -124,7 +124,7 @@ class Explainer:
 
     def _prefixes(self, tokens: TextTokens, order: NDArray[np.int64]) -> list[list[float]] | None:
         """Return the probabilities of some labels after each token, or None."""
-        if not self._streams:
+        if not self._classifier.can_stream:
             return None
         stream = self._classifier.stream()
         if self._classifier.is_ensemble:  # n-gram models read text, to its end

@@ -54,12 +54,6 @@ class ServedClassifier:
         """Name of the classifier in requests."""
         return self.source.name
 
-    @property
-    def streams(self) -> bool:
-        """Whether the classifier predicts after each token."""
-        architecture = self.classifier.config["architecture"]  # None for n-gram models alone
-        return architecture is not None and not architecture.get("bidirectional", False)
-
     def description(self) -> dict[str, Any]:
         """Return what `GET /model` responds; it holds no path of this machine."""
         classifier = self.classifier
@@ -77,7 +71,7 @@ class ServedClassifier:
             "architecture": config["architecture"],
             "max_length": config["max_length"],
             "separator": config.get("separator"),
-            "streams": self.streams,
+            "streams": classifier.can_stream,
             "model_card": self.card,
         }
 
