@@ -54,7 +54,6 @@ class Explainer:
         self._weights: Mapping[str, NDArray[np.float32]] = {}
         if saved.network is not None:
             self._weights = unpack_weights(saved.network.weights)
-        self._streams = served.streams
 
     def prepare(self, text: str) -> PreparedText:
         """Tokenize a text, and leave out its parts."""
