@@ -18,6 +18,7 @@ from nlp_rnn.tracking.store import (
     experiment_name,
     obtain_experiment,
     prepare_store,
+    tracking_errors,
     ui_command,
     ui_link,
 )
@@ -254,3 +255,19 @@ def test_mlflow_is_quiet_unless_the_user_wants_to_hear(monkeypatch: pytest.Monke
     quiet_mlflow()
     assert os.environ["MLFLOW_LOGGING_LEVEL"] == "DEBUG"
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "500 Server Error: INTERNAL SERVER ERROR for url: http://h/api/2.0/mlflow-artifacts/a",
+        "API request to endpoint /api/2.0 failed with error code 500 != 200. Response body: ''",
+    ],
+)
+def test_an_internal_error_of_the_server_names_its_log(reason: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    with pytest.raises(TrackingError) as caught, tracking_errors("http://host:5000"):
+        raise MlflowException(reason)
+    assert "at http://host:5000: its log has the reason" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1

@@ -183,7 +183,8 @@ class Outbox:
             except Exception as error:  # the training continues, and the next round tries again
                 if self.error is None:
                     logger.warning(
-                        "MLflow is unavailable; the run continues and sends its data later: %s",
+                        "MLflow %s; the run continues and sends its data later: %s",
+                        "stores nothing" if "HTTP 500" in str(error) else "is unavailable",
                         error,
                     )
                 self.error, self.reason = error, str(error)

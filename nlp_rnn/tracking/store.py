@@ -30,6 +30,9 @@ RESPONSE_TIMEOUT = 10
 
 SECONDS_BETWEEN_TRIES = 2.0
 
+INTERNAL_ERROR = re.compile(r"\b500 Server Error|error code 500\b")
+INTERNAL = "The MLflow server reports an internal error (HTTP 500)"
+
 
 def prepare_store(uri: str, patience: float = 0) -> None:
     """Make sure that runs can be logged to the store at `uri`.
@@ -146,6 +149,11 @@ def tracking_errors(uri: str) -> Iterator[None]:
         reason = str(error).replace(uri, visible_uri(uri))
         if "out-of-date database schema" in reason:
             raise TrackingError(_other_version(uri)) from error
+        if INTERNAL_ERROR.search(reason):
+            raise TrackingError(
+                f"{INTERNAL} at {visible_uri(uri)}: its log has the reason, such as a missing "
+                "boto3 for artifacts in s3://…"
+            ) from error
         raise TrackingError(f"MLflow at {visible_uri(uri)}: {_short(reason)}") from error
 
 
