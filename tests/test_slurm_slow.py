@@ -222,7 +222,7 @@ def test_wrong_options_leave_no_run(slurm: MlflowClient) -> None:
 def test_a_detached_sweep_ends_by_itself_and_can_be_cancelled(
     slurm: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(fake_training.EPOCHS, "60")
+    monkeypatch.setenv(fake_training.EPOCHS, "100")
     done = subprocess.run(
         [*COMMAND, *SWEEP, "seed=1,2", "sweep.detach=true"], capture_output=True, text=True
     )

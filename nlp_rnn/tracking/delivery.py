@@ -82,7 +82,8 @@ class Delivery:
                     (entry,) = entries
                     self._one(entry)
             except MlflowException as error:
-                if error.error_code in REJECTIONS:
+                # a server without a free database connection calls that a bad request
+                if error.error_code in REJECTIONS and "QueuePool" not in str(error):
                     raise RejectedByMlflow(str(error).partition("\n")[0]) from error
                 raise
             except RequestException:  # some are ValueErrors, too
