@@ -57,7 +57,7 @@ MANY_LABELS_TEXTS_TO_READ, MANY_LABELS_EPOCHS = 400_000, (4, 25)
 UPDATES_PER_EPOCH = 50
 FEW_ROWS_TEXTS_TO_READ = 48_000
 FEW_ROWS_TOKENS_TO_READ = 6_000_000
-FEW_ROWS_EPOCHS = 150
+FEW_ROWS_EPOCHS = 40
 
 FEW_VALIDATION_ROWS = 300
 """Validation rows up to which the best epoch is chance: the weights of the last one are saved."""
