@@ -62,7 +62,7 @@ class NetworkConfig(ModelConfig):
     )
     head_dropout: float = option(0.5, "Dropout before the last linear layer.", FRACTION)
     ensemble: Ensemble = option(
-        Ensemble.off,
+        Ensemble.auto,
         "Combine the network with n-gram models: on, off, or auto, which leaves them out where "
         "they make the validation predictions worse.",
     )

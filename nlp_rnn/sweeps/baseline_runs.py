@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.baselines.fitting import BASELINES, Baseline, fit_linear, fit_majority
 from nlp_rnn.config.data import DataConfig, TableConfig
-from nlp_rnn.config.model import AverageConfig, NetworkConfig
+from nlp_rnn.config.model import AverageConfig, Ensemble, NetworkConfig
 from nlp_rnn.config.ngrams_checks import with_ngrams
 from nlp_rnn.config.pretraining import PretrainingConfig
 from nlp_rnn.config.run import RunConfig
@@ -275,6 +275,7 @@ def _without_recurrence(config: RunConfig) -> RunConfig:
     shared = {f.name: getattr(network, f.name) for f in fields(NetworkConfig)}
     # pretrained weights are those of a recurrent encoder, which this network lacks
     shared |= {"name": "average", "cell": AVERAGE, "pretrained": None}
+    shared["ensemble"] = Ensemble.off  # it is compared with the networks alone
     if POOLINGS[network.pooling].from_final_state:
         shared["pooling"] = "mean"  # the last embedding alone would be no fair baseline
     data = config.data
