@@ -351,7 +351,8 @@ def test_a_run_from_end_to_end(
     np.testing.assert_array_equal(model.predict_proba(["goal"]), classifier.predict_proba(["goal"]))
     monkeypatch.setattr(sys, "path", list(sys.path))  # MLflow puts the model's own source first
     _served(model, "models:/talk@champion")
-    assert main(["train", *data, *small[:-1], "hydra.run.dir=two", "trainer.max_epochs=1"]) == 0
+    worse = ["hydra.run.dir=two", "trainer.max_epochs=1", "model.ensemble=off"]
+    assert main(["train", *data, *small[:-1], *worse]) == 0
     capsys.readouterr()
     assert main(["register", "two", "--name", "talk", "--metric", "subset_accuracy"]) == 1
     assert "is worse than the champion" in capsys.readouterr().err

@@ -274,8 +274,7 @@ def _without_recurrence(config: RunConfig) -> RunConfig:
         network = AverageConfig(name="average", cell=AVERAGE)
     shared = {f.name: getattr(network, f.name) for f in fields(NetworkConfig)}
     # pretrained weights are those of a recurrent encoder, which this network lacks
-    shared |= {"name": "average", "cell": AVERAGE, "pretrained": None}
-    shared["ensemble"] = Ensemble.off  # it is compared with the networks alone
+    shared |= {"name": "average", "cell": AVERAGE, "pretrained": None, "ensemble": Ensemble.off}
     if POOLINGS[network.pooling].from_final_state:
         shared["pooling"] = "mean"  # the last embedding alone would be no fair baseline
     data = config.data
