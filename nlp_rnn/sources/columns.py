@@ -44,8 +44,8 @@ class MissingColumnError(DataError):
 
     def with_advice(self, advice: str) -> "MissingColumnError":
         """Return the same error with another second line; with its own if `advice` is empty."""
-        first, own = str(self).split("\n")
-        return MissingColumnError(f"{first}\n{advice or own}", self.missing, self.names)
+        first, default = str(self).split("\n")
+        return MissingColumnError(f"{first}\n{advice or default}", self.missing, self.names)
 
 
 def require_columns(names: Sequence[str], required: Sequence[str], where: str) -> None:

@@ -55,15 +55,15 @@ def syntax_message(
     fault = _FAULT.search(str(error))
     if fault is None:
         return message + _quoting_advice(options)
-    number, expected, found = (int(fault[index]) for index in (1, 2, 3))
-    return message + _row_advice(plain, number, expected, found, fault[4], options, delimiter)
+    number, expected, actual = (int(fault[index]) for index in (1, 2, 3))
+    return message + _row_advice(plain, number, expected, actual, fault[4], options, delimiter)
 
 
 def _row_advice(
     plain: Path,
     number: int,
     expected: int,
-    found: int,
+    actual: int,
     row: str,
     options: FileOptions,
     delimiter: str,
@@ -78,19 +78,24 @@ def _row_advice(
             "Single quotes enclose its texts",
         ),
     ):
-        if found > expected and options.quoting and re.search(pattern, row):
+        if actual > expected and options.quoting and re.search(pattern, row):
             if delimiter != ",":
                 argument += f", delimiter={delimiter!r}"
             return f"{what}. Convert it: {_REWRITE.format(argument)}"
-    if number == 2 and options.header and found > expected and _widths(plain, delimiter) == {found}:
+    if (
+        number == 2
+        and options.header
+        and actual > expected
+        and _widths(plain, delimiter) == {actual}
+    ):
         return (
-            f"All rows have {found} cells, but the header has {expected}. Complete the header, or "
+            f"All rows have {actual} cells, but the header has {expected}. Complete the header, or "
             "enclose texts that contain the delimiter in double quotes."
         )
-    if found < expected and '"' not in row:
-        cells = "cell" if found == 1 else "cells"
+    if actual < expected and '"' not in row:
+        cells = "cell" if actual == 1 else "cells"
         return (
-            f"The row has {found} {cells} instead of {expected}. If it is not part of the table, "
+            f"The row has {actual} {cells} instead of {expected}. If it is not part of the table, "
             "such as a total or a comment, remove this line; otherwise add the empty cells."
         )
     return _quoting_advice(options)
