@@ -345,3 +345,17 @@ def test_errors_of_sync(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert main(["sync", str(tmp_path / "nowhere")]) == 1
     assert "There is no folder" in capsys.readouterr().err
     assert main(["sync", "--all"]) == 2
+
+
+def test_a_server_without_a_free_database_connection_is_not_a_rejection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import BAD_REQUEST
+
+    def overloaded(self: Delivery, entry: Entry) -> None:
+        raise MlflowException("QueuePool limit of size 5 overflow 10 reached", BAD_REQUEST)
+
+    monkeypatch.setattr(Delivery, "_one", overloaded)
+    with pytest.raises(TrackingError, match="QueuePool limit"):
+        Delivery("http://127.0.0.1:1", "1", "abc", tmp_path)([{"tags": {"a": "b"}}])
