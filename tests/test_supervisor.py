@@ -140,6 +140,7 @@ def test_workers_end_with_a_supervisor_that_is_killed(
     assert not alive
     _, children = runs(store)
     assert {run.info.status for run in children.values()} == {"KILLED"}
+    fake(seconds=0, epochs=20)
     assert main(["train", "-m", "resume=last", "sweep.jobs=1"]) == 0
     _, after = runs(store)
     assert {run.info.status for run in after.values()} == {"FINISHED"}
