@@ -47,16 +47,16 @@ class TablePredictor:
         values, index = _texts(model_input, self.classifier)
         if index is None:
             return self._table(values, params)
-        given = pd.notna(pd.Series(values, dtype=object)).to_numpy()
-        if not given.all():
+        present = pd.notna(pd.Series(values, dtype=object)).to_numpy()
+        if not present.all():
             logger.warning(
                 "%d of %d texts are null, and so are their predictions.",
-                len(given) - given.sum(),
-                len(given),
+                len(present) - present.sum(),
+                len(present),
             )
-        texts = [value for value, is_text in zip(values, given, strict=True) if is_text]
+        texts = [value for value, is_text in zip(values, present, strict=True) if is_text]
         predictions = self._table(texts, params)
-        predictions.index = pd.Index(np.flatnonzero(given))
+        predictions.index = pd.Index(np.flatnonzero(present))
         # rows without text have null everywhere
         predictions = predictions.reindex(range(len(values)))
         predictions.index = index

@@ -60,14 +60,14 @@ def _windows(
     lengths = np.array([len(word) + 2 for _, word in words], np.intp)
     word = np.repeat(np.arange(len(words), dtype=np.uint64), lengths)
     part = np.repeat(np.array([part for part, _ in words], np.uint64), lengths)
-    hashes, found = characters, []
+    hashes, windows = characters, []
     for size in range(2, SIZES[-1] + 1):
         hashes = hashes[:-1] * MULTIPLIER + characters[size - 1 :]
         if size in SIZES:
             start = np.flatnonzero(word[: len(hashes)] == word[size - 1 :])
             keys = window_keys(hashes[start], size, part[start])
-            found.append((word[start], keys, start))
-    return found
+            windows.append((word[start], keys, start))
+    return windows
 
 
 class CharacterSection(Section):
@@ -155,12 +155,12 @@ class CharacterSection(Section):
         joined = "".join(f" {word} " for _, word in words)
         # a key counts once in each word
         counted: dict[tuple[int, int], tuple[str, int]] = {}
-        for (owners, keys, places), size in zip(_windows(words), SIZES, strict=True):
-            for owner, key, place in zip(
-                owners.tolist(), keys.tolist(), places.tolist(), strict=True
+        for (owners, keys, starts), size in zip(_windows(words), SIZES, strict=True):
+            for owner, key, start in zip(
+                owners.tolist(), keys.tolist(), starts.tolist(), strict=True
             ):
-                ngram = joined[place : place + size]
-                counted.setdefault((owner, key), (ngram, place - begins[owner] - 1))
+                ngram = joined[start : start + size]
+                counted.setdefault((owner, key), (ngram, start - begins[owner] - 1))
         every = np.array([key for _, key in counted], np.uint32)
         positions, known = self._vocabulary.find(every)
         rows = self._weights.rows(positions[known]) / norm

@@ -114,14 +114,16 @@ class WordSection(Section):
         names: dict[int, str] = {}
         parts = parts_with_offsets(text, self._hashes.separator)
         for index, (part, offset) in enumerate(parts):
-            found = list(token_matches(part.lower()))
-            array = np.array(self._hashes.hashes([m[0] for m in found], index), np.uint64)
-            ends = [(match.start() + offset, match.end() + offset) for match in found]
-            for match, span, key in zip(found, ends, token_keys(array).tolist(), strict=True):
+            matches = list(token_matches(part.lower()))
+            array = np.array(self._hashes.hashes([m[0] for m in matches], index), np.uint64)
+            ends = [(match.start() + offset, match.end() + offset) for match in matches]
+            for match, span, key in zip(matches, ends, token_keys(array).tolist(), strict=True):
                 names[key] = match[0]
                 spans.setdefault(key, []).append(span)
             pairs = bigram_keys(array[:-1], array[1:]).tolist()
-            for (one, two), (a, b), key in zip(pairwise(found), pairwise(ends), pairs, strict=True):
+            for (one, two), (a, b), key in zip(
+                pairwise(matches), pairwise(ends), pairs, strict=True
+            ):
                 names[key] = f"{one[0]} {two[0]}"
                 spans.setdefault(key, []).append((a[0], b[1]))
         keys = np.array(sorted(names), np.uint32)

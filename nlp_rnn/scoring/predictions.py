@@ -150,8 +150,10 @@ class Predictions:
         """Return the predictions of a part alone; of a classifier without parts, its own."""
         if part not in self.parts:
             return self
-        own = self.parts[part]
-        return replace(self, predictions=own.predictions, probabilities=own.probabilities, parts={})
+        alone = self.parts[part]
+        return replace(
+            self, predictions=alone.predictions, probabilities=alone.probabilities, parts={}
+        )
 
     @property
     def multi_label(self) -> bool:
