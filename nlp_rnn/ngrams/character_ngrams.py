@@ -155,12 +155,12 @@ class CharacterSection(Section):
         joined = "".join(f" {word} " for _, word in words)
         # a key counts once in each word
         counted: dict[tuple[int, int], tuple[str, int]] = {}
-        for (owners, keys, starts), size in zip(_windows(words), SIZES, strict=True):
-            for owner, key, start in zip(
-                owners.tolist(), keys.tolist(), starts.tolist(), strict=True
+        for (owners, keys, positions), size in zip(_windows(words), SIZES, strict=True):
+            for owner, key, position in zip(
+                owners.tolist(), keys.tolist(), positions.tolist(), strict=True
             ):
-                ngram = joined[start : start + size]
-                counted.setdefault((owner, key), (ngram, start - begins[owner] - 1))
+                ngram = joined[position : position + size]
+                counted.setdefault((owner, key), (ngram, position - begins[owner] - 1))
         every = np.array([key for _, key in counted], np.uint32)
         positions, known = self._vocabulary.find(every)
         rows = self._weights.rows(positions[known]) / norm
