@@ -36,7 +36,7 @@ def test_each_command_shows_an_example(command: str, capsys: pytest.CaptureFixtu
 
 def test_train_help_lists_the_choices(capsys: pytest.CaptureFixture[str]) -> None:
     main(["train", "--help"])
-    assert "average, gru, lstm, rnn" in capsys.readouterr().out
+    assert "average, gru, lstm, ngrams, rnn" in capsys.readouterr().out
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

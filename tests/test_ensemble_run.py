@@ -105,7 +105,8 @@ def test_a_run_saves_an_ensemble_and_keeps_the_predictions_of_its_parts(
     assert metrics["latency/network_onnx_batch1_p50_ms"] > 0
     output = capsys.readouterr().out
     assert "ensemble: network × " in output
-    assert f"network alone        accuracy {metrics['test/network_accuracy']:.4f}" in output
+    (row,) = (line for line in output.splitlines() if line.startswith("  network alone"))
+    assert f"{100 * metrics['test/network_accuracy']:.1f} %" in row
     run = MlflowClient(tracking_uri=result["tracking_uri"]).get_run(result["run_id"])
     assert run.data.params["model.ensemble"] == "on"
     assert run.data.tags["ensemble"].startswith("ensemble: network × ")

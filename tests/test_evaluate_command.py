@@ -157,7 +157,7 @@ def test_data_that_was_trained_on_is_tested_on_the_texts_that_were_kept_apart(
     assert json.loads(output.out)["training_texts"] == rows["train"]
     assert f"trained on {rows['train']} of these texts" in output.err
     assert main(["evaluate", "run/classifier", *data, "--json", "--split", "validation"]) == 0
-    assert "weights were chosen on the validation split" in capsys.readouterr().err
+    assert "n-gram models were fitted to the validation split" in capsys.readouterr().err
     other = [*WORDS, "data.path=other.csv"]
     labelled(here / "other.csv", 50, seed=5)
     known = set(pd.read_csv("more.csv").review)

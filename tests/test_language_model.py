@@ -226,6 +226,7 @@ def test_a_saved_classifier_holds_nothing_of_it(
         *("data.train_rows=60", "data.test_rows=20", "trainer.max_epochs=1", "tracking.speed=none"),
         *("model.hidden_size=4", "model.embedding_size=4", "trainer.threads=1"),
         *("tracking.system_metrics=false", "trainer.language_model=0.5", "hydra.run.dir=one"),
+        "model.ensemble=off",
     ]
     assert main(["train", *overrides]) == 0
     result = json.loads((tmp_path / "one" / "result.json").read_text())

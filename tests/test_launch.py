@@ -31,7 +31,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         ("model.hiden_size=3", "There is no key model.hiden_size. Did you mean model.hidden_size?"),
         ("modl=gru", "There is no key modl. Did you mean model?"),
-        ("model=lstmm", "There is no model=lstmm; there are average, gru, lstm, rnn."),
+        ("model=lstmm", "There is no model=lstmm; there are average, gru, lstm, ngrams, rnn."),
         ("model.hidden_size=abc", "model.hidden_size=abc: Value 'abc' of type 'str'"),
         ("model.pooling=sum", "Set one of last, mean, max, max_mean, attention."),
         ("data.path=x", "data.path has no effect here: it belongs to data=ag_news"),

@@ -374,6 +374,7 @@ def test_a_run_shows_every_part_and_its_classifier_predicts_as_measured(
         *("data.train_rows=60", "data.test_rows=20", "trainer.max_epochs=1", "tracking.speed=none"),
         *("model.hidden_size=4", "model.embedding_size=4", "trainer.threads=1"),
         *("tracking.system_metrics=false", "hydra.run.dir=one", "trainer.perturbation=1"),
+        "model.ensemble=off",
         *(f"trainer.{part}=0.5" for part in PARTS),
     ]
     assert main(["train", *arguments]) == 0

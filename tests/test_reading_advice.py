@@ -1,9 +1,11 @@
 """Json files, folders and columns that cannot be read as they are: following the advice works."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +61,12 @@ def options_of(message: str) -> list[str]:
 
 def run(command: str, folder: Path, old: str = "OLD") -> None:
     command = command.replace("OLD", old)
-    subprocess.run(command, shell=True, check=True, cwd=folder, executable="/bin/bash")
+    # the python3 that has pandas and pyarrow
+    paths = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": paths}
+    subprocess.run(
+        command, shell=True, check=True, cwd=folder, executable="/bin/bash", env=environment
+    )
 
 
 # --- json -------------------------------------------------------------------------------------

@@ -91,7 +91,10 @@ class Run:
         return read_config(self.output_dir / RESOLVED)
 
     def predictions(self, split: str = "test") -> "pd.DataFrame":
-        """Return the predictions for the texts of a split, as the saved classifier made them.
+        """Return the predictions for the texts of a split.
+
+        Test texts were predicted by the saved classifier. Validation texts were predicted by a
+        classifier whose n-gram models had not seen them, so that their scores are honest.
 
         Parameters
         ----------

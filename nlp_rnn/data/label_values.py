@@ -7,6 +7,7 @@ is text wherever one split has text, so that the same label has the same name in
 import json
 import math
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +97,10 @@ def distinct_values(values: Any, feature: Any, column: str, where: str) -> Disti
     if pyarrow.types.is_temporal(exact) and not pyarrow.types.is_duration(exact):
         values = _written_times(values)
     if is_binary(exact):
-        values = values.cast("string")
+        with suppress(
+            pyarrow.ArrowInvalid
+        ):  # bytes that are no UTF-8 stay bytes, which are no label
+            values = values.cast("string")
     if pyarrow.types.is_float16(exact):
         values = values.cast("float32")
     kind = values.type

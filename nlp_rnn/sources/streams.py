@@ -170,6 +170,8 @@ def _guarded(blocks: Iterator[Any], file: SourceFile, file_format: FileFormat) -
 def _as_data_error(error: Exception, file: SourceFile, file_format: FileFormat) -> Exception:
     if isinstance(error, DataError):
         return error
+    if isinstance(error, RecursionError):
+        return DataError(f"{file.path} is no valid JSON: it is nested too deeply.")
     is_text = "encoding" in file_format.options and file.plain.is_file()
     fault = bad_encoding(file.plain, file.path) if is_text else None
     return DataError(fault or f"{file.path} cannot be read: {first_line(error)}")
