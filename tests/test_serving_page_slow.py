@@ -183,7 +183,7 @@ def test_a_table_of_ten_thousand_rows_is_predicted_and_downloaded(
     assert "10,000 rows" in page.evaluate("document.querySelector('#table-status').textContent")
     page.evaluate("document.querySelector('#start').click()")
     page.wait("document.querySelector('#progress').value > 0")
-    page.wait("document.querySelector('#table-status').textContent.includes('are predicted')", 120)
+    page.wait("document.querySelector('#table-status').textContent.includes('are predicted by')", 120)
     assert "10,000 of 10,000" in page.text()
     assert "(10,000 texts of the file with their labels)" in page.text()
     page.evaluate("document.querySelector('#download').click()")
@@ -211,7 +211,8 @@ def test_a_prediction_of_a_table_can_be_stopped(page: Page) -> None:
     [
         ("text\n", "there is no other row yet"),
         ('text\n"w2', "A quotation mark in the CSV is not closed."),
-        ("text,id\nw2,1\nw3\n", "Row 3 has 1 cells, and the first row has 2."),
+        ("text,id\nw2,1\nw3\n", "Row 3 has 1 cell, and the first row has 2."),
+        ("text\nw2, w3\n", "Row 2 has 2 cells, and the first row has 1. Put texts with commas"),
     ],
 )
 def test_a_broken_table_is_explained(page: Page, rows: str, message: str) -> None:
@@ -319,6 +320,94 @@ def test_the_page_asks_for_the_token(chromium: Page, folder: Path, tmp_path: Pat
         chromium.wait("document.querySelectorAll('.view').length")
         chromium.fill("#text", "w2 w3")
         assert predicted(chromium)
+
+
+def test_a_wrong_token_is_named_on_both_pages(
+    chromium: Page, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "tokens").write_text("another-token")
+    with running_service(folder / "many", "--token-file", tmp_path / "tokens") as service:
+        address = f"http://127.0.0.1:{service.port}"
+        for path in ("/", "/docs"):
+            chromium.open(f"{address}{path}")
+            chromium.evaluate("sessionStorage.clear()")
+            chromium.open(f"{address}{path}")
+            chromium.wait("document.querySelector('#token-form').checkVisibility()")
+            assert "The service needs a token." in chromium.text()
+            assert not chromium.evaluate("document.querySelector('#main').checkVisibility()")
+            for wrong in ("a wrong token", "\u0442\u043e\u043a\u0435\u043d"):
+                chromium.fill("#token", wrong)
+                chromium.evaluate("document.querySelector('#token-form button').click()")
+                chromium.wait("document.querySelector('#problem').textContent.includes('wrong')")
+            chromium.fill("#token", " another-token ")
+            chromium.evaluate("document.querySelector('#token-form button').click()")
+            chromium.wait("document.querySelector('#main').checkVisibility()")
+            assert not chromium.evaluate("document.querySelector('#token-form').checkVisibility()")
+            assert "token is wrong" not in chromium.text()
+        assert "Authorization: Bearer $(cat token)" in chromium.text()
+        assert "WebSocket /stream" in chromium.text()
+        assert chromium.evaluate("document.querySelector('nav a[download]').href.slice(0, 5)") == (
+            "blob:"
+        )
+
+
+def test_bars_are_as_long_as_their_probabilities(page: Page) -> None:
+    page.fill("#text", "w2 w3")
+    predicted(page)
+    shares = page.evaluate(
+        "[...document.querySelectorAll('.view')].map((view) => [...view.querySelectorAll('.labels"
+        " tr')].map((row) => [row.querySelector('.bar').offsetWidth,"
+        " row.querySelector('.track').offsetWidth, parseFloat(row.lastChild.textContent),"
+        " row.offsetWidth]))"
+    )
+    for bar, track, percent, row in (values for view in shares for values in view):
+        assert bar / track == pytest.approx(percent / 100, abs=0.01)
+        assert track > 0.75 * row
+
+
+def test_nothing_empty_is_shown_before_a_text(page: Page) -> None:
+    details = "document.querySelector('.view details')"
+    assert not page.evaluate(f"{details}.checkVisibility()")
+    page.fill("#text", "w2 w3")
+    page.wait(f"{details}.checkVisibility()")
+    page.fill("#text", "")
+    page.wait(f"!{details}.checkVisibility()")
+
+
+def test_the_classifier_of_many_texts_is_selected_and_named(page: Page, folder: Path) -> None:
+    page.fill("#table-classifier", "lstm")
+    page.fill("#rows", "text\nw2 w3\n")
+    page.evaluate("document.querySelector('#start').click()")
+    page.wait("document.querySelectorAll('.predictions tbody tr').length === 1")
+    status = "document.querySelector('#table-status').textContent"
+    assert page.evaluate(status) == "1 text is predicted by lstm."
+    assert "Predictions of lstm" in page.evaluate(
+        "document.querySelector('.predictions caption').textContent"
+    )
+    label = page.evaluate("document.querySelectorAll('.predictions td')[1].textContent")
+    assert [label] == nlp_rnn.load(folder / "lstm" / "classifier").predict(["w2 w3"])
+
+
+@pytest.mark.parametrize(
+    ("rows", "form", "texts"),
+    [
+        ("w2, w3\nw4, w5 w6\n", "lines", ["w2, w3", "w4, w5 w6"]),
+        ("w2,1\nw4,2\n", "unnamed", ["w2", "w4"]),
+        ("w2\nw4\n", "named", ["w4"]),
+    ],
+)
+def test_rows_without_names_can_be_predicted(
+    page: Page, rows: str, form: str, texts: list[str]
+) -> None:
+    page.fill("#rows", rows)
+    status = "document.querySelector('#table-status').textContent"
+    assert "The first row is not predicted" in page.evaluate(status)
+    page.fill("#format", form)
+    assert ("The first row is not predicted" in page.evaluate(status)) == (form == "named")
+    page.evaluate("document.querySelector('#start').click()")
+    page.wait(f"document.querySelectorAll('.predictions tbody tr').length === {len(texts)}")
+    shown = "[...document.querySelectorAll('.predictions td:first-child')].map(n => n.textContent)"
+    assert page.evaluate(shown) == texts
 
 
 def test_pairs_have_two_fields(chromium: Page, folder: Path) -> None:

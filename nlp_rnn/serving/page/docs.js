@@ -1,7 +1,12 @@
 // The requests of the service, from its OpenAPI description.
 import { cell, element, tableHead } from "./elements.js";
+import { startPage } from "./problems.js";
+import { getDescription } from "./service.js";
 
-const EXAMPLE = `curl ${location.origin}/predict -H 'Content-Type: application/json' -d '{"texts": ["a text"]}'`;
+const example = ({ components }) => {
+  const token = components.securitySchemes ? ` -H "Authorization: Bearer $(cat token)"` : "";
+  return `curl ${location.origin}/predict${token} -H 'Content-Type: application/json' -d '{"texts": ["a text"]}'`;
+};
 const STREAM = "A WebSocket for classifiers of one direction. Send {\"text\": \"…\"} as often as text arrives, and {\"finish\": true} at the end. Each message gets the predictions after its new tokens. Query parameters: classifier, threshold (stop at the first label with this probability), probabilities=true.";
 
 function type(schema) {
@@ -37,9 +42,19 @@ function request(path, method, operation) {
     element("details", {}, element("summary", {}, "Responses"), element("table", {}, tableHead("Status", "Meaning"), element("tbody", {}, ...responses))));
 }
 
-const description = await (await fetch("/openapi.json")).json();
-const sections = Object.entries(description.paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]) => request(path, method, operation)));
-document.getElementById("requests").replaceChildren(
-  element("p", {}, "For example:"), element("pre", { class: "card" }, EXAMPLE), ...sections,
-  element("section", {}, element("h2", {}, element("code", {}, "WebSocket /stream")), element("p", {}, STREAM)),
-);
+async function start() {
+  const description = await getDescription();
+  const sections = Object.entries(description.paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]) => request(path, method, operation)));
+  if (description.components.securitySchemes) { // a link would send no token
+    const file = new Blob([JSON.stringify(description, null, 2)], { type: "application/json" });
+    const link = document.querySelector("nav a[href='/openapi.json']");
+    link?.setAttribute("download", "openapi.json");
+    link?.setAttribute("href", URL.createObjectURL(file));
+  }
+  document.getElementById("main").replaceChildren(
+    element("p", {}, "For example:"), element("pre", { class: "card" }, example(description)), ...sections,
+    element("section", {}, element("h2", {}, element("code", {}, "WebSocket /stream")), element("p", {}, STREAM)),
+  );
+}
+
+startPage(start);

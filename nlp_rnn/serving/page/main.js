@@ -1,6 +1,7 @@
 // The page: a text, one or two classifiers that predict it while it is typed, and a CSV file.
 import { element } from "./elements.js";
-import { getModel, useToken } from "./service.js";
+import { failed, problem, startPage } from "./problems.js";
+import { getModel } from "./service.js";
 import { Table } from "./table.js";
 import { View } from "./view.js";
 
@@ -12,11 +13,6 @@ const get = (id) => document.getElementById(id);
 let views = [];
 let controller = null;
 let timers = [];
-
-function problem(message) {
-  get("problem").hidden = !message;
-  get("problem").textContent = message ?? "";
-}
 
 function text() {
   const first = get("text").value;
@@ -52,11 +48,6 @@ function update() {
   ];
 }
 
-function failed(error) {
-  if (error.status === 401) get("token-form").hidden = false;
-  problem(error.status === 401 ? "The service needs a token." : error.message);
-}
-
 function about(model) {
   const { architecture: sizes } = model;
   const network = sizes === null ? "none; linear models on n-grams" : sizes.cell === "average"
@@ -77,44 +68,29 @@ function about(model) {
 
 async function choose() {
   const names = [get("first").value, get("second").value].filter(Boolean);
-  try {
-    const models = await Promise.all(names.map(getModel));
-    views = models.map((model) => new View(model));
-    for (const view of views) view.onexplain = () => { if (view.details.open) update(); };
-    get("views").replaceChildren(...views.map((view) => view.node));
-    get("pair").hidden = !models.some((model) => model.separator);
-    about(models[0]);
-    problem(null);
-    update();
-  } catch (error) {
-    failed(error);
-  }
+  const models = await Promise.all(names.map(getModel));
+  views = models.map((model) => new View(model));
+  for (const view of views) view.onexplain = () => { if (view.details.open) update(); };
+  get("views").replaceChildren(...views.map((view) => view.node));
+  get("pair").hidden = !models.some((model) => model.separator);
+  about(models[0]);
+  update();
 }
 
 async function start() {
-  try {
-    const model = await getModel(null);
-    const names = model.classifiers;
-    const option = (name) => element("option", { value: name }, name);
-    get("first").replaceChildren(...names.map(option));
-    get("second").replaceChildren(element("option", { value: "" }, "none"), ...names.map(option));
-    get("second-field").hidden = names.length < 2;
-    if (names.length > 1) get("second").value = names[1];
-    get("token-form").hidden = true;
-    await choose();
-  } catch (error) {
-    failed(error);
-  }
+  const { classifiers: names } = await getModel(null);
+  const option = (name) => element("option", { value: name }, name);
+  for (const id of ["first", "table-classifier"]) get(id).replaceChildren(...names.map(option));
+  get("second").replaceChildren(element("option", { value: "" }, "none"), ...names.map(option));
+  get("second-field").hidden = get("table-classifier-field").hidden = names.length < 2;
+  if (names.length > 1) get("second").value = names[1];
+  await choose();
 }
 
 get("text").addEventListener("input", update);
 get("text2").addEventListener("input", update);
-get("first").addEventListener("change", choose);
-get("second").addEventListener("change", choose);
-get("token-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  useToken(get("token").value);
-  start();
-});
-new Table(() => views[0].model);
-start();
+for (const id of ["first", "second"]) {
+  get(id).addEventListener("change", () => choose().then(() => problem(null), failed));
+}
+new Table(() => getModel(get("table-classifier").value));
+startPage(start);

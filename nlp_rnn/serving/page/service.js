@@ -13,10 +13,18 @@ export function useToken(token) {
   sessionStorage.setItem(TOKEN, token);
 }
 
+export function hasToken() {
+  return Boolean(sessionStorage.getItem(TOKEN));
+}
+
 async function send(path, options = {}) {
   const headers = { ...options.headers };
   const token = sessionStorage.getItem(TOKEN);
-  if (token) headers.Authorization = `Bearer ${token}`;
+  if (token) {
+    // a header cannot hold other characters, so no token has them
+    if (/[^\x21-\x7e]/.test(token)) throw new ServiceError(401, "The token is wrong.");
+    headers.Authorization = `Bearer ${token}`;
+  }
   let response;
   try {
     response = await fetch(path, { ...options, headers });
@@ -50,6 +58,10 @@ export function post(path, classifier, value, signal) {
 
 export function getModel(classifier) {
   return send(classifier === null ? "/model" : named("/model", classifier));
+}
+
+export function getDescription() {
+  return send("/openapi.json");
 }
 
 export function getRiskCoverage(classifier) {

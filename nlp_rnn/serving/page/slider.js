@@ -16,7 +16,7 @@ export function makeSlider(rows, texts, source, changed) {
     const label = coverage === 0 ? "No text" : `${percent(coverage)} of the texts`;
     output.textContent = `${label} would get a label${right} (${texts} ${source}).`;
     input.setAttribute("aria-valuetext", `${threshold.toFixed(2)}: ${output.textContent}`);
-    name.textContent = `Threshold: ${threshold.toFixed(2)}`;
+    name.textContent = `Threshold: ${threshold ? threshold.toFixed(2) : "none"}`;
     changed(threshold);
   };
   const name = element("label", { for: id });

@@ -6,11 +6,17 @@ import { makeSlider, riskCoverage } from "./slider.js";
 
 const CHUNK = 200; // texts of one request
 const SHOWN = 200; // rows in the page; the download has all
+const TEXT_NAMES = ["text", "texts", "sentence", "review"];
+const LABEL_NAMES = ["label", "labels", "class", "intent"];
 const get = (id) => document.getElementById(id);
+
+const counted = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+const predictedBy = (count, name) => `${counted(count, "text")} ${count === 1 ? "is" : "are"} predicted by ${name}.`;
 
 export class Table {
   constructor(model) {
-    this.model = model; // a function
+    this.model = model; // a function that returns a promise
+    this.source = "";
     this.rows = [];
     this.predictions = [];
     this.threshold = 0;
@@ -25,6 +31,7 @@ export class Table {
     }
     get("file").addEventListener("change", (event) => this.readFile(event.target.files[0]));
     get("rows").addEventListener("input", (event) => this.read(event.target.value));
+    get("format").addEventListener("change", () => this.read(this.source));
     get("start").addEventListener("click", () => this.predict());
     get("stop").addEventListener("click", () => this.controller?.abort());
     get("download").addEventListener("click", () => this.download());
@@ -42,10 +49,11 @@ export class Table {
 
   read(text) {
     this.controller?.abort();
+    this.source = text;
     this.predictions = [];
     this.show();
     try {
-      [this.columns, ...this.rows] = parseCsv(text);
+      this.split(text);
     } catch (error) {
       [this.columns, this.rows] = [undefined, []];
       this.say(error.message);
@@ -54,19 +62,42 @@ export class Table {
     }
     get("table-options").hidden = !this.rows.length;
     if (!this.rows.length) {
-      this.say(text ? "The first row names the columns, and there is no other row yet." : "");
+      this.say(text ? "The first row names the columns, and there is no other row yet. If it is a text, select another format." : "");
       return;
     }
     const options = (chosen) => this.columns.map((name, index) => element("option", { value: index, selected: index === chosen }, name || `column ${index + 1}`));
     const lower = this.columns.map((name) => name.toLowerCase());
     const length = (index) => this.rows.slice(0, 100).reduce((sum, row) => sum + (row[index]?.length ?? 0), 0);
-    const named = ["text", "texts", "sentence", "review"].map((name) => lower.indexOf(name)).find((index) => index >= 0);
+    const named = TEXT_NAMES.map((name) => lower.indexOf(name)).find((index) => index >= 0);
     const longest = lower.reduce((best, _, index) => (length(index) > length(best) ? index : best), 0);
     const text_column = named ?? longest;
     get("column").replaceChildren(...options(text_column));
-    const truth = lower.findIndex((name, index) => ["label", "labels", "class", "intent"].includes(name) && index !== text_column);
+    const truth = lower.findIndex((name, index) => LABEL_NAMES.includes(name) && index !== text_column);
     get("truth").replaceChildren(element("option", { value: -1 }, "none"), ...options(truth));
-    this.say(`${this.rows.length.toLocaleString("en")} rows. Press Predict.`);
+    const names = this.columns.map((name) => `“${name}”`).join(", ");
+    const isKnown = [...TEXT_NAMES, ...LABEL_NAMES].some((name) => lower.includes(name));
+    const note = get("format").value === "named" && !isKnown ? ` The first row is not predicted: it names the columns ${names}. If it is a text, select another format.` : "";
+    this.say(this.unequalRow() ?? `${counted(this.rows.length, "row")}. Press Predict.${note}`);
+  }
+
+  // Set the columns and the rows of a text in the selected format.
+  split(text) {
+    const format = get("format").value;
+    if (format === "lines") {
+      this.columns = ["text"];
+      this.rows = text.replace(/^\uFEFF/, "").split(/\r\n|\r|\n/).filter((line) => line !== "").map((line) => [line]);
+      return;
+    }
+    const rows = parseCsv(text);
+    [this.columns, ...this.rows] = format === "named" || !rows.length ? rows
+      : [rows[0].map((_, index) => `column ${index + 1}`), ...rows];
+  }
+
+  unequalRow() {
+    const index = this.rows.findIndex((row) => row.length !== this.columns.length);
+    if (index < 0) return null;
+    const first = get("format").value === "named" ? 2 : 1;
+    return `Row ${index + first} has ${counted(this.rows[index].length, "cell")}, and the first row has ${this.columns.length}. Put texts with commas in quotation marks, or select the format with one text per line.`;
   }
 
   async predict() {
@@ -74,19 +105,21 @@ export class Table {
     if (!rows.length) return;
     const column = Number(get("column").value);
     const truth = Number(get("truth").value);
-    const model = this.model();
-    const short = rows.findIndex((row) => row.length !== this.columns.length);
-    if (short >= 0) {
-      this.say(`Row ${short + 2} has ${rows[short].length} cells, and the first row has ${this.columns.length}.`);
+    const unequal = this.unequalRow();
+    if (unequal) {
+      this.say(unequal);
       return;
     }
     this.predictions = [];
-    this.multi = model.task !== "single_label";
     this.threshold = 0;
     const controller = (this.controller = new AbortController());
     this.busy(true);
     this.progress(0);
     try {
+      const model = await this.model();
+      controller.signal.throwIfAborted();
+      this.name = model.name;
+      this.multi = model.task !== "single_label";
       for (let start = 0; start < rows.length; start += CHUNK) {
         const part = rows.slice(start, start + CHUNK);
         const { predictions } = await this.request(model, part.map((row) => row[column]), controller.signal);
@@ -96,10 +129,10 @@ export class Table {
         });
         this.progress(this.predictions.length);
       }
-      this.say(`${rows.length.toLocaleString("en")} texts are predicted.`);
+      this.say(predictedBy(rows.length, this.name));
     } catch (error) {
       const count = this.predictions.length.toLocaleString("en");
-      this.say(error.name === "AbortError" ? `Stopped after ${count} texts.` : `${error.message} ${count} of ${rows.length.toLocaleString("en")} texts are predicted.`);
+      this.say(error.name === "AbortError" ? `Stopped after ${counted(this.predictions.length, "text")}.` : `${error.message} ${count} of ${rows.length.toLocaleString("en")} texts are predicted.`);
     }
     this.busy(false);
     this.addSlider(truth >= 0);
@@ -142,7 +175,7 @@ export class Table {
     if (this.multi || !this.predictions.length) return;
     const count = this.predictions.length.toLocaleString("en");
     get("table-slider").append(makeSlider(
-      riskCoverage(this.predictions), count, known ? "texts of the file with their labels" : "texts of the file",
+      riskCoverage(this.predictions), count, `${this.predictions.length === 1 ? "text" : "texts"} of the file${known ? " with their labels" : ""}`,
       (threshold) => { this.threshold = threshold; this.show(); },
     ));
   }
@@ -166,9 +199,9 @@ export class Table {
       const [label, score] = this.cells(prediction);
       return element("tr", {}, element("td", { dir: "auto" }, this.rows[index][column]), cell(label), cell(score, true));
     });
-    const note = this.predictions.length > SHOWN ? `The first ${SHOWN} of ${this.predictions.length.toLocaleString("en")} rows; the download has all.` : "Predictions";
+    const note = this.predictions.length > SHOWN ? `The first ${SHOWN} of ${this.predictions.length.toLocaleString("en")} rows; the download has all.` : "";
     region.replaceChildren(element(
-      "table", { class: "predictions" }, element("caption", {}, note),
+      "table", { class: "predictions" }, element("caption", {}, `Predictions of ${this.name}. `, note),
       tableHead(this.columns[column] || "text", this.multi ? "labels" : "label", this.multi ? "scores" : "score"), element("tbody", {}, ...body),
     ));
   }

@@ -20,7 +20,7 @@ export class View {
     this.gates = element("div");
     this.prefixes = element("div");
     this.details = element(
-      "details", { open: true, ontoggle: () => this.onexplain() },
+      "details", { open: true, hidden: true, ontoggle: () => this.onexplain() },
       element("summary", {}, "Why: tokens and gates"), this.why, this.prefixes, this.gates,
     );
     this.onexplain = () => {};
@@ -49,6 +49,7 @@ export class View {
     const value = { texts: [text], probabilities: true };
     const { predictions } = await post("/predict", this.model.name, value, signal);
     this.prediction = predictions[0];
+    this.details.hidden = false;
     this.showLabels();
     return this.summary();
   }
@@ -61,6 +62,7 @@ export class View {
 
   clear() {
     this.prediction = this.explanation = null;
+    this.details.hidden = true;
     for (const node of [this.best, this.labels, this.why, this.gates, this.prefixes]) node.replaceChildren();
   }
 
@@ -84,7 +86,8 @@ export class View {
     const shown = this.all ? sorted : sorted.slice(0, FEW);
     const explained = this.explanation?.labels ?? [];
     const rows = shown.map(([label, probability]) => {
-      const bar = element("span", { class: "bar", "aria-hidden": "true" });
+      const bar = element("span", { class: "bar" });
+      const track = element("span", { class: "track", "aria-hidden": "true" }, bar);
       bar.style.width = `${100 * probability}%`;
       const name = explained.includes(label)
         ? element("button", {
@@ -95,7 +98,7 @@ export class View {
       const rejected = labels ? !labels.includes(label) : probability < this.threshold;
       return element(
         "tr", rejected ? { class: "rejected" } : {},
-        element("th", { scope: "row", dir: "auto" }, name, bar),
+        element("th", { scope: "row", dir: "auto" }, name, track),
         cell(percent(probability), true),
       );
     });
