@@ -183,7 +183,9 @@ def test_a_table_of_ten_thousand_rows_is_predicted_and_downloaded(
     assert "10,000 rows" in page.evaluate("document.querySelector('#table-status').textContent")
     page.evaluate("document.querySelector('#start').click()")
     page.wait("document.querySelector('#progress').value > 0")
-    page.wait("document.querySelector('#table-status').textContent.includes('are predicted by')", 120)
+    page.wait(
+        "document.querySelector('#table-status').textContent.includes('are predicted by')", 120
+    )
     assert "10,000 of 10,000" in page.text()
     assert "(10,000 texts of the file with their labels)" in page.text()
     page.evaluate("document.querySelector('#download').click()")
@@ -322,9 +324,7 @@ def test_the_page_asks_for_the_token(chromium: Page, folder: Path, tmp_path: Pat
         assert predicted(chromium)
 
 
-def test_a_wrong_token_is_named_on_both_pages(
-    chromium: Page, folder: Path, tmp_path: Path
-) -> None:
+def test_a_wrong_token_is_named_on_both_pages(chromium: Page, folder: Path, tmp_path: Path) -> None:
     (tmp_path / "tokens").write_text("another-token")
     with running_service(folder / "many", "--token-file", tmp_path / "tokens") as service:
         address = f"http://127.0.0.1:{service.port}"
