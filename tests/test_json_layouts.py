@@ -234,3 +234,26 @@ def test_data_rows_counts_in_a_signature_only_where_it_is_set():
     base = signature(compose(options))
     assert signature(compose([*options, "data.rows=null"])) == base
     assert signature(compose([*options, "data.rows=data"])) != base
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "number"),
+    [
+        ("a.jsonl", 'null\n{"text": "a", "label": 1}\n', 1),  # pyarrow ended the process
+        ("a.jsonl", "null", 1),
+        ("a.json", "null\n", 1),
+        ("a.json", '[null, {"text": "a", "label": 1}]', 1),
+        ("a.json", '\ufeff[\n  {"text": "a", "label": 1},\n  null\n]', 2),
+        ("a.jsonl", '{"text": "a", "label": 1}\n null\n', 2),
+    ],
+)
+def test_a_row_that_is_null_is_an_error(tmp_path, name, content, number):
+    path = tmp_path / name
+    path.write_text(content, "utf-8")
+    assert f"row {number} is not an object: null.\nRemove it" in refusal(path)
+
+
+def test_nulls_in_lists_and_texts_are_no_null_rows(tmp_path):
+    records = [{"text": "a, null, b\nnull", "label": "x", "n": [None, 1]}] * 2
+    for indent in (None, 1):
+        assert rows(write(tmp_path / f"{indent}.json", records, indent))[1]["label"] == "x"

@@ -348,7 +348,7 @@ BAD: list[tuple[str, bytes, str]] = [
     ("in.csv", b"text,n\nw2\n", "Row #2: Expected 2 columns, got 1: w2 (row 1 is the header)"),
     ("in.csv", b'text,n\n"w2,1\n', "has a syntax error"),
     ("in.csv", b"text\nw2\xff\n", "row 2, byte 3 of it is 0xFF"),
-    ("in.jsonl", b'{"text": "w2"}\n[1]\n', "row 2 is not an object: '[1]'"),
+    ("in.jsonl", b'{"text": "w2"}\n[1]\n', "row 2 is not an object: [1]"),
     ("in.jsonl", b'{"text": "w2"}\n{"text": 5}\n', "row 2: 'text' is int"),
     ("in.jsonl", b'{"body": "w2", "n": 1}\n', "has no column 'text'; it has: body, n"),
     ("in.jsonl", b"[" * 100_000, "is no valid JSON: it is nested too deeply"),

@@ -21,7 +21,12 @@ from nlp_rnn.sources.decoding import bad_encoding
 from nlp_rnn.sources.file_format import FileFormat, SourceFile, TableStream
 from nlp_rnn.sources.json_advice import json_advice
 from nlp_rnn.sources.json_layout import numbers_advice, read_document, rows_of, split_keys
-from nlp_rnn.sources.json_records import RepeatedKeyError, read_records, records
+from nlp_rnn.sources.json_records import (
+    RepeatedKeyError,
+    may_have_null_rows,
+    read_records,
+    records,
+)
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -42,7 +47,10 @@ def _read_json(file: SourceFile) -> "Dataset":
         file = replace(file, plain=_as_lines(file, rows))
     try:
         # its default would write values of several types as JSON, but only in a part of the rows
-        dataset = file.load_dataset("json", on_mixed_types=None)
+        if may_have_null_rows(file.plain):
+            dataset = read_records(file)
+        else:
+            dataset = file.load_dataset("json", on_mixed_types=None)
         if _has_dates(dataset, file.columns):
             dataset = read_records(file)
     except DataError:

@@ -1,8 +1,11 @@
 """Tolerant reading of json records: only the required columns need one type in all rows."""
 
 import json
+import mmap
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from nlp_rnn.errors import DataError
@@ -14,15 +17,32 @@ if TYPE_CHECKING:
     import pyarrow
     from datasets import Dataset
 
-__all__ = ["RepeatedKeyError", "read_records", "records"]
+__all__ = ["RepeatedKeyError", "may_have_null_rows", "read_records", "records"]
 
 _BATCH = 1000  # rows
 _BLOCK = 1 << 20  # characters
+_NULL_LINE = re.compile(rb"\n[ \t\r]*null\b")
+_NULL_ELEMENT = re.compile(rb"[\[,]\s*null\s*[,\]]")
 _KINDS = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list"}
 
 
 class RepeatedKeyError(ValueError):
     """A record has a required key twice."""
+
+
+def may_have_null_rows(plain: Path) -> bool:
+    """Return whether a row may be null, on which pyarrow ends the process (segmentation fault).
+
+    A null in a list within a record is not told apart from a row of an array.
+    """
+    if not plain.stat().st_size:
+        return False
+    with plain.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        start = content[:_BLOCK].removeprefix(b"\xef\xbb\xbf").lstrip()
+        if start.startswith(b"["):
+            is_list_of_texts = start[1:].lstrip().startswith(b'"')
+            return not is_list_of_texts and _NULL_ELEMENT.search(content) is not None
+        return start.startswith(b"null") or _NULL_LINE.search(content) is not None
 
 
 def read_records(file: SourceFile) -> "Dataset":
@@ -142,8 +162,9 @@ def records(file: SourceFile, columns: Sequence[str] = ()) -> Iterator[tuple[int
         for number, row in rows:
             if not isinstance(row, dict):
                 raise DataError(
-                    f"{file.path}: row {number} is not an object: {str(row)[:40]!r}.\n"
-                    'Write each row as {"text": …, "label": …}.'
+                    f"{file.path}: row {number} is not an object: "
+                    f"{json.dumps(row, ensure_ascii=False)[:40]}.\n"
+                    'Remove it, or write each row as {"text": …, "label": …}.'
                 )
             yield number, row
 
