@@ -106,6 +106,28 @@ def test_pairs_are_joined_as_in_python(service: Service, classifier: TextClassif
     assert pair["score"] == service.predict([classifier.join_texts("w2 w3", "w4")])[0]["score"]
 
 
+@pytest.mark.parametrize(
+    ("columns", "separator", "accepted"),
+    [("text", None, False), (None, None, False), (["a", "b"], None, True), ("text", "[SEP]", True)],
+)
+def test_a_pair_for_a_classifier_of_single_texts_is_an_error(
+    tmp_path: Path, columns: Any, separator: str | None, accepted: bool
+) -> None:
+    from nlp_rnn.serving.bad_request import RequestError
+    from nlp_rnn.serving.predict_request import parse_predict
+
+    classifier = nlp_rnn.load(save_tiny(tmp_path / "classifier"))
+    classifier.config["provenance"]["reading"] = {"options": {"text": columns}}
+    classifier.config["separator"] = separator
+    body = {"texts": ["w2", ["w2", "w3"]]}
+    if accepted:
+        assert len(parse_predict(body, classifier, 10, 100).texts) == 2
+    else:
+        message = r"texts\[1\] is a list of 2 texts, .* trained on single texts"
+        with pytest.raises(RequestError, match=message):
+            parse_predict(body, classifier, 10, 100)
+
+
 def test_a_classifier_is_selected_by_its_name(service: Service, folder: Path) -> None:
     second = nlp_rnn.load(folder.parent / "other").predict_proba(TEXTS).max(axis=1)
     response = service.post("/predict?classifier=second", {"texts": TEXTS})
@@ -139,6 +161,8 @@ def test_multi_label_predictions_have_the_labels_that_reach_their_thresholds(
         (b'{"texts": ["w2", null]}', "texts[1] is null, not a string or a list of two strings"),
         (b'{"texts": [["w2"]]}', "texts[0] is a list, not a string or a list of two strings"),
         (b'{"texts": ["w2"], "topk": 1}', "There is no field 'topk'; there are texts, top_k,"),
+        (b'{"texts": ["w2"], "classifier": "second"}', "in the address: ?classifier=NAME."),
+        (b'{"texts": ["w2"], "threshold": 0}', "threshold is 0; set a probability"),
         (b'{"texts": ["w2"], "top_k": 9}', "top_k is 9; this classifier has 3 labels"),
         (b'{"texts": ["w2"], "top_k": true}', "top_k is True"),
         (b'{"texts": ["w2"], "threshold": 2}', "threshold is 2; set a probability"),
@@ -224,7 +248,9 @@ def test_model_describes_the_classifier(service: Service, classifier: TextClassi
 
 def test_metrics_count_requests_and_labels(service: Service) -> None:
     service.predict(["w2"])
+    service.predict(["w2"], threshold=1)
     text = service.get("/metrics").body.decode()
+    assert 'nlp_rnn_predictions_total{classifier="first",label=""} ' in text
     assert 'nlp_rnn_requests_total{route="/predict",status="200"}' in text
     assert 'nlp_rnn_predictions_total{classifier="first",label=' in text
     assert 'nlp_rnn_classifier_info{checksum="' in text
@@ -338,6 +364,19 @@ def test_sigterm_finishes_what_was_accepted(folder: Path) -> None:
                 assert future.result().status == 200
                 assert len(future.result().json["predictions"]) == len(texts)
         assert service.process.wait(timeout=30) == 0
+        assert "SIGTERM: accepted requests have 30 s to finish" in service.log
+        assert "the service has stopped" in service.log
+
+
+def test_every_field_is_described(service: Service) -> None:
+    description = service.get("/openapi.json").json
+    assert "/stream" in description["info"]["description"]
+    for path in ("/predict", "/invocations", "/explain"):
+        body = description["paths"][path]["post"]["requestBody"]
+        schema = body["content"]["application/json"]["schema"]
+        for choice in schema.get("oneOf", [schema]):
+            for name, field in choice["properties"].items():
+                assert field.get("description"), (path, name)
 
 
 def test_a_killed_process_is_replaced(folder: Path) -> None:

@@ -103,12 +103,23 @@ def test_a_wrong_message_is_explained_and_closes_the_stream(
             connection.recv(timeout=10)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1008
+    assert reason in closed.value.rcvd.reason
 
 
 def test_a_bidirectional_classifier_cannot_stream(service: Service) -> None:
+    from websockets.exceptions import ConnectionClosed
+
     with connected(service, "?classifier=both") as connection:
         message = json.loads(connection.recv(timeout=10))["message"]
+        with pytest.raises(ConnectionClosed, match="This classifier is bidirectional"):
+            connection.recv(timeout=10)
     assert "nlp-rnn train experiment=streaming" in message
+
+
+def test_a_request_without_a_websocket_gets_an_explanation(service: Service) -> None:
+    response = service.get("/stream")
+    assert (response.status, response.headers["upgrade"]) == (426, "websocket")
+    assert "ws://" in response.json["message"]
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,10 @@ def make_application(service: Service) -> ASGIApp:
             return
         await serve_stream(websocket, service, served, parameters)
 
+    async def no_stream(request: Request) -> Response:
+        message = "Connect to /stream with a WebSocket: ws://…/stream. See /docs."
+        raise RequestError(426, message, {"Upgrade": "websocket", "Connection": "Upgrade"})
+
     async def health(request: Request) -> Response:
         query(request)
         return json_response({"status": "alive"})
@@ -106,6 +110,7 @@ def make_application(service: Service) -> ASGIApp:
         Route("/explain", explain, methods=["POST"]),
         Route("/risk-coverage", risk_coverage),
         WebSocketRoute("/stream", stream),
+        Route("/stream", no_stream),
         Route("/openapi.json", description),
         Route("/health", health),
         Route("/ping", health),

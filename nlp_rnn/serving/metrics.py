@@ -30,8 +30,9 @@ class Metrics:
             buckets=SECONDS, registry=registry,
         )  # fmt: skip
         self._predictions = Counter(
-            "nlp_rnn_predictions", "Predicted labels.", ["classifier", "label"], registry=registry
-        )
+            "nlp_rnn_predictions", "Predicted labels; the empty label is below the threshold.",
+            ["classifier", "label"], registry=registry,
+        )  # fmt: skip
         self._step = Histogram(
             "nlp_rnn_batch_texts", "Texts that were predicted together.", buckets=TEXTS,
             registry=registry,

@@ -36,7 +36,10 @@ def openapi(options: ServingOptions, classifiers: Mapping[str, int]) -> Schema:
         "info": {
             "title": "nlp-rnn serve",
             "version": "1",
-            "description": "Text classification. Unknown fields and parameters are errors.",
+            "description": (
+                "Text classification. Unknown fields and parameters are errors. "
+                "The WebSocket /stream, which OpenAPI cannot describe, is on the page /docs."
+            ),
         },
         "paths": {
             "/predict": {"post": _predict(texts, top_k) | parameters | security},
@@ -104,12 +107,15 @@ def _predict(texts: Schema, top_k: Schema) -> Schema:
     fields = {
         "texts": texts,
         "top_k": top_k
-        | {"type": ["integer", "null"], "description": "Number of labels in labels and scores."},
+        | {"type": ["integer", "null"], "description": "Number of labels in labels and scores, from 1."},
         "threshold": {
             "type": ["number", "null"],
             "exclusiveMinimum": 0,
             "maximum": 1,
-            "description": "Smallest probability of a predicted label.",
+            "description": (
+                "Smallest probability of a predicted label, above 0 and at most 1; without it, "
+                "every text gets a label."
+            ),
         },
         "probabilities": {"type": "boolean", "description": "Add the probability of every label."},
         "windows": {
@@ -136,24 +142,34 @@ def _invocations(top_k: Schema) -> Schema:
     split = _object({"columns": {"enum": [["text"], None]}, "data": rows, "index": {}}, "data")
     params = _object({"top_k": top_k | {"minimum": 0}, "probabilities": {"type": "boolean"}})
     params["type"] = ["object", "null"]
+    params["description"] = "top_k, 0 for no list, and probabilities."
     kinds: dict[str, Schema] = {
-        "inputs": {"anyOf": [lists, column]},
-        "instances": lists,
-        "dataframe_split": split,
-        "dataframe_records": records,
+        "inputs": {"anyOf": [lists, column], "description": 'Texts: ["a text"].'},
+        "instances": lists | {"description": "The same as inputs."},
+        "dataframe_split": split
+        | {"description": 'Table: {"columns": ["text"], "data": [["a text"]]}.'},
+        "dataframe_records": records | {"description": 'Rows: [{"text": "a text"}].'},
     }
     choices = [_object({name: kind, "params": params}, name) for name, kind in kinds.items()]
     return {
         "summary": "Predict in the formats of MLflow's model server",
         # a schema cannot express the columns of a CSV
-        "description": "The body can also be text/csv with the column text.",
+        "description": (
+            "Send one of the fields for the texts. The body can also be text/csv with the column "
+            "text."
+        ),
         "requestBody": _json_body({"oneOf": choices}),
         "responses": _responses(PREDICTIONS),
     }
 
 
 def _explain(text: Schema) -> Schema:
-    fields = {"text": {"oneOf": [text, {"type": "array", "items": text, "minItems": 2}]}}
+    fields = {
+        "text": {
+            "oneOf": [text, {"type": "array", "items": text, "minItems": 2}],
+            "description": "A text; a pair is a list of its parts.",
+        }
+    }
     return {
         "summary": "Contributions of the tokens of a text, and the gates of the network",
         "requestBody": _json_body(_object(fields, "text")),

@@ -147,8 +147,13 @@ def reject_unknown(value: Mapping[str, Any], known: tuple[str, ...]) -> None:
     """
     for name in value:
         if name not in known:
+            hint = (
+                " Select a classifier in the address: ?classifier=NAME."
+                if name == "classifier"
+                else ""
+            )
             raise RequestError(
-                400, f"There is no field {name[:40]!r}; there are {', '.join(known)}."
+                400, f"There is no field {name[:40]!r}; there are {', '.join(known)}.{hint}"
             )
 
 
@@ -174,10 +179,26 @@ def read_flag(value: Mapping[str, Any], name: str) -> bool:
 def _pair(item: Any, position: int, classifier: TextClassifier) -> str:
     """Join the texts of a pair."""
     if isinstance(item, list) and len(item) >= 2 and all(type(part) is str for part in item):
+        if not _reads_pairs(classifier):
+            raise RequestError(
+                400,
+                f"texts[{position}] is a list of {len(item)} texts, but this classifier was "
+                "trained on single texts. Send a string.",
+            )
         return classifier.join_texts(*item)
     raise RequestError(
         400, f"texts[{position}] is {_kind(item)}, not a string or a list of two strings or more."
     )
+
+
+def _reads_pairs(classifier: TextClassifier) -> bool:
+    """Return whether the training data had several text columns, or may have had them."""
+    config = classifier.config
+    reading = config["provenance"].get("reading")
+    if config.get("separator") is not None or not reading:  # older folders do not say
+        return True
+    columns = reading.get("options", {}).get("text")
+    return isinstance(columns, list) and len(columns) > 1
 
 
 def _kind(value: Any) -> str:

@@ -25,6 +25,9 @@ __all__ = ["serve_stream"]
 MAX_STREAMS = 1000
 """Largest number of open streams of one process."""
 
+MAX_REASON = 123
+"""Largest reason for closing a WebSocket, in bytes (RFC 6455)."""
+
 INVALID, TRY_AGAIN = 1008, 1013
 """Codes that close a WebSocket: a message against the rules, and a service that is full."""
 
@@ -120,6 +123,8 @@ def _read(
 async def _close(websocket: WebSocket, code: int, error: RequestError) -> None:
     try:
         await websocket.send_text(json.dumps(error.content))
-        await websocket.close(code)
+        # clients show the reason, while the message waits until they receive the next response
+        reason = error.message.splitlines()[0].encode("utf-8", "replace")[:MAX_REASON]
+        await websocket.close(code, reason.decode("utf-8", "ignore"))
     except (WebSocketDisconnect, RuntimeError):
         pass  # the client has left

@@ -130,6 +130,8 @@ class Supervisor:
         self._listener = listener
         self._processes: dict[int, _Process] = {}
         self._stopping_since: float | None = None
+        self._stop_signal: signal.Signals | None = None
+        self._stop_logged = False
         self._short_lives = 0
         self._ready = 0
         self._selector = selectors.DefaultSelector()
@@ -162,6 +164,7 @@ class Supervisor:
             while self._processes:
                 for key, _ in self._selector.select(timeout=1.0):
                     key.data()
+                self._log_stop()
                 self._reap()
                 self._end_overdue()
                 if self._watch is not None and not self._watched and self._watch.revive():
@@ -172,6 +175,8 @@ class Supervisor:
                 os.kill(process.pid, signal.SIGKILL)
             if self._watch is not None:
                 self._watch.close()
+        if self._stop_signal is not None:
+            log.info("the service has stopped")
         return 0 if self._stopping_since is not None else 1
 
     def _local_sources(self) -> list[ClassifierSource]:
@@ -270,6 +275,7 @@ class Supervisor:
     def _handle_signal(self, number: int, frame: object) -> None:
         if number in (signal.SIGTERM, signal.SIGINT) and self._stopping_since is None:
             self._stopping_since = time.monotonic()
+            self._stop_signal = signal.Signals(number)
             # the processes accept what is waiting; the last one to close the socket ends it
             self._listener.close()
             for process in self._processes.values():
@@ -277,6 +283,15 @@ class Supervisor:
         elif number == signal.SIGINT:  # Ctrl-C again
             for process in self._processes.values():
                 os.kill(process.pid, signal.SIGKILL)
+
+    def _log_stop(self) -> None:
+        if self._stop_signal is not None and not self._stop_logged:
+            self._stop_logged = True
+            log.info(
+                "%s: accepted requests have %g s to finish",
+                self._stop_signal.name,
+                self._options.grace,
+            )
 
     def _reap(self) -> None:
         """Remove the processes that have ended, and replace them unless the service stops."""
