@@ -437,3 +437,14 @@ def test_the_service_imports_neither_torch_nor_mlflow(folder: Path) -> None:
         for pid in (service.process.pid, *service.workers()):
             mapped = Path(f"/proc/{pid}/maps").read_text()
             assert not [name for name in ("libtorch", "sklearn", "pyarrow") if name in mapped]
+
+
+def test_the_how_to_lists_every_route_and_metric(service: Service) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "how-to" / "serve.md").read_text("utf-8")
+    for path in service.get("/openapi.json").json["paths"]:
+        assert f"{path}`" in page
+    service.predict(["w2"])
+    text = service.get("/metrics").body.decode()
+    names = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE nlp_rnn")]
+    assert len(names) == 7
+    assert [name for name in names if f"`{name}`" not in page] == []

@@ -107,7 +107,10 @@ def _predict(texts: Schema, top_k: Schema) -> Schema:
     fields = {
         "texts": texts,
         "top_k": top_k
-        | {"type": ["integer", "null"], "description": "Number of labels in labels and scores, from 1."},
+        | {
+            "type": ["integer", "null"],
+            "description": "Number of labels in labels and scores, from 1.",
+        },
         "threshold": {
             "type": ["number", "null"],
             "exclusiveMinimum": 0,
