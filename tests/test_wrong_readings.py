@@ -551,3 +551,24 @@ def test_labels_that_consist_of_others_hint_at_the_separator(tmp_path, separator
     assert corpus(path, f"data.label_separator={option}").labels == ("a", "b", "c")
     path = labelled(tmp_path / "b.csv", ["a", "b", f"New York{separator} NY"])
     assert not any("consist of other" in note for note in corpus(path).notes)
+
+
+# --- numbers of columns ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", ["3,2,good film", "1,2,good film", "2,3,fine"])
+def test_numbers_of_columns_are_no_header_among_the_rows(tmp_path, first):
+    path = write(tmp_path / "a.csv", first, "3,2,bad film", "4,3,bad film", "7,2,good cast")
+    options = ("data.text=3", "data.label=2")
+    message = refusal(path, *options)
+    assert "data.header=false" in message
+    read = rows(path, "data.header=false", *options)
+    assert [row["3"] for row in read] == [first.split(",")[2], "bad film", "bad film", "good cast"]
+
+
+def test_a_header_of_numbers_is_a_header(tmp_path):
+    for header in ("0,1,2", "1,2,3", "2020,2021,2022"):
+        path = write(tmp_path / "a.csv", header, "1,2,good film", "2,3,bad film")
+        names = header.split(",")
+        read = rows(path, f"data.text='{names[2]}'", f"data.label='{names[1]}'")
+        assert [row[names[2]] for row in read] == ["good film", "bad film"]

@@ -5,7 +5,14 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["corrected_names", "find_header", "plain_name", "skip_blank_row"]
+__all__ = [
+    "corrected_names",
+    "find_header",
+    "is_number",
+    "misplaced_number",
+    "plain_name",
+    "skip_blank_row",
+]
 
 _LINES = 11  # among which the header is searched
 _NO_DELIMITERS = frozenset("\"'\r\n")
@@ -30,7 +37,9 @@ def find_header(
         The usual delimiters, or the one that is set.
     """
     lines = sample.split("\n", _LINES + 30)
-    for number, line in enumerate(lines[:_LINES]):
+    # a number is the name of a column without a name, and it can be a value in any row
+    searched = 1 if any(map(is_number, columns)) else _LINES
+    for number, line in enumerate(lines[:searched]):
         for delimiter in delimiters:
             if _has(line, columns, delimiter):
                 return delimiter, number
@@ -51,6 +60,25 @@ def _has(line: str, columns: Sequence[str], delimiter: str) -> bool:
         return False
     cells = next(csv.reader([line.rstrip("\r")], delimiter=delimiter), [])
     return {*columns} <= {plain_name(cell) for cell in cells}
+
+
+def is_number(column: str) -> bool:
+    """Return whether a column can be the number of a column without a name: 1, 2 …"""
+    return column.isdecimal() and int(column) > 0
+
+
+def misplaced_number(names: Sequence[str], columns: Sequence[str]) -> str | None:
+    """Return a required column that is a number and stands at another place of the first row.
+
+    Such a first row is no header: its cell is a value, as in `3,2,good film`. The first column of
+    a header has the number 0 or 1, or comes after a column without a name.
+    """
+    for column in filter(is_number, columns):
+        places = [index for index, name in enumerate(names) if name == column]
+        number = int(column)
+        if places and number <= len(names) and {number - 1, number, number + 1}.isdisjoint(places):
+            return column
+    return None
 
 
 def plain_name(name: str) -> str:

@@ -11,13 +11,14 @@ from nlp_rnn.sources.arrow_cache import file_key, write_arrow
 from nlp_rnn.sources.columns import (
     MissingColumnError,
     distinct_names,
+    listed,
     require_columns,
     split_column_notes,
 )
 from nlp_rnn.sources.copy_text import NULL, has_nulls, unescaped
 from nlp_rnn.sources.csv_advice import column_advice, syntax_message
 from nlp_rnn.sources.csv_faults import Rows, check_quotes
-from nlp_rnn.sources.csv_header import corrected_names, skip_blank_row
+from nlp_rnn.sources.csv_header import corrected_names, misplaced_number, skip_blank_row
 from nlp_rnn.sources.decoding import bad_encoding
 from nlp_rnn.sources.dialect import Dialect, detect_dialect, first_rows, has_backslash_quotes
 from nlp_rnn.sources.file_format import FileFormat, FileOptions, SourceFile, TableStream
@@ -135,6 +136,12 @@ def _open(file: SourceFile, default_delimiter: str) -> _Table:
             raise DataError(
                 f"{file.path} has no rows: all of its lines are blank.\n"
                 "Set data.path to another file."
+            )
+        if column := misplaced_number(header, columns):
+            raise DataError(
+                f"{file.path}: row 1 is no header with a column {column!r}; it is: "
+                f"{listed(header)}.\nIf it has no header, set data.header=false; otherwise set "
+                "the names of the columns: data.text=COLUMN data.label=COLUMN"
             )
         corrected, note = corrected_names(header, rows, columns)
         if corrected != header:
