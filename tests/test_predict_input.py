@@ -664,3 +664,92 @@ def test_several_files_are_resumed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert codes == [130, 130, 0]
     assert Path("out.csv").read_bytes() == Path("whole.csv").read_bytes()
     assert len(pd.read_csv("out.csv")) == 75
+
+
+# Files of another form than that of the training
+
+
+def sms_classifier() -> str:
+    """Save a classifier that was trained on a file without header, whose quotes are text."""
+    Path("sms.tsv").write_text('ham\tgood "x film\nspam\tbad "y" film\nham\tgood film\n')
+    options = ("data.header=false", "data.label=1", "data.text=2", "data.quoting=false")
+    return saved_with("data.path=sms.tsv", *options)
+
+
+@pytest.mark.parametrize("kind", ["tsv", "csv"])
+def test_predictions_are_read_back_by_a_classifier_of_a_file_without_header(
+    kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, out = sms_classifier(), f"out.{kind}"
+    assert main(["predict", name, "--input", "sms.tsv", "--output", out]) == 0
+    capsys.readouterr()
+    again = predict("--input", out, classifier=name)
+    assert texts(again, "2") == ['good "x film', 'bad "y" film', "good film"]
+    if kind == "tsv":
+        assert "so that data.header data.quoting of the training do not apply" in (
+            capsys.readouterr().err
+        )
+    for options in ([], ["data.header=true"]):
+        arguments = ["data=files", f"data.path={out}", "data.label=label", *options]
+        assert main(["evaluate", name, *arguments, "--json"]) == 0
+        result = json.loads(capsys.readouterr().out)
+        assert (result["texts"], result["accuracy"]) == (3, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("id\ttext\n1\tgood\n2\tbad\n", ["good", "bad"]),
+        ("number\ttext\n1\tgood film\n2\tbad film\n", ["good film", "bad film"]),
+        ('text\tlabel\n"a ""b"" c"\tham\n', ['a "b" c']),
+    ],
+)
+def test_a_header_is_recognized_by_a_classifier_of_a_file_without(
+    content: str, expected: list[str]
+) -> None:
+    name = sms_classifier()
+    Path("new.tsv").write_text(content)
+    assert texts(predict("--input", "new.tsv", classifier=name)) == expected
+
+
+def test_a_file_without_header_is_still_read_as_in_training(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name = sms_classifier()
+    Path("new.tsv").write_text('ham\tOk\nham\t"Great" film\nspam\t"call" now\n')
+    read = predict("--input", "new.tsv", classifier=name)
+    assert texts(read, "2") == ["Ok", '"Great" film', '"call" now']
+    assert "not read as in training" not in capsys.readouterr().err
+
+
+def test_a_header_without_the_text_column_is_an_error_whose_advice_works(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name = sms_classifier()
+    Path("new.tsv").write_text("code\tbody\n1\tgood film\n2\tbad film\n")
+    assert main(["predict", name, "--input", "new.tsv", "--output", "o.csv"]) == 1
+    assert "has no column '2'; it has: code, body.\nSet the column" in capsys.readouterr().err
+    read = predict("--input", "new.tsv", "data.text=body", classifier=name)
+    assert texts(read, "body") == ["good film", "bad film"]
+
+
+def test_another_delimiter_than_that_of_the_training() -> None:
+    Path("train.csv").write_text("good, film;pos\nbad film;neg\n")
+    options = ("data.header=false", "data.delimiter=semicolon", "data.text=1", "data.label=2")
+    name = saved_with("data.path=train.csv", *options)
+    assert main(["predict", name, "--input", "train.csv", "--output", "out.csv"]) == 0
+    again = predict("--input", "out.csv", classifier=name)
+    assert texts(again, "1") == ["good, film", "bad film"]
+    Path("new.csv").write_text("text,label\ngood film,pos\nbad film,neg\n")
+    assert texts(predict("--input", "new.csv", classifier=name)) == ["good film", "bad film"]
+    Path("new.csv").write_text("good film,pos\nbad film,neg\n")
+    assert texts(predict("--input", "new.csv", classifier=name), "1") == ["good film", "bad film"]
+
+
+def test_quotes_of_predictions_are_read_by_a_classifier_without_quoting() -> None:
+    Path("train.tsv").write_text('text\tlabel\ngood "x film\tham\nbad film\tspam\n')
+    name = saved_with("data.path=train.tsv", "data.quoting=false")
+    Path("new.tsv").write_text('text\tn\ngood "x film\t1\nbad film\t2\n')
+    assert main(["predict", name, "--input", "new.tsv", "--output", "out.tsv"]) == 0
+    Path("out.tsv").write_text(Path("out.tsv").read_text().replace("label\tscore", "a\tb"))
+    assert texts(predict("--input", "out.tsv", classifier=name)) == ['good "x film', "bad film"]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nlp_rnn.classifier.training_texts import TrainingTexts
     from nlp_rnn.config.data import DataConfig
     from nlp_rnn.data.corpus import Corpus
+    from nlp_rnn.sources.files import Entry
 
 __all__ = ["SPLITS", "EvaluationData", "data_config", "load_data", "warn_of_training_texts"]
 
@@ -109,7 +110,8 @@ def load_data(
 
     provenance = classifier.config["provenance"]
     keys = {override.partition("=")[0].removeprefix("data.") for override in overrides}
-    remembered = _remembered(data, keys, classifier.config)
+    remembered, difference = _remembered(data, keys, classifier.config)
+    fitting = remembered
     like_training = {
         name: value
         for name, value in provenance.get("data_options", {}).items()
@@ -141,6 +143,8 @@ def load_data(
         raise error
     if remembered:
         print(remembered_note(remembered), file=sys.stderr)
+    if difference and remembered is fitting and not is_training_data:
+        print(difference, file=sys.stderr)
     if not is_training_data:
         for note in corpus.notes:
             print(note, file=sys.stderr)
@@ -154,35 +158,45 @@ def load_data(
     return EvaluationData(corpus, is_training_data, split, rows, training_texts)
 
 
-def _remembered(data: "DataConfig", keys: set[str], config: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of the training that apply to files and are not set."""
+def _remembered(
+    data: "DataConfig", keys: set[str], config: dict[str, Any]
+) -> tuple[dict[str, Any], str | None]:
+    """Return the options of the training that apply to files and are not set.
+
+    The second value is a note on options that do not fit the files.
+    """
     from nlp_rnn.config.data import FilesConfig
     from nlp_rnn.sources.files import find_splits, is_saved
     from nlp_rnn.sources.reading import CONTENT, form_defaults
+    from nlp_rnn.sources.same_form import fitting_form
     from nlp_rnn.sources.source import file_options
 
     if not isinstance(data, FilesConfig):
-        return {}
+        return {}, None
     reading = saved_reading(config)
     saved = reading.get("options", {})
     path = Path(data.path).expanduser()
+    entries: list[Entry] = []
     paths, formats = [path], set[str]()
+    columns = saved.get("text", "text") if "text" not in keys else data.text
+    columns = [str(name) for name in (columns if isinstance(columns, list) else [columns])]
     if not is_saved(path):
         try:
-            columns = saved.get("text", "text")
-            columns = columns if isinstance(columns, list) else [columns]
             entries = find_splits(path, columns, [], file_options(data)).get("train", [])
             paths, formats = [e.path for e in entries], {e.format for e in entries}
         except DataError:
             pass
     options = {name: saved[name] for name in CONTENT if name in saved}
-    options |= form_defaults(reading, paths, formats)
+    form = form_defaults(reading, paths, formats)
+    form = {name: value for name, value in form.items() if name not in keys}
+    form, difference = fitting_form(form, entries, columns)
     default = {field.name: getattr(data, field.name) for field in fields(data)}
-    return {
+    remembered = {
         name: value
-        for name, value in options.items()
+        for name, value in (options | form).items()
         if name not in keys and value != default[name]
     }
+    return remembered, difference
 
 
 def _load(

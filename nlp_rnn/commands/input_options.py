@@ -97,22 +97,20 @@ def open_input(
     if "text" not in keys and "text" in saved:
         texts = [_columns(saved["text"]), *(texts if len(_columns(saved["text"])) == 1 else [])]
     find = _Pipe(_options(data)) if source is None else _Path(Path(source).expanduser())
-    form = {
-        name: value
-        for name, value in _form(find, _options(data), reading, texts[0]).items()
-        if name not in keys
-    }
+    form, difference = _form(find, _options(data), reading, keys, texts[0])
     try:
         table, attempt_notes = _open(find, replace(data, **form), keys, texts, split, config)
     except DataError:
         if not form:
             raise
-        form = {}
+        form, difference = {}, None
         table, attempt_notes = _open(find, data, keys, texts, split, config)
     if "text" not in keys and table.text == texts[0] != ("text",) and "text" in saved:
         form = {"text": table.text[0] if len(table.text) == 1 else [*table.text], **form}
     if form:
         notes.append(remembered_note(form))
+    if difference:
+        notes.append(difference)
     notes += attempt_notes
     return table
 
@@ -234,11 +232,20 @@ def _standard_input(options: "FileOptions") -> Path:
 
 
 def _form(
-    find: _Path | _Pipe, options: "FileOptions", reading: Mapping[str, Any], text: Sequence[str]
-) -> dict[str, Any]:
-    """Return the options about the form of the training data that apply to the input."""
-    from nlp_rnn.sources.reading import form_defaults
+    find: _Path | _Pipe,
+    options: "FileOptions",
+    reading: Mapping[str, Any],
+    keys: Collection[str],
+    text: Sequence[str],
+) -> tuple[dict[str, Any], str | None]:
+    """Return the options about the form of the training data that apply to the input.
 
+    Those in `keys` are set by the user. The second value is a note on options that do not fit.
+    """
+    from nlp_rnn.sources.reading import form_defaults
+    from nlp_rnn.sources.same_form import fitting_form
+
+    entries: list[Entry] = []
     paths, formats = [find.path], set[str]()
     with suppress(DataError):  # where the name shows no format, the saved format may apply
         entries = list(chain.from_iterable(find.splits(options, text, []).values()))
@@ -246,7 +253,8 @@ def _form(
     form = form_defaults(reading, paths, formats)
     if not all(path.is_file() for path in paths):  # a pipe, which is not decoded
         form.pop("encoding", None)
-    return form
+    form = {name: value for name, value in form.items() if name not in keys}
+    return fitting_form(form, entries, text)
 
 
 @contextmanager

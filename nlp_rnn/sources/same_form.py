@@ -1,0 +1,132 @@
+"""Whether a csv or tsv file has the form of the training file, whose options are its defaults."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from nlp_rnn.errors import DataError
+from nlp_rnn.sources.csv_header import plain_name
+from nlp_rnn.sources.dialect import detect_dialect, first_rows
+from nlp_rnn.sources.file_format import DEFAULT_OPTIONS, delimiter_character
+from nlp_rnn.sources.files import Entry, plain_copy
+from nlp_rnn.sources.formats import FORMATS
+
+__all__ = ["fitting_form"]
+
+_DELIMITERS = {"csv": ",", "tsv": "\t"}
+_DIALECT = ("header", "columns", "delimiter", "quoting")
+_LABELS = re.compile(r"(predicted_)?labels?|(predicted_)?probability_.+")
+_ADDED = {(f"{p}label{s}", f"{p}score{s}") for p in ("", "predicted_") for s in ("", "s")}
+_WORD = re.compile(r"[^\W\d]\w*")
+_NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
+_SAMPLE = 1 << 20  # bytes
+
+
+def fitting_form(
+    form: Mapping[str, Any], entries: Sequence[Entry], text: Sequence[str]
+) -> tuple[dict[str, Any], str | None]:
+    """Return the options of the training that fit files, and a note on the others.
+
+    A file can have a header, other quotes or another delimiter than the file of the training, such
+    as what `predict` wrote. In doubt `header`, `columns` and `quoting` are left out.
+
+    Parameters
+    ----------
+    form : mapping
+        The options of the training about the form.
+    entries : sequence of Entry
+        The files.
+    text : sequence of str
+        The text columns of the training.
+    """
+    fitting = dict(form)
+    differs: set[str] = set()
+    for entry in entries:
+        if entry.format in _DELIMITERS and entry.path.is_file() and {*form} & {*_DIALECT}:
+            differs |= _differing(form, entry, text)
+    names = [name for name in form if name in differs]
+    if not names:
+        return fitting, None
+    for name in names:
+        del fitting[name]
+    shown = " ".join(f"data.{name}" for name in names)
+    return fitting, (
+        f"not read as in training: the file has another form, so that {shown} of the training "
+        f"{'does' if len(names) == 1 else 'do'} not apply; set the option if it does"
+    )
+
+
+def _differing(form: Mapping[str, Any], entry: Entry, text: Sequence[str]) -> set[str]:
+    """Return the names of options that do not fit a file."""
+    default = _DELIMITERS[entry.format]
+    encoding = form.get("encoding", entry.options.encoding)
+    try:
+        options = replace(entry.options, encoding=encoding)
+        plain = plain_copy(entry.path, FORMATS[entry.format], options, [])
+        quoting = form.get("quoting", entry.options.quoting)
+        guess = replace(DEFAULT_OPTIONS, delimiter=entry.options.delimiter, quoting=quoting)
+        dialect = detect_dialect(plain, guess, default, text)
+        raw = first_rows(plain, dialect, quoting=False)
+    except (DataError, OSError):  # an error that reading the file reports
+        return set()
+    if not raw:
+        return set()
+    header = [plain_name(cell.strip().removeprefix('"').removesuffix('"')) for cell in raw[0]]
+    names = {name for name in text if not name.isdecimal()}
+    is_named = bool(names) and names <= {*header}
+    if form.get("header", entry.options.header):
+        has_header = is_named
+        is_prediction = _ends_with_predictions(header)
+    else:
+        has_header = is_named or _is_header(header, raw[1:])
+        is_prediction = has_header
+    differs = {*form} & {"header", "columns"} if has_header else set()
+    if "quoting" in form and (is_prediction or _doubles_quotes(plain, dialect.delimiter)):
+        differs.add("quoting")
+    if "delimiter" in form:
+        delimiter = delimiter_character(str(form["delimiter"]), default)
+        widths = {len(row) for row in raw}
+        is_even = len(raw) > 1 and len(widths) == 1 and widths != {1}
+        is_absent = not any(delimiter in cell for cell in raw[0])
+        if delimiter != dialect.delimiter and (has_header or (is_even and is_absent)):
+            differs.add("delimiter")
+    return differs
+
+
+def _is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Return whether a first row looks like a header, in doubt yes."""
+    folded = [cell.casefold() for cell in first]
+    if any(cell == "text" or _LABELS.fullmatch(cell) for cell in folded):
+        return True
+    if len(first) > 1 and any(first == [str(n + s) for n in range(len(first))] for s in (0, 1)):
+        return True
+    rows = [row for row in rows if len(row) == len(first)]
+    if len(rows) < 2:
+        return False
+    columns = list(zip(first, zip(*rows, strict=True), strict=True))
+    if any(
+        name and not _NUMBER.fullmatch(name) and all(map(_NUMBER.fullmatch, cells))
+        for name, cells in columns
+    ):
+        return True
+    are_words = all(_WORD.fullmatch(name) and name not in cells for name, cells in columns)
+    return are_words and any(all(" " in cell.strip() for cell in cells) for _, cells in columns)
+
+
+def _ends_with_predictions(header: Sequence[str]) -> bool:
+    """Return whether the last columns are those that `predict` adds."""
+    others = [name for name in header if "probability_" not in name]
+    return tuple(others[-2:]) in _ADDED
+
+
+def _doubles_quotes(plain: Path, delimiter: str) -> bool:
+    """Return whether all quotes at the beginning of a file enclose cells, and some are doubled."""
+    with plain.open("rb") as file:
+        sample = file.read(_SAMPLE).decode("utf-8", "replace")
+    mark = re.escape(delimiter)
+    cell = re.compile(rf'(?:^|(?<={mark}))"((?:[^"]|"")*)"(?={mark}|\r?$)', re.MULTILINE)
+    doubled = any('""' in match[1] for match in cell.finditer(sample))
+    rest = cell.sub("", sample).count('"')
+    return doubled and rest <= (1 if len(sample) >= _SAMPLE // 4 else 0)
