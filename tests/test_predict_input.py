@@ -753,3 +753,34 @@ def test_quotes_of_predictions_are_read_by_a_classifier_without_quoting() -> Non
     assert main(["predict", name, "--input", "new.tsv", "--output", "out.tsv"]) == 0
     Path("out.tsv").write_text(Path("out.tsv").read_text().replace("label\tscore", "a\tb"))
     assert texts(predict("--input", "out.tsv", classifier=name)) == ['good "x film', "bad film"]
+
+
+def test_a_classifier_of_pairs_needs_both_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("train.csv").write_text("q,a,label\nw2,w3,0\nw4,w5,1\n")
+    name = saved_with("data.path=train.csv", "data.text=[q,a]", "data.separator_token=true")
+    Path("new.csv").write_text("text\nw2 w3\n")
+    assert main(["predict", name, "--input", "new.csv", "--output", "o.csv"]) == 1
+    message = capsys.readouterr().err
+    assert "has no column 'q'" in message
+    assert "data.text=COLUMN" in message
+    assert texts(predict("--input", "new.csv", "data.text=text", classifier=name)) == ["w2 w3"]
+
+
+def test_the_only_column_is_named_as_its_header_may_be_a_text(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("new.csv").write_text("good film\nbad film\n")
+    assert texts(predict("--input", "new.csv"), "good film") == ["bad film"]
+    assert "whose header is 'good film'; if this is a text, set data.header=false" in (
+        capsys.readouterr().err
+    )
+    read = predict("--input", "new.csv", "data.header=false")
+    assert texts(read, "1") == ["good film", "bad film"]
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv"])
+def test_texts_like_the_null_of_postgresql_are_read_back(kind: str) -> None:
+    strange = [r"\N", 'say "hi"', r"C:\temp", "x", "two\nlines"]
+    Path("in.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in strange))
+    assert main(["predict", "classifier", "--input", "in.jsonl", "--output", f"out.{kind}"]) == 0
+    assert texts(predict("--input", f"out.{kind}")) == strange

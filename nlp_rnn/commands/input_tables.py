@@ -59,7 +59,7 @@ class InputTable:
         Possible text columns: the first tuple whose columns exist is used. Several columns are
         joined as in the training data.
     only_column : bool
-        Whether the only column of a table has the texts, whatever its name.
+        Whether the only column of a table has the texts, whatever its name; not for pairs.
     separator : str, optional
         Token between joined columns; by default a space.
 
@@ -114,7 +114,12 @@ class InputTable:
             else:
                 self.notes = notes
                 return stream, text
-        if only_column and len(names) == 1:
+        if only_column and len(names) == 1 and max(map(len, possible)) == 1:
+            if self.format in ("csv", "tsv"):
+                self.notes.append(
+                    f"{_name(self.entries[0].path)}: the texts are those of its only column, whose "
+                    f"header is {names[0][:40]!r}; if this is a text, set data.header=false"
+                )
             return open_stream(self.entries[0], names, self.notes), tuple(names)
         assert first is not None
         raise missing_text(first) from first

@@ -13,14 +13,15 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 def as_cell(value: Any) -> str:
     """Return a cell of csv or tsv: null is empty, an empty text is `""`.
 
-    Lists, dicts and booleans are JSON.
+    A text `\\N` has quotes, because without them it is the null of PostgreSQL and MySQL. Lists,
+    dicts and booleans are JSON.
     """
     if value is None:
         return ""
     if isinstance(value, dict | list | bool):
         value = as_json(value).decode()
     text = str(value)
-    if text and not _SPECIAL.search(text):
+    if text and text != r"\N" and not _SPECIAL.search(text):
         return text
     return '"' + text.replace('"', '""') + '"'
 
