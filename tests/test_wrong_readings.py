@@ -572,3 +572,26 @@ def test_a_header_of_numbers_is_a_header(tmp_path):
         names = header.split(",")
         read = rows(path, f"data.text='{names[2]}'", f"data.label='{names[1]}'")
         assert [row[names[2]] for row in read] == ["good film", "bad film"]
+
+
+def test_a_header_in_a_file_that_is_read_without_is_noted(tmp_path):
+    path = write(tmp_path / "a.csv", "text,label", *["good film,pos", "bad film,neg"] * 9)
+    options = ("data.header=false", "data.text=1", "data.label=2")
+    assert any("row 1 looks like a header: text, label" in n for n in corpus(path, *options).notes)
+    path = write(tmp_path / "b.csv", "fine,pos", *["good film,pos", "bad film,neg"] * 9)
+    assert not any("looks like a header" in note for note in corpus(path, *options).notes)
+
+
+@pytest.mark.parametrize("text", ['He said "hi", \\nabla C:\\temp', "two\nlines", "a\ttab"])
+def test_quoted_cells_beside_nulls_of_mysql_are_no_text_of_copy(tmp_path, text):
+    path = tmp_path / "a.tsv"
+    frame = pd.DataFrame({"text": [text, "b"] * 4, "label": ["p", "n"] * 4, "v": [None, 1] * 4})
+    frame.to_csv(path, sep="\t", na_rep="\\N", index=False)
+    assert [row["text"] for row in rows(path)] == [text, "b"] * 4
+    assert not any("PostgreSQL" in note for note in corpus(path).notes)
+
+
+def test_quotes_of_copy_text_stay_text(tmp_path):
+    lines = ['"a" film\tpos\t\\N', "b\\tc\tneg\t1", '"d"\tpos\t2', 'e "f"\tneg\t\\N']
+    read = rows(write(tmp_path / "a.tsv", "text\tlabel\tv", *lines))
+    assert [row["text"] for row in read] == ['"a" film', "b\tc", '"d"', 'e "f"']

@@ -1,6 +1,7 @@
 """Headers of csv and tsv files that are not in the first line, or do not fit the rows."""
 
 import csv
+import re
 import unicodedata
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +10,7 @@ __all__ = [
     "corrected_names",
     "find_header",
     "is_number",
+    "looks_like_header",
     "misplaced_number",
     "plain_name",
     "skip_blank_row",
@@ -16,6 +18,9 @@ __all__ = [
 
 _LINES = 11  # among which the header is searched
 _NO_DELIMITERS = frozenset("\"'\r\n")
+_LABELS = re.compile(r"(predicted_)?labels?|(predicted_)?probability_.+")
+_WORD = re.compile(r"[^\W\d]\w*")
+_NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
 _BLANK = " \t\r\n\0\x1a"  # 0x1A ends the files of old programs
 
 
@@ -65,6 +70,26 @@ def _has(line: str, columns: Sequence[str], delimiter: str) -> bool:
 def is_number(column: str) -> bool:
     """Return whether a column can be the number of a column without a name: 1, 2 …"""
     return column.isdecimal() and int(column) > 0
+
+
+def looks_like_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Return whether a first row looks like a header, in doubt yes."""
+    folded = [cell.casefold() for cell in first]
+    if any(cell == "text" or _LABELS.fullmatch(cell) for cell in folded):
+        return True
+    if len(first) > 1 and any(first == [str(n + s) for n in range(len(first))] for s in (0, 1)):
+        return True
+    rows = [row for row in rows if len(row) == len(first)]
+    if len(rows) < 2:
+        return False
+    columns = list(zip(first, zip(*rows, strict=True), strict=True))
+    if any(
+        name and not _NUMBER.fullmatch(name) and all(map(_NUMBER.fullmatch, cells))
+        for name, cells in columns
+    ):
+        return True
+    are_words = all(_WORD.fullmatch(name) and name not in cells for name, cells in columns)
+    return are_words and any(all(" " in cell.strip() for cell in cells) for _, cells in columns)
 
 
 def misplaced_number(names: Sequence[str], columns: Sequence[str]) -> str | None:

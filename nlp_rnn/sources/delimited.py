@@ -18,9 +18,20 @@ from nlp_rnn.sources.columns import (
 from nlp_rnn.sources.copy_text import NULL, has_nulls, unescaped
 from nlp_rnn.sources.csv_advice import column_advice, syntax_message
 from nlp_rnn.sources.csv_faults import Rows, check_quotes
-from nlp_rnn.sources.csv_header import corrected_names, misplaced_number, skip_blank_row
+from nlp_rnn.sources.csv_header import (
+    corrected_names,
+    looks_like_header,
+    misplaced_number,
+    skip_blank_row,
+)
 from nlp_rnn.sources.decoding import bad_encoding
-from nlp_rnn.sources.dialect import Dialect, detect_dialect, first_rows, has_backslash_quotes
+from nlp_rnn.sources.dialect import (
+    Dialect,
+    detect_dialect,
+    encloses_in_quotes,
+    first_rows,
+    has_backslash_quotes,
+)
 from nlp_rnn.sources.file_format import FileFormat, FileOptions, SourceFile, TableStream
 
 if TYPE_CHECKING:
@@ -110,7 +121,11 @@ def _open(file: SourceFile, default_delimiter: str) -> _Table:
     dialect = detect_dialect(file.plain, options, default_delimiter, columns)
     if dialect.note:
         file.notes.append(f"{file.path.name}: {dialect.note}")
-    is_copy = dialect.delimiter == "\t" and has_nulls(file.plain)
+    is_copy = (
+        dialect.delimiter == "\t"
+        and has_nulls(file.plain)
+        and not (options.quoting and encloses_in_quotes(file.plain, "\t"))
+    )
     if is_copy:
         file.notes.append(
             f"{file.path.name}: read as PostgreSQL and MySQL write text: {NULL} is null, and "
@@ -157,6 +172,12 @@ def _open(file: SourceFile, default_delimiter: str) -> _Table:
             if "straddl" not in str(error) or read.block_size == _BLOCK:
                 raise _fault(file, error, dialect.delimiter) from error
     if not options.header:
+        first, *rows = first_rows(file.plain, dialect, quoting) or [[]]
+        if looks_like_header(first, rows):
+            file.notes.append(
+                f"{file.path.name}: row 1 looks like a header: {listed(first)}; if it is one, set "
+                "data.header=true and the names of the columns"
+            )
         names = _column_names(file.path, len(names), options)
         read.autogenerate_column_names = False
         read.column_names = names

@@ -11,7 +11,13 @@ from pathlib import Path
 from nlp_rnn.sources.csv_header import find_header
 from nlp_rnn.sources.file_format import FileOptions, delimiter_character
 
-__all__ = ["Dialect", "detect_dialect", "first_rows", "has_backslash_quotes"]
+__all__ = [
+    "Dialect",
+    "detect_dialect",
+    "encloses_in_quotes",
+    "first_rows",
+    "has_backslash_quotes",
+]
 
 _CANDIDATES = (",", ";", "\t", "|")
 _NAMES = {"\t": "tab", " ": "space"}
@@ -101,6 +107,25 @@ def has_backslash_quotes(plain: Path, delimiter: str) -> bool:
                 return True
             end = chunk[-2:]
     return False
+
+
+def encloses_in_quotes(plain: Path, delimiter: str) -> bool:
+    """Return whether quotes enclose cells: some are doubled, or only so the rows are even.
+
+    Only the beginning of the file is read. There, no quote is outside of such cells.
+    """
+    sample, is_whole = _sample(plain)
+    mark = re.escape(delimiter)
+    cell = re.compile(rf'(?:^|(?<={mark}))"((?:[^"]|"")*)"(?={mark}|\r?$)', re.MULTILINE)
+    cells = [match[1] for match in cell.finditer(sample)]
+    if not cells or cell.sub("", sample).count('"') > (0 if is_whole else 1):
+        return False
+    if any('""' in content for content in cells):
+        return True
+    with_quotes, without = (
+        {len(row) for row in _rows(sample, is_whole, delimiter, quoting)} for quoting in (True, False)
+    )
+    return len(with_quotes) == 1 < len(without)
 
 
 def _note(delimiter: str, default: str, reason: str) -> str | None:

@@ -1,14 +1,12 @@
 """Whether a csv or tsv file has the form of the training file, whose options are its defaults."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from nlp_rnn.errors import DataError
-from nlp_rnn.sources.csv_header import plain_name
-from nlp_rnn.sources.dialect import detect_dialect, first_rows
+from nlp_rnn.sources.csv_header import looks_like_header, plain_name
+from nlp_rnn.sources.dialect import detect_dialect, encloses_in_quotes, first_rows
 from nlp_rnn.sources.file_format import DEFAULT_OPTIONS, delimiter_character
 from nlp_rnn.sources.files import Entry, plain_copy
 from nlp_rnn.sources.formats import FORMATS
@@ -17,11 +15,7 @@ __all__ = ["fitting_form"]
 
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
 _DIALECT = ("header", "columns", "delimiter", "quoting")
-_LABELS = re.compile(r"(predicted_)?labels?|(predicted_)?probability_.+")
 _ADDED = {(f"{p}label{s}", f"{p}score{s}") for p in ("", "predicted_") for s in ("", "s")}
-_WORD = re.compile(r"[^\W\d]\w*")
-_NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
-_SAMPLE = 1 << 20  # bytes
 
 
 def fitting_form(
@@ -80,10 +74,10 @@ def _differing(form: Mapping[str, Any], entry: Entry, text: Sequence[str]) -> se
         has_header = is_named
         is_prediction = _ends_with_predictions(header)
     else:
-        has_header = is_named or _is_header(header, raw[1:])
+        has_header = is_named or looks_like_header(header, raw[1:])
         is_prediction = has_header
     differs = {*form} & {"header", "columns"} if has_header else set()
-    if "quoting" in form and (is_prediction or _doubles_quotes(plain, dialect.delimiter)):
+    if "quoting" in form and (is_prediction or encloses_in_quotes(plain, dialect.delimiter)):
         differs.add("quoting")
     if "delimiter" in form:
         delimiter = delimiter_character(str(form["delimiter"]), default)
@@ -95,38 +89,7 @@ def _differing(form: Mapping[str, Any], entry: Entry, text: Sequence[str]) -> se
     return differs
 
 
-def _is_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Return whether a first row looks like a header, in doubt yes."""
-    folded = [cell.casefold() for cell in first]
-    if any(cell == "text" or _LABELS.fullmatch(cell) for cell in folded):
-        return True
-    if len(first) > 1 and any(first == [str(n + s) for n in range(len(first))] for s in (0, 1)):
-        return True
-    rows = [row for row in rows if len(row) == len(first)]
-    if len(rows) < 2:
-        return False
-    columns = list(zip(first, zip(*rows, strict=True), strict=True))
-    if any(
-        name and not _NUMBER.fullmatch(name) and all(map(_NUMBER.fullmatch, cells))
-        for name, cells in columns
-    ):
-        return True
-    are_words = all(_WORD.fullmatch(name) and name not in cells for name, cells in columns)
-    return are_words and any(all(" " in cell.strip() for cell in cells) for _, cells in columns)
-
-
 def _ends_with_predictions(header: Sequence[str]) -> bool:
     """Return whether the last columns are those that `predict` adds."""
     others = [name for name in header if "probability_" not in name]
     return tuple(others[-2:]) in _ADDED
-
-
-def _doubles_quotes(plain: Path, delimiter: str) -> bool:
-    """Return whether all quotes at the beginning of a file enclose cells, and some are doubled."""
-    with plain.open("rb") as file:
-        sample = file.read(_SAMPLE).decode("utf-8", "replace")
-    mark = re.escape(delimiter)
-    cell = re.compile(rf'(?:^|(?<={mark}))"((?:[^"]|"")*)"(?={mark}|\r?$)', re.MULTILINE)
-    doubled = any('""' in match[1] for match in cell.finditer(sample))
-    rest = cell.sub("", sample).count('"')
-    return doubled and rest <= (1 if len(sample) >= _SAMPLE // 4 else 0)
