@@ -123,7 +123,8 @@ def encloses_in_quotes(plain: Path, delimiter: str) -> bool:
     if any('""' in content for content in cells):
         return True
     with_quotes, without = (
-        {len(row) for row in _rows(sample, is_whole, delimiter, quoting)} for quoting in (True, False)
+        {len(row) for row in _rows(sample, is_whole, delimiter, quoting)}
+        for quoting in (True, False)
     )
     return len(with_quotes) == 1 < len(without)
 
