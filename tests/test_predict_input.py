@@ -784,3 +784,29 @@ def test_texts_like_the_null_of_postgresql_are_read_back(kind: str) -> None:
     Path("in.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in strange))
     assert main(["predict", "classifier", "--input", "in.jsonl", "--output", f"out.{kind}"]) == 0
     assert texts(predict("--input", f"out.{kind}")) == strange
+
+
+def test_lines_without_labels_are_texts_for_a_classifier_of_labelled_lines(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    first, second = tiny_parts()["labels"][:2]
+    Path("train.txt").write_text(f"{first} w2 w3\n{second} w4 w5\n")
+    name = saved_with("data.path=train.txt", "data.format=lines")
+    assert texts(predict("--input", "train.txt", classifier=name)) == ["w2 w3", "w4 w5"]
+    Path("plain.txt").write_text("nice film\ndull film\n")
+    capsys.readouterr()
+    assert texts(predict("--input", "plain.txt", classifier=name)) == ["nice film", "dull film"]
+    assert "not read as in training (data.format=lines)" in capsys.readouterr().err
+    read = predict("--input", "plain.txt", "data.format=lines", classifier=name)
+    assert texts(read) == ["film", "film"]
+    Path("train.txt").write_text("__label__a w2\n__label__b w3\n")
+    name = saved_with("data.path=train.txt", "data.format=fasttext")
+    (row, _) = predict("--input", "plain.txt", classifier=name)
+    assert row["text"] == "nice film"
+    assert "predicted_label" not in row
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_line_ends_of_old_macs(rows: int) -> None:
+    Path("in.csv").write_bytes(b"n,text\r" + b"1,good film\r" * rows)
+    assert texts(predict("--input", "in.csv")) == ["good film"] * rows

@@ -97,7 +97,7 @@ def open_input(
     if "text" not in keys and "text" in saved:
         texts = [_columns(saved["text"]), *(texts if len(_columns(saved["text"])) == 1 else [])]
     find = _Pipe(_options(data)) if source is None else _Path(Path(source).expanduser())
-    form, difference = _form(find, _options(data), reading, keys, texts[0])
+    form, difference = _form(find, _options(data), reading, keys, texts[0], config)
     try:
         table, attempt_notes = _open(find, replace(data, **form), keys, texts, split, config)
     except DataError:
@@ -237,13 +237,14 @@ def _form(
     reading: Mapping[str, Any],
     keys: Collection[str],
     text: Sequence[str],
+    config: Mapping[str, Any],
 ) -> tuple[dict[str, Any], str | None]:
     """Return the options about the form of the training data that apply to the input.
 
     Those in `keys` are set by the user. The second value is a note on options that do not fit.
     """
     from nlp_rnn.sources.reading import form_defaults
-    from nlp_rnn.sources.same_form import fitting_form
+    from nlp_rnn.sources.same_form import fitting_form, has_labels
 
     entries: list[Entry] = []
     paths, formats = [find.path], set[str]()
@@ -254,7 +255,23 @@ def _form(
     if not all(path.is_file() for path in paths):  # a pipe, which is not decoded
         form.pop("encoding", None)
     form = {name: value for name, value in form.items() if name not in keys}
+    kind = form.get("format")
+    if kind in ("lines", "fasttext") and all(entry.path.is_file() for entry in entries):
+        labels = _labels(config, reading)
+        with suppress(OSError):
+            if not all(has_labels(e, kind, form.get("delimiter"), labels) for e in entries):
+                return {}, (
+                    f"not read as in training (data.format={kind}): the lines have no labels; set "
+                    "the option if they have"
+                )
     return fitting_form(form, entries, text)
+
+
+def _labels(config: Mapping[str, Any], reading: Mapping[str, Any]) -> set[str]:
+    """Return the labels of the training, as they are in its file and by their names."""
+    names = reading.get("options", {}).get("label_names") or {}
+    numbers = map(str, range(len(names))) if isinstance(names, list) else names
+    return {*map(str, config.get("id2label", {}).values()), *numbers}
 
 
 @contextmanager

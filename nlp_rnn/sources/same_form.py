@@ -1,7 +1,8 @@
-"""Whether a csv or tsv file has the form of the training file, whose options are its defaults."""
+"""Whether a file has the form of the training file, whose options are its defaults."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from nlp_rnn.errors import DataError
@@ -11,10 +12,11 @@ from nlp_rnn.sources.file_format import DEFAULT_OPTIONS, delimiter_character
 from nlp_rnn.sources.files import Entry, plain_copy
 from nlp_rnn.sources.formats import FORMATS
 
-__all__ = ["fitting_form"]
+__all__ = ["fitting_form", "has_labels"]
 
 _DELIMITERS = {"csv": ",", "tsv": "\t"}
 _DIALECT = ("header", "columns", "delimiter", "quoting")
+_LINES = 100
 _ADDED = {(f"{p}label{s}", f"{p}score{s}") for p in ("", "predicted_") for s in ("", "s")}
 
 
@@ -50,6 +52,31 @@ def fitting_form(
         f"not read as in training: the file has another form, so that {shown} of the training "
         f"{'does' if len(names) == 1 else 'do'} not apply; set the option if it does"
     )
+
+
+def has_labels(entry: Entry, format_name: str, delimiter: str | None, labels: Set[str]) -> bool:
+    """Return whether the lines of a txt file have labels, as in the formats lines and fasttext.
+
+    Parameters
+    ----------
+    entry : Entry
+        The file.
+    format_name : str
+        `lines`: half of the first lines begin with a label; `fasttext`: one has a label.
+    delimiter : str or None
+        The option `data.delimiter` of the training.
+    labels : set of str
+        The labels of the training.
+    """
+    plain = plain_copy(entry.path, FORMATS[format_name], entry.options, [])
+    with plain.open(encoding="utf-8-sig", errors="replace") as file:
+        lines = [line.strip() for line in islice(file, _LINES) if line.strip()]
+    if format_name == "fasttext":
+        return not lines or any("__label__" in line for line in lines)
+    mark = delimiter_character(delimiter, "") or None
+    first = [line.split(mark, 1)[0].strip() for line in lines]
+    labelled = sum(not labels.isdisjoint({word, *word.split(":")}) for word in first)
+    return 2 * labelled >= len(lines)
 
 
 def _differing(form: Mapping[str, Any], entry: Entry, text: Sequence[str]) -> set[str]:
