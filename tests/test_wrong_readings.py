@@ -595,3 +595,30 @@ def test_quotes_of_copy_text_stay_text(tmp_path):
     lines = ['"a" film\tpos\t\\N', "b\\tc\tneg\t1", '"d"\tpos\t2', 'e "f"\tneg\t\\N']
     read = rows(write(tmp_path / "a.tsv", "text\tlabel\tv", *lines))
     assert [row["text"] for row in read] == ['"a" film', "b\tc", '"d"', 'e "f"']
+
+
+def test_line_ends_of_old_macs(tmp_path):
+    path = write(tmp_path / "a.csv", "text,label", "good film,pos", "bad film,neg", end="\r")
+    assert rows(path)[1] == {"text": "bad film", "label": "neg"}
+    path = write(tmp_path / "b.csv", "a title", "text;label", "good;pos", "bad;neg", end="\r")
+    assert [row["text"] for row in rows(path)] == ["good", "bad"]
+
+
+def test_joined_files_with_byte_order_marks(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes("\ufefftext,label\na,x\nb,y\n".encode() * 2)
+    assert [row["text"] for row in rows(path)] == ["a", "b"] * 2
+
+
+@pytest.mark.parametrize("log", ["_delta_log/0.json", "metadata/v1.metadata.json", ".hoodie/a"])
+def test_tables_with_deleted_rows_are_not_read_by_their_files(tmp_path, log):
+    folder = tmp_path / "table"
+    write(folder / log, "{}")
+    frame = pd.DataFrame({"text": ["a", "b"], "label": ["x", "y"]})
+    for part in range(2):
+        frame.to_parquet(folder / f"part-0000{part}-x.parquet")
+    message = refusal(folder)
+    assert "is a" in message
+    assert "Export its rows" in message
+    pattern = message.split("data.path=")[1].strip("'")
+    assert len(rows(Path(pattern))) == 4

@@ -41,6 +41,8 @@ def find_header(
     delimiters : sequence of str
         The usual delimiters, or the one that is set.
     """
+    if "\n" not in sample:
+        sample = sample.replace("\r", "\n")  # the line ends of old Macs
     lines = sample.split("\n", _LINES + 30)
     # a number is the name of a column without a name, and it can be a value in any row
     searched = 1 if any(map(is_number, columns)) else _LINES
@@ -63,7 +65,10 @@ def find_header(
 def _has(line: str, columns: Sequence[str], delimiter: str) -> bool:
     if not columns or delimiter not in line:
         return False
-    cells = next(csv.reader([line.rstrip("\r")], delimiter=delimiter), [])
+    try:
+        cells = next(csv.reader([line.rstrip("\r")], delimiter=delimiter), [])
+    except csv.Error:  # such as a carriage return within the line
+        return False
     return {*columns} <= {plain_name(cell) for cell in cells}
 
 

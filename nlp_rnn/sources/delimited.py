@@ -218,11 +218,13 @@ def _read_delimited(file: SourceFile, default_delimiter: str) -> "Dataset":
 
 def _without_headers(dataset: "Dataset", file: SourceFile) -> "Dataset":
     """Leave out rows that repeat the header, as in files that were joined by `cat`."""
+    import pyarrow
     import pyarrow.compute as pc
 
     repeats = None
     for name in file.columns:
-        is_name = pc.equal(dataset.data.column(name), name)
+        written = pyarrow.array([name, f"\ufeff{name}"])  # a byte order mark starts each file
+        is_name = pc.is_in(dataset.data.column(name), value_set=written)
         repeats = is_name if repeats is None else pc.and_(repeats, is_name)
     number = pc.sum(repeats).as_py() or 0
     if not number:

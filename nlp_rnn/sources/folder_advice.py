@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["folder_advice", "partition_advice"]
+__all__ = ["folder_advice", "partition_advice", "versioned_table"]
 
 _LINES = 'for f in *.txt; do sed "s/^/${f%.txt}\\t/" "$f"; done > train.label'
 _TABLES = (
@@ -53,3 +53,20 @@ def partition_advice(folder: Path, classes: Sequence[Path]) -> str | None:
     suffix = next((file.suffix[1:] for file in sorted(classes[0].iterdir()) if file.suffix), "csv")
     kind = {"jsonl": "json"}.get(suffix, suffix)
     return f"Write its partitions to one file: {_PARTITIONS.format(folder=folder, kind=kind)}"
+
+
+def versioned_table(folder: Path) -> str | None:
+    """Return the error about a folder that also has deleted and replaced rows; None for others."""
+    if (folder / "_delta_log").is_dir():
+        kind, log = "a Delta Lake table", "_delta_log"
+    elif any((folder / "metadata").glob("*.metadata.json")):
+        kind, log = "an Iceberg table", "metadata"
+    elif (folder / ".hoodie").is_dir():
+        kind, log = "a Hudi table", ".hoodie"
+    else:
+        return None
+    return (
+        f"{folder} is {kind}: only {log} says which of its files hold rows that are not deleted.\n"
+        "Export its rows to one parquet file, or read all rows, deleted ones too: "
+        f"data.path='{folder}/**/*.parquet'"
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.columns import listed
 from nlp_rnn.sources.file_format import FileOptions
-from nlp_rnn.sources.folder_advice import folder_advice
+from nlp_rnn.sources.folder_advice import folder_advice, versioned_table
 from nlp_rnn.sources.folders import class_folders
 from nlp_rnn.sources.formats import FORMATS, format_of, plain_stem
 from nlp_rnn.sources.split_files import (
@@ -74,6 +74,8 @@ def folder_splits(
     DataError
         There are no files for train, or two files of a split are not shards of each other.
     """
+    if problem := versioned_table(path):
+        raise DataError(problem)
     format_name = _format_name(options)
     splits = _splits_in(path, format_name, notes)
     if "train" in splits or (splits and not needs_train):
