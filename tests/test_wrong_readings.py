@@ -413,6 +413,26 @@ def test_a_list_of_another_length_among_lists_of_0_and_1_is_named(tmp_path, othe
     assert "in row 1" in refusal(tmp_path / "f", "data.label_names=[x,y,z]")
 
 
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+@pytest.mark.parametrize("other", [[0, 2, 0], [2, 1, 0], [1, 0, 7]])
+def test_another_number_among_lists_of_0_and_1_is_named(tmp_path, kind, other):
+    lists = [[0, 1, 0] if i % 2 else [1, 0, 1] for i in range(100)]
+    lists[57] = other
+    path = tmp_path / f"a.{kind}"
+    if kind == "jsonl":
+        listed_rows(path, lists)
+    else:
+        write(path, "text,label", *(f'a {i},"{label}"' for i, label in enumerate(lists)))
+    message = refusal(path, "data.label_names=[a,b,c]")
+    assert "the list in row 58 has other numbers than 0 and 1" in message
+    assert str(other) in message
+
+
+def test_equally_long_lists_of_ids_stay_ids(tmp_path):
+    lists = [[0, 1, 2], [2, 1, 0], [3, 1, 2], [1, 0, 3]] * 10
+    assert corpus(listed_rows(tmp_path / "a.jsonl", lists)).labels == ("0", "1", "2", "3")
+
+
 def test_lists_of_the_ids_0_and_1_stay_ids(tmp_path):
     lists = [[0], [1], [0, 1], [1, 0], []] * 10
     assert corpus(listed_rows(tmp_path / "a.jsonl", lists)).labels == ("0", "1")

@@ -3,7 +3,7 @@
 import ast
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nlp_rnn.data.label_names import WHOLE_NUMBER
@@ -173,7 +173,7 @@ def indicator_length(
     Raises
     ------
     DataError
-        The lists of 0 and 1 differ in their lengths.
+        The lists of 0 and 1 differ in their lengths, or one of them has another number.
     """
     import numpy
     import pyarrow
@@ -191,7 +191,8 @@ def indicator_length(
         ):
             return None
         unique = pc.unique(pc.list_flatten(column)).to_pylist()
-        if any(value not in (0, 1) for value in unique):
+        if others := [value for value in unique if value not in (0, 1)]:
+            _check_repetitions(column, others, where[split])
             return None
         sizes = pc.list_value_length(column).drop_null().to_numpy(zero_copy_only=False)
         for length, number in zip(*numpy.unique(sizes, return_counts=True), strict=True):
@@ -207,6 +208,36 @@ def indicator_length(
     if len(lengths) > 1:
         raise _uneven(lists, length, where)
     return length
+
+
+def _check_repetitions(column: Any, others: Sequence[Any], where: str) -> None:
+    """Raise an error if equally long lists are no ids, as most of them have a number twice.
+
+    `others` are their numbers besides 0 and 1.
+    """
+    import numpy
+    import pyarrow.compute as pc
+
+    sizes = pc.list_value_length(column).drop_null().to_numpy(zero_copy_only=False)
+    length = int(sizes.max(initial=0))
+    if length < 2 or ((sizes != length) & (sizes != 0)).any():
+        return
+    rows = pc.list_flatten(column).cast("float64").to_numpy(zero_copy_only=False)
+    ordered = numpy.sort(rows.reshape(-1, length), axis=1)
+    repeating = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
+    if 2 * repeating.sum() < len(ordered):
+        return
+    wanted = {*others}
+    row = next(
+        number
+        for number, values in enumerate(column.to_pylist(), 1)
+        if any(value in wanted or value != value for value in values or ())
+    )
+    raise DataError(
+        f"{where} has lists that repeat numbers, so that they are no ids, but the list in row "
+        f"{row} has other numbers than 0 and 1: {column[row - 1].as_py()}.\n"
+        "Write 0 or 1 for each class, or the ids of the labels, each of them once: [0, 2]."
+    )
 
 
 def _uneven(lists: Mapping[str, Any], length: int, where: Mapping[str, str]) -> DataError:
