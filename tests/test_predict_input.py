@@ -810,3 +810,34 @@ def test_lines_without_labels_are_texts_for_a_classifier_of_labelled_lines(
 def test_line_ends_of_old_macs(rows: int) -> None:
     Path("in.csv").write_bytes(b"n,text\r" + b"1,good film\r" * rows)
     assert texts(predict("--input", "in.csv")) == ["good film"] * rows
+
+
+@pytest.mark.parametrize("kind", ["txt", "jsonl"])
+def test_a_pipe_that_is_not_utf8_names_the_option_that_reads_it(kind: str) -> None:
+    content = {"txt": "gut é\n", "jsonl": '{"text": "gut é"}\n'}[kind].encode("cp1252")
+    command = [sys.executable, "-m", "nlp_rnn", "predict", "classifier", f"data.format={kind}"]
+    done = subprocess.run(command, input=content, capture_output=True)
+    message = done.stderr.decode()
+    assert "standard input is not UTF-8: it has the byte 0xE9.\nSet data.encoding" in message
+    command += ["data.encoding=cp1252", "--output", "o.jsonl"]
+    done = subprocess.run(command, input=content, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    assert json.loads(Path("o.jsonl").read_text())["text"] == "gut é"
+
+
+def test_fields_of_nested_columns_are_no_columns_of_csv(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("train.jsonl").write_text('{"u": {"text": "w2"}, "label": 0}\n' * 2)
+    name = saved_with("data.path=train.jsonl", "data.text=u.text")
+    for kind in ("csv", "jsonl"):
+        out = ["--output", f"out.{kind}"]
+        Path("new.jsonl").write_text('{"u": {"text": "w2"}}\n' * 2)
+        assert main(["predict", name, "--input", "new.jsonl", *out]) == 0
+    arguments = ["data=files", "data.path=out.csv"]
+    capsys.readouterr()
+    assert main(["evaluate", name, *arguments]) == 1
+    message = capsys.readouterr().err
+    assert "has no column 'u.text'; it has: u, label, score" in message
+    assert "write the data as one of them" in message
+    assert main(["evaluate", name, "data=files", "data.path=out.jsonl", "--json"]) == 0

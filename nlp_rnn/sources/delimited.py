@@ -188,6 +188,14 @@ def _open(file: SourceFile, default_delimiter: str) -> _Table:
             raise
         advice = column_advice(file.plain, names, columns, dialect.delimiter)
         raise error.with_advice(advice) from error
+    if fields := [name for name in columns if name not in names]:
+        raise MissingColumnError(
+            f"{file.path} has no column {fields[0]!r}; it has: {listed(names)}.\n"
+            "Fields of nested columns are read from jsonl and parquet: write the data as one of "
+            "them, or set the names of columns",
+            fields,
+            names,
+        )
     file.notes.extend(split_column_notes(names, columns, file.path))
     return _Table(file, dialect, names, read, parse, is_copy)
 

@@ -112,6 +112,8 @@ def _stream_json(file: SourceFile) -> TableStream:
             raise DataError(f"{file.path} is no valid JSON: it is nested too deeply.") from error
         except ValueError as error:  # of the syntax, or of the encoding
             fault = None
+            if isinstance(error, UnicodeDecodeError) and not file.plain.is_file():
+                raise
             if file.plain.is_file():
                 fault = bad_encoding(file.plain, file.path) or _syntax_error(file, surrogates=True)
             message = f"{file.path} is not valid JSON after row {number}: {error}"

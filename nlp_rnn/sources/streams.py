@@ -172,6 +172,11 @@ def _as_data_error(error: Exception, file: SourceFile, file_format: FileFormat) 
         return error
     if isinstance(error, RecursionError):
         return DataError(f"{file.path} is no valid JSON: it is nested too deeply.")
+    if isinstance(error, UnicodeDecodeError) and not file.plain.is_file():  # a pipe
+        return DataError(
+            f"{file.path} is not UTF-8: it has the byte 0x{error.object[error.start]:02X}.\n"
+            "Set data.encoding to its encoding, such as data.encoding=cp1252"
+        )
     is_text = "encoding" in file_format.options and file.plain.is_file()
     fault = bad_encoding(file.plain, file.path) if is_text else None
     return DataError(fault or f"{file.path} cannot be read: {first_line(error)}")
