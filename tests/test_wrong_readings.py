@@ -642,3 +642,13 @@ def test_tables_with_deleted_rows_are_not_read_by_their_files(tmp_path, log):
     assert "Export its rows" in message
     pattern = message.split("data.path=")[1].strip("'")
     assert len(rows(Path(pattern))) == 4
+
+
+def test_labels_at_the_ends_of_lines_are_noted(tmp_path):
+    path = write(tmp_path / "a.txt", *["good film\tpos", "bad film\tneg"] * 9)
+    notes = corpus(path, "data.format=lines").notes
+    (note,) = [note for note in notes if "ends with a tab" in note]
+    options = note.split("set ")[1].split()
+    assert rows(path, *options)[1] == {"1": "bad film", "2": "neg"}
+    path = write(tmp_path / "b.txt", *["pos\tgood film", "neg\tbad film"] * 9)
+    assert not any("ends with a tab" in note for note in corpus(path, "data.format=lines").notes)

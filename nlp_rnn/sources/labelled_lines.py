@@ -24,6 +24,7 @@ _LINES_COLUMNS = ("text", "label", "coarse_label", "fine_label")
 _FASTTEXT_COLUMNS = ("text", "label")
 _TEXT_COLUMNS = ("text",)
 _BLOCK = 100  # rows
+_TRIED = 200  # lines
 
 _PREFIX = "__label__"
 _LABEL = re.compile(rf"(?<!\S){_PREFIX}\S+\s*")
@@ -35,7 +36,23 @@ def _read_lines(file: SourceFile) -> "Dataset":
 
     A label `COARSE:fine` also gives the columns `coarse_label` and `fine_label`.
     """
+    if file.options.delimiter is None and (label := _last_cell(file)) is not None:
+        file.notes.append(
+            f"{file.path.name}: each line ends with a tab and a value such as {label[:40]!r}, which "
+            "is read as text; if it is the label, set data.format=tsv data.header=false "
+            "data.text=1 data.label=2"
+        )
     return file.from_rows(("lines", 1), _labelled_lines(file))
+
+
+def _last_cell(file: SourceFile) -> str | None:
+    """Return the last cell of the first line if few values are after the tabs of all lines."""
+    lines = [line for _, line in islice(file.lines(), _TRIED) if line.strip()]
+    cells = [line.rpartition("\t") for line in lines]
+    if len(cells) < 4 or not all(before.strip() and " " in before for before, _, _ in cells):
+        return None
+    labels = {label for _, _, label in cells}
+    return cells[0][2] if 2 * len(labels) <= len(cells) else None
 
 
 def _labelled_lines(file: SourceFile) -> "Iterator[_Row]":
