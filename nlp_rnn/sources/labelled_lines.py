@@ -38,7 +38,7 @@ def _read_lines(file: SourceFile) -> "Dataset":
     """
     if file.options.delimiter is None and (label := _last_cell(file)) is not None:
         file.notes.append(
-            f"{file.path.name}: each line ends with a tab and a value such as {label[:40]!r}, which "
+            f"{file.path.name}: each line ends with a tab and a value like {label[:40]!r}, which "
             "is read as text; if it is the label, set data.format=tsv data.header=false "
             "data.text=1 data.label=2"
         )
