@@ -87,8 +87,15 @@ def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(CELLS, "mgu", MinimalGatedUnit())
 
 
-@pytest.mark.parametrize("pooling", ["max_mean", "last"])
-@pytest.mark.parametrize("direction", ["model.bidirectional=true", "model.bidirectional=false"])
+@pytest.mark.parametrize(
+    ("direction", "pooling"),
+    [
+        ("model.bidirectional=true", "max_mean"),
+        ("model.bidirectional=false", "last"),
+        pytest.param("model.bidirectional=true", "last", marks=pytest.mark.slow),
+        pytest.param("model.bidirectional=false", "max_mean", marks=pytest.mark.slow),
+    ],
+)
 def test_a_cell_is_one_class_and_one_line(
     direction: str, pooling: str, tmp_path: Path, store_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -196,6 +196,7 @@ def test_utf16_for_a_file_in_utf8_is_an_error_that_says_so(tmp_path, encoding, t
     assert texts(path) == [text, "abc"]
 
 
+@pytest.mark.slow
 def test_a_long_line_and_a_late_byte_are_recognized_too(tmp_path):
     path = tmp_path / "a.json"
     records = ", ".join(f'{{"text": "word {row}", "label": {row % 2}}}' for row in range(60_000))

@@ -236,6 +236,7 @@ def test_a_run_that_ends_while_fitting_resumes_to_the_same_classifier(
         assert np.array_equal(*tables)
 
 
+@pytest.mark.slow
 def test_worker_processes_train_the_network_and_the_first_one_fits_the_ngrams(here: Path) -> None:
     result = train(
         "one",

@@ -223,6 +223,7 @@ def test_trainings_in_threads_are_separate_runs(here: Path) -> None:
         assert len(weights(run.output_dir)) == len(expected[seed])
 
 
+@pytest.mark.slow
 def test_the_estimator_works_in_grids_and_pipelines(here: Path) -> None:
     frame = reviews()
     estimator = RecurrentClassifier(overrides=SMALL)

@@ -117,7 +117,7 @@ def expected(table: list[tuple[str, str]], *, empty_is_null: bool) -> list[tuple
     return [(None if empty_is_null and not text else text, label.strip()) for text, label in table]
 
 
-@examples(60)
+@examples(30)
 @given(
     table=TABLES,
     delimiter=st.sampled_from(",;\t|"),
@@ -149,7 +149,7 @@ def test_csv(
         assert read(path) == expected(table, empty_is_null=quoting == csv.QUOTE_MINIMAL)
 
 
-@examples(25)
+@examples(12)
 @given(table=TABLES, ascii_only=st.booleans(), is_array=st.booleans())
 def test_json(table: list[tuple[str, str]], ascii_only: bool, is_array: bool) -> None:
     records = [{"text": text, "label": label} for text, label in table]
@@ -161,7 +161,7 @@ def test_json(table: list[tuple[str, str]], ascii_only: bool, is_array: bool) ->
         assert read(path) == expected(table, empty_is_null=False)
 
 
-@examples(20)
+@examples(10)
 @given(table=TABLES, category=st.booleans())
 def test_parquet(table: list[tuple[str, str]], category: bool) -> None:
     frame = pd.DataFrame(table, columns=["text", "label"])

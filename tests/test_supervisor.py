@@ -126,6 +126,7 @@ def test_a_job_that_dies_is_started_again_once_and_then_fails(
     assert parent.data.tags["progress"] == "1/1/2"
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_supervisor_that_is_killed(
     here: Path, store: MlflowClient, fake: Callable[..., None]
 ) -> None:
