@@ -729,6 +729,10 @@ def test_a_header_without_the_text_column_is_an_error_whose_advice_works(
     Path("new.tsv").write_text("code\tbody\n1\tgood film\n2\tbad film\n")
     assert main(["predict", name, "--input", "new.tsv", "--output", "o.csv"]) == 1
     assert "has no column '2'; it has: code, body.\nSet the column" in capsys.readouterr().err
+    assert main(["predict", name, "--input", "new.tsv", "--output", "o.csv"]) == 1
+    assert "if its first row is no header, data.header=false" in capsys.readouterr().err
+    read = predict("--input", "new.tsv", "data.header=false", classifier=name)
+    assert texts(read, "2") == ["body", "good film", "bad film"]
     read = predict("--input", "new.tsv", "data.text=body", classifier=name)
     assert texts(read, "body") == ["good film", "bad film"]
 

@@ -100,7 +100,11 @@ def open_input(
     form, difference = _form(find, _options(data), reading, keys, texts[0], config)
     try:
         table, attempt_notes = _open(find, replace(data, **form), keys, texts, split, config)
-    except DataError:
+    except DataError as error:
+        if difference and "data.header" in difference and "data.text=COLUMN" in str(error):
+            raise DataError(
+                f"{error}; if its first row is no header, data.header=false, as in training"
+            ) from error
         if not form:
             raise
         form, difference = {}, None
