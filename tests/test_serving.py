@@ -344,6 +344,20 @@ def test_the_folder_of_an_mlflow_model_is_served(folder: Path, tmp_path: Path) -
         assert service.post("/explain", {"text": "w2"}).json["parts"]
 
 
+def test_a_moved_folder_is_an_error_without_its_path(folder: Path, tmp_path: Path) -> None:
+    moved = shutil.copytree(folder, tmp_path / "to-be-moved" / "classifier")
+    with running_service(moved) as service:
+        moved.parent.rename(tmp_path / "elsewhere")
+        response = service.post("/explain", {"text": "w2"})
+        assert response.status == 500
+        assert response.json == {
+            "error_code": "INTERNAL_SERVER_ERROR",
+            "message": "The service failed. See its log for details.",
+        }
+        assert str(moved) in service.log, "the log has the details"
+        assert service.predict(["w2"])
+
+
 def test_sigterm_finishes_what_was_accepted(folder: Path) -> None:
     with running_service(folder, "--max-texts", "4000", "--queue", "20000") as service:
         texts = tiny_texts(4000)

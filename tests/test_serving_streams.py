@@ -1,15 +1,18 @@
 """WebSocket `/stream`: predictions after each token, as those of a stream in Python."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import nlp_rnn
+from nlp_rnn.errors import ClassifierError
 from tests.service import Service, require_service, running_service, wait_until
 from tests.tiny_classifier import save_tiny
 
@@ -114,6 +117,46 @@ def test_a_bidirectional_classifier_cannot_stream(service: Service) -> None:
         with pytest.raises(ConnectionClosed, match="This classifier is bidirectional"):
             connection.recv(timeout=10)
     assert "nlp-rnn train experiment=streaming" in message
+
+
+@pytest.mark.parametrize("failure", [ClassifierError("/a/path is gone"), KeyError("w2")])
+def test_a_failure_of_the_service_closes_a_stream_without_details(failure: Exception) -> None:
+    from nlp_rnn.serving.streams import serve_stream
+
+    class Socket:
+        def __init__(self) -> None:
+            self.sent: list[str] = []
+            self.closed: list[tuple[int, str]] = []
+
+        async def accept(self) -> None:
+            pass
+
+        async def receive_text(self) -> str:
+            return '{"text": "w2"}'
+
+        async def send_text(self, text: str) -> None:
+            self.sent.append(text)
+
+        async def close(self, code: int, reason: str) -> None:
+            self.closed.append((code, reason))
+
+    def read(text: str) -> None:
+        raise failure
+
+    socket: Any = Socket()
+    service: Any = SimpleNamespace(
+        streams=0,
+        count_streams=lambda change: None,
+        options=SimpleNamespace(max_characters=10),
+        batcher=SimpleNamespace(executor=None),
+    )
+    stream = SimpleNamespace(read=read)
+    served: Any = SimpleNamespace(classifier=SimpleNamespace(stream=lambda threshold: stream))
+    with pytest.raises(type(failure)):  # which the boundary logs
+        asyncio.run(serve_stream(socket, service, served, {}))
+    message = "The service failed. See its log for details."
+    assert [json.loads(text)["message"] for text in socket.sent] == [message]
+    assert socket.closed == [(1011, message)]
 
 
 def test_a_request_without_a_websocket_gets_an_explanation(service: Service) -> None:

@@ -2,7 +2,10 @@
 
 from http import HTTPStatus
 
-__all__ = ["RequestError"]
+__all__ = ["FAILED", "RequestError"]
+
+FAILED = "The service failed. See its log for details."
+"""Message of status 500: details could quote a text or a path of this machine."""
 
 
 class RequestError(Exception):

@@ -14,8 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import Message, Receive, Scope, Send
 
-from nlp_rnn.errors import ClassifierError
-from nlp_rnn.serving.bad_request import RequestError
+from nlp_rnn.serving.bad_request import FAILED, RequestError
 from nlp_rnn.serving.page_files import page_routes
 from nlp_rnn.serving.service import BODY_BYTES, Service
 
@@ -57,7 +56,6 @@ class Boundary:
         # the files of the page hold no data; the page asks for the token that its requests need
         self._open = {*OPEN_ROUTES, *(route.path for route in page_routes())}
         app.add_exception_handler(RequestError, _respond_with_error)
-        app.add_exception_handler(ClassifierError, _respond_with_error)
         app.add_exception_handler(404, _no_route)
         app.add_exception_handler(405, _no_method)
         app.add_exception_handler(500, _internal_error)
@@ -135,8 +133,7 @@ class Boundary:
 
 
 async def _respond_with_error(request: Request, error: Exception) -> Response:
-    if not isinstance(error, RequestError):
-        error = RequestError(400, str(error))
+    assert isinstance(error, RequestError)
     return json_response(error.content, error.status, error.headers)
 
 
@@ -145,7 +142,7 @@ async def _no_route(request: Request, error: Exception) -> Response:
 
 
 async def _internal_error(request: Request, error: Exception) -> Response:
-    return json_response(RequestError(500, "The service failed; its log has more.").content, 500)
+    return json_response(RequestError(500, FAILED).content, 500)
 
 
 async def _no_method(request: Request, error: Exception) -> Response:

@@ -8,7 +8,8 @@ from typing import Any
 
 from starlette.requests import Request
 
-from nlp_rnn.serving.bad_request import RequestError
+from nlp_rnn.errors import ClassifierError
+from nlp_rnn.serving.bad_request import FAILED, RequestError
 from nlp_rnn.serving.batcher import Batcher
 from nlp_rnn.serving.explanation import Explainer
 from nlp_rnn.serving.metrics import Metrics
@@ -97,11 +98,21 @@ class Service:
         return records
 
     async def explain(self, served: ServedClassifier, text: str) -> dict[str, Any]:
-        """Return the contributions of the tokens of a text, the gates, and more for the page."""
+        """Return the contributions of the tokens of a text, the gates, and more for the page.
+
+        Raises
+        ------
+        RequestError
+            Status 500: the classifier folder can no longer be read. Others as in `predict`.
+        """
         loop = asyncio.get_running_loop()
         former, explainer = self._explainers.get(served.name, (None, None))
         if explainer is None or former is not served:
-            explainer = await loop.run_in_executor(None, Explainer, served)
+            try:
+                explainer = await loop.run_in_executor(None, Explainer, served)
+            except ClassifierError as error:  # names a path, so it is for the log only
+                log.error("%s cannot be explained: %s", served.name, error)
+                raise RequestError(500, FAILED) from None
             self._explainers[served.name] = served, explainer
         prepared = await loop.run_in_executor(None, explainer.prepare, text)
         probabilities = await self.batcher.predict_proba(served.classifier, prepared.left_out.texts)

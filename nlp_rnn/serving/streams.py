@@ -9,7 +9,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from nlp_rnn.classifier.stream import TextStream
 from nlp_rnn.errors import ClassifierError
-from nlp_rnn.serving.bad_request import RequestError
+from nlp_rnn.serving.bad_request import FAILED, RequestError
 from nlp_rnn.serving.predict_request import (
     PredictRequest,
     parse_json,
@@ -28,8 +28,8 @@ MAX_STREAMS = 1000
 MAX_REASON = 123
 """Largest reason for closing a WebSocket, in bytes (RFC 6455)."""
 
-INVALID, TRY_AGAIN = 1008, 1013
-"""Codes that close a WebSocket: a message against the rules, and a service that is full."""
+INVALID, FAILURE, TRY_AGAIN = 1008, 1011, 1013
+"""Codes that close a WebSocket: a message against the rules, a failed service, a full service."""
 
 
 async def serve_stream(
@@ -61,7 +61,10 @@ async def serve_stream(
         stream, probabilities = _open(served, parameters)
         characters = 0
         while True:
-            message = await websocket.receive_text()
+            try:
+                message = await websocket.receive_text()
+            except KeyError:  # Starlette's error for a binary message
+                raise RequestError(400, "The message is not text.") from None
             value = parse_json(message.encode("utf-8", "surrogatepass"))
             reject_unknown(value, ("text", "finish"))
             text, finish = value.get("text", ""), read_flag(value, "finish")
@@ -82,10 +85,9 @@ async def serve_stream(
         pass
     except RequestError as error:
         await _close(websocket, INVALID, error)
-    except ClassifierError as error:
-        await _close(websocket, INVALID, RequestError(400, str(error)))
-    except KeyError:  # Starlette's error for a binary message
-        await _close(websocket, INVALID, RequestError(400, "The message is not text."))
+    except Exception:  # logged by `Boundary`
+        await _close(websocket, FAILURE, RequestError(500, FAILED))
+        raise
     finally:
         service.count_streams(-1)
 
@@ -101,7 +103,10 @@ def _open(served: ServedClassifier, parameters: dict[str, str]) -> tuple[TextStr
     probabilities = parameters.get("probabilities", "false")
     if probabilities not in ("true", "false"):
         raise RequestError(400, "probabilities is not true or false.")
-    return served.classifier.stream(threshold=threshold), probabilities == "true"
+    try:
+        return served.classifier.stream(threshold=threshold), probabilities == "true"
+    except ClassifierError as error:  # it cannot stream, or not with this threshold
+        raise RequestError(400, str(error)) from None
 
 
 def _read(
