@@ -10,30 +10,18 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import datasets
 import numpy
 import pandas as pd
 import pyarrow
 import pytest
 
-from nlp_rnn.config.checks import check
 from nlp_rnn.errors import NlpRnnError
-from nlp_rnn.sources.source import Source, read_source
-from tests.composing import compose
+from tests.reading import load
+
+pytestmark = pytest.mark.usefixtures("own_datasets_cache")
 
 TABLE = pd.DataFrame({"text": [f"film {i}" for i in range(20)], "label": ["pos", "neg"] * 10})
 CSV = TABLE.to_csv(index=False).encode()
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
-
-
-def load(path: Path, *options: str) -> Source:
-    config = compose(["data=files", f"data.path='{path}'", *options])
-    check(config)
-    return read_source(config.data)
 
 
 def texts(path: Path, *options: str) -> list[Any]:

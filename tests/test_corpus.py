@@ -14,13 +14,10 @@ from nlp_rnn.config.data import FilesConfig, HubConfig, StoriesConfig
 from nlp_rnn.data.corpus import Corpus, load_corpus
 from nlp_rnn.errors import DataError
 
+pytestmark = pytest.mark.usefixtures("own_datasets_cache")
+
 SPLITS = ("train", "validation", "test")
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(monkeypatch, tmp_path_factory):
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
 def rows(number: int, *labels: object) -> list[dict]:

@@ -22,6 +22,8 @@ from nlp_rnn.errors import NlpRnnError
 from nlp_rnn.sources.source import read_source
 from tests.composing import compose
 
+pytestmark = pytest.mark.usefixtures("own_datasets_cache")
+
 PAGE = Path(__file__).parents[1] / "docs" / "how-to" / "load-data.md"
 PLAIN = [
     "A good film, really; 3,50 well spent",
@@ -33,11 +35,6 @@ PLAIN = [
 ]
 TEXTS = [*PLAIN, "two\nlines", "a\ttab"]
 LABELS = ["pos", "neg"]
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
 Pairs = list[tuple[str, Any]]

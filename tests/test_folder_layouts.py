@@ -6,7 +6,6 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-import datasets
 import pandas as pd
 import pytest
 
@@ -18,10 +17,7 @@ from nlp_rnn.sources.path_errors import readable
 from nlp_rnn.sources.source import Source, read_source
 from tests.composing import compose
 
-
-@pytest.fixture(autouse=True)
-def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
+pytestmark = pytest.mark.usefixtures("own_datasets_cache")
 
 
 def load(path: Path | str, *options: str) -> Source:

@@ -14,12 +14,9 @@ from nlp_rnn.data.corpus import load_corpus
 from nlp_rnn.errors import ConfigError, DataError, NlpRnnError
 from tests.composing import compose
 
+pytestmark = pytest.mark.usefixtures("own_datasets_cache")
+
 RAW = Path(__file__).parents[1].parent / "shared" / "data" / "raw_formats"
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(monkeypatch, tmp_path_factory):
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
 def load(path: Path, *options: str):

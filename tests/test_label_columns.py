@@ -17,12 +17,9 @@ from nlp_rnn.data.labels import labels_of
 from nlp_rnn.data.sampling import Strata
 from nlp_rnn.errors import ConfigError, DataError
 
+pytestmark = pytest.mark.usefixtures("own_datasets_cache")
+
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
 def files(path: Path, **options: Any) -> FilesConfig:

@@ -14,12 +14,9 @@ from nlp_rnn.errors import ConfigError, DataError
 from nlp_rnn.sources.text_column import hash_texts
 from tests.composing import compose
 
+pytestmark = pytest.mark.usefixtures("own_datasets_cache")
+
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(monkeypatch, tmp_path_factory):
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
 def load(folder: Path, splits: dict[str, list[tuple[str, str]]], **options: object) -> Corpus:

@@ -20,15 +20,12 @@ from nlp_rnn.errors import NlpRnnError
 from nlp_rnn.sources.source import Source, read_source
 from tests.composing import compose
 
+pytestmark = pytest.mark.usefixtures("own_datasets_cache")
+
 TEXTS = [f"film {i}" for i in range(20)]
 LABELS = ["pos", "neg"] * 10
 PAIRS = [[text, label] for text, label in zip(TEXTS, LABELS, strict=True)]
 RECORDS = [{"text": text, "label": label} for text, label in PAIRS]
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
 def config(path: Path, *options: str) -> Any:

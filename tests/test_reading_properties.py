@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import datasets
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -25,6 +24,8 @@ from nlp_rnn.sources.source import read_source
 from nlp_rnn.sources.streams import find_streams
 from nlp_rnn.sources.text_column import as_text
 from tests.composing import compose
+
+pytestmark = pytest.mark.usefixtures("own_datasets_cache")
 
 ODD = [
     '"',
@@ -65,11 +66,6 @@ TABLES = st.lists(st.tuples(TEXTS, LABELS), min_size=1, max_size=8)
 def examples(number: int) -> settings:
     fixtures = HealthCheck.function_scoped_fixture
     return settings(max_examples=number, deadline=None, suppress_health_check=[fixtures])
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
 @contextmanager

@@ -9,10 +9,7 @@ from nlp_rnn.config.data import DataConfig, FilesConfig, StoriesConfig
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.source import read_source
 
-
-@pytest.fixture(autouse=True)
-def _own_cache(monkeypatch, tmp_path_factory):
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
+pytestmark = pytest.mark.usefixtures("own_datasets_cache")
 
 
 def test_stories_have_the_sizes_that_were_asked_for():

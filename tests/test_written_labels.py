@@ -21,13 +21,10 @@ from nlp_rnn.data.labels import labels_of, spelling_notes
 from nlp_rnn.errors import DataError
 from tests.tiny_classifier import random_state, tiny_architecture, tiny_parts
 
+pytestmark = pytest.mark.usefixtures("own_datasets_cache")
+
 SHARED = Path(__file__).parents[1].parent / "shared" / "data"
 FORMATS = ("csv", "tsv", "json", "jsonl", "parquet")
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
 def write(path: Path, labels: list[Any], column: str = "label") -> Path:

@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import datasets
 import pandas as pd
 import pytest
 
@@ -15,12 +14,9 @@ from nlp_rnn.errors import NlpRnnError
 from nlp_rnn.sources.source import read_source
 from tests.composing import compose
 
+pytestmark = pytest.mark.usefixtures("own_datasets_cache")
+
 LABELS = ["pos", "pos", "neg", "neg"]
-
-
-@pytest.fixture(autouse=True)
-def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("cache")))
 
 
 def corpus(path: Path, *options: str) -> Corpus:
