@@ -19,7 +19,7 @@ from nlp_rnn.config.model import Ensemble
 from nlp_rnn.config.signature import signature
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.ngrams.ensemble import EnsembleWeights
-from nlp_rnn.runs import ngram_ensemble
+from nlp_rnn.runs import ngram_classifier, ngram_ensemble
 from nlp_rnn.scoring.predictions import read_predictions
 from tests.composing import compose
 
@@ -220,7 +220,7 @@ def test_a_run_that_ends_while_fitting_resumes_to_the_same_classifier(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(ngram_ensemble, "fit_ngrams", interrupted)
+        patch.setattr(ngram_classifier, "fit_ngrams", interrupted)
         arguments = [*SMALL, f"data.path={data}", "output_dir=cut", "model.ensemble=on"]
         assert main(["train", *arguments]) != 0
     assert not (here / "cut" / "result.json").exists()

@@ -7,16 +7,16 @@ of a text is the sum over its words, divided by a norm that is a sum over the wo
 
 import re
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nlp_rnn.ngrams.hashing import MULTIPLIER, code_points, token_hash, window_keys
-from nlp_rnn.ngrams.section import Contribution, Features, Section, SectionStream
+from nlp_rnn.ngrams.section import Contribution, Features, SectionStream
 from nlp_rnn.ngrams.text_parts import parts_with_offsets, split_parts
-from nlp_rnn.ngrams.vocabulary import Vocabulary, Weights, sorted_unique, sum_rows
+from nlp_rnn.ngrams.vocabulary import HashedSection, Vocabulary, Weights, sorted_unique, sum_rows
 
 __all__ = ["CharacterFeatures", "CharacterSection", "Word"]
 
@@ -70,23 +70,14 @@ def _windows(
     return windows
 
 
-class CharacterSection(Section):
-    """Weights of character 2–5-grams; threads can share it.
-
-    Parameters
-    ----------
-    vocabulary : Vocabulary
-    weights : Weights
-        Weights (F, C), already multiplied by the inverse document frequencies.
-    separator : str, optional
-        Token between the parts of texts that are pairs.
-    """
+class CharacterSection(HashedSection):
+    """Weights of character 2–5-grams; threads can share it."""
 
     name = "characters"
 
     def __init__(self, vocabulary: Vocabulary, weights: Weights, separator: str | None) -> None:
-        self._vocabulary, self._weights, self._separator = vocabulary, weights, separator
-        self._squares = np.square(vocabulary.idf.astype(np.float32))
+        super().__init__(vocabulary, weights, separator)
+        self._separator = separator
         # a row holds the scores of a word, and the square of its norm
         self.num_labels = weights.values.shape[1]
         width = self.num_labels + 1
@@ -180,27 +171,6 @@ class CharacterSection(Section):
     def start(self) -> "CharacterStream":
         """Return the state of a text of which nothing has been read."""
         return CharacterStream(self)
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays that are saved, by name."""
-        return {
-            "keys": self._vocabulary.keys,
-            "idf": self._vocabulary.idf,
-            **self._weights.arrays(),
-        }
-
-    @classmethod
-    def from_arrays(
-        cls, arrays: Mapping[str, NDArray[Any]], separator: str | None
-    ) -> "CharacterSection":
-        """Return the section whose `arrays` were saved."""
-        vocabulary = Vocabulary(arrays["keys"], arrays["idf"])
-        return cls(vocabulary, Weights.from_arrays(arrays), separator)
-
-    @property
-    def num_parameters(self) -> int:
-        """The number of weights."""
-        return self._weights.values.size
 
 
 class CharacterStream(SectionStream):

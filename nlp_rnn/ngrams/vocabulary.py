@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Vocabulary", "Weights", "sorted_unique", "sum_rows"]
+from nlp_rnn.ngrams.section import Section
+
+__all__ = ["HashedSection", "Vocabulary", "Weights", "sorted_unique", "sum_rows"]
 
 STEP = 1 << 16
 """Rows that are summed at once, so that memory stays small for long texts."""
@@ -67,6 +69,42 @@ class Weights:
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> "Weights":
         """Return the weights that `arrays` was called on."""
         return cls(arrays["weights"], arrays["scales"])
+
+
+class HashedSection(Section):
+    """Weights of hashed n-grams.
+
+    Parameters
+    ----------
+    vocabulary : Vocabulary
+    weights : Weights
+        Weights (F, C), already multiplied by the inverse document frequencies.
+    separator : str, optional
+        Token between the parts of texts that are pairs.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, weights: Weights, separator: str | None) -> None:
+        self._vocabulary, self._weights = vocabulary, weights
+        self._squares = np.square(vocabulary.idf.astype(np.float32))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays that are saved, by name."""
+        return {
+            "keys": self._vocabulary.keys,
+            "idf": self._vocabulary.idf,
+            **self._weights.arrays(),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], separator: str | None) -> Self:
+        """Return the section whose `arrays` were saved."""
+        vocabulary = Vocabulary(arrays["keys"], arrays["idf"])
+        return cls(vocabulary, Weights.from_arrays(arrays), separator)
+
+    @property
+    def num_parameters(self) -> int:
+        """The number of weights."""
+        return self._weights.values.size
 
 
 def sorted_unique(values: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -5,7 +5,7 @@ of scripts that are written without spaces are words of their own.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlp_rnn.ngrams.hashing import bigram_keys, token_hash, token_keys
-from nlp_rnn.ngrams.section import Contribution, Features, Section, SectionStream
+from nlp_rnn.ngrams.section import Contribution, Features, SectionStream
 from nlp_rnn.ngrams.text_parts import parts_with_offsets, split_parts
-from nlp_rnn.ngrams.vocabulary import Vocabulary, Weights, sorted_unique, sum_rows
+from nlp_rnn.ngrams.vocabulary import HashedSection, Vocabulary, Weights, sorted_unique, sum_rows
 
 __all__ = ["WordFeatures", "WordSection", "find_tokens"]
 
@@ -77,23 +77,13 @@ class WordHashes:
         return (keys >> np.uint64(32)).astype(np.intp), keys.astype(np.uint32)
 
 
-class WordSection(Section):
-    """Weights of word 1–2-grams.
-
-    Parameters
-    ----------
-    vocabulary : Vocabulary
-    weights : Weights
-        Weights (F, C), already multiplied by the inverse document frequencies.
-    separator : str, optional
-        Token between the parts of texts that are pairs.
-    """
+class WordSection(HashedSection):
+    """Weights of word 1–2-grams."""
 
     name = "words"
 
     def __init__(self, vocabulary: Vocabulary, weights: Weights, separator: str | None) -> None:
-        self._vocabulary, self._weights = vocabulary, weights
-        self._squares = np.square(vocabulary.idf.astype(np.float32))
+        super().__init__(vocabulary, weights, separator)
         self._hashes = WordHashes(separator)
 
     def scores(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -138,27 +128,6 @@ class WordSection(Section):
     def start(self) -> "WordStream":
         """Return the state of a text of which nothing has been read."""
         return WordStream(self._vocabulary, self._weights, self._squares, self._hashes)
-
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays that are saved, by name."""
-        return {
-            "keys": self._vocabulary.keys,
-            "idf": self._vocabulary.idf,
-            **self._weights.arrays(),
-        }
-
-    @classmethod
-    def from_arrays(
-        cls, arrays: Mapping[str, NDArray[Any]], separator: str | None
-    ) -> "WordSection":
-        """Return the section whose `arrays` were saved."""
-        vocabulary = Vocabulary(arrays["keys"], arrays["idf"])
-        return cls(vocabulary, Weights.from_arrays(arrays), separator)
-
-    @property
-    def num_parameters(self) -> int:
-        """The number of weights."""
-        return self._weights.values.size
 
 
 class WordStream(SectionStream):

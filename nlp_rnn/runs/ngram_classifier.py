@@ -13,7 +13,7 @@ from nlp_rnn.classifier.classifier_saving import save_classifier
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.config.training import ClassWeight
 from nlp_rnn.data.labels import labels_of
-from nlp_rnn.ngrams.weighting import fit_ngrams
+from nlp_rnn.ngrams.weighting import NgramModels, fit_ngrams
 from nlp_rnn.scoring.metrics import score_logits
 from nlp_rnn.sources.arrow_cache import texts_of
 
@@ -21,7 +21,23 @@ if TYPE_CHECKING:
     from nlp_rnn.config.run import RunConfig
     from nlp_rnn.data.corpus import Corpus
 
-__all__ = ["fit_and_save_ngrams"]
+__all__ = ["fit_and_save_ngrams", "fit_corpus_ngrams"]
+
+
+def fit_corpus_ngrams(corpus: "Corpus", config: "RunConfig") -> NgramModels:
+    """Fit n-gram models to the train and validation split of a run. The test split is not read."""
+    (texts, labels), (validation_texts, validation_labels) = (
+        (list(texts_of(split)), labels_of(split)) for split in (corpus.train, corpus.validation)
+    )
+    return fit_ngrams(
+        texts,
+        labels,
+        validation_texts,
+        validation_labels,
+        len(corpus.labels),
+        separator=corpus.separator,
+        balanced=config.trainer.class_weight is ClassWeight.balanced,
+    )
 
 
 def fit_and_save_ngrams(
@@ -48,20 +64,9 @@ def fit_and_save_ngrams(
         The classifier with models that have not seen the validation split.
     """
     started = time.perf_counter()
-    (texts, labels), (validation_texts, validation_labels) = (
-        (list(texts_of(split)), labels_of(split)) for split in (corpus.train, corpus.validation)
-    )
-    models = fit_ngrams(
-        texts,
-        labels,
-        validation_texts,
-        validation_labels,
-        len(corpus.labels),
-        separator=corpus.separator,
-        balanced=config.trainer.class_weight is ClassWeight.balanced,
-    )
+    models = fit_corpus_ngrams(corpus, config)
     validation, thresholds = score_logits(
-        validation_labels, models.validation_scores.astype(np.float32)
+        labels_of(corpus.validation), models.validation_scores.astype(np.float32)
     )
     table = models.table()
     weights = zip(models.unseen.names, models.weights.tolist(), strict=True)
@@ -82,7 +87,7 @@ def fit_and_save_ngrams(
         ngrams=table,
     )
     seconds = time.perf_counter() - started
-    tokens = sum(table.token_counts(texts))
+    tokens = sum(table.token_counts(list(texts_of(corpus.train))))
     metrics = {
         "train/seconds": seconds,
         "train/tokens_per_second": tokens / seconds,

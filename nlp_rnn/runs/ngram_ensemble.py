@@ -11,11 +11,11 @@ import numpy as np
 from nlp_rnn.classifier.classifier_folder import read_classifier
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.config.model import Ensemble
-from nlp_rnn.config.training import ClassWeight
 from nlp_rnn.data.labels import labels_of
 from nlp_rnn.ngrams.ensemble import EnsembleWeights, choose_ensemble
 from nlp_rnn.ngrams.probabilities import logits_of
-from nlp_rnn.ngrams.weighting import NgramModels, fit_ngrams
+from nlp_rnn.ngrams.weighting import NgramModels
+from nlp_rnn.runs.ngram_classifier import fit_corpus_ngrams
 from nlp_rnn.scoring.metrics import score_logits
 from nlp_rnn.sources.arrow_cache import texts_of
 
@@ -90,18 +90,9 @@ def fit_ensemble(network: TextClassifier, corpus: "Corpus", config: "RunConfig")
         The requested configuration: with `model.ensemble=auto` a part may be left out.
     """
     started = time.perf_counter()
-    (texts, labels), (validation_texts, validation_labels) = (
-        (list(texts_of(split)), labels_of(split)) for split in (corpus.train, corpus.validation)
-    )
-    models = fit_ngrams(
-        texts,
-        labels,
-        validation_texts,
-        validation_labels,
-        len(corpus.labels),
-        separator=corpus.separator,
-        balanced=config.trainer.class_weight is ClassWeight.balanced,
-    )
+    validation_texts = list(texts_of(corpus.validation))
+    validation_labels = labels_of(corpus.validation)
+    models = fit_corpus_ngrams(corpus, config)
     multi_label = corpus.task == "multi_label"
     logits = logits_of(network.predict_proba(validation_texts), multi_label)
     weights = choose_ensemble(
