@@ -8,8 +8,10 @@ import hashlib
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,9 +133,9 @@ def _predicted(baseline: Any, corpus: "Corpus") -> dict[str, NDArray[Any]]:
 
 def _read(path: "os.PathLike[str]") -> dict[str, NDArray[Any]] | None:
     try:
-        with np.load(path, allow_pickle=False) as saved:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as saved:
             return {split: saved[split] for split in ("validation", "test")}
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None
 
 
@@ -146,4 +148,5 @@ def _write(path: Any, predictions: Mapping[str, NDArray[Any]]) -> None:
             np.savez_compressed(file, **dict(predictions))  # type: ignore[arg-type]
         os.replace(unfinished, path)
     except OSError:
-        return
+        with suppress(OSError):
+            unfinished.unlink(missing_ok=True)

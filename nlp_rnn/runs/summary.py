@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from nlp_rnn.runs.mistakes import write_mistakes
 from nlp_rnn.runs.reference_scores import References, reference_predictions
 from nlp_rnn.scoring.metrics import (
+    Z_95,
     f1_of_labels,
     label_counts,
     score_predictions,
@@ -35,7 +36,6 @@ __all__ = [
 
 SUMMARY = "summary.txt"
 
-Z_95 = 1.959963984540054
 SPLITS = ("validation", "test")
 NAMES = {"linear": "linear model", "majority": "majority class"}
 WEAKEST = 3
@@ -203,7 +203,7 @@ def _conclusions(test: Predictions, references: References, train_texts: int) ->
     if difference.high < 0:
         return [
             f"Worse than the linear model ({difference}). With {train_texts:,} training texts, "
-            "try model=ngrams."
+            "try model=ngrams, and choose by the validation score."
         ]
     return [f"Not shown to be better than the linear model ({difference})."]
 

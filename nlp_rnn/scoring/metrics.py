@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 __all__ = [
     "MIN_TEXTS_FOR_THRESHOLD",
+    "Z_95",
     "LabelCounts",
     "balanced_accuracy",
     "choose_thresholds",
