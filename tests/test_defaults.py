@@ -217,3 +217,8 @@ def test_patience_without_an_effect_is_an_error() -> None:
         check(compose(["trainer.restore_best=false", "trainer.patience=3"]))
     assert "set trainer.restore_best=true" in str(raised.value)
     check(compose(["trainer.restore_best=true", "trainer.patience=3"]))
+
+
+def test_a_plateau_needs_no_patience_where_nothing_ends_the_training_early() -> None:
+    plateau = ["optimizer.schedule=plateau", "optimizer.plateau_patience=8"]
+    check(compose(["trainer.restore_best=false", *plateau]))

@@ -164,3 +164,17 @@ def test_fitting_again_gives_the_same_bytes() -> None:
     texts, labels = corpus(60, 1)
     tables = [fit_ngrams(texts, labels, texts[:9], labels[:9], 2).table() for _ in range(2)]
     assert tables[0].to_bytes() == tables[1].to_bytes()
+
+
+@pytest.mark.parametrize("texts", [["a", "b"], ["", ""], ["a"], ["x y", "z"]])
+def test_texts_without_a_common_ngram_are_fitted(texts: list[str]) -> None:
+    labels = np.arange(len(texts)) % 2
+    models = fit_ngrams(texts, labels, ["a"], np.array([0]), 2)
+    assert models.validation_scores.shape == (1, 2)
+    for unseen in (False, True):
+        scores = models.table(unseen=unseen).scores(["a", "x y", ""])
+        assert scores.shape == (3, 2)
+        assert np.isfinite(scores).all()
+    multi_label = np.eye(2, dtype=bool)[labels]
+    models = fit_ngrams(texts, multi_label, ["a"], multi_label[:1], 2)
+    assert np.isfinite(models.table().scores(texts)).all()

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import nlp_rnn
+from nlp_rnn.cli import main
 from nlp_rnn.config.compose import compose
 from nlp_rnn.config.signature import logged_parameters, signature
 from nlp_rnn.errors import ConfigError
@@ -54,6 +55,26 @@ def test_a_run_is_saved_logged_evaluated_and_timed(data: Path) -> None:
     assert np.array_equal(logged.predict_proba(texts), classifier.predict_proba(texts))
     model = mlflow.pyfunc.load_model(f"runs:/{result.run_id}/classifier")
     assert model.predict(texts)["label"].tolist() == classifier.predict(texts)
+
+
+def test_texts_that_were_trained_on_are_recognized(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = trained("tracking.speed=none")
+    rows = Path("data.csv").read_text(encoding="utf-8").splitlines()
+    Path("part.csv").write_text("\n".join(rows[:50]), encoding="utf-8")
+    capsys.readouterr()
+    arguments = ["data=files", "data.path=part.csv"]
+    assert main(["evaluate", result.classifier, *arguments]) == 0
+    assert "trained on" in capsys.readouterr().err
+    assert main(["evaluate", result.classifier, *arguments, "--split", "unseen", "--json"]) == 0
+
+
+def test_torchrun_is_rejected(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="torchrun started 2"):
+        trained()
 
 
 def test_validation_predictions_are_those_of_models_that_have_not_seen_the_split(

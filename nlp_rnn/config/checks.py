@@ -227,6 +227,8 @@ def _check_schedule(config: RunConfig) -> None:
                     "Set optimizer.schedule=plateau."
                 )
         return
+    if config.trainer.restore_best is False:
+        return  # nothing ends the training early
     patience = optimizer.plateau_patience or PLATEAU_PATIENCE
     last = config.trainer.patience or PATIENCE
     if patience >= last:

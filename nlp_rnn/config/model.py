@@ -63,8 +63,8 @@ class NetworkConfig(ModelConfig):
     head_dropout: float = option(0.5, "Dropout before the last linear layer.", FRACTION)
     ensemble: Ensemble = option(
         Ensemble.auto,
-        "Combine the network with n-gram models: on, off, or auto, which leaves them out where "
-        "they make the validation predictions worse.",
+        "Combine the network with n-gram models: on, off, or auto, which leaves out one of them "
+        "where the validation predictions of the other alone are significantly better.",
     )
     ngrams: int = option(
         0,

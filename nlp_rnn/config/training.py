@@ -108,8 +108,8 @@ class TrainerConfig:
     )
     monitor: Monitor = option(
         Monitor.auto,
-        "Validation metric that decides which weights are best (auto: macro_f1; multi-label: "
-        "micro_f1).",
+        "Validation metric that decides which epoch is best, and that a search optimizes (auto: "
+        "macro_f1; multi-label: micro_f1).",
     )
     label_smoothing: float | None = option(
         None, "Probability taken from the true label (null: 0.1; multi-label: 0).", FRACTION

@@ -126,11 +126,12 @@ def out_of_fold_scores(
     num_labels: int,
     *,
     folds: int = 5,
-    seed: int = 0,
     separator: str | None = None,
     balanced: bool = False,
 ) -> list[NDArray[np.float64]]:
     """Return the scores of each training text by models that were fitted without it.
+
+    The only text, without which nothing can be fitted, gets the score 0.
 
     Parameters
     ----------
@@ -138,20 +139,18 @@ def out_of_fold_scores(
         As in `fit_parts`.
     folds : int, default 5
         Number of parts that the texts are divided into, stratified by label if single-label.
-    seed : int, default 0
-        Seed of the division.
 
     Returns
     -------
     list of float64 arrays of shape (n, C)
         One for each model, in the order of `LINEAR_MODELS`.
     """
-    fold_of_row = _folds(labels, folds, seed)
+    fold_of_row = _folds(labels, folds)
     scores = [np.zeros((len(texts), num_labels)) for _ in LINEAR_MODELS]
     for fold in range(folds):
         inside = np.flatnonzero(fold_of_row == fold).tolist()
         outside = np.flatnonzero(fold_of_row != fold).tolist()
-        if not len(inside):
+        if not inside or not outside:
             continue
         parts = fit_parts(
             [texts[row] for row in outside],
@@ -211,9 +210,9 @@ def _sample(texts: Sequence[str]) -> list[int]:
     return rows or [int(order[0])]
 
 
-def _folds(labels: NDArray[Any], folds: int, seed: int) -> NDArray[np.int64]:
+def _folds(labels: NDArray[Any], folds: int) -> NDArray[np.int64]:
     """Return the fold of each text; the texts of each class are divided evenly."""
-    order = np.random.default_rng(seed).permutation(len(labels))
+    order = np.random.default_rng(0).permutation(len(labels))
     if labels.ndim == 1:
         order = order[np.argsort(labels[order], kind="stable")]
     fold_of_row = np.empty(len(labels), np.int64)

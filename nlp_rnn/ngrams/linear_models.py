@@ -45,6 +45,8 @@ class LinearModel:
 def fit_svm(features: Any, labels: NDArray[Any], num_labels: int, balanced: bool) -> Solution:
     """Fit one linear support vector machine for each label, against all other labels."""
     weights, bias = _constant(features.shape[1], labels, num_labels)
+    if not features.shape[1]:
+        return weights, bias
     if labels.ndim == 2:
         for label in _varying(labels):
             weights[:, label], bias[label] = _fit_binary(features, labels[:, label], balanced)
@@ -67,6 +69,8 @@ def fit_nb_svm(features: Any, labels: NDArray[Any], num_labels: int, balanced: b
     ones, and without their interpolation.
     """
     weights, bias = _constant(features.shape[1], labels, num_labels)
+    if not features.shape[1]:
+        return weights, bias
     present = features.copy()
     present.data = np.ones_like(present.data)
     if labels.ndim == 2:

@@ -1,8 +1,7 @@
 """Interface of a section: the features of one kind, and their weights in the table.
 
 A kind of feature is one file with two classes: `Features`, which computes a matrix for a solver,
-and a `Section`, which computes scores with numpy alone. docs/how-to/add-a-linear-model.md shows how
-to add one.
+and a `Section`, which computes scores with numpy alone. docs/how-to/ngrams.md shows how to add one.
 """
 
 import math

@@ -72,7 +72,6 @@ def fit_ngrams(
     *,
     separator: str | None = None,
     balanced: bool = False,
-    seed: int = 0,
 ) -> NgramModels:
     """Fit the linear models on n-grams, their weights, and the models that are saved.
 
@@ -94,8 +93,6 @@ def fit_ngrams(
         Token between the parts of texts that are pairs.
     balanced : bool, default False
         Whether all classes have the same influence, as with `trainer.class_weight=balanced`.
-    seed : int, default 0
-        Seed of the division into folds.
     """
     options: dict[str, Any] = {"separator": separator, "balanced": balanced}
     unseen = fit_parts(texts, labels, num_labels, **options)
@@ -104,9 +101,9 @@ def fit_ngrams(
     if len(validation_texts) < ENOUGH_TEXTS:
         rows = list(range(len(texts)))
         if len(texts) > FOLD_TEXTS:
-            rows = sorted(np.random.default_rng(seed).permutation(len(texts))[:FOLD_TEXTS].tolist())
+            rows = sorted(np.random.default_rng(0).permutation(len(texts))[:FOLD_TEXTS].tolist())
         folds = out_of_fold_scores(
-            [texts[row] for row in rows], labels[rows], num_labels, seed=seed, **options
+            [texts[row] for row in rows], labels[rows], num_labels, **options
         )
         scores = [np.concatenate(pair) for pair in zip(folds, validation, strict=True)]
         scored_labels = np.concatenate([labels[rows], validation_labels])

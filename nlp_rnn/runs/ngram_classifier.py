@@ -85,6 +85,7 @@ def fit_and_save_ngrams(
             "fitted_to": ["train", *["validation"] * models.refitted],
         },
         ngrams=table,
+        text_hashes=corpus.hashes,
     )
     seconds = time.perf_counter() - started
     tokens = sum(table.token_counts(list(texts_of(corpus.train))))

@@ -4,6 +4,7 @@
 options for this data and this machine. Both are saved in the run folder and logged.
 """
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,6 +64,11 @@ def resolve(config: RunConfig, facts: TrainingFacts | None = None) -> RunConfig:
     """
     check(config)
     if isinstance(config.model, NgramsConfig):
+        if "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1":
+            raise ConfigError(
+                "model=ngrams is fitted by one process, but torchrun started "
+                f"{os.environ['WORLD_SIZE']}.\nRun nlp-rnn train without torchrun."
+            )
         threads = config.trainer.threads or available_cores()
         return replace(config, trainer=replace(config.trainer, threads=threads))
     resolved = with_matched_size(config)

@@ -26,7 +26,7 @@ class ProgressState:
     best_epoch : int
         The epoch with the best value of the monitored metric, from 1.
     best_value : float
-        Value of the monitored metric in that epoch.
+        Best value of the monitored metric.
     best_metrics : dict
         The validation metrics of that epoch.
     stopped : str
