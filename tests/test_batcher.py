@@ -94,6 +94,12 @@ def test_a_full_queue_rejects_at_once_and_the_others_are_predicted() -> None:
     assert values(results[3]) == [6]
 
 
+def test_a_request_with_more_texts_than_the_limit_is_accepted_if_none_wait() -> None:
+    results = run(Recorder(), [texts(0, 5), texts(5, 5), texts(10, 1)], limit=4)
+    assert [values(result) for result in results[:2]] == [list(range(5)), list(range(5, 10))]
+    assert results[2].status == 503
+
+
 def test_a_request_whose_time_is_over_is_not_computed() -> None:
     recorder = Recorder()
 

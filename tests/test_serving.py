@@ -344,6 +344,18 @@ def test_the_folder_of_an_mlflow_model_is_served(folder: Path, tmp_path: Path) -
         assert service.post("/explain", {"text": "w2"}).json["parts"]
 
 
+def test_limits_above_the_defaults_are_reached_by_one_request(folder: Path) -> None:
+    limits = ("--max-body", 80 << 20, "--queue", "3", "--max-texts", "3")
+    with running_service(folder, *limits) as service:
+        body = b'{"texts": ["w2"]}'.ljust(70 << 20)
+        large = service.request("POST", "/predict", body, Content_Type="application/json")
+        assert large.status == 200
+        # it predicts the text without each of its eight tokens
+        explained = service.post("/explain", {"text": "w2 w3 w4 w5 w6 w7 w8 w9"})
+        assert explained.status == 200
+        assert sum(part["values"] is not None for part in explained.json["parts"]) == 8
+
+
 def test_a_moved_folder_is_an_error_without_its_path(folder: Path, tmp_path: Path) -> None:
     moved = shutil.copytree(folder, tmp_path / "to-be-moved" / "classifier")
     with running_service(moved) as service:

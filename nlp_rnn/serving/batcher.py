@@ -54,7 +54,7 @@ class Batcher:
     Parameters
     ----------
     limit : int
-        Largest number of waiting texts.
+        Largest number of waiting texts. A request with more texts is accepted if none wait.
     timeout : float
         Seconds after which a request without a prediction gets status 503.
     observe : callable, optional
@@ -86,7 +86,7 @@ class Batcher:
         """
         if not texts:
             return np.empty((0, len(classifier.labels)), np.float32)
-        if self.waiting + len(texts) > self._limit:
+        if self.waiting and self.waiting + len(texts) > self._limit:
             raise RequestError(
                 503,
                 f"{self.waiting} texts are waiting for a prediction and the limit is "

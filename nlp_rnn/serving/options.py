@@ -31,7 +31,8 @@ class ServingOptions:
     max_characters : int
         Largest number of characters in a text, and in a stream.
     queue : int
-        Largest number of texts that wait for a prediction, in each worker.
+        Largest number of texts that wait for a prediction, in each worker. An explanation with
+        more texts is accepted if none wait.
     timeout : float
         Seconds in which a request has to arrive, and in which its prediction has to be ready.
     grace : float

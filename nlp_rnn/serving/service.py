@@ -20,7 +20,8 @@ from nlp_rnn.serving.served_classifier import ServedClassifier
 
 __all__ = ["BODY_BYTES", "Service"]
 
-# All bodies of unfinished requests that a process holds in memory together.
+# All bodies of unfinished requests that a process holds in memory together, unless a single one
+# can be larger.
 BODY_MEMORY = 64 << 20
 BODY_BYTES = "nlp_rnn.body_bytes"
 """Key of the size of a request's body in its ASGI scope."""
@@ -152,7 +153,7 @@ class Service:
             self.body_bytes += len(part)
             if size > limit:
                 raise too_large
-            if self.body_bytes > BODY_MEMORY:
+            if self.body_bytes > max(BODY_MEMORY, limit):
                 message = "The service is busy. Send the request again later."
                 raise RequestError(503, message, {"Retry-After": "1"})
             if part:
