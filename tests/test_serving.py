@@ -243,6 +243,7 @@ def test_model_describes_the_classifier(service: Service, classifier: TextClassi
     assert model["checksum"] == classifier.config["checksum"]
     assert model["classifiers"] == ["first", "second"]
     assert (model["task"], model["streams"], model["name"]) == ("single_label", False, "first")
+    assert (model["max_texts"], model["max_body"]) == (50, 20_000)
     assert service.get("/model?classifier=second").json["name"] == "second"
 
 

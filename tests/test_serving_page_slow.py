@@ -208,6 +208,75 @@ def test_a_prediction_of_a_table_can_be_stopped(page: Page) -> None:
     assert not page.evaluate("document.querySelector('#start').disabled")
 
 
+def test_new_rows_are_not_described_by_a_former_prediction(page: Page) -> None:
+    page.fill("#rows", "text\n" + "w2 w3 w4\n" * 20_000)
+    page.evaluate("document.querySelector('#start').click()")
+    page.wait("document.querySelector('#progress').value > 0")
+    page.fill("#rows", "text\nw2\n")
+    page.evaluate("new Promise((resolve) => { setTimeout(resolve, 500); })")
+    status = "document.querySelector('#table-status').textContent"
+    assert page.evaluate(status) == "1 row. Press Predict."
+    assert not page.evaluate("document.querySelector('#table').checkVisibility()")
+    assert page.evaluate("document.querySelector('#download').disabled")
+    page.evaluate("document.querySelector('#start').click()")
+    page.wait(f"{status} === '1 text is predicted by gru.'")
+
+
+def test_requests_of_a_table_stay_within_the_limits_of_the_service(
+    chromium: Page, folder: Path
+) -> None:
+    # three of the long texts are too many bytes for one request
+    texts = ["w2 " + "\u00fc" * 200] * 10 + ["w3"] * 10
+    with running_service(folder / "many", "--max-texts", "3", "--max-body", "1024") as service:
+        open_page(chromium, service)
+        chromium.fill("#rows", "text\n" + "\n".join(texts))
+        chromium.evaluate("document.querySelector('#start').click()")
+        chromium.wait(
+            "document.querySelector('#table-status').textContent"
+            " === '20 texts are predicted by many.'"
+        )
+        requests = 'nlp_rnn_requests_total{route="/predict",status="200"}'
+        # 4 of two long texts, 1 of two long ones and a short one, 3 of three short ones
+        assert f"{requests} 8.0" in service.get("/metrics").body.decode()
+
+
+def test_a_chosen_file_is_predicted(page: Page, folder: Path, tmp_path: Path) -> None:
+    texts = ["w2 w3 Gr\u00fc\u00dfe", "w9 sch\u00f6n", "\u00c4rger w5"]
+    file = tmp_path / "texts.csv"
+    file.write_text("\ufefftext\n" + "\n".join(texts) + "\n", encoding="utf-8")
+    document = page.command("DOM.getDocument")["root"]["nodeId"]
+    node = page.command("DOM.querySelector", nodeId=document, selector="#file")["nodeId"]
+    page.command("DOM.setFileInputFiles", nodeId=node, files=[str(file)])
+    status = "document.querySelector('#table-status').textContent"
+    page.wait(f"{status} === '3 rows. Press Predict.'")
+    page.evaluate("document.querySelector('#start').click()")
+    page.wait("document.querySelectorAll('.predictions tbody tr').length === 3")
+    cells = "[...document.querySelectorAll('.predictions tbody td')].map((n) => n.textContent)"
+    shown = page.evaluate(cells)
+    assert shown[0::3] == texts
+    assert shown[1::3] == nlp_rnn.load(folder / "gru" / "classifier").predict(texts)
+
+
+def test_a_service_that_stops_in_the_middle_of_a_table_says_how_many_are_predicted(
+    chromium: Page, folder: Path
+) -> None:
+    with running_service(folder / "many") as service:
+        open_page(chromium, service)
+        chromium.fill("#rows", "text\n" + "w2 w3 w4\n" * 50_000)
+        chromium.evaluate("document.querySelector('#start').click()")
+        chromium.wait("document.querySelector('#progress').value > 0")
+        service.stop()
+        status = "document.querySelector('#table-status').textContent"
+        chromium.wait(f"{status}.includes('of 50,000 texts are predicted')")
+        count = chromium.evaluate("document.querySelector('#progress').value")
+        assert 0 < count < 50_000
+        assert chromium.evaluate(status) == (
+            "The service does not respond. It may have been stopped. "
+            f"{count:,} of 50,000 texts are predicted."
+        )
+        assert not chromium.evaluate("document.querySelector('#download').disabled")
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [

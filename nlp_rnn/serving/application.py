@@ -89,7 +89,9 @@ def make_application(service: Service) -> ASGIApp:
     async def model(request: Request) -> Response:
         name = query(request, "classifier").get("classifier")
         about = service.classifier(name).description()
-        return json_response(about | {"classifiers": list(service.classifiers)})
+        options = service.options
+        limits = {"max_texts": options.max_texts, "max_body": options.max_body}
+        return json_response(about | {"classifiers": list(service.classifiers)} | limits)
 
     async def metrics(request: Request) -> Response:
         query(request)

@@ -182,7 +182,7 @@ def _explain(text: Schema) -> Schema:
 
 def _model() -> Schema:
     return {
-        "summary": "Labels, checksum, sizes and model card of a classifier",
+        "summary": "Labels, checksum, sizes and model card of a classifier, and limits of requests",
         "responses": _responses({"type": "object"}),
     }
 

@@ -4,7 +4,7 @@ import { cell, element, tableHead } from "./elements.js";
 import { post } from "./service.js";
 import { makeSlider, riskCoverage } from "./slider.js";
 
-const CHUNK = 200; // texts of one request
+const CHUNK = 200; // texts of one request, if the service accepts that many
 const SHOWN = 200; // rows in the page; the download has all
 const TEXT_NAMES = ["text", "texts", "sentence", "review"];
 const LABEL_NAMES = ["label", "labels", "class", "intent"];
@@ -12,6 +12,19 @@ const get = (id) => document.getElementById(id);
 
 const counted = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 const predictedBy = (count, name) => `${counted(count, "text")} ${count === 1 ? "is" : "are"} predicted by ${name}.`;
+
+// Return the end of the texts from `start` that one request can hold; it holds at least one.
+function partEnd(texts, start, model) {
+  const encoder = new TextEncoder();
+  const last = Math.min(texts.length, start + Math.min(CHUNK, model.max_texts));
+  let size = JSON.stringify({ texts: [] }).length;
+  let end = start;
+  for (; end < last; end += 1) {
+    size += encoder.encode(JSON.stringify(texts[end])).length + 1;
+    if (size > model.max_body && end > start) break;
+  }
+  return end;
+}
 
 export class Table {
   constructor(model) {
@@ -49,8 +62,10 @@ export class Table {
 
   read(text) {
     this.controller?.abort();
+    this.controller = null; // what it still does no longer concerns this page
     this.source = text;
     this.predictions = [];
+    this.busy(false);
     this.show();
     try {
       this.split(text);
@@ -120,9 +135,12 @@ export class Table {
       controller.signal.throwIfAborted();
       this.name = model.name;
       this.multi = model.task !== "single_label";
-      for (let start = 0; start < rows.length; start += CHUNK) {
-        const part = rows.slice(start, start + CHUNK);
-        const { predictions } = await this.request(model, part.map((row) => row[column]), controller.signal);
+      const texts = rows.map((row) => row[column]);
+      for (let start = 0, end = 0; start < rows.length; start = end) {
+        end = partEnd(texts, start, model);
+        const part = rows.slice(start, end);
+        const { predictions } = await this.request(model, texts.slice(start, end), controller.signal);
+        controller.signal.throwIfAborted();
         predictions.forEach((prediction, index) => {
           const known = truth >= 0 && !this.multi ? part[index][truth] === prediction.label : null;
           this.predictions.push({ ...prediction, right: known });
@@ -131,6 +149,7 @@ export class Table {
       }
       this.say(predictedBy(rows.length, this.name));
     } catch (error) {
+      if (this.controller !== controller) return; // there are new rows, which it must not describe
       const count = this.predictions.length.toLocaleString("en");
       this.say(error.name === "AbortError" ? `Stopped after ${counted(this.predictions.length, "text")}.` : `${error.message} ${count} of ${rows.length.toLocaleString("en")} texts are predicted.`);
     }
