@@ -17,6 +17,7 @@ from nlp_rnn.cli import main
 from nlp_rnn.config.sweep import SearchConfig
 from nlp_rnn.config.training import Monitor
 from nlp_rnn.errors import PrunedError
+from nlp_rnn.sweeps.child_runs import Child
 from nlp_rnn.sweeps.progress import JobCounts, JobEnd, SweepProgress
 from nlp_rnn.sweeps.pruning import load_study, on_epoch
 from nlp_rnn.sweeps.sweep_arguments import compose_sweep
@@ -25,7 +26,7 @@ from tests.servers import postgresql
 
 optuna = pytest.importorskip("optuna", reason="pip install 'nlp_rnn[optuna]'")
 
-from nlp_rnn.sweeps.search import Search  # noqa: E402
+from nlp_rnn.sweeps.search import Search, _finish_trial  # noqa: E402
 from nlp_rnn.sweeps.search_studies import study_with_space  # noqa: E402
 
 SMALL = [
@@ -59,6 +60,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store_uri: str) -> Ml
     [
         ("seed=1,2", "A search trains every trial with one seed"),
         ("search.trials_per_cell=0", "search.trials_per_cell=0 must be at least 1"),
+        ("search.study=mine search.trial=7", "are set by the sweep"),
         ("search.seeds=-1", "search.seeds=-1 at least 0"),
         ("model.head_dropout=interval(0.5,0.1)", "is not a valid range"),
         ("optimizer.learning_rate=tag(log,interval(0,1))", "above 0 for log"),
@@ -137,6 +139,29 @@ def test_an_interrupted_search_draws_the_same_points(tmp_path: Path, jobs: int) 
     assert len(set(whole["model=gru"])) == 14
     assert whole["model=gru"] == whole["model=lstm"]  # with the same results
     assert drawn(tmp_path / "interrupted", jobs=jobs, interrupted=True) == whole
+
+
+@pytest.mark.parametrize(
+    ("status", "stopped", "ended"),
+    [
+        ("FINISHED", False, True),
+        ("FAILED", False, True),
+        ("FAILED", True, True),
+        ("KILLED", False, False),
+        (None, True, False),
+        (None, False, True),
+    ],
+)
+def test_a_trial_that_was_killed_or_not_started_is_continued(
+    status: str | None, stopped: bool, ended: bool
+) -> None:
+    study = optuna.create_study(direction="maximize")
+    trial = study.ask()
+    metrics = {"validation/macro_f1": 0.5}
+    child = None if status is None else Child("key", "run", "job", status, 1.0, {}, metrics)
+    assert _finish_trial(study, trial, child, Monitor.macro_f1, stopped) is ended
+    running = optuna.trial.TrialState.RUNNING
+    assert [frozen.state is running for frozen in study.trials] == [not ended]
 
 
 def test_a_finished_trial_is_never_pruned(tmp_path: Path) -> None:

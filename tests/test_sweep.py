@@ -17,7 +17,7 @@ from nlp_rnn.cli import main
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.sweeps.jobs import Job, expand_grid
 from nlp_rnn.sweeps.progress import duration
-from nlp_rnn.sweeps.sweep_arguments import compose_sweep
+from nlp_rnn.sweeps.sweep_arguments import changes_only_how, compose_sweep
 from tests import warm
 
 SMALL = [
@@ -77,6 +77,11 @@ def runs(client: MlflowClient) -> tuple[Any, dict[str, Any]]:
         ("labels", 30, ["gru h128 fraction=0.05 seed2"]),
     ],
 )
+def test_a_sweep_is_resumed_with_other_options_of_how_it_runs() -> None:
+    assert changes_only_how(["tracking.uri=sqlite:///x", "sweep.jobs=2", "slurm.time=20"])
+    assert not changes_only_how(["tracking.uri=sqlite:///x", "model=lstm"])
+
+
 def test_presets(preset: str, count: int, names: list[str]) -> None:
     grid = jobs(f"sweep={preset}")
     assert len(grid) == count == len({job.key for job in grid})

@@ -103,6 +103,10 @@ class _Sweep:
         from nlp_rnn.tracking.ended_runs import close_run
         from nlp_rnn.tracking.liveness import on_this_machine, stop_process
 
+        holder = self._supervisor()
+        if self.parent.status == "FINISHED" and not (holder is not None and holder.alive):
+            print(f"The sweep {self.id} has finished already, so nothing is cancelled.")
+            return 0
         (self.records.sweep_folder / STOPPED).touch()
         on_slurm = self._cancel_on_slurm()
         holder = self._supervisor()
@@ -116,10 +120,13 @@ class _Sweep:
         end = time.monotonic() + SECONDS_TO_STOP
         while (holder := self._supervisor()) is not None and holder.alive:
             if time.monotonic() > end:
-                break
+                raise SweepError(
+                    f"The process that supervises the sweep {self.id} still runs after "
+                    f"{SECONDS_TO_STOP:.0f} seconds. No other job starts.\n"
+                    f"Run nlp-rnn sweep cancel {self.id} again."
+                )
             time.sleep(0.5)
-        if holder is None or not holder.alive:
-            close_run(self.uri, self.parent.run_id, "KILLED", "cancelled by nlp-rnn sweep cancel")
+        close_run(self.uri, self.parent.run_id, "KILLED", "cancelled by nlp-rnn sweep cancel")
         print(
             f"The sweep {self.id} was cancelled. Finished jobs keep their results.\n"
             f"Resume it with: nlp-rnn train -m resume={self.id}"

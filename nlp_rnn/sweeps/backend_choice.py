@@ -41,6 +41,7 @@ def make_backend(options: CommandConfig, records: JobRecords) -> JobBackend:
         return RayBackend(options.ray, records, sweep.jobs)
     from nlp_rnn.sweeps.process_backend import InlineBackend, WorkerBackend
 
-    if (sweep.jobs or 1) == 1:
+    # a job that runs in this process cannot be started again by it
+    if (sweep.jobs or 1) == 1 and sweep.restarts <= 1:
         return InlineBackend(records)
     return WorkerBackend(records, sweep.jobs or 1)

@@ -85,9 +85,6 @@ class JobBackend(Protocol):
     def wait(self, seconds: float) -> None:
         """Wait until something may have changed, at most `seconds`."""
 
-    def cancel(self, ids: Iterable[str]) -> None:
-        """Stop jobs."""
-
     def close(self) -> None:
         """Release what the backend holds; stop the jobs if they do not continue."""
 

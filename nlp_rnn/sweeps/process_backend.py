@@ -58,11 +58,6 @@ class InlineBackend:
         run_job(self._records.sweep_folder, key)
         self._done.add(key)
 
-    def cancel(self, ids: Iterable[str]) -> None:
-        """Remove jobs from the queue."""
-        for key in set(ids) & set(self._queue):
-            self._queue.remove(key)
-
     def close(self) -> None:
         """Empty the queue."""
         self._queue.clear()
@@ -147,16 +142,6 @@ class WorkerBackend:
             else:
                 self._buried(worker)
         self._dispatch()
-
-    def cancel(self, ids: Iterable[str]) -> None:
-        """Stop jobs; a worker ends with its job."""
-        chosen = set(ids)
-        for key in chosen & set(self._queue):
-            self._queue.remove(key)
-            self._ended[key] = TaskState(Kind.cancelled)
-        for worker in self._workers:
-            if worker.key in chosen:
-                worker.process.terminate()
 
     def close(self) -> None:
         """Stop all workers: first with SIGTERM, which ends their runs, then with SIGKILL."""

@@ -12,6 +12,7 @@ from nlp_rnn.config.training import Monitor
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.runs.run_logging import PATIENCE_IN_A_SWEEP
 from nlp_rnn.sweeps.child_runs import Child, Children, validation_metric
+from nlp_rnn.sweeps.job_records import STOPPED
 from nlp_rnn.sweeps.jobs import Job, make_job
 from nlp_rnn.sweeps.progress import JobCounts, SweepProgress
 from nlp_rnn.sweeps.pruning import optuna_library, seeded_sampler
@@ -166,8 +167,13 @@ class Search:
                 trials.append((studies[number], trial, job))
             self._launch(trials, supervisor, progress, children, storage)
             by_key = children.read(PATIENCE_IN_A_SWEEP)
-            for study, trial, job in trials:
-                _finish_trial(study, trial, by_key.get(job.key), monitor)
+            stopped = (folder / STOPPED).exists()
+            ended = [
+                _finish_trial(study, trial, by_key.get(job.key), monitor, stopped)
+                for study, trial, job in trials
+            ]
+            if not all(ended):
+                return []  # `resume` continues these trials, and the search
         tuned = [
             job
             for cell, study in zip(self._cells, studies, strict=True)
@@ -288,10 +294,18 @@ class Search:
         ]
 
 
-def _finish_trial(study: Any, trial: Any, child: Child | None, monitor: Monitor) -> None:
+def _finish_trial(
+    study: Any, trial: Any, child: Child | None, monitor: Monitor, stopped: bool
+) -> bool:
     """Report the result of a trial to its study: of an ensemble, that of the network alone.
 
     The keys that are tuned are those of the network, and its cell is what is compared.
+
+    Returns
+    -------
+    bool
+        Whether the trial has ended. One that was killed, or was not started because the sweep was
+        `stopped`, stays open, so that `resume` continues it.
     """
     states = optuna_library().trial.TrialState
     metrics = {} if child is None else child.metrics
@@ -301,5 +315,8 @@ def _finish_trial(study: Any, trial: Any, child: Child | None, monitor: Monitor)
         study.tell(trial, value)
     elif child is not None and child.done:
         study.tell(trial, state=states.PRUNED)
+    elif stopped if child is None else child.status == "KILLED":
+        return False
     else:
         study.tell(trial, state=states.FAIL)
+    return True

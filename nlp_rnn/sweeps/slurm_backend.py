@@ -104,7 +104,7 @@ class SlurmBackend:
         if not wanted:
             return {}
         command = ["squeue", "-h", "-r", "-t", "all", "--me", "-n", self._name]
-        done = _run([*command, "-o", "%i|%T|%r|%N"])
+        done = _run([*command, "-o", "%i|%T|%r"])
         if done.returncode != 0:  # the controller does not respond: nothing has changed
             return {task_id: TaskState(Kind.waiting, "squeue failed") for task_id in wanted}
         states = {}
@@ -120,15 +120,22 @@ class SlurmBackend:
         """Wait."""
         time.sleep(seconds)
 
-    def cancel(self, ids: Iterable[str]) -> None:
-        """Cancel jobs; those that have ended are not changed."""
-        if chosen := sorted(set(ids)):
-            _run(["scancel", *chosen])
-
     def cancel_all(self) -> None:
-        """Cancel every job of the sweep, including the one that compares the others."""
-        _run(["scancel", "--me", f"--name={self._name}"])
-        _run(["scancel", "--me", f"--name={self._name}-end"])
+        """Cancel every job of the sweep, including the one that compares the others.
+
+        Raises
+        ------
+        SweepError
+            Slurm's `scancel` failed, so jobs may still run.
+        """
+        for name in (self._name, f"{self._name}-end"):
+            done = _run(["scancel", "--me", f"--name={name}"])
+            if done.returncode != 0:
+                reason = done.stderr.strip().splitlines()[:1] or ["no reason is known"]
+                raise SweepError(
+                    f"scancel failed, so jobs of the sweep may still run: {reason[0]}\n"
+                    f"Run scancel --me --name={name} on a machine of the cluster."
+                )
 
     def close(self) -> None:
         """Do nothing: the jobs continue."""

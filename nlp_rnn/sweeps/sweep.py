@@ -75,7 +75,8 @@ def sweep(arguments: list[str], *, attach: bool = False) -> None:
     resumed_id = next((item for item in arguments if item.startswith(RESUME)), "")
     others = [item for item in arguments if not item.startswith(RESUME)]
     if resumed_id and changes_only_how(others):
-        with compose_sweep([resumed_id]) as command:
+        store = [item for item in others if item.startswith("tracking.")]
+        with compose_sweep([*store, resumed_id]) as command:
             uri, experiment_id = _store(command)
             parent = find_parent(uri, experiment_id, resumed_id.removeprefix(RESUME))
         arguments = [*with_new_options(parent.arguments), *others, resumed_id]
@@ -83,6 +84,11 @@ def sweep(arguments: list[str], *, attach: bool = False) -> None:
         sweep_options = command.sweep_options
         is_search = sweep_options.search.trials_per_cell is not None
         search = Search(command) if is_search else None
+        if sweep_options.search.study is not None or sweep_options.search.trial is not None:
+            raise ConfigError(
+                "search.study and search.trial are set by the sweep for each of its jobs.\n"
+                "Remove them."
+            )
         if search is None and sweep_options.search != SearchConfig():
             raise ConfigError(
                 "search.… has no effect on a sweep that tries every combination.\n"
@@ -176,7 +182,7 @@ def _run(
             children = Children(uri, experiment_id, run.run_id)
             if parent is None:
                 run.set_note(f"**Running**: `{space}`\n\nThere are no results yet.")
-            else:
+            elif not attach:  # what was cancelled is not started again by whoever follows it
                 (folder / STOPPED).unlink(missing_ok=True)
             count = search.count if search else len(jobs)
             print(f"sweep         {run.run_id[:8]}: {count} jobs, {space}")

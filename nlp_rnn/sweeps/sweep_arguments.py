@@ -31,7 +31,7 @@ SWEEP_ONLY = re.compile(r"(sweep|search|slurm|ray|tracking\.run_name)(\.|=|$)")
 # Jobs with different values of these keys would not belong to the same sweep.
 NEVER_SWEPT = re.compile(r"(sweep|search|slurm|ray|tracking)\b")
 # Options of how the jobs run, not which ones there are; a resumed sweep may change them.
-HOW = re.compile(r"(sweep\.|slurm\.|ray\.)")
+HOW = re.compile(r"(sweep\.|slurm\.|ray\.|tracking\.)")
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def _search_path(flags: Sequence[str]) -> list[str]:
 
 
 def _is_hydra(override: Any) -> bool:
-    """Return whether an override belongs to Hydra itself, as `hydra/launcher=joblib`."""
+    """Return whether an override belongs to Hydra itself, as `hydra.run.dir=FOLDER`."""
     return re.match(r"hydra(/|\.|$)", override.key_or_group) is not None
 
 
