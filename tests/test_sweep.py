@@ -77,11 +77,6 @@ def runs(client: MlflowClient) -> tuple[Any, dict[str, Any]]:
         ("labels", 30, ["gru h128 fraction=0.05 seed2"]),
     ],
 )
-def test_a_sweep_is_resumed_with_other_options_of_how_it_runs() -> None:
-    assert changes_only_how(["tracking.uri=sqlite:///x", "sweep.jobs=2", "slurm.time=20"])
-    assert not changes_only_how(["tracking.uri=sqlite:///x", "model=lstm"])
-
-
 def test_presets(preset: str, count: int, names: list[str]) -> None:
     grid = jobs(f"sweep={preset}")
     assert len(grid) == count == len({job.key for job in grid})
@@ -416,3 +411,8 @@ def test_twenty_sweeps_are_killed_and_resumed(
 
 def test_durations_are_for_people() -> None:
     assert [duration(s) for s in (0.4, 59, 185, 7800)] == ["0 s", "59 s", "3 min 5 s", "2 h 10 min"]
+
+
+def test_a_sweep_is_resumed_with_other_options_of_how_it_runs() -> None:
+    assert changes_only_how(["tracking.uri=sqlite:///x", "sweep.jobs=2", "slurm.time=20"])
+    assert not changes_only_how(["tracking.uri=sqlite:///x", "model=lstm"])
