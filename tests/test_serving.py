@@ -301,6 +301,14 @@ def test_a_token_is_required_where_one_is_set(folder: Path, tmp_path: Path) -> N
             assert service.get("/metrics", **authorized).status == 200
 
 
+def error_of(received: bytes) -> Any:
+    """Return the JSON in the bytes of a response."""
+    head, _, body = received.partition(b"\r\n\r\n")
+    assert b"\r\ncontent-type: application/json\r\n" in head
+    assert b"\r\ncontent-length: %d\r\n" % len(body) in head
+    return json.loads(body)
+
+
 def test_a_slow_sender_is_disconnected(folder: Path) -> None:
     with running_service(folder, "--timeout", "0.5") as service:
         head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -309,6 +317,10 @@ def test_a_slow_sender_is_disconnected(folder: Path) -> None:
                 connection.sendall(sent)
                 received = connection.recv(1000)
                 assert received.startswith(b"HTTP/1.1 408"), received
+                assert error_of(received) == {
+                    "error_code": "REQUEST_TIMEOUT",
+                    "message": "The request did not arrive within 0.5 s.",
+                }
                 assert connection.recv(1000) == b""
         assert service.predict(["w2"])
 
@@ -327,6 +339,39 @@ def test_headers_without_end_are_rejected(service: Service) -> None:
         except ConnectionResetError:
             received = b"HTTP/1.1 431"  # the response was lost behind what was still being sent
     assert received.startswith(b"HTTP/1.1 431")
+
+
+HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+CHUNKED = HEAD + b'Transfer-Encoding: chunked\r\n\r\n11\r\n{"texts": ["w2"]}\r\n0\r\n'
+
+
+@pytest.mark.parametrize("start", [HEAD, CHUNKED], ids=["headers", "trailers"])
+def test_headers_and_trailers_have_a_limit(service: Service, start: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+        for part in (start, b"X: " + b"x" * 65_000, b"x" * 1000):
+            connection.sendall(part)
+            time.sleep(0.1)  # so that the service has received it before it closes the connection
+        received = connection.recv(1000)
+        assert received.startswith(b"HTTP/1.1 431 Request Header Fields Too Large\r\n")
+        assert error_of(received) == {
+            "error_code": "REQUEST_HEADER_FIELDS_TOO_LARGE",
+            "message": "The headers of the request are larger than 65536 bytes.",
+        }
+        assert connection.recv(1000) == b""
+
+
+def test_a_request_with_trailers_is_served(service: Service) -> None:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+        connection.sendall(CHUNKED + b"X: y\r\n\r\n")
+        assert connection.recv(10_000).startswith(b"HTTP/1.1 200")
+
+
+def test_what_is_not_http_gets_an_error_in_json(service: Service) -> None:
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as connection:
+        connection.sendall(b"no HTTP\r\n\r\n")
+        received = connection.recv(1000)
+        assert received.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+        assert error_of(received)["error_code"] == "BAD_REQUEST"
 
 
 def test_a_large_body_follows_small_headers_in_one_packet(service: Service) -> None:

@@ -7,12 +7,16 @@ wait to be accepted, and the next request of open connections, with `Connection:
 
 import asyncio
 import errno
+import json
 import socket
 from contextlib import suppress
 from functools import cache
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
+
+from nlp_rnn.serving.bad_request import RequestError
 
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -31,13 +35,17 @@ ACCEPTED_AT_ONCE, PAUSE = 4, 0.001
 """Connections that a process accepts before it pauses, and the pause in seconds."""
 
 MAX_HEAD = 64 << 10
-"""Largest size of the first line and the headers of a request, in bytes."""
+"""Largest size of the first line and the headers of a request, and of its trailers, in bytes."""
 
-TOO_LARGE_HEAD = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
-    b"content-length: 0\r\nconnection: close\r\n\r\n"
-)
-TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+def last_response(status: int, message: str) -> bytes:
+    """Return an error in the format of the application, with which a connection ends."""
+    body = json.dumps(RequestError(status, message).content, separators=(",", ":"))
+    head = (
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+    )
+    return (head + body).encode("ascii")
 
 
 class LimitedConnection(HttpToolsProtocol):
@@ -45,7 +53,8 @@ class LimitedConnection(HttpToolsProtocol):
 
     _deadline: asyncio.TimerHandle | None = None
     _stopping = False
-    _head_bytes = 0  # of the headers that are being received
+    _head_bytes = 0  # of the headers or trailers that are being received
+    _in_body = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
@@ -58,21 +67,27 @@ class LimitedConnection(HttpToolsProtocol):
             self._start_deadline()
         self._head_bytes += len(data)
         super().data_received(data)
-        if self._head_bytes > MAX_HEAD and not self.transport.is_closing():
-            self.transport.write(TOO_LARGE_HEAD)
-            self.transport.close()
+        if self._head_bytes > MAX_HEAD:
+            self._reject(431, f"The headers of the request are larger than {MAX_HEAD} bytes.")
 
     def on_headers_complete(self) -> None:
         """Start a request; while the server stops, it is the last one of the connection."""
-        self._head_bytes = -(1 << 62)  # the body has a limit of its own
+        self._head_bytes = 0
+        self._in_body = True
         super().on_headers_complete()
         if self._stopping and self.cycle is not None:
             self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        """Receive a part of the body, which has a limit of its own."""
+        self._head_bytes = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """End the time limit: the request is complete."""
         self._end_deadline()
         self._head_bytes = 0
+        self._in_body = False
         super().on_message_complete()
 
     def eof_received(self) -> bool:  # type: ignore[override]
@@ -116,10 +131,20 @@ class LimitedConnection(HttpToolsProtocol):
     def _time_out(self) -> None:
         """Close the connection of a request that did not arrive in time."""
         self._deadline = None
+        self._reject(408, f"The request did not arrive within {self.config.timeout_notify:g} s.")
+
+    def send_400_response(self, msg: str) -> None:
+        """Close the connection of a request that is not valid HTTP."""
+        self._reject(400, "The request is not valid HTTP.")
+
+    def _reject(self, status: int, message: str) -> None:
+        """Close the connection, with an error unless the request already has its response."""
         if self.transport.is_closing():
             return
-        if self.cycle is None or not self.cycle.response_started or self.cycle.response_complete:
-            self.transport.write(TIMED_OUT)
+        cycle = self.cycle
+        ended = cycle is None or (cycle.response_complete and not self._in_body)
+        if ended or not cycle.response_started:
+            self.transport.write(last_response(status, message))
         self.transport.close()
 
 
@@ -175,7 +200,7 @@ class HttpServer(uvicorn.Server):
     """
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start to accept connections."""
+        """Start accepting connections."""
         await self.lifespan.startup()
         self.servers = []  # of uvicorn, which would accept many at a time
         self._accepting: set[asyncio.Task[Any]] = set()
@@ -185,7 +210,7 @@ class HttpServer(uvicorn.Server):
         self.started = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop to accept connections, and finish the requests of those that were accepted."""
+        """Stop accepting connections, and finish the requests of those that were accepted."""
         loop = asyncio.get_running_loop()
         for listener in sockets or []:
             loop.remove_reader(listener)

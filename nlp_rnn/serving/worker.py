@@ -80,7 +80,7 @@ class _DrainingServer(HttpServer):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start to accept connections, and say so to the supervisor."""
+        """Start accepting connections, and say so to the supervisor."""
         await super().startup(sockets)
         reader, writer = await asyncio.open_connection(sock=self.control)
         writer.write(b'{"ready": true}\n')
