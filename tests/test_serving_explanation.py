@@ -1,6 +1,9 @@
 """Explanations for the page: of networks, of ensembles and of n-gram models alone."""
 
+import asyncio
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,7 @@ from nlp_rnn.ngrams.table import NgramTable
 from nlp_rnn.serving.explanation import Explainer
 from nlp_rnn.serving.risk_coverage import risk_coverage
 from nlp_rnn.serving.served_classifier import ClassifierSource, load_served
+from tests.service import require_service
 from tests.test_ensemble_folder import save, save_alone, table
 from tests.tiny_classifier import save_tiny
 
@@ -77,6 +81,52 @@ def test_ngram_models_alone_have_contributions_of_words(tmp_path: Path, table: N
     check_parts(explanation)
     assert (explanation["layers"], explanation["prefixes"]) == ([], None)
     assert (description["architecture"], description["streams"]) == (None, False)
+
+
+def test_concurrent_first_requests_load_only_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    require_service()
+    from nlp_rnn.serving import service as module
+    from nlp_rnn.serving.options import ServingOptions
+
+    loads: list[str] = []
+
+    class SlowExplainer:
+        def __init__(self, served: Any) -> None:
+            time.sleep(0.05)
+            loads.append("explainer")
+
+        def prepare(self, text: str) -> Any:
+            return SimpleNamespace(left_out=SimpleNamespace(texts=[text]))
+
+        def explain(self, prepared: Any, probabilities: Any) -> dict[str, Any]:
+            return {"probabilities": probabilities.tolist()}
+
+    async def slow_table(folder: Path) -> dict[str, Any]:
+        await asyncio.sleep(0.05)
+        loads.append("table")
+        return {"texts": 3}
+
+    monkeypatch.setattr(module, "Explainer", SlowExplainer)
+    monkeypatch.setattr(module, "read_table", slow_table)
+    classifier = SimpleNamespace(
+        predict_proba=lambda texts, windows: np.ones((len(texts), 1), np.float32)
+    )
+    served: Any = SimpleNamespace(
+        name="name", classifier=classifier, source=SimpleNamespace(folder="")
+    )
+    metrics: Any = SimpleNamespace(step=None, serve=lambda served: None)
+
+    async def scenario() -> list[Any]:
+        service = module.Service(ServingOptions(), {"name": served}, metrics)
+        first = [service.risk_coverage(served) for _ in range(12)]
+        second = [service.explain(served, "w2") for _ in range(12)]
+        results = await asyncio.gather(*first, *second)
+        service.batcher.close()
+        return results
+
+    results = asyncio.run(scenario())
+    assert results == [{"texts": 3}] * 12 + [{"probabilities": [[1.0]]}] * 12
+    assert sorted(loads) == ["explainer", "table"]
 
 
 def test_the_table_has_the_coverage_and_the_accuracy_of_each_threshold() -> None:

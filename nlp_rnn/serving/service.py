@@ -54,6 +54,7 @@ class Service:
         self.streams = 0
         self._explainers: dict[str, tuple[ServedClassifier, Explainer]] = {}
         self._tables: dict[str, tuple[ServedClassifier, Table | None]] = {}
+        self._loading = asyncio.Lock()  # of both, so that concurrent requests load each only once
         for served in classifiers.values():
             metrics.serve(served)
 
@@ -107,25 +108,27 @@ class Service:
             Status 500: the classifier folder can no longer be read. Others as in `predict`.
         """
         loop = asyncio.get_running_loop()
-        former, explainer = self._explainers.get(served.name, (None, None))
-        if explainer is None or former is not served:
-            try:
-                explainer = await loop.run_in_executor(None, Explainer, served)
-            except ClassifierError as error:  # names a path, so it is for the log only
-                log.error("%s cannot be explained: %s", served.name, error)
-                raise RequestError(500, FAILED) from None
-            self._explainers[served.name] = served, explainer
+        async with self._loading:
+            former, explainer = self._explainers.get(served.name, (None, None))
+            if explainer is None or former is not served:
+                try:
+                    explainer = await loop.run_in_executor(None, Explainer, served)
+                except ClassifierError as error:  # names a path, so it is for the log only
+                    log.error("%s cannot be explained: %s", served.name, error)
+                    raise RequestError(500, FAILED) from None
+                self._explainers[served.name] = served, explainer
         prepared = await loop.run_in_executor(None, explainer.prepare, text)
         probabilities = await self.batcher.predict_proba(served.classifier, prepared.left_out.texts)
         return await loop.run_in_executor(None, explainer.explain, prepared, probabilities)
 
     async def risk_coverage(self, served: ServedClassifier) -> Table | None:
         """Return the risk–coverage table of a classifier, or None."""
-        former, table = self._tables.get(served.name, (None, None))
-        if former is not served:
-            table = await read_table(Path(served.source.folder))
-            self._tables[served.name] = served, table
-        return table
+        async with self._loading:
+            former, table = self._tables.get(served.name, (None, None))
+            if former is not served:
+                table = await read_table(Path(served.source.folder))
+                self._tables[served.name] = served, table
+            return table
 
     def count_streams(self, change: int) -> None:
         """Count a stream that was opened (1) or closed (-1)."""
