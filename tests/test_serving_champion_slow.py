@@ -140,6 +140,22 @@ def test_the_process_that_follows_the_registry_is_replaced(
     wait_until(lambda: "version 2 replaces 1" in champion.log, 60)
 
 
+def test_ctrl_c_prints_no_traceback(champion: Service) -> None:
+    import os
+    import signal
+
+    import psutil
+
+    group = os.getpgid(champion.process.pid)
+    children = psutil.Process(champion.process.pid).children()
+    for pid in (champion.process.pid, *(child.pid for child in children)):
+        if os.getpgid(pid) == group:  # as a terminal does
+            os.kill(pid, signal.SIGINT)
+    assert champion.process.wait(timeout=60) == 0
+    assert "the service has stopped" in champion.log
+    assert "Traceback" not in champion.log
+
+
 def test_a_missing_alias_is_an_error_before_the_service_starts(registry: Registry) -> None:
     with pytest.raises(AssertionError, match="no version of reviews with the alias winner"):
         with running_service("models:/reviews@winner", MLFLOW_TRACKING_URI=registry.store):

@@ -41,7 +41,7 @@ class RegistryWatch:
     locations : dict of str to str
         MLflow URIs by the names of the classifiers.
     seconds : float
-        Time between two looks at the registry.
+        Time between two checks of the registry.
     """
 
     def __init__(self, locations: dict[str, str], seconds: float) -> None:
@@ -58,8 +58,11 @@ class RegistryWatch:
             {"locations": self._locations, "folder": str(self._folder), "seconds": self._seconds}
         )
         command = [sys.executable, "-m", "nlp_rnn.serving.registry_watch", arguments]
-        # standard input ends with the supervisor, and then the process ends too
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        # Standard input ends with the supervisor, and then the process ends too. In a session of
+        # its own, it gets no Ctrl-C, which the supervisor handles.
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        )
         self._started = time.monotonic()
 
     @property
@@ -77,13 +80,16 @@ class RegistryWatch:
             A classifier cannot be downloaded.
         """
         sources: dict[str, ClassifierSource] = {}
-        while len(sources) < len(self._locations):
-            line = self.output.readline()
-            message = json.loads(line) if line else {"error": "The download from MLflow failed."}
-            if "error" in message:
-                self.close()
-                raise ClassifierError(message["error"])
-            sources[message["name"]] = self._keep(ClassifierSource(**message))
+        try:
+            while len(sources) < len(self._locations):
+                line = self.output.readline()
+                message = json.loads(line or '{"error": "The download from MLflow failed."}')
+                if "error" in message:
+                    raise ClassifierError(message["error"])
+                sources[message["name"]] = self._keep(ClassifierSource(**message))
+        except BaseException:  # Ctrl-C too
+            self.close()
+            raise
         return sources
 
     def news(self) -> list[ClassifierSource]:
