@@ -207,8 +207,11 @@ def test_lone_surrogates_are_predicted_as_in_python(
 def test_other_wrong_requests_get_their_own_status(service: Service) -> None:
     texts = json.dumps({"texts": ["w2"]})
     assert service.request("POST", "/predict", texts).status == 415
-    assert service.get("/predict").status == 405
-    assert service.get("/nothing").status == 404
+    wrong_method, nowhere = service.get("/predict"), service.get("/nothing")
+    assert wrong_method.status == 405
+    assert wrong_method.json["message"] == "This address does not support GET. See /docs."
+    assert nowhere.status == 404
+    assert nowhere.json["message"] == "There is no such address. See /docs."
     assert service.get("/health?x=1").status == 400
     assert service.post("/predict?name=first", {"texts": []}).status == 400
     too_large = service.request("POST", "/predict", b" " * 20_001, Content_Type="application/json")
@@ -265,6 +268,41 @@ def test_a_page_of_another_site_cannot_use_a_local_service(service: Service) -> 
     assert response.status == 421
     assert "--allowed-hosts" in response.json["message"]
     assert service.get("/health", Host=f"localhost:{service.port}").status == 200
+
+
+def test_several_hosts_can_be_accepted(folder: Path) -> None:
+    with running_service(folder, "--allowed-hosts", "One.example, two.example ,") as service:
+        statuses = {
+            host: service.get("/health", Host=host).status
+            for host in ("one.example", "two.example:8000", "127.0.0.1", "")
+        }
+    expected = {"one.example": 200, "two.example:8000": 200, "127.0.0.1": 421, "": 421}
+    assert statuses == expected
+
+
+def test_ctrl_c_does_not_reach_the_process_that_follows_mlflow() -> None:
+    import psutil
+
+    from nlp_rnn.serving.registry_watch import RegistryWatch
+
+    watch = RegistryWatch({"name": "models:/name@champion"}, 30)
+    try:
+        children = psutil.Process().children()
+        (pid,) = [
+            child.pid for child in children if "models:/name@champion" in str(child.cmdline())
+        ]
+        assert os.getpgid(pid) != os.getpgrp(), "a terminal sends Ctrl-C to a process group"
+    finally:
+        watch.close()
+
+
+def test_a_token_with_a_space_is_an_error(tmp_path: Path) -> None:
+    from nlp_rnn.commands.serve import _tokens
+    from nlp_rnn.errors import ConfigError
+
+    (tmp_path / "tokens").write_text("one two\n")
+    with pytest.raises(ConfigError, match="has a token that contains a space"):
+        _tokens(tmp_path / "tokens")
 
 
 def test_texts_are_in_no_log_unless_requested(folder: Path) -> None:
@@ -479,6 +517,7 @@ def test_processes_end_with_their_supervisor(folder: Path) -> None:
         (["x", "--port", "70000"], "--port must be a whole number from 0 to 65535"),
         (["x", "--queue", "5"], "--queue 5 is smaller than --max-texts 2000"),
         (["x", "--token-file", "missing"], "--token-file missing cannot be read"),
+        (["x", "--allowed-hosts", " , "], "--allowed-hosts is ' , ', which has no name."),
         (["x", "--log"], "serve has no option --log"),
         (["x", "--runtime", "torch"], "--runtime is 'torch'; the choices are onnx, int8."),
     ],

@@ -29,9 +29,9 @@ the requests.
   --max-texts N          largest number of texts in a request, default 2000
   --max-characters N     largest number of characters in a text, default 100000
   --queue N              largest number of texts that wait in a process, default 4000
-  --timeout SECONDS      in which a request has to arrive, and to be predicted, default 30
-  --grace SECONDS        for accepted requests to finish after SIGTERM, default 30
-  --follow SECONDS       between two looks at models:/NAME@ALIAS, default 30
+  --timeout SECONDS      time limit for a request to arrive, and for its prediction, default 30
+  --grace SECONDS        time limit for accepted requests to finish after SIGTERM, default 30
+  --follow SECONDS       interval between checks of models:/NAME@ALIAS, default 30
   --access-log           log each request, without its texts
   --log-texts            log the texts of /predict and /invocations with their predictions
 
@@ -73,7 +73,7 @@ def serve(arguments: list[str]) -> int:
     tokens: tuple[str, ...] = ()
     if "--token-file" in parsed.options:
         tokens = _tokens(Path(parsed.options["--token-file"]))
-    hosts = tuple(filter(None, parsed.options.get("--allowed-hosts", "").lower().split(",")))
+    hosts = _hosts(parsed.options.get("--allowed-hosts"))
     if not hosts and not tokens and host in LOOPBACK:
         # a page of another site could otherwise read predictions under a name of its own
         hosts = ("127.0.0.1", "localhost", "[::1]")
@@ -131,6 +131,19 @@ def _name(location: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]", "_", parts[-1]) if parts else "classifier"
 
 
+def _hosts(value: str | None) -> tuple[str, ...]:
+    """Return the names in the value of `--allowed-hosts`."""
+    if value is None:
+        return ()
+    hosts = tuple(name for part in value.lower().split(",") if (name := part.strip()))
+    if not hosts:
+        raise ConfigError(
+            f"--allowed-hosts is {value!r}, which has no name.\nSet names separated by commas, "
+            "for example --allowed-hosts example.org,localhost"
+        )
+    return hosts
+
+
 def _tokens(path: Path) -> tuple[str, ...]:
     """Return the tokens in a file."""
     try:
@@ -144,8 +157,9 @@ def _tokens(path: Path) -> tuple[str, ...]:
         raise ConfigError(f"--token-file {path} is not ASCII text.") from None
     tokens = tuple(line.strip() for line in lines if line.strip())
     if not tokens or any(" " in token for token in tokens):
+        fault = "a token that contains a space" if tokens else "no token"
         raise ConfigError(
-            f"--token-file {path} has {'a token with a blank' if tokens else 'no token'}.\n"
+            f"--token-file {path} has {fault}.\n"
             "Write one token per line, for example with: openssl rand -hex 32"
         )
     return tokens

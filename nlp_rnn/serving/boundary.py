@@ -138,7 +138,7 @@ async def _respond_with_error(request: Request, error: Exception) -> Response:
 
 
 async def _no_route(request: Request, error: Exception) -> Response:
-    return json_response(RequestError(404, "There is no such page. See /docs.").content, 404)
+    return json_response(RequestError(404, "There is no such address. See /docs.").content, 404)
 
 
 async def _internal_error(request: Request, error: Exception) -> Response:
@@ -147,5 +147,5 @@ async def _internal_error(request: Request, error: Exception) -> Response:
 
 async def _no_method(request: Request, error: Exception) -> Response:
     headers = getattr(error, "headers", None)
-    wrong = RequestError(405, f"This page does not support {request.method}. See /docs.")
+    wrong = RequestError(405, f"This address does not support {request.method}. See /docs.")
     return json_response(wrong.content, 405, headers)

@@ -221,7 +221,7 @@ def _responses(schema: Schema) -> Schema:
         "408": "the request did not arrive in time",
         "413": "the body is too large",
         "415": "the media type is not supported",
-        "503": "the queue is full, or the time is over; see Retry-After",
+        "503": "the queue is full, or the prediction timed out; see Retry-After",
     }
     return {
         "200": {"description": "OK", "content": {"application/json": {"schema": schema}}},

@@ -38,7 +38,7 @@ class ServingOptions:
     grace : float
         Seconds that accepted requests have to finish after SIGTERM.
     follow : float
-        Seconds between two looks at the MLflow registry, for `models:/NAME@ALIAS`.
+        Seconds between two checks of the MLflow registry, for `models:/NAME@ALIAS`.
     access_log : bool
         Whether each request is logged, without its texts.
     log_texts : bool
