@@ -230,3 +230,9 @@ def test_a_byte_order_mark_before_a_title(tmp_path):
     path = tmp_path / "a.csv"
     path.write_bytes(codecs.BOM_UTF8 + b"A title\r\n" + table("film {i},{l}").encode())
     assert rows(path) == PLAIN
+
+
+def test_a_wrong_column_is_named_beside_long_texts(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(f"abstract,topic\n{'long ' * 40_000},x\nshort,y\n")
+    assert "has no column 'text'; it has: abstract, topic" in refusal(path)

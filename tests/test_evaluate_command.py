@@ -101,6 +101,7 @@ def test_labels_are_matched_by_name(here: Path, capsys: pytest.CaptureFixture[st
         (["classifier", "data=files", "model=lstm"], "model=lstm is not supported by evaluate"),
         (["classifier", "data=filse"], "There is no data=filse; there are"),
         (["classifier", "data=files", "data.limit=5"], "data.limit has an effect only on training"),
+        (["classifier", "data=files", "data.fraction=0.5"], "data.fraction has an effect only on"),
         (["classifier", "data=files", "data.pth=x"], "There is no key data.pth"),
         (["classifier", "data=files"], "data.path is not set"),
         (["classifier", "data=stories", "--split", "dev"], "--split is 'dev'"),

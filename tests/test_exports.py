@@ -19,7 +19,9 @@ import pytest
 from nlp_rnn.config.checks import check
 from nlp_rnn.data.corpus import load_corpus
 from nlp_rnn.errors import NlpRnnError
+from nlp_rnn.sources.file_format import FileOptions
 from nlp_rnn.sources.source import read_source
+from nlp_rnn.sources.streams import find_streams, open_stream
 from tests.composing import compose
 
 pytestmark = pytest.mark.usefixtures("own_datasets_cache")
@@ -418,6 +420,31 @@ def test_sheets_with_numbers_empty_cells_and_other_sheets(tmp_path: Path) -> Non
         ["data=files", f"data.path={path}", "data.header=false", "data.text=1", "data.label=2"]
     )
     assert len(read_source(config.data).splits["train"]) == 5
+
+
+def test_sheets_without_header_with_blanks_in_names_and_all_columns(tmp_path: Path) -> None:
+    needs_library("Excel: .xlsx")
+    path = tmp_path / "a.xlsx"
+    workbook(path, {"One": [["id", " text ", "label"], [7, "good", "pos"], [8, "bad", "neg"]]})
+    source = read_source(compose(["data=files", f"data.path={path}"]).data)
+    assert source.splits["train"]["text"] == ["good", "bad"]
+    (entry,) = find_streams(path, ["text"], [], FileOptions())["train"]
+    stream = open_stream(entry, ["text"], [])
+    assert stream.columns == ["id", "text", "label"]
+    assert [row["id"] for block in stream.blocks for row in block] == ["7", "8"]
+    for names in ("[text,label]", "[a,b,text,label]"):
+        options = ["data.header=false", f"data.columns={names}"]
+        assert "has 3 columns in its first row" in refused(path, options)
+
+
+def test_a_damaged_spreadsheet_is_no_archive_to_unpack(tmp_path: Path) -> None:
+    needs_library("Excel: .xlsx")
+    path = tmp_path / "a.xlsx"
+    workbook(path, {"One": [["text", "label"], ["a", "b"]]})
+    path.write_bytes(path.read_bytes()[:-200])
+    message = refused(path, [])
+    assert "is a spreadsheet that cannot be read" in message
+    assert "Save its sheet as csv (in Excel: CSV UTF-8)" in message
 
 
 def test_without_the_extra_a_spreadsheet_is_an_error_with_two_ways_out(

@@ -20,7 +20,10 @@ import nlp_rnn
 from nlp_rnn.classifier.classifier_saving import save_classifier
 from nlp_rnn.cli import main
 from nlp_rnn.data.corpus import load_corpus
+from nlp_rnn.sources.file_format import FileOptions
+from nlp_rnn.sources.files import Entry
 from nlp_rnn.sources.reading import described_reading
+from nlp_rnn.sources.same_form import has_labels
 from nlp_rnn.sources.source import read_source
 from tests.composing import compose
 from tests.tiny_classifier import save_tiny, tiny_parts
@@ -788,6 +791,16 @@ def test_texts_like_the_null_of_postgresql_are_read_back(kind: str) -> None:
     Path("in.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in strange))
     assert main(["predict", "classifier", "--input", "in.jsonl", "--output", f"out.{kind}"]) == 0
     assert texts(predict("--input", f"out.{kind}")) == strange
+
+
+def test_labels_of_lines_are_recognized_in_the_encoding_of_the_training() -> None:
+    names = ["négatif", "déçu", *tiny_parts()["labels"][2:]]
+    lines = "négatif w2 w3\ndéçu w4 w5\n".encode("cp1252")
+    Path("train.txt").write_bytes(lines)
+    options = {"format": "lines", "encoding": "cp1252"}
+    entry = Entry(Path("train.txt"), FileOptions(), "txt")
+    assert has_labels(entry, options, set(names))
+    assert not has_labels(entry, {"format": "lines"}, set(names))
 
 
 def test_lines_without_labels_are_texts_for_a_classifier_of_labelled_lines(

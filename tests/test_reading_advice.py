@@ -131,10 +131,11 @@ def test_arrays_with_a_common_fault_have_advice(tmp_path):
 # --- folders ----------------------------------------------------------------------------------
 
 
-def test_one_text_file_for_each_class(tmp_path):
+@pytest.mark.parametrize("last", ["\n", ""])
+def test_one_text_file_for_each_class(tmp_path, last):
     for label in ("pos", "neg"):
         lines = [text for text, other in PAIRS if other == label]
-        (tmp_path / f"{label}.txt").write_text("\n".join(lines) + "\n")
+        (tmp_path / f"{label}.txt").write_text("\n".join(lines) + last)
     message = refusal(tmp_path)
     run(message.split("run in the folder: ")[1].split("; and set")[0], tmp_path)
     assert sorted(rows(Path(options_of(message)[0][10:]), "data.delimiter=tab")) == sorted(PAIRS)

@@ -23,7 +23,7 @@ __all__ = ["SPLITS", "EvaluationData", "data_config", "load_data", "warn_of_trai
 SPLITS = ("test", "validation", "train", "all", "unseen")
 
 # Options that have an effect only on training.
-_TRAINING_ONLY = ("data.limit", "data.validation_fraction")
+_TRAINING_ONLY = ("data.limit", "data.fraction", "data.validation_fraction")
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ def data_config(overrides: Sequence[str]) -> "DataConfig":
             )
         if key in _TRAINING_ONLY:
             raise ConfigError(
-                f"{key} has an effect only on training. Remove it; evaluate reads the whole split."
+                f"{key} has an effect only on training; evaluate reads the whole split.\n"
+                f"Remove {key}."
             )
     from nlp_rnn.config.compose import compose
 

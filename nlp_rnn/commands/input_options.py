@@ -24,7 +24,6 @@ __all__ = ["input_errors", "is_option", "open_input", "remembered_note", "saved_
 
 _OPTIONS = ("text", "format", "header", "columns", "delimiter", "quoting", "encoding", "rows")
 _OPTION = re.compile(r"data\.\w+=")
-_PIPE_NAMES = rf"\S*/{STANDARD_INPUT}|/dev/stdin"
 _TXT = "txt"
 
 
@@ -262,8 +261,8 @@ def _form(
     kind = form.get("format")
     if kind in ("lines", "fasttext") and all(entry.path.is_file() for entry in entries):
         labels = _labels(config, reading)
-        with suppress(OSError):
-            if not all(has_labels(e, kind, form.get("delimiter"), labels) for e in entries):
+        with suppress(OSError, DataError):
+            if not all(has_labels(e, form, labels) for e in entries):
                 return {}, (
                     f"not read as in training (data.format={kind}): the lines have no labels; set "
                     "the option if they have"

@@ -90,7 +90,8 @@ def check_content(head: bytes, path: Path, format_name: str, is_text: bool) -> N
         The file is an image, an archive, a web page, in another format, or not downloaded.
     """
     known = binary_kind(head, path)
-    if format_name == "excel" and (known is None or known[1] == _EXPORT):
+    is_damaged = head.startswith(b"PK\x03\x04") and not zipfile.is_zipfile(path)
+    if format_name == "excel" and (known is None or known[1] == _EXPORT or is_damaged):
         return  # its reader reports what it cannot open
     if known:
         raise DataError(f"{path} is {known[0]}, not {format_name}.\n{known[1]}")

@@ -3,10 +3,12 @@
 import csv
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
 from nlp_rnn.sources.columns import listed
+from nlp_rnn.sources.csv_header import BLANK
 from nlp_rnn.sources.file_format import FileOptions
 
 __all__ = ["column_advice", "syntax_message"]
@@ -14,7 +16,6 @@ __all__ = ["column_advice", "syntax_message"]
 _ROWS = 100
 _SHOWN = 50  # characters of a row that a message shows
 _FAULT = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+): ?(.*)", re.DOTALL)
-_BLANK = " \t\r\n\0\x1a"  # 0x1A ends the files of old programs
 
 _REWRITE = (
     'python3 -c "import csv, sys; csv.writer(sys.stdout).writerows(csv.reader(sys.stdin, {}))" '
@@ -110,13 +111,21 @@ def _quoting_advice(options: FileOptions) -> str:
     )
 
 
+def _rows(lines: Sequence[str], delimiter: str) -> list[list[str]]:
+    """Return the cells of lines up to the first that the csv module cannot read, as a long text."""
+    rows: list[list[str]] = []
+    with suppress(csv.Error):
+        rows.extend(csv.reader(lines, delimiter=delimiter))
+    return rows
+
+
 def _lines(plain: Path, number: int = _ROWS) -> list[str]:
     with plain.open(encoding="utf-8-sig", errors="replace", newline="\n") as file:
-        return [line.rstrip("\r\n") for line in islice(file, number) if line.strip(_BLANK)]
+        return [line.rstrip("\r\n") for line in islice(file, number) if line.strip(BLANK)]
 
 
 def _widths(plain: Path, delimiter: str) -> set[int]:
-    return {len(row) for row in csv.reader(_lines(plain)[1:], delimiter=delimiter)}
+    return {len(row) for row in _rows(_lines(plain)[1:], delimiter)}
 
 
 def _other_export(plain: Path) -> tuple[str, str] | None:
@@ -160,7 +169,7 @@ def column_advice(plain: Path, names: Sequence[str], columns: Sequence[str], del
             f"{between[0]!r} seems to separate its columns, but a delimiter has one character of "
             f"ASCII. Convert it to tsv: sed 's/{escaped}/\\t/g' OLD > NEW.tsv"
         )
-    rows = list(csv.reader(lines, delimiter=delimiter))
+    rows = _rows(lines, delimiter)
     if advice := _headerless(rows):
         return advice
     folded = {name.strip().casefold(): name for name in names}

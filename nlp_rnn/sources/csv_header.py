@@ -4,14 +4,20 @@ import csv
 import re
 import unicodedata
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from nlp_rnn.errors import DataError
+from nlp_rnn.sources.file_format import FileOptions
+
 __all__ = [
+    "BLANK",
     "corrected_names",
     "find_header",
     "is_number",
     "looks_like_header",
     "misplaced_number",
+    "names_without_header",
     "plain_name",
     "skip_blank_row",
 ]
@@ -21,7 +27,7 @@ _NO_DELIMITERS = frozenset("\"'\r\n")
 _LABELS = re.compile(r"(predicted_)?labels?|(predicted_)?probability_.+")
 _WORD = re.compile(r"[^\W\d]\w*")
 _NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
-_BLANK = " \t\r\n\0\x1a"  # 0x1A ends the files of old programs
+BLANK = " \t\r\n\0\x1a"  # 0x1A ends the files of old programs
 
 
 def find_header(
@@ -52,7 +58,7 @@ def find_header(
                 return delimiter, number
     if len(delimiters) == 1:
         return None
-    first, *others = [line.rstrip("\r") for line in lines[:-1] if line.strip(_BLANK)] or [""]
+    first, *others = [line.rstrip("\r") for line in lines[:-1] if line.strip(BLANK)] or [""]
     for delimiter in sorted({*first} - _NO_DELIMITERS - {*delimiters}):
         is_ascii_mark = delimiter.isascii() and not delimiter.isalnum()
         if is_ascii_mark and others and _has(first, columns, delimiter):
@@ -149,4 +155,23 @@ def corrected_names(
 
 def skip_blank_row(row: Any) -> str:
     """Return whether pyarrow shall skip a row of a wrong length: it has nothing but blanks."""
-    return "error" if row.text.strip(_BLANK) else "skip"
+    return "error" if row.text.strip(BLANK) else "skip"
+
+
+def names_without_header(path: Path, number: int, options: FileOptions) -> list[str]:
+    """Return the names of a file without header: `data.columns`, else numbers from 1.
+
+    Raises
+    ------
+    DataError
+        `data.columns` has another number of names than the file has columns.
+    """
+    if options.columns is None:
+        return [str(index) for index in range(1, number + 1)]
+    if len(options.columns) != number:
+        raise DataError(
+            f"{path} has {number} columns in its first row, but data.columns has "
+            f"{len(options.columns)} names.\nName every column, or remove data.columns and use "
+            "column numbers."
+        )
+    return list(options.columns)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.errors import DataError
@@ -22,6 +21,7 @@ from nlp_rnn.sources.csv_header import (
     corrected_names,
     looks_like_header,
     misplaced_number,
+    names_without_header,
     skip_blank_row,
 )
 from nlp_rnn.sources.decoding import bad_encoding
@@ -32,7 +32,7 @@ from nlp_rnn.sources.dialect import (
     first_rows,
     has_backslash_quotes,
 )
-from nlp_rnn.sources.file_format import FileFormat, FileOptions, SourceFile, TableStream
+from nlp_rnn.sources.file_format import FileFormat, SourceFile, TableStream
 
 if TYPE_CHECKING:
     import pyarrow
@@ -178,7 +178,7 @@ def _open(file: SourceFile, default_delimiter: str) -> _Table:
                 f"{file.path.name}: row 1 looks like a header: {listed(first)}; if it is one, set "
                 "data.header=true and the names of the columns"
             )
-        names = _column_names(file.path, len(names), options)
+        names = names_without_header(file.path, len(names), options)
         read.autogenerate_column_names = False
         read.column_names = names
     try:
@@ -252,19 +252,6 @@ def _stream_delimited(file: SourceFile, default_delimiter: str) -> TableStream:
     if file.options.header and names != table.read.column_names:
         table.read.column_names, table.read.skip_rows_after_names = names, 1
     return TableStream(names, table.batches(names, (_SMALL_BLOCK, _BLOCK)))
-
-
-def _column_names(path: Path, number: int, options: FileOptions) -> list[str]:
-    """Return the names of a file without header: `data.columns`, else numbers from 1."""
-    if options.columns is None:
-        return [str(index) for index in range(1, number + 1)]
-    if len(options.columns) != number:
-        raise DataError(
-            f"{path} has {number} columns in its first row, but data.columns has "
-            f"{len(options.columns)} names.\nName every column, or remove data.columns and use "
-            "column numbers."
-        )
-    return list(options.columns)
 
 
 def _read_rows(dataset: "Dataset", names: Sequence[str], file: SourceFile, skipped: int) -> Rows:

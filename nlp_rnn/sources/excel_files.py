@@ -4,19 +4,21 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.errors import DataError
-from nlp_rnn.sources.columns import listed, require_columns
-from nlp_rnn.sources.file_format import FileFormat, SourceFile
+from nlp_rnn.sources.columns import distinct_names, listed, require_columns
+from nlp_rnn.sources.csv_header import corrected_names, names_without_header
+from nlp_rnn.sources.file_format import FileFormat, SourceFile, TableStream
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 __all__ = ["EXCEL"]
 
+_BLOCK = 10_000
 _EXPORT = "save its sheet as csv (in Excel: CSV UTF-8), and set data.path to that file."
 
 
-def _read_excel(file: SourceFile) -> "Dataset":
-    """Read all cells as text: numbers by their digits, dates in ISO format, empty cells as null."""
+def _open_sheet(file: SourceFile) -> tuple[list[str], list[list[Any]]]:
+    """Return the names of the columns of the first sheet, and its rows without blank ones."""
     try:
         from python_calamine import CalamineError, CalamineWorkbook
     except ImportError:
@@ -30,7 +32,7 @@ def _read_excel(file: SourceFile) -> "Dataset":
     except (CalamineError, OSError) as error:
         raise DataError(
             f"{file.path} is a spreadsheet that cannot be read: {str(error).splitlines()[0][:100]}."
-            f"\n{_EXPORT.capitalize()}"
+            f"\n{_EXPORT[0].upper() + _EXPORT[1:]}"
         ) from error
     if len(sheets := workbook.sheet_names) > 1:
         file.notes.append(
@@ -38,18 +40,38 @@ def _read_excel(file: SourceFile) -> "Dataset":
         )
     if not rows:
         raise DataError(f"{file.path} has no rows.")
-    names = [_text(cell) or "" for cell in rows[0]]
-    if not file.options.header:
-        names = list(file.options.columns or map(str, range(1, len(rows[0]) + 1)))
+    if file.options.header:
+        header = [_text(cell) or "" for cell in rows.pop(0)]
+        names, note = corrected_names(header, [], file.columns)
+        if note:
+            file.notes.append(f"{file.path.name}: {note}")
+    else:
+        names = names_without_header(file.path, len(rows[0]), file.options)
     require_columns(names, file.columns, str(file.path))
+    return names, [row for row in rows if any(cell != "" for cell in row)]
 
-    def records() -> Iterator[dict[str, str | None]]:
-        for row in rows[1:] if file.options.header else rows:
-            if any(cell != "" for cell in row):
-                record = dict(zip(names, row, strict=False))
-                yield {name: _text(record[name]) for name in file.columns}
 
-    return file.from_rows(("excel", 1), records())
+def _read_excel(file: SourceFile) -> "Dataset":
+    """Read all cells as text: numbers by their digits, dates in ISO format, empty cells as null."""
+    names, rows = _open_sheet(file)
+    places = {name: names.index(name) for name in file.columns}
+    records = ({name: _text(row[place]) for name, place in places.items()} for row in rows)
+    return file.from_rows(("excel", 1), records)
+
+
+def _stream_excel(file: SourceFile) -> TableStream:
+    """Return the rows of the sheet, with all of its columns as text."""
+    names, rows = _open_sheet(file)
+    names = distinct_names(names)
+
+    def blocks() -> Iterator[list[dict[str, str | None]]]:
+        for start in range(0, len(rows), _BLOCK):
+            yield [
+                dict(zip(names, map(_text, row), strict=True))
+                for row in rows[start : start + _BLOCK]
+            ]
+
+    return TableStream(names, blocks())
 
 
 def _text(cell: Any) -> str | None:
@@ -61,5 +83,9 @@ def _text(cell: Any) -> str | None:
 
 
 EXCEL = FileFormat(
-    "excel", _read_excel, (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), ("header", "columns")
+    "excel",
+    _read_excel,
+    (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"),
+    ("header", "columns"),
+    stream=_stream_excel,
 )

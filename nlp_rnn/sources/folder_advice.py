@@ -6,7 +6,8 @@ from pathlib import Path
 
 __all__ = ["folder_advice", "partition_advice", "versioned_table"]
 
-_LINES = 'for f in *.txt; do sed "s/^/${f%.txt}\\t/" "$f"; done > train.label'
+# awk ends every line, also the last one of a file
+_LINES = 'awk \'{f=FILENAME; sub(/\\.txt$/, "", f); print f "\\t" $0}\' *.txt > train.label'
 _TABLES = (
     'python3 -c "import pandas as pd, pathlib as p; pd.concat(pd.read_csv(f).assign(label=f.stem) '
     "for f in sorted(p.Path('.').glob('*.csv'))).to_csv('train.csv', index=False)\""

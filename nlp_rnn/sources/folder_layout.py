@@ -45,7 +45,15 @@ def matching_splits(pattern: Path, options: FileOptions, notes: list[str]) -> Sp
     """
     format_name = _format_name(options)
     matches = [Path(match) for match in glob.glob(str(pattern), recursive=True)]
-    files = natural_order(file for file in matches if file.is_file() and not is_ignored(file))
+    fixed = len(pattern.parent.parts)
+    while fixed and any(sign in part for part in pattern.parts[:fixed] for sign in "*?["):
+        fixed -= 1
+
+    def is_hidden(file: Path) -> bool:
+        """Return whether a pattern found the file in an ignored folder, such as `_delta_log`."""
+        return any(is_ignored(Path(part)) for part in file.parts[fixed:])
+
+    files = natural_order(file for file in matches if file.is_file() and not is_hidden(file))
     known = [file for file in files if format_name(file)]
     if not known:
         what = f"no file with a supported suffix ({suffixes()})" if files else "no file"

@@ -54,26 +54,26 @@ def fitting_form(
     )
 
 
-def has_labels(entry: Entry, format_name: str, delimiter: str | None, labels: Set[str]) -> bool:
+def has_labels(entry: Entry, form: Mapping[str, Any], labels: Set[str]) -> bool:
     """Return whether the lines of a txt file have labels, as in the formats lines and fasttext.
 
     Parameters
     ----------
     entry : Entry
         The file.
-    format_name : str
-        `lines`: half of the first lines begin with a label; `fasttext`: one has a label.
-    delimiter : str or None
-        The option `data.delimiter` of the training.
+    form : mapping
+        The options of the training about the form. With the format `lines` half of the first lines
+        begin with a label; with `fasttext` one has a label.
     labels : set of str
         The labels of the training.
     """
-    plain = plain_copy(entry.path, FORMATS[format_name], entry.options, [])
+    options = replace(entry.options, encoding=form.get("encoding", entry.options.encoding))
+    plain = plain_copy(entry.path, FORMATS[form["format"]], options, [])
     with plain.open(encoding="utf-8-sig", errors="replace") as file:
         lines = [line.strip() for line in islice(file, _LINES) if line.strip()]
-    if format_name == "fasttext":
+    if form["format"] == "fasttext":
         return not lines or any("__label__" in line for line in lines)
-    mark = delimiter_character(delimiter, "") or None
+    mark = delimiter_character(form.get("delimiter"), "") or None
     first = [line.split(mark, 1)[0].strip() for line in lines]
     labelled = sum(not labels.isdisjoint({word, *word.split(":")}) for word in first)
     return 2 * labelled >= len(lines)
