@@ -478,6 +478,29 @@ def test_sigterm_finishes_what_was_accepted(folder: Path) -> None:
         assert "the service has stopped" in service.log
 
 
+def test_sigterm_ends_a_slow_request_after_the_grace_period(folder: Path) -> None:
+    limits = ("--grace", "1", "--max-texts", "1000000", "--queue", "1000000")
+    with running_service(folder, *limits, "--max-body", 100 << 20) as service:
+        # one request is predicted for long, and the other one does not arrive
+        body = json.dumps({"texts": ["w2 " * 50] * 400_000})
+        slow = service.connect()
+        slow.request("POST", "/predict", body, {"Content-Type": "application/json"})
+        partial = socket.create_connection(("127.0.0.1", service.port), timeout=30)
+        partial.sendall(HEAD + b"Content-Length: 50\r\n\r\n{")
+        idle = "nlp_rnn_queue_texts 0.0"
+        wait_until(lambda: idle not in service.get("/metrics").body.decode())
+        started = time.monotonic()
+        assert service.stop() == 0
+        seconds = time.monotonic() - started
+        response = slow.getresponse()
+        assert response.status == 503
+        assert json.loads(response.read())["message"] == "The service is stopping."
+        for connection in (slow, partial):
+            connection.close()
+        assert 1 <= seconds < 4, "the supervisor kills after six seconds"
+        assert "the service has stopped" in service.log
+
+
 def test_every_field_is_described(service: Service) -> None:
     description = service.get("/openapi.json").json
     assert "/stream" in description["info"]["description"]

@@ -1,5 +1,6 @@
 """Outermost layer of the application: token, host, security headers, metrics, errors as JSON."""
 
+import asyncio
 import hmac
 import json
 import logging
@@ -69,9 +70,11 @@ class Boundary:
         service = self._service
         path = scope["path"]
         status = 500
+        responding = False
 
         async def send_with_headers(message: Message) -> None:
-            nonlocal status
+            nonlocal status, responding
+            responding = True
             kind = message["type"].removeprefix("websocket.")
             if kind == "http.response.start":
                 status = message["status"]
@@ -90,6 +93,11 @@ class Boundary:
                 await self._app(scope, receive, send_with_headers)
         except ClientDisconnect:
             status = 499  # as in nginx: the client left before it had sent its body
+        except asyncio.CancelledError:  # its time to finish after SIGTERM is over
+            if responding or scope["type"] == "websocket":
+                raise
+            stopping = RequestError(503, "The service is stopping.")
+            await json_response(stopping.content, 503)(scope, receive, send_with_headers)
         except Exception as error:
             # the message of an exception can quote a text, so only its type and place are logged
             frames = "".join(traceback.format_tb(sys.exc_info()[2], limit=-5))
