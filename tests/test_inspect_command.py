@@ -226,6 +226,8 @@ def test_rows_of_files_and_data(here: Path, undrawn: None) -> None:
     column = ["--input", "r.csv", "--column", "review"]
     assert main(["inspect", "one", *column, "--rows", "3,1"]) == 0
     assert [page().boxes[0], page().boxes[4]] == ["w9", "w3 w4"]
+    assert main(["inspect", "one", "--input", "r.csv", "data.text=review", "--rows", "3"]) == 0
+    assert page().boxes[0] == "w9"
     assert main(["inspect", "one", "--input", "r.txt", "--rows", "2"]) == 0
     assert page().boxes[0] == "w6 w7"
     overrides = ["data=stories", "data.train_rows=20", "data.test_rows=4"]

@@ -25,7 +25,8 @@ memory, and for one direction the probabilities after each token. Writes an HTML
 
   --text TEXT        the text; all other arguments are then models, one or two
   --input FILE       texts from a file, as for nlp-rnn predict
-  --column COLUMN    the column of the file that holds the texts
+  --column COLUMN    the column of the file that holds the texts; data.KEY=VALUE sets how the file
+                     is read, as for nlp-rnn predict
   data=…             texts from the test split of a data set, with the options of nlp-rnn train
   --rows N,M         rows of the file or data set, counted from 1; default: the first
   --over-time        raise an error if the probabilities after each token are not available
@@ -80,6 +81,9 @@ def _models_and_texts(arguments: ParsedArguments) -> tuple[list[str], list[str]]
     """
     data = [word for word in arguments.positional if word.startswith(("data=", "data."))]
     positional = [word for word in arguments.positional if word not in data]
+    form: list[str] = []
+    if "--input" in arguments.options and all(word.startswith("data.") for word in data):
+        form, data = data, []  # how the file is read
     sources: list[str] = [name for name in ("--text", "--input") if name in arguments.options]
     sources += ["data=…"] if data else []
     if len(sources) > 1:
@@ -109,7 +113,7 @@ def _models_and_texts(arguments: ParsedArguments) -> tuple[list[str], list[str]]
             raise ConfigError(f"{name} has no effect without {needed}.\nRemove {name}.")
     if not texts:
         rows = _rows(arguments)
-        texts = _texts_of_data(data, rows) if data else _texts_of_file(arguments, rows)
+        texts = _texts_of_data(data, rows) if data else _texts_of_file(arguments, form, rows)
     if len(texts) > MAX_TEXTS:
         raise ConfigError(
             f"A page holds at most {MAX_TEXTS} texts, but {len(texts)} were selected.\n"
@@ -128,7 +132,7 @@ def _rows(arguments: ParsedArguments) -> list[int]:
     return [int(number) for number in numbers]
 
 
-def _texts_of_file(arguments: ParsedArguments, rows: list[int]) -> list[str]:
+def _texts_of_file(arguments: ParsedArguments, form: list[str], rows: list[int]) -> list[str]:
     from nlp_rnn.commands.input_options import input_errors, open_input
 
     path = arguments.options["--input"]
@@ -137,17 +141,20 @@ def _texts_of_file(arguments: ParsedArguments, rows: list[int]) -> list[str]:
         raise ConfigError(
             f"--column has no effect for {path}, where every line is one text.\nRemove --column."
         )
-    options = [] if column is None else [f"data.text={column}"]
+    options = form if column is None else [f"data.text={column}", *form]
+    notes: list[str] = []
     texts: dict[int, str | None] = {}
     num_read = 0
     with input_errors():
-        for chunk in open_input(path, options, {}, None, []).chunks():
+        for chunk in open_input(path, options, {}, None, notes).chunks():
             for row in rows:
                 if num_read < row <= num_read + len(chunk.texts):
                     texts[row] = chunk.texts[row - num_read - 1]
             num_read += len(chunk.texts)
             if num_read >= max(rows):
                 break
+    for note in notes:
+        print(note, file=sys.stderr)
     return [_text_of_row(texts, row, path, num_read) for row in rows]
 
 
