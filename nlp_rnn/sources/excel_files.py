@@ -54,8 +54,8 @@ def _open_sheet(file: SourceFile) -> tuple[list[str], list[list[Any]]]:
 def _read_excel(file: SourceFile) -> "Dataset":
     """Read all cells as text: numbers by their digits, dates in ISO format, empty cells as null."""
     names, rows = _open_sheet(file)
-    places = {name: names.index(name) for name in file.columns}
-    records = ({name: _text(row[place]) for name, place in places.items()} for row in rows)
+    positions = {name: names.index(name) for name in file.columns}
+    records = ({name: _text(row[position]) for name, position in positions.items()} for row in rows)
     return file.from_rows(("excel", 1), records)
 
 
