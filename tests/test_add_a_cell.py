@@ -91,7 +91,7 @@ def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
     ("direction", "pooling"),
     [
         ("model.bidirectional=true", "max_mean"),
-        ("model.bidirectional=false", "last"),
+        pytest.param("model.bidirectional=false", "last", marks=pytest.mark.slow),
         pytest.param("model.bidirectional=true", "last", marks=pytest.mark.slow),
         pytest.param("model.bidirectional=false", "max_mean", marks=pytest.mark.slow),
     ],

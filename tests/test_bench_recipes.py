@@ -51,6 +51,7 @@ def test_a_row_has_the_deviation_or_the_interval_of_the_difference(bench: Module
     assert bench.summary(second, first, interval=True) == expected
 
 
+@pytest.mark.slow
 def test_trainings_in_the_output_are_not_repeated(tmp_path: Path) -> None:
     rows = "".join(f"{text},{label}\n" for text, label in [("good film", 1), ("bad film", 0)] * 30)
     (tmp_path / "a.csv").write_text("text,label\n" + rows)

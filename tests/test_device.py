@@ -59,8 +59,17 @@ trainer.fit(texts, texts)
 
 @pytest.mark.parametrize(
     ("longest", "set_by_user", "made"),
-    [(150, {}, 48), (60, {}, 24), (150, {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "1000"}, 24)],
-    ids=["long texts", "short texts", "set by the user"],
+    [
+        pytest.param(150, {}, 48, id="long texts"),
+        pytest.param(60, {}, 24, id="short texts", marks=pytest.mark.slow),
+        pytest.param(
+            150,
+            {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "1000"},
+            24,
+            id="set by the user",
+            marks=pytest.mark.slow,
+        ),
+    ],
 )
 def test_an_lstm_of_long_texts_caches_few_operations(
     longest: int, set_by_user: dict[str, str], made: int, tmp_path: Path

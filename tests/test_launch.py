@@ -148,7 +148,7 @@ def test_what_a_group_file_sweeps_needs_the_flag(
     assert "Add -m" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("folder", ["one", "a folder/été=1"])
+@pytest.mark.parametrize("folder", [pytest.param("one", marks=pytest.mark.slow), "a folder/été=1"])
 def test_output_dir_sets_the_run_folder(here: Path, folder: str) -> None:
     from nlp_rnn.config.arguments import with_run_dir
 

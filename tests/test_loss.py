@@ -142,6 +142,7 @@ def test_r_drop_makes_predictions_alike() -> None:
 
 
 @needs_bf16
+@pytest.mark.slow
 @pytest.mark.parametrize("part", PARTS)
 def test_bf16_learns_with_each_part(part: str) -> None:
     options = {"precision": Precision.bf16, "max_epochs": 8, "patience": 8}

@@ -354,7 +354,15 @@ CHANGED_SPACES = {
 }
 
 
-@pytest.mark.parametrize("name", CHANGED_SPACES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(
+            name, marks=[] if name in ("a wider interval", "one more key") else pytest.mark.slow
+        )
+        for name in CHANGED_SPACES
+    ],
+)
 def test_a_search_is_resumed_with_another_space(tmp_path: Path, name: str) -> None:
     before, after = CHANGED_SPACES[name]
     old = resumed(tmp_path, before, budget=4)

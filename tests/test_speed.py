@@ -31,6 +31,7 @@ class Run:
         self.texts[file] = text
 
 
+@pytest.mark.slow
 def test_a_new_process_measures_every_metric(tmp_path: Path) -> None:
     folder = save_tiny(tmp_path / "c", cell="lstm", bidirectional=False)
     run = Run()

@@ -153,7 +153,9 @@ def test_the_gradient_norm_of_an_epoch_is_logged_when_asked_for() -> None:
     assert "train/gradient_norm" not in epochs[-1].metrics
 
 
-@pytest.mark.parametrize("options", [{}, {"max_updates": 2}, {"max_updates": 12}])
+@pytest.mark.parametrize(
+    "options", [pytest.param({}, marks=pytest.mark.slow), {"max_updates": 2}, {"max_updates": 12}]
+)
 def test_a_profile_tells_where_the_time_of_some_updates_went(options: dict[str, int]) -> None:
     one = trainer(profile=True, max_epochs=1, threads=2, **options)
     one.fit(TRAIN, VALIDATION)
