@@ -1,22 +1,26 @@
 """Arguments of `nlp-rnn train`: sorted and quoted for Hydra, whose errors are shortened."""
 
-import difflib
 import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from nlp_rnn.config.schemas import conf_dir, known_keys, text_keys
+from nlp_rnn.config.hints import (
+    ambiguous_value,
+    unknown_choice,
+    unknown_flag,
+    unknown_form,
+    unknown_key,
+)
+from nlp_rnn.config.schemas import text_keys
 from nlp_rnn.errors import ConfigError
 
 __all__ = ["config_errors", "flags_and_overrides", "quoted", "version_base", "with_run_dir"]
 
-BASELINES = ("majority", "linear")
-
 # Hydra's flags that are supported; those of the second line are followed by a value.
 FLAGS = ("-m", "--multirun", "--resolve", "--hydra-help", "--info", "-i", "--version")
-VALUED = ("--cfg", "-c", "--package", "-p", "--config-dir", "-cd", "--config-path", "-cp")
+VALUED = ("--cfg", "-c", "--package", "-p", "--config-dir", "-cd")
 
 OUTPUT_DIR = "output_dir"
 FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -91,10 +95,7 @@ def flags_and_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]
             if argument in VALUED and rest:
                 flags.append(rest.pop(0))
         else:
-            raise ConfigError(
-                f"There is no flag {argument}; there are {', '.join([*FLAGS, *VALUED])}.\n"
-                "nlp-rnn train --help shows examples."
-            )
+            raise unknown_flag(argument, rest, [*FLAGS, *VALUED])
     return flags, overrides
 
 
@@ -122,10 +123,7 @@ def quoted(override: str) -> str:
     except HydraException:
         if not value or ("," in value and len(value) > 1) or value[0] in "[{'\"":
             if not sign or not value:
-                raise ConfigError(
-                    f"{override!r} is not of the form KEY=VALUE.\n"
-                    "nlp-rnn train --help shows examples."
-                ) from None
+                raise unknown_form(override) from None
             raise ConfigError(
                 f"{override} cannot be read: a value with characters other than letters, digits "
                 f"and _-/.:\nneeds quotes within those of the shell, \"{key}='…'\""
@@ -147,36 +145,20 @@ def _shortened(error: Exception) -> str:
     first = str(error).strip().splitlines()[0]
     cause = str(error.__cause__ or "").strip().splitlines()
     if match := re.match(r"Could not override '([^']+)'", first):
-        return _unknown_key(match[1])
+        return unknown_key(match[1])
     if match := re.search(r"Could not find '([^']+)/([^'/]+)'", first):
-        return _unknown_choice(match[1], match[2])
+        return unknown_choice(match[1], match[2])
+    if match := re.match(r"Ambiguous value for argument '(.+)'$", first):
+        return ambiguous_value(match[1])
     if match := re.match(r"Error merging override (.+)", first):
         advice = ""
         if match[1].startswith("data.path=["):
             advice = "\nFor several files set a pattern, such as 'data.path=FOLDER/*.csv'"
         return f"{match[1]}: {cause[0] if cause else 'does not fit'}.{advice}"
     if match := re.match(r"In '([^']+)':.*\nKey .*\n *full_key: (\S+)", str(error)):
-        return f"In {match[1]}: {_unknown_key(match[2])}"
+        return f"In {match[1]}: {unknown_key(match[2])}"
     if match := re.search(r"missing mandatory value: (\w+)", first):
         key = re.search(r"full_key: (\S+)", str(error))
         name = key[1] if key else match[1]
         return f"{name} is not set. Set {name}=VALUE."
     return " ".join([first, *cause[:1]])
-
-
-def _unknown_choice(group: str, choice: str) -> str:
-    choices = sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
-    hint = ""
-    if group == "model" and choice in BASELINES:
-        hint = f"\nThe baseline {choice} is not a network: run nlp-rnn baselines data=…"
-    return f"There is no {group}={choice}; there are {', '.join(choices)}.{hint}"
-
-
-def _unknown_key(key: str) -> str:
-    schemas = known_keys()
-    if key in schemas:
-        return f"{key} has no effect here: it belongs to {', '.join(schemas[key])}."
-    groups = {name.split(".")[0] for name in schemas}
-    close = difflib.get_close_matches(key, [*schemas, *groups], n=1)
-    hint = f" Did you mean {close[0]}?" if close else ""
-    return f"There is no key {key}.{hint}\nnlp-rnn train --cfg job prints every key."
