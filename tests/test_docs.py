@@ -1,5 +1,6 @@
 """Every command of the README and the docs runs, in order, in a folder of its own."""
 
+import json
 import os
 import re
 import shlex
@@ -21,8 +22,12 @@ from nlp_rnn.sweeps.sweep_arguments import compose_sweep
 from tests.warm import run
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-LINKING = [*PAGES, ROOT / "CONTRIBUTING.md"]
+TUTORIALS = sorted((ROOT / "docs" / "tutorials").glob("*.md"))  # tests/test_tutorials_slow.py
+PAGES = [ROOT / "README.md", *sorted({*(ROOT / "docs").rglob("*.md")} - {*TUTORIALS})]
+LINKING = [*PAGES, *TUTORIALS, ROOT / "CONTRIBUTING.md"]
+# Pages that scripts/reference writes, wholly or in part.
+GENERATED = ("README.md", "commands.md", "configuration.md", "architecture.md")
+LONGEST = 150
 # What needs minutes, a browser or a server has tests of its own.
 ELSEWHERE = ("scripts/", "nlp-rnn ui", "mlflow models serve", "curl ", "nlp-rnn train -m resume=")
 RUN_DIR = ("output_dir=", "hydra.")  # not part of the configuration of a run
@@ -44,21 +49,52 @@ def here(tmp_path: Path, store_uri: str, monkeypatch: pytest.MonkeyPatch) -> Pat
     talk.append(("The team bought a bank.", ["sport", "money"]))
     frame = pd.DataFrame(talk * 20, columns=["text", "tags"])
     frame.to_json("talk.jsonl", orient="records", lines=True)
-    (tmp_path / "mine" / "model").mkdir(parents=True)
-    tiny = re.search(
-        r"```yaml\n(.*?)```", (ROOT / "docs" / "how-to" / "train.md").read_text(), re.DOTALL
-    )
-    assert tiny is not None
-    (tmp_path / "mine" / "model" / "tiny.yaml").write_text(tiny[1])
+    write_data_files()
+    write_presets()
     monkeypatch.setenv("NLP_RNN_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
     return tmp_path
 
 
+def write_data_files() -> None:
+    """Write a file of each kind that docs/how-to/load-data.md names."""
+    messages = ["I was charged twice; why?", "Das Paket ist für uns zu spät"] * 30
+    teams = ["billing", "delivery"] * 30
+    tickets = pd.DataFrame({"message": messages, "team": teams})
+    tickets[10:].to_csv("tickets.csv", sep=";", index=False)
+    plain = tickets.set_axis(["text", "label"], axis=1)
+    plain.to_csv("windows.csv", index=False, encoding="cp1252")
+    for folder, files in {"splits": ("train", "test"), "parts": ("one", "two")}.items():
+        Path(folder).mkdir()
+        for start, name in enumerate(files):
+            plain[30 * start : 30 * start + 30].to_csv(f"{folder}/{name}.csv", index=False)
+    news = pd.DataFrame({"label": teams, "title": messages, "body": messages})
+    news.to_csv("news.csv", header=False, index=False)
+    news.rename(columns={"title": "premise", "body": "hypothesis"}).to_csv("pairs.csv", index=False)
+    records = [
+        {"utterance": {"text": text}, "intent": team}
+        for text, team in zip(messages, teams, strict=True)
+    ]
+    Path("records.jsonl").write_text("".join(f"{json.dumps(record)}\n" for record in records))
+    lines = [f"{team} {text}\n" for text, team in zip(messages, teams, strict=True)]
+    Path("questions.txt").write_text("".join(lines), encoding="utf-8")
+    Path("fasttext.txt").write_text("".join(f"__label__{line}" for line in lines), encoding="utf-8")
+
+
+def write_presets() -> None:
+    """Write the files of docs/how-to/own-presets.md, which names each before it shows it."""
+    page = (ROOT / "docs" / "how-to" / "own-presets.md").read_text(encoding="utf-8")
+    presets = re.findall(r"`(mine/[\w/]+\.yaml)`(?:(?!```).)*```yaml\n(.*?)```", page, re.DOTALL)
+    assert len(presets) == 3
+    for path, content in presets:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(content, encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     "page",
     [PAGES[0], *(pytest.param(page, marks=pytest.mark.slow) for page in PAGES[1:])],
-    ids=[str(page.relative_to(ROOT)) for page in PAGES],
+    ids=lambda page: str(page.relative_to(ROOT)),
 )
 def test_every_command_runs(page: Path, here: Path) -> None:
     for command in commands(page):
@@ -163,3 +199,14 @@ def test_links_lead_to_files_and_headings_that_exist() -> None:
                 linked = page.parent / target if target else page
                 assert linked.exists(), f"{page.name}: {target}"
                 assert not anchor or anchor in anchors(linked), f"{page.name}: {target}#{anchor}"
+
+
+def test_a_page_is_short_enough_to_be_read_at_once() -> None:
+    long = {
+        str(page.relative_to(ROOT)): lines
+        for page in LINKING
+        if "research" not in page.parts and page.name not in GENERATED
+        for lines in [len(page.read_text(encoding="utf-8").splitlines())]
+        if lines > LONGEST
+    }
+    assert not long, "Split these pages: a page answers one question."

@@ -1,4 +1,4 @@
-"""What docs/how-to/serve.md shows works: its requests, its Python, and its proxy."""
+"""What the pages about the service show works: requests, Python, and the proxy."""
 
 import json
 import re
@@ -21,7 +21,10 @@ from tests.tiny_classifier import save_tiny
 require_service()
 pytestmark = pytest.mark.slow
 
-PAGE = (Path(__file__).parent.parent / "docs" / "how-to" / "serve.md").read_text(encoding="utf-8")
+HOW_TO = Path(__file__).parent.parent / "docs" / "how-to"
+PAGE = "".join(
+    (HOW_TO / name).read_text(encoding="utf-8") for name in ("serve.md", "run-a-service.md")
+)
 TOKEN = "0123456789abcdef"
 
 

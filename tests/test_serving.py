@@ -574,7 +574,8 @@ def test_the_service_imports_neither_torch_nor_mlflow(folder: Path) -> None:
 
 
 def test_the_how_to_lists_every_route_and_metric(service: Service) -> None:
-    page = (Path(__file__).parent.parent / "docs" / "how-to" / "serve.md").read_text("utf-8")
+    how_to = Path(__file__).parent.parent / "docs" / "how-to"
+    page = "".join((how_to / f).read_text("utf-8") for f in ("serve.md", "run-a-service.md"))
     for path in service.get("/openapi.json").json["paths"]:
         assert f"{path}`" in page
     service.predict(["w2"])

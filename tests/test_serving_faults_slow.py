@@ -349,7 +349,9 @@ def test_a_full_queue_responds_200_or_503_and_resets_nothing(folder: Path) -> No
 def test_schemathesis_finds_nothing(folder: Path, tmp_path: Path) -> None:
     program = shutil.which("schemathesis", path=os.environ.get("SCHEMATHESIS_PATH"))
     if program is None:
-        pytest.skip("schemathesis is not installed; docs/how-to/serve.md says how to install it")
+        pytest.skip(
+            "schemathesis is not installed; docs/research/serving.md says how to install it"
+        )
     # it does not know that 413 rejects a body, so every body is small enough
     with running_service(folder, "--max-body", "500000000") as service:
         address = f"http://127.0.0.1:{service.port}/openapi.json"
