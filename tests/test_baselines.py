@@ -10,6 +10,7 @@ from mlflow import MlflowClient
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.svm import LinearSVC
 
+import nlp_rnn
 from nlp_rnn.baselines.fitting import TOKEN, fit_linear, fit_majority
 from nlp_rnn.cli import main
 from nlp_rnn.comparison.read import read_runs
@@ -152,10 +153,13 @@ def test_baselines_are_runs_with_all_that_a_run_has_and_made_once(
     experiment = client.get_experiment_by_name("nlp_rnn").experiment_id
     runs = {run.data.tags["cell"]: run for run in client.search_runs([experiment])}
     corpus = load_corpus(compose(DATA).data)
-    assert set(runs) == {"majority", "linear"}
+    assert set(runs) == {"majority", "linear", "ngrams"}
+    assert {run.data.tags["kind"] for run in runs.values()} == {"baseline"}
+    assert "ngrams    test accuracy 1.0000" in output
+    # n-gram models are a run like that of a network, which other tests check
+    assert nlp_rnn.load(here / runs.pop("ngrams").data.tags["run_folder"] / "classifier").labels
     for name, run in runs.items():
         assert run.info.status == "FINISHED"
-        assert run.data.tags["kind"] == "baseline"
         assert {"signature", "configuration", "data", "processor", "run_folder"} <= set(
             run.data.tags
         )
@@ -173,7 +177,7 @@ def test_baselines_are_runs_with_all_that_a_run_has_and_made_once(
         assert result["classifier"] is None
         assert result["run_id"] == run.info.run_id
     assert main(["baselines", *DATA]) == 0
-    assert capsys.readouterr().out.count("(already trained)") == 2
+    assert capsys.readouterr().out.count("(already trained)") == 3
     # the digest is enough to find them when the data is gone; another split is other data
     (here / "reviews.csv").rename("moved.csv")
     known = ensure_baselines(
@@ -197,8 +201,8 @@ def test_baselines_of_an_older_store_are_found_and_compared(
         client.delete_tag(run.info.run_id, "configuration")
     capsys.readouterr()
     assert main(["baselines", *DATA]) == 0
-    assert capsys.readouterr().out.count("(already trained)") == 2
-    assert len(client.search_runs([experiment])) == 2
+    assert capsys.readouterr().out.count("(already trained)") == 3
+    assert len(client.search_runs([experiment])) == 3
     runs = read_runs(store_uri, "nlp_rnn")
     assert {run.kind for run in runs} == {"baseline"}
     assert all(run.configuration_name.startswith(f"{run.cell} reviews ") for run in runs)

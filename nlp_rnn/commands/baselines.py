@@ -1,4 +1,4 @@
-"""The command `baselines`: train the majority label and a linear SVM on a data set."""
+"""The command `baselines`: train the majority label and linear models on a data set."""
 
 from pathlib import Path
 
@@ -8,15 +8,15 @@ __all__ = ["HELP", "baselines"]
 
 HELP = """\
 Train the baselines that a recurrent classifier must beat on the same splits: the majority label,
-and TF-IDF of 1-2-grams with a linear SVM. Both take seconds to a minute and are logged to MLflow.
+TF-IDF of 1-2-grams with a linear SVM, and n-gram models (model=ngrams). Each takes seconds to a
+minute and is logged to MLflow.
 
   nlp-rnn baselines data=files data.path=reviews.csv data.text=review data.label=stars
   nlp-rnn baselines data=imdb tracking.experiment=imdb
 
 Takes data=…, data.…=…, tracking.uri and tracking.experiment. A baseline that the experiment
-already has for the same splits is shown and not trained again. A sweep trains its own baselines.
-Others are n-gram models, nlp-rnn train model=ngrams, and a network without recurrence,
-model=average.
+already has for the same splits is shown and not trained again. A sweep trains its own baselines,
+also a network without recurrence: nlp-rnn train model=average.
 """
 
 ALLOWED = ("tracking.uri", "tracking.experiment")
@@ -37,11 +37,11 @@ def baselines(overrides: list[str]) -> int:
                 "tracking.experiment.\nFor a network without recurrence, run nlp-rnn train "
                 "model=average."
             )
-    from nlp_rnn.baselines.fitting import BASELINES
     from nlp_rnn.config.compose import compose
     from nlp_rnn.runs.resolve import with_absolute_paths
     from nlp_rnn.sweeps.baseline_runs import ensure_baselines, read_corpus
     from nlp_rnn.tracking.store import experiment_name, obtain_experiment, prepare_store
+    from nlp_rnn.tracking.tags import DATA_BASELINES
     from nlp_rnn.tracking.uri import resolve_uri
 
     config = compose(overrides)
@@ -51,7 +51,7 @@ def baselines(overrides: list[str]) -> int:
     prepare_store(uri)
     experiment_id = obtain_experiment(uri, experiment_name(config.tracking.experiment))
     metric = "micro_f1" if corpus.task == "multi_label" else "accuracy"
-    runs = ensure_baselines(config, uri, experiment_id, names=BASELINES, corpus=corpus)
+    runs = ensure_baselines(config, uri, experiment_id, names=DATA_BASELINES, corpus=corpus)
     for name, baseline in runs.items():
         metrics = baseline.metrics
         print(

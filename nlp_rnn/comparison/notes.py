@@ -52,6 +52,8 @@ def limits(data: ScoredData, differences: Sequence[Difference], rules: Rules) ->
     known = {baseline.runs[0].cell or baseline.name for baseline in data.baselines if baseline.runs}
     if not known - {"average", "majority"}:
         yield "There is no linear baseline on this data; nlp-rnn baselines data=… trains it."
+    elif "ngrams" not in known:
+        yield "There is no ngrams baseline on this data; nlp-rnn baselines data=… trains it."
     if "average" not in known:
         yield "There is no average baseline; nlp-rnn train model=average on this data trains it."
 

@@ -1,7 +1,7 @@
 """MLflow runs of the baselines that a comparison needs: find existing ones, train missing ones.
 
-There are four baselines: `majority` (the most frequent label), `linear` (a linear SVM on TF-IDF
-features), `ngrams` (n-gram models) and `average` (the compared network without its recurrence).
+There are four: `majority` (the most frequent label), `linear` (a linear SVM on TF-IDF features),
+`ngrams` (n-gram models) and `average` (the compared network without its recurrence).
 """
 
 import hashlib
@@ -45,8 +45,8 @@ CONFIGURED: dict[str, Callable[[RunConfig], RunConfig]] = {
 
 ALL_BASELINES = (*BASELINES, *CONFIGURED)
 
-# Part of the signature of `majority` and `linear`. Increase it when a change of the code changes
-# these baselines, so that runs of older versions are not reused.
+# Part of the signature of `majority` and `linear`. Increase it when their code changes, so that
+# runs of older versions are not reused.
 SIGNATURE_VERSION = 2
 # MLflow tag of a child run; its value is the run id of the parent.
 PARENT_TAG = "mlflow.parentRunId"

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 __all__ = [
     "BASELINES_TAG",
     "CONFIGURATION_TAG",
+    "DATA_BASELINES",
     "KIND",
     "OLD_BASELINES_TAG",
     "OLD_CONFIGURATION_TAG",
@@ -26,6 +27,8 @@ KIND = "baseline"
 """Value of the tag `kind` of a baseline."""
 OLD_KIND = "control"
 """The same value in stores of earlier versions."""
+DATA_BASELINES = ("majority", "linear", "ngrams")
+"""Cells of the baselines that depend on the data only, not on a network."""
 CONFIGURATION_TAG = "configuration"
 """Tag with the name of the configuration, which all runs that differ only in the seed share."""
 OLD_CONFIGURATION_TAG = "group"
