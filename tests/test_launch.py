@@ -33,6 +33,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("modl=gru", "There is no key modl. Did you mean model?"),
         ("model=lstmm", "There is no model=lstmm; there are average, gru, lstm, ngrams, rnn."),
         ("model.hidden_size=abc", "model.hidden_size=abc: Value 'abc' of type 'str'"),
+        ("model.ensemble=false", "Set model.ensemble=off."),
         ("model.pooling=sum", "Set one of last, mean, max, max_mean, attention."),
         ("data.path=x", "data.path has no effect here: it belongs to data=ag_news"),
         ("data=files", "data.path is not set. Set data.path=VALUE."),
@@ -70,6 +71,23 @@ def test_a_yaml_that_cannot_be_read_is_told_in_two_lines(
     told = capsys.readouterr().err
     assert "broken.yaml" in told
     assert len(told.splitlines()) <= 2
+
+
+def test_off_in_a_yaml_file_needs_quotation_marks(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    group = here / "mine" / "experiment"
+    group.mkdir(parents=True)
+    words = ["train", "--config-dir", str(here / "mine"), "experiment=alone", "--cfg", "job"]
+    path = group / "alone.yaml"
+    path.write_text("# @package _global_\nmodel:\n  ensemble: off\n")
+    assert main(words) == 2
+    first, advice = capsys.readouterr().err.splitlines()
+    assert "In experiment/alone: model.ensemble: Invalid value 'False'" in first
+    line = advice.partition("Write ")[2]
+    path.write_text(f"# @package _global_\nmodel:\n  {line}\n")
+    assert main(words) == 0
+    assert "ensemble: 'off'" in capsys.readouterr().out
 
 
 def test_own_group_files_are_found(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -154,11 +154,26 @@ def _shortened(error: Exception) -> str:
         advice = ""
         if match[1].startswith("data.path=["):
             advice = "\nFor several files set a pattern, such as 'data.path=FOLDER/*.csv'"
+        advice = advice or _switch_advice(match[1].partition("=")[0], cause[:1])
         return f"{match[1]}: {cause[0] if cause else 'does not fit'}.{advice}"
     if match := re.match(r"In '([^']+)':.*\nKey .*\n *full_key: (\S+)", str(error)):
         return f"In {match[1]}: {unknown_key(match[2])}"
+    if match := re.match(r"In '([^']+)':.*\n(.+)\n *full_key: (\S+)", str(error)):
+        advice = _switch_advice(match[3], [match[2]], in_file=True)
+        return f"In {match[1]}: {match[3]}: {match[2]}.{advice}"
     if match := re.search(r"missing mandatory value: (\w+)", first):
         key = re.search(r"full_key: (\S+)", str(error))
         name = key[1] if key else match[1]
         return f"{name} is not set. Set {name}=VALUE."
     return " ".join([first, *cause[:1]])
+
+
+def _switch_advice(key: str, cause: Sequence[str], in_file: bool = False) -> str:
+    """Return advice for a boolean that should be `on` or `off`, which YAML reads as booleans."""
+    match = re.match(r"Invalid value '(True|False)', expected one of .*\boff\b", "".join(cause))
+    if match is None:
+        return ""
+    value = {"True": "on", "False": "off"}[match[1]]
+    if in_file:
+        return f'\nYAML reads {value} as a boolean. Write {key.rpartition(".")[2]}: "{value}"'
+    return f"\nSet {key}={value}."
