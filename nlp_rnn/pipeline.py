@@ -275,7 +275,6 @@ def _train_network(
 ) -> "tuple[TextNetwork, TrainingResult]":
     from nlp_rnn.model.embedding_vectors import set_vectors
     from nlp_rnn.model.network import make_network
-    from nlp_rnn.training.finishing import finish
     from nlp_rnn.training.progress import TrainingProgress
     from nlp_rnn.training.range_test import try_learning_rates
     from nlp_rnn.training.trainer import Trainer
@@ -322,7 +321,7 @@ def _train_network(
                 flush=True,
             )
         training = trainer.fit(tokens.train, tokens.validation)
-        training = finish(trainer, training, tokens.train, tokens.validation)
+        network.finish_training()
         print_lines(training.notes)
         if trainer.profile is not None:
             run.log_text(trainer.profile.table, "profile.txt")

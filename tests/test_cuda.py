@@ -159,7 +159,6 @@ def test_it_learns_an_order(precision: Precision) -> None:
         {"accumulation": 2},
         {"adversarial": 1.0},
         {"virtual_adversarial": 1.0},
-        {"model": {"ngrams": 2}},
         {"model": {"weight_drop": 0.2, "word_dropout": 0.1, "output_dropout": 0.1}},
         {"model": {"num_layers": 2, "dropout": 0.1, "pooling": "attention"}},
         {"profile": True},

@@ -27,7 +27,6 @@ def resolved(config: RunConfig, tokens: int, **facts: int) -> RunConfig:
         ("", 0.5, 1),
         ("model=lstm trainer.language_model=0.1 trainer.r_drop=3", 0.1, 3),
         ("trainer.language_model=0 trainer.r_drop=0", 0, 0),
-        ("experiment=wide", 0.5, 1),
         ("experiment=streaming", 0.5, 1),
         ("model=average", 0, 1),
         ("model.num_layers=2", 0, 1),
@@ -72,13 +71,11 @@ def test_open_options_of_the_trainer_depend_on_the_task_and_the_labels() -> None
 
 
 def test_resolving_changes_no_configuration_and_is_done_once() -> None:
-    config = compose(["optimizer.schedule=plateau", "trainer.adversarial=1", "model.ngrams=2"])
+    config = compose(["optimizer.schedule=plateau", "trainer.adversarial=1"])
     once = resolved(config, 1000)
-    assert config == compose(
-        ["optimizer.schedule=plateau", "trainer.adversarial=1", "model.ngrams=2"]
-    )
+    assert config == compose(["optimizer.schedule=plateau", "trainer.adversarial=1"])
     assert (once.optimizer.plateau_factor, once.optimizer.plateau_patience) == (0.5, 2)
-    assert (once.trainer.perturbation, once.model.ngram_buckets) == (5, 262_144)
+    assert once.trainer.perturbation == 5
     assert resolved(once, 10**9, rows=10, labels=100) == once
 
 

@@ -12,12 +12,10 @@ from mlflow import MlflowClient
 import nlp_rnn
 from nlp_rnn import pipeline
 from nlp_rnn.cli import main
-from nlp_rnn.config.checks import check
 from nlp_rnn.config.compose import read_config
 from nlp_rnn.config.defaults import TrainingFacts, resolve_defaults
 from nlp_rnn.config.model import Ensemble
 from nlp_rnn.config.signature import signature
-from nlp_rnn.errors import ConfigError
 from nlp_rnn.ngrams.ensemble import EnsembleWeights
 from nlp_rnn.runs import ngram_classifier, ngram_ensemble
 from nlp_rnn.scoring.predictions import read_predictions
@@ -267,14 +265,6 @@ def test_what_auto_resolves_to() -> None:
 
     assert resolved() is Ensemble.on
     assert resolved("experiment=probe", "data.probe=recall") is Ensemble.off
-    assert resolved("model.ngrams=2") is Ensemble.off
-
-
-def test_an_ensemble_has_no_other_ngram_models() -> None:
-    with pytest.raises(ConfigError, match=r"Remove model\.ngrams"):
-        check(compose(["model.ensemble=on", "model.ngrams=2"]))
-    check(compose(["model.ensemble=on"]))
-    check(compose(["model.ensemble=off", "model.ngrams=2"]))
 
 
 def test_runs_of_earlier_versions_had_no_ensembles(here: Path) -> None:

@@ -17,7 +17,6 @@ from nlp_rnn.config.training import OptimizerConfig, Precision
 from nlp_rnn.model.language_model import LanguageModel
 from nlp_rnn.model.network import TextNetwork, make_network
 from nlp_rnn.training.events import EpochEnd
-from nlp_rnn.training.finishing import finish
 from nlp_rnn.training.loss import UpdateLoss
 from nlp_rnn.training.range_test import try_learning_rates
 from nlp_rnn.training.trainer import Trainer
@@ -170,7 +169,8 @@ def test_a_training_learns_the_neighbours_too_and_leaves_a_plain_network() -> No
     weights = {}
     for weight, events in epochs.items():
         one = trainer(language_model=weight, on_epoch=events.append, precision=Precision.fp32)
-        finish(one, one.fit(TRAIN, VALIDATION), TRAIN, VALIDATION)
+        one.fit(TRAIN, VALIDATION)
+        one.network.finish_training()
         weights[weight] = one.network.state_dict()
     losses = [event.metrics["train/language_model_loss"] for event in epochs[0.5]]
     assert losses[-1] < losses[0] - 0.1

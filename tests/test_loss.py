@@ -20,7 +20,6 @@ from nlp_rnn.model.normalized_embedding import NormalizedEmbedding
 from nlp_rnn.scoring.metrics import score_logits
 from nlp_rnn.tokens.batches import TokenizedTexts
 from nlp_rnn.training.events import EpochEnd
-from nlp_rnn.training.finishing import finish
 from nlp_rnn.training.inference import TrainingBatch
 from nlp_rnn.training.perturbation import (
     PerturbedBatch,
@@ -333,7 +332,8 @@ def test_normalized_embeddings_begin_as_they_are_keep_their_spread_and_fold_to_t
 
 def test_a_training_leaves_a_plain_network_that_predicts_as_it_was_measured() -> None:
     one = trainer(virtual_adversarial=1.0, max_epochs=2)
-    result = finish(one, one.fit(TRAIN, VALIDATION), TRAIN, VALIDATION)
+    result = one.fit(TRAIN, VALIDATION)
+    one.network.finish_training()
     assert type(one.network.embedding) is torch.nn.Embedding
     assert set(one.network.state_dict()) == set(make_network(MODEL, 12, 2, 1).state_dict())
     actual = score_logits(VALIDATION.labels, one.logits(VALIDATION))[0]

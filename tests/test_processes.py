@@ -15,7 +15,6 @@ from nlp_rnn.errors import ConfigError
 from nlp_rnn.model.network import make_network
 from nlp_rnn.training.device import choose_device, threads_per_process
 from nlp_rnn.training.events import EpochEnd, UpdateEnd
-from nlp_rnn.training.finishing import finish
 from nlp_rnn.training.processes import SINGLE_PROCESS, Processes, process_group
 from nlp_rnn.training.trainer import Trainer
 from tests import warm
@@ -42,7 +41,7 @@ CASES: dict[str, dict[str, object]] = {
         **{"adversarial": 1.0, "perturbation": 1.0, "language_model": 0.5, "r_drop": 1.0},
     },
     "adversarial": {"adversarial": 1.0, "accumulation": 2, "perturbation": 1.0},
-    "n-gram models": {"accumulation": 2, "average_decay": 0.9},
+    "averaged weights": {"accumulation": 2, "average_decay": 0.9},
 }
 EVERY = {"language_model": 0.5, "r_drop": 0.5, "adversarial": 0.5, "virtual_adversarial": 0.5}
 MOMENT = 7
@@ -52,10 +51,8 @@ def fit(
     processes: Processes, options: dict[str, object]
 ) -> tuple[list[EpochEnd], list[torch.Tensor]]:
     epochs: list[EpochEnd] = []
-    with_ngrams = options is CASES["n-gram models"]
-    model = dataclasses.replace(WITHOUT_DROPOUT, ngrams=2 if with_ngrams else 0)
     one = Trainer(
-        make_network(model, 12, 2, 1),
+        make_network(WITHOUT_DROPOUT, 12, 2, 1),
         dataclasses.replace(TRAINER, **(COMMON | options)),
         OPTIMIZER,
         seed=1,
@@ -64,7 +61,8 @@ def fit(
     )
     if (language_model := one.network.language_model) is not None:
         language_model.state_dropout = language_model.token_dropout = 0.0
-    finish(one, one.fit(TRAIN, VALIDATION), TRAIN, VALIDATION)
+    one.fit(TRAIN, VALIDATION)
+    one.network.finish_training()
     return epochs, [parameter.detach() for parameter in one.network.parameters()]
 
 
@@ -78,7 +76,7 @@ def stop_and_go(processes: Processes, folder: Path) -> list[list[torch.Tensor]]:
 
     for name in ("whole", "part"):
         one = Trainer(
-            make_network(dataclasses.replace(MODEL, ngrams=2), 12, 2, 1),
+            make_network(MODEL, 12, 2, 1),
             dataclasses.replace(TRAINER, **COMMON, **EVERY, checkpoint_minutes=0.0),
             OPTIMIZER,
             seed=1,
@@ -88,7 +86,8 @@ def stop_and_go(processes: Processes, folder: Path) -> list[list[torch.Tensor]]:
         )
         if name == "part":
             assert one.state.updates == MOMENT - 1
-        finish(one, one.fit(TRAIN, VALIDATION), TRAIN, VALIDATION)
+        one.fit(TRAIN, VALIDATION)
+        one.network.finish_training()
         weights.append([parameter.detach() for parameter in one.network.parameters()])
     return weights
 

@@ -15,7 +15,6 @@ STORED = [
     ("model=gru model.hidden_size=155", "7504d0c1"),
     ("data=imdb", "4ff4c128"),
     ("data=trec tokenizer=bpe", "4e380ec5"),
-    ("experiment=wide", "c18ae3c9"),
     ("experiment=streaming", "2a928b2b"),
     ("experiment=probe data.probe=recall", "3e3e4c7b"),
     ("experiment=accurate", "6e06906b"),
@@ -29,6 +28,9 @@ STORED = [
     ("tokenizer=given tokenizer.path=bert-base-uncased", "d6d3b0c9"),
     ("seed=7 trainer.threads=1 tracking.speed=none trainer.device=cpu", "791972c1"),
 ]
+
+
+REMOVED_FROM_MODEL = {"ngrams": 0, "ngram_buckets": None}
 
 
 @pytest.mark.parametrize(("overrides", "stored"), STORED)
@@ -56,6 +58,17 @@ def test_an_option_that_is_added_later_counts_only_where_it_has_an_effect(
     monkeypatch.delitem(ADDED_LATER, "model.word_dropout")
     assert signature(config) != without  # it was left out while it had no effect
     with pytest.raises(ValueError, match="exactly the keys"):
+        as_config(saved)
+
+
+def test_a_stored_configuration_with_removed_options_is_read_if_they_had_no_effect() -> None:
+    config = compose([])
+    saved = plain(config)
+    saved["model"] |= REMOVED_FROM_MODEL
+    assert as_config(saved) == config
+    assert REMOVED_FROM_MODEL.items() <= saved["model"].items()
+    saved["model"]["ngrams"] = 2
+    with pytest.raises(ValueError, match=r"model\.ngrams, here 2, was removed"):
         as_config(saved)
 
 

@@ -65,6 +65,21 @@ class SavedNetwork:
     graph: bytes
     weights: bytes
 
+    def check_layers(self, folder: Path, purpose: str) -> None:
+        """Check that the network can be computed without its graph.
+
+        Raises
+        ------
+        ClassifierError
+            It has n-grams of tokens, as in format 3, which only its graph computes.
+        """
+        if self.architecture.ngrams:
+            raise ClassifierError(
+                f"{folder} has classifier format 3, with n-grams of tokens in its network, which "
+                f"{purpose} does not support.\nTrain the classifier again, or only predict with "
+                'runtime="onnx".'
+            )
+
 
 @dataclass(frozen=True)
 class SavedClassifier:

@@ -18,7 +18,6 @@ from nlp_rnn.classifier.manifest import (
     CONFIG,
     FIRST_FORMAT_OF_TASK,
     FIRST_FORMAT_WITH_NGRAM_TABLE,
-    FIRST_FORMAT_WITH_NGRAMS,
     FORMAT,
     GRAPH,
     INT8_GRAPH,
@@ -107,7 +106,6 @@ def save_classifier(
         files |= _network_files(architecture, state, thresholds is not None, ngrams is not None)
         files[TOKENIZER] = tokenizer_json.encode()
         truncation = json.loads(tokenizer_json)["truncation"]
-        first_formats.append(FIRST_FORMAT_WITH_NGRAMS if architecture.ngrams else 1)
     if ngrams is not None:
         files[NGRAM_TABLE] = ngrams.to_bytes()
         first_formats.append(FIRST_FORMAT_WITH_NGRAM_TABLE)

@@ -14,14 +14,12 @@ from nlp_rnn.errors import ClassifierError
 from nlp_rnn.layers.cells import AVERAGE, CELLS
 from nlp_rnn.layers.poolings import POOLINGS
 from nlp_rnn.model.architecture import Architecture
-from nlp_rnn.model.ngrams import LARGEST_ORDER
 from nlp_rnn.version import __version__
 
 __all__ = [
     "CONFIG",
     "COPY_AGAIN",
     "FIRST_FORMAT_OF_TASK",
-    "FIRST_FORMAT_WITH_NGRAMS",
     "FIRST_FORMAT_WITH_NGRAM_TABLE",
     "FORMAT",
     "FORMAT_VERSION",
@@ -59,8 +57,9 @@ MODEL_CARD = "README.md"
 FIRST_FORMAT_OF_TASK = {"single_label": 1, "multi_label": 2}
 """First format that supports each task; classifiers are saved in the oldest format that can."""
 
-FIRST_FORMAT_WITH_NGRAMS = 3
-"""First format in which the network itself may have n-gram features; no longer written."""
+FORMAT_WITH_TOKEN_NGRAMS, LARGEST_ORDER = 3, 3
+"""The only format in which the network itself has n-grams of tokens, and the longest of these. Such
+classifiers are read, and no longer written."""
 
 FIRST_FORMAT_WITH_NGRAM_TABLE = 4
 """First format that supports n-gram models, together with a network or alone."""
@@ -209,8 +208,8 @@ def read_description(folder: Path, config: Mapping[str, Any]) -> Description:
         architecture = None
         if config["architecture"] is not None or not has_table:
             architecture = _architecture(config["architecture"])
-            if architecture.ngrams and version < FIRST_FORMAT_WITH_NGRAMS:
-                raise ValueError(f"format {version} does not support n-gram features")
+            if architecture.ngrams and version != FORMAT_WITH_TOKEN_NGRAMS:
+                raise ValueError(f"format {version} does not support n-grams of tokens")
             if len(id2label) != architecture.num_labels:
                 raise ValueError(f"{len(id2label)} labels for {architecture.num_labels} logits")
         weight = config.get("network_weight")

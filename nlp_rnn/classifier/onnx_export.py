@@ -12,7 +12,6 @@ from nlp_rnn.layers.cells import recurrent_cell
 from nlp_rnn.layers.onnx_graph import Graph, quantize
 from nlp_rnn.layers.poolings import POOLINGS
 from nlp_rnn.model.architecture import Architecture, direction_weights, pooling_weights
-from nlp_rnn.model.ngrams import add_ngram_nodes
 
 __all__ = ["build_graph", "quantize"]
 
@@ -59,12 +58,7 @@ def build_graph(
     pooled = pooling.add_nodes(graph, states, pooling_weights(state))
     weight = graph.matrix("head_weight", state["head.weight"])
     bias = graph.constant("head_bias", state["head.bias"])
-    output = graph.node(
-        "Gemm", [pooled, weight, bias], "deep_logits" if architecture.ngrams else "logits", transB=1
-    )
-    if architecture.ngrams:
-        ngram_logits = add_ngram_nodes(graph, architecture, state["wide.table.weight"])
-        output = graph.node("Add", [output, ngram_logits], "logits")
+    output = graph.node("Gemm", [pooled, weight, bias], "logits", transB=1)
     outputs = [output] if in_ensemble or not multi_label else []
     if multi_label:
         outputs.insert(0, graph.node("Sigmoid", [output], "probabilities"))

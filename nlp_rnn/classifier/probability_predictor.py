@@ -222,8 +222,10 @@ class _Network:
             start_runtime(saved, network, runtime), usable_threads(threads), self._to_probabilities
         )
         self._returns_probabilities = self._multi_label and saved.ngrams is None
-        # only one-directional networks can stream, and streams need the parameters
-        self.weights = b"" if network.architecture.bidirectional else network.weights
+        sizes = network.architecture
+        self.can_stream = not (sizes.bidirectional or sizes.ngrams)
+        # only streams need the parameters
+        self.weights = network.weights if self.can_stream else b""
 
     def logits(self, texts: list[str], windows: bool) -> NDArray[np.float32]:
         """Return the logits (n, C) of n texts in an ensemble."""

@@ -14,7 +14,6 @@ from nlp_rnn.layers.cell_interface import Cell
 from nlp_rnn.layers.cells import recurrent_cell
 from nlp_rnn.layers.poolings import POOLINGS
 from nlp_rnn.model.architecture import Architecture, direction_weights, pooling_weights
-from nlp_rnn.model.ngrams import NgramSteps
 
 __all__ = ["State", "StepNetwork"]
 
@@ -51,9 +50,6 @@ class StepNetwork:
         self._pooling_weights = self._pooling.prepare(pooling_weights(weights))
         self._head = np.ascontiguousarray(weights["head.weight"].T)
         self._head_bias = weights["head.bias"]
-        self._ngrams = (
-            NgramSteps(architecture, weights["wide.table.weight"]) if architecture.ngrams else None
-        )
 
     def start(self, streams: int) -> State:
         """Return the state of `streams` streams before their first token."""
@@ -63,8 +59,6 @@ class StepNetwork:
         state = self._pooling.start(streams, sizes.output_size)
         for name in (name for _, _, names in self._cells for name in names):
             state[name] = np.zeros((streams, sizes.hidden_size), np.float32)
-        if self._ngrams is not None:
-            state |= self._ngrams.start(streams)
         return state
 
     def read(self, state: State, tokens: NDArray[np.int64]) -> Array:
@@ -72,9 +66,7 @@ class StepNetwork:
 
         `state` is updated in place.
         """
-        pooled = self._step(state, self._embedding[tokens])
-        ngram_logits = None if self._ngrams is None else self._ngrams.read(state, tokens)
-        return self._logits(pooled, ngram_logits)
+        return self._logits(self._step(state, self._embedding[tokens]))
 
     def read_all(self, state: State, tokens: Sequence[int]) -> Array:
         """Return logits (T, C) after each of the T >= 1 `tokens` of one stream.
@@ -83,10 +75,7 @@ class StepNetwork:
         """
         # slices, which are views; an index would copy
         pooled = [self._step(state, self._embedding[token : token + 1]) for token in tokens]
-        logits = None
-        if self._ngrams is not None:
-            logits = np.concatenate([self._ngrams.read(state, np.array([t])) for t in tokens])
-        return self._logits(pooled[0] if len(pooled) == 1 else np.concatenate(pooled), logits)
+        return self._logits(pooled[0] if len(pooled) == 1 else np.concatenate(pooled))
 
     def _step(self, state: State, steps: Array) -> Array:
         """Return the pooled states (n, P) after one more embedding (n, E) of each stream."""
@@ -96,9 +85,7 @@ class StepNetwork:
             steps = after[0]
         return self._pooling.step(self._pooling_weights, state, steps)
 
-    def _logits(self, pooled: Array, ngram_logits: Array | None) -> Array:
+    def _logits(self, pooled: Array) -> Array:
         logits: Array = pooled @ self._head
         logits += self._head_bias
-        if ngram_logits is not None:
-            logits += ngram_logits
         return logits

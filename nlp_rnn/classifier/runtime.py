@@ -98,6 +98,7 @@ def _start_torch(saved: SavedClassifier, saved_network: SavedNetwork) -> Runtime
             f'runtime="torch" needs {error.name}, which is not installed.\n'
             'Run pip install nlp_rnn, or set runtime="onnx".'
         ) from error
+    saved_network.check_layers(saved.folder, 'runtime="torch"')
     network = TextNetwork(saved_network.architecture).eval()
     network.load_state_dict(
         {name: torch.tensor(value) for name, value in unpack_weights(saved_network.weights).items()}

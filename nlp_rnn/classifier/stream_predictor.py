@@ -21,7 +21,7 @@ class StreamPredictor(ProbabilityPredictor):
     @property
     def can_stream(self) -> bool:
         """Whether there is a network, and it reads texts from left to right only."""
-        return self._network is not None and not self._network.architecture.bidirectional
+        return self._network is not None and self._network.can_stream
 
     def stream(
         self,
@@ -106,9 +106,12 @@ class StreamPredictor(ProbabilityPredictor):
                 "This classifier has n-gram models and no network, so it cannot stream.\n"
                 "Train one that can: nlp-rnn train experiment=streaming"
             )
-        if not self._network.weights:
+        if not self._network.can_stream:
+            reason = "is bidirectional: it needs the whole text"
+            if not self._network.architecture.bidirectional:
+                reason = "has n-grams of tokens inside its network (format 3)"
             raise ClassifierError(
-                "This classifier is bidirectional: it needs the whole text and cannot stream.\n"
+                f"This classifier {reason} and cannot stream.\n"
                 "Train one that can: nlp-rnn train experiment=streaming"
             )
         weights = unpack_weights(self._network.weights)

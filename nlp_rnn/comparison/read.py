@@ -11,12 +11,14 @@ from urllib.parse import unquote, urlsplit
 
 from nlp_rnn.comparison.records import Run
 from nlp_rnn.comparison.rules import ENSEMBLE_KEY
+from nlp_rnn.config.signature import REMOVED
 from nlp_rnn.errors import ComparisonError, TrackingError
 from nlp_rnn.scoring.predictions import Predictions, read_predictions
 from nlp_rnn.tracking.environment import quiet_mlflow
 from nlp_rnn.tracking.logged_values import PARAMETER_LENGTH, stored_value
 from nlp_rnn.tracking.store import tracking_errors
 from nlp_rnn.tracking.tags import (
+    DATA_BASELINES,
     KIND,
     OLD_KIND,
     REQUESTED_TAG,
@@ -155,7 +157,7 @@ def _search_sweep(client: "MlflowClient", experiments: list[str], sweep: str) ->
 
 
 def _missing_baselines(client: "MlflowClient", mlflow_runs: Sequence[Any]) -> list[Any]:
-    """The newest majority and linear baseline of the runs' data, where the runs include none.
+    """The newest majority, linear and ngrams baseline of the runs' data that the runs lack.
 
     An earlier sweep on the same data may have trained them, so that they are its child runs.
     """
@@ -171,7 +173,7 @@ def _missing_baselines(client: "MlflowClient", mlflow_runs: Sequence[Any]) -> li
         for mlflow_run in _search(client, experiments, query):
             run = _run(mlflow_run)
             key = (run.digest, run.cell)
-            if run.cell in ("majority", "linear") and run.digest in digests and key not in present:
+            if run.cell in DATA_BASELINES and run.digest in digests and key not in present:
                 present.add(key)
                 missing.append(mlflow_run)
     return missing
@@ -196,8 +198,12 @@ def _search(client: "MlflowClient", experiments: list[str], query: str) -> list[
 
 def _run(mlflow_run: Any) -> Run:
     tags, resolved = dict(mlflow_run.data.tags), dict(mlflow_run.data.params)
-    # earlier versions had no ensembles
-    config = {ENSEMBLE_KEY: "off"} | resolved | _requested(tags)
+    config = (
+        {ENSEMBLE_KEY: "off"} | resolved | _requested(tags)
+    )  # earlier versions had no ensembles
+    for key, value in REMOVED.items():
+        if config.get(key) == str(value):
+            del config[key]
     seed = config.get("seed", "")
     digests = [
         logged.dataset.digest

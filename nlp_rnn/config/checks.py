@@ -10,7 +10,6 @@ from nlp_rnn.config.data import TableConfig
 from nlp_rnn.config.data_checks import check_data, check_probe, check_tokenizer
 from nlp_rnn.config.model import (
     AverageConfig,
-    Ensemble,
     GatedConfig,
     NetworkConfig,
     NgramsConfig,
@@ -69,16 +68,6 @@ def _check_model(model: NetworkConfig) -> None:
         raise ConfigError(
             "model.freeze_vectors=true has no effect without model.vectors. "
             "Set model.vectors=FILE, or remove it."
-        )
-    if model.ngrams and model.ensemble is Ensemble.on:
-        raise ConfigError(
-            f"model.ensemble=on adds n-gram models, and model.ngrams={model.ngrams} has some "
-            "already. Remove model.ngrams, or set model.ensemble=off."
-        )
-    if model.ngrams < 2 and model.ngram_buckets is not None:
-        raise ConfigError(
-            f"model.ngram_buckets={model.ngram_buckets} is for n-grams of two or more tokens, and "
-            f"model.ngrams={model.ngrams}. Set model.ngrams=2, or remove it."
         )
 
 

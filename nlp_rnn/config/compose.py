@@ -9,7 +9,7 @@ from nlp_rnn.config.arguments import config_errors, quoted, version_base
 from nlp_rnn.config.checks import check
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.schemas import SCHEMAS, conf_dir, register_schemas
-from nlp_rnn.config.signature import ADDED_LATER
+from nlp_rnn.config.signature import ADDED_LATER, REMOVED
 from nlp_rnn.config.sweep import CommandConfig
 from nlp_rnn.errors import ConfigError
 
@@ -83,7 +83,8 @@ def read_config(path: Path) -> RunConfig:
 def as_config(saved: Any) -> RunConfig:
     """Return the configuration that `nlp_rnn.config.signature.plain` turned into `saved`.
 
-    Options that were added since then have the value that has no effect.
+    Options that were added since then have the value that has no effect. Options that were removed
+    since then must have it.
 
     Raises
     ------
@@ -92,6 +93,11 @@ def as_config(saved: Any) -> RunConfig:
     """
     from omegaconf import OmegaConf
 
+    saved = OmegaConf.to_container(OmegaConf.create(saved))
+    for key, value in REMOVED.items():
+        group, _, name = key.partition(".")
+        if (removed := saved[group].pop(name, value)) != value:
+            raise ValueError(f"the option {key}, here {removed}, was removed")
     nodes = {group: _schema_with(group, set(saved[group])) for group in SCHEMAS}
     structured = OmegaConf.structured(RunConfig(**nodes))
     for key, value in ADDED_LATER.items():

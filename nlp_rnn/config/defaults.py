@@ -25,7 +25,6 @@ from nlp_rnn.config.training import (
 
 __all__ = [
     "LEARNING_RATE",
-    "NGRAM_BUCKETS",
     "TrainingFacts",
     "default_embedding_dropout",
     "resolve_defaults",
@@ -44,7 +43,6 @@ AVERAGE_DECAY = 0.99
 LABEL_SMOOTHING = 0.1
 EMBEDDING_DROPOUT, MANY_LABELS_EMBEDDING_DROPOUT = 0.5, 0.3
 PERTURBATION = 5.0  # Miyato et al. 2017, arXiv:1605.07725
-NGRAM_BUCKETS = 2**18
 
 # As many epochs as read this many texts or tokens, whichever comes first, within these bounds.
 TEXTS_TO_READ, EPOCHS = 200_000, (4, 15)
@@ -115,12 +113,10 @@ def _resolve_model(config: RunConfig, facts: TrainingFacts) -> NetworkConfig:
     model = config.network
     if model.ensemble is Ensemble.auto:
         # probes measure what a network remembers
-        alone = isinstance(config.data, ProbeConfig) or model.ngrams > 0
+        alone = isinstance(config.data, ProbeConfig)
         model = replace(model, ensemble=Ensemble.off if alone else Ensemble.on)
     if model.embedding_dropout is None:
         model = replace(model, embedding_dropout=default_embedding_dropout(facts.labels))
-    if model.ngrams > 1 and model.ngram_buckets is None:
-        model = replace(model, ngram_buckets=NGRAM_BUCKETS)
     return model
 
 

@@ -66,16 +66,6 @@ class NetworkConfig(ModelConfig):
         "Combine the network with n-gram models: on, off, or auto, which leaves out one of them "
         "where the validation predictions of the other alone are significantly better.",
     )
-    ngrams: int = option(
-        0,
-        "Add a linear model on n-grams of up to this many tokens, 2 or 3, to the logits (0: none).",
-        between(0, 3),
-    )
-    ngram_buckets: int | None = option(
-        None,
-        "Rows that n-grams of two and more tokens are hashed into (null: 262,144).",
-        between(1, 2**26),
-    )
 
 
 @dataclass

@@ -14,7 +14,15 @@ from nlp_rnn.config.ngrams_checks import has_effect_on_ngrams
 from nlp_rnn.config.pretraining import AUTO
 from nlp_rnn.config.run import RunConfig
 
-__all__ = ["flatten", "logged_parameters", "plain", "requested_values", "signature"]
+__all__ = [
+    "ADDED_LATER",
+    "REMOVED",
+    "flatten",
+    "logged_parameters",
+    "plain",
+    "requested_values",
+    "signature",
+]
 
 
 def plain(config: Any) -> Any:
@@ -92,6 +100,10 @@ ADDED_LATER: dict[str, Any] = {
     "trainer.restore_best": None,
 }
 
+# Options that no longer exist, with the value that had no effect. Signatures of networks have them
+# all the same, so that those of older runs stay valid.
+REMOVED: dict[str, Any] = {"model.ngrams": 0, "model.ngram_buckets": None}
+
 # Options whose default became null, with the former default. The two swap places, so that
 # signatures of older runs stay valid and null differs from the value.
 FORMER_DEFAULTS = {"trainer.batch_size": 64}
@@ -128,6 +140,8 @@ def signature(config: RunConfig, resolved: RunConfig | None = None) -> str:
         What it was resolved to. Default: `config` itself.
     """
     values = flatten(config)
+    if isinstance(config.model, NetworkConfig):
+        values |= REMOVED
     if resolved is not None:
         values |= {
             key: value for key, value in flatten(resolved).items() if key in RESOLVED_IN_SIGNATURE

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from nlp_rnn.inspection.ngram_shares import NgramShares
 from nlp_rnn.model.network import TextNetwork
-from nlp_rnn.model.ngram_path import ngram_rows
 from nlp_rnn.model.parallel import retain_graphs
 
 __all__ = ["Attribution", "attribute"]
@@ -42,7 +41,7 @@ class Attribution:
         Decrease of the log-odds when the token is replaced by the baseline.
     gradient : float32 (K, T)
         Norm of the gradient of the log-odds with respect to the embedding of the token. It does
-        not include the n-gram features.
+        not include n-gram models.
     span : int
         Number of consecutive tokens that are occluded together; they share the value equally.
     residual : float
@@ -69,25 +68,25 @@ class Attribution:
 
 @dataclass(frozen=True)
 class Explained:
-    """Model whose predictions are explained: a network, alone or with n-gram models.
+    """Model whose predictions are explained: a network, n-gram models, or both.
 
     Attributes
     ----------
-    network : TextNetwork
-        Network in evaluation mode.
+    network : TextNetwork or None
+        Network in evaluation mode; None for n-gram models alone.
     weight : float
         What its logits are multiplied by.
     bias : float32 tensor (C,) or ()
         What n-gram models add to the logits of any text.
     """
 
-    network: TextNetwork
+    network: TextNetwork | None
     weight: float = 1.0
     bias: Tensor = field(default_factory=lambda: torch.zeros(()))
 
 
 def attribute(
-    network: TextNetwork,
+    network: TextNetwork | None,
     ids: NDArray[np.int64],
     classes: Sequence[int],
     steps: int = STEPS,
@@ -103,8 +102,8 @@ def attribute(
 
     Parameters
     ----------
-    network : TextNetwork
-        Network in evaluation mode.
+    network : TextNetwork or None
+        Network in evaluation mode; None for n-gram models alone.
     ids : int64 (T,)
         Token ids of the text.
     classes : sequence of int
@@ -112,7 +111,7 @@ def attribute(
     steps : int
         Number of points of the integral.
     ngrams : NgramShares, optional
-        Shares of the n-gram models of an ensemble. Occluding a token removes its shares.
+        Shares of the n-gram models, if there are some. Occluding a token removes its shares.
     network_weight : float
         Weight of the network's logits in the ensemble.
 
@@ -120,18 +119,20 @@ def attribute(
     -------
     Attribution
     """
-    tokens = torch.from_numpy(ids)
-    with torch.no_grad():
-        embedded = network.embedding(tokens)  # (T, E)
-    model = Explained(network)
-    if ngrams is None:
-        shares = _ngram_shares(network, tokens)  # (T, C)
-    else:
-        shares = torch.from_numpy(ngrams.tokens)
+    embedded = torch.zeros(len(ids), 1)
+    if network is not None:
+        with torch.no_grad():
+            embedded = network.embedding(torch.from_numpy(ids))  # (T, E)
+    if ngrams is not None:
+        shares = torch.from_numpy(ngrams.tokens)  # (T, C)
         model = Explained(network, network_weight, torch.from_numpy(ngrams.bias.copy()))
+    else:
+        assert network is not None
+        shares = torch.zeros(len(ids), network.architecture.num_labels)
+        model = Explained(network)
     integrated, ends = _integrated(model, embedded, shares, classes, steps)
     gradient = _gradients(model, embedded.unsqueeze(1), shares.sum(0)[None], classes)[0]
-    occluded, span = _occluded(model, tokens, embedded, shares, classes, ends[1])
+    occluded, span = _occluded(model, embedded, shares, classes, ends[1])
     residual = (integrated.sum(1) - (ends[1] - ends[0])).abs().max()
     return Attribution(
         tuple(classes),
@@ -143,28 +144,9 @@ def attribute(
     )
 
 
-def _ngram_shares(network: TextNetwork, tokens: Tensor) -> Tensor:
-    """Return each token's part of the n-gram logits, (T, C); 0 without n-grams."""
-    shares = torch.zeros(len(tokens), network.architecture.num_labels)
-    if network.wide is None:
-        return shares
-    present = torch.ones(len(tokens), 1, dtype=torch.bool)
-    rows, counted = ngram_rows(network.architecture, tokens[:, None], present)  # (1, N · T)
-    logits = network.wide.table.weight[rows[0]] * (counted[0, :, None] / counted.sum().sqrt())
-    for size, part in enumerate(torch.split(logits, len(tokens)), start=1):
-        for offset in range(min(size, len(tokens))):
-            # an n-gram that ends at token t contains the tokens t - offset
-            shares[: len(tokens) - offset] += part[offset:] / size
-    return shares
-
-
 def _log_odds(model: Explained, steps: Tensor, ngram_logits: Tensor) -> Tensor:
     """Return log-odds (B, C) for embeddings (T, B, E) of equal lengths and n-gram logits (B, C)."""
-    lengths = torch.full((steps.shape[1],), steps.shape[0], dtype=torch.int64)
-    network = model.network
-    states = steps if network.encoder is None else network.encoder(steps, lengths)
-    logits = model.weight * network.head(network.pooling(states, lengths))
-    logits = logits + ngram_logits + model.bias
+    logits = ngram_logits + model.bias + model.weight * _network_logits(model.network, steps)
     total = logits.logsumexp(1, keepdim=True)
     log_p = logits - total
     # log(1 - p), exact near p = 1: the other classes together
@@ -177,6 +159,16 @@ def _log_odds(model: Explained, steps: Tensor, ngram_logits: Tensor) -> Tensor:
     )
     log_odds: Tensor = log_p - (others - total)
     return log_odds
+
+
+def _network_logits(network: TextNetwork | None, steps: Tensor) -> Tensor:
+    """Return the logits of the network (B, C); zeros (B, 1) that depend on `steps` without one."""
+    if network is None:
+        return 0.0 * steps.sum(dim=(0, 2))[:, None]
+    lengths = torch.full((steps.shape[1],), steps.shape[0], dtype=torch.int64)
+    states = steps if network.encoder is None else network.encoder(steps, lengths)
+    logits: Tensor = network.head(network.pooling(states, lengths))
+    return logits
 
 
 def _gradients(
@@ -220,12 +212,7 @@ def _integrated(
 
 
 def _occluded(
-    model: Explained,
-    tokens: Tensor,
-    embedded: Tensor,
-    shares: Tensor,
-    classes: Sequence[int],
-    whole: Tensor,
+    model: Explained, embedded: Tensor, shares: Tensor, classes: Sequence[int], whole: Tensor
 ) -> tuple[Tensor, int]:
     """Return the decrease of the log-odds (K, T) when each token is occluded, and the span.
 
@@ -243,9 +230,6 @@ def _occluded(
                 texts[start : start + span, column] = 0.0
                 present[start : start + span, column] = False
             ngram_logits = present.t().float() @ shares  # (B, C)
-            if model.network.wide is not None:
-                wide = model.network.wide
-                ngram_logits = wide.read(tokens[:, None].expand_as(present), present)
             decreases.append(whole - _log_odds(model, texts, ngram_logits)[:, list(classes)])
     sizes = torch.full((len(starts),), span)
     sizes[-1] = time - starts[-1]

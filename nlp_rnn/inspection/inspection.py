@@ -20,7 +20,7 @@ from nlp_rnn.classifier.weights import unpack_weights
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.inspection.gates import LayerTrace, trace_layers
 from nlp_rnn.inspection.ngram_shares import NgramShares, ngram_shares
-from nlp_rnn.inspection.text_tokens import TextTokens, tokenize_text
+from nlp_rnn.inspection.text_tokens import TextTokens, split_text, tokenize_text
 from nlp_rnn.model.architecture import Architecture
 from nlp_rnn.ngrams.probabilities import probabilities_of
 from nlp_rnn.ngrams.table import NgramTable
@@ -52,30 +52,30 @@ class InspectedModel:
     ----------
     name : str
         Short name for the page, from the path or URI.
-    architecture : Architecture
-        Architecture of the network.
+    architecture : Architecture or None
+        Architecture of the network; None for n-gram models alone.
     labels : list of str
         The C labels, in the order of the probabilities.
-    tokenizer : tokenizers.Tokenizer
-        The tokenizer, with its truncation.
+    tokenizer : tokenizers.Tokenizer or None
+        The tokenizer, with its truncation; None without a network.
     weights : mapping of str to float32 array
-        The weights in `model.safetensors`.
-    network : TextNetwork
+        The weights in `model.safetensors`; empty without a network.
+    network : TextNetwork or None
         The same weights in torch, in evaluation mode, without gradients.
     run_id : str or None
         MLflow run that trained the classifier, if it is known.
     ngrams : NgramTable, optional
-        N-gram models of an ensemble.
+        N-gram models, alone or of an ensemble.
     network_weight : float
         Weight of the network's logits in the ensemble.
     """
 
     name: str
-    architecture: Architecture
+    architecture: Architecture | None
     labels: list[str]
-    tokenizer: "Tokenizer"
+    tokenizer: "Tokenizer | None"
     weights: Mapping[str, NDArray[np.float32]]
-    network: "TextNetwork"
+    network: "TextNetwork | None"
     run_id: str | None
     ngrams: NgramTable | None = None
     network_weight: float = 1.0
@@ -84,14 +84,23 @@ class InspectedModel:
     def title(self) -> str:
         """Cell and size, for example `GRU h128, bidirectional`."""
         sizes = self.architecture
-        ngrams = f", with n-gram features of 1 to {sizes.ngrams} tokens" if sizes.ngrams else ""
-        if self.ngrams is not None:
-            ngrams = ", with n-gram models"
+        if sizes is None:
+            return "n-gram models"
+        ngrams = "" if self.ngrams is None else ", with n-gram models"
         if sizes.cell == "average":
             return f"average of embeddings{ngrams}"
         layers = f"{sizes.num_layers} layers, " if sizes.num_layers > 1 else ""
         directions = "bidirectional" if sizes.bidirectional else "one direction"
         return f"{sizes.cell.upper()} h{sizes.hidden_size}, {layers}{directions}{ngrams}"
+
+    @property
+    def sizes(self) -> str:
+        """Pooling and vocabulary, or the number of features of n-gram models alone."""
+        if self.architecture is None:
+            assert self.ngrams is not None
+            return f"{self.ngrams.num_parameters:,} weights"
+        pooling = self.architecture.pooling.replace("_", " and ")
+        return f"{pooling} pooling, vocabulary of {self.architecture.vocab_size} tokens"
 
 
 @dataclass(frozen=True)
@@ -113,9 +122,9 @@ class Inspection:
     over_time : float32 (T, C) or None
         Probabilities of the network after each token; None for a bidirectional one.
     ngrams : NgramShares or None
-        Shares of the n-gram models of an ensemble.
+        Shares of the n-gram models.
     network_logits : float32 (C,)
-        Logits of the network, multiplied by its weight in an ensemble.
+        Logits of the network, multiplied by its weight in an ensemble; zeros without one.
     """
 
     model: InspectedModel
@@ -171,20 +180,24 @@ def load_model(location: str | os.PathLike[str]) -> InspectedModel:
 
     with local_folder(location) as folder:
         saved = read_classifier(folder)
-    saved_network = saved.required_network()
+    run_id = saved.config.get("provenance", {}).get("mlflow_run_id")
+    run_id = run_id if isinstance(run_id, str) and run_id else None
+    name, saved_network = _short_name(location), saved.network
+    if saved_network is None:
+        return InspectedModel(name, None, saved.labels, None, {}, None, run_id, saved.ngrams)
+    saved_network.check_layers(saved.folder, "inspect")
     weights = unpack_weights(saved_network.weights)
     network = TextNetwork(saved_network.architecture).eval()
     network.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
     network.requires_grad_(False)
-    run_id = saved.config.get("provenance", {}).get("mlflow_run_id")
     return InspectedModel(
-        _short_name(location),
+        name,
         saved_network.architecture,
         saved.labels,
         saved_network.tokenizer,
         weights,
         network,
-        run_id if isinstance(run_id, str) and run_id else None,
+        run_id,
         saved.ngrams,
         saved.network_weight if saved.ngrams is not None else 1.0,
     )
@@ -205,12 +218,16 @@ def inspect_text(model: InspectedModel, text: str) -> Inspection:
 
     from nlp_rnn.inspection.attribution import attribute
 
-    tokens = tokenize_text(model.tokenizer, text)
-    with torch.inference_mode():
-        logits = model.network(
-            torch.from_numpy(tokens.ids)[None], torch.tensor([len(tokens)], dtype=torch.int64)
-        )
-    network_logits: NDArray[np.float32] = model.network_weight * logits[0].numpy()
+    network_logits: NDArray[np.float32] = np.zeros(len(model.labels), np.float32)
+    if model.network is None or model.tokenizer is None:
+        tokens = split_text(text)
+    else:
+        tokens = tokenize_text(model.tokenizer, text)
+        with torch.inference_mode():
+            logits = model.network(
+                torch.from_numpy(tokens.ids)[None], torch.tensor([len(tokens)], dtype=torch.int64)
+            )
+        network_logits = model.network_weight * logits[0].numpy()
     shares = None if model.ngrams is None else ngram_shares(model.ngrams, tokens)
     total = network_logits
     if shares is not None:
@@ -228,10 +245,12 @@ def inspect_text(model: InspectedModel, text: str) -> Inspection:
             ngrams=shares,
             network_weight=model.network_weight,
         ),
-        trace_layers(model.architecture, model.weights, tokens.ids),
-        probabilities_over_time(model, tokens.ids)
-        if not model.architecture.bidirectional
-        else None,
+        []
+        if model.architecture is None
+        else trace_layers(model.architecture, model.weights, tokens.ids),
+        None
+        if model.architecture is None or model.architecture.bidirectional
+        else probabilities_over_time(model, tokens.ids),
         shares,
         network_logits,
     )
@@ -243,8 +262,13 @@ def probabilities_over_time(model: InspectedModel, ids: NDArray[np.int64]) -> ND
     Raises
     ------
     ClassifierError
-        The classifier is bidirectional.
+        The classifier is bidirectional, or has no network.
     """
+    if model.architecture is None:
+        raise ClassifierError(
+            f"{model.name} has n-gram models and no network, which has probabilities over time.\n"
+            "Train a classifier with one direction: nlp-rnn train experiment=streaming"
+        )
     if model.architecture.bidirectional:
         raise ClassifierError(
             f"{model.name} is bidirectional, so it has no prediction before the end of a text.\n"

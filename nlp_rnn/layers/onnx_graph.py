@@ -18,7 +18,7 @@ class Graph:
     Parameters
     ----------
     int8 : bool
-        Whether `matrix`, `rows` and `columns` store their values in 8 bits.
+        Whether `matrix` and `rows` store their values in 8 bits.
     """
 
     def __init__(self, int8: bool) -> None:
@@ -55,25 +55,6 @@ class Graph:
         row_scales = self.node("Gather", [scales, index], f"{output}_scale", axis=0)
         rows = self._as_float(rows, f"{output}_whole")
         return self.node("Mul", [rows, row_scales], output)
-
-    def columns(self, name: str, value: Any, index: str, output: str) -> tuple[str, str | None]:
-        """Look up rows of a table that has one scale for each column.
-
-        The other methods store one scale for each row. For a table of few columns, these scales
-        would take more space than the values.
-
-        Returns
-        -------
-        tuple of str and (str or None)
-            Name of the rows and, in an int8 graph, name of the scales (1, C), by which the caller
-            must multiply what it computes from the rows.
-        """
-        if not self.int8:
-            return self.rows(name, value, index, output), None
-        whole, scale = quantize(np.asarray(value).T)
-        table = self.constant(f"{name}_int8", whole.T, np.int8)
-        rows = self.node("Gather", [table, index], f"{output}_int8", axis=0)
-        return self._as_float(rows, output), self.constant(f"{name}_scale", scale.T)
 
     def _as_float(self, value: str, output: str) -> str:
         return self.node("Cast", [value], output, to=TensorProto.FLOAT)

@@ -8,19 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from nlp_rnn.errors import ConfigError
 from nlp_rnn.layers.cell_interface import Cell
 from nlp_rnn.layers.cells import AVERAGE, recurrent_cell
 from nlp_rnn.layers.poolings import POOLINGS
 
-__all__ = ["Architecture", "check_size", "direction_weights", "pooling_weights"]
+__all__ = ["Architecture", "direction_weights", "pooling_weights"]
 
 ENCODER, POOLING = "encoder.rnn.", "pooling."
 
 T = TypeVar("T")
-
-MOST_BYTES = 2**31 - 2**24
-"""Largest size of all parameters: an ONNX graph of 2 GiB holds slightly more than these."""
 
 
 @dataclass(frozen=True)
@@ -45,11 +41,10 @@ class Architecture:
         Whether texts are processed from right to left too.
     pooling : str
         Name of a pooling in `nlp_rnn.layers.poolings.POOLINGS`.
-    ngrams : int
-        Largest number of tokens in an n-gram of the n-gram path; 0 without such a path.
-    ngram_buckets : int
-        Rows of the n-gram table that n-grams of two or more tokens share by hashing. Each single
-        token has a row of its own.
+    ngrams, ngram_buckets : int
+        Sizes of a table of n-grams of tokens inside the network, which only classifiers in format 3
+        have: largest number of tokens in an n-gram, and rows for n-grams of two or more tokens.
+        Their ONNX graph computes it; there is no other implementation.
     """
 
     cell: str
@@ -80,11 +75,6 @@ class Architecture:
         """Features of one text after pooling (P)."""
         return POOLINGS[self.pooling].pooled_size(self.output_size)
 
-    @property
-    def ngram_table_rows(self) -> int:
-        """Rows of the n-gram path's table; 0 without one."""
-        return self.vocab_size + self.ngram_buckets if self.ngrams else 0
-
     def direction_suffixes(self) -> list[str]:
         """Return the suffix of each layer and direction in parameter names: `l0`, `l0_reverse` …"""
         sides = ("", "_reverse")[: self.num_directions]
@@ -103,7 +93,8 @@ class Architecture:
         pooling = POOLINGS[self.pooling].parameter_shapes(self.output_size)
         shapes |= {POOLING + name: shape for name, shape in pooling.items()}
         if self.ngrams:
-            shapes["wide.table.weight"] = (self.ngram_table_rows, self.num_labels)
+            rows = self.vocab_size + self.ngram_buckets
+            shapes["wide.table.weight"] = (rows, self.num_labels)
         shapes["head.weight"] = (self.num_labels, self.pooled_size)
         shapes["head.bias"] = (self.num_labels,)
         return shapes
@@ -111,33 +102,15 @@ class Architecture:
     def parameter_counts(self) -> dict[str, int]:
         """Return the number of parameters by part.
 
-        The parts are `embedding`, `recurrent`, `wide` (only with an n-gram path), `head` (pooling
-        included) and `total`.
+        The parts are `embedding`, `recurrent`, `head` (pooling included) and `total`.
         """
         parts = {"encoder": "recurrent", "pooling": "head"}
-        counts = {"embedding": 0, "recurrent": 0, **({"wide": 0} if self.ngrams else {}), "head": 0}
+        counts = {"embedding": 0, "recurrent": 0, "head": 0}
         for name, shape in self.parameter_shapes().items():
             part = name.split(".")[0]
-            counts[parts.get(part, part)] += math.prod(shape)
+            part = parts.get(part, part)
+            counts[part] = counts.get(part, 0) + math.prod(shape)
         return {**counts, "total": sum(counts.values())}
-
-
-def check_size(architecture: Architecture) -> None:
-    """Check that a classifier can hold the network with its n-gram path.
-
-    Raises
-    ------
-    ConfigError
-        The table of the n-gram path makes the network too large.
-    """
-    total, labels = architecture.parameter_counts()["total"], architecture.num_labels
-    if architecture.ngrams and 4 * total > MOST_BYTES:
-        rest = MOST_BYTES // 4 - total + architecture.ngram_buckets * labels
-        raise ConfigError(
-            f"model.ngram_buckets={architecture.ngram_buckets} for {labels} labels needs "
-            f"{4 * total / 2**30:.1f} GiB, and a classifier has at most 2 GiB.\n"
-            f"Set model.ngram_buckets={max(1, rest // labels)} or fewer."
-        )
 
 
 def direction_weights(cell: Cell, weights: Mapping[str, T], suffix: str) -> dict[str, T]:

@@ -1,8 +1,7 @@
 """Network of a text classifier: embedding, recurrent encoder, pooling and linear head.
 
-Optionally it has an n-gram path, a linear model on the n-grams of a text, whose logits are added to
-those of the head. Tensors have the sizes B texts, T tokens, E embedding features, D features of the
-encoder's states, P features after pooling, and C labels.
+Tensors have the sizes B texts, T tokens, E embedding features, D features of the encoder's states,
+P features after pooling, and C labels.
 """
 
 from dataclasses import dataclass, replace
@@ -11,17 +10,17 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from nlp_rnn.config.defaults import NGRAM_BUCKETS, default_embedding_dropout
+from nlp_rnn.config.defaults import default_embedding_dropout
 from nlp_rnn.config.model import GatedConfig, NetworkConfig, RecurrentConfig, RecurrentInit
 from nlp_rnn.layers.cells import AVERAGE
 from nlp_rnn.layers.pooling_modules import DirectionPooling
 from nlp_rnn.layers.poolings import POOLINGS
-from nlp_rnn.model.architecture import Architecture, check_size
+from nlp_rnn.model.architecture import Architecture
 from nlp_rnn.model.dropout import drop_features, dropped_weights
 from nlp_rnn.model.embedding_vectors import prepare_freezing
 from nlp_rnn.model.encoder import RecurrentEncoder
 from nlp_rnn.model.language_model import POSITIONS, LanguageModel
-from nlp_rnn.model.ngram_path import NgramPath
+from nlp_rnn.model.normalized_embedding import NormalizedEmbedding
 from nlp_rnn.tokens.tokenizer import PAD_ID, UNKNOWN_ID
 
 __all__ = ["Dropouts", "TextNetwork", "architecture_of", "make_network"]
@@ -93,7 +92,6 @@ class TextNetwork(nn.Module):
             architecture.output_size, architecture.bidirectional
         )
         self.head = nn.Linear(architecture.pooled_size, architecture.num_labels)
-        self.wide = NgramPath(architecture) if architecture.ngrams else None
         # present in training only, and not part of the classifier
         self.language_model: LanguageModel | None = None
 
@@ -110,6 +108,15 @@ class TextNetwork(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed + 1)  # other draws than those of the embedding
             self.language_model = LanguageModel(self.architecture, positions)
+
+    def finish_training(self) -> None:
+        """Remove what only training needs: the language model, and a normalized embedding.
+
+        The normalization of the embedding is folded into its weights, so no prediction changes.
+        """
+        self.language_model = None
+        if isinstance(self.embedding, NormalizedEmbedding):
+            self.embedding = self.embedding.folded()
 
     def forward(
         self,
@@ -158,8 +165,6 @@ class TextNetwork(nn.Module):
             pooled = torch.cat([pooled, self.pooling(steps, prefixes)])  # (2B, P)
         pooled = nn.functional.dropout(pooled, self.dropouts.head, self.training)
         logits: Tensor = self.head(pooled).float()
-        if self.wide is not None:
-            logits = logits + self.wide(tokens, lengths)
         if vocabulary is None:
             return logits
         assert self.language_model is not None
@@ -231,8 +236,6 @@ def architecture_of(config: NetworkConfig, vocab_size: int, num_labels: int) -> 
         num_layers=recurrent.num_layers if recurrent else 0,
         bidirectional=recurrent.bidirectional if recurrent else False,
         pooling=config.pooling,
-        ngrams=config.ngrams,
-        ngram_buckets=(config.ngram_buckets or NGRAM_BUCKETS) if config.ngrams > 1 else 0,
     )
 
 
@@ -240,21 +243,12 @@ def make_network(config: NetworkConfig, vocab_size: int, num_labels: int, seed: 
     """Return a network with random initial parameters, which are determined by the seed.
 
     Embeddings are normal with standard deviation `EMBEDDING_SD`, and 0 for padding. Head and
-    pooling are initialized as in torch. The network has no n-gram path yet: that is fitted and
-    added after the training (`nlp_rnn.training.ngram_fitting`).
-
-    Raises
-    ------
-    ConfigError
-        The table of the n-gram path is too large for a saved classifier (2 GiB).
+    pooling are initialized as in torch.
     """
     architecture = architecture_of(config, vocab_size, num_labels)
-    check_size(architecture)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        without_ngrams = replace(architecture, ngrams=0, ngram_buckets=0)
-        network = TextNetwork(without_ngrams, _dropouts(config, num_labels))
-        network.architecture = architecture
+        network = TextNetwork(architecture, _dropouts(config, num_labels))
         nn.init.normal_(network.embedding.weight, std=EMBEDDING_SD)
         with torch.no_grad():
             network.embedding.weight[PAD_ID] = 0.0

@@ -112,7 +112,6 @@ def work(processes: "Processes", store: Any = None) -> None:
 
     from nlp_rnn.model.network import make_network
     from nlp_rnn.tokens.tokenization import open_tokens
-    from nlp_rnn.training.finishing import finish
     from nlp_rnn.training.processes import process_group
     from nlp_rnn.training.trainer import Trainer
 
@@ -128,7 +127,7 @@ def work(processes: "Processes", store: Any = None) -> None:
             checkpoint=Path(job["checkpoint"]),
             processes=processes,
         )
-        finish(trainer, trainer.fit(train, validation), train, validation)
+        trainer.fit(train, validation)
 
 
 def follow(processes: "Processes") -> None:

@@ -1,4 +1,4 @@
-"""Options of the backends of a sweep: their checks, and the options of earlier versions."""
+"""Options of the backends of a sweep: their checks, and options that earlier versions had."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -27,15 +27,31 @@ OLD_OPTIONS = {
     "hydra.launcher.ray.init.address": "ray.address",
 }
 
+# Options of a linear model inside the network, which earlier versions had, and values without one.
+REMOVED_OPTIONS = {"model.ngrams": "0", "model.ngram_buckets": "null"}
+REMOVED_PRESET = "wide"
 
-def with_new_options(arguments: Sequence[str]) -> list[str]:
+
+def with_new_options(arguments: Sequence[str], sweep_id: str) -> list[str]:
     """Return the arguments of a stored sweep with today's options in place of the old ones.
 
     Options of a launcher that have no equivalent are left out.
+
+    Raises
+    ------
+    ConfigError
+        An argument sets an option that no longer exists.
     """
     new = []
     for argument in arguments:
         key, _, value = argument.lstrip("+").partition("=")
+        if REMOVED_OPTIONS.get(key) == value:
+            continue
+        if key in REMOVED_OPTIONS or (key == "experiment" and REMOVED_PRESET in value.split(",")):
+            raise ConfigError(
+                f"Sweep {sweep_id} was started with {argument}, which was removed, so it cannot "
+                f"be resumed.\nCompare its finished runs: nlp-rnn compare --sweep {sweep_id}"
+            )
         if not key.startswith(("hydra/launcher", "hydra.launcher.")):
             new.append(argument)
         elif option := OLD_OPTIONS.get(f"{key}={value}"):

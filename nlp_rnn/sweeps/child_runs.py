@@ -133,6 +133,13 @@ class Children:
             children[child.key] = child
         return children
 
+    def lack(self, option: str) -> bool:
+        """Return whether the first run of a network was logged without `option`, a dotted key."""
+        for run in self._runs():
+            if run.data.params.get("model.cell", "ngrams") != "ngrams":
+                return option not in run.data.params
+        return False
+
     def close(self, status: str, reason: str, keys: Iterable[str]) -> None:
         """Close the runs of jobs that are RUNNING although their processes have ended.
 

@@ -2,6 +2,5 @@
 
 The order of the modules: `processes` and `device`; `prefetch` → `inference` → `objective` →
 `perturbation` → `loss` → `optim` → `step` → `cuda_graphs` make one update; `training_state`,
-`checkpoint`, `clock` and `events` describe a training; `trainer` runs it; `finishing` and
-`ngram_fitting` follow it.
+`checkpoint`, `clock` and `events` describe a training; `trainer` runs it.
 """

@@ -181,7 +181,7 @@ class Trainer:
     def fit(self, train: TokenizedTexts, validation: TokenizedTexts) -> TrainingResult:
         """Train, validate after each epoch, and load the best (or the last) weights at the end.
 
-        `finishing.finish` turns the network into that of a classifier afterwards.
+        `TextNetwork.finish_training` removes what only training needs afterwards.
 
         Raises
         ------
