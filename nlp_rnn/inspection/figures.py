@@ -231,7 +231,7 @@ def draw_half_lives(inspections: Sequence[Inspection]) -> bytes:
             lives = half_lives(layer)
             if lives is None:
                 continue
-            name = f"{letter} {inspection.model.architecture.cell.upper()}, " if compared else ""
+            name = f"{letter} {inspection.model.title.partition(' ')[0]}, " if compared else ""
             axes.plot(
                 np.concatenate([[0.1], np.sort(lives)]),
                 1 - np.arange(len(lives) + 1) / len(lives),
@@ -254,9 +254,11 @@ def draw_half_lives(inspections: Sequence[Inspection]) -> bytes:
 
 
 def draw_gradient(inspections: Sequence[Inspection], by_characters: bool = False) -> bytes:
-    """Draw the norm of the gradient for each token, as a share of the largest."""
+    """Draw the norm of the network's gradient for each token, as a share of the largest."""
     figure, (axes,) = _figure(2.6)
     for number, (letter, inspection) in enumerate(zip("AB", inspections, strict=False)):
+        if inspection.model.network is None:
+            continue
         strength = inspection.attribution.gradient[0]
         share = np.maximum(strength / max(float(strength.max()), 1e-30), 1e-12)
         axes.plot(

@@ -107,7 +107,7 @@ class TextSection:
     text: str
     views: list[ModelView]
     half_lives: PageFigure | None
-    gradient: PageFigure
+    gradient: PageFigure | None
 
 
 def preload_drawing() -> None:
@@ -185,6 +185,7 @@ def _section(number: int, inspections: Sequence[Inspection]) -> TextSection:
         views.append(_model_view(inspection, prefix, compared, scale, limit))
     text = inspections[0].tokens.text
     title = " ".join(text.split())
+    has_network = any(inspection.model.network is not None for inspection in inspections)
     gated = any(
         layer.retention is not None for inspection in inspections for layer in inspection.layers
     )
@@ -206,7 +207,9 @@ def _section(number: int, inspections: Sequence[Inspection]) -> TextSection:
             figures.draw_gradient(inspections, compared),
             "Norm of the gradient of the log-odds with respect to each token's embedding, on a "
             "logarithmic scale: how strongly the prediction depends on the token.",
-        ),
+        )
+        if has_network
+        else None,
     )
 
 
