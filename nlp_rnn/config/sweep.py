@@ -35,6 +35,12 @@ class SweepConfig:
         "On this machine they share the cores.",
         at_least(1),
     )
+    max_minutes: float | None = option(
+        None,
+        "Minutes in which the most accurate classifier is looked for, as with sweep=best (null: "
+        "every combination is trained).",
+        POSITIVE,
+    )
     restarts: int = option(
         1,
         "How often a job is started again if its process dies, for example without memory.",

@@ -61,6 +61,10 @@ class FinishedSweep:
         Folder of the sweep.
     run : TrackedRun
         MLflow run of the sweep, the parent of the jobs' runs.
+    chosen : str
+        Key of the job with the best classifier, if the sweep chose one; otherwise empty.
+    steps : str
+        Markdown table of what each step of a search for the best classifier gave.
     """
 
     command: SweepCommand
@@ -70,6 +74,8 @@ class FinishedSweep:
     experiment_id: str
     folder: Path
     run: "TrackedRun"
+    chosen: str = ""
+    steps: str = ""
 
 
 def conclude(sweep: FinishedSweep, children: Mapping[str, Child]) -> None:
@@ -91,7 +97,7 @@ def conclude(sweep: FinishedSweep, children: Mapping[str, Child]) -> None:
     if not finished:
         run.set_note(note(sweep.command, sweep.jobs, run.run_id, children))
         return
-    best = _best_child(finished, sweep_options.trainer.monitor)
+    best = children.get(sweep.chosen) or _best_child(finished, sweep_options.trainer.monitor)
     if best is not None:
         run.set_tags({"best_run": best.run_id, "best_run_name": best.name})
         run.log_final(_best_metrics(best))
@@ -105,6 +111,9 @@ def conclude(sweep: FinishedSweep, children: Mapping[str, Child]) -> None:
             body += f"\n\n**Not compared**: {' '.join(str(error).split())}"
         else:
             body = "\n\n".join(summaries) or body
+    if sweep.steps:
+        title = f"**Best on validation**: {best.name}\n\n" if sweep.chosen and best else ""
+        body = f"{title}{sweep.steps}\n\n{body}"
     run.set_note(note(sweep.command, sweep.jobs, run.run_id, children, body))
 
 

@@ -21,6 +21,7 @@ from nlp_rnn.runs.run_logging import PATIENCE_IN_A_SWEEP
 from nlp_rnn.sweeps.attempts import Attempt, claim, holder_of, is_finished
 from nlp_rnn.sweeps.backend_choice import make_backend
 from nlp_rnn.sweeps.backend_options import with_new_options
+from nlp_rnn.sweeps.best_classifier import BestClassifier
 from nlp_rnn.sweeps.child_runs import ARGUMENTS_TAG, Children, Parent, find_parent
 from nlp_rnn.sweeps.conclusion import FinishedSweep, conclude, note
 from nlp_rnn.sweeps.detached import start_detached
@@ -48,6 +49,7 @@ __all__ = ["sweep"]
 
 DRY_RUN = "--dry-run"
 RESUME = "sweep.resume="
+ENSEMBLE, NO_ENSEMBLE = "model.ensemble", "model.ensemble=off"
 DETACH = "sweep.detach="
 
 
@@ -79,19 +81,21 @@ def sweep(arguments: list[str], *, attach: bool = False) -> None:
         with compose_sweep([*store, resumed_id]) as command:
             uri, experiment_id = _store(command)
             parent = find_parent(uri, experiment_id, resumed_id.removeprefix(RESUME))
-        arguments = [*with_new_options(parent.arguments), *others, resumed_id]
+        stored = with_new_options(parent.arguments, parent.run_id[:8])
+        if Children(uri, experiment_id, parent.run_id).lack(ENSEMBLE):
+            stored = [NO_ENSEMBLE, *stored]  # an earlier version started it
+        arguments = [*stored, *others, resumed_id]
     with compose_sweep(arguments) as command:
         sweep_options = command.sweep_options
-        is_search = sweep_options.search.trials_per_cell is not None
-        search = Search(command) if is_search else None
+        search = _search(command)
         if sweep_options.search.study is not None or sweep_options.search.trial is not None:
             raise ConfigError(
                 "search.study and search.trial are set by the sweep for each of its jobs.\n"
                 "Remove them."
             )
-        if search is None and sweep_options.search != SearchConfig():
+        if not isinstance(search, Search) and sweep_options.search != SearchConfig():
             raise ConfigError(
-                "search.… has no effect on a sweep that tries every combination.\n"
+                "search.… has no effect on a sweep without a hyperparameter search.\n"
                 "Set search.trials_per_cell=20 too, or sweep=search."
             )
         jobs = search.first_jobs() if search else expand_grid(command)
@@ -105,6 +109,19 @@ def sweep(arguments: list[str], *, attach: bool = False) -> None:
         resumed = sweep_options.sweep.resume
         resumed_parent = find_parent(uri, experiment_id, resumed) if resumed else None
         _run(command, jobs, search, uri, experiment_id, arguments, resumed_parent, attach)
+
+
+def _search(command: SweepCommand) -> Search | BestClassifier | None:
+    """Return what chooses the jobs of a sweep; None if every combination is a job."""
+    options = command.sweep_options
+    if options.sweep.max_minutes is None:
+        return None if options.search.trials_per_cell is None else Search(command)
+    if options.search.trials_per_cell is not None:
+        raise ConfigError(
+            "search.trials_per_cell and sweep.max_minutes are two kinds of search.\n"
+            "Remove one of them."
+        )
+    return BestClassifier(command)
 
 
 def _store(command: SweepCommand) -> tuple[str, str]:
@@ -145,7 +162,7 @@ def _supervised(folder: Path) -> Iterator[tuple[JobRecords, Attempt]]:
 def _run(
     command: SweepCommand,
     jobs: Sequence[Job],
-    search: Search | None,
+    search: Search | BestClassifier | None,
     uri: str,
     experiment_id: str,
     arguments: Sequence[str],
@@ -226,9 +243,13 @@ def _run(
                 backend.close()
                 _deliver(folder)
                 by_key = children.read(PATIENCE_IN_A_SWEEP)
-                conclude(
-                    FinishedSweep(command, jobs, tuned, uri, experiment_id, folder, run), by_key
+                chosen, steps = "", ""
+                if isinstance(search, BestClassifier):
+                    chosen, steps = search.chosen, search.note
+                finished_sweep = FinishedSweep(
+                    command, jobs, tuned, uri, experiment_id, folder, run, chosen, steps
                 )
+                conclude(finished_sweep, by_key)
                 _raise_failures(jobs, supervisor.ends, run.run_id[:8])
     if continue_detached is not None:
         continue_detached()

@@ -1,0 +1,318 @@
+"""Search for the most accurate classifier in a limited time (`sweep.max_minutes`).
+
+The search is greedy: each step tries changes of the best configuration so far, and validation says
+whether one of them is kept. The test split is never used.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nlp_rnn.errors import ConfigError, TrackingError
+from nlp_rnn.runs.run_logging import PATIENCE_IN_A_SWEEP
+from nlp_rnn.sweeps.best_changes import FURTHER_SEEDS, STEPS, Change, is_better
+from nlp_rnn.sweeps.child_runs import Child, Children
+from nlp_rnn.sweeps.jobs import Job, make_job
+from nlp_rnn.sweeps.progress import JobCounts, SweepProgress, duration
+from nlp_rnn.sweeps.supervisor import Supervisor
+from nlp_rnn.sweeps.sweep_arguments import SweepCommand
+
+if TYPE_CHECKING:
+    from nlp_rnn.tracking.tracked_run import TrackedRun
+
+__all__ = ["BestClassifier"]
+
+RECORD = "best.json"
+"""File in the folder of the sweep: the time that is used, and the trials that were started."""
+
+CLASSIFIER = "classifier"
+UNLABELLED = "data.unlabelled"
+
+PRETRAINING_SHARE = 0.25
+"""Share of the time that a pretraining may take."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A configuration that is tried.
+
+    Attributes
+    ----------
+    job : Job
+        The job that trains it.
+    arguments : mapping of str to str
+        Values of the keys that it changes.
+    names : tuple of str
+        Names of the changes.
+    cost : float
+        Estimated time, as a multiple of the time that the unchanged configuration takes.
+    minutes : float
+        Further minutes, for a pretraining.
+    """
+
+    job: Job
+    arguments: Mapping[str, str]
+    names: tuple[str, ...]
+    cost: float
+    minutes: float = 0.0
+
+
+@dataclass
+class _Time:
+    """Time that the search has used, also before it was resumed, and the trials it has started."""
+
+    path: Path
+    limit: float
+    before: float = 0.0
+    names: list[str] = field(default_factory=list)
+    _start: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        if self.path.exists():
+            saved = json.loads(self.path.read_text(encoding="utf-8"))
+            self.before, self.names = saved["seconds"], saved["trials"]
+
+    @property
+    def used(self) -> float:
+        return self.before + time.monotonic() - self._start
+
+    def save(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        content = {"seconds": self.used, "trials": self.names}
+        self.path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+class BestClassifier:
+    """Steps towards the most accurate classifier, each kept if it is better on validation.
+
+    Attributes
+    ----------
+    count : int
+        Largest number of jobs.
+    jobs : list of Job
+        Jobs so far.
+    chosen : str
+        Key of the job with the best classifier; empty until the search has ended.
+    """
+
+    def __init__(self, command: SweepCommand) -> None:
+        """Read the models to try from the swept space.
+
+        Raises
+        ------
+        ConfigError
+            Something else than the model is swept.
+        """
+        others = [key for key in command.space if key != "model"]
+        if others:
+            raise ConfigError(
+                f"sweep.max_minutes looks for the most accurate classifier, and tries models only; "
+                f"found a sweep over {', '.join(others)}.\nSet one value of it, or remove "
+                "sweep.max_minutes."
+            )
+        self._command = command
+        self._limit = command.sweep_options.sweep.max_minutes or 0.0
+        self._models = command.space.get("model", ())
+        fixed = dict(argument.partition("=")[::2] for argument in command.fixed)
+        self._unlabelled = fixed.pop(UNLABELLED, None)
+        self._fixed = fixed
+        self.jobs: list[Job] = []
+        self.chosen = ""
+        self._rows: list[tuple[str, ...]] = []
+        self.count = max(1, len(self._models)) + sum(map(len, STEPS)) + FURTHER_SEEDS
+
+    def first_jobs(self) -> tuple[Job, ...]:
+        """Return the jobs with the unchanged configuration of each model, for a forecast.
+
+        Raises
+        ------
+        ConfigError
+            None of them can run.
+        """
+        jobs = tuple(trial.job for trial in self._unchanged())
+        if all(job.problem for job in jobs):
+            raise ConfigError(jobs[0].problem)
+        return jobs
+
+    @property
+    def note(self) -> str:
+        """Markdown table of what each step gave."""
+        heads = ("step", "validation accuracy %", "validation loss", "time", "")
+        lines = [heads, ("---",) * len(heads), *self._rows]
+        return "\n".join(f"| {' | '.join(row)} |" for row in lines)
+
+    def run(
+        self,
+        supervisor: Supervisor,
+        counts: JobCounts,
+        progress: SweepProgress,
+        children: Children,
+        folder: Path,
+        run: "TrackedRun",
+    ) -> list[Job]:
+        """Run the steps until all are done or the time is used, and copy the best classifier.
+
+        Parameters
+        ----------
+        supervisor : Supervisor
+            Runs the jobs.
+        counts : JobCounts
+            Counts of the jobs.
+        progress : SweepProgress
+            Prints the jobs.
+        children : Children
+            Runs of the jobs.
+        folder : Path
+            Folder of the sweep. The best classifier is copied to its subfolder `classifier`.
+        run : TrackedRun
+            MLflow run of the sweep, whose note has the steps so far.
+
+        Returns
+        -------
+        list of Job
+            The jobs with the unchanged configuration of each model. `jobs` has all.
+        """
+        self._supervisor, self._progress, self._children = supervisor, progress, children
+        self._time = _Time(folder / RECORD, 60 * self._limit)
+        self._runs: dict[str, Child] = {}
+        self._interrupted = False
+        self._seconds = 0.0  # of the best unchanged configuration
+        unchanged = self._try(self._unchanged())
+        best = self._best_of(None, unchanged)
+        if best is None or self._interrupted:
+            return []
+        self._seconds = self._runs[best.job.key].seconds or 0.0
+        for changes in STEPS:
+            trials = [trial for change in changes if (trial := self._changed(best, change))]
+            best = self._best_of(best, self._try(trials)) or best
+            run.set_note(f"**Running**\n\n{self.note}")
+        seeds = [self._with_seed(best, number) for number in range(1, FURTHER_SEEDS + 1)]
+        best = self._best_of(best, self._try(seeds)) or best
+        if self._interrupted:
+            return []
+        self.chosen = best.job.key
+        self._save(self._runs[self.chosen], best.job, folder)
+        return [trial.job for trial in unchanged]
+
+    def _unchanged(self) -> list[Trial]:
+        models: list[dict[str, str]] = [{"model": model} for model in self._models] or [{}]
+        return [self._trial(arguments, (), 1.0) for arguments in models]
+
+    def _changed(self, best: Trial, change: Change) -> Trial | None:
+        """Return a changed configuration; None if the user has set one of the keys."""
+        taken = [key for key in change.arguments if key in self._fixed]
+        if taken:
+            reason = f"{taken[0]} is set"
+        else:
+            arguments = {**best.arguments, **change.arguments}
+            minutes = PRETRAINING_SHARE * self._limit if change.pretrains else 0.0
+            if change.pretrains:
+                arguments["pretraining.max_minutes"] = f"{minutes:g}"
+                arguments |= {UNLABELLED: self._unlabelled} if self._unlabelled else {}
+            trial = self._trial(arguments, (*best.names, change.name), best.cost * change.cost)
+            if not trial.job.problem:
+                return replace(trial, minutes=minutes)
+            reason = " ".join(trial.job.problem.split())
+        self._leave_out(change.name, reason)
+        return None
+
+    def _with_seed(self, best: Trial, number: int) -> Trial:
+        seed = best.job.config.seed + number
+        return self._trial({**best.arguments, "seed": str(seed)}, best.names, best.cost)
+
+    def _trial(self, arguments: Mapping[str, str], names: tuple[str, ...], cost: float) -> Trial:
+        values = {**self._fixed, **arguments}
+        overrides = tuple(f"{key}={value}" for key, value in values.items())
+        return Trial(make_job(self._command, overrides, names), arguments, names, cost)
+
+    def _try(self, trials: Sequence[Trial]) -> list[Trial]:
+        """Run the trials for which there is time, and return those that have finished."""
+        at_once = self._command.sweep_options.sweep.jobs or 1
+        for start in range(0, len(trials), at_once):
+            if self._interrupted:
+                break
+            pending = [trial for trial in trials[start : start + at_once] if self._is_due(trial)]
+            self._run(pending)
+        return [
+            trial
+            for trial in trials
+            if trial.job.key in self._runs and self._runs[trial.job.key].status == "FINISHED"
+        ]
+
+    def _is_due(self, trial: Trial) -> bool:
+        """Whether a trial fits into the time that is left, or was started before."""
+        name = trial.job.name
+        if name in self._time.names:
+            return True
+        needed = self._seconds * trial.cost + 60 * trial.minutes
+        left = self._time.limit - self._time.used
+        if left > 0 and needed <= left:
+            return True
+        self._leave_out(
+            name, f"needs about {duration(needed)}, and {duration(max(left, 0))} is left"
+        )
+        return False
+
+    def _run(self, trials: Sequence[Trial]) -> None:
+        known = self._children.read(PATIENCE_IN_A_SWEEP)
+        jobs = [trial.job for trial in trials]
+        self.jobs += jobs
+        self._time.names += [job.name for job in jobs if job.name not in self._time.names]
+        self._time.save()
+        pending = []
+        for job in jobs:
+            if job.key in known and known[job.key].done:
+                self._progress.count_without_run(job.name, "was finished before")
+            else:
+                pending.append(job)
+        self._supervisor.run(pending)
+        self._time.save()
+        self._runs |= self._children.read(PATIENCE_IN_A_SWEEP)
+        for job in jobs:
+            child = self._runs.get(job.key)
+            if child is None or child.status == "KILLED":
+                self._interrupted = True  # `resume` continues
+            elif not child.done:
+                self._rows.append((job.name, "", "", "", child.summary))
+
+    def _best_of(self, best: Trial | None, trials: Sequence[Trial]) -> Trial | None:
+        """Return the best of the trials and the best so far, by their validation predictions."""
+        for trial in trials:
+            child = self._runs[trial.job.key]
+            try:
+                kept = best is None or is_better(child, self._runs[best.job.key])
+            except TrackingError as error:
+                self._leave_out(trial.job.name, " ".join(str(error).split()))
+                continue
+            metrics = child.metrics
+            self._rows.append(
+                (
+                    trial.job.name,
+                    f"{100 * metrics.get('validation/accuracy', float('nan')):.2f}",
+                    f"{metrics.get('validation/loss', float('nan')):.4f}",
+                    duration(child.seconds or 0.0),
+                    "best so far" if kept else "",
+                )
+            )
+            if kept:
+                best = trial
+                self._progress.note(f"best so far on validation: {trial.job.name}")
+        return best
+
+    def _leave_out(self, name: str, reason: str) -> None:
+        self._progress.drop(1, f"{name}  left out: {reason}")
+        self._rows.append((name, "", "", "", f"left out: {reason}"))
+
+    def _save(self, child: Child, job: Job, folder: Path) -> None:
+        """Copy the best classifier to the folder of the sweep."""
+        source = Path(child.tags["run_folder"]) / CLASSIFIER
+        target = folder / CLASSIFIER
+        print(f"best          {job.name}, MLflow run {child.run_id}")
+        if source.is_dir():
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree(source, target)
+            print(f"classifier    {target}", flush=True)

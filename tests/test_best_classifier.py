@@ -1,0 +1,223 @@
+"""`sweep=best`: steps that are kept if validation says so, within a time, and one classifier."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nlp_rnn
+from nlp_rnn.cli import main
+from nlp_rnn.errors import ConfigError, TrackingError
+from nlp_rnn.scoring.predictions import Predictions, write_predictions
+from nlp_rnn.sweeps.best_changes import FURTHER_SEEDS, STEPS, is_better
+from nlp_rnn.sweeps.best_classifier import BestClassifier
+from nlp_rnn.sweeps.child_runs import Child
+from nlp_rnn.sweeps.jobs import Job
+from nlp_rnn.sweeps.progress import JobCounts, SweepProgress
+from nlp_rnn.sweeps.sweep_arguments import compose_sweep
+
+TEXTS = 400
+
+
+def child(folder: Path, accuracy: float, loss: float, rows: int = TEXTS, **changes: Any) -> Child:
+    """Write the validation predictions of a run of which the first texts are right."""
+    folder.mkdir(parents=True, exist_ok=True)
+    labels = np.zeros(rows, np.int64)
+    probabilities = np.tile([0.9, 0.1], (rows, 1))
+    probabilities[round(accuracy * rows) :] = [0.1, 0.9]
+    predictions = Predictions.from_probabilities(
+        range(rows), labels, probabilities, np.ones(rows), ("a", "b")
+    )
+    write_predictions(folder / "validation_predictions.parquet", predictions)
+    (folder / "classifier").mkdir(exist_ok=True)
+    (folder / "classifier" / "config.json").write_text(folder.name)
+    metrics = {"validation/accuracy": accuracy, "validation/loss": loss}
+    values = {"key": folder.name, "run_id": folder.name, "name": folder.name, "seconds": 60.0}
+    tags = {"run_folder": str(folder)}
+    return Child(**(values | {"status": "FINISHED", "tags": tags, "metrics": metrics} | changes))
+
+
+def test_accuracy_decides_if_it_differs_clearly_and_else_the_likelihood(tmp_path: Path) -> None:
+    base = child(tmp_path / "base", 0.8, 0.5)
+    assert is_better(child(tmp_path / "clear", 0.84, 0.6), base)
+    assert not is_better(child(tmp_path / "worse", 0.76, 0.4), base)
+    # one text of 400 is less than a standard error
+    assert is_better(child(tmp_path / "likelier", 0.7975, 0.49), base)
+    assert not is_better(child(tmp_path / "unlikelier", 0.8025, 0.51), base)
+    with pytest.raises(TrackingError, match="validated on different texts"):
+        is_better(child(tmp_path / "other", 0.9, 0.1, rows=300), base)
+
+
+class FakeSweep:
+    """Supervisor and children of a sweep, whose jobs take no time."""
+
+    def __init__(self, folder: Path, quality: Callable[[Any], tuple[float, float]]) -> None:
+        self.folder, self.quality, self.started = folder, quality, []
+        self.children: dict[str, Child] = {}
+        self.status: dict[str, str] = {}
+
+    def run(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            self.started.append(job.name)
+            changes = {"key": job.key, "name": job.name, "status": "FINISHED"}
+            changes["status"] = self.status.get(job.name, "FINISHED")
+            folder = self.folder / job.folder
+            self.children[job.key] = child(folder, *self.quality(job.config), **changes)
+
+    def read(self, patience: float = 0) -> dict[str, Child]:
+        return dict(self.children)
+
+    def search(self, *arguments: str) -> BestClassifier:
+        with compose_sweep(["sweep=best", *arguments]) as command:
+            search = BestClassifier(command)
+            progress = SweepProgress(JobCounts(search.count, 0), lambda _: None)
+            run: Any = SimpleNamespace(set_note=lambda _: None)
+            sweep: Any = self
+            search.run(sweep, JobCounts(search.count, 0), progress, sweep, self.folder, run)
+        return search
+
+
+def quality(config: Any) -> tuple[float, float]:
+    """The GRU is better, adversarial training helps, more than one change of a step does not."""
+    score = 0.8 + 0.03 * (config.model.cell == "gru")
+    if config.trainer.adversarial:
+        score += 0.05 if config.trainer.perturbation == 1 else 0.02
+    if config.model.hidden_size > 128:
+        score -= 0.05
+    return score, 1.0 - score + 0.001 * config.seed
+
+
+@pytest.fixture
+def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSweep:
+    monkeypatch.chdir(tmp_path)
+    return FakeSweep(tmp_path / "sweep", quality)
+
+
+def test_what_helps_on_validation_is_kept_and_the_best_classifier_is_copied(
+    sweep: FakeSweep, capsys: pytest.CaptureFixture[str]
+) -> None:
+    search = sweep.search("sweep.max_minutes=1000")
+    best = "gru h128 adversarial1"
+    assert sweep.started == [
+        "lstm h128 seed1",
+        "gru h128 seed1",
+        f"{best} seed1",
+        "gru h128 adversarial5 seed1",
+        "gru h256 adversarial1 large seed1",
+        "gru h384 adversarial1 pretrained seed1",
+        f"{best} seed2",
+        f"{best} seed3",
+    ]
+    assert len(sweep.started) == search.count
+    assert sweep.children[search.chosen].name == f"{best} seed1"
+    copied = sweep.folder / "classifier" / "config.json"
+    assert copied.read_text().endswith(search.chosen)
+    assert str(copied.parent) in capsys.readouterr().out
+    assert search.note.count("best so far") == 3
+    assert f"| {best} seed1 | 88.00 | 0.1210 | 1 min 0 s | best so far |" in search.note
+
+
+def test_what_the_time_does_not_allow_is_left_out(sweep: FakeSweep) -> None:
+    search = sweep.search("sweep.max_minutes=4")
+    # two and a half times as long as the unchanged training, which took a minute
+    assert sweep.started[2:] == ["gru h128 adversarial1 seed1", "gru h128 adversarial5 seed1"] + [
+        f"gru h128 adversarial1 seed{seed}" for seed in (2, 3)
+    ]
+    assert "left out: needs about 12 min 30 s" in search.note
+    none = FakeSweep(sweep.folder / "none", quality)
+    search = none.search("sweep.max_minutes=0.5", "model=gru")
+    assert none.started == ["gru h128 seed1"]
+    assert search.note.count("left out") == sum(map(len, STEPS)) + FURTHER_SEEDS
+    assert none.children[search.chosen].name == "gru h128 seed1"
+
+
+def test_options_of_the_user_stay(sweep: FakeSweep) -> None:
+    search = sweep.search(
+        "sweep.max_minutes=1000", "model=gru", "model.hidden_size=32", "trainer.perturbation=1"
+    )
+    assert "| large | | | | left out: model.hidden_size is set |" in search.note.replace("  ", " ")
+    assert sweep.started == ["gru h32 seed1", "gru h32 seed2", "gru h32 seed3"]
+
+
+def test_unlabelled_texts_are_used_by_the_pretraining_only(sweep: FakeSweep) -> None:
+    Path("texts.txt").write_text("one\ntwo\n")
+    Path("train.csv").write_text("text,label\n" + "warm,a\ncold,b\n" * 20)
+    data = ["data=files", "data.path=train.csv", "data.unlabelled=texts.txt"]
+    search = sweep.search("sweep.max_minutes=1000", "model=gru", *data)
+    unlabelled = {job.name: job.config.data.unlabelled for job in search.jobs}  # type: ignore[attr-defined]
+    used = [name for name, path in unlabelled.items() if path]
+    assert used == ["gru h384 adversarial1 pretrained seed1"]
+    (pretrained,) = (job for job in search.jobs if job.name == used[0])
+    assert pretrained.config.pretraining.max_minutes == 250
+
+
+def test_a_search_that_was_killed_is_resumed(sweep: FakeSweep) -> None:
+    killed = "gru h128 adversarial5 seed1"
+    sweep.status = {killed: "KILLED"}
+    assert sweep.search("sweep.max_minutes=1000").chosen == ""
+    assert sweep.started[-1] == killed
+    assert not (sweep.folder / "classifier").exists()
+    record = sweep.folder / "best.json"
+    saved = json.loads(record.read_text())
+    record.write_text(json.dumps(saved | {"seconds": 60 * 995}))
+    sweep.status, sweep.started = {}, []
+    search = sweep.search("sweep.max_minutes=1000")
+    # it was started before, so it is trained though little time is left
+    assert sweep.started == [killed, "gru h128 adversarial1 seed2", "gru h128 adversarial1 seed3"]
+    assert sweep.children[search.chosen].name == "gru h128 adversarial1 seed1"
+    assert json.loads(record.read_text())["seconds"] >= 60 * 995
+
+
+def test_a_trial_that_fails_is_named_and_the_others_continue(sweep: FakeSweep) -> None:
+    sweep.status = {"gru h128 adversarial1 seed1": "FAILED"}
+    search = sweep.search("sweep.max_minutes=1000", "model=gru")
+    assert sweep.children[search.chosen].name == "gru h128 adversarial5 seed1"
+    assert "FAILED" in search.note
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("seed=1,2", "found a sweep over seed"),
+        ("search.trials_per_cell=3", "are two kinds of search"),
+        ("sweep.max_minutes=0", "sweep.max_minutes must be"),
+        ("search.seeds=2", "search.… has no effect"),
+    ],
+)
+def test_wrong_arguments(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: str,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "sweep=best", *arguments.split()]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) <= 2
+    with pytest.raises(ConfigError), compose_sweep(["sweep=best", "seed=1,2"]) as command:
+        BestClassifier(command)
+
+
+@pytest.mark.slow
+def test_the_command_ends_with_a_classifier(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store_uri: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NLP_RNN_CACHE", str(tmp_path / "cache"))
+    rows = [("warm and kind", "good"), ("cold and late", "bad")] * 40
+    lines = [f"{text} {number},{label}" for number, (text, label) in enumerate(rows)]
+    Path("train.csv").write_text("\n".join(["text,label", *lines]) + "\n")
+    arguments = [
+        *("sweep=best", "sweep.max_minutes=1", "data=files", "data.path=train.csv", "model=gru"),
+        *("model.hidden_size=8", "model.embedding_size=8", "trainer.max_epochs=1"),
+        *("tracking.system_metrics=false", "tracking.speed=none", "sweep.compare=false"),
+        "output_dir=swept",
+    ]
+    assert main(["train", *arguments]) == 0
+    assert nlp_rnn.load("swept/classifier").predict(["warm and kind"])
