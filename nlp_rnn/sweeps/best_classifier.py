@@ -179,11 +179,11 @@ class BestClassifier:
         self._supervisor, self._progress, self._children = supervisor, progress, children
         self._time = _Time(folder / RECORD, 60 * self._limit)
         self._runs: dict[str, Child] = {}
-        self._interrupted = False
+        self._killed: list[str] = []  # jobs that `resume` continues
         self._seconds = 0.0  # of the best unchanged configuration
         unchanged = self._try(self._unchanged())
         best = self._best_of(None, unchanged)
-        if best is None or self._interrupted:
+        if best is None or self._killed:
             return []
         self._seconds = self._runs[best.job.key].seconds or 0.0
         for changes in STEPS:
@@ -192,7 +192,7 @@ class BestClassifier:
             run.set_note(f"**Running**\n\n{self.note}")
         seeds = [self._with_seed(best, number) for number in range(1, FURTHER_SEEDS + 1)]
         best = self._best_of(best, self._try(seeds)) or best
-        if self._interrupted:
+        if self._killed:
             return []
         self.chosen = best.job.key
         self._save(self._runs[self.chosen], best.job, folder)
@@ -233,7 +233,7 @@ class BestClassifier:
         """Run the trials for which there is time, and return those that have finished."""
         at_once = self._command.sweep_options.sweep.jobs or 1
         for start in range(0, len(trials), at_once):
-            if self._interrupted:
+            if self._killed:
                 break
             pending = [trial for trial in trials[start : start + at_once] if self._is_due(trial)]
             self._run(pending)
@@ -275,7 +275,7 @@ class BestClassifier:
         for job in jobs:
             child = self._runs.get(job.key)
             if child is None or child.status == "KILLED":
-                self._interrupted = True  # `resume` continues
+                self._killed.append(job.name)
             elif not child.done:
                 self._rows.append((job.name, "", "", "", child.summary))
 
