@@ -13,14 +13,14 @@ from nlp_rnn.ngrams.section import Features
 from nlp_rnn.ngrams.table import NgramTable
 from nlp_rnn.ngrams.word_ngrams import find_tokens
 
-__all__ = ["NgramParts", "fit_parts", "max_features", "merge", "out_of_fold_scores"]
+__all__ = ["NgramParts", "fit_parts", "max_features", "merge", "out_of_fold_scores", "sample_rows"]
 
 SECTION_BYTES = 4_900_000
 MIN_FEATURES = 50_000
 """Size of a section in bytes, and the number of features that it may always have."""
 
-MAX_CHARACTERS = 50_000_000
-"""Characters of the texts that models are fitted to, which takes about 80 bytes for each."""
+MAX_CHARACTERS = 30_000_000
+"""Characters of the texts that models are fitted to, which takes about 100 bytes for each."""
 
 FREQUENT_WORDS, WORD_TEXTS = 500, 2000
 """Number of frequent words that a table names, and of the texts in which they are counted."""
@@ -102,7 +102,7 @@ def fit_parts(
     balanced : bool, default False
         Whether all classes have the same influence, as with `trainer.class_weight=balanced`.
     """
-    rows = _sample(texts)
+    rows = sample_rows(np.fromiter(map(len, texts), np.int64, len(texts)))
     if len(rows) < len(texts):
         texts, labels = [texts[row] for row in rows], labels[rows]
     all_features: dict[Callable[[str | None], Features], Features] = {}
@@ -202,10 +202,17 @@ def _frequent_words(texts: Sequence[str]) -> tuple[str, ...]:
     return tuple(sorted(counts, key=lambda word: (-counts[word], word))[:FREQUENT_WORDS])
 
 
-def _sample(texts: Sequence[str]) -> list[int]:
-    """Return the sorted rows of texts that have at most `MAX_CHARACTERS` characters together."""
-    order = np.random.default_rng(0).permutation(len(texts))
-    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+def sample_rows(lengths: NDArray[np.int64]) -> list[int]:
+    """Return the sorted rows of texts that have at most `MAX_CHARACTERS` characters together.
+
+    Parameters
+    ----------
+    lengths : int64 (n,)
+        Number of characters of each text.
+    """
+    if lengths.sum() <= MAX_CHARACTERS:
+        return list(range(len(lengths)))
+    order = np.random.default_rng(0).permutation(len(lengths))
     rows: list[int] = np.sort(order[np.cumsum(lengths[order]) <= MAX_CHARACTERS]).tolist()
     return rows or [int(order[0])]
 

@@ -71,8 +71,6 @@ def fit_nb_svm(features: Any, labels: NDArray[Any], num_labels: int, balanced: b
     weights, bias = _constant(features.shape[1], labels, num_labels)
     if not features.shape[1]:
         return weights, bias
-    present = features.copy()
-    present.data = np.ones_like(present.data)
     if labels.ndim == 2:
         columns, targets = _varying(labels), labels
     else:
@@ -80,10 +78,14 @@ def fit_nb_svm(features: Any, labels: NDArray[Any], num_labels: int, balanced: b
         targets = labels[:, None] == np.arange(num_labels)
         if len(columns) == 1:
             return weights, bias
+    counts = np.bincount(features.indices, minlength=features.shape[1])
     for label in columns[-1:] if labels.ndim == 1 and len(columns) == 2 else columns:
-        ratios = _log_count_ratios(present, targets[:, label])
-        scaled = features.copy()
-        scaled.data *= ratios[scaled.indices]
+        ratios = _log_count_ratios(features, counts, targets[:, label])
+        # only the values are copied, because the matrix can take gigabytes
+        scaled = type(features)(
+            (features.data * ratios[features.indices], features.indices, features.indptr),
+            shape=features.shape,
+        )
         column, bias[label] = _fit_binary(scaled, targets[:, label], balanced)
         weights[:, label] = column * ratios
     if labels.ndim == 1 and len(columns) == 2:
@@ -91,9 +93,12 @@ def fit_nb_svm(features: Any, labels: NDArray[Any], num_labels: int, balanced: b
     return weights, bias
 
 
-def _log_count_ratios(present: Any, targets: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _log_count_ratios(
+    features: Any, counts: NDArray[np.intp], targets: NDArray[np.bool_]
+) -> NDArray[np.float64]:
     """Return the logarithms of how much more frequent features are in the texts with the label."""
-    sums = [1 + present.T @ texts.astype(np.float64) for texts in (targets, ~targets)]
+    inside = np.bincount(features[targets].indices, minlength=len(counts))
+    sums = [1.0 + inside, 1.0 + counts - inside]
     ratios: NDArray[np.float64] = np.log((sums[0] / sums[0].sum()) / (sums[1] / sums[1].sum()))
     return ratios
 
