@@ -5,44 +5,24 @@ different word of a text counts once, so that its scores can be computed once an
 of a text is the sum over its words, divided by a norm that is a sum over the words too.
 """
 
-import re
-import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.ngrams.hashing import MULTIPLIER, code_points, token_hash, window_keys
-from nlp_rnn.ngrams.section import Contribution, Features, SectionStream
-from nlp_rnn.ngrams.text_parts import parts_with_offsets, split_parts
+from nlp_rnn.ngrams.hashing import MULTIPLIER, code_points, window_keys
+from nlp_rnn.ngrams.section import Contribution, Features
 from nlp_rnn.ngrams.vocabulary import HashedSection, Vocabulary, Weights, sorted_unique, sum_rows
+from nlp_rnn.ngrams.word_rows import Word, WordRows, WordRowStream, word_matrix, word_spans
 
-__all__ = ["CharacterFeatures", "CharacterSection", "Word"]
+__all__ = ["CharacterFeatures", "CharacterSection"]
 
 SIZES = (2, 3, 4, 5)
 """Characters of the n-grams, the blanks around a word included."""
 
 MIN_FREQUENCY = 2
 """An n-gram that fewer training texts have is left out."""
-
-CACHE_BYTES = 1 << 24
-MAX_CACHED = 1 << 16
-MAX_CACHED_LENGTH = 40
-"""Bounds of the cache of words: its rows in bytes, its words, and characters of the longest one."""
-
-find_words = re.compile(r"\S+").finditer  # what `str.split` returns
-
-Word = tuple[int, str]
-"""A word: the index of its part in the text, and its characters."""
-
-
-def text_words(text: str, separator: str | None) -> list[Word]:
-    """Return the different words of a text, in the order in which they first occur."""
-    if separator is None:
-        return [(0, word) for word in dict.fromkeys(text.lower().split())]
-    parts = enumerate(split_parts(text, separator))
-    return [(index, word) for index, part in parts for word in dict.fromkeys(part.lower().split())]
 
 
 def ngram_keys(words: Sequence[Word]) -> tuple[NDArray[np.intp], NDArray[np.uint32]]:
@@ -77,51 +57,11 @@ class CharacterSection(HashedSection):
 
     def __init__(self, vocabulary: Vocabulary, weights: Weights, separator: str | None) -> None:
         super().__init__(vocabulary, weights, separator)
-        self._separator = separator
-        # a row holds the scores of a word, and the square of its norm
-        self.num_labels = weights.values.shape[1]
-        width = self.num_labels + 1
-        self._rows = np.empty((min(MAX_CACHED, CACHE_BYTES // (4 * width)), width), np.float32)
-        self._cache: dict[Word, int] = {}
-        self._lock = threading.Lock()
+        self._rows = WordRows(self._compute, weights.values.shape[1], separator, lower=True)
 
     def scores(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the scores of n texts, float32 (n, C), without a bias."""
-        words = [text_words(text, self._separator) for text in texts]
-        texts_of_words = np.repeat(np.arange(len(texts)), list(map(len, words)))
-        rows = self.word_rows([word for of_text in words for word in of_text])
-        sums = sum_rows(
-            lambda positions: rows[positions], texts_of_words, np.arange(len(rows)), len(texts)
-        )
-        norms = np.sqrt(np.where(sums[:, -1:], sums[:, -1:], 1))
-        scores: NDArray[np.float32] = sums[:, :-1] / norms
-        return scores
-
-    def word_rows(self, words: Sequence[Word]) -> NDArray[np.float32]:
-        """Return the row of each word, float32 (k, C + 1): its scores, and its squared norm."""
-        find = self._cache.get
-        positions = np.array([find(word, -1) for word in words], np.intp)
-        rows: NDArray[np.float32] = self._rows[positions]
-        missing = np.flatnonzero(positions < 0).tolist()
-        if missing:
-            new = {words[index]: 0 for index in missing}
-            for number, word in enumerate(new):
-                new[word] = number
-            computed = self._compute(list(new))
-            rows[missing] = computed[[new[words[index]] for index in missing]]
-            self._add(list(new), computed)
-        return rows
-
-    def _add(self, words: Sequence[Word], rows: NDArray[np.float32]) -> None:
-        """Add the rows of words that are not too long to the cache while there is room."""
-        cache = self._cache
-        with self._lock:
-            for word, row in zip(words, rows, strict=True):
-                if len(cache) == len(self._rows):
-                    break
-                if len(word[1]) <= MAX_CACHED_LENGTH and word not in cache:
-                    self._rows[len(cache)] = row
-                    cache[word] = len(cache)
+        return self._rows.scores(texts)
 
     def _compute(self, words: Sequence[Word]) -> NDArray[np.float32]:
         owners, keys = ngram_keys(words)
@@ -133,14 +73,14 @@ class CharacterSection(HashedSection):
 
     def contributions(self, text: str) -> list[Contribution]:
         """Return what each n-gram of the text adds; the sum is `scores([text])[0]`."""
-        starts: dict[Word, list[int]] = {}
-        for index, (part, offset) in enumerate(parts_with_offsets(text, self._separator)):
-            for match in find_words(part.lower()):
-                starts.setdefault((index, match[0]), []).append(match.start() + offset)
+        starts = {
+            word: [start for start, _ in spans]
+            for word, spans in word_spans(text, self._rows.separator, lower=True).items()
+        }
         words = list(starts)
         if not words:
             return []
-        norm = np.sqrt(self.word_rows(words)[:, -1].sum()) or 1.0
+        norm = np.sqrt(self._rows.rows(words)[:, -1].sum()) or 1.0
         lengths = [len(word) + 2 for _, word in words]
         begins = np.cumsum([0, *lengths]).tolist()
         joined = "".join(f" {word} " for _, word in words)
@@ -168,26 +108,9 @@ class CharacterSection(HashedSection):
             for ((owner, _), (ngram, shift)), row in zip(kept, rows, strict=True)
         ]
 
-    def start(self) -> "CharacterStream":
+    def start(self) -> WordRowStream:
         """Return the state of a text of which nothing has been read."""
-        return CharacterStream(self)
-
-
-class CharacterStream(SectionStream):
-    """Scores of the character n-grams of a text that is read word by word."""
-
-    def __init__(self, section: CharacterSection) -> None:
-        super().__init__(section.num_labels)
-        self._section = section
-
-    def read(self, word: str, part: int) -> None:
-        """Read one more word, in lower case, of a part of the text."""
-        # hashes, so that a saved state contains no text
-        if (value := token_hash(word, part)) not in self.seen:
-            self.seen.add(value)
-            row = self._section.word_rows([(part, word)])[0]
-            self.sums += row[:-1]
-            self.squares += float(row[-1])
+        return WordRowStream(self._rows)
 
 
 class CharacterFeatures(Features):
@@ -208,7 +131,7 @@ class CharacterFeatures(Features):
         """Choose the most frequent n-grams of the training texts; return a CSR matrix (n, F)."""
         from nlp_rnn.ngrams.selection import select
 
-        texts_words, words = self._texts_words(texts)
+        texts_words, words = word_matrix(texts, self._separator, lower=True)
         owners, keys = (
             ngram_keys(words) if words else (np.empty(0, np.intp), np.empty(0, np.uint32))
         )
@@ -228,7 +151,7 @@ class CharacterFeatures(Features):
 
     def transform(self, texts: Sequence[str]) -> Any:
         """Return a CSR matrix (n, F) of other texts."""
-        texts_words, words = self._texts_words(texts)
+        texts_words, words = word_matrix(texts, self._separator, lower=True)
         if not words:
             return _ones([], [], (len(texts), len(self.vocabulary.keys)))
         owners, keys = ngram_keys(words)
@@ -236,17 +159,6 @@ class CharacterFeatures(Features):
         shape = (len(words), len(self.vocabulary.keys))
         counts = texts_words @ _ones(owners[known], positions[known], shape)
         return self._scaled(texts_words, counts, owners, keys)
-
-    def _texts_words(self, texts: Iterable[str]) -> tuple[Any, list[Word]]:
-        """Return a CSR matrix (n, W) of which text has which word, and the W words."""
-        index: dict[Word, int] = {}
-        rows = [
-            [index.setdefault(word, len(index)) for word in text_words(text, self._separator)]
-            for text in texts
-        ]
-        columns = [column for row in rows for column in row]
-        texts_of_words = np.repeat(np.arange(len(rows)), list(map(len, rows)))
-        return _ones(texts_of_words, columns, (len(rows), len(index))), list(index)
 
     def _scaled(
         self, texts_words: Any, counts: Any, owners: NDArray[np.intp], keys: NDArray[np.uint32]

@@ -39,7 +39,7 @@ class NgramStream:
             text = piece if separator is None else unescape_separator(piece, separator)
             if text:
                 for section in self._sections:
-                    section.read(text.lower(), self._part)
+                    section.read(text, self._part)
 
     def scores(self) -> NDArray[np.float32]:
         """Return the scores of the text so far, float32 (C,)."""

@@ -91,7 +91,7 @@ class SectionStream(ABC):
 
     @abstractmethod
     def read(self, word: str, part: int) -> None:
-        """Read one more word, in lower case, of a part of the text."""
+        """Read one more word of a part of the text."""
 
     def scores(self) -> NDArray[np.float64]:
         """Return the scores of the text so far, float64 (C,)."""

@@ -146,8 +146,8 @@ class WordStream(SectionStream):
         self._last: tuple[int, int] | None = None  # part and hash of the last token
 
     def read(self, word: str, part: int) -> None:
-        """Read one more word, in lower case, of a part of the text."""
-        values = self._hashes.hashes(find_tokens(word), part)
+        """Read one more word of a part of the text."""
+        values = self._hashes.hashes(find_tokens(word.lower()), part)
         if not values:
             return
         follows = self._last is not None and self._last[0] == part
