@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlp_rnn.config.compose import read_config
-from nlp_rnn.config.model import NetworkConfig, NgramsConfig
+from nlp_rnn.config.model import NgramsConfig
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.errors import DataError
 from nlp_rnn.pretraining.initial_weights import set_encoder, with_local_encoder
@@ -42,6 +42,7 @@ from nlp_rnn.runs.run_logging import (
     training_metrics,
 )
 from nlp_rnn.runs.tokenized_data import log_data_notes, tokenize, training_facts
+from nlp_rnn.runs.vectors import check_vectors
 from nlp_rnn.runs.worker_processes import processes_of, send_job
 
 if TYPE_CHECKING:
@@ -122,14 +123,11 @@ def train(
     from nlp_rnn.data.corpus import load_corpus
     from nlp_rnn.data.labels import labels_of
     from nlp_rnn.pretraining.encoder_cache import obtain_encoder
-    from nlp_rnn.tokens.word_vector_files import open_vector_file
     from nlp_rnn.tracking.store import experiment_name, obtain_experiment, prepare_store
     from nlp_rnn.tracking.uri import resolve_uri
     from nlp_rnn.training.objective import check_task
 
-    model = config.model
-    if isinstance(model, NetworkConfig) and model.vectors is not None:
-        open_vector_file(Path(model.vectors), model.embedding_size)
+    check_vectors(config.model)
     with announced(f"Reading {config.data.name}"):
         corpus = load_corpus(config.data)
     print_corpus(corpus)

@@ -35,6 +35,12 @@ class ModelConfig:
 class NgramsConfig(ModelConfig):
     """N-gram models alone, without a network."""
 
+    vectors: str | None = option(
+        None,
+        "Folder or hub name of a static embedding model or a sentence encoder, for one more linear "
+        "model (null: n-grams only).",
+    )
+
 
 @dataclass
 class NetworkConfig(ModelConfig):
@@ -42,7 +48,10 @@ class NetworkConfig(ModelConfig):
 
     embedding_size: int = option(128, "Size of a token's embedding.", at_least(1))
     vectors: str | None = option(
-        None, "File of word vectors that the embedding starts from (null: random values)."
+        None,
+        "Word vectors that the embedding starts from: a file, or the folder or hub name of a "
+        "static embedding model or a sentence encoder, which an ensemble uses for one more linear "
+        "model too (null: random values).",
     )
     freeze_vectors: bool = option(False, "Keep the word vectors as they are during training.")
     pretrained: str | None = option(

@@ -17,6 +17,7 @@ from nlp_rnn.config.run import RunConfig
 __all__ = [
     "ADDED_LATER",
     "REMOVED",
+    "content_digest",
     "flatten",
     "logged_parameters",
     "plain",
@@ -154,13 +155,14 @@ def signature(config: RunConfig, resolved: RunConfig | None = None) -> str:
     }
     for key, value in FORMER_DEFAULTS.items():
         shaping[key] = {None: value, value: None}.get(shaping[key], shaping[key])
+    vectors = values.get("model.vectors")
+    if vectors is not None and Path(vectors).exists():
+        shaping["model.vectors"] = content_digest(vectors)  # the same wherever it is
     if not isinstance(config.model, NetworkConfig):
         shaping = {key: value for key, value in shaping.items() if has_effect_on_ngrams(key)}
+        if vectors is None:  # signatures from before the option existed stay valid
+            shaping.pop("model.vectors", None)
         return _short_hash(shaping)
-    if (vectors := config.model.vectors) is not None and Path(vectors).is_file():
-        stat = Path(vectors).stat()
-        # the same wherever the file is
-        shaping["model.vectors"] = _content(vectors, stat.st_size, stat.st_mtime_ns)
     if (pretrained := values["model.pretrained"]) != AUTO:
         shaping = {k: v for k, v in shaping.items() if not k.startswith("pretraining.")}
         if pretrained is not None and (digest := _encoder_digest(Path(pretrained))):
@@ -178,6 +180,28 @@ def _encoder_digest(folder: Path) -> str | None:
         with suppress(OSError, ValueError, KeyError, TypeError):
             return str(json.loads(path.read_text(encoding="utf-8"))["digest"])
     return None
+
+
+def content_digest(path: str) -> str:
+    """Return the SHA-256 of a file, or of the files of a model in a folder by their names."""
+    files = [Path(path)]
+    if Path(path).is_dir():
+        files = [
+            file
+            for file in sorted(Path(path).rglob("*"))
+            if file.suffix in _MODEL_FILES and file.is_file()
+        ]
+    digests = [
+        (file.relative_to(path).as_posix(), _content(str(file), stat.st_size, stat.st_mtime_ns))
+        for file in files
+        for stat in [file.stat()]
+    ]
+    if Path(path).is_file():
+        return digests[0][1]
+    return hashlib.sha256(json.dumps(digests).encode()).hexdigest()
+
+
+_MODEL_FILES = (".json", ".safetensors", ".bin", ".txt", ".model")
 
 
 @lru_cache

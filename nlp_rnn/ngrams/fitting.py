@@ -1,14 +1,14 @@
 """Fit the linear models of an n-gram table, score texts that they have not seen, and merge them."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.ngrams.linear_models import LINEAR_MODELS
+from nlp_rnn.ngrams.linear_models import LINEAR_MODELS, LinearModel
 from nlp_rnn.ngrams.section import Features
 from nlp_rnn.ngrams.table import NgramTable
 from nlp_rnn.ngrams.word_ngrams import find_tokens
@@ -44,8 +44,8 @@ class NgramParts:
 
     Attributes
     ----------
-    names : tuple of str
-        Names of the models, in the order of `LINEAR_MODELS`.
+    linear_models : mapping of str to LinearModel
+        What was fitted, by name.
     num_labels : int
         C.
     frequent_words : tuple of str
@@ -54,12 +54,17 @@ class NgramParts:
         Token between the parts of texts that are pairs.
     """
 
-    names: tuple[str, ...]
+    linear_models: Mapping[str, LinearModel]
     num_labels: int
     frequent_words: tuple[str, ...]
     separator: str | None
     features: dict[Callable[[str | None], Features], Features]
     models: tuple[_Part, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the models, in the order of their scores."""
+        return tuple(self.linear_models)
 
     def scores(self, texts: Sequence[str]) -> list[NDArray[np.float64]]:
         """Return the scores of n texts by each model: a list of float64 (n, C)."""
@@ -82,6 +87,7 @@ def fit_parts(
     labels: NDArray[Any],
     num_labels: int,
     *,
+    models: Mapping[str, LinearModel] = LINEAR_MODELS,
     separator: str | None = None,
     balanced: bool = False,
 ) -> NgramParts:
@@ -97,6 +103,8 @@ def fit_parts(
         Single-label or multi-label.
     num_labels : int
         C. A class without a training text gets the score -1 by every model.
+    models : mapping of str to LinearModel
+        The linear models, as `linear_models.linear_models` returns them.
     separator : str, optional
         Token between the parts of texts that are pairs.
     balanced : bool, default False
@@ -107,17 +115,15 @@ def fit_parts(
         texts, labels = [texts[row] for row in rows], labels[rows]
     all_features: dict[Callable[[str | None], Features], Features] = {}
     matrices: dict[Callable[[str | None], Features], Any] = {}
-    models = []
-    for model in LINEAR_MODELS.values():
+    fitted = []
+    for model in models.values():
         if model.features not in all_features:
             features = all_features[model.features] = model.features(separator)
             matrices[model.features] = features.fit(texts, max_features(num_labels))
         weights, bias = model.solve(matrices[model.features], labels, num_labels, balanced)
-        models.append(_Part(model.features, weights, bias))
+        fitted.append(_Part(model.features, weights, bias))
     words = _frequent_words(texts)
-    return NgramParts(
-        tuple(LINEAR_MODELS), num_labels, words, separator, all_features, tuple(models)
-    )
+    return NgramParts(models, num_labels, words, separator, all_features, tuple(fitted))
 
 
 def out_of_fold_scores(
@@ -126,6 +132,7 @@ def out_of_fold_scores(
     num_labels: int,
     *,
     folds: int = 5,
+    models: Mapping[str, LinearModel] = LINEAR_MODELS,
     separator: str | None = None,
     balanced: bool = False,
 ) -> list[NDArray[np.float64]]:
@@ -135,7 +142,7 @@ def out_of_fold_scores(
 
     Parameters
     ----------
-    texts, labels, num_labels, separator, balanced
+    texts, labels, num_labels, models, separator, balanced
         As in `fit_parts`.
     folds : int, default 5
         Number of parts that the texts are divided into, stratified by label if single-label.
@@ -143,10 +150,10 @@ def out_of_fold_scores(
     Returns
     -------
     list of float64 arrays of shape (n, C)
-        One for each model, in the order of `LINEAR_MODELS`.
+        One for each model, in their order.
     """
     fold_of_row = _folds(labels, folds)
-    scores = [np.zeros((len(texts), num_labels)) for _ in LINEAR_MODELS]
+    scores = [np.zeros((len(texts), num_labels)) for _ in models]
     for fold in range(folds):
         inside = np.flatnonzero(fold_of_row == fold).tolist()
         outside = np.flatnonzero(fold_of_row != fold).tolist()
@@ -156,6 +163,7 @@ def out_of_fold_scores(
             [texts[row] for row in outside],
             labels[outside],
             num_labels,
+            models=models,
             separator=separator,
             balanced=balanced,
         )

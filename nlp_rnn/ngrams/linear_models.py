@@ -5,18 +5,29 @@ table, however many they are.
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nlp_rnn.ngrams.character_ngrams import CharacterFeatures
 from nlp_rnn.ngrams.section import Features
+from nlp_rnn.ngrams.vector_features import VectorFeatures
 from nlp_rnn.ngrams.word_ngrams import WordFeatures
 
-__all__ = ["LINEAR_MODELS", "LinearModel", "fit_nb_svm", "fit_svm"]
+if TYPE_CHECKING:
+    from nlp_rnn.tokens.static_vectors import StaticVectors
+
+__all__ = [
+    "LINEAR_MODELS",
+    "LinearModel",
+    "fit_nb_svm",
+    "fit_svm",
+    "linear_models",
+]
 
 TOLERANCE = 0.1
 """Tolerance of the solver. A smaller one takes twice as long and changes scores by 0.01."""
@@ -154,3 +165,10 @@ LINEAR_MODELS: dict[str, LinearModel] = {
     "nb_characters": LinearModel(CharacterFeatures, fit_nb_svm),
 }
 """Linear models by name, in the order of their scores and weights."""
+
+
+def linear_models(vectors: "StaticVectors | None") -> Mapping[str, LinearModel]:
+    """Return the linear models, with one on static vectors if there are any."""
+    if vectors is None:
+        return LINEAR_MODELS
+    return LINEAR_MODELS | {"vectors": LinearModel(partial(VectorFeatures, vectors), fit_svm)}

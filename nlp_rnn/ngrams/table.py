@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.ngrams.character_ngrams import CharacterSection
 from nlp_rnn.ngrams.section import Contribution, Section
+from nlp_rnn.ngrams.vector_features import VectorSection
 from nlp_rnn.ngrams.word_ngrams import WordSection, find_tokens
 
 __all__ = ["SECTIONS", "NgramTable"]
 
 SECTIONS: dict[str, type[Section]] = {
-    section.name: section for section in (WordSection, CharacterSection)
+    section.name: section for section in (WordSection, CharacterSection, VectorSection)
 }
 """Kinds of sections by the name with which they are saved."""
 

@@ -1,6 +1,6 @@
 """N-gram models with their weights, fitted so that some texts remain unseen by them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from nlp_rnn.ngrams.ensemble import likeliest_weights
 from nlp_rnn.ngrams.fitting import NgramParts, fit_parts, merge, out_of_fold_scores
+from nlp_rnn.ngrams.linear_models import LINEAR_MODELS, LinearModel
 from nlp_rnn.ngrams.table import NgramTable
 
 __all__ = ["NgramModels", "fit_ngrams"]
@@ -70,10 +71,11 @@ def fit_ngrams(
     validation_labels: NDArray[Any],
     num_labels: int,
     *,
+    models: Mapping[str, LinearModel] = LINEAR_MODELS,
     separator: str | None = None,
     balanced: bool = False,
 ) -> NgramModels:
-    """Fit the linear models on n-grams, their weights, and the models that are saved.
+    """Fit linear models, their weights, and the models that are saved.
 
     1. The models are fitted to the training texts. They score the validation texts.
     2. The weights of the models are the likeliest ones for the validation labels. Where there are
@@ -89,12 +91,14 @@ def fit_ngrams(
         The validation split.
     num_labels : int
         C.
+    models : mapping of str to LinearModel
+        The linear models, as `linear_models.linear_models` returns them.
     separator : str, optional
         Token between the parts of texts that are pairs.
     balanced : bool, default False
         Whether all classes have the same influence, as with `trainer.class_weight=balanced`.
     """
-    options: dict[str, Any] = {"separator": separator, "balanced": balanced}
+    options: dict[str, Any] = {"models": models, "separator": separator, "balanced": balanced}
     unseen = fit_parts(texts, labels, num_labels, **options)
     validation = unseen.scores(validation_texts)
     scores, scored_labels = validation, validation_labels

@@ -20,6 +20,13 @@ def methods_section(context: ReportContext) -> Section:
         if comparison.same_machine
         else "The times come from several machines, so they are not comparable; the scores are.",
     ]
+    runs_with_vectors = {
+        run.tags["vectors"]: None
+        for configuration in context.baselines_first
+        for run in configuration.runs
+        if "vectors" in run.tags
+    }
+    paragraphs += [f"Word vectors: {vectors}." for vectors in runs_with_vectors]
     blocks: list[Block] = [Paragraph(text) for text in paragraphs]
     if comparison.notes:
         blocks.append(BulletList([("", note, "") for note in comparison.notes]))

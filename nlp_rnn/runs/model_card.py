@@ -266,10 +266,18 @@ def _speed(folder: Path, metrics: Mapping[str, float], processor: str) -> str:
 def _origin(classifier: "TextClassifier") -> str:
     origin, versions = classifier.config["provenance"], classifier.config["versions"]
     epoch = f", best epoch {origin['best_epoch']}" if "best_epoch" in origin else ""
+    vectors = origin.get("vectors")
+    source = ""
+    if vectors:
+        source = (
+            f" Word vectors: {vectors['kind']} {_code(str(vectors['source']))}, licence "
+            f"{_code(str(vectors['licence']))}, digest `{vectors['digest'][:16]}`."
+        )
     used = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
     return (
         f"## Origin\n\nMLflow run `{origin['mlflow_run_id']}`, seed "
-        f"{origin['seed']}, signature `{origin['signature']}`{epoch}. Written with {used}.\n"
+        f"{origin['seed']}, signature `{origin['signature']}`{epoch}. Written with {used}."
+        f"{source}\n"
     )
 
 

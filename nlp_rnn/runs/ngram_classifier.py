@@ -13,7 +13,9 @@ from nlp_rnn.classifier.classifier_saving import save_classifier
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.config.training import ClassWeight
 from nlp_rnn.data.labels import labels_of
+from nlp_rnn.ngrams.linear_models import linear_models
 from nlp_rnn.ngrams.weighting import NgramModels, fit_ngrams
+from nlp_rnn.runs.vectors import static_vectors
 from nlp_rnn.scoring.metrics import score_logits
 from nlp_rnn.sources.arrow_cache import texts_of
 
@@ -35,6 +37,7 @@ def fit_corpus_ngrams(corpus: "Corpus", config: "RunConfig") -> NgramModels:
         validation_texts,
         validation_labels,
         len(corpus.labels),
+        models=linear_models(static_vectors(config.model)),
         separator=corpus.separator,
         balanced=config.trainer.class_weight is ClassWeight.balanced,
     )

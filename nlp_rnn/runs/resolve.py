@@ -7,6 +7,7 @@ options for this data and this machine. Both are saved in the run folder and log
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeGuard
 
 from nlp_rnn.config.checks import check
 from nlp_rnn.config.data import FilesConfig, TableConfig
@@ -30,9 +31,9 @@ def with_absolute_paths(config: RunConfig) -> RunConfig:
         data = replace(data, unlabelled=_absolute(data.unlabelled))
     if isinstance(data, FilesConfig):
         data = replace(data, path=_absolute(data.path))
+    if isinstance(model, NetworkConfig | NgramsConfig) and _is_local(model.vectors):
+        model = replace(model, vectors=_absolute(model.vectors))
     if isinstance(model, NetworkConfig):
-        if model.vectors is not None:
-            model = replace(model, vectors=_absolute(model.vectors))
         if model.pretrained is not None and _is_path(model.pretrained):
             model = replace(model, pretrained=_absolute(model.pretrained))
     if isinstance(tokenizer, GivenTokenizerConfig) and Path(tokenizer.path).expanduser().exists():
@@ -114,6 +115,13 @@ def _process_count(requested: int) -> int:
             "Remove trainer.processes, or train without torchrun."
         )
     return count
+
+
+def _is_local(vectors: str | None) -> TypeGuard[str]:
+    """Return whether `model.vectors` is a path, not the name of a repository on the hub."""
+    from nlp_rnn.tokens.static_vectors import is_static
+
+    return vectors is not None and (Path(vectors).expanduser().exists() or not is_static(vectors))
 
 
 def _is_path(pretrained: str) -> bool:

@@ -13,6 +13,7 @@ from nlp_rnn.config.signature import logged_parameters, requested_values, signat
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.runs.console import announced, print_lines
 from nlp_rnn.runs.run_folder import Origin, save_origin, save_resolved
+from nlp_rnn.runs.vectors import static_vectors, vectors_provenance
 from nlp_rnn.tracking.tags import CONFIGURATION_TAG
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ def run_tags(
 ) -> dict[str, str]:
     """Return the MLflow tags of a run. Runs that differ only in the seed share a signature."""
     identity = signature(config, resolved)
+    vectors = static_vectors(config.model)
     return {
         CONFIGURATION_TAG: f"{short_name(resolved)} {corpus.name} {identity}",
         "signature": identity,
@@ -134,6 +136,7 @@ def run_tags(
         "data": corpus.name,
         "task": corpus.task,
         "run_folder": str(folder),
+        **({"vectors": vectors.summary} if vectors else {}),
     }
 
 
@@ -230,6 +233,7 @@ def provenance(
         ),
         "class_weight": config.trainer.class_weight.name,
         "mlflow_run_id": run_id,
+        **vectors_provenance(config.model),
     }
 
 

@@ -31,14 +31,18 @@ def tokenize(
     run : TrackedRun, optional
         The run that notes about the data are logged to; None where it has them already.
     """
+    from nlp_rnn.model.network import EMBEDDING_SD
+    from nlp_rnn.tokens.static_vectors import is_static, load_static_vectors
     from nlp_rnn.tokens.tokenization import tokenize_corpus
-    from nlp_rnn.tokens.word_vectors import add_vectors
+    from nlp_rnn.tokens.word_vectors import add_static_vectors, add_vectors
 
     with announced(f"Tokenizing with {config.tokenizer.name}"):
         tokens = tokenize_corpus(corpus, config.tokenizer, tokenizer_json)
-    if config.network.vectors is not None:
-        path, size = Path(config.network.vectors), config.network.embedding_size
-        tokens = add_vectors(tokens, path, size)
+    vectors, size = config.network.vectors, config.network.embedding_size
+    if vectors is not None and is_static(vectors):
+        tokens = add_static_vectors(tokens, load_static_vectors(vectors), size, EMBEDDING_SD)
+    elif vectors is not None:
+        tokens = add_vectors(tokens, Path(vectors), size)
     print_lines(tokens.quality.lines)
     if run is not None:
         log_data_notes(corpus, run, tokens)

@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from nlp_rnn.data.quality import Quality
 from nlp_rnn.errors import DataError
+from nlp_rnn.tokens.encoder_vectors import principal_components
+from nlp_rnn.tokens.static_vectors import StaticVectors
 from nlp_rnn.tokens.tokenization import TokenizedCorpus, TokenVectors
 from nlp_rnn.tokens.tokenizer import MARK, UNKNOWN_ID
 from nlp_rnn.tokens.word_vector_files import VectorFile, open_vector_file
 
-__all__ = ["add_vectors", "surface_forms"]
+__all__ = ["add_static_vectors", "add_vectors", "surface_forms"]
 
 # Ranks of a match: the vector of the same word is preferred, then that of its lower-case form, then
 # that of a word whose lower-case form is the token.
@@ -83,6 +85,52 @@ def add_vectors(tokens: TokenizedCorpus, path: Path, size: int) -> TokenizedCorp
             f"but it has {num_words + num_broken:,}"
         )
     quality = Quality(tokens.quality.figures | figures, [*tokens.quality.lines, *lines])
+    return replace(tokens, vectors=TokenVectors(matrix, covered), quality=quality)
+
+
+def add_static_vectors(
+    tokens: TokenizedCorpus, vectors: StaticVectors, size: int, deviation: float
+) -> TokenizedCorpus:
+    """Return `tokens` with the vectors of a static embedding model for its vocabulary.
+
+    The vector of a token is that of its word, as the model would read it.
+
+    Parameters
+    ----------
+    tokens : TokenizedCorpus
+        The corpus and its tokenizer.
+    vectors : StaticVectors
+        The static embedding model.
+    size : int
+        The number of dimensions: the first principal components of larger vectors are used, and
+        smaller vectors are filled up with zeros.
+    deviation : float
+        Standard deviation that the numbers are scaled to.
+    """
+    forms = surface_forms(tokens.tokenizer_json)
+    words = [token for token, form in enumerate(forms) if form]
+    word_rows, known = vectors.of_words([forms[token] for token in words])
+    covered = np.zeros(len(forms), bool)
+    covered[words] = known
+    if not covered.any():
+        raise DataError(
+            f"{vectors.source} has none of the {len(forms):,} tokens of the vocabulary.\n"
+            "Use vectors of the language of the texts, or set tokenizer=word."
+        )
+    matrix = np.zeros((len(forms), size), np.float32)
+    values = principal_components(word_rows[known], size)
+    matrix[covered, : values.shape[1]] = values * (deviation / max(float(values.std()), 1e-12))
+    counts = tokens.train.token_counts(len(forms))
+    shares = covered.sum() / len(forms), counts[covered].sum() / max(int(counts.sum()), 1)
+    figures = {
+        "data/vectors_covered_vocabulary": float(shares[0]),
+        "data/vectors_covered_tokens": float(shares[1]),
+    }
+    line = (
+        f"vectors: {covered.sum():,} of {len(forms):,} tokens have a vector of {vectors.source}: "
+        f"{shares[1]:.1%} of the training tokens"
+    )
+    quality = Quality(tokens.quality.figures | figures, [*tokens.quality.lines, line])
     return replace(tokens, vectors=TokenVectors(matrix, covered), quality=quality)
 
 
