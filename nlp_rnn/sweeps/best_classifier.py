@@ -8,7 +8,7 @@ import json
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,17 +48,14 @@ class Trial:
         Values of the keys that it changes.
     names : tuple of str
         Names of the changes.
-    cost : float
-        Estimated time, as a multiple of the time that the unchanged configuration takes.
-    minutes : float
-        Further minutes, for a pretraining.
+    seconds : float
+        Estimated time.
     """
 
     job: Job
     arguments: Mapping[str, str]
     names: tuple[str, ...]
-    cost: float
-    minutes: float = 0.0
+    seconds: float
 
 
 @dataclass
@@ -139,6 +136,15 @@ class BestClassifier:
         return jobs
 
     @property
+    def further_steps(self) -> str:
+        """What follows the first jobs, in one line."""
+        further = self.count - max(1, len(self._models))
+        return (
+            f"Then up to {further} trials that change the best of them, "
+            f"{self._limit:g} minutes in all."
+        )
+
+    @property
     def note(self) -> str:
         """Markdown table of what each step gave."""
         heads = ("step", "validation accuracy %", "validation loss", "time", "")
@@ -180,12 +186,10 @@ class BestClassifier:
         self._time = _Time(folder / RECORD, 60 * self._limit)
         self._runs: dict[str, Child] = {}
         self._killed: list[str] = []  # jobs that `resume` continues
-        self._seconds = 0.0  # of the best unchanged configuration
         unchanged = self._try(self._unchanged())
         best = self._best_of(None, unchanged)
         if best is None or self._killed:
             return []
-        self._seconds = self._runs[best.job.key].seconds or 0.0
         for changes in STEPS:
             trials = [trial for change in changes if (trial := self._changed(best, change))]
             best = self._best_of(best, self._try(trials)) or best
@@ -200,7 +204,7 @@ class BestClassifier:
 
     def _unchanged(self) -> list[Trial]:
         models: list[dict[str, str]] = [{"model": model} for model in self._models] or [{}]
-        return [self._trial(arguments, (), 1.0) for arguments in models]
+        return [self._trial(arguments, (), 0.0) for arguments in models]
 
     def _changed(self, best: Trial, change: Change) -> Trial | None:
         """Return a changed configuration; None if the user has set one of the keys."""
@@ -209,25 +213,34 @@ class BestClassifier:
             reason = f"{taken[0]} is set"
         else:
             arguments = {**best.arguments, **change.arguments}
-            minutes = PRETRAINING_SHARE * self._limit if change.pretrains else 0.0
+            seconds = change.cost * self._seconds_of(best)
             if change.pretrains:
+                minutes = PRETRAINING_SHARE * self._limit
+                seconds += 60 * minutes
                 arguments["pretraining.max_minutes"] = f"{minutes:g}"
                 arguments |= {UNLABELLED: self._unlabelled} if self._unlabelled else {}
-            trial = self._trial(arguments, (*best.names, change.name), best.cost * change.cost)
+            trial = self._trial(arguments, (*best.names, change.name), seconds)
             if not trial.job.problem:
-                return replace(trial, minutes=minutes)
+                return trial
             reason = " ".join(trial.job.problem.split())
         self._leave_out(change.name, reason)
         return None
 
     def _with_seed(self, best: Trial, number: int) -> Trial:
         seed = best.job.config.seed + number
-        return self._trial({**best.arguments, "seed": str(seed)}, best.names, best.cost)
+        return self._trial(
+            {**best.arguments, "seed": str(seed)}, best.names, self._seconds_of(best)
+        )
 
-    def _trial(self, arguments: Mapping[str, str], names: tuple[str, ...], cost: float) -> Trial:
+    def _seconds_of(self, trial: Trial) -> float:
+        """Return how long the training took, without a pretraining."""
+        child = self._runs[trial.job.key]
+        return child.metrics.get("train/seconds", child.seconds or 0.0)
+
+    def _trial(self, arguments: Mapping[str, str], names: tuple[str, ...], seconds: float) -> Trial:
         values = {**self._fixed, **arguments}
         overrides = tuple(f"{key}={value}" for key, value in values.items())
-        return Trial(make_job(self._command, overrides, names), arguments, names, cost)
+        return Trial(make_job(self._command, overrides, names), arguments, names, seconds)
 
     def _try(self, trials: Sequence[Trial]) -> list[Trial]:
         """Run the trials for which there is time, and return those that have finished."""
@@ -248,13 +261,11 @@ class BestClassifier:
         name = trial.job.name
         if name in self._time.names:
             return True
-        needed = self._seconds * trial.cost + 60 * trial.minutes
         left = self._time.limit - self._time.used
-        if left > 0 and needed <= left:
+        if left > 0 and trial.seconds <= left:
             return True
-        self._leave_out(
-            name, f"needs about {duration(needed)}, and {duration(max(left, 0))} is left"
-        )
+        needed = f"needs about {duration(trial.seconds)}"
+        self._leave_out(name, f"{needed}, and {duration(max(left, 0))} is left")
         return False
 
     def _run(self, trials: Sequence[Trial]) -> None:

@@ -104,6 +104,8 @@ def sweep(arguments: list[str], *, attach: bool = False) -> None:
             print(f"{duplicates} combinations are left out, because they equal another one.")
         if dry_run:
             print_forecast(command, jobs, resolve_uri(sweep_options.tracking.uri, Path.cwd()))
+            if isinstance(search, BestClassifier):
+                print(search.further_steps)
             return
         uri, experiment_id = _store(command)
         resumed = sweep_options.sweep.resume
