@@ -23,6 +23,7 @@ IMPORT_ORDER = (
     "model",
     "ngrams",
     "classifier",
+    "teachers",
     "scoring",
     "tracking",
     "comparison",

@@ -18,6 +18,8 @@ from nlp_rnn.config.model import (
 from nlp_rnn.config.ngrams_checks import check_ngrams
 from nlp_rnn.config.pretraining import AUTO, PretrainingConfig
 from nlp_rnn.config.run import RunConfig
+from nlp_rnn.config.teacher import TeacherKind
+from nlp_rnn.config.teacher_checks import check_teacher
 from nlp_rnn.config.training import (
     PATIENCE,
     PLATEAU_PATIENCE,
@@ -37,6 +39,7 @@ def check(config: RunConfig) -> None:
     """Raise `ConfigError` for a value out of range or an option that could not have an effect."""
     _check_ranges("", config)
     check_data(config.data)
+    check_teacher(config)
     if isinstance(config.model, NgramsConfig):
         check_ngrams(config)
         return
@@ -253,10 +256,11 @@ def _check_pretrained(config: RunConfig) -> None:
             f"pretraining.… has no effect with {start}. Set model.pretrained={AUTO}, which "
             "pretrains first, or run nlp-rnn pretrain."
         )
-    if isinstance(config.data, TableConfig) and config.data.unlabelled is not None:
+    unlabelled = isinstance(config.data, TableConfig) and config.data.unlabelled is not None
+    if unlabelled and config.teacher.kind is TeacherKind.none:
         raise ConfigError(
-            f"data.unlabelled is used for pretraining only. Set model.pretrained={AUTO}, which "
-            "pretrains first, or run nlp-rnn pretrain."
+            "data.unlabelled has no effect without a teacher that labels its texts, or a "
+            f"pretraining on them. Set teacher=self, or model.pretrained={AUTO}."
         )
 
 

@@ -98,11 +98,11 @@ def as_config(saved: Any) -> RunConfig:
         group, _, name = key.partition(".")
         if (removed := saved[group].pop(name, value)) != value:
             raise ValueError(f"the option {key}, here {removed}, was removed")
-    nodes = {group: _schema_with(group, set(saved[group])) for group in SCHEMAS}
+    nodes = {group: _schema_with(group, set(saved.get(group, ()))) for group in SCHEMAS}
     structured = OmegaConf.structured(RunConfig(**nodes))
     for key, value in ADDED_LATER.items():
         group, _, name = key.partition(".")
-        if name in structured[group] and name not in saved[group]:
+        if name in structured[group] and name not in saved.get(group, ()):
             structured[group][name] = value
     config = OmegaConf.to_object(OmegaConf.merge(structured, saved))
     assert isinstance(config, RunConfig)

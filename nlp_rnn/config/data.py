@@ -119,7 +119,9 @@ class TableConfig(DataConfig):
         False, "Drop training texts that also occur in the validation or test split."
     )
     unlabelled: str | None = option(
-        None, "File or folder of unlabelled texts for pretraining, with the same text columns."
+        None,
+        "File or folder of unlabelled texts for a teacher or for pretraining, with the same text "
+        "columns.",
     )
 
 

@@ -7,6 +7,8 @@ from nlp_rnn.config.data import TableConfig
 from nlp_rnn.config.model import NgramsConfig
 from nlp_rnn.config.pretraining import PretrainingConfig
 from nlp_rnn.config.run import RunConfig
+from nlp_rnn.config.teacher import TeacherKind
+from nlp_rnn.config.teacher_checks import labelled_only
 from nlp_rnn.config.tokenizer import CountedTokenizerConfig, TokenizerKind
 from nlp_rnn.config.training import OptimizerConfig, TrainerConfig
 from nlp_rnn.errors import ConfigError
@@ -31,11 +33,9 @@ def with_ngrams(config: RunConfig) -> RunConfig:
     trainer = TrainerConfig(
         class_weight=config.trainer.class_weight, threads=config.trainer.threads
     )
-    data = config.data
     return dataclasses.replace(
-        config,
+        labelled_only(config),
         model=NgramsConfig(name="ngrams", cell="ngrams"),
-        data=dataclasses.replace(data, unlabelled=None) if isinstance(data, TableConfig) else data,
         tokenizer=TOKENIZER,
         optimizer=OptimizerConfig(name=config.optimizer.name),
         trainer=trainer,
@@ -65,8 +65,12 @@ def check_ngrams(config: RunConfig) -> None:
             if (key, value) == ("trainer.device", "cpu"):
                 continue
             raise _without_effect(f"{key}={getattr(value, 'name', value)}", "have no such option")
-    if isinstance(config.data, TableConfig) and config.data.unlabelled is not None:
-        raise _without_effect("data.unlabelled", "use labelled texts only")
+    unlabelled = isinstance(config.data, TableConfig) and config.data.unlabelled is not None
+    if unlabelled and config.teacher.kind is TeacherKind.none:
+        raise ConfigError(
+            "data.unlabelled has no effect on n-gram models without a teacher that labels its "
+            "texts. Set teacher=self, or remove it."
+        )
 
 
 def _without_effect(option: str, reason: str) -> ConfigError:

@@ -11,6 +11,7 @@ from nlp_rnn.config.data import DataConfig
 from nlp_rnn.config.model import ModelConfig, NetworkConfig
 from nlp_rnn.config.option import MISSING, SEED, option
 from nlp_rnn.config.pretraining import PretrainingConfig
+from nlp_rnn.config.teacher import TeacherConfig
 from nlp_rnn.config.tokenizer import TokenizerConfig
 from nlp_rnn.config.training import OptimizerConfig, TrainerConfig
 
@@ -46,6 +47,7 @@ class RunConfig:
     optimizer: OptimizerConfig = MISSING
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     pretraining: PretrainingConfig = field(default_factory=PretrainingConfig)
+    teacher: TeacherConfig = field(default_factory=TeacherConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     seed: int = option(1, "Seed of the initial weights, the order of the texts and dropout.", SEED)
 

@@ -16,6 +16,7 @@ from nlp_rnn.config.sweep import (
     SlurmConfig,
     SweepConfig,
 )
+from nlp_rnn.config.teacher import TeacherConfig
 from nlp_rnn.config.tokenizer import (
     CountedTokenizerConfig,
     GivenTokenizerConfig,
@@ -55,6 +56,7 @@ SCHEMAS: dict[str, dict[str, type]] = {
     "optimizer": {"adamw": OptimizerConfig},
     "trainer": {"trainer": TrainerConfig},
     "pretraining": {"pretraining": PretrainingConfig},
+    "teacher": {"teacher": TeacherConfig},
     "tracking": {"mlflow": TrackingConfig},
 }
 """Schemas of a run by group of `conf/`, with the names by which the YAML files refer to them."""

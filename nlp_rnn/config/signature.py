@@ -13,6 +13,7 @@ from nlp_rnn.config.model import ModelConfig, NetworkConfig
 from nlp_rnn.config.ngrams_checks import has_effect_on_ngrams
 from nlp_rnn.config.pretraining import AUTO
 from nlp_rnn.config.run import RunConfig
+from nlp_rnn.config.teacher import TeacherConfig, TeacherKind
 
 __all__ = [
     "ADDED_LATER",
@@ -57,10 +58,15 @@ def flatten(config: Any) -> dict[str, Any]:
 def logged_parameters(config: RunConfig) -> dict[str, Any]:
     """Return the dotted keys and values that are logged to MLflow as parameters.
 
-    The options of a pretraining are among them only if the run makes one; those of a network only
-    if it has one.
+    The options of a pretraining and of a teacher are among them only if the run has one; those of a
+    network likewise.
     """
-    return {key: value for key, value in flatten(config).items() if _is_logged(key, config.model)}
+    has_teacher = config.teacher.kind is not TeacherKind.none
+    return {
+        key: value
+        for key, value in flatten(config).items()
+        if _is_logged(key, config.model) and (has_teacher or not key.startswith("teacher."))
+    }
 
 
 def _is_logged(key: str, model: ModelConfig) -> bool:
@@ -99,6 +105,7 @@ ADDED_LATER: dict[str, Any] = {
     "data.rows": None,
     "model.ensemble": "off",
     "trainer.restore_best": None,
+    **{f"teacher.{key}": value for key, value in flatten(TeacherConfig()).items()},
 }
 
 # Options that no longer exist, with the value that had no effect. Signatures of networks have them
@@ -153,6 +160,8 @@ def signature(config: RunConfig, resolved: RunConfig | None = None) -> str:
         if not any(key == name or key.startswith(name + ".") for name in NOT_IN_SIGNATURE)
         and not (key in ADDED_LATER and value == ADDED_LATER[key])
     }
+    if "teacher.path" in shaping:
+        shaping["teacher.path"] = _content_of_paths(shaping["teacher.path"])
     for key, value in FORMER_DEFAULTS.items():
         shaping[key] = {None: value, value: None}.get(shaping[key], shaping[key])
     vectors = values.get("model.vectors")
@@ -180,6 +189,13 @@ def _encoder_digest(folder: Path) -> str | None:
         with suppress(OSError, ValueError, KeyError, TypeError):
             return str(json.loads(path.read_text(encoding="utf-8"))["digest"])
     return None
+
+
+def _content_of_paths(path: Any) -> Any:
+    """Return a path, or a list of paths, with the hash of its content in place of a local path."""
+    if isinstance(path, list):
+        return [_content_of_paths(one) for one in path]
+    return content_digest(path) if Path(path).exists() else path
 
 
 def content_digest(path: str) -> str:

@@ -1,4 +1,4 @@
-"""Unlabelled texts for the pretraining of a language model."""
+"""Unlabelled texts, for the pretraining of a language model and for a teacher."""
 
 import hashlib
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from nlp_rnn.data.corpus import Corpus
 
-__all__ = ["Unlabelled", "read_unlabelled"]
+__all__ = ["Unlabelled", "read_unlabelled", "texts_digest"]
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def read_unlabelled(config: TableConfig, corpus: "Corpus") -> Unlabelled:
         )
     chosen = texts.select(numpy.flatnonzero(usable))
     notes.append(f"unlabelled: {len(chosen):,} texts")
-    return Unlabelled(chosen, _digest(chosen), tuple(notes))
+    return Unlabelled(chosen, texts_digest(chosen), tuple(notes))
 
 
 def _blank() -> "Dataset":
@@ -95,7 +95,8 @@ def _blank() -> "Dataset":
     return Dataset.from_dict({"text": [""]})
 
 
-def _digest(texts: "Dataset") -> str:
+def texts_digest(texts: "Dataset") -> str:
+    """Return the hash of the column `text`, as 32 hexadecimal digits."""
     digest = hashlib.blake2b(digest_size=16)
     for table in arrow_batches(texts):
         for text in table.column("text").to_pylist():

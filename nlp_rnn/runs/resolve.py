@@ -7,7 +7,7 @@ options for this data and this machine. Both are saved in the run folder and log
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from nlp_rnn.config.checks import check
 from nlp_rnn.config.data import FilesConfig, TableConfig
@@ -38,7 +38,8 @@ def with_absolute_paths(config: RunConfig) -> RunConfig:
             model = replace(model, pretrained=_absolute(model.pretrained))
     if isinstance(tokenizer, GivenTokenizerConfig) and Path(tokenizer.path).expanduser().exists():
         tokenizer = replace(tokenizer, path=_absolute(tokenizer.path))
-    return replace(config, data=data, model=model, tokenizer=tokenizer)
+    teacher = replace(config.teacher, path=_absolute_where_local(config.teacher.path))
+    return replace(config, data=data, model=model, tokenizer=tokenizer, teacher=teacher)
 
 
 def resolve(config: RunConfig, facts: TrainingFacts | None = None) -> RunConfig:
@@ -127,6 +128,14 @@ def _is_local(vectors: str | None) -> TypeGuard[str]:
 def _is_path(pretrained: str) -> bool:
     """Return whether a `model.pretrained` is a folder, not `auto` or a run in MLflow."""
     return pretrained != AUTO and not pretrained.startswith("runs:/")
+
+
+def _absolute_where_local(path: Any) -> Any:
+    """Return a path, or a list of paths, absolute where it exists; a name is returned as it is."""
+    if isinstance(path, list):
+        return [_absolute_where_local(one) for one in path]
+    is_local = isinstance(path, str) and path.strip() and Path(path).expanduser().exists()
+    return _absolute(path) if is_local else path
 
 
 def _absolute(path: str) -> str:

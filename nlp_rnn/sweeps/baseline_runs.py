@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.baselines.fitting import BASELINES, Baseline, fit_linear, fit_majority
-from nlp_rnn.config.data import DataConfig, TableConfig
+from nlp_rnn.config.data import DataConfig
 from nlp_rnn.config.model import AverageConfig, Ensemble, NetworkConfig
 from nlp_rnn.config.ngrams_checks import with_ngrams
 from nlp_rnn.config.pretraining import PretrainingConfig
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.signature import flatten, signature
+from nlp_rnn.config.teacher_checks import labelled_only
 from nlp_rnn.config.training import OptimizerConfig
 from nlp_rnn.data.labels import labels_of
 from nlp_rnn.layers.cells import AVERAGE
@@ -277,11 +278,9 @@ def _without_recurrence(config: RunConfig) -> RunConfig:
     shared |= {"name": "average", "cell": AVERAGE, "pretrained": None, "ensemble": Ensemble.off}
     if POOLINGS[network.pooling].from_final_state:
         shared["pooling"] = "mean"  # the last embedding alone would be no fair baseline
-    data = config.data
     return replace(
-        config,
+        labelled_only(config),
         model=AverageConfig(**shared),
-        data=replace(data, unlabelled=None) if isinstance(data, TableConfig) else data,
         optimizer=replace(config.optimizer, encoder_rate=OptimizerConfig.encoder_rate),
         trainer=replace(config.trainer, frozen_epochs=0),
         pretraining=PretrainingConfig(),

@@ -1,0 +1,4 @@
+"""Teachers: larger models whose predictions a small classifier learns from.
+
+A teacher predicts probabilities for unlabelled texts and, out of sample, for the training texts.
+"""
