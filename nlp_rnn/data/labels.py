@@ -23,6 +23,7 @@ __all__ = [
     "labels_of",
     "order_labels",
     "spelling_notes",
+    "without_spelling",
 ]
 
 _MISSING = frozenset(("NA", "N/A", "#N/A", "NULL", "null", "None", "NaN", "nan", "<NA>", "\\N"))
@@ -209,7 +210,7 @@ def spelling_notes(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
             rows[name] = rows.get(name, 0) + number
     spellings: dict[str, list[str]] = {}
     for name in sorted(rows):
-        spellings.setdefault(_without_spelling(name), []).append(name)
+        spellings.setdefault(without_spelling(name), []).append(name)
     groups = [
         " and ".join(f"{_visible(name)} ({rows[name]:,})" for name in names)
         for names in spellings.values()
@@ -244,7 +245,7 @@ def _is_joined(name: str, separator: str, rows: Mapping[str, int]) -> bool:
     return separator in name and all(part.strip() in rows for part in name.split(separator))
 
 
-def _without_spelling(name: str) -> str:
+def without_spelling(name: str) -> str:
     """Return what spellings of a label have in common: case, form of characters, 1 and 1.0."""
     text = unicodedata.normalize("NFKC", name).casefold()
     text = "".join(sign for sign in text if unicodedata.category(sign) != "Cf")

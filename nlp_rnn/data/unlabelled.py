@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.config.data import TableConfig
 from nlp_rnn.errors import DataError
@@ -16,6 +16,7 @@ from nlp_rnn.sources.hub import offline
 from nlp_rnn.sources.text_column import as_text, hash_texts
 
 if TYPE_CHECKING:
+    import numpy
     from datasets import Dataset
 
     from nlp_rnn.data.corpus import Corpus
@@ -31,6 +32,8 @@ class Unlabelled:
     ----------
     texts : Dataset
         The column `text` (string, never null).
+    rows : int64 array
+        Index of each text's row in the file.
     digest : str
         Hash of the texts.
     notes : tuple of str
@@ -38,6 +41,7 @@ class Unlabelled:
     """
 
     texts: "Dataset"
+    rows: "numpy.ndarray[Any, Any]"
     digest: str
     notes: tuple[str, ...]
 
@@ -84,9 +88,10 @@ def read_unlabelled(config: TableConfig, corpus: "Corpus") -> Unlabelled:
         raise DataError(
             f"{where} has no text that can be used.\nSet data.unlabelled to a file with texts."
         )
-    chosen = texts.select(numpy.flatnonzero(usable))
+    rows_left = numpy.flatnonzero(usable)
+    chosen = texts.select(rows_left)
     notes.append(f"unlabelled: {len(chosen):,} texts")
-    return Unlabelled(chosen, texts_digest(chosen), tuple(notes))
+    return Unlabelled(chosen, rows_left, texts_digest(chosen), tuple(notes))
 
 
 def _blank() -> "Dataset":

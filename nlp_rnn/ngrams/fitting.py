@@ -13,7 +13,15 @@ from nlp_rnn.ngrams.section import Features
 from nlp_rnn.ngrams.table import NgramTable
 from nlp_rnn.ngrams.word_ngrams import find_tokens
 
-__all__ = ["NgramParts", "fit_parts", "max_features", "merge", "out_of_fold_scores", "sample_rows"]
+__all__ = [
+    "NgramParts",
+    "fit_parts",
+    "fold_of_rows",
+    "max_features",
+    "merge",
+    "out_of_fold_scores",
+    "sample_rows",
+]
 
 SECTION_BYTES = 4_900_000
 MIN_FEATURES = 50_000
@@ -152,7 +160,7 @@ def out_of_fold_scores(
     list of float64 arrays of shape (n, C)
         One for each model, in their order.
     """
-    fold_of_row = _folds(labels, folds)
+    fold_of_row = fold_of_rows(labels, folds)
     scores = [np.zeros((len(texts), num_labels)) for _ in models]
     for fold in range(folds):
         inside = np.flatnonzero(fold_of_row == fold).tolist()
@@ -225,7 +233,7 @@ def sample_rows(lengths: NDArray[np.int64]) -> list[int]:
     return rows or [int(order[0])]
 
 
-def _folds(labels: NDArray[Any], folds: int) -> NDArray[np.int64]:
+def fold_of_rows(labels: NDArray[Any], folds: int) -> NDArray[np.int64]:
     """Return the fold of each text; the texts of each class are divided evenly."""
     order = np.random.default_rng(0).permutation(len(labels))
     if labels.ndim == 1:

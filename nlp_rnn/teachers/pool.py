@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.config.data import DataConfig, TableConfig
 
 if TYPE_CHECKING:
+    import numpy
+
     from nlp_rnn.data.corpus import Corpus
 
 __all__ = ["Pool", "read_pool"]
@@ -20,6 +22,8 @@ class Pool:
     ----------
     texts : sequence of str
         The texts. No two are the same after normalization.
+    rows : int64 array
+        Index of each text's row in the file of unlabelled texts.
     digest : str
         Hash of the texts.
     notes : tuple of str
@@ -27,6 +31,7 @@ class Pool:
     """
 
     texts: Sequence[str]
+    rows: "numpy.ndarray[Any, Any]"
     digest: str
     notes: tuple[str, ...]
 
@@ -51,7 +56,7 @@ def read_pool(config: DataConfig, corpus: "Corpus") -> Pool:
     from nlp_rnn.sources.text_column import hash_texts
 
     if not isinstance(config, TableConfig) or config.unlabelled is None:
-        return Pool((), "", ())
+        return Pool((), numpy.empty(0, numpy.int64), "", ())
     unlabelled = read_unlabelled(config, corpus)
     notes = list(unlabelled.notes[:-1])
     hashes = hash_texts(unlabelled.texts).normal
@@ -70,4 +75,4 @@ def read_pool(config: DataConfig, corpus: "Corpus") -> Pool:
         )
     texts = unlabelled.texts.select(rows)
     notes.append(f"unlabelled: {len(texts):,} texts")
-    return Pool(tuple(texts_of(texts)), texts_digest(texts), tuple(notes))
+    return Pool(tuple(texts_of(texts)), unlabelled.rows[rows], texts_digest(texts), tuple(notes))
