@@ -2,15 +2,17 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nlp_rnn.runs.differences import Difference, paired_difference, text_scores
 from nlp_rnn.runs.mistakes import write_mistakes
 from nlp_rnn.runs.reference_scores import References, reference_predictions
+from nlp_rnn.runs.teacher_scores import TeacherScores
+from nlp_rnn.runs.teacher_summary import teacher_conclusions
 from nlp_rnn.scoring.metrics import (
     Z_95,
     f1_of_labels,
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SUMMARY",
-    "Difference",
     "compare_with",
     "score_table",
     "summary_lines",
@@ -41,57 +42,16 @@ NAMES = {"linear": "linear model", "majority": "majority class"}
 WEAKEST = 3
 
 
-@dataclass(frozen=True)
-class Difference:
-    """Difference in accuracy, or micro-F1 for multi-label data, in points with a 95 % interval."""
-
-    points: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        """Return the difference with its interval."""
-        return f"{self.points:+.1f} points, 95 % interval {self.low:+.1f} to {self.high:+.1f}"
-
-
-def text_scores(labels: NDArray[Any], predictions: NDArray[Any]) -> NDArray[np.float64]:
-    """Return values (n,) whose mean is the accuracy, or the micro-F1 for multi-label data.
-
-    For micro-F1, a ratio of sums, these are its values linearized at the observed sums, so that
-    their variance gives its standard error.
-    """
-    if labels.ndim == 1:
-        right: NDArray[np.float64] = (labels == predictions).astype(np.float64)
-        return right
-    correct = (labels & predictions).sum(axis=1)
-    total = labels.sum(axis=1) + predictions.sum(axis=1)
-    f1 = 2 * correct.sum() / max(int(total.sum()), 1)
-    values: NDArray[np.float64] = f1 + len(labels) * (2 * correct - f1 * total) / max(
-        int(total.sum()), 1
-    )
-    return values
-
-
 def compare_with(predictions: Predictions, reference: NDArray[Any]) -> Difference:
-    """Compare predictions with those of another model for the same n texts, paired by text.
-
-    The interval is the normal approximation for the mean of n paired differences.
-    """
-    values = text_scores(predictions.labels, predictions.predictions)
-    differences = 100 * (values - text_scores(predictions.labels, reference))
-    half = (
-        Z_95 * float(differences.std(ddof=1)) / math.sqrt(len(values))
-        if len(values) > 1
-        else np.inf
-    )
-    mean = float(differences.mean())
-    return Difference(mean, mean - half, mean + half)
+    """Compare predictions with those of another model for the same n texts, paired by text."""
+    return paired_difference(predictions.labels, predictions.predictions, reference)
 
 
 def score_table(
     splits: Mapping[str, Predictions],
     parts: Mapping[str, Mapping[str, NDArray[Any]]],
     references: References,
+    teacher: TeacherScores | None = None,
 ) -> list[str]:
     """Return the lines of a table of scores by model and split.
 
@@ -103,6 +63,8 @@ def score_table(
         Predicted labels of further models by name and split, such as the network alone.
     references : References
         Predictions of simple models.
+    teacher : TeacherScores, optional
+        Predictions of the teacher that the classifier was trained with.
     """
     first = splits["test"]
     metric = "micro-F1" if first.multi_label else "accuracy"
@@ -110,6 +72,8 @@ def score_table(
     rows.append(
         [metric, *(_with_interval(splits[s].labels, splits[s].predictions) for s in SPLITS)]
     )
+    if teacher is not None:
+        rows.append(["  teacher", *(_teacher_cell(teacher, split) for split in SPLITS)])
     for name, by_split in (*parts.items(), *references.predictions.items()):
         cells = [_with_interval(splits[split].labels, by_split[split]) for split in SPLITS]
         rows.append([f"  {NAMES.get(name, name)}", *cells])
@@ -123,6 +87,15 @@ def score_table(
         "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
+
+
+def _teacher_cell(teacher: TeacherScores, split: str) -> str:
+    """Return the score of the teacher, and for how many texts if it does not predict all."""
+    labels, total = teacher.labels[split], len(teacher.covered[split])
+    if not len(labels):
+        return "no predictions"
+    cell = _with_interval(labels, teacher.predictions[split])
+    return cell if len(labels) == total else f"{cell}, {len(labels):,} texts"
 
 
 def _with_interval(labels: NDArray[Any], predictions: NDArray[Any]) -> str:
@@ -169,6 +142,8 @@ def summary_lines(
     parts: Mapping[str, Mapping[str, NDArray[Any]]],
     references: References,
     train_texts: int,
+    teacher: TeacherScores | None = None,
+    latency_ms: float | None = None,
 ) -> list[str]:
     """Return what the end of a run says about the quality of the classifier.
 
@@ -178,13 +153,23 @@ def summary_lines(
         As in `score_table`.
     train_texts : int
         Number of training texts, for the advice.
+    teacher : TeacherScores, optional
+        Predictions of the teacher that the classifier was trained with.
+    latency_ms : float, optional
+        Time in which the classifier predicts one text.
     """
-    lines = [*score_table(splits, parts, references), "In parentheses: 95 % intervals.", ""]
+    lines = [
+        *score_table(splits, parts, references, teacher),
+        "In parentheses: 95 % intervals.",
+        "",
+    ]
     if references.skipped:
         lines.append(f"The linear model was not fitted: {references.skipped}.")
     weakest = weakest_labels(splits["test"])
     if weakest:
         lines += ["Weakest labels on test:", *(f"  {phrase}" for phrase in weakest)]
+    if teacher is not None:
+        lines += teacher_conclusions(splits["test"], teacher, latency_ms)
     return [*lines, *_conclusions(splits["test"], references, train_texts)]
 
 
@@ -214,6 +199,7 @@ def write_summary(
     run: "TrackedRun",
     metrics: Mapping[str, float],
     references: bool,
+    teacher: TeacherScores | None = None,
 ) -> list[str]:
     """Write the page of mistakes and the summary into the run folder, and log both to MLflow.
 
@@ -229,6 +215,8 @@ def write_summary(
         Metrics of the run. The time for the linear model follows from `train/seconds`.
     references : bool
         Write the summary. A job of a sweep has none, since the sweep trains the baselines once.
+    teacher : TeacherScores, optional
+        Predictions of the teacher that the classifier was trained with.
 
     Returns
     -------
@@ -246,7 +234,8 @@ def write_summary(
         for part, name in PART_NAMES.items()
         if part in splits["test"].parts
     }
-    lines = summary_lines(splits, parts, simple, len(corpus.train))
+    latency = metrics.get("latency/onnx_batch1_p50_ms")
+    lines = summary_lines(splits, parts, simple, len(corpus.train), teacher, latency)
     text = "".join(f"{line}\n" for line in lines)
     (folder / SUMMARY).write_text(text, encoding="utf-8", errors="replace")
     run.log_text(text, SUMMARY)

@@ -122,7 +122,8 @@ class SentenceEncoder:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise DataError(
                 f"The sentence encoder {self.location} cannot be loaded: {reason}\nSet "
-                "teacher.path to a folder that sentence-transformers saved, or to a name on the hub."
+                "teacher.path to a folder that sentence-transformers saved, or to a name on the "
+                "hub."
             ) from error
 
     def vectors(self, texts: Sequence[str]) -> FloatArray:
