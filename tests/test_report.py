@@ -44,8 +44,8 @@ from tests.made_comparison import (
 )
 
 ORDER = [
-    "verdict", "recommendation", "table", "ensemble", "seeds", "difference", "length", "cost",
-    "latency", "curves", "calibration", "disagreement", "confusion", "memory", "inconclusive",
+    "verdict", "recommendation", "table", "ensemble", "teacher", "seeds", "difference", "length",
+    "cost", "latency", "curves", "calibration", "disagreement", "confusion", "memory", "inconclusive",
     "methods",
 ]  # fmt: skip
 COST = {"parameters/total": 2.0, "train/seconds": 0.001}

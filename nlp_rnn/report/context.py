@@ -83,6 +83,9 @@ class ReportContext:
         Memory horizons by run id; runs without a classifier are missing.
     probes : sequence of ProbeCurve
         Results of the same architectures on probes; `cell` is the name of the configuration.
+    teachers : mapping of str to dict
+        Content of `teacher.json`, by the name of the configuration; those without a teacher are
+        missing.
     tables : dict of str to list of dict
         Data of the figures, a list of rows per name. Every table is written as a Parquet file.
     """
@@ -94,6 +97,7 @@ class ReportContext:
     why_no_texts: str
     memory_horizons: Mapping[str, "MemoryHorizon"] = field(default_factory=dict)
     probes: Sequence["ProbeCurve"] = ()
+    teachers: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     @property

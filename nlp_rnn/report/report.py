@@ -27,6 +27,7 @@ from nlp_rnn.report.section_learning_curves import learning_curve_section
 from nlp_rnn.report.section_memory import memory_section
 from nlp_rnn.report.section_methods import methods_section
 from nlp_rnn.report.section_scores import seeds_section, table_section
+from nlp_rnn.report.section_teacher import teacher_section
 from nlp_rnn.report.section_text_length import text_length_section
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ SECTIONS: tuple[Callable[[ReportContext], Section], ...] = (
     recommendation_section,
     table_section,
     ensemble_section,
+    teacher_section,
     seeds_section,
     difference_section,
     text_length_section,
@@ -102,6 +104,7 @@ def write_report(
     why_no_texts: str = "the data was not loaded.",
     memory_horizons: Mapping[str, "MemoryHorizon"] | None = None,
     probes: Sequence["ProbeCurve"] = (),
+    teachers: Mapping[str, dict[str, Any]] | None = None,
     sections: Sequence[Callable[[ReportContext], Section]] = SECTIONS,
 ) -> Report:
     """Write the report of a comparison; files of an earlier report are replaced.
@@ -124,6 +127,8 @@ def write_report(
         Memory horizons by run id, from `read_memory_horizons`.
     probes : sequence of ProbeCurve, optional
         Results on probes, from `read_probes`.
+    teachers : mapping of str to dict, optional
+        Teachers by the name of the configuration, from `read_teachers`.
     sections : sequence of callable
         Functions that make the sections of the page, in order.
 
@@ -150,6 +155,7 @@ def write_report(
                 why_no_texts,
                 memory_horizons or {},
                 probes,
+                teachers or {},
             )
             _write_files(context, unfinished, sections)
             return _move_files(unfinished, folder)
@@ -173,6 +179,7 @@ def report_runs(comparison: Comparison, uri: str, folder: Path) -> Report:
         read_curves,
         read_memory_horizons,
         read_probes,
+        read_teachers,
         read_texts,
     )
 
@@ -185,6 +192,7 @@ def report_runs(comparison: Comparison, uri: str, folder: Path) -> Report:
         why_no_texts=why_no_texts,
         memory_horizons=read_memory_horizons(comparison, uri, texts or {}),
         probes=read_probes(comparison, uri),
+        teachers=read_teachers(comparison, uri),
     )
 
 

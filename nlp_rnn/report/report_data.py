@@ -1,11 +1,13 @@
 """Load what a report shows beyond the comparison: curves, test texts, memory horizons, probes."""
 
+import json
 import math
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from nlp_rnn.classifier.manifest import is_classifier
 from nlp_rnn.comparison.probes import ProbeCurve, probe_curves
@@ -16,9 +18,10 @@ from nlp_rnn.report.context import TrainingCurve
 from nlp_rnn.tracking.environment import quiet_mlflow
 from nlp_rnn.tracking.store import tracking_errors
 
-__all__ = ["read_curves", "read_memory_horizons", "read_probes", "read_texts"]
+__all__ = ["read_curves", "read_memory_horizons", "read_probes", "read_teachers", "read_texts"]
 
 CONFIG = "config.yaml"
+TEACHER = "teacher.json"
 
 MAX_SEEDS = 3
 """Number of runs of a configuration whose memory horizon is measured."""
@@ -141,6 +144,26 @@ def read_memory_horizons(
             except (NlpRnnError, OSError):
                 continue  # the section names the configurations without a memory horizon
     return horizons
+
+
+def read_teachers(comparison: Comparison, uri: str) -> dict[str, dict[str, Any]]:
+    """Return what the first run of each configuration logged about its teacher, if it has one."""
+    quiet_mlflow()
+    from mlflow import MlflowClient
+
+    teachers = {}
+    for configuration in comparison.configurations:
+        run = next(iter(configuration.runs), None)
+        if run is None or "teacher" not in run.tags:
+            continue
+        try:
+            with tempfile.TemporaryDirectory() as folder, tracking_errors(uri):
+                client = MlflowClient(tracking_uri=uri)
+                path = Path(client.download_artifacts(run.run_id, TEACHER, folder))
+                teachers[configuration.name] = json.loads(path.read_text(encoding="utf-8"))
+        except (TrackingError, ValueError):
+            continue  # the section names the configurations without a teacher
+    return teachers
 
 
 def read_probes(comparison: Comparison, uri: str) -> list[ProbeCurve]:

@@ -50,6 +50,7 @@ def write_card(
         _title(classifier),
         _usage(classifier),
         _data(classifier, remarks),
+        *_teacher(classifier, metrics),
         _scores(metrics, test),
         _limits(classifier, folder, test),
         _speed(folder, metrics, processor),
@@ -123,6 +124,35 @@ def _data(classifier: "TextClassifier", remarks: Sequence[str]) -> str:
         f"Digest of its content: `{origin['data_digest']}`.\n"
     )
     return text + ("\n" + "\n".join(lines) + "\n" if lines else "")
+
+
+def _teacher(classifier: "TextClassifier", metrics: Mapping[str, float]) -> list[str]:
+    """Return the section on the teacher, if the classifier was trained with one."""
+    teacher = classifier.config["provenance"].get("teacher")
+    if teacher is None:
+        return []
+    facts = [f"digest `{teacher['digest']}`"]
+    if teacher["parameters"]:
+        facts.append(f"{teacher['parameters']:,} parameters")
+    if teacher["size_bytes"]:
+        facts.append(f"{teacher['size_bytes'] / 1e6:.1f} MB")
+    if teacher["latency_ms"]:
+        facts.append(f"{teacher['latency_ms']:.2f} ms for one text on one thread")
+    facts.append(f"licence: {teacher['licence'] or 'not stated'}")
+    name = "micro_f1" if classifier.task == "multi_label" else "accuracy"
+    score = metrics.get(f"test/teacher_{name}")
+    measured = (
+        f"On the test split its {name.replace('_f1', '-F1')} is {score:.2%}."
+        if score is not None
+        else "Nothing measures its accuracy on the test split."
+    )
+    return [
+        "## Teacher\n\n"
+        f"The classifier learned from the predictions of {_code(str(teacher['name']))} (kind: "
+        f"{teacher['kind']}; {'; '.join(facts)}), for "
+        f"{metrics.get('teacher/unlabelled_texts', 0):,.0f} unlabelled texts and for training "
+        f"texts. {measured} This folder holds nothing of the teacher.\n"
+    ]
 
 
 def _scores(metrics: Mapping[str, float], test: Predictions) -> str:
