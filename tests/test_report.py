@@ -45,8 +45,8 @@ from tests.made_comparison import (
 
 ORDER = [
     "verdict", "recommendation", "table", "ensemble", "teacher", "seeds", "difference", "length",
-    "cost", "latency", "curves", "calibration", "disagreement", "confusion", "memory", "inconclusive",
-    "methods",
+    "cost", "latency", "curves", "calibration", "disagreement", "confusion", "memory",
+    "inconclusive", "methods",
 ]  # fmt: skip
 COST = {"parameters/total": 2.0, "train/seconds": 0.001}
 VOID = {"meta", "link", "br", "hr", "img", "input"}

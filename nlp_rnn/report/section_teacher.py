@@ -51,6 +51,11 @@ def teacher_section(context: ReportContext) -> Section:
         ),
         table,
     ]
+    if any(context.teachers[one.name]["teacher"].get("gives_all_labels") for one in taught):
+        blocks[0] = Paragraph(
+            "All labels of the data, those of the test split too, are predictions of the teacher: "
+            "nothing measures the true accuracy of these classifiers."
+        )
     seen: set[str] = set()
     for configuration in taught:
         saved = context.teachers[configuration.name]

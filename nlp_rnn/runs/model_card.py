@@ -146,6 +146,12 @@ def _teacher(classifier: "TextClassifier", metrics: Mapping[str, float]) -> list
         if score is not None
         else "Nothing measures its accuracy on the test split."
     )
+    if teacher["gives_all_labels"]:
+        measured = (
+            "All labels of the data are its predictions, those of the test split too: nothing "
+            "measures the true accuracy of the classifier, and the scores below say how well it "
+            "reproduces the teacher."
+        )
     return [
         "## Teacher\n\n"
         f"The classifier learned from the predictions of {_code(str(teacher['name']))} (kind: "

@@ -72,7 +72,7 @@ def score_table(
     rows.append(
         [metric, *(_with_interval(splits[s].labels, splits[s].predictions) for s in SPLITS)]
     )
-    if teacher is not None:
+    if teacher is not None and not teacher.teacher.gives_all_labels:
         rows.append(["  teacher", *(_teacher_cell(teacher, split) for split in SPLITS)])
     for name, by_split in (*parts.items(), *references.predictions.items()):
         cells = [_with_interval(splits[split].labels, by_split[split]) for split in SPLITS]

@@ -78,13 +78,13 @@ class TeacherScores:
         """Return the metrics of the teacher, such as `test/teacher_accuracy`."""
         metrics = {"teacher/unlabelled_texts": float(self.pool_texts)}
         for split in SPLITS:
-            if len(self.labels[split]):
+            if len(self.labels[split]) and not self.teacher.gives_all_labels:
                 scores = score_predictions(
                     self.labels[split], self.predictions[split], self.num_labels
                 )
                 metrics |= {f"{split}/teacher_{name}": value for name, value in scores.items()}
         shares = [one for one in self.agreement if one.texts]
-        if shares:
+        if shares and not self.teacher.gives_all_labels:
             texts = sum(one.texts for one in shares)
             metrics["train/teacher_agreement"] = (
                 sum(one.share * one.texts for one in shares) / texts

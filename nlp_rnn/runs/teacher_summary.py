@@ -23,6 +23,8 @@ def warning_before_training(scores: TeacherScores, corpus: "Corpus") -> str | No
     teacher, nothing is known.
     """
     labels = scores.labels["validation"]
+    if scores.teacher.gives_all_labels:
+        return None
     if not len(labels):
         return (
             "The teacher has no predictions for validation texts, so nothing says how good it is."
@@ -54,6 +56,12 @@ def teacher_conclusions(
     latency_ms : float or None
         Median time in which the classifier predicts one text.
     """
+    if scores.teacher.gives_all_labels:
+        return [
+            "All labels are predictions of the teacher: nothing measures the true accuracy. The "
+            "scores say how well the classifier reproduces the teacher. Label some texts by hand "
+            "and run nlp-rnn evaluate to measure it."
+        ]
     lines = []
     covered, labels = scores.covered["test"], scores.labels["test"]
     if len(labels):

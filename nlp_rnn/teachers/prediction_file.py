@@ -30,6 +30,11 @@ SPLITS = ("train", "validation", "test")
 FEW_ROWS = 20
 """Labelled rows with predictions below which their accuracy says nothing."""
 
+NO_TRUE_LABELS = (
+    "teacher: data.path and teacher.path are the same file, so all labels are predictions of the "
+    "teacher: nothing measures the true accuracy"
+)
+
 WRONG_ORDER = 0.1
 """Accuracy that another order of the classes has to add before the order is called wrong."""
 
@@ -84,9 +89,11 @@ class PredictionFile:
         if values.in_order_of_data and not multi_label:
             notes.append(_checked_order(table.where, of_split["train"], corpus))
         notes += _notes(of_split, rows, int((~used).sum()))
-        notes += _suspicions(of_split, corpus)
+        digest = content_digest(path)
+        same = _is_labelled_data(self._data, digest)
+        notes += [NO_TRUE_LABELS] if same else _suspicions(of_split, corpus)
         description = TeacherDescription(
-            "predictions", path.name, content_digest(path)[:16], notes=tuple(notes)
+            "predictions", path.name, digest[:16], gives_all_labels=same, notes=tuple(notes)
         )
         return TeacherPredictions(**of_split, teacher=description)
 
@@ -103,6 +110,12 @@ class PredictionFile:
             f"{table.where} has predictions {where}: there is nothing to learn.\nPredict the "
             "texts of data.unlabelled or of the training split."
         )
+
+
+def _is_labelled_data(data: "DataConfig", digest: str) -> bool:
+    """Return whether the labelled data is the file of predictions itself."""
+    path = Path(data.path).expanduser() if isinstance(data, TableConfig) else None
+    return path is not None and path.is_file() and content_digest(path) == digest
 
 
 def _text_columns(data: "DataConfig") -> list[str]:

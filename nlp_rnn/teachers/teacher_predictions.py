@@ -35,6 +35,8 @@ class TeacherDescription:
         Median time in milliseconds to predict one text on one thread; None if it is unknown.
     licence : str or None
         Licence as its model card names it.
+    gives_all_labels : bool
+        Whether all labels of the data are its own predictions, so that nothing measures accuracy.
     notes : tuple of str
         One line for each thing that a user should know about the predictions.
     """
@@ -46,6 +48,7 @@ class TeacherDescription:
     size_bytes: int | None = None
     latency_ms: float | None = None
     licence: str | None = None
+    gives_all_labels: bool = False
     notes: tuple[str, ...] = ()
 
 
