@@ -45,6 +45,8 @@ def here(tmp_path: Path, store_uri: str, monkeypatch: pytest.MonkeyPatch) -> Pat
     reviews = [("Warm, quick and on time.", 5), ("Cold and late, never again.", 1)]
     frame = pd.DataFrame(reviews * 30, columns=["review", "stars"])
     frame.to_csv("reviews.csv", index=False)
+    unlabelled = [f"{text} Visit {number}." for number in range(10) for text, _ in reviews]
+    pd.DataFrame({"review": unlabelled}).to_csv("unlabelled.csv", index=False)
     talk = [("The team scored.", ["sport"]), ("A bank lost.", ["money"]), ("Rain.", [])]
     talk.append(("The team bought a bank.", ["sport", "money"]))
     frame = pd.DataFrame(talk * 20, columns=["text", "tags"])
