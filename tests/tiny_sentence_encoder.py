@@ -1,5 +1,6 @@
 """A tiny random sentence encoder in the layout of sentence-transformers, for tests."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,34 +8,49 @@ import pytest
 
 __all__ = ["save_tiny_encoder"]
 
+SIZE = 16
+MODULES = (
+    ("", "sentence_transformers.models.Transformer"),
+    ("1_Pooling", "sentence_transformers.models.Pooling"),
+    ("2_Normalize", "sentence_transformers.models.Normalize"),
+)
+
 
 def save_tiny_encoder(folder: Path, words: Sequence[str], seed: int = 0) -> Path:
     """Save an encoder that knows some words; skip the test without sentence-transformers."""
-    library = pytest.importorskip("sentence_transformers", reason="needs nlp_rnn[teacher]")
+    pytest.importorskip("sentence_transformers", reason="needs nlp_rnn[teacher]")
     import torch
     import transformers
 
     torch.manual_seed(seed)
+    encoder = folder / "encoder"
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *dict.fromkeys(words)]
-    parts = folder / "parts"
-    parts.mkdir(parents=True)
-    (parts / "vocab.txt").write_text("\n".join(vocabulary))
     config = transformers.BertConfig(
         vocab_size=len(vocabulary),
-        hidden_size=16,
+        hidden_size=SIZE,
         num_hidden_layers=1,
         num_attention_heads=2,
-        intermediate_size=32,
+        intermediate_size=2 * SIZE,
         max_position_embeddings=40,
     )
-    transformers.BertModel(config).save_pretrained(parts)
-    transformers.BertTokenizerFast(str(parts / "vocab.txt")).save_pretrained(parts)
-    transformer = library.models.Transformer(str(parts), max_seq_length=32)
-    pooling = library.models.Pooling(16)
-    encoder = library.SentenceTransformer(
-        modules=[transformer, pooling, library.models.Normalize()], device="cpu"
-    )
-    encoder.save(str(folder / "encoder"))
-    card = folder / "encoder" / "README.md"
-    card.write_text("---\nlicense: apache-2.0\n---\n# Tiny\n")
-    return folder / "encoder"
+    transformers.BertModel(config).save_pretrained(encoder)
+    (encoder / "vocab.txt").write_text("\n".join(vocabulary))
+    transformers.BertTokenizerFast(str(encoder / "vocab.txt")).save_pretrained(encoder)
+    files = {
+        "modules.json": [
+            {"idx": index, "name": str(index), "path": path, "type": kind}
+            for index, (path, kind) in enumerate(MODULES)
+        ],
+        "sentence_bert_config.json": {"max_seq_length": 32, "do_lower_case": False},
+        "1_Pooling/config.json": {
+            "word_embedding_dimension": SIZE,
+            "pooling_mode_mean_tokens": True,
+        },
+        "2_Normalize/config.json": {},
+    }
+    for name, content in files.items():
+        path = encoder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(content))
+    (encoder / "README.md").write_text("---\nlicense: apache-2.0\n---\n# Tiny\n")
+    return encoder

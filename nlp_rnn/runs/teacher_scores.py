@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nlp_rnn.data.labels import labels_of
 from nlp_rnn.scoring.metrics import choose_thresholds, predicted_labels, score_predictions
-from nlp_rnn.teachers.teacher_predictions import TeacherDescription
+from nlp_rnn.teachers.teacher_predictions import TeacherDescription, predicted_rows
 
 if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
@@ -106,7 +106,7 @@ def score_teacher(teaching: "Teaching", corpus: "Corpus") -> TeacherScores:
     predictions = teaching.predictions
     multi_label = corpus.task == "multi_label"
     tables = {split: getattr(predictions, split) for split in SPLITS}
-    covered = {split: ~np.isnan(table).any(axis=1) for split, table in tables.items()}
+    covered = {split: predicted_rows(table) for split, table in tables.items()}
     labels = {split: labels_of(getattr(corpus, split))[covered[split]] for split in SPLITS}
     thresholds = None
     if multi_label:
@@ -121,7 +121,7 @@ def score_teacher(teaching: "Teaching", corpus: "Corpus") -> TeacherScores:
         {split: predicted_labels(tables[split][covered[split]], thresholds) for split in SPLITS},
         len(corpus.labels),
         tuple(_agreement(predictions.train, labels_of(corpus.train), corpus.labels, thresholds)),
-        int((~np.isnan(predictions.unlabelled).any(axis=1)).sum()),
+        int(predicted_rows(predictions.unlabelled).sum()),
     )
 
 
@@ -131,7 +131,7 @@ def _agreement(
     names: "tuple[str, ...]",
     thresholds: NDArray[np.float64] | None,
 ) -> list[Agreement]:
-    known = ~np.isnan(table).any(axis=1)
+    known = predicted_rows(table)
     labels, guesses = labels[known], predicted_labels(table[known], thresholds)
     agreements = []
     for index, name in enumerate(names):

@@ -112,7 +112,7 @@ class ClassifierTeacher:
         return TeacherPredictions(
             **{part: average.mean() for part, average in averages.items()},
             teacher=TeacherDescription(
-                "classifier", name, digest, parameters, size, latency, None, tuple(notes)
+                "classifier", name, digest, parameters, size, latency, None, notes=tuple(notes)
             ),
         )
 

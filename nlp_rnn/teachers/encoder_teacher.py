@@ -96,7 +96,7 @@ class EncoderTeacher:
                 encoder.size_bytes,
                 encoder.latency_ms(validation.texts),
                 encoder.licence,
-                (note,),
+                notes=(note,),
             ),
         )
 

@@ -11,11 +11,17 @@ from nlp_rnn.config.data import TableConfig
 from nlp_rnn.config.signature import content_digest
 from nlp_rnn.data.labels import labels_of
 from nlp_rnn.errors import DataError
+from nlp_rnn.sources.file_format import delimiter_character
 from nlp_rnn.teachers.label_matching import LabelMatching
 from nlp_rnn.teachers.prediction_rows import PredictionRows
 from nlp_rnn.teachers.prediction_table import PredictionTable, find_columns, read_table
 from nlp_rnn.teachers.prediction_values import PredictionValues
-from nlp_rnn.teachers.teacher_predictions import FloatArray, TeacherDescription, TeacherPredictions
+from nlp_rnn.teachers.teacher_predictions import (
+    FloatArray,
+    TeacherDescription,
+    TeacherPredictions,
+    predicted_rows,
+)
 
 if TYPE_CHECKING:
     from nlp_rnn.config.data import DataConfig
@@ -66,13 +72,15 @@ class PredictionFile:
         path = Path(self._config.path).expanduser()
         table = read_table(path)
         data, multi_label = self._data, corpus.task == "multi_label"
-        is_table = isinstance(data, TableConfig)
-        label = data.label if is_table and isinstance(data.label, str) else None
+        label = separator = None
+        if isinstance(data, TableConfig):
+            label = data.label if isinstance(data.label, str) else None
+            if data.label_separator is not None:
+                separator = delimiter_character(data.label_separator, "")
         columns = find_columns(table, corpus.labels, self._config.column, label)
         matching = LabelMatching(
             corpus.labels, table.where, self._config.unknown, _aliases(self._data)
         )
-        separator = data.label_separator if is_table else None
         values = PredictionValues(table, columns, matching, multi_label, separator)
         probabilities = values.probabilities()
         notes = [note for note in (matching.note(),) if note]
@@ -82,7 +90,7 @@ class PredictionFile:
         matched["unlabelled"] = rows.match_unlabelled(unlabelled, self._pool.rows)
         used = np.logical_or.reduce([one.used for one in matched.values()])
         if not any(
-            _covered(matched[split].probabilities).any() for split in ("train", "unlabelled")
+            predicted_rows(matched[split].probabilities).any() for split in ("train", "unlabelled")
         ):
             raise self._nothing_matches(table, used, bool(unlabelled))
         of_split = {split: one.probabilities for split, one in matched.items()}
@@ -131,11 +139,6 @@ def _aliases(data: "DataConfig") -> dict[str, str]:
     return {str(old): str(new) for old, new in pairs}
 
 
-def _covered(probabilities: FloatArray) -> NDArray[np.bool_]:
-    covered: NDArray[np.bool_] = ~np.isnan(probabilities).any(axis=1)
-    return covered
-
-
 def _checked_order(where: str, probabilities: FloatArray, corpus: "Corpus") -> str:
     """Return a note about the order of the classes in lists without names.
 
@@ -146,7 +149,7 @@ def _checked_order(where: str, probabilities: FloatArray, corpus: "Corpus") -> s
     """
     from scipy.optimize import linear_sum_assignment
 
-    covered = _covered(probabilities)
+    covered = predicted_rows(probabilities)
     names = ", ".join(corpus.labels)
     labels, guesses = labels_of(corpus.train)[covered], probabilities[covered].argmax(axis=1)
     if len(labels) >= FEW_ROWS:
@@ -169,7 +172,7 @@ def _checked_order(where: str, probabilities: FloatArray, corpus: "Corpus") -> s
 def _notes(of_split: Mapping[str, FloatArray], rows: PredictionRows, unused: int) -> list[str]:
     notes = []
     for split in ("train", "unlabelled"):
-        covered = _covered(of_split[split])
+        covered = predicted_rows(of_split[split])
         if len(covered) and not covered.all():
             notes.append(
                 f"teacher: no prediction for {int((~covered).sum()):,} of {len(covered):,} "
@@ -189,7 +192,7 @@ def _suspicions(of_split: Mapping[str, FloatArray], corpus: "Corpus") -> list[st
         return []
     right = {}
     for split in ("train", "validation"):
-        covered = _covered(of_split[split])
+        covered = predicted_rows(of_split[split])
         labels = labels_of(getattr(corpus, split))[covered]
         right[split] = labels == of_split[split][covered].argmax(axis=1)
     train, validation = right["train"], right["validation"]

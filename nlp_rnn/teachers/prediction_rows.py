@@ -11,7 +11,7 @@ from nlp_rnn.errors import DataError
 from nlp_rnn.sources.columns import listed
 from nlp_rnn.sources.text_column import as_text, hash_texts
 from nlp_rnn.teachers.prediction_table import PredictionTable
-from nlp_rnn.teachers.teacher_predictions import FloatArray
+from nlp_rnn.teachers.teacher_predictions import FloatArray, predicted_rows
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -71,7 +71,7 @@ class PredictionRows:
         has_pool: bool,
     ) -> None:
         self._table, self._probabilities = table, probabilities
-        self._predicted = ~np.isnan(probabilities).any(axis=1)
+        self._predicted = predicted_rows(probabilities)
         self.by_text = True
         columns = table.columns
         if all(name in columns for name in text):
@@ -116,12 +116,10 @@ class PredictionRows:
 
     def _match_texts(self, dataset: "Dataset") -> Matched:
         if not len(dataset):
-            return self._mean(
-                np.empty(0, np.uint64), np.empty(0, np.uint64), self._predicted & False
-            )
+            return self._mean(self._hashes.exact, np.empty(0, np.uint64), self._predicted)
         hashes = hash_texts(dataset)
         exact = self._mean(self._hashes.exact, hashes.exact, self._predicted)
-        missing = np.isnan(exact.probabilities).any(axis=1)
+        missing = ~predicted_rows(exact.probabilities)
         similar = self._mean(self._hashes.normal, hashes.normal[missing], self._predicted)
         exact.probabilities[missing] = similar.probabilities
         return Matched(exact.probabilities, exact.used | similar.used)

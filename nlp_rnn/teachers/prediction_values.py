@@ -221,7 +221,8 @@ class PredictionValues:
         """Return values as probabilities; `partial` ones, without some classes, may sum to less."""
         if self._columns.logits:
             logits = vector.astype(np.float32)[None]
-            return probabilities_of(logits, self._multi_label)[0].astype(np.float64)
+            shares: Row = probabilities_of(logits, self._multi_label)[0].astype(np.float64)
+            return shares
         total = float(vector.sum())
         if vector.min() < 0 or vector.max() > 1 + self._tolerance:
             percent = vector.min() >= 0 and abs(total - 100) < 100 * self._tolerance

@@ -83,7 +83,7 @@ class SentenceEncoder:
     def size_bytes(self) -> int | None:
         """Size of the weights and the tokenizer in bytes; of an encoder from the hub, in memory."""
         if not self._folder.exists():
-            return sum(p.numel() * p.element_size() for p in self._model.parameters())
+            return sum(int(p.numel() * p.element_size()) for p in self._model.parameters())
         safe = any(self._folder.rglob("*.safetensors"))
         kinds = ("*.safetensors" if safe else "*.bin", "tokenizer.json")
         return sum(file.stat().st_size for kind in kinds for file in self._folder.rglob(kind))
@@ -108,7 +108,9 @@ class SentenceEncoder:
                 "Install it: pip install 'nlp_rnn[teacher]'"
             ) from error
         import torch
+        from transformers.utils import logging
 
+        logging.disable_progress_bar()
         if self._threads is not None:
             torch.set_num_threads(self._threads)
         local = self._folder.exists()

@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
 
-__all__ = ["FloatArray", "Teacher", "TeacherDescription", "TeacherPredictions"]
+__all__ = [
+    "FloatArray",
+    "Teacher",
+    "TeacherDescription",
+    "TeacherPredictions",
+    "predicted_rows",
+]
 
 FloatArray = NDArray[np.float32]
 
@@ -77,6 +83,11 @@ class TeacherPredictions:
     validation: FloatArray
     test: FloatArray
     teacher: TeacherDescription
+
+
+def predicted_rows(probabilities: FloatArray) -> NDArray[np.bool_]:
+    """Return for which rows of a table (n, C) there is a prediction, bool (n,)."""
+    return np.asarray(~np.isnan(probabilities).any(axis=1), np.bool_)
 
 
 class Teacher(Protocol):
