@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from nlp_rnn.config.compose import read_config
 from nlp_rnn.config.model import NgramsConfig
 from nlp_rnn.config.run import RunConfig
-from nlp_rnn.errors import ConfigError, DataError
+from nlp_rnn.errors import DataError
 from nlp_rnn.pretraining.initial_weights import set_encoder, with_local_encoder
 from nlp_rnn.runs.console import announced, print_corpus, print_lines, print_result
 from nlp_rnn.runs.resolve import resolve, with_absolute_paths
@@ -118,8 +118,6 @@ def train(
         For every error that a user can correct. If it is raised before training starts, no files
         are left behind.
     """
-    if config.teacher.kind.name != "none":
-        raise ConfigError(f"teacher={config.teacher.kind.name} is not available yet. Remove it.")
     config = with_absolute_paths(config)
     resolved = with_local_encoder(resolve(config))
     from nlp_rnn.data.corpus import load_corpus
