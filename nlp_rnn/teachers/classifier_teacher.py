@@ -145,8 +145,8 @@ def _columns(
             f"{corpus.task.replace('_', '-')}.\nSet teacher.path to a classifier of the same task."
         )
     matching = LabelMatching(corpus.labels, location)
-    found = [(column, matching.find(name)) for column, name in enumerate(classifier.labels)]
-    known = [(column, label) for column, label in found if label is not None]
+    pairs = [(column, matching.find(name)) for column, name in enumerate(classifier.labels)]
+    known = [(column, label) for column, label in pairs if label is not None]
     if len(known) < 2:
         raise DataError(
             f"The classifier {location} has other labels ({', '.join(classifier.labels[:10])}) "
@@ -155,7 +155,7 @@ def _columns(
         )
     for missing, whose in (
         (len(corpus.labels) - len(known), "labels of the data that it does not have"),
-        (len(found) - len(known), "of its labels that the data does not have, left out"),
+        (len(pairs) - len(known), "of its labels that the data does not have, left out"),
     ):
         if missing:
             notes.append(f"teacher: {missing:,} {whose} ({Path(location).name})")
@@ -219,14 +219,14 @@ def _runs_of_sweep(parent: str, uri: str) -> list[str]:
             [experiment],
             f"tags.`mlflow.parentRunId` = '{parent}' AND attributes.status = 'FINISHED'",
         )
-    found = [
+    locations = [
         f"runs:/{run.info.run_id}/classifier"
         for run in sorted(runs, key=lambda run: str(run.info.run_id))
         if run_kind(run.data.tags) != KIND
     ]
-    if not found:
+    if not locations:
         raise ConfigError(
             f"The sweep {parent} has no finished runs.\nSet teacher.path to the id of a sweep, "
             "which nlp-rnn sweep status shows, or to classifier folders."
         )
-    return found
+    return locations

@@ -143,9 +143,9 @@ class PredictionRows:
             sums = np.zeros((len(known), size))
             np.add.at(sums, group, self._probabilities[usable])
             means = sums / np.bincount(group)[:, None]
-            place = np.searchsorted(known, wanted).clip(max=len(known) - 1)
-            found = known[place] == wanted
-            result[found] = means[place[found]]
+            index = np.searchsorted(known, wanted).clip(max=len(known) - 1)
+            matching = known[index] == wanted
+            result[matching] = means[index[matching]]
         return Matched(result, usable)
 
 

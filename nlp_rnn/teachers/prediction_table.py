@@ -170,8 +170,8 @@ def find_columns(
             return _classes(wanted, _prefix(wanted[0]))
         return _cell(wanted[0], names)
     for prefix in CLASS_PREFIXES:
-        if len(found := [name for name in names if name.startswith(prefix)]) > 1:
-            return _classes(found, prefix)
+        if len(columns := [name for name in names if name.startswith(prefix)]) > 1:
+            return _classes(columns, prefix)
     lowered = {name.casefold(): name for name in names}
     if all(label.casefold() in lowered for label in labels):
         return _classes([lowered[label.casefold()] for label in labels], "")

@@ -95,8 +95,8 @@ class SentenceEncoder:
         if not card.is_file():
             return None
         head = card.read_text(encoding="utf-8", errors="replace").split("\n---", 1)[0]
-        found = re.search(r"^license:\s*([^\n#]+)", head, re.MULTILINE)
-        return found[1].strip(" '\"") if found else None
+        match = re.search(r"^license:\s*([^\n#]+)", head, re.MULTILINE)
+        return match[1].strip(" '\"") if match else None
 
     @cached_property
     def _model(self) -> Any:
