@@ -42,7 +42,6 @@ def check_teacher(config: RunConfig) -> None:
         raise ConfigError(
             "teacher=self labels unlabelled texts. Set data.unlabelled=FILE, or remove it."
         )
-    raise ConfigError(f"teacher={kind.name} is not available yet. Remove it.")
 
 
 def labelled_only(config: RunConfig) -> RunConfig:

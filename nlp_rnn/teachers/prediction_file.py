@@ -97,7 +97,7 @@ class PredictionFile:
         if values.in_order_of_data and not multi_label:
             notes.append(_checked_order(table.where, of_split["train"], corpus))
         notes += _notes(of_split, rows, int((~used).sum()))
-        digest = content_digest(path)
+        digest = content_digest(str(path))
         same = _is_labelled_data(self._data, digest)
         notes += [NO_TRUE_LABELS] if same else _suspicions(of_split, corpus)
         description = TeacherDescription(
@@ -123,7 +123,7 @@ class PredictionFile:
 def _is_labelled_data(data: "DataConfig", digest: str) -> bool:
     """Return whether the labelled data is the file of predictions itself."""
     path = Path(data.path).expanduser() if isinstance(data, TableConfig) else None
-    return path is not None and path.is_file() and content_digest(path) == digest
+    return path is not None and path.is_file() and content_digest(str(path)) == digest
 
 
 def _text_columns(data: "DataConfig") -> list[str]:

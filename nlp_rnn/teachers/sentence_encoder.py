@@ -70,7 +70,7 @@ class SentenceEncoder:
     def digest(self) -> str:
         """Hash of the files of the encoder; its revision if it comes from the hub."""
         if self._folder.exists():
-            return content_digest(self._folder)[:16]
+            return content_digest(str(self._folder))[:16]
         revision = getattr(self._model[0].auto_model.config, "_commit_hash", None)
         return str(revision or self.location)[:16]
 
