@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from nlp_rnn.config.data import DataConfig, TableConfig
 from nlp_rnn.data.digest import corpus_digest
 from nlp_rnn.data.label_columns import read_labels
-from nlp_rnn.data.labels import MultiLabels, order_labels, spelling_notes
+from nlp_rnn.data.labels import MultiLabels, order_labels
 from nlp_rnn.data.quality import Quality, compare_splits, describe_split, drop_leaks
 from nlp_rnn.data.splitting import Rows, cut, limit, without_leaks
+from nlp_rnn.data.suspect_values import spelling_notes
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.files import SPLITS
 from nlp_rnn.sources.source import Source, read_source
