@@ -236,3 +236,45 @@ def test_a_wrong_column_is_named_beside_long_texts(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text(f"abstract,topic\n{'long ' * 40_000},x\nshort,y\n")
     assert "has no column 'text'; it has: abstract, topic" in refusal(path)
+
+
+DRAWN = {
+    "markdown": ("| {t:<9} | {l:<5} |", "| --------- | :---: |", "", "a.csv"),
+    "psql": (" {t:<9} | {l:<5}", "-----------+-------", "(20 rows)\n", "a.txt.csv"),
+    "mysql": ("| {t:<9} | {l:<5} |", "+-----------+-------+", "+-----------+-------+\n", "a.csv"),
+    "sqlcmd": ("{t:<9},{l:<5}", "---------,-----", "\n(20 rows affected)\n", "a.csv"),
+    "tabs": ("{t}\t{l}", "---------\t-----", "", "a.tsv"),
+}
+
+
+@pytest.mark.parametrize("kind", DRAWN)
+def test_tables_that_are_drawn_with_lines_are_converted(tmp_path, kind):
+    row, ruler, end, name = DRAWN[kind]
+    lines = [row.format(t=f"film {i}", l=label) for i, label in enumerate(LABELS)]
+    lines = [row.format(t="text", l="label"), ruler, *lines]
+    lines = [ruler, *lines] if kind == "mysql" else lines
+    path = write(tmp_path, "\n".join(lines) + "\n" + end, name)
+    assert rows(converted(refusal(path), path)) == PLAIN
+
+
+@pytest.mark.parametrize("separator", ["::", " @@ ", "+++$+++", "##"])
+@pytest.mark.parametrize("header", [True, False])
+def test_separators_of_several_characters_are_converted(tmp_path, separator, header):
+    row = separator.join(["{n}", "film {i}", "{l}"])
+    path = write(tmp_path, table(row, separator.join(["id", "text", "label\n"]) if header else ""))
+    options = [] if header else ["data.header=false", "data.text=2", "data.label=3"]
+    if header:  # one of the signs is the delimiter, with empty columns between
+        assert [[cell.strip() for cell in row] for row in rows(path)] == PLAIN
+    else:
+        assert rows(converted(refusal(path, *options), path), *options) == PLAIN
+    message = refusal(path, *options, f"data.delimiter='{separator}'")
+    assert rows(converted(message, path), *options) == PLAIN
+
+
+@pytest.mark.parametrize("delimiter", ["\x01", "\x1f"])
+def test_files_of_hive_without_a_header_are_read_as_the_error_says(tmp_path, delimiter):
+    path = write(tmp_path, table(delimiter.join(["{n}", "film, {i}", "{l}"]), ""))
+    options = re.search(r"data.header=false data.text=\d data.label=\d", refusal(path))
+    assert options
+    assert rows(path, *options[0].split()) == [[f"film, {i}", lab] for i, lab in enumerate(LABELS)]
+    assert any(f"delimiter {delimiter!r}" in n for n in load(path, *options[0].split()).notes)

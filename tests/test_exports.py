@@ -437,6 +437,27 @@ def test_sheets_without_header_with_blanks_in_names_and_all_columns(tmp_path: Pa
         assert "has 3 columns in its first row" in refused(path, options)
 
 
+def test_the_sheet_with_the_columns_is_read_below_its_title(tmp_path: Path) -> None:
+    needs_library("Excel: .xlsx")
+    path = tmp_path / "a.xlsx"
+    title: list[list[Any]] = [["Report of May"], ["by", "Anna"]]
+    table = [["id", "text", "label"], [7, "good", "pos"], [8, "bad", "neg"]]
+    workbook(path, {"Readme": title, "Data": [*title, *table]})
+    source = read_source(compose(["data=files", f"data.path={path}"]).data)
+    assert source.splits["train"].to_list() == [
+        {"text": "good", "label": "pos"},
+        {"text": "bad", "label": "neg"},
+    ]
+    assert source.notes == (
+        "a.xlsx: the sheet Data is read; not used: Readme",
+        "a.xlsx: 2 rows before the header skipped; the header is the row with the columns",
+    )
+    message = refused(path, ["data.text=review"])
+    assert "no sheet with the columns review, label; its sheets begin with: Readme" in message
+    (entry,) = find_streams(path, ["text"], [], FileOptions())["train"]
+    assert open_stream(entry, ["text"], []).columns == ["id", "text", "label"]
+
+
 def test_a_damaged_spreadsheet_is_no_archive_to_unpack(tmp_path: Path) -> None:
     needs_library("Excel: .xlsx")
     path = tmp_path / "a.xlsx"

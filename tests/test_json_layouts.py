@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ import pytest
 
 from nlp_rnn.config.signature import signature
 from nlp_rnn.errors import NlpRnnError
+from nlp_rnn.sources.file_format import FileOptions
+from nlp_rnn.sources.streams import find_streams, open_stream
 from tests.composing import compose
 from tests.reading import load
 
@@ -246,3 +250,38 @@ def test_nulls_in_lists_and_texts_are_no_null_rows(tmp_path):
     records = [{"text": "a, null, b\nnull", "label": "x", "n": [None, 1]}] * 2
     for indent in (None, 1):
         assert rows(write(tmp_path / f"{indent}.json", records, indent))[1]["label"] == "x"
+
+
+ADVISED = {
+    "a log": "2024-05-01T10:00:00Z INFO {}",
+    "a stream": "data: {}",
+    "strings": None,
+}
+
+
+@pytest.mark.parametrize("kind", ADVISED)
+def test_records_with_something_around_them_are_converted(tmp_path, kind):
+    lines = [json.dumps(row) for row in ROWS * 5]
+    form = ADVISED[kind]
+    lines = [json.dumps(line) if form is None else form.replace("{}", line) for line in lines]
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(lines) + "\n")
+    command = re.search(r"(?:Remove it|Convert the file): (.*)", refusal(path))
+    assert command
+    run = command[1].replace("OLD", "a.jsonl").replace("NEW", "b.jsonl")
+    subprocess.run(run, shell=True, check=True, cwd=tmp_path)
+    assert rows(tmp_path / "b.jsonl") == ROWS * 5
+
+
+@pytest.mark.parametrize("orient", ["index", "columns", "split"])
+def test_the_keys_of_rows_are_a_column_of_predictions(tmp_path, orient):
+    path = tmp_path / "a.json"
+    pd.DataFrame(ROWS, index=["r7", "r9"]).to_json(path, orient=orient)
+    assert rows(path) == ROWS
+    (entry,) = find_streams(path, ["text"], [], FileOptions())["train"]
+    (block,) = open_stream(entry, ["text"], []).blocks
+    keys = [{"index": key} for key in ("r7", "r9")]
+    assert block == [key | row for key, row in zip(keys, ROWS, strict=True)]
+    pd.DataFrame(ROWS).to_json(path, orient=orient)
+    (block,) = open_stream(entry, ["text"], []).blocks
+    assert block == ROWS

@@ -858,3 +858,39 @@ def test_fields_of_nested_columns_are_no_columns_of_csv(
     assert "has no column 'u.text'; it has: u, label, score" in message
     assert "write the data as one of them" in message
     assert main(["evaluate", name, "data=files", "data.path=out.jsonl", "--json"]) == 0
+
+
+# What is probably no text, and advice for predictions
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("in.csv", "body,n\nw2 w3,1\nw4 w5,2\n"),
+        ("in.csv", "1,w2 w3 w4\n2,w5 w6 w7\n3,w5 w6 w7\n"),
+        ("in.csv", "| body | n |\n|----|---|\n| w2 | 1 |\n"),
+        ("in.json", '[["w2 w3", 1], ["w4 w5", 2]]'),
+    ],
+)
+def test_advice_for_predictions_names_no_label(
+    name: str, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(name).write_text(content)
+    message = refusal(capsys, "--input", name)
+    assert "data.label" not in message
+    assert len(message.splitlines()) == 2
+    if options := re.findall(r"data\.\w+=[\w]+", message.replace("data.text=COLUMN", "")):
+        assert len(predict("--input", name, *options)) == len(content.splitlines())
+
+
+def test_texts_that_look_like_tokens_or_rows_are_noted(capsys: pytest.CaptureFixture[str]) -> None:
+    for values, note in (
+        ([str(text.split()) for text in TEXTS], "all 8 texts look like lists of tokens"),
+        ([f"7;{text}" for text in TEXTS], "each text has 1 × ';'"),
+    ):
+        pd.DataFrame({"text": values}).to_json("in.jsonl", orient="records", lines=True)
+        assert texts(predict("--input", "in.jsonl")) == values
+        assert f"in.jsonl: {note}" in capsys.readouterr().err
+    pd.DataFrame({"text": TEXTS}).to_json("in.jsonl", orient="records", lines=True)
+    predict("--input", "in.jsonl")
+    assert "texts" not in capsys.readouterr().err

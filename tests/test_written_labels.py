@@ -18,7 +18,7 @@ from nlp_rnn.config.data import FilesConfig
 from nlp_rnn.config.data_checks import check_data
 from nlp_rnn.data.corpus import Corpus, load_corpus
 from nlp_rnn.data.labels import labels_of
-from nlp_rnn.data.suspect_values import spelling_notes
+from nlp_rnn.data.suspect_values import label_notes
 from nlp_rnn.errors import DataError
 from tests.tiny_classifier import random_state, tiny_architecture, tiny_parts
 
@@ -267,7 +267,7 @@ def test_classes_that_differ_only_in_case_are_told(tmp_path: Path) -> None:
     assert not [note for note in merged.notes if "case" in note]
     lists = load(write(tmp_path / "a.jsonl", [["a", "A"], ["b"]] * 10))
     assert any("'A' (10) and 'a' (10)" in note for note in lists.notes)
-    assert spelling_notes({"train": {"a": 1, "b": 2}}) == []
+    assert label_notes({"train": {"a": 1, "b": 2}}) == []
 
 
 INDICATORS: list[list[list[Any]]] = [

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 from nlp_rnn.config.checks import check
+from nlp_rnn.config.data import DataConfig
 from nlp_rnn.data.corpus import Corpus, load_corpus
 from nlp_rnn.errors import NlpRnnError
 from nlp_rnn.sources.source import read_source
@@ -19,16 +21,18 @@ pytestmark = pytest.mark.usefixtures("own_datasets_cache")
 LABELS = ["pos", "pos", "neg", "neg"]
 
 
-def corpus(path: Path, *options: str) -> Corpus:
+def configured(path: Path, *options: str) -> DataConfig:
     config = compose(["data=files", f"data.path='{path}'", *options])
     check(config)
-    return load_corpus(config.data)
+    return config.data
+
+
+def corpus(path: Path, *options: str) -> Corpus:
+    return load_corpus(configured(path, *options))
 
 
 def rows(path: Path, *options: str) -> list[dict[str, Any]]:
-    config = compose(["data=files", f"data.path='{path}'", *options])
-    check(config)
-    return list(read_source(config.data).splits["train"].to_list())
+    return list(read_source(configured(path, *options)).splits["train"].to_list())
 
 
 def refusal(path: Path, *options: str) -> str:
@@ -227,12 +231,24 @@ def test_text_that_parquet_stores_as_bytes(tmp_path, kind):
         (["2024-01-01 10:00:00", "2024-02-01"], ("2024-01-01 10:00:00", "2024-02-01 00:00:00")),
     ],
 )
-def test_dates_are_labels(tmp_path, kind, values, labels):
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+def test_dates_are_labels(tmp_path, kind, values, labels, zone):
     times = pd.to_datetime(pd.Series(values * 10), format="mixed")
+    if kind == "parquet":
+        times = times.dt.tz_localize(zone)
     table = pd.DataFrame({"text": [f"t {i}" for i in range(20)], "label": times})
     path = tmp_path / f"a.{kind}"
     table.to_csv(path, index=False) if kind == "csv" else table.to_parquet(path)
-    assert [label.removesuffix(".000000") for label in corpus(path).labels] == list(labels)
+    assert corpus(path).labels == labels
+
+
+def test_dates_and_times_are_told_apart_over_all_splits(tmp_path):
+    for split, values in (("train", ["2024-01-01", "2024-02-01"]), ("test", ["2024-01-01 10:30"])):
+        times = pd.to_datetime(pd.Series(values * 10), format="mixed")
+        table = pd.DataFrame({"text": [f"{split} {i}" for i in range(len(times))], "label": times})
+        table.to_parquet(tmp_path / f"{split}.parquet")
+    labels = ("2024-01-01 00:00:00", "2024-02-01 00:00:00", "2024-01-01 10:30:00")
+    assert corpus(tmp_path).labels == labels
 
 
 # --- quotes in other columns, at the end, and around parts of cells ---------------------------
@@ -320,6 +336,21 @@ def test_blanks_before_quotes_and_quotes_around_parts_are_noted(tmp_path):
     assert [row["text"] for row in rows(path)] == texts
 
 
+@pytest.mark.parametrize(
+    ("row", "note"),
+    [
+        ('pos,"hello" said 7', 'enclose only a part of "hello" said 7'),
+        ('pos, "a blank before"', 'a blank before "a blank before"'),
+    ],
+)
+def test_quotes_of_a_late_row_are_noted(tmp_path, row, note):
+    lines = [f'{LABELS[i % 4]},"he said ""hi"" to film {i}, twice"' for i in range(40_000)]
+    path = write(tmp_path / "a.csv", "label,text", *lines, row, *lines[:10])
+    assert any(note in line for line in read_source(configured(path)).notes)
+    path = write(tmp_path / "b.csv", "label,text", *lines, 'neg,he said "hi" to, x'[:19], *lines)
+    assert not any("quote" in line for line in read_source(configured(path)).notes)
+
+
 # --- encodings ------------------------------------------------------------------------------
 
 
@@ -360,6 +391,21 @@ def test_lines_of_two_encodings_are_not_read_as_one(tmp_path, wrong):
     encoded = [line.encode() for line in lines]
     (tmp_path / "a.csv").write_bytes(b"text,label\n" + b"".join(encoded))
     assert len(rows(tmp_path / "a.csv")) == 20
+
+
+def test_lines_of_utf8_in_a_file_of_another_encoding_are_noted(tmp_path):
+    lines = [f"schön {i},{LABELS[i % 4]}" for i in range(20)]
+    path = tmp_path / "a.csv"
+    mixed = [line.encode("utf-8" if i % 10 == 3 else "cp1252") for i, line in enumerate(lines)]
+    path.write_bytes(b"\n".join([b"text,label", *mixed]) + b"\n")
+    (note,) = [n for n in corpus(path, "data.encoding=cp1252").notes if "UTF-8" in n]
+    assert note.startswith("a.csv: 2 lines are UTF-8, but read as cp1252, such as 'schÃ¶n 3,")
+    command = note.split("run ")[1].replace("OLD", "a.csv").replace("NEW", "b.csv")
+    subprocess.run(command, shell=True, check=True, cwd=tmp_path)
+    texts = [row["text"] for row in rows(tmp_path / "b.csv")]
+    assert texts == [f"schön {i}" for i in range(20)]
+    path.write_bytes("\n".join(["text,label", *lines]).encode("cp1252"))
+    assert not any("UTF-8" in n for n in corpus(path, "data.encoding=cp1252").notes)
 
 
 def test_utf_16_without_a_mark_says_which_option_reads_it(tmp_path):

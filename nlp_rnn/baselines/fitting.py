@@ -28,6 +28,8 @@ TOKEN = r"\w+|[^\w\s\ufe00-\ufe0f]"
 UNSPACED = 15.0
 # Bounds of the logarithm of the factor on the SVM's decision values.
 MIN_LOG_FACTOR, MAX_LOG_FACTOR = -4.0, 4.0
+# Weights of the linear baseline, with 8 bytes each.
+MAX_WEIGHTS = 400_000_000
 # A threshold that no probability reaches.
 NEVER = 2.0
 
@@ -126,10 +128,16 @@ def fit_linear(
     Raises
     ------
     DataError
-        The texts contain nothing but white space.
+        The texts contain nothing but white space, or there are too many labels.
     """
     started = time.perf_counter()
     vectorizer, features, analyzer = _tfidf(texts)
+    if features.shape[1] * num_labels > MAX_WEIGHTS:
+        raise DataError(
+            f"The linear baseline would have {features.shape[1]:,} n-grams × {num_labels:,} labels "
+            f"= {features.shape[1] * num_labels / 1e9:.0f} billion weights, which is too many.\n"
+            "Merge labels with data.label_names, or set data.label to a column with fewer."
+        )
     svms, decide = _fit_svms(features, labels, num_labels)
 
     def scores(texts: Sequence[str]) -> NDArray[np.float64]:

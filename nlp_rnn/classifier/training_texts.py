@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from nlp_rnn.classifier.manifest import TRAINING_TEXTS, read_checked_file
 from nlp_rnn.errors import ClassifierError
+from nlp_rnn.ngrams.vocabulary import sorted_unique
 
 __all__ = ["MAX_HASHES", "KnownTexts", "TrainingTexts", "pack_hashes", "read_training_texts"]
 
@@ -69,7 +70,7 @@ class TrainingTexts:
     def known(self, hashes: NDArray[np.uint64], split: str) -> KnownTexts:
         """Count the texts with these hashes that `train` or `validation` has too."""
         stored = self.hashes[split]
-        matches = int(np.isin(hashes, stored).sum())
+        matches = int(_are_in(hashes, stored).sum())
         if len(stored) == self.distinct[split]:
             return KnownTexts(matches, True)
         comparable = int((hashes <= stored[-1]).sum())
@@ -77,15 +78,26 @@ class TrainingTexts:
 
     def unseen(self, hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
         """Return which texts are neither in train nor in validation, if all hashes are stored."""
-        unseen: NDArray[np.bool_] = ~np.isin(hashes, np.concatenate([*self.hashes.values()]))
+        unseen = np.ones(len(hashes), bool)
+        for stored in self.hashes.values():
+            unseen &= ~_are_in(hashes, stored)
         return unseen
+
+
+def _are_in(hashes: NDArray[np.uint64], stored: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Return which hashes are among stored ones, which are sorted."""
+    if not len(stored):
+        return np.zeros(len(hashes), bool)
+    places = np.minimum(stored.searchsorted(hashes), len(stored) - 1)
+    found: NDArray[np.bool_] = stored[places] == hashes
+    return found
 
 
 def pack_hashes(hashes: Mapping[str, NDArray[np.uint64]]) -> bytes:
     """Return the hashes of all texts of `train` and `validation` as bytes of a safetensors file."""
     from safetensors.numpy import save
 
-    distinct = {split: np.unique(hashes[split]) for split in SPLITS}
+    distinct = {split: sorted_unique(hashes[split]) for split in SPLITS}
     metadata = {split: str(len(values)) for split, values in distinct.items()}
     packed: bytes = save(
         {split: np.ascontiguousarray(values[:MAX_HASHES]) for split, values in distinct.items()},

@@ -290,4 +290,5 @@ def input_errors() -> Iterator[None]:
             rf"(\S*/{STANDARD_INPUT}|/dev/stdin)", STANDARD_INPUT, "\n".join([first, *rest])
         )
         message = message.replace("data.path=", "--input ").replace("data.path", "--input")
+        message = re.sub(r" (and |or )?data\.label(=[^\s,;)]+)?", "", message)
         raise DataError(message) from error

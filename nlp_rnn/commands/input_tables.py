@@ -6,6 +6,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nlp_rnn.data.suspect_values import text_notes
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.columns import MissingColumnError, listed
 from nlp_rnn.sources.separator import escape_separator
@@ -101,7 +102,7 @@ class InputTable:
     def _open_first(
         self, possible: Sequence[tuple[str, ...]], only_column: bool
     ) -> "tuple[TableStream, tuple[str, ...]]":
-        from nlp_rnn.sources.streams import missing_text, open_stream
+        from nlp_rnn.sources.streams import open_stream
 
         first: MissingColumnError | None = None
         names: Sequence[str] = ()
@@ -122,7 +123,7 @@ class InputTable:
                 )
             return open_stream(self.entries[0], names, self.notes), tuple(names)
         assert first is not None
-        raise missing_text(first) from first
+        raise first
 
     def find_columns(self, typed: bool) -> None:
         """Find the columns and types of rows that have keys of their own, by reading all of them.
@@ -169,6 +170,8 @@ class InputTable:
                 rows, start = _rest(rows, skip), number - length + skip + 1
                 skip = 0
                 chunk = self._chunk(rows, name, start)
+                if start == 1:
+                    self.notes += text_notes(name, [text for text in chunk.texts if text])
                 if is_empty and not any(text is not None for text in chunk.texts):
                     self._check_fields(chunk, name)
                 is_empty = False
@@ -193,12 +196,9 @@ class InputTable:
                 )
 
     def _open_next(self, entry: "Entry") -> "TableStream":
-        from nlp_rnn.sources.streams import missing_text, open_stream
+        from nlp_rnn.sources.streams import open_stream
 
-        try:
-            return open_stream(entry, self.text, self.notes)
-        except MissingColumnError as error:
-            raise missing_text(error) from error
+        return open_stream(entry, self.text, self.notes)
 
     def _chunk(self, rows: Any, name: str, start: int) -> Chunk:
         """Return rows with their texts; `start` is the number of the first one in the file."""

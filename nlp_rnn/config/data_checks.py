@@ -1,6 +1,7 @@
 """Checks of the options of data and tokenizers that types cannot express."""
 
 import codecs
+import re
 from typing import Any
 
 from nlp_rnn.config.data import (
@@ -20,10 +21,16 @@ from nlp_rnn.config.tokenizer import (
 )
 from nlp_rnn.errors import ConfigError
 
-__all__ = ["check_data", "check_probe", "check_tokenizer"]
+__all__ = ["check_data", "check_probe", "check_tokenizer", "to_tsv"]
 
 DELIMITERS = ("tab", "\\t", "space", "comma", "semicolon")
 """Names of delimiters that are hard to type on a command line."""
+
+
+def to_tsv(separator: str) -> str:
+    """Return a command that replaces a separator of several characters by tabs."""
+    escaped = re.sub(r"([.*\[\]^$/\\])", r"\\\1", separator)
+    return f"sed 's/{escaped}/\\t/g' OLD > NEW.tsv"
 
 
 def check_data(data: DataConfig) -> None:
@@ -187,6 +194,7 @@ def _check_form(data: FilesConfig) -> None:
         raise ConfigError(
             f"data.delimiter must be one ASCII character or {', '.join(DELIMITERS)}, "
             f"not {delimiter!r}."
+            + (f"\nConvert it to tsv: {to_tsv(delimiter)}" if delimiter else "")
         )
     if delimiter in ('"', "\n", "\r"):
         raise ConfigError(f"data.delimiter cannot be {delimiter!r}: it has a special meaning.")

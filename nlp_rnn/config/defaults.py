@@ -22,9 +22,11 @@ from nlp_rnn.config.training import (
     Schedule,
     TrainerConfig,
 )
+from nlp_rnn.errors import ConfigError
 
 __all__ = [
     "LEARNING_RATE",
+    "MAX_NGRAM_LABELS",
     "TrainingFacts",
     "default_embedding_dropout",
     "resolve_defaults",
@@ -43,6 +45,9 @@ AVERAGE_DECAY = 0.99
 LABEL_SMOOTHING = 0.1
 EMBEDDING_DROPOUT, MANY_LABELS_EMBEDDING_DROPOUT = 0.5, 0.3
 PERTURBATION = 5.0  # Miyato et al. 2017, arXiv:1605.07725
+
+MAX_NGRAM_LABELS = 1000
+"""Labels up to which n-gram models are fitted: each label is a model and a column of the table."""
 
 # As many epochs as read this many texts or tokens, whichever comes first, within these bounds.
 TEXTS_TO_READ, EPOCHS = 200_000, (4, 15)
@@ -113,8 +118,13 @@ def _resolve_model(config: RunConfig, facts: TrainingFacts) -> NetworkConfig:
     model = config.network
     if model.ensemble is Ensemble.auto:
         # probes measure what a network remembers
-        alone = isinstance(config.data, ProbeConfig)
+        alone = isinstance(config.data, ProbeConfig) or facts.labels > MAX_NGRAM_LABELS
         model = replace(model, ensemble=Ensemble.off if alone else Ensemble.on)
+    elif model.ensemble is Ensemble.on and facts.labels > MAX_NGRAM_LABELS:
+        raise ConfigError(
+            f"model.ensemble=on fits n-gram models, which can have {MAX_NGRAM_LABELS:,} labels at "
+            f"most; the data has {facts.labels:,}.\nSet model.ensemble=off."
+        )
     if model.embedding_dropout is None:
         model = replace(model, embedding_dropout=default_embedding_dropout(facts.labels))
     return model

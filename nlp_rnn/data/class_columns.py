@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.data.label_values import is_string, label_column
+from nlp_rnn.data.label_values import label_column
 from nlp_rnn.data.labels import MultiLabels
 from nlp_rnn.errors import DataError
+from nlp_rnn.sources.columns import is_string
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from nlp_rnn.config.data import DataConfig, TableConfig
 from nlp_rnn.data.digest import corpus_digest
 from nlp_rnn.data.label_columns import read_labels
-from nlp_rnn.data.labels import MultiLabels, order_labels
+from nlp_rnn.data.labels import MultiLabels, SingleLabels, order_labels
 from nlp_rnn.data.quality import Quality, compare_splits, describe_split, drop_leaks
 from nlp_rnn.data.splitting import Rows, cut, limit, without_leaks
-from nlp_rnn.data.suspect_values import spelling_notes
+from nlp_rnn.data.suspect_values import label_notes, text_notes
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.files import SPLITS
 from nlp_rnn.sources.source import Source, read_source
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Corpus", "load_corpus", "quiet_datasets"]
 
+_SAMPLED = 1000  # texts of each split, by which a wrong column is noticed
 _TEST_FRACTION = 0.1  # of the rows, when the source has no test split
 
 
@@ -206,7 +207,10 @@ def _clean(
     if dropping:
         drop_leaks(hashes, usable, notes)
     counts = {split: labels[split].counts(rows) for split, rows in usable.items()}
-    notes += spelling_notes(counts)
+    columns = (source.label,) if isinstance(source.label, str) else ()
+    notes += label_notes(counts, columns)
+    for split, rows in usable.items():
+        notes += text_notes(split, *_sample(texts[split], labels[split], rows))
     multi_label = isinstance(labels["train"], MultiLabels)
     least = 0 if known_labels else 2
     order = order_labels(labels["train"].class_names or (), counts, notes, multi_label, least)
@@ -214,6 +218,19 @@ def _clean(
         split: Rows(dataset, hashes[split], labels[split].encode(order), usable[split])
         for split, dataset in texts.items()
     }, order
+
+
+def _sample(
+    texts: "Dataset", labels: SingleLabels | MultiLabels, rows: "numpy.ndarray[Any, Any]"
+) -> tuple[list[str], list[str]]:
+    """Return texts from the whole split, and their labels; none for multi-label data."""
+    import numpy
+
+    places = numpy.linspace(0, len(rows) - 1, min(len(rows), _SAMPLED)).astype(numpy.int64)
+    sample = list(texts[rows[places]]["text"])
+    if isinstance(labels, MultiLabels):
+        return sample, []
+    return sample, [labels.names[index] for index in labels.ids[rows[places]]]
 
 
 def _removal_advice(split: str) -> str:

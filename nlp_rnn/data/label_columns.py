@@ -16,15 +16,17 @@ from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.data.class_columns import has_only_marks, read_class_columns
 from nlp_rnn.data.label_lists import (
+    ids_note,
     indicator_labels,
     indicator_length,
     inner_feature,
+    lists_in_records,
     parse_cells,
 )
-from nlp_rnn.data.label_values import distinct_values, is_string, label_column, name_labels
+from nlp_rnn.data.label_values import distinct_values, label_column, name_labels
 from nlp_rnn.data.labels import MultiLabels, SingleLabels
 from nlp_rnn.errors import DataError
-from nlp_rnn.sources.columns import is_list
+from nlp_rnn.sources.columns import is_list, is_string
 from nlp_rnn.sources.source import Source
 
 if TYPE_CHECKING:
@@ -91,6 +93,8 @@ def read_labels(
     inner = {split: None if written else inner_feature(features[split]) for split in lists}
     if length := indicator_length(lists, inner, where):
         return indicator_labels(lists, length, source.label_names, source.name, notes)
+    if note := ids_note(lists, inner):
+        notes.append(note)
     return read_label_lists(lists, inner, column, where, source.label_names, known_labels)
 
 
@@ -103,7 +107,12 @@ def _lists(
 
     lists: dict[str, Any] = {}
     parsed: list[str] = []
-    for split, cells in values.items():
+    if all(is_string(cells.type) for cells in values.values()) and (
+        in_records := lists_in_records(list(values.values()))
+    ):
+        lists = dict(zip(values, in_records, strict=True))
+        parsed = list(lists)
+    for split, cells in values.items() if not lists else ():
         if is_list(cells.type):
             lists[split] = cells.combine_chunks()
         elif is_string(cells.type) and (parsed_lists := parse_cells(cells)) is not None:

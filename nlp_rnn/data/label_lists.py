@@ -10,7 +10,14 @@ from nlp_rnn.data.label_names import WHOLE_NUMBER
 from nlp_rnn.data.labels import MultiLabels
 from nlp_rnn.errors import DataError
 
-__all__ = ["indicator_labels", "indicator_length", "inner_feature", "parse_cells"]
+__all__ = [
+    "ids_note",
+    "indicator_labels",
+    "indicator_length",
+    "inner_feature",
+    "lists_in_records",
+    "parse_cells",
+]
 
 _ITEM = re.compile(
     r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"""
@@ -21,6 +28,9 @@ _BARE = re.compile(r"""[^,{}"'\\\s][^,{}"\\]*""")
 _BETWEEN = re.compile(r"\s*,\s*|\s+")
 _BRACKETS = {"[": "]", "{": "}", "(": ")"}
 _ARRAY = re.compile(r"array\((\[.*\])(?:,\s*dtype=[^()]*)?\)", re.DOTALL)
+_RECORD = re.compile(
+    r"""\{\s*(?P<quote>["'])(?P<key>\w+)(?P=quote)\s*:\s*(?P<list>\[.*\])\s*\}""", re.DOTALL
+)
 _CONSTANTS = {"true": True, "false": False, "none": None, "null": None}
 
 
@@ -73,6 +83,44 @@ def parse_cells(values: Any) -> Any | None:
         table = table.cast(pyarrow.list_(pyarrow.null()))
     column = values.combine_chunks().cast(pyarrow.large_string())
     return table.take(pc.index_in(column, value_set=unique))
+
+
+def lists_in_records(columns: Sequence[Any]) -> list[Any] | None:
+    """Return columns of strings such as `{"choices": ["a", "b"]}` as Arrow columns of lists.
+
+    Label Studio writes several labels as the only value of a record, and a single one as text in
+    the same column, which becomes a list of one. An empty cell is null.
+
+    Parameters
+    ----------
+    columns : sequence of pyarrow.ChunkedArray
+        The column of each split.
+
+    Returns
+    -------
+    list of pyarrow.Array or None
+        None unless there are such records, all with the same key, and no others.
+    """
+    import pyarrow
+    import pyarrow.compute as pc
+
+    if not any(pc.any(pc.starts_with(values, "{")).as_py() for values in columns):
+        return None
+    keys, lists = set[str](), []
+    for values in columns:
+        unique = pc.unique(values).drop_null().cast(pyarrow.large_string())
+        items: list[list[str] | None] = []
+        for cell in map(str.strip, unique.to_pylist()):
+            match = _RECORD.fullmatch(cell)
+            labels = _parse_cell(match["list"]) if match else [cell] if cell else None
+            if (match and labels is None) or (cell[:1] == "{" and not match):
+                return None
+            keys |= {match["key"]} if match else set()
+            items.append(None if labels is None else list(map(str, labels)))
+        table = pyarrow.array(items, pyarrow.list_(pyarrow.string()))
+        cells = values.combine_chunks().cast(pyarrow.large_string())
+        lists.append(table.take(pc.index_in(cells, value_set=unique)))
+    return lists if len(keys) == 1 else None
 
 
 def _bracketed(unique: Any) -> Any:
@@ -237,6 +285,32 @@ def _check_repetitions(column: Any, others: Sequence[Any], where: str) -> None:
         f"{where} has lists that repeat numbers, so that they are no ids, but the list in row "
         f"{row} has other numbers than 0 and 1: {column[row - 1].as_py()}.\n"
         "Write 0 or 1 for each class, or the ids of the labels, each of them once: [0, 2]."
+    )
+
+
+def ids_note(lists: Mapping[str, Any], features: Mapping[str, Any]) -> str:
+    """Return a note on equally long lists of numbers, which may be votes; empty for others.
+
+    Parameters
+    ----------
+    lists, features : mapping
+        As for `indicator_length`, which returned None.
+    """
+    import pyarrow
+    import pyarrow.compute as pc
+
+    sizes = set[int]()
+    for split, column in lists.items():
+        kind = column.type.value_type
+        is_number = pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind)
+        if not is_number or hasattr(features[split], "names"):
+            return ""
+        sizes |= {*pc.unique(pc.list_value_length(column)).drop_null().to_pylist()}
+    if len(sizes) != 1 or (size := sizes.pop()) < 2:
+        return ""
+    return (
+        f"labels: all lists have {size} numbers, which are read as the ids of the labels; votes, "
+        "ranks or scores of each class are not supported: write the labels that each text has"
     )
 
 

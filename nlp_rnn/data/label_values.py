@@ -14,26 +14,45 @@ from typing import TYPE_CHECKING, Any
 from nlp_rnn.data.label_names import WHOLE_NUMBER, new_name
 from nlp_rnn.data.labels import SingleLabels
 from nlp_rnn.errors import DataError
+from nlp_rnn.sources.columns import is_binary, is_string
 
 if TYPE_CHECKING:
     import numpy
     from datasets import Dataset
 
-__all__ = ["DistinctValues", "distinct_values", "is_string", "label_column", "name_labels"]
+__all__ = ["DistinctValues", "distinct_values", "label_column", "name_labels"]
 
+_MIDNIGHT = " 00:00:00"
 _EXACT = 2.0**53  # above it, floating-point numbers skip whole numbers
 
 
 def _written_times(values: Any) -> Any:
-    """Return dates and times as text in ISO format; dates alone if all times are midnight."""
+    """Return dates and times as text in ISO format, in their time zone.
+
+    Zeros at the end of the seconds, which depend on the unit of the column, are left out.
+    """
     import pyarrow
     import pyarrow.compute as pc
 
-    if pyarrow.types.is_timestamp(values.type):
-        dates = values.cast("date32", safe=False)
-        if pc.all(pc.equal(dates.cast(values.type), values)).as_py():
-            values = dates
-    return values.cast("string")
+    if pyarrow.types.is_timestamp(values.type) and values.type.tz is not None:
+        values = pc.local_timestamp(values)
+    texts = pc.replace_substring_regex(values.cast("string"), r"(\.[0-9]*?)0+$", r"\1")
+    return pc.replace_substring_regex(texts, r"\.$", "")
+
+
+def _as_text(splits: Mapping[str, "DistinctValues"]) -> dict[str, "DistinctValues"]:
+    """Return times as text: as dates alone if all of them, in every split, are midnight."""
+    times = [value for part in splits.values() if part.kind == "time" for value in part.values]
+    end = _MIDNIGHT if all(value.endswith(_MIDNIGHT) for value in times) else ""
+    return {
+        split: replace(
+            part.merged([value.removesuffix(end) for value in part.values]),
+            kind="text",
+        )
+        if part.kind == "time"
+        else part
+        for split, part in splits.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -44,8 +63,8 @@ class DistinctValues:
     ----------
     where : str
         Description of the split, with which error messages begin.
-    kind : {"text", "integer", "float", "boolean"}
-        Type of the values; decimals count as floats.
+    kind : {"text", "time", "integer", "float", "boolean"}
+        Type of the values; decimals count as floats, and times are text in ISO format.
     values : list
         Python values, each of them once. Strings have no blanks around them.
     ids : int64 array of shape (rows,)
@@ -110,7 +129,7 @@ def distinct_values(values: Any, feature: Any, column: str, where: str) -> Disti
     if is_float or pyarrow.types.is_decimal(kind):
         name = "float"
     elif is_string(kind) or pyarrow.types.is_null(kind):
-        name = "text"
+        name = "time" if pyarrow.types.is_timestamp(exact) else "text"
     elif pyarrow.types.is_integer(kind) or pyarrow.types.is_boolean(kind):
         name = "boolean" if pyarrow.types.is_boolean(kind) else "integer"
     else:
@@ -167,6 +186,7 @@ def name_labels(
     DataError
         A label has no name, or all labels of a split are -1 and train has no such label.
     """
+    splits = _as_text(splits)
     declared = next((part.declared for part in splits.values() if part.declared), None)
     texts: dict[str, list[str]] = {}
     as_floats = _named_like_floats(splits, () if label_names else known_labels)
@@ -284,28 +304,6 @@ def _unlabelled(part: DistinctValues, texts: list[str], number: int) -> str:
         f"{message}all rows; -1 means that there is no label.\nUse a split that has labels "
         "(data=hub: data.test_split=validation; data=files: remove the file, or set data.label to "
         "another column)."
-    )
-
-
-def is_string(kind: Any) -> bool:
-    """Return whether an Arrow type is one of the string types."""
-    import pyarrow
-
-    return bool(
-        pyarrow.types.is_string(kind)
-        or pyarrow.types.is_large_string(kind)
-        or pyarrow.types.is_string_view(kind)
-    )
-
-
-def is_binary(kind: Any) -> bool:
-    """Return whether an Arrow type is bytes, as which Hive and Impala store text in parquet."""
-    import pyarrow
-
-    return bool(
-        pyarrow.types.is_binary(kind)
-        or pyarrow.types.is_large_binary(kind)
-        or pyarrow.types.is_binary_view(kind)
     )
 
 

@@ -1,23 +1,135 @@
-"""Notes on values of labels that suggest a mistake in the data or in how it was read."""
+"""Notes on values of texts and labels that suggest a mistake in the data or in how it was read."""
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["spelling_notes"]
+__all__ = ["label_notes", "text_notes"]
 
 _MISSING = frozenset(("NA", "N/A", "#N/A", "NULL", "null", "None", "NaN", "nan", "<NA>", "\\N"))
 _SEPARATORS = {",": "comma", ";": "semicolon", "|": "'|'"}
 _NUMBER = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0")
 
+_RULER = re.compile(r"[-=+:|_*.#~]{2,}")  # such as `-----` and `:---`
+_TOTAL = re.compile(
+    r"(grand |sub)?totals?|sum|summe|gesamt(ergebnis|summe)?|\(\d+ rows?( affected)?\)",
+    re.IGNORECASE,
+)
+_LONG = 200  # characters of a label
+_FEWEST = 5  # rows, for what could be a coincidence
 
-def spelling_notes(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
-    """Return lines about labels that may be spellings of each other, or of a missing label.
+_NO_TEXT = re.compile(
+    r"(?=\D*\d)[-+.,:/\s\d%$€£TZ]+"  # numbers, dates and times
+    r"|\w+://\S+|\S*/\S+\.\w{2,5}|\S+\.(jpe?g|png|wav|mp3|txt|pdf|html?|json|xml)"
+    r"|[0-9a-f]{8}-[0-9a-f-]{20,}|[0-9a-f]{24,}",
+    re.IGNORECASE,
+)
+_ESCAPED = re.compile(r'(?<!\\)\\(?:[nrt](?![a-z])|u[0-9a-f]{4}|")')
+_MARKS = ("\t", "|", ";", "::", "\x01")
+
+
+def text_notes(split: str, texts: Sequence[str], labels: Sequence[str] = ()) -> list[str]:
+    """Return lines about texts that are probably not what a reader would call the text.
+
+    Parameters
+    ----------
+    split : str
+        Name of the split, with which the lines begin.
+    texts : sequence of str
+        Some of its texts.
+    labels : sequence of str, optional
+        The label of each of these texts.
+    """
+    pairs = [(text, label) for text, label in zip(texts, labels, strict=False) if text.strip()]
+    texts = [text for text in texts if text.strip()]
+    number = len(texts)
+    kinds: tuple[tuple[Callable[[str], object], float, str], ...] = (
+        (
+            _is_list,
+            0.5,
+            "look like lists of tokens and are read with their brackets and quotes; join the "
+            "tokens, in pandas: df.text.map(ast.literal_eval).map(' '.join)",
+        ),
+        (
+            _is_record,
+            0.5,
+            "look like records and are read with their braces and keys; write the field with the "
+            "text to a column of its own",
+        ),
+        (
+            _is_no_text,
+            0.9,
+            "look like numbers, dates, ids or paths; if another column has the texts, set "
+            "data.text to it",
+        ),
+        (
+            _ESCAPED.search,
+            0.01,
+            "have backslashes that seem to escape line ends or quotes; they are read as they are "
+            "written",
+        ),
+    )
+    notes = []
+    for matches, share, what in kinds:
+        found = [text for text in texts if matches(text)]
+        if number >= _FEWEST and len(found) >= max(share * number, 1):
+            notes.append(f"{split}: {_share(len(found), number)} texts {what}{_such_as(found[0])}")
+            if share >= 0.5:
+                break
+    for mark in _MARKS:
+        counts = {text.count(mark) for text in texts}
+        if number >= _FEWEST and len(counts) == 1 and (count := counts.pop()):
+            notes.append(
+                f"{split}: each text has {count} × {mark!r}, like a row of several cells; if it is "
+                f"one, set data.format, data.delimiter or data.text{_such_as(texts[0])}"
+            )
+    revealing = [text for text, label in pairs if _reveals(text.strip(), label)]
+    if len(pairs) >= _FEWEST and len(revealing) >= 0.9 * len(pairs):
+        notes.append(
+            f"{split}: {_share(len(revealing), number)} texts begin or end with their label; if it "
+            "is no part of the text, set data.format, data.delimiter or data.text"
+            f"{_such_as(revealing[0])}"
+        )
+    return notes
+
+
+def _share(part: int, number: int) -> str:
+    return f"all {number:,}" if part == number else f"{part:,} of {number:,}"
+
+
+def _such_as(example: str) -> str:
+    return f" (such as {example[:60]!r})"
+
+
+def _reveals(text: str, label: str) -> bool:
+    """Return whether a text begins or ends with a label."""
+    text, label = text.casefold(), label.casefold()
+    begins = text.startswith(label) and not text[len(label) :][:1].isalnum()
+    return begins or (text.endswith(label) and not text[: -len(label)][-1:].isalnum())
+
+
+def _is_list(text: str) -> bool:
+    text = text.strip()
+    return text[:1] + text[-1:] in ("[]", "()") and text[1:].lstrip()[:1] in ("'", '"')
+
+
+def _is_record(text: str) -> bool:
+    return text.rstrip()[-1:] == "}" and re.match(r"""\s*\{\s*(['"])\w+\1\s*:""", text) is not None
+
+
+def _is_no_text(text: str) -> bool:
+    return len(text) < 300 and _NO_TEXT.fullmatch(text.strip()) is not None
+
+
+def label_notes(counts: Mapping[str, Mapping[str, int]], columns: Sequence[str] = ()) -> list[str]:
+    """Return lines about labels that may be other spellings, missing values or no classes at all.
 
     Parameters
     ----------
     counts : mapping of str to mapping of str to int
         For each split, the number of rows of each label.
+    columns : sequence of str, optional
+        The names of the columns, which are no labels.
     """
     rows: dict[str, int] = {}
     for split in counts.values():
@@ -52,7 +164,33 @@ def spelling_notes(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
                 f"{len(joined):,} labels consist of other labels, such as {joined[0]!r}; if a text "
                 f"has several labels, set data.label_separator={option}"
             )
+    rulers = [name for name in rows if _RULER.fullmatch(name)]
+    rulers = rulers if 2 * len(rulers) < len(rows) else []  # `--` and `++` can be classes
+    odd = [name for name, number in rows.items() if _is_odd(name, number)]
+    if odd := sorted({*odd, *rulers, *({*columns} & {*rows})}):
+        shown = ", ".join(f"{name[:60]!r} ({rows[name]:,})" for name in odd[:20])
+        notes.append(
+            f"labels that look like no classes: {shown}; if they are none, remove their rows, or "
+            "set data.label to another column"
+        )
+    single = [name for name, number in counts["train"].items() if number == 1]
+    number = sum(counts["train"].values())
+    if number >= _FEWEST and 2 * len(single) > number:
+        notes.append(
+            f"train: {len(single):,} of {len(counts['train']):,} labels occur only once, such as "
+            f"{single[0][:60]!r}; if they are no classes, set data.label to another column"
+        )
     return notes
+
+
+def _is_odd(name: str, number: int) -> bool:
+    """Return whether a label of `number` rows looks like a total, a record, a list or a text."""
+    if len(name) > _LONG or "\n" in name or "\t" in name:
+        return True
+    if _TOTAL.fullmatch(name):
+        return number == 1
+    is_enclosed = name[:1] + name[-1:] in ("[]", "{}")
+    return is_enclosed and any(sign in name for sign in "'\",:")
 
 
 def _is_joined(name: str, separator: str, rows: Mapping[str, int]) -> bool:

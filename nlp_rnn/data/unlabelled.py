@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.config.data import TableConfig
+from nlp_rnn.data.quality import is_in
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import arrow_batches
 from nlp_rnn.sources.columns import select_columns
@@ -80,7 +81,7 @@ def read_unlabelled(config: TableConfig, corpus: "Corpus") -> Unlabelled:
             for split in (corpus.validation, corpus.test)
         ]
     )
-    leaks = usable & numpy.isin(hashes.normal, evaluation_texts)
+    leaks = usable & is_in(hashes.normal, evaluation_texts)
     if leaks.any():
         notes.append(f"unlabelled: {int(leaks.sum()):,} texts of validation or test left out")
     usable &= ~leaks

@@ -11,8 +11,10 @@ import numpy as np
 from nlp_rnn.classifier.classifier_folder import read_classifier
 from nlp_rnn.classifier.classifier_saving import save_classifier
 from nlp_rnn.classifier.predictor import TextClassifier
+from nlp_rnn.config.defaults import MAX_NGRAM_LABELS
 from nlp_rnn.config.training import ClassWeight
 from nlp_rnn.data.labels import labels_of
+from nlp_rnn.errors import DataError
 from nlp_rnn.ngrams.linear_models import linear_models
 from nlp_rnn.ngrams.weighting import NgramModels, fit_ngrams
 from nlp_rnn.runs.vectors import static_vectors
@@ -27,7 +29,18 @@ __all__ = ["fit_and_save_ngrams", "fit_corpus_ngrams"]
 
 
 def fit_corpus_ngrams(corpus: "Corpus", config: "RunConfig") -> NgramModels:
-    """Fit n-gram models to the train and validation split of a run. The test split is not read."""
+    """Fit n-gram models to the train and validation split of a run. The test split is not read.
+
+    Raises
+    ------
+    DataError
+        The data has too many labels.
+    """
+    if len(corpus.labels) > MAX_NGRAM_LABELS:
+        raise DataError(
+            f"n-gram models can have {MAX_NGRAM_LABELS:,} labels at most; the data has "
+            f"{len(corpus.labels):,}.\nTrain a network: model=lstm."
+        )
     (texts, labels), (validation_texts, validation_labels) = (
         (list(texts_of(split)), labels_of(split)) for split in (corpus.train, corpus.validation)
     )

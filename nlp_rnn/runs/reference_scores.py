@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlp_rnn.data.labels import labels_of
+from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import texts_of
 from nlp_rnn.tokens.tokenization import cache_dir
 
@@ -81,9 +82,10 @@ def reference_predictions(corpus: "Corpus", run_seconds: float) -> References:
     if expected > allowed:
         reason = f"it would take about {expected:.0f} seconds; nlp-rnn baselines trains it"
         return References(predictions, name, reason)
-    linear = _fit_linear(corpus)
-    if linear is None:
-        return References(predictions, name, "the training texts contain no words")
+    try:
+        linear = _fit_linear(corpus)
+    except DataError as error:
+        return References(predictions, name, str(error).splitlines()[0])
     predictions = {"linear": _predicted(linear, corpus), **predictions}
     _write(path, predictions["linear"])
     return References(predictions, name)
@@ -92,30 +94,30 @@ def reference_predictions(corpus: "Corpus", run_seconds: float) -> References:
 def _fit_linear(corpus: "Corpus", rows: slice | None = None) -> Any:
     """Fit the linear baseline to the training split, or to some of its rows."""
     from nlp_rnn.baselines.fitting import fit_linear
-    from nlp_rnn.errors import DataError
 
     texts, labels = list(texts_of(corpus.train)), labels_of(corpus.train)
     if rows is not None:
         texts, labels = texts[rows], labels[rows]
     if labels.ndim == 1 and len(np.unique(labels)) < 2:
-        return None
+        raise DataError("the training texts have a single class")
     validation = list(texts_of(corpus.validation)), labels_of(corpus.validation)
-    try:
-        return fit_linear(texts, labels, len(corpus.labels), validation)
-    except DataError:  # no words
-        return None
+    return fit_linear(texts, labels, len(corpus.labels), validation)
 
 
 def _expected_seconds(corpus: "Corpus") -> float:
     """Estimate the time of fitting and predicting, from a fit to a sample of the training texts."""
-    rows = len(corpus.train)
+    rows, labels = len(corpus.train), labels_of(corpus.train)
     if rows <= 10 * SAMPLE:
         return 0.0
     started = time.perf_counter()
     sample = slice(None, None, max(1, rows // SAMPLE))
-    if _fit_linear(corpus, sample) is None:
+    try:
+        _fit_linear(corpus, sample)
+    except DataError:
         return 0.0
     seconds = time.perf_counter() - started
+    if labels.ndim == 1:  # each class is a model
+        seconds *= len(np.unique(labels)) / len(np.unique(labels[sample]))
     total = rows + len(corpus.validation) + len(corpus.test)
     return seconds * total / (SAMPLE + len(corpus.validation))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.classifier.predictor import TextClassifier
+from nlp_rnn.config.defaults import MAX_NGRAM_LABELS
 from nlp_rnn.config.model import Ensemble
 from nlp_rnn.runs.console import announced, print_lines
 from nlp_rnn.runs.ngram_ensemble import ensemble_metrics, fit_ensemble, unseen_classifier
@@ -76,6 +77,13 @@ class TrainedClassifier:
         """
         self._write(folder, self.thresholds, self.provenance)
         if resolved.network.ensemble is not Ensemble.on:
+            if (
+                config.network.ensemble is Ensemble.auto
+                and len(self.corpus.labels) > MAX_NGRAM_LABELS
+            ):
+                print_lines(
+                    [f"ensemble: no n-gram models, which have {MAX_NGRAM_LABELS:,} labels at most"]
+                )
             return {}, None
         threads = resolved.trainer.threads
         with announced("Fitting the n-gram models"):

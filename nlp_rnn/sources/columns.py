@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 __all__ = [
     "MissingColumnError",
     "distinct_names",
+    "is_binary",
     "is_list",
+    "is_string",
     "listed",
     "nested_names",
     "require_columns",
@@ -201,6 +203,28 @@ def is_list(kind: Any) -> bool:
         pyarrow.types.is_list(kind)
         or pyarrow.types.is_large_list(kind)
         or pyarrow.types.is_fixed_size_list(kind)
+    )
+
+
+def is_string(kind: Any) -> bool:
+    """Return whether an Arrow type is one of the string types."""
+    import pyarrow
+
+    return bool(
+        pyarrow.types.is_string(kind)
+        or pyarrow.types.is_large_string(kind)
+        or pyarrow.types.is_string_view(kind)
+    )
+
+
+def is_binary(kind: Any) -> bool:
+    """Return whether an Arrow type is bytes, as which Hive and Impala store text in parquet."""
+    import pyarrow
+
+    return bool(
+        pyarrow.types.is_binary(kind)
+        or pyarrow.types.is_large_binary(kind)
+        or pyarrow.types.is_binary_view(kind)
     )
 
 

@@ -141,6 +141,10 @@ def _text_format(head: bytes, format_name: str) -> str | None:
         is_json and re.match(r'(?!null|true|false|nan|-?inf)["\w]', text, re.IGNORECASE)
     ):
         line = text.split("\n")[0]
+        if is_json and re.search(
+            r'\{\s*\\?"', line
+        ):  # a time before a record, or an escaped record
+            return None
         return next(
             (name for mark, name in (("\t", "tsv"), (",", "csv"), (";", "csv")) if mark in line),
             None,

@@ -7,13 +7,15 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
+from nlp_rnn.config.data_checks import to_tsv
 from nlp_rnn.sources.columns import listed
 from nlp_rnn.sources.csv_header import BLANK
 from nlp_rnn.sources.file_format import FileOptions
 
-__all__ = ["column_advice", "syntax_message"]
+__all__ = ["column_advice", "drawn_table", "syntax_message"]
 
 _ROWS = 100
+_FEWEST = 5  # lines, for what could be a coincidence
 _SHOWN = 50  # characters of a row that a message shows
 _FAULT = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+): ?(.*)", re.DOTALL)
 
@@ -25,6 +27,12 @@ _UNWRAP = (
     "python3 -c \"import csv, sys; sys.stdout.writelines(row[0] + '\\n' for row in "
     'csv.reader(sys.stdin) if row)" < OLD > NEW'
 )
+_DRAWN = (
+    'python3 -c "import csv, re, sys; csv.writer(sys.stdout).writerows([c.strip() for c in '
+    "re.split('[{0}]', l.strip().removeprefix('{0}').removesuffix('{0}'))] for l in sys.stdin "
+    "if '{0}' in l and re.search('[^-=:|+,;\\\\s]', l))\" < OLD > NEW"
+)
+_RULER = re.compile(r"^[ \t]*[-=+:|,;\t ]*(?:--|==|:-|-:)[-=+:|,;\t ]*$", re.MULTILINE)
 _EXPORTS = (
     ("insert into", "an SQL dump", "Export the table as csv"),
     ("create table", "an SQL dump", "Export the table as csv"),
@@ -53,6 +61,8 @@ def syntax_message(
     message = f"{path} has a syntax error: {first}{counted}.\n"
     if known := _other_export(plain):
         return f"{path} is {known[0]}.\n{known[1]}, and set data.path to that file."
+    if advice := drawn_table(plain):
+        return f"{path} is a table drawn with lines.\n{advice}"
     fault = _FAULT.search(str(error))
     if fault is None:
         return message + _quoting_advice(options)
@@ -136,7 +146,23 @@ def _other_export(plain: Path) -> tuple[str, str] | None:
     return None
 
 
-def column_advice(plain: Path, names: Sequence[str], columns: Sequence[str], delimiter: str) -> str:
+def drawn_table(plain: Path) -> str | None:
+    """Return advice for a table that is drawn with lines below its header; None for others.
+
+    Markdown, psql, MySQL and sqlcmd draw such tables.
+    """
+    lines = _lines(plain, 4)
+    rulers = [number for number, line in enumerate(lines) if _RULER.fullmatch(line)]
+    if not rulers or rulers[0] > 1 or len(lines) < 3:
+        return None
+    header = lines[1 - rulers[0]]
+    mark = next((mark for mark in "|,;\t" if mark in header), None)
+    return mark and "Convert it: " + _DRAWN.format(mark.replace("\t", "\\t"))
+
+
+def column_advice(
+    plain: Path, names: Sequence[str], columns: Sequence[str], delimiter: str, header: bool = True
+) -> str:
     """Return the advice for a file without the required columns.
 
     Parameters
@@ -149,10 +175,22 @@ def column_advice(plain: Path, names: Sequence[str], columns: Sequence[str], del
         The required columns.
     delimiter : str
         The character at which the first row was split.
+    header : bool, default True
+        Whether the first row is read as a header.
     """
     lines = _lines(plain)
     if known := _other_export(plain):
         return f"It is {known[0]}. {known[1]}, and set data.path to that file."
+    if advice := drawn_table(plain):
+        return advice
+    if not header:
+        separator = _long_separator(lines)
+        return (
+            _separator_advice(separator)
+            if separator
+            else "Set the numbers of the columns, data.text=COLUMN data.label=COLUMN, or "
+            "data.delimiter to the character between two cells."
+        )
     if len(names) == 1 and set(columns) <= {cell.strip() for cell in names[0].split(delimiter)}:
         return f"Each of its lines is enclosed in quotes. Convert it: {_UNWRAP}"
     words = "|".join(map(re.escape, columns))
@@ -164,11 +202,9 @@ def column_advice(plain: Path, names: Sequence[str], columns: Sequence[str], del
                 "Blanks seem to separate its columns. Convert it to tsv: "
                 f"sed -E 's/{pattern}/\\t/g' OLD > NEW.tsv"
             )
-        escaped = re.sub(r"([.*\[\]^$/\\|])", r"\\\1", between[0])
-        return (
-            f"{between[0]!r} seems to separate its columns, but a delimiter has one character of "
-            f"ASCII. Convert it to tsv: sed 's/{escaped}/\\t/g' OLD > NEW.tsv"
-        )
+        return _separator_advice(between[0])
+    if separator := _long_separator(lines):
+        return _separator_advice(separator)
     rows = _rows(lines, delimiter)
     if advice := _headerless(rows):
         return advice
@@ -177,6 +213,24 @@ def column_advice(plain: Path, names: Sequence[str], columns: Sequence[str], del
         text, label = (folded[column.casefold()] for column in columns)
         return f"Set the columns to use: data.text={text} data.label={label}"
     return "Set the columns to use: data.text=COLUMN data.label=COLUMN"
+
+
+def _separator_advice(separator: str) -> str:
+    return (
+        f"{separator!r} seems to separate its columns, but a delimiter has one character of ASCII. "
+        f"Convert it to tsv: {to_tsv(separator)}"
+    )
+
+
+def _long_separator(lines: Sequence[str]) -> str | None:
+    """Return several signs, such as `::`, that all lines have equally often; None without any."""
+    if len(lines) < _FEWEST:
+        return None
+    for signs in dict.fromkeys(re.findall(r"\s?[^\w\s\"'()\[\]]{2,}\s?", lines[0])):
+        for separator in (signs, signs.strip()):
+            if len({line.count(separator) for line in lines}) == 1:
+                return str(separator)
+    return None
 
 
 def _headerless(rows: Sequence[Sequence[str]]) -> str | None:

@@ -14,6 +14,7 @@ from nlp_rnn.sources.arrow_cache import RELEASE_AFTER
 __all__ = ["Rows", "check_quotes"]
 
 _SAMPLE = 1 << 20  # bytes
+_SHOWN = 40  # bytes of a cell that a note shows
 
 
 class Rows(NamedTuple):
@@ -60,7 +61,6 @@ def check_quotes(plain: Path, path: Path, delimiter: str, rows: Rows) -> list[st
     DataError
         A quote is not closed, or characters follow the quote that ends a cell of several lines.
     """
-    mark = re.escape(delimiter.encode())
     swallowed = 0
     start = 0
     with _mapped(plain) as content:
@@ -78,7 +78,7 @@ def check_quotes(plain: Path, path: Path, delimiter: str, rows: Rows) -> list[st
                     "close the quote, or double it if it belongs to the text."
                 )
             swallowed += match[1].count(b"\n") > 1 and _has_row(match[1], delimiter, rows)
-        return [*_swallowed_note(path, swallowed), *_quote_notes(content[:_SAMPLE], path, mark)]
+        return [*_swallowed_note(path, swallowed), *_quote_notes(content, path, delimiter)]
 
 
 def _quoted_cells(content: mmap.mmap, delimiter: bytes, start: int) -> Iterator[re.Match[bytes]]:
@@ -93,8 +93,8 @@ def _quoted_cells(content: mmap.mmap, delimiter: bytes, start: int) -> Iterator[
         quote = content.find(b'"', position, position + RELEASE_AFTER)
         if quote < 0 and position + RELEASE_AFTER >= len(content):
             return
-        if position - released >= RELEASE_AFTER and hasattr(mmap, "MADV_DONTNEED"):
-            content.madvise(mmap.MADV_DONTNEED)  # pages in memory count as memory of the process
+        if position - released >= RELEASE_AFTER:
+            _release(content)
             released = position
         position = position + RELEASE_AFTER if quote < 0 else quote + 1
         before = content[max(quote - 1, first) : quote] if quote >= 0 else None
@@ -138,22 +138,47 @@ def _swallowed_note(path: Path, number: int) -> list[str]:
     ]
 
 
-def _quote_notes(sample: bytes, path: Path, mark: bytes) -> list[str]:
-    """Return notes on quotes that do not enclose a whole cell, in the beginning of a file."""
+def _quote_notes(content: mmap.mmap, path: Path, delimiter: str) -> list[str]:
+    """Return notes on quotes that do not enclose a whole cell."""
     notes = []
-    if match := re.search(rb'(?:^|%s) +("[^"\r\n]+")' % mark, sample, re.MULTILINE):
+    mark = re.escape(delimiter.encode())
+    # patterns that begin with a quote or a blank and a quote are searched fast
+    before = rb"|".join(rb'(?<=[%s\n]%s")' % (mark, b" " * number) for number in (1, 2, 3))
+    if match := next(_matches(content, rb' "(?:%s)[^"\r\n]+"' % before), None):
         notes.append(
-            f"{path.name}: there is a blank before {match[1].decode(errors='replace')[:40]}, so "
-            "that the quotes are part of the text; remove the blanks after the delimiters"
+            f"{path.name}: there is a blank before {_shown(match[0])}, so that the quotes are part "
+            "of the text; remove the blanks after the delimiters"
         )
-    pattern = rb'(?:^|%s)("(?!")[^"\r\n]*(?:""[^"\r\n]*)*" *[^\s"%s][^\r\n%s]*)' % (
-        mark,
-        mark,
-        mark,
-    )
-    if match := re.search(pattern, sample, re.MULTILINE):
-        notes.append(
-            f"{path.name}: quotes enclose only a part of {match[1].decode(errors='replace')[:40]} "
-            "and are removed; if they belong to the texts, set data.quoting=false"
-        )
+    cell = re.compile(rb'(?:^|%s)"(?!")[^"]*(?:""[^"]*)*" *\Z' % mark)
+    checked = 0
+    for match in _matches(content, rb'"(?<=[^"%s\n]")(?= *[^\s"%s])' % (mark, mark)):
+        if match.start() < checked:
+            continue
+        end, line = content.find(b"\n", match.end()), content.rfind(b"\n", 0, match.start()) + 1
+        checked = end if end >= 0 else len(content)
+        if cell.search(content[line : match.end()]):
+            start = content.rfind(b'"', line, match.start())
+            notes.append(
+                f"{path.name}: quotes enclose only a part of {_shown(content[start:checked])} and "
+                "are removed; if they belong to the texts, set data.quoting=false"
+            )
+            break
     return notes
+
+
+def _matches(content: mmap.mmap, pattern: bytes) -> Iterator[re.Match[bytes]]:
+    """Yield the matches of a pattern, some of them twice; little of the file is in memory."""
+    compiled = re.compile(pattern)
+    for start in range(0, len(content), RELEASE_AFTER):
+        yield from compiled.finditer(content, start, start + RELEASE_AFTER + _SHOWN)
+        _release(content)
+
+
+def _release(content: mmap.mmap) -> None:
+    """Free the pages of a mapped file, which count as memory of the process."""
+    if len(content) > RELEASE_AFTER and hasattr(mmap, "MADV_DONTNEED"):
+        content.madvise(mmap.MADV_DONTNEED)
+
+
+def _shown(part: bytes) -> str:
+    return part[:_SHOWN].strip().decode(errors="replace")

@@ -12,6 +12,7 @@ from nlp_rnn.sources.file_format import FileOptions
 
 __all__ = [
     "BLANK",
+    "HEADER_LINES",
     "corrected_names",
     "find_header",
     "is_number",
@@ -22,11 +23,13 @@ __all__ = [
     "skip_blank_row",
 ]
 
-_LINES = 11  # among which the header is searched
 _NO_DELIMITERS = frozenset("\"'\r\n")
 _LABELS = re.compile(r"(predicted_)?labels?|(predicted_)?probability_.+")
 _WORD = re.compile(r"[^\W\d]\w*")
 _NUMBER = re.compile(r"[-+]?\d+([.,]\d+)?")
+HEADER_LINES = 11
+"""The number of lines among which the header is searched."""
+
 BLANK = " \t\r\n\0\x1a"  # 0x1A ends the files of old programs
 
 
@@ -49,9 +52,9 @@ def find_header(
     """
     if "\n" not in sample:
         sample = sample.replace("\r", "\n")  # the line ends of old Macs
-    lines = sample.split("\n", _LINES + 30)
+    lines = sample.split("\n", HEADER_LINES + 30)
     # a number is the name of a column without a name, and it can be a value in any row
-    searched = 1 if any(map(is_number, columns)) else _LINES
+    searched = 1 if any(map(is_number, columns)) else HEADER_LINES
     for number, line in enumerate(lines[:searched]):
         for delimiter in delimiters:
             if _has(line, columns, delimiter):

@@ -15,7 +15,7 @@ from nlp_rnn.sources.columns import (
     split_column_notes,
 )
 from nlp_rnn.sources.copy_text import NULL, has_nulls, unescaped
-from nlp_rnn.sources.csv_advice import column_advice, syntax_message
+from nlp_rnn.sources.csv_advice import column_advice, drawn_table, syntax_message
 from nlp_rnn.sources.csv_faults import Rows, check_quotes
 from nlp_rnn.sources.csv_header import (
     corrected_names,
@@ -152,6 +152,8 @@ def _open(file: SourceFile, default_delimiter: str) -> _Table:
                 f"{file.path} has no rows: all of its lines are blank.\n"
                 "Set data.path to another file."
             )
+        if advice := drawn_table(file.plain):
+            raise DataError(f"{file.path} is a table drawn with lines.\n{advice}")
         if column := misplaced_number(header, columns):
             raise DataError(
                 f"{file.path}: row 1 is no header with a column {column!r}; it is: "
@@ -184,9 +186,7 @@ def _open(file: SourceFile, default_delimiter: str) -> _Table:
     try:
         require_columns(names, columns, str(file.path))
     except MissingColumnError as error:
-        if not options.header:
-            raise
-        advice = column_advice(file.plain, names, columns, dialect.delimiter)
+        advice = column_advice(file.plain, names, columns, dialect.delimiter, options.header)
         raise error.with_advice(advice) from error
     if fields := [name for name in columns if name not in names]:
         raise MissingColumnError(

@@ -20,6 +20,7 @@ __all__ = [
 ]
 
 _CANDIDATES = (",", ";", "\t", "|")
+_CONTROLS = frozenset(map(chr, range(1, 32))) - frozenset("\t\n\v\f\r\x1a")
 _NAMES = {"\t": "tab", " ": "space"}
 _ROWS = 21  # the header and twenty rows
 _SAMPLE = 1 << 20  # bytes
@@ -80,8 +81,9 @@ def detect_dialect(
         if not delimiter.isascii():
             delimiter = default
         return Dialect(delimiter, 1, _note(delimiter, default, ", by its first line sep="))
-    candidates = dict.fromkeys((default, *_CANDIDATES))
     sample = sample.removeprefix("\ufeff")
+    controls = sorted({*sample.split("\n", 1)[0]} & _CONTROLS)  # of Hive, such as \x01
+    candidates = dict.fromkeys((*controls, default, *_CANDIDATES))
     header = find_header(sample, columns, list(candidates)) if options.header else None
     if header and (header[1] or header[0] not in candidates):
         notes = [_note(header[0], default, ""), _preamble_note(header[1])]
@@ -89,11 +91,9 @@ def detect_dialect(
     rows = {known: _rows(sample, is_whole, known, options.quoting) for known in candidates}
     delimiter, others = _by_rows(rows, options, default, columns)
     if others and not options.header:
-        names = " or ".join(_NAMES.get(other, other) for other in others)
+        names = " or ".join(map(_name, others))
         reason = f"; it could also be {names}: set data.delimiter if it is"
-        return Dialect(
-            delimiter, 0, f"read with delimiter {_NAMES.get(delimiter, delimiter)}{reason}"
-        )
+        return Dialect(delimiter, 0, f"read with delimiter {_name(delimiter)}{reason}")
     return Dialect(delimiter, 0, _note(delimiter, default, ""))
 
 
@@ -132,8 +132,11 @@ def encloses_in_quotes(plain: Path, delimiter: str) -> bool:
 def _note(delimiter: str, default: str, reason: str) -> str | None:
     if delimiter == default:
         return None
-    name = _NAMES.get(delimiter, delimiter if delimiter.isprintable() else repr(delimiter))
-    return f"read with delimiter {name}{reason}"
+    return f"read with delimiter {_name(delimiter)}{reason}"
+
+
+def _name(delimiter: str) -> str:
+    return _NAMES.get(delimiter, delimiter if delimiter.isprintable() else repr(delimiter))
 
 
 def _preamble_note(number: int) -> str | None:

@@ -94,13 +94,32 @@ def evident_encoding(chunks: _Chunks, encoding: str) -> tuple[str, str]:
             return encoding, ""
         unmarked = f"{name}-{'le' if first < last else 'be'}"
         return unmarked, f"read as {unmarked.upper()}, by its zero bytes"
-    if name == "utf-8" or b"\0" in head or not decodes(chunks, "utf-8"):
+    if name == "utf-8" or b"\0" in head:
         return encoding, ""
+    if not decodes(chunks, "utf-8"):
+        return encoding, _note_on_utf8(chunks, encoding)
     text = b"".join(islice(_high_lines(chunks), 4)).decode("utf-8", "ignore")
     number = sum(not character.isascii() for character in text)
     if number <= (3 if _is_multibyte(encoding) else 0):
         return encoding, ""
     return "utf-8", f"read as UTF-8, not {encoding}, because it is UTF-8"
+
+
+def _note_on_utf8(chunks: _Chunks, encoding: str) -> str:
+    """Return a note on lines that are UTF-8 in a file of another encoding; empty without any."""
+    # with letters from 0x80 on, or with several bytes per character, a line can be UTF-8 by chance
+    letters = sum(map(str.isalpha, bytes(range(0x80, 0xA0)).decode(encoding, "replace")))
+    if _is_multibyte(encoding) or letters >= 16:
+        return ""
+    lines = [line for line in _high_lines(chunks) if _is_utf8(line)]
+    if not lines:
+        return ""
+    are = "line is" if len(lines) == 1 else "lines are"
+    return (
+        f"{len(lines):,} {are} UTF-8, but read as {encoding}, such as "
+        f"{lines[0].decode(encoding, 'replace')[:_SHOWN]!r}; to convert the others, run "
+        + _FROM_TWO.format(encoding)
+    )
 
 
 def _is_multibyte(encoding: str) -> bool:

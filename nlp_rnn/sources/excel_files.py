@@ -1,11 +1,17 @@
-"""The format excel: the first sheet of a spreadsheet (xlsx, xlsm, xlsb, xls or ods)."""
+"""The format excel: one sheet of a spreadsheet (xlsx, xlsm, xlsb, xls or ods)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.errors import DataError
-from nlp_rnn.sources.columns import distinct_names, listed, require_columns
-from nlp_rnn.sources.csv_header import corrected_names, names_without_header
+from nlp_rnn.sources.columns import MissingColumnError, distinct_names, listed, require_columns
+from nlp_rnn.sources.csv_header import (
+    HEADER_LINES,
+    corrected_names,
+    is_number,
+    names_without_header,
+    plain_name,
+)
 from nlp_rnn.sources.file_format import FileFormat, SourceFile, TableStream
 
 if TYPE_CHECKING:
@@ -18,7 +24,7 @@ _EXPORT = "save its sheet as csv (in Excel: CSV UTF-8), and set data.path to tha
 
 
 def _open_sheet(file: SourceFile) -> tuple[list[str], list[list[Any]]]:
-    """Return the names of the columns of the first sheet, and its rows without blank ones."""
+    """Return the names of the columns of a sheet, and its rows without blank ones."""
     try:
         from python_calamine import CalamineError, CalamineWorkbook
     except ImportError:
@@ -28,27 +34,64 @@ def _open_sheet(file: SourceFile) -> tuple[list[str], list[list[Any]]]:
         ) from None
     try:
         workbook = CalamineWorkbook.from_path(str(file.plain))
-        rows = workbook.get_sheet_by_index(0).to_python(skip_empty_area=True)
+        sheets = [
+            (name, workbook.get_sheet_by_name(name).to_python(skip_empty_area=True))
+            for name in workbook.sheet_names
+        ]
     except (CalamineError, OSError) as error:
         raise DataError(
             f"{file.path} is a spreadsheet that cannot be read: {str(error).splitlines()[0][:100]}."
             f"\n{_EXPORT[0].upper() + _EXPORT[1:]}"
         ) from error
-    if len(sheets := workbook.sheet_names) > 1:
-        file.notes.append(
-            f"{file.path.name}: the sheet {sheets[0]} is read; not used: {listed(sheets[1:])}"
-        )
-    if not rows:
+    filled = [(name, rows) for name, rows in sheets if rows]
+    if not filled:
         raise DataError(f"{file.path} has no rows.")
+    name, rows, header = _chosen(filled, file)
+    if others := [other for other, _ in sheets if other != name]:
+        file.notes.append(f"{file.path.name}: the sheet {name} is read; not used: {listed(others)}")
+    if header:
+        file.notes.append(
+            f"{file.path.name}: {header} {'row' if header == 1 else 'rows'} before the header "
+            "skipped; the header is the row with the columns"
+        )
     if file.options.header:
-        header = [_text(cell) or "" for cell in rows.pop(0)]
-        names, note = corrected_names(header, [], file.columns)
+        names, note = corrected_names(_names(rows[header]), [], file.columns)
         if note:
             file.notes.append(f"{file.path.name}: {note}")
+        rows = rows[header + 1 :]
     else:
         names = names_without_header(file.path, len(rows[0]), file.options)
     require_columns(names, file.columns, str(file.path))
     return names, [row for row in rows if any(cell != "" for cell in row)]
+
+
+def _chosen(
+    sheets: Sequence[tuple[str, list[list[Any]]]], file: SourceFile
+) -> tuple[str, list[list[Any]], int]:
+    """Return the first sheet whose first rows have the required columns, and the header's index."""
+    if not file.options.header:
+        return *sheets[0], 0
+    # a number is the name of a column without a name, and it can be a value in any row
+    searched = 1 if any(map(is_number, file.columns)) else HEADER_LINES
+    for name, rows in sheets:
+        for number, row in enumerate(rows[:searched]):
+            if {*file.columns} <= {plain_name(cell) for cell in _names(row)}:
+                return name, rows, number
+    first = _names(sheets[0][1][0])
+    if len(sheets) == 1:
+        require_columns(first, file.columns, str(file.path))
+    missing = [column for column in file.columns if column not in first]
+    shown = "; ".join(f"{name} ({listed(_names(rows[0]))})" for name, rows in sheets[:5])
+    raise MissingColumnError(
+        f"{file.path} has no sheet with the columns {listed(file.columns)}; its sheets begin with: "
+        f"{shown}.\nSet the columns to use: data.text=COLUMN data.label=COLUMN",
+        missing,
+        first,
+    )
+
+
+def _names(row: Sequence[Any]) -> list[str]:
+    return [_text(cell) or "" for cell in row]
 
 
 def _read_excel(file: SourceFile) -> "Dataset":

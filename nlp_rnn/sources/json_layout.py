@@ -161,7 +161,8 @@ def _tables(value: Any, columns: Sequence[str], depth: int = 3) -> dict[str, Any
 def _table(value: Any, columns: Sequence[str]) -> Callable[[], Sequence[_Row]] | None:
     """Return a function that returns the rows of a value, in whichever layout; None without any.
 
-    The layouts are those of pandas (`orient` records, columns, list, index and split).
+    The layouts are those of pandas (`orient` records, columns, list, index and split). Keys of
+    rows, such as ids, are in the column `index`.
     """
     if isinstance(value, list):
         if value and all(isinstance(row, list) for row in value):
@@ -172,7 +173,9 @@ def _table(value: Any, columns: Sequence[str]) -> Callable[[], Sequence[_Row]] |
     names, data = value.get("columns"), value.get("data")
     if isinstance(names, list) and isinstance(data, list) and data:
         if all(isinstance(row, list) and len(row) == len(names) for row in data):
-            return lambda: [dict(zip(map(str, names), row, strict=True)) for row in data]
+            return lambda: _with_keys(
+                value.get("index"), [dict(zip(map(str, names), row, strict=True)) for row in data]
+            )
         return None
     if all(name in value for name in columns):
         # {"text": […], "label": […]}, or {"text": {"0": …}, "label": {"0": …}}
@@ -180,15 +183,26 @@ def _table(value: Any, columns: Sequence[str]) -> Callable[[], Sequence[_Row]] |
         series = {name: one for name, one in value.items() if _is_parallel(one, first)}
         if any(name not in series for name in columns):
             return None
-        if isinstance(first, dict):
+        keys = list(first) if isinstance(first, dict) else None
+        if keys is not None:
             series = {name: list(one.values()) for name, one in series.items()}
-        return lambda: [
-            dict(zip(series, row, strict=True)) for row in zip(*series.values(), strict=True)
-        ]
+        return lambda: _with_keys(
+            keys,
+            [dict(zip(series, row, strict=True)) for row in zip(*series.values(), strict=True)],
+        )
     rows = list(value.values())
     if all(isinstance(row, dict) and all(name in row for name in columns) for row in rows):
-        return lambda: rows  # {"0": {"text": …, "label": …}}
+        return lambda: _with_keys(list(value), rows)  # {"0": {"text": …, "label": …}}
     return None
+
+
+def _with_keys(keys: Any, rows: Sequence[_Row]) -> Sequence[_Row]:
+    """Return rows with their keys in a column `index`, unless these count the rows from 0."""
+    if not isinstance(keys, list) or len(keys) != len(rows):
+        return rows
+    if all(str(key) == str(number) for number, key in enumerate(keys)):
+        return rows
+    return [{"index": key, **row} for key, row in zip(keys, rows, strict=True)]
 
 
 def _list_rows(

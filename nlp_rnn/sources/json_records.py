@@ -12,6 +12,7 @@ from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import file_key, write_arrow
 from nlp_rnn.sources.columns import require_columns
 from nlp_rnn.sources.file_format import SourceFile
+from nlp_rnn.sources.json_advice import row_advice
 
 if TYPE_CHECKING:
     import pyarrow
@@ -164,7 +165,7 @@ def records(file: SourceFile, columns: Sequence[str] = ()) -> Iterator[tuple[int
                 raise DataError(
                     f"{file.path}: row {number} is not an object: "
                     f"{json.dumps(row, ensure_ascii=False)[:40]}.\n"
-                    'Remove it, or write each row as {"text": …, "label": …}.'
+                    f"{row_advice(row)}"
                 )
             yield number, row
 

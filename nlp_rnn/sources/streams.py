@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import arrow_batches
-from nlp_rnn.sources.columns import MissingColumnError, distinct_names, require_columns
+from nlp_rnn.sources.columns import distinct_names, require_columns
 from nlp_rnn.sources.decoding import bad_encoding
 from nlp_rnn.sources.file_format import FileFormat, FileOptions, SourceFile, TableStream
 from nlp_rnn.sources.files import Entry, find_splits, is_saved, load_saved, plain_copy
@@ -26,7 +26,7 @@ from nlp_rnn.sources.split_files import natural_order
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["find_streams", "missing_text", "open_stream", "stream_files"]
+__all__ = ["find_streams", "open_stream", "stream_files"]
 
 _SAVED, _TEXTS = "save_to_disk", "folder"
 
@@ -190,8 +190,3 @@ def _with_first_keys(stream: TableStream, file: SourceFile) -> TableStream:
     names = list(dict.fromkeys(name for row in first for name in row))
     require_columns(names, file.columns, str(file.path))
     return replace(stream, blocks=chain([first], stream.blocks))
-
-
-def missing_text(error: MissingColumnError) -> DataError:
-    """Return the error with the advice for predictions, which need no label."""
-    return DataError(f"{str(error).splitlines()[0]}\nSet the column of the texts: data.text=COLUMN")
