@@ -16,7 +16,7 @@ from nlp_rnn.data.label_columns import read_labels
 from nlp_rnn.data.labels import MultiLabels, SingleLabels, order_labels
 from nlp_rnn.data.quality import Quality, compare_splits, describe_split, drop_leaks
 from nlp_rnn.data.splitting import Rows, cut, limit, without_leaks
-from nlp_rnn.data.suspect_values import label_notes, text_notes
+from nlp_rnn.data.suspect_values import edge_notes, label_notes, text_notes
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.files import SPLITS
 from nlp_rnn.sources.source import Source, read_source
@@ -211,6 +211,8 @@ def _clean(
     notes += label_notes(counts, columns)
     for split, rows in usable.items():
         notes += text_notes(split, *_sample(texts[split], labels[split], rows))
+        if isinstance(part := labels[split], SingleLabels):
+            notes += edge_notes(split, part.names, part.ids[rows])
     multi_label = isinstance(labels["train"], MultiLabels)
     least = 0 if known_labels else 2
     order = order_labels(labels["train"].class_names or (), counts, notes, multi_label, least)
@@ -235,5 +237,5 @@ def _sample(
 
 def _removal_advice(split: str) -> str:
     if split == "train":
-        return ""
+        return "\nSet data.text and data.label to the columns that have them, or data.format."
     return f"\nRemove the {split} split, and one is cut from the training rows."

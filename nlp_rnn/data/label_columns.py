@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.data.class_columns import has_only_marks, read_class_columns
 from nlp_rnn.data.label_lists import (
-    ids_note,
     indicator_labels,
     indicator_length,
     inner_feature,
+    list_notes,
     lists_in_records,
     parse_cells,
 )
@@ -93,8 +93,7 @@ def read_labels(
     inner = {split: None if written else inner_feature(features[split]) for split in lists}
     if length := indicator_length(lists, inner, where):
         return indicator_labels(lists, length, source.label_names, source.name, notes)
-    if note := ids_note(lists, inner):
-        notes.append(note)
+    notes += list_notes(lists, inner)
     return read_label_lists(lists, inner, column, where, source.label_names, known_labels)
 
 

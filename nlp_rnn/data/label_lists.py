@@ -11,10 +11,10 @@ from nlp_rnn.data.labels import MultiLabels
 from nlp_rnn.errors import DataError
 
 __all__ = [
-    "ids_note",
     "indicator_labels",
     "indicator_length",
     "inner_feature",
+    "list_notes",
     "lists_in_records",
     "parse_cells",
 ]
@@ -288,8 +288,8 @@ def _check_repetitions(column: Any, others: Sequence[Any], where: str) -> None:
     )
 
 
-def ids_note(lists: Mapping[str, Any], features: Mapping[str, Any]) -> str:
-    """Return a note on equally long lists of numbers, which may be votes; empty for others.
+def list_notes(lists: Mapping[str, Any], features: Mapping[str, Any]) -> list[str]:
+    """Return notes on lists that are read as labels, but may be a single label, or votes.
 
     Parameters
     ----------
@@ -299,19 +299,26 @@ def ids_note(lists: Mapping[str, Any], features: Mapping[str, Any]) -> str:
     import pyarrow
     import pyarrow.compute as pc
 
-    sizes = set[int]()
-    for split, column in lists.items():
-        kind = column.type.value_type
-        is_number = pyarrow.types.is_integer(kind) or pyarrow.types.is_floating(kind)
-        if not is_number or hasattr(features[split], "names"):
-            return ""
-        sizes |= {*pc.unique(pc.list_value_length(column)).drop_null().to_pylist()}
-    if len(sizes) != 1 or (size := sizes.pop()) < 2:
-        return ""
-    return (
-        f"labels: all lists have {size} numbers, which are read as the ids of the labels; votes, "
-        "ranks or scores of each class are not supported: write the labels that each text has"
-    )
+    sizes = {
+        size
+        for column in lists.values()
+        for size in pc.unique(pc.list_value_length(column)).drop_null().to_pylist()
+    }
+    if max(sizes, default=0) == 1:
+        return [
+            "labels: no list has two labels, but the data is read as multi-label; if each text has "
+            "exactly one label, write it without a list, in pandas: df.label.str[0]"
+        ]
+    kinds = [column.type.value_type for column in lists.values()]
+    if len(sizes) > 1 or any(hasattr(feature, "names") for feature in features.values()):
+        return []
+    if not all(pyarrow.types.is_integer(k) or pyarrow.types.is_floating(k) for k in kinds):
+        return []
+    return [
+        f"labels: all lists have {sizes.pop()} numbers, which are read as the ids of the labels; "
+        "votes, ranks or scores of each class are not supported: write the labels that each text "
+        "has"
+    ]
 
 
 def _uneven(lists: Mapping[str, Any], length: int, where: Mapping[str, str]) -> DataError:

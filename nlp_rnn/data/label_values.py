@@ -133,9 +133,11 @@ def distinct_values(values: Any, feature: Any, column: str, where: str) -> Disti
     elif pyarrow.types.is_integer(kind) or pyarrow.types.is_boolean(kind):
         name = "boolean" if pyarrow.types.is_boolean(kind) else "integer"
     else:
+        is_record = pyarrow.types.is_struct(kind) and kind.num_fields
         raise DataError(
             f"{where} has {_described(feature, values)} in its column {column!r}, not one label "
-            "per row.\nSet data.label to a column of strings, of whole numbers or of lists of them."
+            "per row.\nSet data.label to a column of strings, of whole numbers or of lists of them"
+            + (f", such as data.label={column}.{kind.field(0).name}" if is_record else ".")
         )
     unique = pc.unique(values).drop_null()
     ids = pc.index_in(values, value_set=unique).fill_null(-1).to_numpy().astype("int64")

@@ -110,10 +110,12 @@ def cut(train: Rows, split: str, fraction: float, seed: int, notes: list[str]) -
     ids, counts = strata.ids, strata.counts
     most = counts - strata.least
     if not most.sum():
+        is_column_of_ids = 2 * strata.classes > len(ids)
         raise DataError(
             f"{len(ids)} training rows are too few to cut a {split} split from: "
             f"each of the {strata.classes} classes needs one training row.\n"
             f"Add rows, or provide a {split} split (a file {split}.*)."
+            + (" If these are no classes, set data.label to another column." * is_column_of_ids)
         )
     total = int(numpy.clip(round(fraction * len(ids)), 1, most.sum()))
     shares = allocate(counts, total, numpy.zeros_like(counts), most)

@@ -2,14 +2,22 @@
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["label_notes", "text_notes"]
+if TYPE_CHECKING:
+    import numpy
 
-_MISSING = frozenset(("NA", "N/A", "#N/A", "NULL", "null", "None", "NaN", "nan", "<NA>", "\\N"))
-_SEPARATORS = {",": "comma", ";": "semicolon", "|": "'|'"}
+__all__ = ["edge_notes", "label_notes", "text_notes"]
+
+_MISSING = frozenset(
+    "NA N/A #N/A NULL null None NaN nan <NA> \\N ? unlabeled unlabelled unsup missing".split()
+)
+_SEPARATORS = {",": "comma", ";": "semicolon", "|": "'|'", "#": "'#'"}
 _NUMBER = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0")
 
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
 _RULER = re.compile(r"[-=+:|_*.#~]{2,}")  # such as `-----` and `:---`
 _TOTAL = re.compile(
     r"(grand |sub)?totals?|sum|summe|gesamt(ergebnis|summe)?|\(\d+ rows?( affected)?\)",
@@ -24,7 +32,13 @@ _NO_TEXT = re.compile(
     r"|[0-9a-f]{8}-[0-9a-f-]{20,}|[0-9a-f]{24,}",
     re.IGNORECASE,
 )
-_ESCAPED = re.compile(r'(?<!\\)\\(?:[nrt](?![a-z])|u[0-9a-f]{4}|")')
+_ESCAPED = re.compile(r'(?<=[\s.,;!?])\\[nrt]|(?<!\\)\\(?:[nrt](?![a-z])|u[0-9a-f]{4}|")')
+_QUOTED = re.compile(r"""[bu]?(['"]).*\1""", re.DOTALL)
+# UTF-8 that was decoded as latin-1 or cp1252: the first byte is a letter, the next is none
+_MOJIBAKE = re.compile(
+    "[\u00c2\u00c3][\u0080-\u00bf\u20ac\u201a\u0192\u201e\u2020\u2021\u02c6\u2030\u0160\u2039\u0152\u2022]|\u00e2[\u20ac\u0080]"
+)
+_BITS = re.compile(r"[01](?:[ ,;|]?[01])+")
 _MARKS = ("\t", "|", ";", "::", "\x01")
 
 
@@ -57,10 +71,28 @@ def text_notes(split: str, texts: Sequence[str], labels: Sequence[str] = ()) -> 
             "text to a column of its own",
         ),
         (
+            _QUOTED.fullmatch,
+            0.5,
+            "are enclosed in quotes, which are read as a part of the text; if quotes enclose the "
+            "cells of a csv file, set data.quoting=true",
+        ),
+        (
             _is_no_text,
             0.9,
             "look like numbers, dates, ids or paths; if another column has the texts, set "
             "data.text to it",
+        ),
+        (
+            _has_no_blank,
+            0.9,
+            "have no blanks, as single tokens or encoded texts; if the file has one token in each "
+            "line, write one text in each row",
+        ),
+        (
+            _MOJIBAKE.search,
+            0.01,
+            "have signs such as Ã© for é: they are UTF-8 that another program has decoded wrongly; "
+            "the Python library ftfy repairs them",
         ),
         (
             _ESCAPED.search,
@@ -117,6 +149,10 @@ def _is_record(text: str) -> bool:
     return text.rstrip()[-1:] == "}" and re.match(r"""\s*\{\s*(['"])\w+\1\s*:""", text) is not None
 
 
+def _has_no_blank(text: str) -> bool:
+    return text.isascii() and not any(map(str.isspace, text.strip()))
+
+
 def _is_no_text(text: str) -> bool:
     return len(text) < 300 and _NO_TEXT.fullmatch(text.strip()) is not None
 
@@ -157,12 +193,20 @@ def label_notes(counts: Mapping[str, Mapping[str, int]], columns: Sequence[str] 
             f"labels that other programs write for a missing value are classes: "
             f"{', '.join(missing)}; if they mean that there is no label, remove these rows"
         )
+    integers = {int(name) for name in rows if _INTEGER.fullmatch(name)}
+    if len(integers) == len(rows) > 1 and min(integers) == -1 and not integers <= {-1, 0, 1}:
+        notes.append(
+            f"the label -1 ({rows['-1']:,}) is a class; if it means that there is no label, remove "
+            "these rows"
+        )
     for separator, option in _SEPARATORS.items():
-        joined = [name for name in sorted(rows) if _is_joined(name, separator, rows)]
+        joined = [name for name in sorted(rows) if separator in name.strip(separator)]
+        parts = Counter(part.strip() for name in rows for part in {*name.split(separator)})
+        joined = [name for name in joined if _is_joined(name, separator, parts)]
         if len(joined) > 1:
             notes.append(
-                f"{len(joined):,} labels consist of other labels, such as {joined[0]!r}; if a text "
-                f"has several labels, set data.label_separator={option}"
+                f"{len(joined):,} labels consist of parts that other labels have too, such as "
+                f"{joined[0]!r}; if a text has several labels, set data.label_separator={option}"
             )
     rulers = [name for name in rows if _RULER.fullmatch(name)]
     rulers = rulers if 2 * len(rulers) < len(rows) else []  # `--` and `++` can be classes
@@ -173,6 +217,7 @@ def label_notes(counts: Mapping[str, Mapping[str, int]], columns: Sequence[str] 
             f"labels that look like no classes: {shown}; if they are none, remove their rows, or "
             "set data.label to another column"
         )
+    notes += _common_notes(sorted(rows))
     single = [name for name, number in counts["train"].items() if number == 1]
     number = sum(counts["train"].values())
     if number >= _FEWEST and 2 * len(single) > number:
@@ -181,6 +226,55 @@ def label_notes(counts: Mapping[str, Mapping[str, int]], columns: Sequence[str] 
             f"{single[0][:60]!r}; if they are no classes, set data.label to another column"
         )
     return notes
+
+
+def _common_notes(names: Sequence[str]) -> list[str]:
+    """Return lines about what all labels have in common, by which they are not plain names."""
+    if len(names) < 2:
+        return []
+    if all(map(_BITS.fullmatch, names)) and len({*map(len, names)}) == 1:
+        return [
+            f"all labels are 0 and 1 only, such as {names[0]!r}; if they say which classes a text "
+            "has, write them as lists: [0, 1]"
+        ]
+    return [
+        f"all labels {how} with {sign!r}, such as {names[0]!r}; if it is no part of the label, "
+        "remove it from the file"
+        for how, place, usual in (("begin", 0, "+-"), ("end", -1, ")%+"))
+        if len({name[place] for name in names}) == 1
+        and not (sign := names[0][place]).isalnum()
+        and sign not in usual
+    ]
+
+
+def edge_notes(split: str, names: Sequence[str], ids: "numpy.ndarray[Any, Any]") -> list[str]:
+    """Return lines about a first or last row whose label no other row has.
+
+    It may be a second header, such as units, or a total.
+
+    Parameters
+    ----------
+    split : str
+        Name of the split, with which the lines begin.
+    names : sequence of str
+        The labels.
+    ids : int64 array of shape (rows,)
+        The index of the label of each row.
+    """
+    import numpy
+
+    numbers = numpy.bincount(ids, minlength=len(names))
+    if (numbers == 1).sum() > 2 or (numbers > 0).sum() < 3:
+        return []
+    return [
+        f"{split}: the {place} row has the label {names[index][:60]!r}, which no other row has; if "
+        f"it is {what}, remove it"
+        for place, index, what in (
+            ("first", int(ids[0]), "a second header"),
+            ("last", int(ids[-1]), "a total"),
+        )
+        if numbers[index] == 1
+    ]
 
 
 def _is_odd(name: str, number: int) -> bool:
@@ -193,9 +287,10 @@ def _is_odd(name: str, number: int) -> bool:
     return is_enclosed and any(sign in name for sign in "'\",:")
 
 
-def _is_joined(name: str, separator: str, rows: Mapping[str, int]) -> bool:
-    """Return whether a label consists of other labels with a separator between them."""
-    return separator in name and all(part.strip() in rows for part in name.split(separator))
+def _is_joined(name: str, separator: str, parts: Mapping[str, int]) -> bool:
+    """Return whether other labels have all parts of a label, or most of them."""
+    known = [parts[part.strip()] > 1 for part in name.split(separator)]
+    return 2 * sum(known) >= len(known)
 
 
 def _without_spelling(name: str) -> str:

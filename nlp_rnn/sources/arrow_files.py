@@ -10,8 +10,8 @@ from nlp_rnn.sources.columns import (
     distinct_names,
     listed,
     require_columns,
-    split_column_notes,
     top_columns,
+    unused_column_notes,
 )
 from nlp_rnn.sources.file_format import FileFormat, SourceFile, TableStream
 
@@ -31,7 +31,7 @@ def _read_parquet(file: SourceFile) -> "Dataset":
 
     schema = parquet.read_schema(file.plain)
     require_columns(schema.names, file.columns, str(file.path))
-    file.notes.extend(split_column_notes(schema.names, file.columns, file.path))
+    file.notes.extend(unused_column_notes(schema.names, file.columns, file.path))
     columns = top_columns(schema.names, file.columns)
     if _is_supported(schema):
         return file.load_dataset("parquet", columns=columns)

@@ -21,12 +21,13 @@ __all__ = [
     "nested_names",
     "require_columns",
     "select_columns",
-    "split_column_notes",
     "top_columns",
+    "unused_column_notes",
 ]
 
 
 _SPLIT_COLUMNS = ("split", "splits", "partition", "dataset_split", "data_split")
+_STATUS_COLUMNS = ("answer", "assignmentstatus", "was_cancelled", "is_deleted", "deleted")
 
 
 class MissingColumnError(DataError):
@@ -96,13 +97,29 @@ def distinct_names(names: Sequence[str]) -> list[str]:
     return distinct
 
 
-def split_column_notes(names: Sequence[str], columns: Sequence[str], path: Path) -> list[str]:
-    """Return a note on a column whose name says that it holds the split of each row."""
+def unused_column_notes(names: Sequence[str], columns: Sequence[str], path: Path) -> list[str]:
+    """Return notes on columns that are not used but may say which rows to use, and for what.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The names of all columns.
+    columns : sequence of str
+        Those that are used.
+    path : Path
+        The file.
+    """
+    unused = [name for name in names if name not in columns]
     return [
         f"{path.name}: the column {name!r} is not used; if it has the split of each row, write the "
         "rows of each split to a file of its own, such as train.csv and test.csv"
-        for name in names
-        if name.strip().lower() in _SPLIT_COLUMNS and name not in columns
+        for name in unused
+        if name.strip().lower() in _SPLIT_COLUMNS
+    ] + [
+        f"{path.name}: the column {name!r} is not used; if it says that rows were rejected or "
+        "deleted, remove them"
+        for name in unused
+        if name.strip().lower() in _STATUS_COLUMNS
     ]
 
 

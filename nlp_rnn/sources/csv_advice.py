@@ -30,12 +30,19 @@ _UNWRAP = (
 _DRAWN = (
     'python3 -c "import csv, re, sys; csv.writer(sys.stdout).writerows([c.strip() for c in '
     "re.split('[{0}]', l.strip().removeprefix('{0}').removesuffix('{0}'))] for l in sys.stdin "
-    "if '{0}' in l and re.search('[^-=:|+,;\\\\s]', l))\" < OLD > NEW"
+    "if '{0}' in l and re.search('[^-=:|+,;\u2500-\u257f\\\\s]', l))\" < OLD > NEW"
 )
-_RULER = re.compile(r"^[ \t]*[-=+:|,;\t ]*(?:--|==|:-|-:)[-=+:|,;\t ]*$", re.MULTILINE)
+_FIXED_WIDTH = (
+    'python3 -c "import csv, re, sys; h, r, *ls = sys.stdin; s = [m.span() for m in '
+    "re.finditer('-+', r)]; csv.writer(sys.stdout).writerows([l[a:b].strip() for a, b in s] "
+    'for l in [h, *ls] if len(l) > s[-1][0])" < OLD > NEW'
+)
+_LINE = r"\-=+:|,;\t ─-╿"  # of a ruler
+_RULER = re.compile(f"[{_LINE}]*(?:--|==|:-|-:|[\u2500-\u257f]{{2}})[{_LINE}]*")
 _EXPORTS = (
     ("insert into", "an SQL dump", "Export the table as csv"),
     ("create table", "an SQL dump", "Export the table as csv"),
+    (r"-\[ record 1 \]", "the expanded form of psql", "Export it as csv: psql --csv"),
     ("@relation", "an ARFF file", "Save it as csv in Weka, or remove the lines that begin with @"),
 )
 
@@ -141,7 +148,7 @@ def _widths(plain: Path, delimiter: str) -> set[int]:
 def _other_export(plain: Path) -> tuple[str, str] | None:
     start = "\n".join(_lines(plain, 20)).lower()
     for mark, kind, remedy in _EXPORTS:
-        if re.search(rf"^\s*{mark}\b", start, re.MULTILINE):
+        if re.search(rf"^\s*{mark}(?!\w)", start, re.MULTILINE):
             return kind, remedy
     return None
 
@@ -149,15 +156,17 @@ def _other_export(plain: Path) -> tuple[str, str] | None:
 def drawn_table(plain: Path) -> str | None:
     """Return advice for a table that is drawn with lines below its header; None for others.
 
-    Markdown, psql, MySQL and sqlcmd draw such tables.
+    Markdown, psql, MySQL, SQLite and sqlcmd draw such tables.
     """
     lines = _lines(plain, 4)
     rulers = [number for number, line in enumerate(lines) if _RULER.fullmatch(line)]
     if not rulers or rulers[0] > 1 or len(lines) < 3:
         return None
     header = lines[1 - rulers[0]]
-    mark = next((mark for mark in "|,;\t" if mark in header), None)
-    return mark and "Convert it: " + _DRAWN.format(mark.replace("\t", "\\t"))
+    mark = next((mark for mark in "|\u2502\u2503,;\t" if mark in header), None)
+    if mark is None:
+        return f"Convert it: {_FIXED_WIDTH}" if re.search("-+ +-+", lines[rulers[0]]) else None
+    return "Convert it: " + _DRAWN.format(mark.replace("\t", "\\t"))
 
 
 def column_advice(

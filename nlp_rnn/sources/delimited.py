@@ -12,7 +12,7 @@ from nlp_rnn.sources.columns import (
     distinct_names,
     listed,
     require_columns,
-    split_column_notes,
+    unused_column_notes,
 )
 from nlp_rnn.sources.copy_text import NULL, has_nulls, unescaped
 from nlp_rnn.sources.csv_advice import column_advice, drawn_table, syntax_message
@@ -196,7 +196,7 @@ def _open(file: SourceFile, default_delimiter: str) -> _Table:
             fields,
             names,
         )
-    file.notes.extend(split_column_notes(names, columns, file.path))
+    file.notes.extend(unused_column_notes(names, columns, file.path))
     return _Table(file, dialect, names, read, parse, is_copy)
 
 

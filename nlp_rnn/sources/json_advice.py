@@ -10,6 +10,7 @@ _FROM_PYTHON = (
     'sys.stdin if line.strip()]" < OLD > NEW'
 )
 _WITHOUT_START = "sed 's/^[^{]*//' OLD > NEW"
+_WITHOUT_ASSIGNMENT = "sed '1s/^[^=]*=//; $s/;[[:space:]]*$//' OLD > NEW"
 _FROM_STRINGS = (
     'python3 -c "import json, sys; [print(json.loads(line)) for line in sys.stdin '
     'if line.strip()]" < OLD > NEW'
@@ -27,6 +28,8 @@ def json_advice(plain: Path) -> str:
     first = start.split("\n")[0].rstrip()
     if re.search(r"^\s*(//|#)", start, re.MULTILINE):
         return "Remove the comments, which JSON does not have: grep -vE '^ *(//|#)' OLD > NEW"
+    if re.match(r"[\w.$\s]+=\s*[\[{]", first):
+        return f"It is JavaScript. Remove what is before the records: {_WITHOUT_ASSIGNMENT}"
     if re.match(r'[^{["][^{]*\{\s*"', first):
         return f"Its lines have something before the records. Remove it: {_WITHOUT_START}"
     if re.match(r"\{\s*'", start):

@@ -14,8 +14,8 @@ from nlp_rnn.sources.columns import (
     listed,
     nested_names,
     require_columns,
-    split_column_notes,
     top_columns,
+    unused_column_notes,
 )
 from nlp_rnn.sources.decoding import bad_encoding
 from nlp_rnn.sources.file_format import FileFormat, SourceFile, TableStream
@@ -67,7 +67,7 @@ def _read_json(file: SourceFile) -> "Dataset":
     if not set(top_columns(names, file.columns)) <= set(names):
         names = nested_names(dataset.features)  # for the error message
     require_columns(names, file.columns, str(file.path))
-    file.notes.extend(split_column_notes(names, file.columns, file.path))
+    file.notes.extend(unused_column_notes(names, file.columns, file.path))
     return dataset
 
 

@@ -36,23 +36,31 @@ def _read_lines(file: SourceFile) -> "Dataset":
 
     A label `COARSE:fine` also gives the columns `coarse_label` and `fine_label`.
     """
-    if file.options.delimiter is None and (label := _last_cell(file)) is not None:
-        file.notes.append(
-            f"{file.path.name}: each line ends with a tab and a value like {label[:40]!r}, which "
-            "is read as text; if it is the label, set data.format=tsv data.header=false "
-            "data.text=1 data.label=2"
-        )
+    if file.options.delimiter is None:
+        file.notes.extend(f"{file.path.name}: {note}" for note in _labels_at_ends(file))
     return file.from_rows(("lines", 1), _labelled_lines(file))
 
 
-def _last_cell(file: SourceFile) -> str | None:
-    """Return the last cell of the first line if few values are after the tabs of all lines."""
-    lines = [line for _, line in islice(file.lines(), _TRIED) if line.strip()]
-    cells = [line.rpartition("\t") for line in lines]
-    if len(cells) < 4 or not all(before.strip() and " " in before for before, _, _ in cells):
-        return None
-    labels = {label for _, _, label in cells}
-    return cells[0][2] if 2 * len(labels) <= len(cells) else None
+def _labels_at_ends(file: SourceFile) -> list[str]:
+    """Return a note if few values are at the ends of the first lines, after tabs or blanks."""
+    lines = [line.strip() for _, line in islice(file.lines(), _TRIED) if line.strip()]
+    for mark, name, share in (("\t", "tab", 2), (" ", "blank", 5)):
+        cells = [line.rpartition(mark) for line in lines]
+        labels, words = {label for _, _, label in cells}, {line.split()[0] for line in lines}
+        if len(cells) < 4 or not all(" " in before.strip() for before, _, _ in cells):
+            continue
+        if share * len(labels) > len(cells) or (mark == " " and len(labels) >= len(words)):
+            continue
+        advice = (
+            "set data.format=tsv data.header=false data.text=1 data.label=2"
+            if mark == "\t"
+            else r"run sed -E 's/(.*) ([^ ]+)$/\2 \1/' OLD > NEW"
+        )
+        return [
+            f"each line ends with a {name} and a value like {cells[0][2][:40]!r}, which is read as "
+            f"text; if it is the label, {advice}"
+        ]
+    return []
 
 
 def _labelled_lines(file: SourceFile) -> "Iterator[_Row]":
