@@ -20,11 +20,10 @@ from nlp_rnn.data.label_lists import (
     indicator_length,
     inner_feature,
     list_notes,
-    lists_in_records,
-    parse_cells,
 )
 from nlp_rnn.data.label_values import distinct_values, label_column, name_labels
 from nlp_rnn.data.labels import MultiLabels, SingleLabels
+from nlp_rnn.data.list_cells import lists_in_records, parse_cells
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.columns import is_list, is_string
 from nlp_rnn.sources.source import Source
