@@ -894,3 +894,26 @@ def test_texts_that_look_like_tokens_or_rows_are_noted(capsys: pytest.CaptureFix
     pd.DataFrame({"text": TEXTS}).to_json("in.jsonl", orient="records", lines=True)
     predict("--input", "in.jsonl")
     assert "texts" not in capsys.readouterr().err
+
+
+def test_lines_of_a_table_empty_lines_and_line_ends_of_old_macs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("in.txt").write_text("id,text\n" + "".join(f"{i},{text}\n" for i, text in enumerate("ab")))
+    assert len(predict("--input", "in.txt")) == 3
+    message = capsys.readouterr().err
+    assert "in.txt: line 1 looks like a header, 'id,text'" in message
+    option = re.search(r"data\.format=\w+", message)
+    assert option
+    assert texts(predict("--input", "in.txt", option[0])) == ["a", "b"]
+    Path("in.txt").write_text("w2\n\nw3\n\n")
+    assert texts(predict("--input", "in.txt")) == ["w2", "", "w3", ""]
+    assert "in.txt: 2 of 4 texts are empty" in capsys.readouterr().err
+    Path("in.txt").write_bytes(b"w2 w3\rw4\r")
+    assert texts(predict("--input", "in.txt")) == ["w2 w3", "w4"]
+
+
+@pytest.mark.parametrize("content", ['"w2 w3"\n"w4"\n', '["w2 w3", "w4", "w5"]'])
+def test_strings_in_json_are_no_rows(content: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("in.jsonl").write_text(content)
+    assert "is not an object" in refusal(capsys, "--input", "in.jsonl")

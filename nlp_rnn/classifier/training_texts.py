@@ -89,8 +89,8 @@ def _are_in(hashes: NDArray[np.uint64], stored: NDArray[np.uint64]) -> NDArray[n
     if not len(stored):
         return np.zeros(len(hashes), bool)
     places = np.minimum(stored.searchsorted(hashes), len(stored) - 1)
-    found: NDArray[np.bool_] = stored[places] == hashes
-    return found
+    matches: NDArray[np.bool_] = stored[places] == hashes
+    return matches
 
 
 def pack_hashes(hashes: Mapping[str, NDArray[np.uint64]]) -> bytes:

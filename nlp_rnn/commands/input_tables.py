@@ -157,7 +157,7 @@ class InputTable:
         """
         is_empty = True
         for index, entry in enumerate(self.entries):
-            name, number = _name(entry.path), 0
+            name, number, blank = _name(entry.path), 0, 0
             self._entry, self._rows = index, 0
             self._stream = self._stream if index == 0 else self._open_next(entry)
             for rows in _sliced(self._stream.blocks):
@@ -172,10 +172,13 @@ class InputTable:
                 chunk = self._chunk(rows, name, start)
                 if start == 1:
                     self.notes += text_notes(name, [text for text in chunk.texts if text])
+                blank += sum(text is not None and not text.strip() for text in chunk.texts)
                 if is_empty and not any(text is not None for text in chunk.texts):
                     self._check_fields(chunk, name)
                 is_empty = False
                 yield chunk
+            if blank:
+                self.notes.append(f"{name}: {blank:,} of {number:,} texts are empty")
         if is_empty:
             yield Chunk(self.columns, [], [])
 

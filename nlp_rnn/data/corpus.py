@@ -193,7 +193,7 @@ def _clean(
         if not len(usable[split]):
             raise DataError(
                 f"{where} is empty: none of its {len(dataset):,} rows has a text and a label."
-                + _removal_advice(split)
+                + (_removal_advice(split) or "\nSet data.text and data.label to other columns.")
             )
         for rows, what in (
             (int(no_text.sum()), "without a text (null) dropped"),
@@ -237,5 +237,5 @@ def _sample(
 
 def _removal_advice(split: str) -> str:
     if split == "train":
-        return "\nSet data.text and data.label to the columns that have them, or data.format."
+        return ""
     return f"\nRemove the {split} split, and one is cut from the training rows."

@@ -68,8 +68,8 @@ def is_in(
     """Return which hashes are among others, bool; ten times faster than `numpy.isin`."""
     from pandas import Series
 
-    found: numpy.ndarray[Any, Any] = Series(hashes).isin(others).to_numpy()
-    return found
+    matches: numpy.ndarray[Any, Any] = Series(hashes).isin(others).to_numpy()
+    return matches
 
 
 def compare_splits(

@@ -103,9 +103,11 @@ def text_notes(split: str, texts: Sequence[str], labels: Sequence[str] = ()) -> 
     )
     notes = []
     for matches, share, what in kinds:
-        found = [text for text in texts if matches(text)]
-        if number >= _FEWEST and len(found) >= max(share * number, 1):
-            notes.append(f"{split}: {_share(len(found), number)} texts {what}{_such_as(found[0])}")
+        examples = [text for text in texts if matches(text)]
+        if number >= _FEWEST and len(examples) >= max(share * number, 1):
+            notes.append(
+                f"{split}: {_share(len(examples), number)} texts {what}{_such_as(examples[0])}"
+            )
             if share >= 0.5:
                 break
     for mark in _MARKS:
@@ -240,9 +242,9 @@ def _common_notes(names: Sequence[str]) -> list[str]:
     return [
         f"all labels {how} with {sign!r}, such as {names[0]!r}; if it is no part of the label, "
         "remove it from the file"
-        for how, place, usual in (("begin", 0, "+-"), ("end", -1, ")%+"))
-        if len({name[place] for name in names}) == 1
-        and not (sign := names[0][place]).isalnum()
+        for how, index, usual in (("begin", 0, "+-"), ("end", -1, ")%+"))
+        if len({name[index] for name in names}) == 1
+        and not (sign := names[0][index]).isalnum()
         and sign not in usual
     ]
 
@@ -267,9 +269,9 @@ def edge_notes(split: str, names: Sequence[str], ids: "numpy.ndarray[Any, Any]")
     if (numbers == 1).sum() > 2 or (numbers > 0).sum() < 3:
         return []
     return [
-        f"{split}: the {place} row has the label {names[index][:60]!r}, which no other row has; if "
+        f"{split}: the {where} row has the label {names[index][:60]!r}, which no other row has; if "
         f"it is {what}, remove it"
-        for place, index, what in (
+        for where, index, what in (
             ("first", int(ids[0]), "a second header"),
             ("last", int(ids[-1]), "a total"),
         )

@@ -126,6 +126,13 @@ def _first_line(head: bytes) -> str:
     return head.lstrip().split(b"\n")[0].decode("utf-8", "replace").strip()[:40]
 
 
+def _is_json(line: str) -> bool:
+    with suppress(ValueError):
+        json.loads(line)
+        return True
+    return False
+
+
 def _text_format(head: bytes, format_name: str) -> str | None:
     """Return the format of text in a file of another format; None if it can be `format_name`."""
     text = head.decode("utf-8", "ignore").removeprefix("\ufeff").lstrip()
@@ -141,10 +148,8 @@ def _text_format(head: bytes, format_name: str) -> str | None:
         is_json and re.match(r'(?!null|true|false|nan|-?inf)["\w]', text, re.IGNORECASE)
     ):
         line = text.split("\n")[0]
-        if is_json and re.search(
-            r'\{\s*\\?"', line
-        ):  # a time before a record, or an escaped record
-            return None
+        if is_json and (_is_json(line) or re.search(r'\{\s*"', line)):
+            return None  # strings, or records with something before them
         return next(
             (name for mark, name in (("\t", "tsv"), (",", "csv"), (";", "csv")) if mark in line),
             None,

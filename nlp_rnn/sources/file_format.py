@@ -27,6 +27,7 @@ __all__ = [
     "delimiter_character",
 ]
 
+_HEAD = 1 << 16  # bytes in which a line ends
 _DELIMITERS = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";"}
 
 
@@ -108,8 +109,13 @@ class SourceFile:
         return list(dict.fromkeys((*self.text, *self.label)))
 
     def open_text(self) -> TextIO:
-        """Open the file as text in which only a line feed ends a line."""
-        file = self.plain.open(encoding="utf-8-sig", newline="\n")
+        """Open the file as text in which a line feed ends a line, or in its absence `\\r`."""
+        newline = "\n"
+        if self.plain.is_file():
+            with self.plain.open("rb") as beginning:
+                head = beginning.read(_HEAD)
+            newline = "\r" if b"\r" in head and b"\n" not in head else "\n"
+        file = self.plain.open(encoding="utf-8-sig", newline=newline)
         self.opened.append(file)
         return file
 
@@ -122,7 +128,7 @@ class SourceFile:
         return min(share, 1.0)
 
     def lines(self) -> Iterator[tuple[int, str]]:
-        """Yield line numbers from 1 and lines; only a line feed ends a line."""
+        """Yield line numbers from 1 and lines, which end as in `open_text`."""
         with self.open_text() as file:
             for number, line in enumerate(file, 1):
                 yield number, line.removesuffix("\n").removesuffix("\r")

@@ -51,7 +51,9 @@ def _lists(first: str, lines: Iterable[str]) -> dict[str, Any] | None:
     try:
         if re.match(r"\s*\[\s*\[", start):
             return {"": json.loads(start + "".join(lines))}
-        return {"": [json.loads(line) for line in (start, *lines) if line.strip()]}
+        rows = [json.loads(line) for line in (start, *lines) if line.strip()]
+        # a single list of strings is no table
+        return {"": rows} if len(rows) > 1 or len(rows[0]) < 3 else None
     except ValueError:
         return None
 

@@ -84,6 +84,16 @@ def _fasttext_lines(file: SourceFile, multi_label: bool) -> "Iterator[_Row]":
 
 def _text_lines(file: SourceFile) -> "Iterator[_Row]":
     require_columns(_TEXT_COLUMNS, file.columns, f"The txt file {file.path}")
+    if file.plain.is_file():
+        first = next((line for _, line in file.lines()), "")
+        for name, mark in (("csv", ","), ("csv", ";"), ("tsv", "\t"), ("csv", "|")):
+            cells = [cell.strip(' "').lower() for cell in first.split(mark)]
+            if len(cells) > 1 and not {"text", "label", "id"}.isdisjoint(cells):
+                file.notes.append(
+                    f"{file.path.name}: line 1 looks like a header, {first[:40]!r}, but each line "
+                    f"is read as a text; if it is one, set data.format={name}"
+                )
+                break
     return ({"text": line} for _, line in file.lines())
 
 
