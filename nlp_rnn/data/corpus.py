@@ -209,10 +209,10 @@ def _clean(
     counts = {split: labels[split].counts(rows) for split, rows in usable.items()}
     columns = (source.label,) if isinstance(source.label, str) else ()
     notes += label_notes(counts, columns)
-    for split, rows in usable.items():
-        notes += text_notes(split, *_sample(texts[split], labels[split], rows))
+    for split, usable_rows in usable.items():
+        notes += text_notes(split, *_sample(texts[split], labels[split], usable_rows))
         if isinstance(part := labels[split], SingleLabels):
-            notes += edge_notes(split, part.names, part.ids[rows])
+            notes += edge_notes(split, part.names, part.ids[usable_rows])
     multi_label = isinstance(labels["train"], MultiLabels)
     least = 0 if known_labels else 2
     order = order_labels(labels["train"].class_names or (), counts, notes, multi_label, least)
