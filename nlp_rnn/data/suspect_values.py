@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy
 
-__all__ = ["edge_notes", "label_notes", "text_notes"]
+__all__ = ["edge_notes", "label_notes", "text_notes", "without_spelling"]
 
 _MISSING = frozenset(
     "NA N/A #N/A NULL null None NaN nan <NA> \\N ? unlabeled unlabelled unsup missing".split()
@@ -175,7 +175,7 @@ def label_notes(counts: Mapping[str, Mapping[str, int]], columns: Sequence[str] 
             rows[name] = rows.get(name, 0) + number
     spellings: dict[str, list[str]] = {}
     for name in sorted(rows):
-        spellings.setdefault(_without_spelling(name), []).append(name)
+        spellings.setdefault(without_spelling(name), []).append(name)
     groups = [
         " and ".join(f"{_visible(name)} ({rows[name]:,})" for name in names)
         for names in spellings.values()
@@ -295,7 +295,7 @@ def _is_joined(name: str, separator: str, parts: Mapping[str, int]) -> bool:
     return 2 * sum(known) >= len(known)
 
 
-def _without_spelling(name: str) -> str:
+def without_spelling(name: str) -> str:
     """Return what spellings of a label have in common: case, form of characters, 1 and 1.0."""
     text = unicodedata.normalize("NFKC", name).casefold()
     text = "".join(sign for sign in text if unicodedata.category(sign) != "Cf")
