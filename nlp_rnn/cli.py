@@ -26,6 +26,7 @@ Train LSTM and GRU text classifiers, compare them in MLflow, and deploy the bett
   nlp-rnn predict MODEL [TEXT ... | --input FILE] predict with a saved classifier
   nlp-rnn evaluate MODEL data=...                 evaluate a saved classifier on labelled texts
   nlp-rnn inspect MODEL TEXT                      show attributions, gates and memory of a text
+  nlp-rnn suggest MODEL --input FILE              choose the texts to label next
   nlp-rnn baselines data=...                      train the majority class and linear models
   nlp-rnn bench MODEL                             measure latency, throughput and memory
   nlp-rnn register RUN --name NAME                register the classifier of a run in MLflow
@@ -44,6 +45,7 @@ COMMANDS = (
     "predict",
     "evaluate",
     "inspect",
+    "suggest",
     "baselines",
     "bench",
     "register",

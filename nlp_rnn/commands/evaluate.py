@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
     from nlp_rnn.scoring.predictions import Predictions
 
-__all__ = ["HELP", "evaluate"]
+__all__ = ["HELP", "evaluate", "load_classifier"]
 
 HELP = """\
 Test a saved classifier on labelled texts, with the data options of nlp-rnn train. Options that are
@@ -60,7 +60,7 @@ def evaluate(arguments: list[str]) -> int:
     from nlp_rnn.scoring.metrics import score_probabilities, wilson_interval
     from nlp_rnn.scoring.predictions import classification_report_text, write_predictions
 
-    classifier, training_texts = _load_classifier(
+    classifier, training_texts = load_classifier(
         parsed.positional[0],
         None if threads is None else int(threads),
         parsed.options.get("--runtime", "onnx"),
@@ -106,7 +106,7 @@ def evaluate(arguments: list[str]) -> int:
     return 0
 
 
-def _load_classifier(
+def load_classifier(
     location: str, threads: int | None, runtime: str
 ) -> "tuple[TextClassifier, TrainingTexts | None]":
     """Load a classifier, and the hashes of the texts that it was trained on."""

@@ -1,0 +1,185 @@
+"""The command suggest: texts to label next, and what is left out."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+import nlp_rnn
+from nlp_rnn.classifier import text_choice
+from nlp_rnn.classifier.text_choice import TextChoice, disagreement, uncertainty
+from nlp_rnn.cli import main
+from nlp_rnn.commands.suggest import worth_of
+
+LABELLED = [("Warm and quick", "good"), ("Cold and late", "bad")]
+UNLABELLED = ["Warm and late", "Warm and quick", "Cold tea", "warm  AND late", "A quick cup", ""]
+TRAIN = ["train", "data=files", "tracking.system_metrics=false", "tracking.speed=none"]
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("suggest")
+    rows = [
+        (f"{text} {'!' * (number // 2)}", label) for number in range(30) for text, label in LABELLED
+    ]
+    write(folder / "first.csv", [{"review": text, "stars": label} for text, label in rows])
+    columns = [f"data.path={folder}/first.csv", "data.text=review", "data.label=stars"]
+    uri = f"tracking.uri=sqlite:///{folder}/mlflow.db"
+    assert main([*TRAIN, *columns, uri, "model=ngrams", f"output_dir={folder}/run"]) == 0
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read(path: str) -> list[dict[str, str]]:
+    with Path(path).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_chosen_texts_are_new_and_uncertain_and_have_an_empty_label(
+    classifier: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(Path("new.csv"), [{"id": n, "review": text} for n, text in enumerate(UNLABELLED)])
+    arguments = ["suggest", f"{classifier}/run/classifier", "--input", "new.csv"]
+    assert main([*arguments, "--rows", "3", "--output", "next.csv"]) == 0
+    rows = read("next.csv")
+    assert list(rows[0]) == ["stars", "review", "id"]
+    assert {row["stars"] for row in rows} == {""}
+    texts = [row["review"] for row in rows]
+    assert set(texts) == {"Warm and late", "Cold tea", "A quick cup"}
+    assert texts[0] == "Warm and late"  # one word of each class, and no other
+    assert [row["id"] for row in rows] == [str(UNLABELLED.index(text)) for text in texts]
+    shown = capsys.readouterr().err
+    assert "left out: 1 without text, 1 trained on" in shown
+
+
+def test_the_filled_in_file_is_trained_on_together_with_the_first(
+    classifier: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("labels").mkdir()
+    (Path("labels") / "first.csv").write_text((classifier / "first.csv").read_text())
+    texts = [{"text": f"A lukewarm cup, number {number}"} for number in range(6)]
+    Path("new.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in texts))
+    arguments = ["suggest", f"{classifier}/run/classifier", "data.text=text", "--rows", "6"]
+    assert main([*arguments, "--input", "new.jsonl", "--output", "labels/second.csv"]) == 0
+    rows = read("labels/second.csv")
+    assert len(rows) == 6
+    assert list(rows[0]) == ["stars", "review"]  # named as in the training
+    for row in rows[:4]:
+        row["stars"] = "neither"
+    write(Path("labels/second.csv"), rows)
+    capsys.readouterr()
+    columns = ["data.path=labels/*.csv", "data.text=review", "data.label=stars"]
+    uri = f"tracking.uri=sqlite:///{classifier}/mlflow.db"
+    assert main([*TRAIN, *columns, uri, "model=ngrams", "output_dir=run"]) == 0
+    assert "without a label (null) dropped" in capsys.readouterr().out
+    assert nlp_rnn.load("run/classifier").labels == ["bad", "good", "neither"]
+
+
+def test_rows_with_a_label_are_left_out(
+    classifier: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"review": "Warm tea", "stars": "good"}, {"review": "Cold tea", "stars": None}]
+    parquet.write_table(pa.Table.from_pylist(rows), "new.parquet")
+    assert main(["suggest", f"{classifier}/run/classifier", "--input", "new.parquet"]) == 0
+    shown = capsys.readouterr()
+    assert shown.out == "stars,review\n,Cold tea\n"
+    assert "1 of 1 unlabelled texts (left out: 1 with a label)" in shown.err
+    assert "no more different texts than these 1" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "suggest needs one classifier"),
+        (["--input", "new.csv", "--output", "next.xlsx"], "does not end in a supported format"),
+        (["--input", "new.csv", "--output", "new.csv"], "is also the input"),
+        (["--input", "new.csv", "--output", "no/next.csv"], "in a folder that does not exist"),
+        (["--input", "new.csv", "--rows", "0"], "--rows must be a whole number from 1"),
+        (["--input", "new.csv", "a text"], "found also 'a text'"),
+        (["--input", "new.csv", "data.label=x"], "data.label has no effect"),
+    ],
+)
+def test_wrong_arguments_raise_an_error_that_says_what_to_change(
+    classifier: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    write(Path("new.csv"), [{"review": "Cold tea"}])
+    location = [f"{classifier}/run/classifier"] if arguments else []
+    assert main(["suggest", *location, *arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert [path.name for path in Path().iterdir()] == ["new.csv"]
+
+
+def test_a_teacher_with_other_labels_raises_an_error(
+    classifier: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tests.tiny_classifier import save_tiny
+
+    write(Path("new.csv"), [{"review": "Cold tea"}])
+    arguments = ["suggest", f"{classifier}/run/classifier", "--input", "new.csv", "--teacher"]
+    assert main([*arguments, str(save_tiny(Path("tiny")))]) == 2
+    assert "do not have the same labels" in capsys.readouterr().err
+    assert main([*arguments, f"{classifier}/run/classifier"]) == 0
+
+
+def test_uncertainty_is_a_small_margin_or_a_probability_near_its_threshold() -> None:
+    rows = np.array([[0.5, 0.5, 0.0], [0.6, 0.3, 0.1], [1.0, 0.0, 0.0]])
+    assert uncertainty(rows) == pytest.approx([1.0, 0.7, 0.0])
+    thresholds = np.array([0.5, 0.2, 0.5])
+    rows = np.array([[0.5, 0.0, 0.0], [0.0, 0.1, 1.0], [1.0, 0.0, 1.0]])
+    assert uncertainty(rows, thresholds) == pytest.approx([1.0, 0.5, 0.0])
+    one, other = np.array([[1.0, 0.0]]), np.array([[0.25, 0.75]])
+    assert disagreement(one, other, multi_label=False) == pytest.approx([0.75])
+    assert disagreement(one, 1 - one, multi_label=True) == pytest.approx([1.0])
+
+
+def test_similar_texts_are_not_chosen_together_and_copies_only_once() -> None:
+    choice = TextChoice(3)
+    texts = ["late again today", "late again now", "Late again today", "cup was cracked", "fine"]
+    choice.add(texts, [0.9, 0.89, 0.9, 0.6, 0.1], range(5))
+    assert [candidate.row for candidate in choice.choose()][:2] == [0, 3]
+    everything = TextChoice(10)
+    everything.add(texts, [0.9, 0.89, 0.9, 0.6, 0.1], range(5))
+    assert sorted(candidate.row for candidate in everything.choose()) == [0, 1, 3, 4]
+    assert TextChoice(3).choose() == []
+
+
+def test_only_candidates_are_retained_of_a_long_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_choice, "MIN_CANDIDATES", 20)
+    choice = TextChoice(2)
+    worth = np.random.default_rng(0).permutation(1000) / 1000
+    for start in range(0, 1000, 100):
+        texts = [f"text{number}" for number in range(start, start + 100)]
+        choice.add(texts, worth[start : start + 100], range(start, start + 100))
+    assert choice.seen == 1000
+    assert len(choice._candidates) == 20
+    chosen = choice.choose()
+    assert [candidate.row for candidate in chosen] == np.argsort(-worth)[:2].tolist()
+
+
+def test_parts_of_an_ensemble_that_disagree_are_preferred() -> None:
+    class Ensemble:
+        thresholds, is_ensemble = None, True
+
+        def predict_proba_of_parts(self, texts: list[str]) -> dict[str, np.ndarray]:
+            same, other = [0.7, 0.3], [0.1, 0.9]
+            whole = np.array([same, same])
+            return {"ensemble": whole, "network": whole, "ngrams": np.array([same, other])}
+
+    worth = worth_of(Ensemble(), None, ["agreed", "disputed"])  # type: ignore[arg-type]
+    assert worth == pytest.approx([0.6, 1.2])
