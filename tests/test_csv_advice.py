@@ -193,10 +193,11 @@ def test_a_file_without_a_header_is_read_as_the_error_says(tmp_path, row, option
     assert [cells[1] for cells in rows(path, *options.split())] == LABELS
 
 
-@pytest.mark.parametrize("kind", ["an SQL dump", "an ARFF file"])
+@pytest.mark.parametrize("kind", ["an SQL dump", "an ARFF file", "the expanded form of psql"])
 def test_exports_of_other_programs_are_named(tmp_path, kind):
     lines = {
         "an SQL dump": "-- dump\nINSERT INTO t VALUES (1,'a, b','pos');\n" * 5,
+        "the expanded form of psql": "-[ RECORD 1 ]----\ntext  | a b\nlabel | pos\n" * 5,
         "an ARFF file": "@relation x\n@attribute label {pos,neg}\n@data\n'a b',pos\n",
     }[kind]
     assert kind in refusal(write(tmp_path, lines))
@@ -243,6 +244,14 @@ DRAWN = {
     "psql": (" {t:<9} | {l:<5}", "-----------+-------", "(20 rows)\n", "a.txt.csv"),
     "mysql": ("| {t:<9} | {l:<5} |", "+-----------+-------+", "+-----------+-------+\n", "a.csv"),
     "sqlcmd": ("{t:<9},{l:<5}", "---------,-----", "\n(20 rows affected)\n", "a.csv"),
+    "sqlite box": (
+        "│ {t:<9} │ {l:<5} │",
+        "├───────────┼───────┤",
+        "└───────────┴───────┘\n",
+        "a.csv",
+    ),
+    "sqlite column": ("{t:<9}  {l:<5}", "---------  -----", "", "a.csv"),
+    "ssms": ("{t:<9} {l:<5}", "--------- -----", "\n(20 rows)\n", "a.csv"),
     "tabs": ("{t}\t{l}", "---------\t-----", "", "a.tsv"),
 }
 

@@ -26,7 +26,7 @@ from tests.composing import compose
 
 pytestmark = pytest.mark.usefixtures("own_datasets_cache")
 
-PAGE = Path(__file__).parents[1] / "docs" / "how-to" / "load-data.md"
+PAGE = Path(__file__).parents[1] / "docs" / "reference" / "file-formats.md"
 PLAIN = [
     "A good film, really; 3,50 well spent",
     'She said "no" twice',

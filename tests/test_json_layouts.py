@@ -256,6 +256,7 @@ ADVISED = {
     "a log": "2024-05-01T10:00:00Z INFO {}",
     "a stream": "data: {}",
     "strings": None,
+    "JavaScript": "window.YTD.part0 = [{}];",
 }
 
 
@@ -263,14 +264,17 @@ ADVISED = {
 def test_records_with_something_around_them_are_converted(tmp_path, kind):
     lines = [json.dumps(row) for row in ROWS * 5]
     form = ADVISED[kind]
+    if kind == "JavaScript":
+        lines = [json.dumps(ROWS * 5)[1:-1]]
     lines = [json.dumps(line) if form is None else form.replace("{}", line) for line in lines]
     path = tmp_path / "a.jsonl"
     path.write_text("\n".join(lines) + "\n")
-    command = re.search(r"(?:Remove it|Convert the file): (.*)", refusal(path))
+    command = re.search(r"(?:Remove it|Convert the file|before the records): (.*)", refusal(path))
     assert command
-    run = command[1].replace("OLD", "a.jsonl").replace("NEW", "b.jsonl")
+    new = "b.json" if kind == "JavaScript" else "b.jsonl"
+    run = command[1].replace("OLD", "a.jsonl").replace("NEW", new)
     subprocess.run(run, shell=True, check=True, cwd=tmp_path)
-    assert rows(tmp_path / "b.jsonl") == ROWS * 5
+    assert rows(tmp_path / new) == ROWS * 5
 
 
 @pytest.mark.parametrize("orient", ["index", "columns", "split"])

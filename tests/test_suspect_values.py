@@ -2,6 +2,7 @@
 
 import ast
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from nlp_rnn.data.corpus import Corpus, load_corpus
 from nlp_rnn.data.suspect_values import label_notes, text_notes
+from nlp_rnn.errors import DataError
 from tests.composing import compose
 
 pytestmark = pytest.mark.usefixtures("own_datasets_cache")
@@ -42,6 +44,12 @@ def written(path: Path, labels: list[Any], texts: list[str] = TEXTS) -> Path:
         ([json.dumps(text.split()) for text in TEXTS], "all 20 texts look like lists of tokens"),
         ([json.dumps({"body": text}) for text in TEXTS], "all 20 texts look like records"),
         ([str(1000 + i) for i in range(20)], "all 20 texts look like numbers, dates, ids or paths"),
+        ([f'"{text}"' for text in TEXTS], "all 20 texts are enclosed in quotes"),
+        ([f"b'{text}'" for text in TEXTS], "all 20 texts are enclosed in quotes"),
+        (["good", "x,", "film", "a1"] * 5, "all 20 texts have no blanks, as single tokens"),
+        ([f"%{i}A{text}".replace(" ", "%20") for i, text in enumerate(TEXTS)], "no blanks"),
+        ([f"{text} trÃ¨s bon" for text in TEXTS], "have signs such as Ã© for é"),
+        ([f"{text} itâ€™s" for text in TEXTS], "have signs such as Ã© for é"),
         ([f"clips/{i}.wav" for i in range(20)], "look like numbers, dates, ids or paths"),
         ([f"https://a.b/{i}" for i in range(20)], "look like numbers, dates, ids or paths"),
         ([f"{text}\\nThe end" for text in TEXTS], "backslashes that seem to escape line ends"),
@@ -59,6 +67,8 @@ def test_texts_that_are_probably_none_are_noted(tmp_path, texts, note):
 
 def test_ordinary_texts_have_no_note(tmp_path):
     assert text_notes("train", TEXTS, LABELS) == []
+    french = ["l’été”, dit-il", "Ã la carte", "MANHÃ” boa", "Â bord"]
+    assert text_notes("train", [*TEXTS, *french], [*LABELS, *LABELS[:4]]) == []
     odd = ["[sic] he said", "7", "(a) b", "a\\nabla b", "C:\\temp\\new", "a;b", "pos", "{x}"]
     assert text_notes("train", [*TEXTS, *odd], [*LABELS, *LABELS[:8]]) == []
     assert text_notes("train", ["1", "2"]) == []
@@ -100,6 +110,52 @@ def test_a_column_of_ids_as_label_is_noted(tmp_path: Path) -> None:
     assert any("40 of 41 labels occur only once" in line for line in corpus(path).notes)
 
 
+@pytest.mark.parametrize(
+    ("row", "note"),
+    [
+        (0, "train: the first row has the label 'class', which no other row has"),
+        (-1, "train: the last row has the label 'class', which no other row has"),
+    ],
+)
+def test_a_first_or_last_row_with_a_label_of_its_own_is_noted(tmp_path, row, note):
+    labels = [*LABELS]
+    labels[row] = "class"
+    assert any(note in line for line in corpus(written(tmp_path / "a.csv", labels)).notes)
+    labels = [*LABELS]
+    labels[10] = "class"
+    assert not any("which no other" in n for n in corpus(written(tmp_path / "b.csv", labels)).notes)
+
+
+@pytest.mark.parametrize(
+    ("labels", "note"),
+    [
+        (["pos:", "neg:"], "all labels end with ':', such as 'neg:'"),
+        (["(0", "(1"], "all labels begin with '(', such as '(0'"),
+        (["__class__a", "__class__b"], "all labels begin with '_'"),
+        (["0 1 1", "1 0 0"], "all labels are 0 and 1 only, such as '0 1 1'"),
+        (["011", "100"], "all labels are 0 and 1 only"),
+        (["pos", "?"], "labels that other programs write for a missing value are classes: '?'"),
+        (["-1", "2"], "the label -1 (10) is a class"),
+        (["neg#late", "pos#late"], "set data.label_separator='#'"),
+        (["neg,late", "pos,late"], "set data.label_separator=comma"),
+    ],
+)
+def test_labels_that_are_no_plain_names_are_noted(tmp_path, labels, note):
+    assert any(note in line for line in corpus(written(tmp_path / "a.csv", labels * 10)).notes)
+
+
+@pytest.mark.parametrize("labels", [["-1", "0", "1"], ["+", "-"], ["0", "1"], ["10", "20"]])
+def test_plain_labels_have_no_note(labels):
+    assert label_notes({"train": dict.fromkeys(labels, 10)}) == []
+
+
+@pytest.mark.parametrize("column", ["answer", "AssignmentStatus", "was_cancelled"])
+def test_columns_that_may_reject_rows_are_noted(tmp_path, column):
+    path = written(tmp_path / "a.csv", LABELS)
+    pd.read_csv(path).assign(**{column: "accept"}).to_csv(path, index=False)
+    assert any(f"the column {column!r} is not used; if it says" in n for n in corpus(path).notes)
+
+
 # --- lists ----------------------------------------------------------------------------------
 
 
@@ -126,3 +182,31 @@ def test_lists_of_votes_are_noted(tmp_path, kind, votes):
     )
     notes = corpus(written(tmp_path / f"b.{kind}", [[2, 1, 0], [2], []] * 6 + [[1], [2]])).notes
     assert not any("numbers, which are read" in line for line in notes)
+
+
+def test_lists_of_one_label_are_noted(tmp_path):
+    path = written(tmp_path / "a.jsonl", [[label] for label in LABELS])
+    (note,) = [line for line in corpus(path).notes if "no list has two labels" in line]
+    df = pd.read_json(path, lines=True)
+    df["label"] = eval(note.split("in pandas: ")[1], {"df": df})
+    df.to_json(path, orient="records", lines=True)
+    assert corpus(path).task == "single_label"
+
+
+def test_a_word_at_the_ends_of_lines_that_may_be_the_label_is_noted(tmp_path):
+    path = tmp_path / "a.txt"
+    rows = [f"{WORDS[i % 5]} film {i} {label}" for i, label in enumerate(LABELS)]
+    path.write_text("\n".join(rows) + "\n")
+    (note,) = [n for n in corpus(path, "data.format=lines").notes if "ends with a blank" in n]
+    command = note.split("run ")[1].replace("OLD", "a.txt").replace("NEW", "b.txt")
+    subprocess.run(command, shell=True, check=True, cwd=tmp_path)
+    read = corpus(tmp_path / "b.txt", "data.format=lines")
+    assert read.labels == ("neg", "pos")
+    assert not any("ends with" in line for line in read.notes)
+
+
+def test_a_record_as_label_names_its_fields(tmp_path):
+    path = written(tmp_path / "a.jsonl", [{"name": label, "id": 1} for label in LABELS])
+    with pytest.raises(DataError, match=r"such as data\.label=label\.name"):
+        corpus(path)
+    assert corpus(path, "data.label=label.name").labels == ("neg", "pos")

@@ -398,7 +398,7 @@ def test_lines_of_utf8_in_a_file_of_another_encoding_are_noted(tmp_path):
     path = tmp_path / "a.csv"
     mixed = [line.encode("utf-8" if i % 10 == 3 else "cp1252") for i, line in enumerate(lines)]
     path.write_bytes(b"\n".join([b"text,label", *mixed]) + b"\n")
-    (note,) = [n for n in corpus(path, "data.encoding=cp1252").notes if "UTF-8" in n]
+    (note,) = [n for n in corpus(path, "data.encoding=cp1252").notes if "lines are UTF-8" in n]
     assert note.startswith("a.csv: 2 lines are UTF-8, but read as cp1252, such as 'schÃ¶n 3,")
     command = note.split("run ")[1].replace("OLD", "a.csv").replace("NEW", "b.csv")
     subprocess.run(command, shell=True, check=True, cwd=tmp_path)
@@ -608,11 +608,11 @@ def test_folders_of_splits_without_class_folders(tmp_path):
 def test_labels_that_consist_of_others_hint_at_the_separator(tmp_path, separator, option):
     labels = ["a", "b", f"a{separator}b", f"b{separator} a", "c"]
     path = labelled(tmp_path / "a.csv", labels)
-    (note,) = [note for note in corpus(path).notes if "consist of other labels" in note]
+    (note,) = [note for note in corpus(path).notes if "consist of parts" in note]
     assert f"set data.label_separator={option}" in note
     assert corpus(path, f"data.label_separator={option}").labels == ("a", "b", "c")
     path = labelled(tmp_path / "b.csv", ["a", "b", f"New York{separator} NY"])
-    assert not any("consist of other" in note for note in corpus(path).notes)
+    assert not any("consist of parts" in note for note in corpus(path).notes)
 
 
 # --- numbers of columns ---------------------------------------------------------------------
