@@ -15,7 +15,7 @@ from nlp_rnn.config.model import NgramsConfig
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.errors import DataError
 from nlp_rnn.pretraining.initial_weights import set_encoder, with_local_encoder
-from nlp_rnn.runs.console import announced, print_corpus, print_lines, print_result
+from nlp_rnn.runs.console import announced, print_corpus, print_result
 from nlp_rnn.runs.resolve import resolve, with_absolute_paths
 from nlp_rnn.runs.run_folder import (
     CHECKPOINT,
@@ -32,7 +32,6 @@ from nlp_rnn.runs.run_logging import (
     SweepMembership,
     known_parameters,
     log_data,
-    log_range_test,
     log_resolved,
     log_results,
     log_speed,
@@ -43,7 +42,6 @@ from nlp_rnn.runs.run_logging import (
 )
 from nlp_rnn.runs.tokenized_data import log_data_notes, tokenize, training_facts
 from nlp_rnn.runs.vectors import check_vectors
-from nlp_rnn.runs.worker_processes import processes_of, send_job
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,12 +52,10 @@ if TYPE_CHECKING:
     from nlp_rnn.pretraining.encoder_folder import Encoder
     from nlp_rnn.tokens.tokenization import TokenizedCorpus
     from nlp_rnn.tracking.tracked_run import TrackedRun
-    from nlp_rnn.training.events import EpochEnd, TrainingResult
 
 __all__ = ["Result", "resume", "train"]
 
 CLASSIFIER = "classifier"
-TRAINING = "training.safetensors"
 
 
 @dataclass
@@ -247,6 +243,7 @@ def _train_ngrams(job: _Run, run: "TrackedRun") -> Trained:
 
 def _train_network_classifier(job: _Run, run: "TrackedRun") -> Trained:
     """Train a network, and save it, alone or in an ensemble with n-gram models."""
+    from nlp_rnn.runs.network_training import train_network
     from nlp_rnn.runs.trained_classifier import TrainedClassifier
     from nlp_rnn.training.device import memory_errors
 
@@ -258,7 +255,16 @@ def _train_network_classifier(job: _Run, run: "TrackedRun") -> Trained:
     resolved = resolve(job.resolved, training_facts(corpus, tokens))
     log_resolved(config, job.resolved, resolved, job.folder, job.origin, run)
     with memory_errors("trainer.batch_size"):
-        network, training = _train_network(replace(job, resolved=resolved), tokens, run)
+        network = _make_network(replace(job, resolved=resolved), tokens)
+        training = train_network(
+            network,
+            tokens,
+            config,
+            resolved,
+            job.folder,
+            run,
+            on_epoch=job.membership.on_epoch if job.membership else None,
+        )
     metrics = training_metrics(network, training)
     origin = provenance(config, resolved, corpus, run.run_id)
     origin |= {"best_epoch": training.best_epoch, "validation": training.best_metrics}
@@ -268,59 +274,15 @@ def _train_network_classifier(job: _Run, run: "TrackedRun") -> Trained:
     return resolved, metrics | added, unseen, training.notes
 
 
-def _train_network(
-    job: _Run, tokens: "TokenizedCorpus", run: "TrackedRun"
-) -> "tuple[TextNetwork, TrainingResult]":
+def _make_network(job: _Run, tokens: "TokenizedCorpus") -> "TextNetwork":
+    """Return the network with its initial weights, word vectors or a pretrained encoder."""
     from nlp_rnn.model.embedding_vectors import set_vectors
     from nlp_rnn.model.network import make_network
-    from nlp_rnn.training.progress import TrainingProgress
-    from nlp_rnn.training.range_test import try_learning_rates
-    from nlp_rnn.training.trainer import Trainer
 
-    resolved, folder = job.resolved, job.folder
-    labels, checkpoint = len(job.corpus.labels), folder / CHECKPOINT / TRAINING
+    labels, resolved = len(job.corpus.labels), job.resolved
     network = make_network(resolved.network, tokens.vocab_size, labels, resolved.seed)
     if tokens.vectors is not None:
         set_vectors(network.embedding, tokens.vectors.matrix, tokens.vectors.covered)
     if job.encoder is not None:
         set_encoder(network, job.encoder, tokens)
-    on_job_epoch = job.membership.on_epoch if job.membership else None
-    with (
-        processes_of(resolved) as processes,
-        TrainingProgress(resolved.trainer.monitor.name) as progress,
-    ):
-        send_job(job.config, resolved, tokens, labels, checkpoint, processes)
-
-        def on_epoch(event: "EpochEnd") -> None:
-            progress.on_epoch(event)
-            # on disk before the checkpoint that counts this epoch as done
-            run.log_metrics(event.metrics, step=event.epoch)
-            if on_job_epoch is not None:
-                on_job_epoch(event)
-
-        trainer = Trainer(
-            network,
-            resolved.trainer,
-            resolved.optimizer,
-            seed=resolved.seed,
-            on_update=progress.on_update,
-            on_epoch=on_epoch,
-            checkpoint=checkpoint,
-            processes=processes,
-        )
-        run.set_tags({"device": str(trainer.device), "precision": trainer.precision})
-        find_rate = resolved.trainer.find_learning_rate
-        if find_rate and processes.first and not trainer.state.updates:
-            range_test = try_learning_rates(trainer, tokens.train)
-            log_range_test(range_test, folder, run)
-            print(
-                f"learning rate {range_test.suggestion:.1e} suggested, "
-                f"{resolved.optimizer.learning_rate:.1e} used",
-                flush=True,
-            )
-        training = trainer.fit(tokens.train, tokens.validation)
-        network.finish_training()
-        print_lines(training.notes)
-        if trainer.profile is not None:
-            run.log_text(trainer.profile.table, "profile.txt")
-        return network, training
+    return network
