@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from nlp_rnn.config.compose import read_config
 from nlp_rnn.config.model import NgramsConfig
 from nlp_rnn.config.run import RunConfig
+from nlp_rnn.config.teacher_checks import labelled_only
 from nlp_rnn.errors import DataError
 from nlp_rnn.pretraining.initial_weights import set_encoder, with_local_encoder
 from nlp_rnn.runs.console import announced, print_corpus, print_result
@@ -50,12 +51,15 @@ if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
     from nlp_rnn.model.network import TextNetwork
     from nlp_rnn.pretraining.encoder_folder import Encoder
+    from nlp_rnn.teachers.student_data import StudentData
+    from nlp_rnn.teachers.teaching import Teaching
     from nlp_rnn.tokens.tokenization import TokenizedCorpus
     from nlp_rnn.tracking.tracked_run import TrackedRun
 
 __all__ = ["Result", "resume", "train"]
 
 CLASSIFIER = "classifier"
+PREDICTIONS = "teacher.npz"
 
 
 @dataclass
@@ -74,6 +78,7 @@ class _Run:
     """What all steps of one run share.
 
     `config` was requested, `resolved` is what it was resolved to before the data was tokenized.
+    `corpus` has the labelled rows; with a teacher, `student` has what the classifier is trained on.
     """
 
     config: RunConfig
@@ -83,6 +88,8 @@ class _Run:
     folder: Path
     origin: Origin
     membership: SweepMembership | None
+    teaching: "Teaching | None" = None
+    student: "StudentData | None" = None
 
 
 def train(
@@ -118,7 +125,7 @@ def train(
     resolved = with_local_encoder(resolve(config))
     from nlp_rnn.data.corpus import load_corpus
     from nlp_rnn.data.labels import labels_of
-    from nlp_rnn.pretraining.encoder_cache import obtain_encoder
+    from nlp_rnn.teachers.teaching import data_digest, obtain_teaching
     from nlp_rnn.tracking.store import experiment_name, obtain_experiment, prepare_store
     from nlp_rnn.tracking.uri import resolve_uri
     from nlp_rnn.training.objective import check_task
@@ -128,6 +135,7 @@ def train(
         corpus = load_corpus(config.data)
     print_corpus(corpus)
     check_task(config.trainer, labels_of(corpus.train), len(corpus.labels))
+    teaching = obtain_teaching(resolved, corpus)
     of_sweep = membership or SweepMembership("", {})
     uri = of_sweep.tracking_uri or resolve_uri(config.tracking.uri, Path.cwd())
     if config.tracking.uri is not None:
@@ -135,11 +143,12 @@ def train(
     prepare_store(uri, patience=PATIENCE_IN_A_SWEEP if membership else 0)
     name = of_sweep.experiment or config.tracking.experiment
     experiment_id = obtain_experiment(uri, experiment_name(name))
-    encoder = obtain_encoder(replace(resolved, trainer=config.trainer), corpus, uri, experiment_id)
-    empty_folder(folder)
     command = shlex.join(["nlp-rnn", "train", *overrides])
-    origin = Origin("", experiment_id, uri, corpus.digest, command, parameters_logged=False)
-    return _run(_Run(config, resolved, corpus, encoder, folder, origin, membership))
+    digest = data_digest(corpus, teaching)
+    origin = Origin("", experiment_id, uri, digest, command, parameters_logged=False)
+    job = _with_data(config, resolved, corpus, teaching, folder, origin, membership)
+    empty_folder(folder)
+    return _run(job)
 
 
 def resume(folder: Path, membership: SweepMembership | None = None) -> Result:
@@ -159,19 +168,42 @@ def resume(folder: Path, membership: SweepMembership | None = None) -> Result:
     config = read_config(folder / CONFIG)
     resolved = with_local_encoder(resolve(config))
     from nlp_rnn.data.corpus import load_corpus
-    from nlp_rnn.pretraining.encoder_cache import obtain_encoder
+    from nlp_rnn.teachers.teaching import data_digest, obtain_teaching
     from nlp_rnn.tracking.store import prepare_store
 
     corpus = load_corpus(config.data)
-    if corpus.digest != origin.data_digest:
+    teaching = obtain_teaching(resolved, corpus, folder / CHECKPOINT / PREDICTIONS)
+    if data_digest(corpus, teaching) != origin.data_digest:
         raise DataError(
             f"The data of {config.data.name} has changed since the run in {folder} started, so it "
             "cannot be resumed. Start a new run."
         )
     prepare_store(origin.tracking_uri)
-    pretraining = replace(resolved, trainer=config.trainer)
-    encoder = obtain_encoder(pretraining, corpus, origin.tracking_uri, origin.experiment_id)
-    return _run(_Run(config, resolved, corpus, encoder, folder, origin, membership))
+    return _run(_with_data(config, resolved, corpus, teaching, folder, origin, membership))
+
+
+def _with_data(
+    config: RunConfig,
+    resolved: RunConfig,
+    corpus: "Corpus",
+    teaching: "Teaching | None",
+    folder: Path,
+    origin: Origin,
+    membership: SweepMembership | None,
+) -> _Run:
+    """Return the run with its training data, and with its pretrained encoder if it has one."""
+    from nlp_rnn.pretraining.encoder_cache import obtain_encoder
+    from nlp_rnn.teachers.student_data import make_student_data
+
+    student, pretraining = None, replace(resolved, trainer=config.trainer)
+    if teaching is not None:
+        student = make_student_data(corpus, teaching, resolved.teacher)
+        corpus = replace(corpus, notes=(*corpus.notes, *teaching.pool.notes, *student.notes))
+        # the training split of the student has the unlabelled texts
+        pretraining = labelled_only(pretraining)
+    texts = student.corpus if student else corpus
+    encoder = obtain_encoder(pretraining, texts, origin.tracking_uri, origin.experiment_id)
+    return _Run(config, resolved, corpus, encoder, folder, origin, membership, teaching, student)
 
 
 def _run(job: _Run) -> Result:
@@ -179,6 +211,7 @@ def _run(job: _Run) -> Result:
     from nlp_rnn.classifier.predictor import TextClassifier
     from nlp_rnn.runs.evaluation import evaluate
     from nlp_rnn.runs.summary import write_summary
+    from nlp_rnn.teachers.saved_predictions import save_predictions
     from nlp_rnn.tracking.run_lifecycle import tracked_run
 
     config, corpus, membership = job.config, job.corpus, job.membership
@@ -199,6 +232,8 @@ def _run(job: _Run) -> Result:
         if not origin.run_id:
             save_inputs(config, folder, origin, run)
             log_data(config.data, corpus, run)
+        if job.teaching is not None:
+            save_predictions(folder / CHECKPOINT / PREDICTIONS, job.teaching.predictions)
         result = Result(
             run.run_id, origin.experiment_id, origin.tracking_uri, str(folder / CLASSIFIER)
         )
@@ -237,7 +272,9 @@ def _train_ngrams(job: _Run, run: "TrackedRun") -> Trained:
         log_data_notes(corpus, run)
     origin = provenance(config, job.resolved, corpus, run.run_id)
     with announced("Fitting the n-gram models"):
-        metrics, unseen = fit_and_save_ngrams(job.folder / CLASSIFIER, corpus, job.resolved, origin)
+        metrics, unseen = fit_and_save_ngrams(
+            job.folder / CLASSIFIER, corpus, job.resolved, origin, job.student
+        )
     return job.resolved, metrics, unseen, ()
 
 
@@ -251,7 +288,8 @@ def _train_network_classifier(job: _Run, run: "TrackedRun") -> Trained:
     if encoder is not None and not job.origin.run_id:
         run.log_parameters({"model.pretrained_digest": encoder.digest})
     tokenizer_json = encoder.tokenizer_json if encoder else None
-    tokens = tokenize(config, corpus, tokenizer_json, None if job.origin.run_id else run)
+    logged_to = None if job.origin.run_id else run
+    tokens = tokenize(config, corpus, job.student, tokenizer_json, logged_to)
     resolved = resolve(job.resolved, training_facts(corpus, tokens))
     log_resolved(config, job.resolved, resolved, job.folder, job.origin, run)
     with memory_errors("trainer.batch_size"):
@@ -269,7 +307,9 @@ def _train_network_classifier(job: _Run, run: "TrackedRun") -> Trained:
     origin = provenance(config, resolved, corpus, run.run_id)
     origin |= {"best_epoch": training.best_epoch, "validation": training.best_metrics}
     origin |= {"pretrained": encoder.digest} if encoder else {}
-    trained = TrainedClassifier(network, tokens.tokenizer_json, corpus, training.thresholds, origin)
+    trained = TrainedClassifier(
+        network, tokens.tokenizer_json, corpus, training.thresholds, origin, job.student
+    )
     added, unseen = trained.save(job.folder / CLASSIFIER, config, resolved, metrics, run)
     return resolved, metrics | added, unseen, training.notes
 

@@ -21,7 +21,7 @@ COLUMNS = {
     "lstm_ensemble": "LSTM ensemble",
     "gru_ensemble": "GRU ensemble",
 }
-"""Headings of the columns, by the names of `points`."""
+"""Headings of the columns, by the names of `points`; those of students begin with them."""
 
 Points = dict[tuple[str, int | None, str], list[float]]
 
@@ -34,14 +34,29 @@ def points(scores: Sequence[dict[str, Any]]) -> Points:
     values: Points = {}
     for score in scores:
         model, key = score["model"], (score["set"], score["rows"])
+        student = f", {score['teacher']}" if score.get("teacher") else ""
         network = score.get("network_accuracy")
         columns = {model: score["accuracy"] if network is None else network}
         if network is not None:
             columns[f"{model}_ensemble"] = score["accuracy"]
         for column, accuracy in columns.items():
             if column in COLUMNS:
-                values.setdefault((*key, column), []).append(100 * accuracy)
+                values.setdefault((*key, column + student), []).append(100 * accuracy)
     return values
+
+
+def headings(values: Points) -> dict[str, str]:
+    """Return the headings of the columns that have values, those without a teacher first."""
+    names = list(dict.fromkeys(column for _, _, column in values))
+    split = {name: name.partition(", ") for name in names}
+    teachers = list(dict.fromkeys(split[name][2] for name in names))
+    order = sorted(
+        names, key=lambda n: (teachers.index(split[n][2]), list(COLUMNS).index(split[n][0]))
+    )
+    return {
+        name: COLUMNS[split[name][0]] + (f", {split[name][2]}" if split[name][2] else "")
+        for name in order
+    }
 
 
 def markdown(
@@ -66,9 +81,9 @@ def markdown(
         Lines about trainings that failed, and about sets that cannot be used.
     """
     values = points(scores)
-    columns = [name for name in COLUMNS if any(key[2] == name for key in values)]
+    columns = headings(values)
     sizes = list(dict.fromkeys(score["rows"] for score in scores))
-    lines = [f"| rows | set | {' | '.join(COLUMNS[name] for name in columns)} |"]
+    lines = [f"| rows | set | {' | '.join(columns.values())} |"]
     lines.append("|---" * (2 + len(columns)) + "|")
     for size in sizes:
         sets = list(dict.fromkeys(score["set"] for score in scores if score["rows"] == size))
@@ -121,26 +136,35 @@ def _differences(
     correct: dict[tuple[int | None, str], dict[str, dict[int, NDArray[np.bool_]]]] = {}
     for score in scores:
         if "correct" in score:
-            by_set = correct.setdefault((score["rows"], score["model"]), {})
+            student = f", {score['teacher']}" if score.get("teacher") else ""
+            by_set = correct.setdefault((score["rows"], score["model"] + student), {})
             by_set.setdefault(score["set"], {})[score["sample"]] = unpacked(score["correct"])
     lines = []
-    for reference in ("linear", "ngrams"):
+    models = sorted(
+        dict.fromkeys(model for _, model in correct if model != "linear"),
+        key=lambda model: list(COLUMNS).index(model.partition(", ")[0]),
+    )
+    for reference in ("linear", "ngrams", ""):
         for size in sizes:
-            for model in ("ngrams", "average", "lstm", "gru"):
-                first, second = correct.get((size, model), {}), correct.get((size, reference), {})
+            for model in models:
+                alone = model.partition(", ")[0]
+                other = reference or alone
+                if model == other or (not reference and model == alone):
+                    continue
+                first, second = correct.get((size, model), {}), correct.get((size, other), {})
                 results = {
                     name: result
                     for name in first
                     if (result := _paired(first[name], second.get(name, {}), validation))
                 }
-                if not results or model == reference:
+                if not results:
                     continue
                 adjusted = holm({name: p for name, (_, p) in results.items()})
                 sure = {n: d for n, (d, _) in results.items() if adjusted[n] < 0.05}
                 lowest = min(results, key=lambda name: results[name][0])
                 cells = (
                     "all" if size is None else f"{size:,}",
-                    f"{model} − {reference}",
+                    f"{model} − {other}",
                     f"{statistics.mean(d for d, _ in results.values()):+.1f}",
                     f"{len(results)}",
                     ", ".join(f"{n} {d:+.1f}" for n, d in sure.items() if d > 0) or "–",
@@ -191,6 +215,7 @@ def draw(scores: Sequence[dict[str, Any]], validation: bool, path: Path) -> None
     from matplotlib.figure import Figure
 
     values = points(scores)
+    titles = COLUMNS | headings(values)
     sets = list(dict.fromkeys(score["set"] for score in scores))
     if not sets:
         return
@@ -201,7 +226,7 @@ def draw(scores: Sequence[dict[str, Any]], validation: bool, path: Path) -> None
     axes = figure.subplots(high, wide, squeeze=False).ravel()
     handles: dict[str, Any] = {}
     for axis, name in zip(axes, sets, strict=False):
-        for number, (column, title) in enumerate(COLUMNS.items()):
+        for number, (column, title) in enumerate(titles.items()):
             curve = sorted(
                 (rows_of[name, size], sample)
                 for (data, size, of), sample in values.items()

@@ -171,3 +171,46 @@ def test_validation_reads_no_test_split_and_a_failure_does_not_stop_the_others(
     # the broken test split is read without --validation
     assert script.main(arguments) == 0
     assert "Left out: it's weather cannot be used" in capsys.readouterr().out
+
+
+def test_students_are_trained_too_with_the_other_rows_as_their_pool(
+    script: ModuleType, trained: list[Any], capsys: Any
+) -> None:
+    make(Path("sets/weather"))
+    arguments = ["sets", "--sizes", "20", "all", "--models", "linear", "gru", "--samples", "1"]
+    teachers = ["--teacher", "teacher=self", "--teacher", "teacher=predictions teacher.path=x.csv"]
+    assert script.main([*arguments, "--pool", *teachers]) == 0
+    assert [(c.rows, c.model, c.teacher.partition(" ")[0], c.pool) for c in trained] == [
+        (20, "linear", "", False),
+        (20, "gru", "", False),
+        (20, "gru", "teacher=self", True),
+        (20, "gru", "teacher=predictions", True),
+        (None, "linear", "", False),
+        (None, "gru", "", False),
+        (None, "gru", "teacher=predictions", False),
+    ]
+    table = Path("learning_curves/table.md").read_text(encoding="utf-8")
+    assert "| rows | set | linear | GRU | GRU, teacher=self | GRU, teacher=predictions " in table
+    assert "| 20 | weather | 50.0 | 60.0 | 70.0 | 80.0 |" in table
+    assert "| all | weather | 90.0 | 100.0 | – | 110.0 |" in table
+    with pytest.raises(SystemExit):
+        script.main([*arguments, "--pool"])
+    assert "--pool is for students" in capsys.readouterr().err
+    pool = script.write_pool(Path("sets/weather"), Path("pool.parquet"))
+    assert list(pd.read_parquet(pool).columns) == ["text"]
+    assert len(pd.read_parquet(pool)) == 60
+
+
+def test_a_student_is_compared_with_the_same_model_without_a_teacher(script: ModuleType) -> None:
+    entry: dict[str, Any] = {"set": "weather", "rows": 300, "sample": 1, "train_rows": 300}
+    correct = np.arange(500) % 4 > 0
+    scores = [
+        entry | {"model": "gru", "accuracy": 0.75, "correct": script.packed(correct)},
+        entry
+        | {"model": "gru", "accuracy": 1.0, "correct": script.packed(correct | True)}
+        | {"teacher": "teacher=self", "network_accuracy": 0.9},
+    ]
+    table = script.markdown(scores, False, "COMMAND", [], [])
+    assert "| rows | set | GRU | GRU, teacher=self | GRU ensemble, teacher=self |" in table
+    assert "| 300 | weather | 75.0 | 90.0 | 100.0 |" in table
+    assert "| 300 | gru, teacher=self − gru | +25.0 | 1 | weather +25.0 | – | " in table

@@ -85,7 +85,10 @@ def test_r_drop_compares_two_predictions_for_each_text(several: bool, prefixes: 
     one.network.head.register_forward_hook(lambda module, inputs, logits: heard.append(logits))
     one.network.train()
     texts_twice = TrainingBatch.of(
-        Update.alone(batch).to(one.device).batches[0], copies=2, prefixes=prefixes
+        Update.alone(batch).to(one.device).batches[0],
+        multi_label=several,
+        copies=2,
+        prefixes=prefixes,
     )
     assert torch.equal(texts_twice.input_ids, ids.repeat(2, 1))
     parts = one.loss._parts(texts_twice, *texts_twice.forward(one.network, one.dtype))
@@ -170,7 +173,12 @@ def perturbed(rows: int = 9, epochs: int = 1, **options: object) -> tuple[Traine
     batch = TRAIN.batch(np.arange(rows))
     return one, PerturbedBatch(
         one.network,
-        TrainingBatch.of(Update.alone(batch).to(one.device).batches[0], copies=1, prefixes=False),
+        TrainingBatch.of(
+            Update.alone(batch).to(one.device).batches[0],
+            multi_label=False,
+            copies=1,
+            prefixes=False,
+        ),
         FP32,
     )
 

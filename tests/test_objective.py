@@ -46,6 +46,41 @@ def test_balanced_weights_where_a_text_may_have_several_labels() -> None:
     assert balanced_weights(labels, 4).tolist() == [9.0, MAX_POSITIVE_WEIGHT, 1.0, 1.0]
 
 
+def test_the_loss_of_soft_targets_is_that_by_hand() -> None:
+    logits = torch.tensor([[2.0, 0.0, -1.0], [0.0, 0.0, 0.0]])
+    targets = np.array([[0.7, 0.2, 0.1], [0.5, 0.5, 0.0]], np.float32)
+    log_p = logits - torch.logsumexp(logits, 1, keepdim=True)
+    plain = Objective(trainer_options(label_smoothing=0.0), np.array([0, 0]), targets)
+    expected = -(0.7 * log_p[0, 0] + 0.2 * log_p[0, 1] + 0.1 * log_p[0, 2] - np.log(3)) / 2
+    torch.testing.assert_close(plain.loss(logits, torch.from_numpy(targets)), expected)
+    members = np.array([[True, False, False], [True, True, False]])
+    several = Objective(trainer_options(label_smoothing=0.0), members, targets)
+    expected = 0.0
+    for row in range(2):
+        for column in range(3):
+            p = torch.sigmoid(logits[row, column])
+            t = float(targets[row, column])
+            expected -= (t * torch.log(p) + (1 - t) * torch.log(1 - p)) / 2
+    torch.testing.assert_close(several.loss(logits, torch.from_numpy(targets)), expected)
+
+
+@pytest.mark.parametrize("class_weight", list(ClassWeight))
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_targets_of_0_and_1_have_the_loss_of_the_labels(
+    class_weight: ClassWeight, multi_label: bool
+) -> None:
+    generator = np.random.default_rng(0)
+    logits = torch.from_numpy(generator.normal(size=(8, 3)).astype(np.float32))
+    labels = np.array([0, 0, 0, 0, 0, 1, 1, 2])
+    if multi_label:
+        labels = generator.random((8, 3)) < 0.3
+    targets = (labels if multi_label else labels[:, None] == np.arange(3)).astype(np.float32)
+    options = trainer_options(label_smoothing=0.1, class_weight=class_weight)
+    expected = Objective(options, labels).loss(logits, torch.from_numpy(labels))
+    found = Objective(options, labels, targets).loss(logits, torch.from_numpy(targets))
+    torch.testing.assert_close(found, expected)
+
+
 def test_the_weighted_loss_is_that_of_torch() -> None:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(6, 3, generator=generator)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nlp_rnn.api.arguments import Overrides, as_arguments
 from nlp_rnn.api.run import Run
 from nlp_rnn.api.tables import data_arguments
+from nlp_rnn.api.unlabelled_texts import unlabelled_arguments
 from nlp_rnn.config.compose import compose
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.launch import remove_empty_folders
@@ -30,6 +31,7 @@ def train(
     label: str | Sequence[str] = "label",
     validation: Any = None,
     test: Any = None,
+    unlabelled: Any = None,
     output_dir: "str | os.PathLike[str] | None" = None,
     overrides: Overrides = (),
     **options: Any,
@@ -51,6 +53,9 @@ def train(
         `data__separator_token=True`.
     validation, test : like `data`, optional
         The validation and test split. Missing splits are cut from the training data.
+    unlabelled : path, sequence of str, DataFrame, Dataset or mapping, optional
+        Further texts, which a teacher labels (`teacher="self"`, for example) or which a language
+        model is pretrained on.
     output_dir : str or path, optional
         The run folder; by default a new folder below `outputs`.
     overrides : list of str, or mapping
@@ -92,14 +97,23 @@ def train(
     clash = [name for name in arguments if name.partition("=")[0] in ("data", "data.path")]
     if data is not None and clash:
         raise ConfigError(f"The data is set twice: by data and by {clash[0]}.\nRemove one of them.")
+    clash = [name for name in arguments if name.startswith("data.unlabelled=")]
+    if unlabelled is not None and clash:
+        raise ConfigError(
+            f"The unlabelled texts are set twice: by unlabelled and by {clash[0]}.\n"
+            "Remove one of them."
+        )
     folder = Path(output_dir).expanduser().absolute() if output_dir else _new_folder()
     try:
-        arguments = [*data_arguments(data, validation, test, text, label, folder), *arguments]
+        data_options = data_arguments(data, validation, test, text, label, folder)
+        data_options += unlabelled_arguments(unlabelled, text, folder)
+        arguments = [*data_options, *arguments]
         try:
             with _composing:
                 config = compose(arguments)
         except ConfigError:
             shutil.rmtree(folder / "data", ignore_errors=True)
+            (folder / "unlabelled.parquet").unlink(missing_ok=True)
             raise
         train_run(config, folder, arguments)
     finally:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from nlp_rnn.config.option import option
+from nlp_rnn.config.option import POSITIVE, between, option
 
 __all__ = ["TeacherConfig", "TeacherKind", "UnknownLabels"]
 
@@ -34,4 +34,13 @@ class TeacherConfig:
     unknown: UnknownLabels = option(
         UnknownLabels.error,
         "Predicted labels that the data does not have: raise an error, or drop these predictions.",
+    )
+    temperature: float = option(
+        1.0, "Divisor of the teacher's logits: above 1 for softer targets.", POSITIVE
+    )
+    label_weight: float = option(
+        1.0,
+        "Weight of the label in the target of a labelled row; the rest is that of the teacher's "
+        "probabilities.",
+        between(0, 1),
     )

@@ -12,7 +12,7 @@ from nlp_rnn.ngrams.fitting import NgramParts, fit_parts, merge, out_of_fold_sco
 from nlp_rnn.ngrams.linear_models import LINEAR_MODELS, LinearModel
 from nlp_rnn.ngrams.table import NgramTable
 
-__all__ = ["NgramModels", "fit_ngrams"]
+__all__ = ["NgramModels", "fit_ngrams", "refit_ngrams"]
 
 ENOUGH_TEXTS = 1000
 """Validation texts from which on no folds of the training texts are needed for the weights."""
@@ -112,12 +112,59 @@ def fit_ngrams(
         scores = [np.concatenate(pair) for pair in zip(folds, validation, strict=True)]
         scored_labels = np.concatenate([labels[rows], validation_labels])
     weights = likeliest_weights(scores, scored_labels)
+    return _weighted(
+        weights, unseen, validation, texts, labels, validation_texts, validation_labels, options
+    )
+
+
+def refit_ngrams(
+    fitted: NgramModels,
+    texts: Sequence[str],
+    labels: NDArray[Any],
+    validation_texts: Sequence[str],
+    validation_labels: NDArray[Any],
+    *,
+    models: Mapping[str, LinearModel] = LINEAR_MODELS,
+    separator: str | None = None,
+    balanced: bool = False,
+) -> NgramModels:
+    """Fit the linear models to other texts, with the weights of models that were fitted before.
+
+    For texts whose labels a teacher predicted: the weights stay those by true labels. Parameters as
+    in `fit_ngrams`.
+    """
+    options: dict[str, Any] = {"models": models, "separator": separator, "balanced": balanced}
+    unseen = fit_parts(texts, labels, fitted.unseen.num_labels, **options)
+    validation = unseen.scores(validation_texts)
+    return _weighted(
+        fitted.weights,
+        unseen,
+        validation,
+        texts,
+        labels,
+        validation_texts,
+        validation_labels,
+        options,
+    )
+
+
+def _weighted(
+    weights: NDArray[np.float64],
+    unseen: NgramParts,
+    validation: list[NDArray[np.float64]],
+    texts: Sequence[str],
+    labels: NDArray[Any],
+    validation_texts: Sequence[str],
+    validation_labels: NDArray[Any],
+    options: dict[str, Any],
+) -> NgramModels:
+    """Return weighted models; of few texts, those that are saved have seen validation too."""
     final = unseen
     if len(texts) <= REFIT_TEXTS:
         final = fit_parts(
             [*texts, *validation_texts],
             np.concatenate([labels, validation_labels]),
-            num_labels,
+            unseen.num_labels,
             **options,
         )
     weighted = np.tensordot(weights, np.stack(validation), 1)

@@ -16,7 +16,7 @@ from nlp_rnn.config.training import ClassWeight
 from nlp_rnn.data.labels import labels_of
 from nlp_rnn.errors import DataError
 from nlp_rnn.ngrams.linear_models import linear_models
-from nlp_rnn.ngrams.weighting import NgramModels, fit_ngrams
+from nlp_rnn.ngrams.weighting import NgramModels, fit_ngrams, refit_ngrams
 from nlp_rnn.runs.vectors import static_vectors
 from nlp_rnn.scoring.metrics import score_logits
 from nlp_rnn.sources.arrow_cache import texts_of
@@ -24,12 +24,19 @@ from nlp_rnn.sources.arrow_cache import texts_of
 if TYPE_CHECKING:
     from nlp_rnn.config.run import RunConfig
     from nlp_rnn.data.corpus import Corpus
+    from nlp_rnn.teachers.student_data import StudentData
 
 __all__ = ["fit_and_save_ngrams", "fit_corpus_ngrams"]
 
 
-def fit_corpus_ngrams(corpus: "Corpus", config: "RunConfig") -> NgramModels:
+def fit_corpus_ngrams(
+    corpus: "Corpus", config: "RunConfig", student: "StudentData | None" = None
+) -> NgramModels:
     """Fit n-gram models to the train and validation split of a run. The test split is not read.
+
+    Those of a student are fitted to the pool too, with the most probable labels by its teacher.
+    Their weights stay those of models that were fitted to the labelled rows, by labels that these
+    had not seen.
 
     Raises
     ------
@@ -39,25 +46,31 @@ def fit_corpus_ngrams(corpus: "Corpus", config: "RunConfig") -> NgramModels:
     if len(corpus.labels) > MAX_NGRAM_LABELS:
         raise DataError(
             f"n-gram models can have {MAX_NGRAM_LABELS:,} labels at most; the data has "
-            f"{len(corpus.labels):,}.\nTrain a network: model=lstm."
+            f"{len(corpus.labels):,}.
+Train a network: model=lstm."
         )
+    options: dict[str, Any] = {
+        "separator": corpus.separator,
+        "balanced": config.trainer.class_weight is ClassWeight.balanced,
+        "models": linear_models(static_vectors(config.model)),
+    }
     (texts, labels), (validation_texts, validation_labels) = (
         (list(texts_of(split)), labels_of(split)) for split in (corpus.train, corpus.validation)
     )
-    return fit_ngrams(
-        texts,
-        labels,
-        validation_texts,
-        validation_labels,
-        len(corpus.labels),
-        models=linear_models(static_vectors(config.model)),
-        separator=corpus.separator,
-        balanced=config.trainer.class_weight is ClassWeight.balanced,
-    )
+    validation = validation_texts, validation_labels
+    fitted = fit_ngrams(texts, labels, *validation, len(corpus.labels), **options)
+    if student is None or not student.pool_rows:
+        return fitted
+    train = student.corpus.train
+    return refit_ngrams(fitted, list(texts_of(train)), labels_of(train), *validation, **options)
 
 
 def fit_and_save_ngrams(
-    folder: Path, corpus: "Corpus", config: "RunConfig", provenance: Mapping[str, Any]
+    folder: Path,
+    corpus: "Corpus",
+    config: "RunConfig",
+    provenance: Mapping[str, Any],
+    student: "StudentData | None" = None,
 ) -> tuple[dict[str, float], TextClassifier]:
     """Fit n-gram models, and save them as a classifier.
 
@@ -71,6 +84,8 @@ def fit_and_save_ngrams(
         The requested configuration.
     provenance : mapping
         Origin of the classifier, for its `config.json`.
+    student : StudentData, optional
+        The training data of a student.
 
     Returns
     -------
@@ -80,7 +95,8 @@ def fit_and_save_ngrams(
         The classifier with models that have not seen the validation split.
     """
     started = time.perf_counter()
-    models = fit_corpus_ngrams(corpus, config)
+    models = fit_corpus_ngrams(corpus, config, student)
+    trained_on = student.corpus if student else corpus
     validation, thresholds = score_logits(
         labels_of(corpus.validation), models.validation_scores.astype(np.float32)
     )
@@ -101,10 +117,10 @@ def fit_and_save_ngrams(
             "fitted_to": ["train", *["validation"] * models.refitted],
         },
         ngrams=table,
-        text_hashes=corpus.hashes,
+        text_hashes=trained_on.hashes,
     )
     seconds = time.perf_counter() - started
-    tokens = sum(table.token_counts(list(texts_of(corpus.train))))
+    tokens = sum(table.token_counts(list(texts_of(trained_on.train))))
     metrics = {
         "train/seconds": seconds,
         "train/tokens_per_second": tokens / seconds,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from nlp_rnn.config.run import RunConfig
     from nlp_rnn.data.corpus import Corpus
+    from nlp_rnn.teachers.student_data import StudentData
 
 __all__ = ["RunEnsemble", "ensemble_metrics", "fit_ensemble", "unseen_classifier"]
 
@@ -77,7 +78,12 @@ class RunEnsemble:
         )
 
 
-def fit_ensemble(network: TextClassifier, corpus: "Corpus", config: "RunConfig") -> RunEnsemble:
+def fit_ensemble(
+    network: TextClassifier,
+    corpus: "Corpus",
+    config: "RunConfig",
+    student: "StudentData | None" = None,
+) -> RunEnsemble:
     """Fit n-gram models, and the weights of the ensemble with a trained network.
 
     Parameters
@@ -85,14 +91,16 @@ def fit_ensemble(network: TextClassifier, corpus: "Corpus", config: "RunConfig")
     network : TextClassifier
         The classifier without n-gram models.
     corpus : Corpus
-        The data that the network was trained on. The test split is not read.
+        The labelled data that the network was trained on. The test split is not read.
     config : RunConfig
         The requested configuration: with `model.ensemble=auto` a part may be left out.
+    student : StudentData, optional
+        The training data of a student.
     """
     started = time.perf_counter()
     validation_texts = list(texts_of(corpus.validation))
     validation_labels = labels_of(corpus.validation)
-    models = fit_corpus_ngrams(corpus, config)
+    models = fit_corpus_ngrams(corpus, config, student)
     multi_label = corpus.task == "multi_label"
     logits = logits_of(network.predict_proba(validation_texts), multi_label)
     weights = choose_ensemble(

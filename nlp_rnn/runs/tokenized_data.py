@@ -1,14 +1,17 @@
 """Tokenized corpus of a run with the word vectors of its vocabulary, and notes about the data."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlp_rnn.config.defaults import TrainingFacts
+from nlp_rnn.data.labels import labels_of
 from nlp_rnn.runs.console import announced, print_lines
 
 if TYPE_CHECKING:
     from nlp_rnn.config.run import RunConfig
     from nlp_rnn.data.corpus import Corpus
+    from nlp_rnn.teachers.student_data import StudentData
     from nlp_rnn.tokens.tokenization import TokenizedCorpus
     from nlp_rnn.tracking.tracked_run import TrackedRun
 
@@ -16,7 +19,11 @@ __all__ = ["log_data_notes", "tokenize", "training_facts"]
 
 
 def tokenize(
-    config: "RunConfig", corpus: "Corpus", tokenizer_json: str | None, run: "TrackedRun | None"
+    config: "RunConfig",
+    corpus: "Corpus",
+    student: "StudentData | None",
+    tokenizer_json: str | None,
+    run: "TrackedRun | None",
 ) -> "TokenizedCorpus":
     """Tokenize the corpus, and add word vectors.
 
@@ -26,6 +33,8 @@ def tokenize(
         The requested configuration.
     corpus : Corpus
         The texts.
+    student : StudentData, optional
+        The training data of a student, which replaces the training split.
     tokenizer_json : str, optional
         The tokenizer of a pretrained encoder, which is used as it is.
     run : TrackedRun, optional
@@ -37,7 +46,11 @@ def tokenize(
     from nlp_rnn.tokens.word_vectors import add_static_vectors, add_vectors
 
     with announced(f"Tokenizing with {config.tokenizer.name}"):
-        tokens = tokenize_corpus(corpus, config.tokenizer, tokenizer_json)
+        tokenized = student.corpus if student else corpus
+        tokens = tokenize_corpus(tokenized, config.tokenizer, tokenizer_json)
+    if student is not None:
+        labels = labels_of(student.corpus.train)
+        tokens = replace(tokens, train=tokens.train.with_targets(labels, student.targets))
     vectors, size = config.network.vectors, config.network.embedding_size
     if vectors is not None and is_static(vectors):
         tokens = add_static_vectors(tokens, load_static_vectors(vectors), size, EMBEDDING_SD)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nlp_rnn.config.run import RunConfig
     from nlp_rnn.data.corpus import Corpus
     from nlp_rnn.model.network import TextNetwork
+    from nlp_rnn.teachers.student_data import StudentData
     from nlp_rnn.tracking.tracked_run import TrackedRun
 
 __all__ = ["TrainedClassifier"]
@@ -31,11 +32,13 @@ class TrainedClassifier:
     tokenizer_json : str
         Its tokenizer.
     corpus : Corpus
-        The data that it was trained on.
+        The labelled data that it was trained on.
     thresholds : sequence of float
         Multi-label only: the probability from which a text has each label; else empty.
     provenance : mapping
         Origin of the classifier, for its `config.json`.
+    student : StudentData, optional
+        The training data of a student.
     """
 
     network: "TextNetwork"
@@ -43,6 +46,7 @@ class TrainedClassifier:
     corpus: "Corpus"
     thresholds: Sequence[float]
     provenance: Mapping[str, Any]
+    student: "StudentData | None" = None
 
     def save(
         self,
@@ -87,7 +91,8 @@ class TrainedClassifier:
             return {}, None
         threads = resolved.trainer.threads
         with announced("Fitting the n-gram models"):
-            ensemble = fit_ensemble(TextClassifier.load(folder, threads), self.corpus, config)
+            network = TextClassifier.load(folder, threads)
+            ensemble = fit_ensemble(network, self.corpus, config, self.student)
         print_lines([ensemble.summary])
         run.set_tags({"ensemble": ensemble.summary})
         added = ensemble_metrics(ensemble, metrics)
@@ -120,7 +125,7 @@ class TrainedClassifier:
             labels=self.corpus.labels,
             thresholds=thresholds or None,
             separator=self.corpus.separator,
-            text_hashes=self.corpus.hashes,
+            text_hashes=(self.student.corpus if self.student else self.corpus).hashes,
             provenance=provenance,
             **ngrams,
         )

@@ -19,6 +19,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+import numpy as np
+
 from nlp_rnn.config.compose import as_config
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.signature import plain
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["follow", "main", "processes_of", "send_job", "work"]
 
 HOST = "127.0.0.1"
+TARGETS = "targets.npz"
 SECONDS_TO_END = 10.0
 SECONDS_TO_FAIL = 2.0
 
@@ -87,7 +90,8 @@ def send_job(
 ) -> None:
     """Send the other processes what they need to train.
 
-    The number of threads is sent as requested, because another machine can have other cores.
+    The number of threads is sent as requested, because another machine can have other cores. Soft
+    targets are written beside the checkpoint.
     """
     trainer = replace(resolved.trainer, threads=config.trainer.threads)
     job = {
@@ -97,6 +101,10 @@ def send_job(
         "num_labels": num_labels,
         "checkpoint": str(checkpoint),
     }
+    if processes.count > 1 and tokens.train.targets is not None:
+        path = checkpoint.with_name(TARGETS)
+        np.savez(path, labels=tokens.train.labels, targets=tokens.train.targets)
+        job["targets"] = str(path)
     processes.broadcast_text(json.dumps(job))
 
 
@@ -119,6 +127,9 @@ def work(processes: "Processes", store: Any = None) -> None:
         job = json.loads(processes.broadcast_text(""))
         config = as_config(OmegaConf.create(job["config"]))
         train, validation = (open_tokens(Path(job["files"][s])) for s in ("train", "validation"))
+        if "targets" in job:
+            with np.load(job["targets"], allow_pickle=False) as saved:
+                train = train.with_targets(saved["labels"], saved["targets"])
         trainer = Trainer(
             make_network(config.network, job["vocab_size"], job["num_labels"], config.seed),
             config.trainer,

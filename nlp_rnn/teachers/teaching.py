@@ -6,20 +6,17 @@ of a sweep share them.
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zipfile import BadZipFile
-
-import numpy as np
 
 from nlp_rnn.config.teacher import TeacherKind
 from nlp_rnn.config.training import ClassWeight
+from nlp_rnn.data.corpus import quiet_datasets
 from nlp_rnn.teachers.pool import Pool, read_pool
-from nlp_rnn.teachers.teacher_predictions import Teacher, TeacherDescription, TeacherPredictions
+from nlp_rnn.teachers.saved_predictions import read_saved_predictions, save_predictions
+from nlp_rnn.teachers.teacher_predictions import Teacher, TeacherPredictions
 from nlp_rnn.tokens.tokenization import cache_dir
 from nlp_rnn.tracking.uri import resolve_uri
 
@@ -27,12 +24,10 @@ if TYPE_CHECKING:
     from nlp_rnn.config.run import RunConfig
     from nlp_rnn.data.corpus import Corpus
 
-__all__ = ["Teaching", "obtain_teaching"]
+__all__ = ["Teaching", "data_digest", "obtain_teaching"]
 
 VERSION = 1
 """Part of the key of the cache: raise it when a teacher would predict differently."""
-
-PARTS = ("train", "unlabelled", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -52,11 +47,9 @@ class Teaching:
 
 
 def obtain_teaching(
-    config: "RunConfig", corpus: "Corpus", uri: str | None = None
+    config: "RunConfig", corpus: "Corpus", uri: str | None = None, saved: Path | None = None
 ) -> Teaching | None:
-    """Return what the teacher of a run predicts; None without one, and for `teacher=self`.
-
-    The predictions of `teacher=self` come from the models of the run, so the pipeline makes them.
+    """Return what the teacher of a run predicts; None without one.
 
     Parameters
     ----------
@@ -67,6 +60,8 @@ def obtain_teaching(
     uri : str, optional
         Tracking URI of the MLflow store in which `runs:/ID` and `sweep:ID` are looked up; that of
         the configuration by default.
+    saved : Path, optional
+        File with the predictions of an interrupted run, which are not made again.
 
     Raises
     ------
@@ -74,9 +69,18 @@ def obtain_teaching(
         The unlabelled texts or the teacher cannot be read, or do not fit the corpus.
     """
     kind = config.teacher.kind
-    if kind in (TeacherKind.none, TeacherKind.self):
+    if kind is TeacherKind.none:
         return None
-    pool = read_pool(config.data, corpus)
+    with quiet_datasets():
+        pool = read_pool(config.data, corpus)
+    predictions = read_saved_predictions(saved) if saved else None
+    if predictions is not None and len(predictions.unlabelled) == len(pool.texts):
+        return Teaching(pool, predictions)
+    if kind is TeacherKind.self:
+        from nlp_rnn.teachers.self_teacher import SelfTeacher
+
+        own = SelfTeacher(balanced=config.trainer.class_weight is ClassWeight.balanced)
+        return Teaching(pool, own.predict(corpus, pool.texts))
     if kind is TeacherKind.predictions:
         from nlp_rnn.teachers.prediction_file import PredictionFile
 
@@ -84,6 +88,11 @@ def obtain_teaching(
         return Teaching(pool, file.predict(corpus, pool.texts))
     teacher, digest = _model(config, uri)
     return Teaching(pool, _cached(teacher, digest, corpus, pool))
+
+
+def data_digest(corpus: "Corpus", teaching: Teaching | None) -> str:
+    """Return a hash of the labelled texts and of the pool, by which a run can be resumed."""
+    return corpus.digest + (f"+{teaching.pool.digest}" if teaching else "")
 
 
 def _model(config: "RunConfig", uri: str | None) -> tuple[Teacher, str]:
@@ -113,31 +122,8 @@ def _cached(teacher: Teacher, digest: str, corpus: "Corpus", pool: Pool) -> Teac
     path = cache_dir() / "teachers" / f"{key}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_suffix(".lock")):
-        if (saved := _read(path)) is not None:
+        if (saved := read_saved_predictions(path)) is not None:
             return saved
         predictions = teacher.predict(corpus, pool.texts)
-        _write(path, predictions)
+        save_predictions(path, predictions)
     return predictions
-
-
-def _read(path: Path) -> TeacherPredictions | None:
-    with suppress(OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile):
-        with np.load(path, allow_pickle=False) as saved:
-            description = json.loads(saved["description"].tobytes())
-            description["notes"] = tuple(description["notes"])
-            return TeacherPredictions(
-                **{part: saved[part] for part in PARTS}, teacher=TeacherDescription(**description)
-            )
-    return None
-
-
-def _write(path: Path, predictions: TeacherPredictions) -> None:
-    description = json.dumps(asdict(predictions.teacher)).encode()
-    arrays = {part: getattr(predictions, part) for part in PARTS}
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with unfinished.open("wb") as file:
-            np.savez(file, description=np.frombuffer(description, np.uint8), **arrays)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ A batch costs as much as its longest text, so texts of similar length share a ba
 function of seed and epoch alone, so that an interrupted run can be resumed.
 """
 
+import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -38,14 +39,15 @@ class Batch:
     lengths : int64 array of shape (B,)
         Tokens without padding, 1 to T.
     labels : int64 array of shape (B,), or bool array of shape (B, C) for multi-label data
-        Label ids, or whether a text has each of C labels.
+        Label ids, or whether a text has each of C labels. With soft targets: the probabilities of
+        the labels, float32 (B, C).
     rows : int64 array of shape (B,)
         Indices in the `TokenizedTexts`.
     """
 
     input_ids: NDArray[np.int64]
     lengths: NDArray[np.int64]
-    labels: NDArray[np.int64] | NDArray[np.bool_]
+    labels: NDArray[np.int64] | NDArray[np.bool_] | NDArray[np.float32]
     rows: NDArray[np.int64]
 
     @property
@@ -70,6 +72,8 @@ class TokenizedTexts:
         Tokens of each text.
     labels : int64 array of shape (n,), or bool array of shape (n, C)
         Label ids, or whether a text has each of C labels.
+    targets : float32 array of shape (n, C), or None
+        Soft targets: probabilities of the labels, which replace the labels in every batch.
     """
 
     def __init__(self, dataset: "Dataset") -> None:
@@ -91,9 +95,18 @@ class TokenizedTexts:
         self.labels: NDArray[np.int64] | NDArray[np.bool_] = label_array(
             dataset.data.column("label")
         )
+        self.targets: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.lengths)
+
+    def with_targets(
+        self, labels: NDArray[np.int64] | NDArray[np.bool_], targets: NDArray[np.float32]
+    ) -> "TokenizedTexts":
+        """Return the same texts with other labels, and with soft targets for their batches."""
+        texts = copy.copy(self)
+        texts.labels, texts.targets = labels, targets
+        return texts
 
     def token_counts(self, vocab_size: int) -> NDArray[np.int64]:
         """Count the occurrences of each token id, int64 (`vocab_size`,)."""
@@ -111,7 +124,8 @@ class TokenizedTexts:
             start, length = self._starts[row], lengths[i]
             input_ids[i, :length] = self._values[self._chunk[row]][start : start + length]
         self._count_read(len(rows))
-        return Batch(input_ids, lengths, self.labels[rows], rows)
+        labels = self.labels if self.targets is None else self.targets
+        return Batch(input_ids, lengths, labels[rows], rows)
 
     def vocabulary(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the distinct token ids of the texts at `rows`, int64 (U,), ascending."""

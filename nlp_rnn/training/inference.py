@@ -32,8 +32,10 @@ class TrainingBatch:
         int64 (B,): the length of a random prefix of each text that is classified too, with
         `trainer.prefixes`.
     labels : Tensor
-        int64 (A,) or bool (A, C), one row for each row of the logits: the labels of the texts, and
-        with prefixes the same labels again.
+        int64 (A,), bool (A, C), or soft targets float32 (A, C), one row for each row of the
+        logits: the labels of the texts, and with prefixes the same labels again.
+    multi_label : bool
+        Whether the task is multi-label.
     copies : int
         How many times each text is in the batch: 2 with R-Drop, else 1.
     """
@@ -42,24 +44,22 @@ class TrainingBatch:
     lengths: Tensor
     prefixes: Tensor | None
     labels: Tensor
+    multi_label: bool
     copies: int = 1
 
     @classmethod
-    def of(cls, batch: DeviceBatch, *, copies: int, prefixes: bool) -> "TrainingBatch":
+    def of(
+        cls, batch: DeviceBatch, *, multi_label: bool, copies: int, prefixes: bool
+    ) -> "TrainingBatch":
         """Return the training batch of `batch`; both copies have the same random prefixes."""
         input_ids, lengths, labels = (
             tensor.repeat(copies, *[1] * (tensor.ndim - 1))
             for tensor in (batch.input_ids, batch.lengths, batch.labels)
         )
         if not prefixes:
-            return cls(input_ids, lengths, None, labels, copies)
+            return cls(input_ids, lengths, None, labels, multi_label, copies)
         drawn = random_prefixes(batch.lengths).repeat(copies)
-        return cls(input_ids, lengths, drawn, torch.cat([labels, labels]), copies)
-
-    @property
-    def multi_label(self) -> bool:
-        """Whether the task is multi-label."""
-        return self.labels.ndim == 2
+        return cls(input_ids, lengths, drawn, torch.cat([labels, labels]), multi_label, copies)
 
     def forward(
         self,

@@ -135,7 +135,12 @@ class UpdateLoss:
         batches = zip(update.batches, update.weights, update.pair_weights, strict=True)
         for number, (batch, *shares) in enumerate(batches, start=1):
             last = number == len(update.batches)
-            texts = TrainingBatch.of(batch, copies=self.copies, prefixes=self.config.prefixes)
+            texts = TrainingBatch.of(
+                batch,
+                multi_label=self.objective.is_multi_label(batch.labels),
+                copies=self.copies,
+                prefixes=self.config.prefixes,
+            )
             perturbed = PerturbedBatch(network, texts, self.dtype) if perturbed_parts else None
             with processes.synchronized(wrapped, now=last and not perturbed_parts):
                 zero = perturbed.zero if perturbed else None

@@ -4,6 +4,10 @@ A single-label task has labels int64 (n,), a softmax and cross-entropy. A multi-
 labels bool (n, C), a sigmoid for each label and binary cross-entropy. The losses of a text's labels
 are added up, so that one text costs as much as in a single-label task. Their mean would be
 negligible next to the other parts of the loss.
+
+In both tasks the labels can be soft targets, float32 (n, C): the probability of each label by a
+teacher (Hinton et al. 2015, arXiv:1503.02531). The losses are the same functions: targets of 0 and
+1 have the loss of the labels.
 """
 
 import numpy as np
@@ -23,6 +27,7 @@ ONLY_SINGLE_LABEL = (Monitor.accuracy,)
 ONLY_MULTI_LABEL = (Monitor.micro_f1, Monitor.subset_accuracy)
 
 Labels = NDArray[np.int64] | NDArray[np.bool_]
+Targets = NDArray[np.float32]
 
 
 def check_task(config: TrainerConfig, labels: Labels, num_labels: int) -> None:
@@ -56,22 +61,25 @@ def check_task(config: TrainerConfig, labels: Labels, num_labels: int) -> None:
             )
 
 
-def balanced_weights(labels: Labels, num_labels: int) -> NDArray[np.float32]:
+def balanced_weights(
+    labels: Labels, num_labels: int, targets: Targets | None = None
+) -> NDArray[np.float32]:
     """Return the weight of each label that gives all labels the same influence, float32 (C,).
 
     Single-label: n / (C · n_c) for n texts, n_c of them with class c, as in scikit-learn; 0 for a
     class without texts. C counts the classes that have texts. Multi-label: (n - n_c) / n_c, the
     weight of a text with label c against one without it, at most `MAX_POSITIVE_WEIGHT`; 1 for a
-    label that no text or every text has.
+    label that no text or every text has. With soft targets, n_c is the sum of their probabilities.
     """
     total = len(labels)
+    sums = None if targets is None else targets.sum(axis=0, dtype=np.float64)
     if labels.ndim == 1:
-        counts = np.bincount(labels, minlength=num_labels)
+        counts = np.bincount(labels, minlength=num_labels) if sums is None else sums
         present = np.count_nonzero(counts)
         weights = np.divide(total, present * counts, out=np.zeros(num_labels), where=counts > 0)
         balanced: NDArray[np.float32] = weights.astype(np.float32)
         return balanced
-    counts = labels.sum(axis=0)
+    counts = labels.sum(axis=0) if sums is None else sums
     both = (counts > 0) & (counts < total)
     weights = np.divide(total - counts, counts, out=np.ones(num_labels), where=both)
     balanced = np.minimum(weights, MAX_POSITIVE_WEIGHT).astype(np.float32)
@@ -87,6 +95,8 @@ class Objective:
         Its `monitor`, `label_smoothing` and `class_weight` are used.
     labels : ndarray, optional
         The training labels. Without them, the task is single-label and has no class weights.
+    targets : ndarray, optional
+        Soft targets, float32 (n, C), that the loss uses instead of the labels.
 
     Attributes
     ----------
@@ -98,12 +108,21 @@ class Objective:
         opposite value of each label.
     """
 
-    def __init__(self, config: TrainerConfig, labels: Labels | None = None) -> None:
+    def __init__(
+        self, config: TrainerConfig, labels: Labels | None = None, targets: Targets | None = None
+    ) -> None:
         """Compute class weights from the training `labels`; without labels they are equal."""
         self._labels = labels if config.class_weight is ClassWeight.balanced else None
+        self._targets = targets
+        self._multi_label = labels is not None and labels.ndim == 2
         self._weights: Tensor | None = None
         self.monitor = config.monitor.name
         self.smoothing = config.label_smoothing
+
+    def is_multi_label(self, labels: Tensor) -> bool:
+        """Return whether the task is multi-label; `labels` are those of a batch."""
+        # the soft targets of both tasks look alike
+        return self._multi_label if labels.is_floating_point() else labels.ndim == 2
 
     def loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the mean loss of the texts, a scalar.
@@ -116,14 +135,15 @@ class Objective:
         logits : Tensor
             Float (B, C).
         labels : Tensor
-            int64 (B,) for a single-label task, bool (B, C) for a multi-label task.
+            int64 (B,) for a single-label task, bool (B, C) for a multi-label task; float32 (B, C)
+            for soft targets.
         """
         if self._labels is not None and self._weights is None:
-            weights = balanced_weights(self._labels, logits.shape[1])
+            weights = balanced_weights(self._labels, logits.shape[1], self._targets)
             self._weights = torch.from_numpy(weights).to(logits.device)
         assert self.smoothing is not None
-        if labels.ndim == 1:
-            if self._weights is None:
+        if not self.is_multi_label(labels):
+            if self._weights is None and not labels.is_floating_point():
                 return nn.functional.cross_entropy(logits, labels, label_smoothing=self.smoothing)
             losses = nn.functional.cross_entropy(
                 logits.float(),

@@ -98,7 +98,7 @@ class Update:
     def to(self, device: torch.device) -> DeviceUpdate:
         """Copy the arrays to a device; pinned arrays are copied without waiting for it."""
 
-        def moved(array: NDArray[np.int64] | NDArray[np.bool_]) -> Tensor:
+        def moved(array: NDArray[Any]) -> Tensor:
             return torch.from_numpy(array).to(device, non_blocking=True)
 
         return DeviceUpdate(

@@ -168,7 +168,7 @@ class Trainer:
 
     def prepare(self, train: TokenizedTexts) -> None:
         """Set up the objective, the memory and the embedding for the training split."""
-        self.loss.objective = Objective(self.config, train.labels)
+        self.loss.objective = Objective(self.config, train.labels, train.targets)
         limit_onednn_cache(train.lengths.mean())
         network, state = self.network, self.state
         if uses_perturbation(self.config) and not isinstance(
