@@ -15,8 +15,8 @@ from nlp_rnn.config.model import NgramsConfig
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.teacher_checks import labelled_only
 from nlp_rnn.errors import DataError
-from nlp_rnn.pretraining.initial_weights import set_encoder, with_local_encoder
-from nlp_rnn.runs.console import announced, print_corpus, print_result
+from nlp_rnn.pretraining.initial_weights import initial_network, with_local_encoder
+from nlp_rnn.runs.console import announced, print_corpus, print_lines, print_result
 from nlp_rnn.runs.resolve import resolve, with_absolute_paths
 from nlp_rnn.runs.run_folder import (
     CHECKPOINT,
@@ -49,11 +49,9 @@ if TYPE_CHECKING:
 
     from nlp_rnn.classifier.predictor import TextClassifier
     from nlp_rnn.data.corpus import Corpus
-    from nlp_rnn.model.network import TextNetwork
     from nlp_rnn.pretraining.encoder_folder import Encoder
     from nlp_rnn.teachers.student_data import StudentData
     from nlp_rnn.teachers.teaching import Teaching
-    from nlp_rnn.tokens.tokenization import TokenizedCorpus
     from nlp_rnn.tracking.tracked_run import TrackedRun
 
 __all__ = ["Result", "resume", "train"]
@@ -135,11 +133,11 @@ def train(
         corpus = load_corpus(config.data)
     print_corpus(corpus)
     check_task(config.trainer, labels_of(corpus.train), len(corpus.labels))
-    teaching = obtain_teaching(resolved, corpus)
     of_sweep = membership or SweepMembership("", {})
     uri = of_sweep.tracking_uri or resolve_uri(config.tracking.uri, Path.cwd())
     if config.tracking.uri is not None:
         resolved = replace(resolved, tracking=replace(resolved.tracking, uri=uri))
+    teaching = obtain_teaching(resolved, corpus, uri)
     prepare_store(uri, patience=PATIENCE_IN_A_SWEEP if membership else 0)
     name = of_sweep.experiment or config.tracking.experiment
     experiment_id = obtain_experiment(uri, experiment_name(name))
@@ -172,7 +170,8 @@ def resume(folder: Path, membership: SweepMembership | None = None) -> Result:
     from nlp_rnn.tracking.store import prepare_store
 
     corpus = load_corpus(config.data)
-    teaching = obtain_teaching(resolved, corpus, folder / CHECKPOINT / PREDICTIONS)
+    saved = folder / CHECKPOINT / PREDICTIONS
+    teaching = obtain_teaching(resolved, corpus, origin.tracking_uri, saved)
     if data_digest(corpus, teaching) != origin.data_digest:
         raise DataError(
             f"The data of {config.data.name} has changed since the run in {folder} started, so it "
@@ -198,7 +197,9 @@ def _with_data(
     student, pretraining = None, replace(resolved, trainer=config.trainer)
     if teaching is not None:
         student = make_student_data(corpus, teaching, resolved.teacher)
-        corpus = replace(corpus, notes=(*corpus.notes, *teaching.pool.notes, *student.notes))
+        notes = (*teaching.pool.notes, *teaching.predictions.teacher.notes, *student.notes)
+        print_lines(notes)
+        corpus = replace(corpus, notes=(*corpus.notes, *notes))
         # the training split of the student has the unlabelled texts
         pretraining = labelled_only(pretraining)
     texts = student.corpus if student else corpus
@@ -293,7 +294,7 @@ def _train_network_classifier(job: _Run, run: "TrackedRun") -> Trained:
     resolved = resolve(job.resolved, training_facts(corpus, tokens))
     log_resolved(config, job.resolved, resolved, job.folder, job.origin, run)
     with memory_errors("trainer.batch_size"):
-        network = _make_network(replace(job, resolved=resolved), tokens)
+        network = initial_network(resolved, tokens, len(corpus.labels), encoder)
         training = train_network(
             network,
             tokens,
@@ -312,17 +313,3 @@ def _train_network_classifier(job: _Run, run: "TrackedRun") -> Trained:
     )
     added, unseen = trained.save(job.folder / CLASSIFIER, config, resolved, metrics, run)
     return resolved, metrics | added, unseen, training.notes
-
-
-def _make_network(job: _Run, tokens: "TokenizedCorpus") -> "TextNetwork":
-    """Return the network with its initial weights, word vectors or a pretrained encoder."""
-    from nlp_rnn.model.embedding_vectors import set_vectors
-    from nlp_rnn.model.network import make_network
-
-    labels, resolved = len(job.corpus.labels), job.resolved
-    network = make_network(resolved.network, tokens.vocab_size, labels, resolved.seed)
-    if tokens.vectors is not None:
-        set_vectors(network.embedding, tokens.vectors.matrix, tokens.vectors.covered)
-    if job.encoder is not None:
-        set_encoder(network, job.encoder, tokens)
-    return network

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from nlp_rnn.model.network import TextNetwork
     from nlp_rnn.tokens.tokenization import TokenizedCorpus
 
-__all__ = ["check_encoder", "set_encoder", "tokenizer_options", "with_local_encoder"]
+__all__ = [
+    "check_encoder",
+    "initial_network",
+    "set_encoder",
+    "tokenizer_options",
+    "with_local_encoder",
+]
 
 SIZES = ("cell", "embedding_size", "hidden_size", "num_layers", "bidirectional")
 INITIALIZATION = ("model.recurrent_init", "model.forget_bias")
@@ -119,6 +125,33 @@ def check_encoder(encoder: Encoder, config: RunConfig) -> None:
 
 def _argument(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) or value is None else str(value)
+
+
+def initial_network(
+    config: RunConfig, tokens: "TokenizedCorpus", num_labels: int, encoder: Encoder | None
+) -> "TextNetwork":
+    """Return a network with its initial weights, word vectors or a pretrained encoder.
+
+    Parameters
+    ----------
+    config : RunConfig
+        The resolved configuration.
+    tokens : TokenizedCorpus
+        The tokenized texts, with word vectors if `model.vectors` is set.
+    num_labels : int
+        C.
+    encoder : Encoder, optional
+        The pretrained encoder.
+    """
+    from nlp_rnn.model.embedding_vectors import set_vectors
+    from nlp_rnn.model.network import make_network
+
+    network = make_network(config.network, tokens.vocab_size, num_labels, config.seed)
+    if tokens.vectors is not None:
+        set_vectors(network.embedding, tokens.vectors.matrix, tokens.vectors.covered)
+    if encoder is not None:
+        set_encoder(network, encoder, tokens)
+    return network
 
 
 def set_encoder(network: "TextNetwork", encoder: Encoder, tokens: "TokenizedCorpus") -> None:

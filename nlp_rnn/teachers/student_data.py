@@ -73,7 +73,7 @@ def make_student_data(corpus: Corpus, teaching: Teaching, config: TeacherConfig)
     predictions = teaching.predictions
     labels = labels_of(corpus.train)
     targets = _labelled_targets(labels, predictions.train, config, multi_label)
-    rows = np.flatnonzero(~np.isnan(predictions.unlabelled).any(axis=1))
+    rows: list[int] = np.flatnonzero(~np.isnan(predictions.unlabelled).any(axis=1)).tolist()
     notes = []
     if missing := len(predictions.unlabelled) - len(rows):
         notes.append(f"unlabelled: {missing:,} texts without a prediction of the teacher left out")
@@ -98,9 +98,12 @@ def soften(probabilities: FloatArray, temperature: float, multi_label: bool) -> 
     if multi_label:
         unlikely = np.clip(1 - likely, TINY, 1)
         powers = likely ** (1 / temperature)
-        return (powers / (powers + unlikely ** (1 / temperature))).astype(np.float32)
-    powers = (likely / likely.max(axis=1, keepdims=True)) ** (1 / temperature)
-    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+        total = powers + unlikely ** (1 / temperature)
+    else:
+        powers = (likely / likely.max(axis=1, keepdims=True)) ** (1 / temperature)
+        total = powers.sum(axis=1, keepdims=True)
+    softened: FloatArray = (powers / total).astype(np.float32)
+    return softened
 
 
 def _labelled_targets(
@@ -110,7 +113,8 @@ def _labelled_targets(
     true = labels if multi_label else labels[:, None] == np.arange(probabilities.shape[1])
     weight = np.where(np.isnan(probabilities).any(axis=1), 1.0, config.label_weight)[:, None]
     softened = soften(np.nan_to_num(probabilities), config.temperature, multi_label)
-    return (weight * true + (1 - weight) * softened).astype(np.float32)
+    targets: FloatArray = (weight * true + (1 - weight) * softened).astype(np.float32)
+    return targets
 
 
 def _labelled_pool(texts: list[str], probabilities: FloatArray, corpus: Corpus) -> "Dataset":
