@@ -10,6 +10,7 @@ import pytest
 
 import nlp_rnn
 from nlp_rnn.cli import main
+from nlp_rnn.config.checks import check
 from nlp_rnn.config.data import FilesConfig
 from nlp_rnn.config.teacher import TeacherConfig, TeacherKind
 from nlp_rnn.data.corpus import Corpus, load_corpus
@@ -20,6 +21,7 @@ from nlp_rnn.teachers.student_data import make_student_data, soften
 from nlp_rnn.teachers.teacher_predictions import TeacherDescription, TeacherPredictions
 from nlp_rnn.teachers.teaching import Teaching
 from tests import warm
+from tests.composing import compose
 from tests.test_ensemble_run import SMALL, texts_of, write_data
 
 POOL = ["warm tea and kind people", "an awful, cold room", "plain music", "a usual evening"]
@@ -57,7 +59,8 @@ def teaching(corpus: Corpus, unlabelled: np.ndarray, train: np.ndarray | None = 
     predictions = TeacherPredictions(
         **nothing, unlabelled=unlabelled, teacher=TeacherDescription("predictions", "x", "y")
     )
-    return Teaching(Pool(tuple(POOL[: len(unlabelled)]), "digest", ()), predictions)
+    texts = tuple(POOL[: len(unlabelled)])
+    return Teaching(Pool(texts, np.arange(len(texts)), "digest", ()), predictions)
 
 
 def options(**values: float) -> TeacherConfig:
@@ -186,3 +189,56 @@ def test_unlabelled_texts_of_python_are_those_of_a_file(here: Path) -> None:
             nlp_rnn.train(frame, **columns, unlabelled=wrong, output_dir=here / "x", **small)
     with pytest.raises(ConfigError, match="set twice: by unlabelled and by data.unlabelled=y"):
         nlp_rnn.train(frame, **columns, unlabelled=pool, data__unlabelled="y", **small)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["teacher=self"], "Set data.unlabelled=FILE"),
+        (["teacher=classifier", "teacher.path=x", "model=ngrams"], "or model=gru"),
+        (["teacher=self", "data.unlabelled=x", "teacher.temperature=2", "model=ngrams"], "alone"),
+        (
+            ["teacher=classifier", "teacher.path=x", "teacher.label_weight=1"],
+            "or teacher.label_weight=0.5",
+        ),
+        (["teacher.temperature=2"], "has no effect without a teacher"),
+        (["teacher=self", "data.unlabelled=x", "teacher.temperature=0"], "must be above 0"),
+        (["data.unlabelled=x"], "Set teacher=self, or model.pretrained=auto"),
+    ],
+)
+def test_options_that_leave_nothing_to_learn_raise_an_error(
+    overrides: list[str], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check(compose(["data=files", "data.path=x", *overrides]))
+
+
+@pytest.mark.slow
+def test_two_processes_train_a_student(here: Path) -> None:
+    data = write_data(here / "data")
+    write_pool(here)
+    without_dropout = ["model.embedding_dropout=0", "model.head_dropout=0", "trainer.r_drop=0"]
+    without_dropout += ["trainer.language_model=0", "model.ensemble=off"]
+    one, two = (
+        train(str(count), data, *SELF, *without_dropout, f"trainer.processes={count}")
+        for count in (1, 2)
+    )
+    for name in ("validation/loss", "test/loss", "train/updates"):
+        assert one["metrics"][name] == pytest.approx(two["metrics"][name], abs=1e-3), name
+
+
+@pytest.mark.slow
+def test_a_sweep_compares_students_of_the_same_teacher(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_data(here / "data")
+    write_pool(here)
+    arguments = ["train", "-m", *SMALL, f"data.path={data}", *SELF, "model=lstm,gru", "seed=1,2"]
+    assert main([*arguments, "hydra.sweep.dir=sweep"]) == 0
+    output = capsys.readouterr().out
+    assert "lstm" in output
+    assert "gru" in output
+    jobs = sorted((here / "sweep").glob("*/classifier/config.json"))
+    assert len(jobs) == 4
+    digests = {json.loads(job.read_text())["provenance"]["signature"] for job in jobs}
+    assert len(digests) == 2

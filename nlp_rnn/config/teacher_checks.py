@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from nlp_rnn.config.data import TableConfig
+from nlp_rnn.config.model import NgramsConfig
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.teacher import TeacherConfig, TeacherKind
 from nlp_rnn.errors import ConfigError
@@ -41,6 +42,29 @@ def check_teacher(config: RunConfig) -> None:
     if kind is TeacherKind.self and not _has_pool(config):
         raise ConfigError(
             "teacher=self labels unlabelled texts. Set data.unlabelled=FILE, or remove it."
+        )
+    _check_targets(config)
+
+
+def _check_targets(config: RunConfig) -> None:
+    """Raise `ConfigError` if nothing is learned from the teacher, or for targets without effect."""
+    teacher = config.teacher
+    if isinstance(config.model, NgramsConfig):
+        if not _has_pool(config):
+            raise ConfigError(
+                f"teacher={teacher.kind.name} has no effect on n-gram models without unlabelled "
+                "texts, because they learn labels alone. Set data.unlabelled=FILE, or model=gru."
+            )
+        for key in ("temperature", "label_weight"):
+            if (value := getattr(teacher, key)) != getattr(TeacherConfig, key):
+                raise ConfigError(
+                    f"teacher.{key}={value:g} has no effect on n-gram models, which learn labels "
+                    "alone. Remove it, or set model=gru."
+                )
+    elif teacher.label_weight == 1 and not _has_pool(config):
+        raise ConfigError(
+            "teacher.label_weight=1 leaves the teacher without effect where there are no "
+            "unlabelled texts. Set data.unlabelled=FILE, or teacher.label_weight=0.5."
         )
 
 
