@@ -39,7 +39,7 @@ class TeacherConfig:
         1.0, "Divisor of the teacher's logits: above 1 for softer targets.", POSITIVE
     )
     label_weight: float = option(
-        1.0,
+        0.5,
         "Weight of the label in the target of a labelled row; the rest is that of the teacher's "
         "probabilities.",
         between(0, 1),
