@@ -79,8 +79,8 @@ def obtain_teaching(
     if kind is TeacherKind.self:
         from nlp_rnn.teachers.self_teacher import SelfTeacher
 
-        own = SelfTeacher(balanced=config.trainer.class_weight is ClassWeight.balanced)
-        return Teaching(pool, own.predict(corpus, pool.texts))
+        balanced = config.trainer.class_weight is ClassWeight.balanced
+        return Teaching(pool, SelfTeacher(balanced=balanced).predict(corpus, pool.texts))
     if kind is TeacherKind.predictions:
         from nlp_rnn.teachers.prediction_file import PredictionFile
 
