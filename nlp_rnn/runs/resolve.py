@@ -15,7 +15,6 @@ from nlp_rnn.config.defaults import TrainingFacts, resolve_defaults
 from nlp_rnn.config.model import NetworkConfig, NgramsConfig
 from nlp_rnn.config.pretraining import AUTO
 from nlp_rnn.config.run import RunConfig
-from nlp_rnn.config.teacher import TeacherKind
 from nlp_rnn.config.tokenizer import GivenTokenizerConfig
 from nlp_rnn.config.training import Precision
 from nlp_rnn.cores import available_cores
@@ -66,8 +65,6 @@ def resolve(config: RunConfig, facts: TrainingFacts | None = None) -> RunConfig:
         `model.match`, or this machine lacks the device or the precision.
     """
     check(config)
-    if config.teacher.kind is not TeacherKind.none:
-        raise ConfigError(f"teacher={config.teacher.kind.name} is not available yet. Remove it.")
     if isinstance(config.model, NgramsConfig):
         if "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1":
             raise ConfigError(

@@ -23,6 +23,7 @@ from nlp_rnn.tracking.uri import resolve_uri
 if TYPE_CHECKING:
     from nlp_rnn.config.run import RunConfig
     from nlp_rnn.data.corpus import Corpus
+    from nlp_rnn.tokens.static_vectors import StaticVectors
 
 __all__ = ["Teaching", "data_digest", "obtain_teaching"]
 
@@ -80,7 +81,8 @@ def obtain_teaching(
         from nlp_rnn.teachers.self_teacher import SelfTeacher
 
         balanced = config.trainer.class_weight is ClassWeight.balanced
-        return Teaching(pool, SelfTeacher(balanced=balanced).predict(corpus, pool.texts))
+        models = SelfTeacher(_static_vectors(config), balanced=balanced)
+        return Teaching(pool, models.predict(corpus, pool.texts))
     if kind is TeacherKind.predictions:
         from nlp_rnn.teachers.prediction_file import PredictionFile
 
@@ -93,6 +95,14 @@ def obtain_teaching(
 def data_digest(corpus: "Corpus", teaching: Teaching | None) -> str:
     """Return a hash of the labelled texts and of the pool, by which a run can be resumed."""
     return corpus.digest + (f"+{teaching.pool.digest}" if teaching else "")
+
+
+def _static_vectors(config: "RunConfig") -> "StaticVectors | None":
+    """Return the static embeddings of `model.vectors`, which the n-gram models use too."""
+    from nlp_rnn.tokens.static_vectors import is_static, load_static_vectors
+
+    vectors: str | None = getattr(config.model, "vectors", None)
+    return None if vectors is None or not is_static(vectors) else load_static_vectors(vectors)
 
 
 def _model(config: "RunConfig", uri: str | None) -> tuple[Teacher, str]:
