@@ -46,8 +46,7 @@ def fit_corpus_ngrams(
     if len(corpus.labels) > MAX_NGRAM_LABELS:
         raise DataError(
             f"n-gram models can have {MAX_NGRAM_LABELS:,} labels at most; the data has "
-            f"{len(corpus.labels):,}.
-Train a network: model=lstm."
+            f"{len(corpus.labels):,}.\nTrain a network: model=lstm."
         )
     options: dict[str, Any] = {
         "separator": corpus.separator,

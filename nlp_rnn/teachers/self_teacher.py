@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nlp_rnn.config.defaults import MAX_NGRAM_LABELS
 from nlp_rnn.data.labels import labels_of
+from nlp_rnn.errors import DataError
 from nlp_rnn.ngrams.ensemble import likeliest_weights
 from nlp_rnn.ngrams.fitting import fit_parts, out_of_fold_scores
 from nlp_rnn.ngrams.linear_models import linear_models
@@ -46,7 +48,18 @@ class SelfTeacher:
         self.balanced = balanced
 
     def predict(self, corpus: "Corpus", unlabelled: Sequence[str]) -> TeacherPredictions:
-        """Return the probabilities of all texts; those of the training texts are out-of-fold."""
+        """Return the probabilities of all texts; those of the training texts are out-of-fold.
+
+        Raises
+        ------
+        DataError
+            The data has too many labels.
+        """
+        if len(corpus.labels) > MAX_NGRAM_LABELS:
+            raise DataError(
+                f"teacher=self has n-gram models, which can have {MAX_NGRAM_LABELS:,} labels at "
+                f"most; the data has {len(corpus.labels):,}.\nSet another teacher, or remove it."
+            )
         texts = {s: list(texts_of(getattr(corpus, s))) for s in ("train", "validation", "test")}
         labels, validation_labels = labels_of(corpus.train), labels_of(corpus.validation)
         options: dict[str, Any] = {
