@@ -13,7 +13,7 @@ import nlp_rnn
 from nlp_rnn.cli import main
 from nlp_rnn.errors import ConfigError, TrackingError
 from nlp_rnn.scoring.predictions import Predictions, write_predictions
-from nlp_rnn.sweeps.best_changes import FURTHER_SEEDS, STEPS, is_better
+from nlp_rnn.sweeps.best_changes import is_better
 from nlp_rnn.sweeps.best_classifier import BestClassifier
 from nlp_rnn.sweeps.child_runs import Child
 from nlp_rnn.sweeps.jobs import Job
@@ -131,7 +131,7 @@ def test_what_the_time_does_not_allow_is_left_out(sweep: FakeSweep) -> None:
     none = FakeSweep(sweep.folder / "none", quality)
     search = none.search("sweep.max_minutes=0.5", "model=gru")
     assert none.started == ["gru h128 seed1"]
-    assert search.note.count("left out") == sum(map(len, STEPS)) + FURTHER_SEEDS
+    assert search.note.count("left out") == search.count - 1
     assert none.children[search.chosen].name == "gru h128 seed1"
 
 
@@ -143,16 +143,37 @@ def test_options_of_the_user_stay(sweep: FakeSweep) -> None:
     assert sweep.started == ["gru h32 seed1", "gru h32 seed2", "gru h32 seed3"]
 
 
-def test_unlabelled_texts_are_used_by_the_pretraining_only(sweep: FakeSweep) -> None:
-    Path("texts.txt").write_text("one\ntwo\n")
-    Path("train.csv").write_text("text,label\n" + "warm,a\ncold,b\n" * 20)
+def test_unlabelled_texts_are_used_where_they_have_an_effect(sweep: FakeSweep) -> None:
+    sweep.folder = sweep.folder.with_name("a sweep's folder")
     data = ["data=files", "data.path=train.csv", "data.unlabelled=texts.txt"]
+    search = sweep.search("sweep.max_minutes=1000", *data)
+    assert len(search.jobs) == search.count
+    jobs = {job.name: job for job in search.jobs if job.config.data.unlabelled}  # type: ignore[attr-defined]
+    assert list(jobs) == [
+        "gru h128 self seed1",
+        "gru h384 adversarial1 pretrained seed1",
+        "gru h128 adversarial1 distilled seed1",
+    ]
+    assert jobs["gru h384 adversarial1 pretrained seed1"].config.pretraining.max_minutes == 250
+    # the student learns from all seeds of the best configuration, and from the other cell
+    teacher = jobs["gru h128 adversarial1 distilled seed1"].config.teacher
+    assert teacher.kind.name == "classifier"
+    names = [
+        *(f"gru h128 adversarial1 seed{seed}" for seed in (1, 2, 3)),
+        *("lstm h128 seed1", "gru h128 seed1"),
+    ]
+    keys = {child.name: key for key, child in sweep.children.items()}
+    folders = {job.key: job.folder for job in search.jobs}
+    assert teacher.path == [
+        str(sweep.folder / folders[keys[name]] / "classifier") for name in names
+    ]
+
+
+def test_a_teacher_of_the_user_is_the_teacher_of_all_trials(sweep: FakeSweep) -> None:
+    data = ["data=files", "data.path=train.csv", "data.unlabelled=texts.txt", "teacher=self"]
     search = sweep.search("sweep.max_minutes=1000", "model=gru", *data)
-    unlabelled = {job.name: job.config.data.unlabelled for job in search.jobs}  # type: ignore[attr-defined]
-    used = [name for name, path in unlabelled.items() if path]
-    assert used == ["gru h384 adversarial1 pretrained seed1"]
-    (pretrained,) = (job for job in search.jobs if job.name == used[0])
-    assert pretrained.config.pretraining.max_minutes == 250
+    assert {job.config.teacher.kind.name for job in search.jobs} == {"self"}
+    assert "self" not in search.note
 
 
 def test_a_search_that_was_killed_is_resumed(sweep: FakeSweep) -> None:

@@ -1,6 +1,6 @@
 """Changes of a configuration that often raise the accuracy, and which of two runs is better."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +10,12 @@ from nlp_rnn.errors import TrackingError
 from nlp_rnn.scoring.predictions import read_predictions
 from nlp_rnn.sweeps.child_runs import Child
 
-__all__ = ["FURTHER_SEEDS", "STEPS", "Change", "is_better"]
+__all__ = ["FURTHER_SEEDS", "STEPS", "Change", "distilled", "is_better"]
 
 FURTHER_SEEDS = 2
 """Number of seeds with which the best configuration is trained again."""
 
+STUDENT_COST = 3.0
 PREDICTIONS = "validation_predictions.parquet"
 LOSS = "validation/loss"
 
@@ -33,12 +34,15 @@ class Change:
         Factor by which they prolong a training, roughly.
     pretrains : bool
         Whether language models are pretrained first, on unlabelled texts (`data.unlabelled`) too.
+    has_teacher : bool
+        Whether unlabelled texts are labelled by a teacher. Without such texts it is not tried.
     """
 
     name: str
     arguments: Mapping[str, str]
     cost: float
     pretrains: bool = False
+    has_teacher: bool = False
 
 
 def _adversarial(perturbation: int) -> Change:
@@ -72,11 +76,21 @@ PRETRAINED = Change(
 )
 
 STEPS: tuple[tuple[Change, ...], ...] = (
+    (Change("self", {"teacher": "self"}, STUDENT_COST, has_teacher=True),),
     (_adversarial(1), _adversarial(5)),
     (LARGE,),
     (PRETRAINED,),
 )
 """Changes by step; one of each step is kept at most."""
+
+
+def distilled(classifiers: Sequence[Path]) -> Change:
+    """Return the change to a student of the average of trained classifiers."""
+    quoted = (
+        "'" + str(path).replace("\\", "\\\\").replace("'", "\\'") + "'" for path in classifiers
+    )
+    options = {"teacher": "classifier", "teacher.path": f"[{','.join(quoted)}]"}
+    return Change("distilled", options, STUDENT_COST, has_teacher=True)
 
 
 def is_better(run: Child, other: Child) -> bool:

@@ -4,20 +4,18 @@ The search is greedy: each step tries changes of the best configuration so far, 
 whether one of them is kept. The test split is never used.
 """
 
-import json
 import shutil
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlp_rnn.errors import ConfigError, TrackingError
 from nlp_rnn.runs.run_logging import PATIENCE_IN_A_SWEEP
-from nlp_rnn.sweeps.best_changes import FURTHER_SEEDS, STEPS, Change, is_better
+from nlp_rnn.sweeps.best_changes import FURTHER_SEEDS, STEPS, Change, distilled, is_better
 from nlp_rnn.sweeps.child_runs import Child, Children
 from nlp_rnn.sweeps.jobs import Job, make_job
-from nlp_rnn.sweeps.progress import JobCounts, SweepProgress, duration
+from nlp_rnn.sweeps.progress import JobCounts, SweepProgress, TimeUsed, duration
 from nlp_rnn.sweeps.supervisor import Supervisor
 from nlp_rnn.sweeps.sweep_arguments import SweepCommand
 
@@ -27,10 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["BestClassifier"]
 
 RECORD = "best.json"
-"""File in the folder of the sweep: the time that is used, and the trials that were started."""
+"""File in the folder of the sweep: the time that it has used, and the jobs that were started."""
 
 CLASSIFIER = "classifier"
-UNLABELLED = "data.unlabelled"
+TEACHER, UNLABELLED = "teacher", "data.unlabelled"
 
 PRETRAINING_SHARE = 0.25
 """Share of the time that a pretraining may take."""
@@ -56,31 +54,6 @@ class Trial:
     arguments: Mapping[str, str]
     names: tuple[str, ...]
     seconds: float
-
-
-@dataclass
-class _Time:
-    """Time that the search has used, also before it was resumed, and the trials it has started."""
-
-    path: Path
-    limit: float
-    before: float = 0.0
-    names: list[str] = field(default_factory=list)
-    _start: float = field(default_factory=time.monotonic)
-
-    def __post_init__(self) -> None:
-        if self.path.exists():
-            saved = json.loads(self.path.read_text(encoding="utf-8"))
-            self.before, self.names = saved["seconds"], saved["trials"]
-
-    @property
-    def used(self) -> float:
-        return self.before + time.monotonic() - self._start
-
-    def save(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        content = {"seconds": self.used, "trials": self.names}
-        self.path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 class BestClassifier:
@@ -115,12 +88,18 @@ class BestClassifier:
         self._limit = command.sweep_options.sweep.max_minutes or 0.0
         self._models = command.space.get("model", ())
         fixed = dict(argument.partition("=")[::2] for argument in command.fixed)
-        self._unlabelled = fixed.pop(UNLABELLED, None)
+        # without a teacher, unlabelled texts have an effect on some of the steps only
+        self._unlabelled = None if TEACHER in fixed else fixed.pop(UNLABELLED, None)
         self._fixed = fixed
+        self._steps = [
+            [change for change in changes if self._unlabelled or not change.has_teacher]
+            for changes in STEPS
+        ]
         self.jobs: list[Job] = []
         self.chosen = ""
         self._rows: list[tuple[str, ...]] = []
-        self.count = max(1, len(self._models)) + sum(map(len, STEPS)) + FURTHER_SEEDS
+        self.count = max(1, len(self._models)) + sum(map(len, self._steps)) + FURTHER_SEEDS
+        self.count += self._unlabelled is not None  # a student of all seeds
 
     def first_jobs(self) -> tuple[Job, ...]:
         """Return the jobs with the unchanged configuration of each model, for a forecast.
@@ -183,23 +162,26 @@ class BestClassifier:
             The jobs with the unchanged configuration of each model. `jobs` has all.
         """
         self._supervisor, self._progress, self._children = supervisor, progress, children
-        self._time = _Time(folder / RECORD, 60 * self._limit)
+        self._time = TimeUsed(folder / RECORD)
         self._runs: dict[str, Child] = {}
         self._killed: list[str] = []  # jobs that `resume` continues
         unchanged = self._try(self._unchanged())
         best = self._best_of(None, unchanged)
         if best is None or self._killed:
             return []
-        for changes in STEPS:
+        for changes in self._steps:
             trials = [trial for change in changes if (trial := self._changed(best, change))]
             best = self._best_of(best, self._try(trials)) or best
             run.set_note(f"**Running**\n\n{self.note}")
-        seeds = [self._with_seed(best, number) for number in range(1, FURTHER_SEEDS + 1)]
-        best = self._best_of(best, self._try(seeds)) or best
+        seeds = self._try([self._with_seed(best, n) for n in range(1, FURTHER_SEEDS + 1)])
+        teachers = {trial.job.key: self._folder(trial) for trial in [best, *seeds, *unchanged]}
+        best = self._best_of(best, seeds) or best
+        if self._unlabelled and (student := self._changed(best, distilled([*teachers.values()]))):
+            best = self._best_of(best, self._try([student])) or best
         if self._killed:
             return []
         self.chosen = best.job.key
-        self._save(self._runs[self.chosen], best.job, folder)
+        self._save(best, folder)
         return [trial.job for trial in unchanged]
 
     def _unchanged(self) -> list[Trial]:
@@ -218,7 +200,8 @@ class BestClassifier:
                 minutes = PRETRAINING_SHARE * self._limit
                 seconds += 60 * minutes
                 arguments["pretraining.max_minutes"] = f"{minutes:g}"
-                arguments |= {UNLABELLED: self._unlabelled} if self._unlabelled else {}
+            if self._unlabelled and (change.pretrains or change.has_teacher):
+                arguments[UNLABELLED] = self._unlabelled
             trial = self._trial(arguments, (*best.names, change.name), seconds)
             if not trial.job.problem:
                 return trial
@@ -259,9 +242,9 @@ class BestClassifier:
     def _is_due(self, trial: Trial) -> bool:
         """Whether a trial fits into the time that is left, or was started before."""
         name = trial.job.name
-        if name in self._time.names:
+        if name in self._time.jobs:
             return True
-        left = self._time.limit - self._time.used
+        left = 60 * self._limit - self._time.seconds
         if left > 0 and trial.seconds <= left:
             return True
         needed = f"needs about {duration(trial.seconds)}"
@@ -272,8 +255,7 @@ class BestClassifier:
         known = self._children.read(PATIENCE_IN_A_SWEEP)
         jobs = [trial.job for trial in trials]
         self.jobs += jobs
-        self._time.names += [job.name for job in jobs if job.name not in self._time.names]
-        self._time.save()
+        self._time.save(job.name for job in jobs)
         pending = []
         for job in jobs:
             if job.key in known and known[job.key].done:
@@ -318,11 +300,14 @@ class BestClassifier:
         self._progress.drop(1, f"{name}  left out: {reason}")
         self._rows.append((name, "", "", "", f"left out: {reason}"))
 
-    def _save(self, child: Child, job: Job, folder: Path) -> None:
+    def _folder(self, trial: Trial) -> Path:
+        """Return the classifier folder of a trial that has finished."""
+        return Path(self._runs[trial.job.key].tags["run_folder"]) / CLASSIFIER
+
+    def _save(self, best: Trial, folder: Path) -> None:
         """Copy the best classifier to the folder of the sweep."""
-        source = Path(child.tags["run_folder"]) / CLASSIFIER
-        target = folder / CLASSIFIER
-        print(f"best          {job.name}, MLflow run {child.run_id}")
+        source, target = self._folder(best), folder / CLASSIFIER
+        print(f"best          {best.job.name}, MLflow run {self._runs[best.job.key].run_id}")
         if source.is_dir():
             shutil.rmtree(target, ignore_errors=True)
             shutil.copytree(source, target)

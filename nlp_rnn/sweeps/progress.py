@@ -1,12 +1,14 @@
 """Progress of a sweep on the terminal: a line for every job that ends, and the totals."""
 
+import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TextIO
 
-__all__ = ["JobCounts", "JobEnd", "SweepProgress", "duration"]
+__all__ = ["JobCounts", "JobEnd", "SweepProgress", "TimeUsed", "duration"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,37 @@ class JobCounts:
         if not ended:
             return None
         return (time.monotonic() - self._started) / ended * left
+
+
+class TimeUsed:
+    """Time that a search has used, also before it was resumed, and the jobs that it has started.
+
+    Attributes
+    ----------
+    jobs : list of str
+        Names of the jobs.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Start the clock; `path` is the file with what was saved before."""
+        self._path, self._start = path, time.monotonic()
+        self._before = 0.0
+        self.jobs: list[str] = []
+        if path.exists():
+            saved = json.loads(path.read_text(encoding="utf-8"))
+            self._before, self.jobs = saved["seconds"], saved["jobs"]
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that the search has used."""
+        return self._before + time.monotonic() - self._start
+
+    def save(self, jobs: Iterable[str] = ()) -> None:
+        """Add jobs that are started, and write the file."""
+        self.jobs += [job for job in jobs if job not in self.jobs]
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        content = {"seconds": self.seconds, "jobs": self.jobs}
+        self._path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 class SweepProgress:
