@@ -1,6 +1,7 @@
 """`sweep=best`: steps that are kept if validation says so, within a time, and one classifier."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -137,7 +138,7 @@ def test_what_the_time_does_not_allow_is_left_out(sweep: FakeSweep) -> None:
 
 def test_options_of_the_user_stay(sweep: FakeSweep) -> None:
     search = sweep.search(
-        "sweep.max_minutes=1000", "model=gru", "model.hidden_size=32", "trainer.perturbation=1"
+        "sweep.max_minutes=1000", "model=gru", "model.hidden_size=32", "trainer.adversarial=0"
     )
     assert "| large | | | | left out: model.hidden_size is set |" in search.note.replace("  ", " ")
     assert sweep.started == ["gru h32 seed1", "gru h32 seed2", "gru h32 seed3"]
@@ -227,18 +228,25 @@ def test_wrong_arguments(
 
 @pytest.mark.slow
 def test_the_command_ends_with_a_classifier(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store_uri: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    store_uri: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NLP_RNN_CACHE", str(tmp_path / "cache"))
     rows = [("warm and kind", "good"), ("cold and late", "bad")] * 40
     lines = [f"{text} {number},{label}" for number, (text, label) in enumerate(rows)]
     Path("train.csv").write_text("\n".join(["text,label", *lines]) + "\n")
+    texts = [f"kind or late {number}" for number in range(40)]
+    Path("pool.csv").write_text("\n".join(["text", *texts]) + "\n")
     arguments = [
-        *("sweep=best", "sweep.max_minutes=1", "data=files", "data.path=train.csv", "model=gru"),
+        *("sweep=best", "sweep.max_minutes=10", "data=files", "data.path=train.csv", "model=gru"),
+        *("data.unlabelled=pool.csv", "trainer.adversarial=0"),
         *("model.hidden_size=8", "model.embedding_size=8", "trainer.max_epochs=1"),
         *("tracking.system_metrics=false", "tracking.speed=none", "sweep.compare=false"),
         "output_dir=swept",
     ]
     assert main(["train", *arguments]) == 0
+    assert re.search(r"distilled seed\d  accuracy", capsys.readouterr().out)
     assert nlp_rnn.load("swept/classifier").predict(["warm and kind"])

@@ -137,7 +137,8 @@ def compose_sweep(arguments: Sequence[str]) -> Iterator[SweepCommand]:
 
 def space_text(space: Mapping[str, Sequence[str]]) -> str:
     """Return the swept space in one line: `model=lstm,gru seed=1,2,3`."""
-    return " ".join(f"{key}={','.join(values)}" for key, values in space.items())
+    swept = (f"{key}={','.join(values)}" for key, values in space.items())
+    return " ".join(swept) or "one configuration"
 
 
 def without_hydra(composed: DictConfig) -> DictConfig:
