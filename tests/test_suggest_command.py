@@ -12,9 +12,9 @@ from pyarrow import parquet
 
 import nlp_rnn
 from nlp_rnn.classifier import text_choice
-from nlp_rnn.classifier.text_choice import TextChoice, disagreement, uncertainty
+from nlp_rnn.classifier.text_choice import TextChoice, disagreement, gradients, uncertainty
 from nlp_rnn.cli import main
-from nlp_rnn.commands.suggest import worth_of
+from nlp_rnn.commands.suggest import worth_and_gradients
 
 LABELLED = [("Warm and quick", "good"), ("Cold and late", "bad")]
 UNLABELLED = ["Warm and late", "Warm and quick", "Cold tea", "warm  AND late", "A quick cup", ""]
@@ -148,15 +148,41 @@ def test_uncertainty_is_a_small_margin_or_a_probability_near_its_threshold() -> 
     assert disagreement(one, 1 - one, multi_label=True) == pytest.approx([1.0])
 
 
+def slopes(*probabilities: float) -> np.ndarray:
+    """Gradients of texts with two labels."""
+    return gradients(np.array([[value, 1 - value] for value in probabilities]))
+
+
 def test_similar_texts_are_not_chosen_together_and_copies_only_once() -> None:
-    choice = TextChoice(3)
-    texts = ["late again today", "late again now", "Late again today", "cup was cracked", "fine"]
-    choice.add(texts, [0.9, 0.89, 0.9, 0.6, 0.1], range(5))
-    assert [candidate.row for candidate in choice.choose()][:2] == [0, 3]
-    everything = TextChoice(10)
-    everything.add(texts, [0.9, 0.89, 0.9, 0.6, 0.1], range(5))
-    assert sorted(candidate.row for candidate in everything.choose()) == [0, 1, 3, 4]
+    texts = [
+        "late again today",
+        "late again today!",
+        "Late  again today",
+        "cup was cracked",
+        "fine",
+    ]
+    chosen = []
+    for number in (2, 10):
+        choice = TextChoice(number)
+        choice.add(texts, [0.9, 0.8, 0.9, 0.8, 0.1], slopes(0.51, 0.52, 0.51, 0.52, 0.95), range(5))
+        chosen.append([candidate.row for candidate in choice.choose()])
+    assert chosen[0] == [0, 3]
+    assert sorted(chosen[1]) == [0, 1, 3, 4]
     assert TextChoice(3).choose() == []
+
+
+def test_similar_texts_with_different_predictions_are_different() -> None:
+    texts = ["late again today", "late again now", "late again or"]
+    choice = TextChoice(2)
+    choice.add(texts, [0.9, 0.8, 0.8], slopes(0.6, 0.62, 0.38), range(3))
+    assert [candidate.row for candidate in choice.choose()] == [0, 2]
+
+
+def test_gradients_are_those_of_the_predicted_labels() -> None:
+    rows = np.array([[0.2, 0.8], [1.0, 0.0]])
+    assert gradients(rows) == pytest.approx(np.array([[0.2, -0.2], [0.0, 0.0]]))
+    thresholds = np.array([0.1, 0.9])
+    assert gradients(rows, thresholds) == pytest.approx(np.array([[-0.8, 0.8], [0.0, 0.0]]))
 
 
 def test_only_candidates_are_retained_of_a_long_stream(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,11 +191,13 @@ def test_only_candidates_are_retained_of_a_long_stream(monkeypatch: pytest.Monke
     worth = np.random.default_rng(0).permutation(1000) / 1000
     for start in range(0, 1000, 100):
         texts = [f"text{number}" for number in range(start, start + 100)]
-        choice.add(texts, worth[start : start + 100], range(start, start + 100))
+        part = worth[start : start + 100]
+        choice.add(texts, part, slopes(*(1 - part / 2)), range(start, start + 100))
     assert choice.seen == 1000
     assert len(choice._candidates) == 20
-    chosen = choice.choose()
-    assert [candidate.row for candidate in chosen] == np.argsort(-worth)[:2].tolist()
+    first, second = (candidate.row for candidate in choice.choose())
+    assert first == worth.argmax()
+    assert second in np.argsort(-worth)[:20]
 
 
 def test_parts_of_an_ensemble_that_disagree_are_preferred() -> None:
@@ -181,5 +209,6 @@ def test_parts_of_an_ensemble_that_disagree_are_preferred() -> None:
             whole = np.array([same, same])
             return {"ensemble": whole, "network": whole, "ngrams": np.array([same, other])}
 
-    worth = worth_of(Ensemble(), None, ["agreed", "disputed"])  # type: ignore[arg-type]
+    worth, slopes = worth_and_gradients(Ensemble(), None, ["agreed", "disputed"])  # type: ignore[arg-type]
     assert worth == pytest.approx([0.6, 1.2])
+    assert slopes == pytest.approx(np.array([[-0.3, 0.3], [-0.48, 0.48]]), abs=1e-6)

@@ -1,8 +1,9 @@
 """Choice of the texts whose labels would help most: uncertain, and different from each other.
 
 The texts arrive in any number. The most uncertain ones are retained as candidates, from which the
-texts are chosen one after the other: each time the most uncertain one, where a text counts less the
-more it resembles one that was chosen before.
+texts are chosen as in BADGE (Ash et al. 2020, arXiv:1906.03671): one after the other, with a
+probability proportional to the squared distance to those that were chosen before. The distance is
+that of gradients: of what a wrong label would change in a linear model on the words of the text.
 """
 
 import heapq
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from nlp_rnn.ngrams.word_ngrams import WordHashes
 
-__all__ = ["Candidate", "TextChoice", "disagreement", "uncertainty"]
+__all__ = ["Candidate", "TextChoice", "disagreement", "gradients", "uncertainty"]
 
 CANDIDATES_PER_TEXT, MIN_CANDIDATES = 10, 1000
 """Candidates for each text that is chosen, and at least."""
@@ -23,8 +24,8 @@ CANDIDATES_PER_TEXT, MIN_CANDIDATES = 10, 1000
 DIMENSIONS = 1024
 """Dimensions that the words of a text are hashed to."""
 
-DIVERSITY = 1.0
-"""Exponent of the dissimilarity of a text to those that were chosen before."""
+SAME = 1 - 1e-6
+"""Cosine similarity from which on a text is a copy of another one, up to white space and case."""
 
 
 def uncertainty(
@@ -57,6 +58,24 @@ def uncertainty(
     return 1 - margins
 
 
+def gradients(
+    probabilities: NDArray[Any], thresholds: NDArray[np.float64] | None = None
+) -> NDArray[np.float32]:
+    """Return the gradients of the loss of the predicted labels with respect to the logits, (n, C).
+
+    Parameters
+    ----------
+    probabilities, thresholds
+        As in `uncertainty`.
+    """
+    values = np.asarray(probabilities, np.float32)
+    if thresholds is not None:
+        return (values - (values >= thresholds)).astype(np.float32)
+    predicted = np.zeros_like(values)
+    predicted[np.arange(len(values)), values.argmax(axis=1)] = 1
+    return values - predicted
+
+
 def disagreement(
     first: NDArray[Any], second: NDArray[Any], multi_label: bool
 ) -> NDArray[np.float64]:
@@ -77,19 +96,22 @@ class Candidate:
 
     Attributes
     ----------
-    uncertainty : float
+    worth : float
         How much its label is expected to help.
     position : int
         Its negative position: of two texts that are equally uncertain, the first is preferred.
     text : str
         The text.
+    gradient : float32 array of shape (C,)
+        Its gradient by `gradients`.
     row : object
         What the caller needs of it.
     """
 
-    uncertainty: float
+    worth: float
     position: int
     text: str = field(compare=False)
+    gradient: NDArray[np.float32] = field(compare=False)
     row: Any = field(compare=False)
 
 
@@ -110,36 +132,58 @@ class TextChoice:
         self._candidates: list[Candidate] = []  # a heap, whose first one is the least uncertain
 
     def add(
-        self, texts: Sequence[str], uncertainties: Iterable[float], rows: Iterable[Any]
+        self,
+        texts: Sequence[str],
+        worth: Iterable[float],
+        gradients: Iterable[NDArray[np.float32]],
+        rows: Iterable[Any],
     ) -> None:
-        """Read more texts, with how uncertain each is, and what the caller needs of each."""
-        for text, value, row in zip(texts, uncertainties, rows, strict=True):
+        """Read more texts.
+
+        Parameters
+        ----------
+        texts : sequence of n str
+            The texts.
+        worth : iterable of n float
+            How much the label of each is expected to help.
+        gradients : iterable of n float32 arrays of shape (C,)
+            Their gradients.
+        rows : iterable of n objects
+            What the caller needs of each.
+        """
+        for text, value, gradient, row in zip(texts, worth, gradients, rows, strict=True):
             self.seen += 1
-            candidate = Candidate(float(value), -self.seen, text, row)
+            candidate = Candidate(float(value), -self.seen, text, gradient, row)
             if len(self._candidates) < self._limit:
                 heapq.heappush(self._candidates, candidate)
             elif candidate > self._candidates[0]:
                 heapq.heapreplace(self._candidates, candidate)
 
     def choose(self) -> list[Candidate]:
-        """Return the chosen texts, the most helpful one first; fewer if there are no more."""
+        """Return the chosen texts, fewer if there are no more; the same for the same texts.
+
+        The first one has the largest gradient. So the first texts of the list are a good choice
+        of fewer texts too.
+        """
         candidates = sorted(self._candidates, reverse=True)
         if not candidates:
             return []
-        features = hashed_words([candidate.text for candidate in candidates])
-        worth = np.array([candidate.uncertainty for candidate in candidates])
-        resemblance = np.zeros(len(candidates))
-        free = np.ones(len(candidates), bool)
-        chosen: list[Candidate] = []
-        while free.any() and len(chosen) < self.number:
-            values = np.where(free, worth * (1 - resemblance) ** DIVERSITY, -1.0)
-            best = int(values.argmax())
-            free[best] = False
-            if resemblance[best] > 1 - 1e-6:
-                break  # all others are copies of texts that were chosen
-            chosen.append(candidates[best])
-            np.maximum(resemblance, features @ features[best], out=resemblance)
-        return chosen
+        random = np.random.default_rng(0)
+        words = hashed_words([candidate.text for candidate in candidates])
+        slopes = np.stack([candidate.gradient for candidate in candidates]).astype(np.float32)
+        # a gradient is an outer product, so products and squares are those of its two factors
+        squares = np.maximum((slopes**2).sum(axis=1), 1e-12)
+        distances = squares.astype(np.float64)
+        chosen: list[int] = []
+        while len(chosen) < self.number and distances.any():
+            shares = distances / distances.sum()
+            new = random.choice(len(shares), p=shares) if chosen else squares.argmax()
+            chosen.append(int(new))
+            alike = words @ words[new]
+            products = (slopes @ slopes[new]) * alike
+            np.minimum(distances, squares + squares[new] - 2 * products, out=distances)
+            distances[(distances < 1e-9) | (alike > SAME)] = 0.0
+        return [candidates[index] for index in chosen]
 
 
 def hashed_words(texts: Sequence[str]) -> NDArray[np.float32]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nlp_rnn.classifier.training_texts import TrainingTexts
     from nlp_rnn.commands.input_tables import Chunk, InputTable
 
-__all__ = ["HELP", "suggest", "worth_of"]
+__all__ = ["HELP", "suggest", "worth_and_gradients"]
 
 HELP = """\
 Choose the unlabelled texts whose labels would help a classifier most: uncertain ones that differ
@@ -134,7 +134,7 @@ def _suggest(
         columns |= dict.fromkeys(chunk.columns)
         texts, usable_rows = _usable(chunk, label, training_texts, counts)
         if texts:
-            choice.add(texts, worth_of(classifier, teacher, texts), usable_rows)
+            choice.add(texts, *worth_and_gradients(classifier, teacher, texts), usable_rows)
     chosen = choice.choose()
     for line in dict.fromkeys((*notes, *table.notes)):
         print(line, file=sys.stderr)
@@ -200,25 +200,30 @@ def _hashes(texts: list[str]) -> NDArray[np.uint64]:
     return hashes
 
 
-def worth_of(
+def worth_and_gradients(
     classifier: "TextClassifier", teacher: "TextClassifier | None", texts: list[str]
-) -> NDArray[np.float64]:
-    """Return how much the label of each text is expected to help."""
-    from nlp_rnn.classifier.text_choice import disagreement, uncertainty
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Return how much the label of each text is expected to help, (n,), and gradients (n, C).
+
+    Both grow with the disagreement of the parts of an ensemble, and of a teacher.
+    """
+    from nlp_rnn.classifier.text_choice import disagreement, gradients, uncertainty
 
     multi_label = classifier.thresholds is not None
+    disputed = np.zeros(len(texts))
     if classifier.is_ensemble:
         parts = classifier.predict_proba_of_parts(texts)
         probabilities = parts["ensemble"]
-        worth = uncertainty(probabilities, classifier.thresholds)
-        worth += disagreement(parts["network"], parts["ngrams"], multi_label)
+        disputed += disagreement(parts["network"], parts["ngrams"], multi_label)
     else:
         probabilities = classifier.predict_proba(texts)
-        worth = uncertainty(probabilities, classifier.thresholds)
     if teacher is not None:
         order = [teacher.labels.index(label) for label in classifier.labels]
-        worth += disagreement(probabilities, teacher.predict_proba(texts)[:, order], multi_label)
-    return worth
+        disputed += disagreement(probabilities, teacher.predict_proba(texts)[:, order], multi_label)
+    worth = uncertainty(probabilities, classifier.thresholds) + disputed
+    slopes = gradients(probabilities, classifier.thresholds)
+    slopes *= (1 + disputed)[:, None].astype(np.float32)
+    return worth, slopes
 
 
 def _write(
