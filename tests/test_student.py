@@ -139,13 +139,13 @@ def test_a_student_of_the_own_models_is_trained_by_one_command(here: Path, kind:
     alone = train("alone", data, *extra)
     student, labelled = (nlp_rnn.load(r["classifier"]) for r in (result, alone))
     assert result["metrics"]["train/updates"] > alone["metrics"]["train/updates"]
-    # words that only the pool has are in the vocabulary and in the n-gram models
+    # words that only the pool has are in the vocabulary
     words = [
         json.loads((here / run / "classifier" / "tokenizer.json").read_text())
         for run in ("student", "alone")
     ]
     assert len(words[0]["model"]["vocab"]) > len(words[1]["model"]["vocab"])
-    assert student.num_parameters > labelled.num_parameters
+    assert student.num_parameters > labelled.num_parameters  # of the vocabulary
     assert student.labels == labelled.labels
 
 
@@ -196,7 +196,15 @@ def test_unlabelled_texts_of_python_are_those_of_a_file(here: Path) -> None:
     [
         (["teacher=self"], "Set data.unlabelled=FILE"),
         (["teacher=classifier", "teacher.path=x", "model=ngrams"], "or model=gru"),
-        (["teacher=self", "data.unlabelled=x", "teacher.temperature=2", "model=ngrams"], "alone"),
+        (
+            ["teacher=self", "data.unlabelled=x", "model=ngrams"],
+            "Set model=gru, or another teacher",
+        ),
+        (
+            "teacher=classifier teacher.path=x data.unlabelled=x model=ngrams "
+            "teacher.temperature=2".split(),
+            "teacher.temperature=2 has no effect on n-gram models",
+        ),
         (
             ["teacher=classifier", "teacher.path=x", "teacher.label_weight=1"],
             "or teacher.label_weight=0.5",
@@ -242,3 +250,24 @@ def test_a_sweep_compares_students_of_the_same_teacher(
     assert len(jobs) == 4
     digests = {json.loads(job.read_text())["provenance"]["signature"] for job in jobs}
     assert len(digests) == 2
+
+
+def test_ngram_models_learn_from_another_teacher_and_not_from_themselves(here: Path) -> None:
+    data = write_data(here / "data")
+    write_pool(here)
+    labels = {text: label for text, label in texts_of(90, 7)}
+    frame = pd.DataFrame({"text": list(labels), "label": list(labels.values())})
+    frame.to_csv("predictions.csv", index=False)
+    taught = ["data.unlabelled=pool.csv", "teacher=predictions", "teacher.path=predictions.csv"]
+    tables = {}
+    for name, overrides in (("alone", []), ("self", SELF), ("taught", taught)):
+        result = train(name, data, *overrides, "trainer.max_epochs=1")
+        tables[name] = (Path(result["classifier"]) / "ngrams.safetensors").stat().st_size
+    assert tables["taught"] > tables["alone"]  # words of the pool
+    assert tables["self"] == tables["alone"]
+    ngrams = [word for word in SMALL if not word.startswith(("model.", "trainer.max"))]
+    arguments = [*ngrams, f"data.path={data}", "model=ngrams", "output_dir=ngrams"]
+    assert main(["train", *arguments, *taught]) == 0
+    predicted = nlp_rnn.load(here / "ngrams" / "classifier").predict(list(labels))
+    assert np.mean(np.array(predicted) == np.array(list(labels.values()))) > 0.95
+    assert main(["train", *arguments, *SELF]) == 2

@@ -69,7 +69,8 @@ def check_ngrams(config: RunConfig) -> None:
     if unlabelled and config.teacher.kind is TeacherKind.none:
         raise ConfigError(
             "data.unlabelled has no effect on n-gram models without a teacher that labels its "
-            "texts. Set teacher=self, or remove it."
+            "texts. Set teacher=predictions, encoder or classifier, model=gru teacher=self, or "
+            "remove it."
         )
 
 

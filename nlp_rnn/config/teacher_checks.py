@@ -50,6 +50,11 @@ def _check_targets(config: RunConfig) -> None:
     """Raise `ConfigError` if nothing is learned from the teacher, or for targets without effect."""
     teacher = config.teacher
     if isinstance(config.model, NgramsConfig):
+        if teacher.kind is TeacherKind.self:
+            raise ConfigError(
+                "teacher=self has n-gram models as the teacher, which learn nothing from their own "
+                "labels. Set model=gru, or another teacher."
+            )
         if not _has_pool(config):
             raise ConfigError(
                 f"teacher={teacher.kind.name} has no effect on n-gram models without unlabelled "

@@ -12,6 +12,7 @@ from nlp_rnn.classifier.classifier_folder import read_classifier
 from nlp_rnn.classifier.classifier_saving import save_classifier
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.config.defaults import MAX_NGRAM_LABELS
+from nlp_rnn.config.teacher import TeacherKind
 from nlp_rnn.config.training import ClassWeight
 from nlp_rnn.data.labels import labels_of
 from nlp_rnn.errors import DataError
@@ -36,7 +37,7 @@ def fit_corpus_ngrams(
 
     Those of a student are fitted to the pool too, with the most probable labels by its teacher.
     Their weights stay those of models that were fitted to the labelled rows, by labels that these
-    had not seen.
+    had not seen. With `teacher=self` they are the teacher, and their own labels teach them nothing.
 
     Raises
     ------
@@ -58,7 +59,7 @@ def fit_corpus_ngrams(
     )
     validation = validation_texts, validation_labels
     fitted = fit_ngrams(texts, labels, *validation, len(corpus.labels), **options)
-    if student is None or not student.pool_rows:
+    if student is None or not student.pool_rows or config.teacher.kind is TeacherKind.self:
         return fitted
     train = student.corpus.train
     return refit_ngrams(fitted, list(texts_of(train)), labels_of(train), *validation, **options)
