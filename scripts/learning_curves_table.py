@@ -20,6 +20,7 @@ COLUMNS = {
     "gru": "GRU",
     "lstm_ensemble": "LSTM ensemble",
     "gru_ensemble": "GRU ensemble",
+    "teacher": "teacher",
 }
 """Headings of the columns, by the names of `points`; those of students begin with them."""
 
@@ -29,7 +30,8 @@ Points = dict[tuple[str, int | None, str], list[float]]
 def points(scores: Sequence[dict[str, Any]]) -> Points:
     """Return the accuracies of the samples in percent, by set, size (None: all) and column.
 
-    A classifier that is an ensemble of a network and n-gram models gives a value to two columns.
+    A classifier that is an ensemble of a network and n-gram models gives a value to two columns,
+    and a student gives another one to the column of its teacher.
     """
     values: Points = {}
     for score in scores:
@@ -39,6 +41,8 @@ def points(scores: Sequence[dict[str, Any]]) -> Points:
         columns = {model: score["accuracy"] if network is None else network}
         if network is not None:
             columns[f"{model}_ensemble"] = score["accuracy"]
+        if "teacher_accuracy" in score:
+            columns["teacher"] = score["teacher_accuracy"]
         for column, accuracy in columns.items():
             if column in COLUMNS:
                 values.setdefault((*key, column + student), []).append(100 * accuracy)

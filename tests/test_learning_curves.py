@@ -208,9 +208,10 @@ def test_a_student_is_compared_with_the_same_model_without_a_teacher(script: Mod
         entry | {"model": "gru", "accuracy": 0.75, "correct": script.packed(correct)},
         entry
         | {"model": "gru", "accuracy": 1.0, "correct": script.packed(correct | True)}
-        | {"teacher": "teacher=self", "network_accuracy": 0.9},
+        | {"teacher": "teacher=self", "network_accuracy": 0.9, "teacher_accuracy": 0.8},
     ]
     table = script.markdown(scores, False, "COMMAND", [], [])
-    assert "| rows | set | GRU | GRU, teacher=self | GRU ensemble, teacher=self |" in table
-    assert "| 300 | weather | 75.0 | 90.0 | 100.0 |" in table
+    heads = "GRU | GRU, teacher=self | GRU ensemble, teacher=self | teacher, teacher=self |"
+    assert f"| rows | set | {heads}" in table
+    assert "| 300 | weather | 75.0 | 90.0 | 100.0 | 80.0 |" in table
     assert "| 300 | gru, teacher=self − gru | +25.0 | 1 | weather +25.0 | – | " in table
