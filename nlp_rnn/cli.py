@@ -36,6 +36,15 @@ Train LSTM and GRU text classifiers, compare them in MLflow, and deploy the bett
 nlp-rnn COMMAND --help shows an example.  --debug shows the traceback of an error.
 """
 
+PACKAGES = {
+    "google": "protobuf",
+    "hydra": "hydra-core",
+    "PIL": "pillow",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
+"""Packages whose name on PyPI is not that of their module."""
+
 COMMANDS = (
     "train",
     "sweep",
@@ -150,13 +159,24 @@ def _run(arguments: list[str]) -> int:
     except Exception as error:
         if debug:
             raise
-        lines = str(error).strip().splitlines() or [""]
-        print(
-            f"nlp-rnn: {type(error).__name__}: {lines[0]}\n"
-            "This error is not expected. Add --debug for the traceback.",
-            file=sys.stderr,
-        )
+        print(f"nlp-rnn: {_unexpected(error, arguments[0])}", file=sys.stderr)
         return 1
+
+
+def _unexpected(error: Exception, command: str) -> str:
+    """Return the message of an error that is not one of nlp_rnn, such as a missing package."""
+    package = (getattr(error, "name", None) or "").partition(".")[0]
+    if isinstance(error, ModuleNotFoundError) and package not in ("", "nlp_rnn"):
+        package = PACKAGES.get(package, package)
+        return (
+            f"{command} needs the package {package}, which is not installed.\n"
+            f"Run pip install {package}"
+        )
+    first = (str(error).strip().splitlines() or [""])[0]
+    return (
+        f"{type(error).__name__}: {first}\n"
+        "This error is not expected. Add --debug for the traceback."
+    )
 
 
 def _command(name: str, arguments: list[str]) -> int:

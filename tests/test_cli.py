@@ -39,6 +39,18 @@ def test_train_help_lists_the_choices(capsys: pytest.CaptureFixture[str]) -> Non
     assert "average, gru, lstm, ngrams, rnn" in capsys.readouterr().out
 
 
+def test_a_missing_package_is_named_as_pip_knows_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "hydra", None)
+    assert main(["train", "--cfg", "job"]) == 1
+    message = capsys.readouterr().err
+    assert message == (
+        "nlp-rnn: train needs the package hydra-core, which is not installed.\n"
+        "Run pip install hydra-core\n"
+    )
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"nlp-rnn {__version__}\n"
