@@ -3,15 +3,19 @@
 import json
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
 import nlp_rnn
 from nlp_rnn.cli import main
+from nlp_rnn.config.signature import plain
+from nlp_rnn.config.training import TrainerConfig
 from nlp_rnn.errors import ConfigError, TrackingError
 from nlp_rnn.scoring.predictions import Predictions, write_predictions
 from nlp_rnn.sweeps.best_changes import is_better
@@ -106,10 +110,11 @@ def test_what_helps_on_validation_is_kept_and_the_best_classifier_is_copied(
     assert sweep.started == [
         "lstm h128 seed1",
         "gru h128 seed1",
+        "gru h384 pretrained seed1",
+        "gru h256 large seed1",
+        "gru h128 r_drop seed1",
         f"{best} seed1",
         "gru h128 adversarial5 seed1",
-        "gru h256 adversarial1 large seed1",
-        "gru h384 adversarial1 pretrained seed1",
         f"{best} seed2",
         f"{best} seed3",
     ]
@@ -123,12 +128,18 @@ def test_what_helps_on_validation_is_kept_and_the_best_classifier_is_copied(
 
 
 def test_what_the_time_does_not_allow_is_left_out(sweep: FakeSweep) -> None:
-    search = sweep.search("sweep.max_minutes=4")
-    # every training takes a minute, and a larger network five times as long as the best so far
-    assert sweep.started[2:] == ["gru h128 adversarial1 seed1", "gru h128 adversarial5 seed1"] + [
-        f"gru h128 adversarial1 seed{seed}" for seed in (2, 3)
+    search = sweep.search("sweep.max_minutes=5")
+    # every training takes a minute, and a pretrained network five times as long as the best so far
+    assert sweep.started[2:] == [
+        "gru h256 large seed1",
+        "gru h128 r_drop seed1",
+        *(f"gru h128 adversarial{perturbation} seed1" for perturbation in (1, 5)),
+        *(f"gru h128 adversarial1 seed{seed}" for seed in (2, 3)),
     ]
-    assert "left out: needs about 5 min 0 s" in search.note
+    assert (
+        "gru h384 pretrained seed1 | | | | left out: needs about 6 min 15 s"
+        in search.note.replace("  ", " ")
+    )
     none = FakeSweep(sweep.folder / "none", quality)
     search = none.search("sweep.max_minutes=0.5", "model=gru")
     assert none.started == ["gru h128 seed1"]
@@ -136,10 +147,22 @@ def test_what_the_time_does_not_allow_is_left_out(sweep: FakeSweep) -> None:
     assert none.children[search.chosen].name == "gru h128 seed1"
 
 
-def test_options_of_the_user_stay(sweep: FakeSweep) -> None:
-    search = sweep.search(
-        "sweep.max_minutes=1000", "model=gru", "model.hidden_size=32", "trainer.adversarial=0"
+def test_what_is_the_default_for_the_data_is_not_tried(sweep: FakeSweep) -> None:
+    search = sweep.search("sweep.max_minutes=0.5", "model=gru")
+    (key,) = sweep.children
+    resolved = plain(replace(search.jobs[0].config, trainer=TrainerConfig(r_drop=1.0)))
+    folder = Path(sweep.children[key].tags["run_folder"])
+    (folder / "resolved.yaml").write_text(OmegaConf.to_yaml(resolved))
+    search = sweep.search("sweep.max_minutes=1000", "model=gru")
+    assert "| r_drop | | | | left out: it is the default for this data |" in search.note.replace(
+        "  ", " "
     )
+    assert not [name for name in sweep.started if "r_drop" in name]
+
+
+def test_options_of_the_user_stay(sweep: FakeSweep) -> None:
+    fixed = ["model=gru", "model.hidden_size=32", "trainer.adversarial=0", "trainer.r_drop=0"]
+    search = sweep.search("sweep.max_minutes=1000", *fixed)
     assert "| large | | | | left out: model.hidden_size is set |" in search.note.replace("  ", " ")
     assert sweep.started == ["gru h32 seed1", "gru h32 seed2", "gru h32 seed3"]
 
@@ -152,10 +175,10 @@ def test_unlabelled_texts_are_used_where_they_have_an_effect(sweep: FakeSweep) -
     jobs = {job.name: job for job in search.jobs if job.config.data.unlabelled}  # type: ignore[attr-defined]
     assert list(jobs) == [
         "gru h128 self seed1",
-        "gru h384 adversarial1 pretrained seed1",
+        "gru h384 pretrained seed1",
         "gru h128 adversarial1 distilled seed1",
     ]
-    assert jobs["gru h384 adversarial1 pretrained seed1"].config.pretraining.max_minutes == 250
+    assert jobs["gru h384 pretrained seed1"].config.pretraining.max_minutes == 250
     # the student learns from all seeds of the best configuration, and from the other cell
     teacher = jobs["gru h128 adversarial1 distilled seed1"].config.teacher
     assert teacher.kind.name == "classifier"
@@ -242,7 +265,7 @@ def test_the_command_ends_with_a_classifier(
     Path("pool.csv").write_text("\n".join(["text", *texts]) + "\n")
     arguments = [
         *("sweep=best", "sweep.max_minutes=10", "data=files", "data.path=train.csv", "model=gru"),
-        *("data.unlabelled=pool.csv", "trainer.adversarial=0"),
+        *("data.unlabelled=pool.csv", "trainer.adversarial=0", "trainer.r_drop=0"),
         *("model.hidden_size=8", "model.embedding_size=8", "trainer.max_epochs=1"),
         *("tracking.system_metrics=false", "tracking.speed=none", "sweep.compare=false"),
         "output_dir=swept",

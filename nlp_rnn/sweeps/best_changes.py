@@ -56,10 +56,8 @@ LARGE = Change(
         "model.embedding_size": "256",
         "model.hidden_size": "256",
         "trainer.average_decay": "0.99",
-        "trainer.max_epochs": "20",
-        "trainer.patience": "20",
     },
-    5.0,
+    4.0,
 )
 
 PRETRAINED = Change(
@@ -77,9 +75,8 @@ PRETRAINED = Change(
 
 STEPS: tuple[tuple[Change, ...], ...] = (
     (Change("self", {"teacher": "self"}, STUDENT_COST, has_teacher=True),),
-    (_adversarial(1), _adversarial(5)),
-    (LARGE,),
-    (PRETRAINED,),
+    (PRETRAINED, LARGE),
+    (Change("r_drop", {"trainer.r_drop": "1"}, 2.0), _adversarial(1), _adversarial(5)),
 )
 """Changes by step; one of each step is kept at most."""
 

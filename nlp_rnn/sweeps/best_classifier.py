@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nlp_rnn.config.compose import read_config
+from nlp_rnn.config.signature import flatten
 from nlp_rnn.errors import ConfigError, TrackingError
+from nlp_rnn.runs.run_folder import RESOLVED
 from nlp_rnn.runs.run_logging import PATIENCE_IN_A_SWEEP
 from nlp_rnn.sweeps.best_changes import FURTHER_SEEDS, STEPS, Change, distilled, is_better
 from nlp_rnn.sweeps.child_runs import Child, Children
@@ -189,11 +192,9 @@ class BestClassifier:
         return [self._trial(arguments, (), 0.0) for arguments in models]
 
     def _changed(self, best: Trial, change: Change) -> Trial | None:
-        """Return a changed configuration; None if the user has set one of the keys."""
-        taken = [key for key in change.arguments if key in self._fixed]
-        if taken:
-            reason = f"{taken[0]} is set"
-        else:
+        """Return a changed configuration; None if an obstacle, which is noted, prevents it."""
+        reason = self._obstacle(best, change)
+        if not reason:
             arguments = {**best.arguments, **change.arguments}
             seconds = change.cost * self._seconds_of(best)
             if change.pretrains:
@@ -208,6 +209,18 @@ class BestClassifier:
             reason = " ".join(trial.job.problem.split())
         self._leave_out(change.name, reason)
         return None
+
+    def _obstacle(self, best: Trial, change: Change) -> str:
+        """Return why a change is not tried, or an empty string."""
+        if taken := [key for key in change.arguments if key in self._fixed]:
+            return f"{taken[0]} is set"
+        path = self._folder(best).with_name(RESOLVED)
+        values = flatten(read_config(path)) if path.exists() else {}
+        if all(
+            str(values.get(key)) in (value, f"{value}.0") for key, value in change.arguments.items()
+        ):
+            return "it is the default for this data"
+        return ""
 
     def _with_seed(self, best: Trial, number: int) -> Trial:
         seed = best.job.config.seed + number
