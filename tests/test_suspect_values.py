@@ -87,7 +87,9 @@ def test_tokens_that_are_joined_as_the_note_says_have_no_note(tmp_path):
 # --- labels ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("odd", ["-----", ":---", "Total", "(20 rows)", "label", "a\nb", "x" * 300])
+@pytest.mark.parametrize(
+    "odd", ["-----", ":---", "Total", "(20 rows)", "label", "text", "2024", "a\nb", "x" * 300]
+)
 def test_labels_that_look_like_no_classes_are_noted(tmp_path, odd):
     path = written(tmp_path / "a.jsonl", [*LABELS[:-1], odd])
     (note,) = [line for line in corpus(path).notes if "look like no classes" in line]
@@ -144,7 +146,9 @@ def test_labels_that_are_no_plain_names_are_noted(tmp_path, labels, note):
     assert any(note in line for line in corpus(written(tmp_path / "a.csv", labels * 10)).notes)
 
 
-@pytest.mark.parametrize("labels", [["-1", "0", "1"], ["+", "-"], ["0", "1"], ["10", "20"]])
+@pytest.mark.parametrize(
+    "labels", [["-1", "0", "1"], ["+", "-"], ["0", "1"], ["10", "20"], ["1,5", "2,5"]]
+)
 def test_plain_labels_have_no_note(labels):
     assert label_notes({"train": dict.fromkeys(labels, 10)}) == []
 

@@ -9,6 +9,7 @@ __all__ = ["checked_label_sets", "checked_strings", "text_chunks"]
 
 # A chunk, whose token ids are in memory together, ends at this many texts or characters.
 CHUNK_TEXTS = 4096
+CHUNK_VALUES = 1 << 23  # probabilities
 CHUNK_CHARACTERS = 8 << 20
 
 
@@ -78,14 +79,23 @@ def _shortened(value: object) -> str:
     return text if len(text) <= 40 else text[:40] + "…"
 
 
-def text_chunks(texts: Iterable[str]) -> Iterator[list[str]]:
-    """Yield the texts in non-empty lists that are small enough to be tokenized at once."""
+def text_chunks(texts: Iterable[str], num_labels: int = 1) -> Iterator[list[str]]:
+    """Yield the texts in non-empty lists that are small enough to be predicted at once.
+
+    Parameters
+    ----------
+    texts : iterable of str
+        The texts.
+    num_labels : int, default 1
+        The number of probabilities of each text.
+    """
+    most = max(1, min(CHUNK_TEXTS, CHUNK_VALUES // num_labels))
     chunk: list[str] = []
     characters = 0
     for text in texts:
         chunk.append(text)
         characters += len(text)
-        if len(chunk) >= CHUNK_TEXTS or characters >= CHUNK_CHARACTERS:
+        if len(chunk) >= most or characters >= CHUNK_CHARACTERS:
             yield chunk
             chunk, characters = [], 0
     if chunk:

@@ -111,7 +111,7 @@ class ProbabilityPredictor:
                 "Call predict_proba(texts)."
             )
         parts: dict[str, list[NDArray[np.float32]]] = {"ensemble": [], "network": [], "ngrams": []}
-        for chunk in text_chunks(self._checked(texts)):
+        for chunk in text_chunks(self._checked(texts), len(self.labels)):
             logits, scores = network.logits(chunk, windows=False), table.scores(chunk)
             together = ensemble_logits(logits, self._network_weight, scores)
             for name, values in zip(parts, (together, logits, scores), strict=True):
@@ -183,7 +183,7 @@ class ProbabilityPredictor:
 
     def _probabilities(self, texts: Iterable[str], windows: bool) -> Iterator[NDArray[np.float32]]:
         """Yield the probabilities (n, C) of one chunk of texts after the other."""
-        chunks = text_chunks(self._checked(texts))
+        chunks = text_chunks(self._checked(texts), len(self.labels))
         if windows and self.config["max_length"] is None:
             raise ClassifierError(
                 "windows=True has no effect: this classifier processes texts of any length."

@@ -207,7 +207,8 @@ def _clean(
     if dropping:
         drop_leaks(hashes, usable, notes)
     counts = {split: labels[split].counts(rows) for split, rows in usable.items()}
-    columns = (source.label,) if isinstance(source.label, str) else ()
+    # labels that are read from several columns have their names
+    columns = (*source.text, source.label) if isinstance(source.label, str) else ()
     notes += label_notes(counts, columns)
     for split, usable_rows in usable.items():
         notes += text_notes(split, *_sample(texts[split], labels[split], usable_rows))

@@ -17,6 +17,7 @@ _MISSING = frozenset(
 _SEPARATORS = {",": "comma", ";": "semicolon", "|": "'|'", "#": "'#'"}
 _NUMBER = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0")
 
+_ANY_NUMBER = re.compile(r"[-+]?\d+([.,]\d+)*")
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
 _RULER = re.compile(r"[-=+:|_*.#~]{2,}")  # such as `-----` and `:---`
 _TOTAL = re.compile(
@@ -202,7 +203,11 @@ def label_notes(counts: Mapping[str, Mapping[str, int]], columns: Sequence[str] 
             "these rows"
         )
     for separator, option in _SEPARATORS.items():
-        joined = [name for name in sorted(rows) if separator in name.strip(separator)]
+        joined = [
+            name
+            for name in sorted(rows)
+            if separator in name.strip(separator) and not _ANY_NUMBER.fullmatch(name)
+        ]
         parts = Counter(part.strip() for name in rows for part in {*name.split(separator)})
         joined = [name for name in joined if _is_joined(name, separator, parts)]
         if len(joined) > 1:
@@ -213,6 +218,8 @@ def label_notes(counts: Mapping[str, Mapping[str, int]], columns: Sequence[str] 
     rulers = [name for name in rows if _RULER.fullmatch(name)]
     rulers = rulers if 2 * len(rulers) < len(rows) else []  # `--` and `++` can be classes
     odd = [name for name, number in rows.items() if _is_odd(name, number)]
+    numbers = [name for name in rows if _ANY_NUMBER.fullmatch(name)]
+    odd += numbers if 2 * len(numbers) < len(rows) else []
     if odd := sorted({*odd, *rulers, *({*columns} & {*rows})}):
         shown = ", ".join(f"{name[:60]!r} ({rows[name]:,})" for name in odd[:20])
         notes.append(

@@ -26,6 +26,9 @@ MAX_MISTAKES = 500
 MAX_CHARACTERS = 1000
 """Characters of a text in the page and in the table."""
 
+BLOCK = 1 << 22
+"""Probabilities that are compared at once."""
+
 
 @dataclass(frozen=True)
 class Mistake:
@@ -110,29 +113,36 @@ def likely_wrong_labels(predictions: Predictions) -> NDArray[np.bool_]:
     The predictions have to be for texts that the classifier was not trained on. For multi-label
     data, each label is treated as a task with two labels.
     """
-    probabilities = predictions.probabilities.astype(np.float64)
+    probabilities = predictions.probabilities
     if predictions.multi_label:
         suspected = np.zeros(len(probabilities), bool)
         for column in range(probabilities.shape[1]):
-            pair = np.stack([1 - probabilities[:, column], probabilities[:, column]], axis=1)
+            share = probabilities[:, column].astype(np.float64)
+            pair = np.stack([1 - share, share], axis=1)
             suspected |= _suspected(pair, predictions.labels[:, column].astype(np.int64))
         return suspected
     return _suspected(probabilities, predictions.labels)
 
 
-def _suspected(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _suspected(
+    probabilities: NDArray[np.floating[Any]], labels: NDArray[np.int64]
+) -> NDArray[np.bool_]:
     """Return which of n labels are suspected, given probabilities (n, C)."""
     n, num_labels = probabilities.shape
     counts = np.bincount(labels, minlength=num_labels)
-    given_probability = probabilities[np.arange(n), labels]
+    given_probability = probabilities[np.arange(n), labels].astype(np.float64)
     sums = np.bincount(labels, weights=given_probability, minlength=num_labels)
     thresholds = np.where(counts > 0, sums / np.maximum(counts, 1), np.inf)
-    reached = np.where(probabilities >= thresholds, probabilities, -1.0)
-    most_probable = reached.argmax(axis=1)
-    suspected: NDArray[np.bool_] = (
-        (reached.max(axis=1) >= 0)
-        & (most_probable != labels)
-        & (given_probability < thresholds[labels])
+    most_probable = np.empty(n, np.int64)
+    rows = max(1, BLOCK // num_labels)
+    for start in range(0, n, rows):
+        block = probabilities[start : start + rows].astype(np.float64)
+        reached = np.where(block >= thresholds, block, -1.0)
+        best = reached.argmax(axis=1)
+        is_reached = reached.max(axis=1) >= 0
+        most_probable[start : start + rows] = np.where(is_reached, best, labels[start:][:rows])
+    suspected: NDArray[np.bool_] = (most_probable != labels) & (
+        given_probability < thresholds[labels]
     )
     return suspected
 

@@ -123,14 +123,17 @@ def _expected_seconds(corpus: "Corpus") -> float:
 
 
 def _predicted(baseline: Any, corpus: "Corpus") -> dict[str, NDArray[Any]]:
+    from nlp_rnn.classifier.input_texts import text_chunks
     from nlp_rnn.scoring.metrics import predicted_labels
 
-    return {
-        split: predicted_labels(
-            baseline.predict_proba(texts_of(getattr(corpus, split))), baseline.thresholds
+    def predicted(split: str) -> NDArray[Any]:
+        # the probabilities of thousands of labels are not in memory together
+        chunks = text_chunks(texts_of(getattr(corpus, split)), len(corpus.labels))
+        return np.concatenate(
+            [predicted_labels(baseline.predict_proba(c), baseline.thresholds) for c in chunks]
         )
-        for split in ("validation", "test")
-    }
+
+    return {split: predicted(split) for split in ("validation", "test")}
 
 
 def _read(path: "os.PathLike[str]") -> dict[str, NDArray[Any]] | None:
