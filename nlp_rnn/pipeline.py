@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from nlp_rnn.classifier.predictor import TextClassifier
     from nlp_rnn.data.corpus import Corpus
     from nlp_rnn.pretraining.encoder_folder import Encoder
+    from nlp_rnn.runs.teacher_scores import TeacherScores
     from nlp_rnn.teachers.student_data import StudentData
     from nlp_rnn.teachers.teaching import Teaching
     from nlp_rnn.tracking.tracked_run import TrackedRun
@@ -88,6 +89,7 @@ class _Run:
     membership: SweepMembership | None
     teaching: "Teaching | None" = None
     student: "StudentData | None" = None
+    teacher: "TeacherScores | None" = None
 
 
 def train(
@@ -192,19 +194,25 @@ def _with_data(
 ) -> _Run:
     """Return the run with its training data, and with its pretrained encoder if it has one."""
     from nlp_rnn.pretraining.encoder_cache import obtain_encoder
+    from nlp_rnn.runs.teacher_scores import score_teacher
+    from nlp_rnn.runs.teacher_summary import notes_before_training
     from nlp_rnn.teachers.student_data import make_student_data
 
-    student, pretraining = None, replace(resolved, trainer=config.trainer)
+    student, teacher = None, None
+    pretraining = replace(resolved, trainer=config.trainer)
     if teaching is not None:
         student = make_student_data(corpus, teaching, resolved.teacher)
-        notes = (*teaching.pool.notes, *teaching.predictions.teacher.notes, *student.notes)
+        teacher = score_teacher(teaching, corpus)
+        notes = (*teaching.pool.notes, *notes_before_training(teacher, corpus), *student.notes)
         print_lines(notes)
         corpus = replace(corpus, notes=(*corpus.notes, *notes))
         # the training split of the student has the unlabelled texts
         pretraining = labelled_only(pretraining)
     texts = student.corpus if student else corpus
     encoder = obtain_encoder(pretraining, texts, origin.tracking_uri, origin.experiment_id)
-    return _Run(config, resolved, corpus, encoder, folder, origin, membership, teaching, student)
+    return _Run(
+        config, resolved, corpus, encoder, folder, origin, membership, teaching, student, teacher
+    )
 
 
 def _run(job: _Run) -> Result:
@@ -212,6 +220,7 @@ def _run(job: _Run) -> Result:
     from nlp_rnn.classifier.predictor import TextClassifier
     from nlp_rnn.runs.evaluation import evaluate
     from nlp_rnn.runs.summary import write_summary
+    from nlp_rnn.runs.teacher_scores import log_teacher
     from nlp_rnn.teachers.saved_predictions import save_predictions
     from nlp_rnn.tracking.run_lifecycle import tracked_run
 
@@ -242,9 +251,11 @@ def _run(job: _Run) -> Result:
             _train_ngrams if isinstance(config.model, NgramsConfig) else _train_network_classifier
         )
         resolved, result.metrics, unseen, notes = train_classifier(job, run)
+        if job.teacher is not None:
+            result.metrics |= log_teacher(job.teacher, run)
         with announced("Evaluating on validation and test"):
             classifier = TextClassifier.load(result.classifier, resolved.trainer.threads)
-            result.metrics |= evaluate(classifier, corpus, folder, run, unseen)
+            result.metrics |= evaluate(classifier, corpus, folder, run, unseen, result.metrics)
         result.metrics |= log_speed(config.tracking.speed, Path(result.classifier), run)
         if membership and membership.accept:
             membership.accept(asdict(result))
@@ -252,7 +263,9 @@ def _run(job: _Run) -> Result:
         run.log_text((folder / RESULT).read_text(encoding="utf-8"), RESULT)
         log_results(result.metrics, resolved, corpus, run, origin.command, notes)
         run.log_classifier(Path(result.classifier), corpus.test[:2]["text"])
-        summary = write_summary(corpus, folder, run, result.metrics, membership is None)
+        summary = write_summary(
+            corpus, folder, run, result.metrics, membership is None, job.teacher
+        )
     shutil.rmtree(folder / CHECKPOINT)
     print_result(result.run_id, result.classifier, result.metrics, summary)
     return result
@@ -271,7 +284,7 @@ def _train_ngrams(job: _Run, run: "TrackedRun") -> Trained:
     log_resolved(config, job.resolved, job.resolved, job.folder, job.origin, run)
     if not job.origin.run_id:
         log_data_notes(corpus, run)
-    origin = provenance(config, job.resolved, corpus, run.run_id)
+    origin = provenance(config, job.resolved, corpus, run.run_id, job.teacher)
     with announced("Fitting the n-gram models"):
         metrics, unseen = fit_and_save_ngrams(
             job.folder / CLASSIFIER, corpus, job.resolved, origin, job.student
@@ -305,7 +318,7 @@ def _train_network_classifier(job: _Run, run: "TrackedRun") -> Trained:
             on_epoch=job.membership.on_epoch if job.membership else None,
         )
     metrics = training_metrics(network, training)
-    origin = provenance(config, resolved, corpus, run.run_id)
+    origin = provenance(config, resolved, corpus, run.run_id, job.teacher)
     origin |= {"best_epoch": training.best_epoch, "validation": training.best_metrics}
     origin |= {"pretrained": encoder.digest} if encoder else {}
     trained = TrainedClassifier(

@@ -13,6 +13,8 @@ from nlp_rnn.data.labels import labels_of
 from nlp_rnn.sources.arrow_cache import texts_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from datasets import Dataset
     from numpy.typing import NDArray
 
@@ -44,6 +46,7 @@ def evaluate(
     folder: Path,
     run: "TrackedRun",
     unseen: "TextClassifier | None" = None,
+    known: "Mapping[str, float] | None" = None,
 ) -> dict[str, float]:
     """Evaluate the classifier as a user will load it, and return its metrics.
 
@@ -63,6 +66,8 @@ def evaluate(
     unseen : TextClassifier, optional
         The same classifier, fitted without the validation split. It predicts the validation texts
         if the saved classifier was fitted to them.
+    known : mapping of str to float, optional
+        Metrics of the run that are known already, for the model card.
     """
     from nlp_rnn.runs.model_card import write_card
     from nlp_rnn.tracking.machine import machine_tags
@@ -83,7 +88,8 @@ def evaluate(
             for name, value in alone.items()
         }
     processor = machine_tags()["processor"]
-    write_card(classifier, Path(classifier.location), test, metrics, corpus.notes, processor)
+    of_run = {**(known or {}), **metrics}
+    write_card(classifier, Path(classifier.location), test, of_run, corpus.notes, processor)
     return metrics
 
 

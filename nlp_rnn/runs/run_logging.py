@@ -19,6 +19,7 @@ from nlp_rnn.tracking.tags import CONFIGURATION_TAG
 if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
     from nlp_rnn.model.network import TextNetwork
+    from nlp_rnn.runs.teacher_scores import TeacherScores
     from nlp_rnn.tracking.tracked_run import TrackedRun
     from nlp_rnn.training.events import EpochEnd, TrainingResult
     from nlp_rnn.training.range_test import RangeTest
@@ -211,7 +212,11 @@ def training_metrics(network: "TextNetwork", training: "TrainingResult") -> dict
 
 
 def provenance(
-    config: RunConfig, resolved: RunConfig, corpus: "Corpus", run_id: str
+    config: RunConfig,
+    resolved: RunConfig,
+    corpus: "Corpus",
+    run_id: str,
+    teacher: "TeacherScores | None" = None,
 ) -> dict[str, Any]:
     """Return the origin of a saved classifier, for its `config.json`."""
     return {
@@ -232,6 +237,7 @@ def provenance(
             else {}
         ),
         "class_weight": config.trainer.class_weight.name,
+        **({"teacher": teacher.description()} if teacher is not None else {}),
         "mlflow_run_id": run_id,
         **vectors_provenance(config.model),
     }

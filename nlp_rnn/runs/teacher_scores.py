@@ -74,6 +74,10 @@ class TeacherScores:
     agreement: tuple[Agreement, ...]
     pool_texts: int
 
+    def description(self) -> dict[str, Any]:
+        """Return the description of the teacher as JSON values."""
+        return {key: value for key, value in asdict(self.teacher).items() if key != "notes"}
+
     def metrics(self) -> dict[str, float]:
         """Return the metrics of the teacher, such as `test/teacher_accuracy`."""
         metrics = {"teacher/unlabelled_texts": float(self.pool_texts)}
@@ -155,7 +159,7 @@ def log_teacher(scores: TeacherScores, run: "TrackedRun") -> dict[str, float]:
     run.set_tags({"teacher": f"{teacher.kind} {teacher.name}"})
     metrics = scores.metrics()
     content = {
-        "teacher": asdict(teacher),
+        "teacher": scores.description(),
         "metrics": metrics,
         "agreement": [asdict(one) | {"share": _number(one.share)} for one in scores.agreement],
     }

@@ -10,10 +10,27 @@ from nlp_rnn.scoring.predictions import Predictions
 if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
 
-__all__ = ["kept_sentence", "teacher_conclusions", "warning_before_training"]
+__all__ = [
+    "kept_sentence",
+    "notes_before_training",
+    "teacher_conclusions",
+    "warning_before_training",
+]
 
 LEAST_AGREEMENT = 3
 """Labels that are named, for which teacher and training labels agree least."""
+
+
+def notes_before_training(scores: TeacherScores, corpus: "Corpus") -> list[str]:
+    """Return the notes of a teacher, its score on validation, and a warning if it is a bad one."""
+    notes = list(scores.teacher.notes)
+    labels = scores.labels["validation"]
+    if len(labels) and not scores.teacher.gives_all_labels:
+        metric = "accuracy" if labels.ndim == 1 else "micro-F1"
+        value = float(text_scores(labels, scores.predictions["validation"]).mean())
+        notes.append(f"teacher: {metric} {100 * value:.1f} % on {len(labels):,} validation texts")
+    warning = warning_before_training(scores, corpus)
+    return [*notes, *([warning] if warning else [])]
 
 
 def warning_before_training(scores: TeacherScores, corpus: "Corpus") -> str | None:
