@@ -105,16 +105,18 @@ def _predicted(teacher: Any, arguments: Sequence[str]) -> Any:
     import pandas as pd
 
     from nlp_rnn.config.compose import compose
-    from nlp_rnn.data.corpus import load_corpus
+    from nlp_rnn.data.corpus import load_corpus, quiet_datasets
     from nlp_rnn.sources.arrow_cache import texts_of
     from nlp_rnn.teachers.pool import read_pool
 
     config = compose([*arguments, "teacher=predictions", "teacher.path=in_memory"])
-    corpus = load_corpus(config.data)
+    with quiet_datasets():
+        corpus = load_corpus(config.data)
+        pool = read_pool(config.data, corpus)
     texts = {
         split: list(texts_of(getattr(corpus, split))) for split in ("train", "validation", "test")
     }
-    texts["unlabelled"] = list(read_pool(config.data, corpus).texts)
+    texts["unlabelled"] = list(pool.texts)
     predict: Callable[[list[str]], Any] = teacher
     frames = []
     if hasattr(teacher, "predict_proba"):

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from nlp_rnn.api.arguments import Overrides, as_arguments
 from nlp_rnn.api.run import Run
 from nlp_rnn.api.tables import data_arguments
+from nlp_rnn.api.teacher_arguments import teacher_arguments
 from nlp_rnn.api.unlabelled_texts import unlabelled_arguments
 from nlp_rnn.config.compose import compose
-from nlp_rnn.errors import ConfigError
+from nlp_rnn.errors import ConfigError, NlpRnnError
 from nlp_rnn.launch import remove_empty_folders
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def train(
     validation: Any = None,
     test: Any = None,
     unlabelled: Any = None,
+    teacher: Any = None,
     output_dir: "str | os.PathLike[str] | None" = None,
     overrides: Overrides = (),
     **options: Any,
@@ -56,6 +58,11 @@ def train(
     unlabelled : path, sequence of str, DataFrame, Dataset or mapping, optional
         Further texts, which a teacher labels (`teacher="self"`, for example) or which a language
         model is pretrained on.
+    teacher : str, path, list of paths, DataFrame, estimator or callable, optional
+        Larger model whose predictions the classifier learns: `"self"`; a file or a DataFrame of
+        predictions; a sentence encoder (a folder or a name on the hub); one or several
+        classifiers; a scikit-learn estimator with `predict_proba`, which is fitted to the labelled
+        texts unless it is fitted already; or a function from a list of texts to probabilities.
     output_dir : str or path, optional
         The run folder; by default a new folder below `outputs`.
     overrides : list of str, or mapping
@@ -110,9 +117,11 @@ def train(
         arguments = [*data_options, *arguments]
         try:
             with _composing:
+                arguments = [*teacher_arguments(teacher, folder, arguments), *arguments]
                 config = compose(arguments)
-        except ConfigError:
-            shutil.rmtree(folder / "data", ignore_errors=True)
+        except NlpRnnError:
+            for saved in ("data", "teacher"):
+                shutil.rmtree(folder / saved, ignore_errors=True)
             (folder / "unlabelled.parquet").unlink(missing_ok=True)
             raise
         train_run(config, folder, arguments)

@@ -36,6 +36,9 @@ SPLITS = ("train", "validation", "test")
 FEW_ROWS = 20
 """Labelled rows with predictions below which their accuracy says nothing."""
 
+CERTAIN = 0.999
+"""Probability of a prediction without doubt, such as a label."""
+
 NO_TRUE_LABELS = (
     "teacher: data.path and teacher.path are the same file, so all labels are predictions of the "
     "teacher: nothing measures the true accuracy"
@@ -190,13 +193,14 @@ def _suspicions(of_split: Mapping[str, FloatArray], corpus: "Corpus") -> list[st
     """Return a note where the predictions of the training texts seem to be no predictions."""
     if corpus.task == "multi_label":
         return []
-    right = {}
+    right, certain = {}, True
     for split in ("train", "validation"):
         covered = predicted_rows(of_split[split])
         labels = labels_of(getattr(corpus, split))[covered]
         right[split] = labels == of_split[split][covered].argmax(axis=1)
+        certain = certain and bool((of_split[split][covered].max(axis=1) > CERTAIN).all())
     train, validation = right["train"], right["validation"]
-    if len(train) >= FEW_ROWS and train.all():
+    if len(train) >= FEW_ROWS and train.all() and certain:
         return [
             "teacher: every prediction for a training text is its label; if the file holds the "
             "labels themselves, set teacher.column to the predictions"
