@@ -25,7 +25,7 @@ BATCH = 512
 
 
 def is_encoder(folder: Path) -> bool:
-    """Return whether a folder holds a sentence encoder or a transformer, which pools by the mean."""
+    """Return whether a folder holds a sentence encoder, or a transformer to pool by the mean."""
     if (folder / "modules.json").is_file():
         return True
     try:
