@@ -28,16 +28,13 @@ from nlp_rnn.sweeps.sweep_arguments import compose_sweep
 TEXTS = 400
 
 
-def child(folder: Path, accuracy: float, loss: float, rows: int = TEXTS, **changes: Any) -> Child:
+def child(
+    folder: Path, accuracy: float, loss: float = 0.5, confidence: float = 0.9, **changes: Any
+) -> Child:
     """Write the validation predictions of a run of which the first texts are right."""
-    folder.mkdir(parents=True, exist_ok=True)
-    labels = np.zeros(rows, np.int64)
-    probabilities = np.tile([0.9, 0.1], (rows, 1))
-    probabilities[round(accuracy * rows) :] = [0.1, 0.9]
-    predictions = Predictions.from_probabilities(
-        range(rows), labels, probabilities, np.ones(rows), ("a", "b")
-    )
-    write_predictions(folder / "validation_predictions.parquet", predictions)
+    right = np.full(TEXTS, confidence)
+    right[round(accuracy * TEXTS) :] = 1 - confidence
+    write(folder, right)
     (folder / "classifier").mkdir(exist_ok=True)
     (folder / "classifier" / "config.json").write_text(folder.name)
     metrics = {"validation/accuracy": accuracy, "validation/loss": loss}
@@ -46,15 +43,59 @@ def child(folder: Path, accuracy: float, loss: float, rows: int = TEXTS, **chang
     return Child(**(values | {"status": "FINISHED", "tags": tags, "metrics": metrics} | changes))
 
 
+def write(folder: Path, right: np.ndarray) -> None:
+    """Write validation predictions in which the labels have these probabilities."""
+    folder.mkdir(parents=True, exist_ok=True)
+    labels, count = np.zeros(len(right), np.int64), len(right)
+    predictions = Predictions.from_probabilities(
+        range(count), labels, np.stack([right, 1 - right], axis=1), np.ones(count), ("a", "b")
+    )
+    write_predictions(folder / "validation_predictions.parquet", predictions)
+
+
 def test_accuracy_decides_if_it_differs_clearly_and_else_the_likelihood(tmp_path: Path) -> None:
-    base = child(tmp_path / "base", 0.8, 0.5)
-    assert is_better(child(tmp_path / "clear", 0.84, 0.6), base)
-    assert not is_better(child(tmp_path / "worse", 0.76, 0.4), base)
-    # one text of 400 is less than a standard error
-    assert is_better(child(tmp_path / "likelier", 0.7975, 0.49), base)
-    assert not is_better(child(tmp_path / "unlikelier", 0.8025, 0.51), base)
+    base = child(tmp_path / "base", 0.8)
+    assert is_better(child(tmp_path / "clear", 0.84, confidence=0.99), base, 1)
+    assert not is_better(child(tmp_path / "worse", 0.76, confidence=0.75), base, 0)
+    # one text of 400 is less than two standard errors
+    assert is_better(child(tmp_path / "likelier", 0.7975, confidence=0.8), base, 1)
+    assert not is_better(child(tmp_path / "unlikelier", 0.8025, confidence=0.95), base, 0)
+    other = child(tmp_path / "other", 0.9)
+    write(tmp_path / "other", np.full(300, 0.9))
     with pytest.raises(TrackingError, match="validated on different texts"):
-        is_better(child(tmp_path / "other", 0.9, 0.1, rows=300), base)
+        is_better(other, base, 0)
+
+
+def test_a_margin_is_in_standard_errors_of_the_difference(tmp_path: Path) -> None:
+    draw = np.random.default_rng(1)
+    right = draw.uniform(0.55, 0.9, TEXTS)
+    gain = draw.normal(0, 0.05, TEXTS)
+    gain += 0.002 - gain.mean()  # 0.8 standard errors
+    first, second = child(tmp_path / "first", 1.0), child(tmp_path / "second", 1.0)
+    write(tmp_path / "first", right * np.exp(gain))
+    write(tmp_path / "second", right)
+    assert [is_better(first, second, margin) for margin in (0, 0.7, 0.9)] == [True, True, False]
+    assert not is_better(second, first, 0)
+    assert not is_better(first, first, 0)
+
+
+def test_multi_label_runs_are_compared_by_the_likelihood_of_all_labels(tmp_path: Path) -> None:
+    runs = []
+    for name, second in (("one", 0.2), ("other", 0.4)):
+        runs.append(child(tmp_path / name, 1.0))
+        probabilities = np.tile([0.9, second], (TEXTS, 1))
+        probabilities += np.random.default_rng(0).uniform(-0.05, 0.05, (TEXTS, 2))
+        predictions = Predictions.from_probabilities(
+            range(TEXTS),
+            np.tile([True, False], (TEXTS, 1)),
+            probabilities,
+            np.ones(TEXTS),
+            ("a", "b"),
+            np.array([0.5, 0.5]),
+        )
+        write_predictions(tmp_path / name / "validation_predictions.parquet", predictions)
+    assert is_better(runs[0], runs[1], 1)
+    assert not is_better(runs[1], runs[0], 0)
 
 
 class FakeSweep:

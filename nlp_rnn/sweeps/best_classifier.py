@@ -6,7 +6,7 @@ whether one of them is kept. The test split is never used.
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,12 +51,15 @@ class Trial:
         Names of the changes.
     seconds : float
         Estimated time.
+    margin : float
+        As in `is_better`.
     """
 
     job: Job
     arguments: Mapping[str, str]
     names: tuple[str, ...]
     seconds: float
+    margin: float = 0.0
 
 
 class BestClassifier:
@@ -205,7 +208,7 @@ class BestClassifier:
                 arguments[UNLABELLED] = self._unlabelled
             trial = self._trial(arguments, (*best.names, change.name), seconds)
             if not trial.job.problem:
-                return trial
+                return replace(trial, margin=change.margin)
             reason = " ".join(trial.job.problem.split())
         self._leave_out(change.name, reason)
         return None
@@ -290,7 +293,7 @@ class BestClassifier:
         for trial in trials:
             child = self._runs[trial.job.key]
             try:
-                kept = best is None or is_better(child, self._runs[best.job.key])
+                kept = best is None or is_better(child, self._runs[best.job.key], trial.margin)
             except TrackingError as error:
                 self._leave_out(trial.job.name, " ".join(str(error).split()))
                 continue
