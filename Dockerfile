@@ -12,10 +12,7 @@ FROM python:3.12-slim
 ARG PACKAGES=""
 COPY constraints.txt /constraints.txt
 COPY --from=wheel /wheels /wheels
-# What predictions and the service need. The package itself comes without its dependencies, which
-# are those of training.
-RUN pip install --no-cache-dir --constraint /constraints.txt numpy onnxruntime tokenizers starlette uvicorn httptools uvloop websockets prometheus_client $PACKAGES
-RUN pip install --no-cache-dir --no-deps /wheels/nlp_rnn-*.whl
+RUN wheel="$(echo /wheels/nlp_rnn-*.whl)" && pip install --no-cache-dir --constraint /constraints.txt "$wheel[serve]" $PACKAGES
 USER 10001
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/ready')"]

@@ -74,7 +74,12 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY:
         from importlib import import_module
 
-        value = getattr(import_module(_LAZY[name]), name)
+        from nlp_rnn.extras import missing_package
+
+        try:
+            value = getattr(import_module(_LAZY[name]), name)
+        except ImportError as error:
+            raise (missing_package(error, f"nlp_rnn.{name}") or error) from error
         globals()[name] = value
         return value
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from nlp_rnn.errors import ConfigError, NlpRnnError
+from nlp_rnn.extras import missing_package
 from nlp_rnn.version import __version__
 
 __all__ = ["main"]
@@ -35,15 +36,6 @@ Train LSTM and GRU text classifiers, compare them in MLflow, and deploy the bett
 
 nlp-rnn COMMAND --help shows an example.  --debug shows the traceback of an error.
 """
-
-PACKAGES = {
-    "google": "protobuf",
-    "hydra": "hydra-core",
-    "PIL": "pillow",
-    "sklearn": "scikit-learn",
-    "yaml": "pyyaml",
-}
-"""Packages whose name on PyPI is not that of their module."""
 
 COMMANDS = (
     "train",
@@ -165,13 +157,8 @@ def _run(arguments: list[str]) -> int:
 
 def _unexpected(error: Exception, command: str) -> str:
     """Return the message of an error that is not one of nlp_rnn, such as a missing package."""
-    package = (getattr(error, "name", None) or "").partition(".")[0]
-    if isinstance(error, ModuleNotFoundError) and package not in ("", "nlp_rnn"):
-        package = PACKAGES.get(package, package)
-        return (
-            f"{command} needs the package {package}, which is not installed.\n"
-            f"Run pip install {package}"
-        )
+    if isinstance(error, ImportError) and (missing := missing_package(error, command)):
+        return str(missing)
     first = (str(error).strip().splitlines() or [""])[0]
     return (
         f"{type(error).__name__}: {first}\n"

@@ -46,8 +46,8 @@ def test_a_missing_package_is_named_as_pip_knows_it(
     assert main(["train", "--cfg", "job"]) == 1
     message = capsys.readouterr().err
     assert message == (
-        "nlp-rnn: train needs the package hydra-core, which is not installed.\n"
-        "Run pip install hydra-core\n"
+        "nlp-rnn: train needs hydra-core, which is not installed.\n"
+        "Run pip install 'nlp_rnn[train]'\n"
     )
 
 

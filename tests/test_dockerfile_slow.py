@@ -103,12 +103,3 @@ def test_the_command_of_the_image_serves_a_classifier(environment: Path, tmp_pat
     assert "--token-file" in errors, "a service for others without a token warns"
     expected = nlp_rnn.load(folder).predict_proba(["w2 w3"]).max()
     assert prediction["score"] == pytest.approx(expected, abs=1e-6)
-
-
-def test_the_libraries_are_those_of_the_extra(environment: Path) -> None:
-    import tomllib
-
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extra = {re.split(r"[<>=\[; ]", name)[0] for name in project["optional-dependencies"]["serve"]}
-    install = shlex.split(instructions("RUN")[1])
-    assert extra <= set(install)

@@ -14,6 +14,7 @@ PACKAGE = Path(nlp_rnn.__file__).parent
 IMPORT_ORDER = (
     "version",
     "errors",
+    "extras",
     "cores",
     "layers",
     "config",

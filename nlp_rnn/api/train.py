@@ -14,6 +14,7 @@ from nlp_rnn.api.teacher_arguments import teacher_arguments
 from nlp_rnn.api.unlabelled_texts import unlabelled_arguments
 from nlp_rnn.config.compose import compose
 from nlp_rnn.errors import ConfigError, NlpRnnError
+from nlp_rnn.extras import require_training
 from nlp_rnn.launch import remove_empty_folders
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def train(
     >>> run.classifier.predict(["Warm, quick and on time."])
     ['5']
     """
+    require_training("nlp_rnn.train")
     from nlp_rnn.pipeline import train as train_run
 
     arguments = as_arguments(overrides, options)

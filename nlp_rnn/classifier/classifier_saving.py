@@ -24,6 +24,7 @@ from nlp_rnn.classifier.manifest import (
     MODEL_CARD,
     NGRAM_TABLE,
     REQUIRED_FILES,
+    REQUIREMENTS,
     TOKENIZER,
     TRAINING_TEXTS,
     WEIGHTS,
@@ -136,6 +137,7 @@ def save_classifier(
     text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
     # a lone surrogate in a label survives, as Python's json reads it back
     files[CONFIG] = text.encode("utf-8", "surrogatepass")
+    files[REQUIREMENTS] = _requirements().encode()
     _write(folder, files)
 
 
@@ -165,7 +167,7 @@ def _check_target(folder: Path) -> None:
     if not folder.is_dir():
         raise ClassifierError(f"{folder} is a file.\nSave the classifier in a folder of its own.")
     names = sorted(entry.name for entry in folder.iterdir())
-    own_files = (*REQUIRED_FILES, INT8_GRAPH, NGRAM_TABLE, TRAINING_TEXTS, MODEL_CARD)
+    own_files = (*REQUIRED_FILES, INT8_GRAPH, NGRAM_TABLE, TRAINING_TEXTS, MODEL_CARD, REQUIREMENTS)
     if CONFIG in names and is_classifier(folder):
         names = [name for name in names if name not in own_files]
     if names:
@@ -222,3 +224,12 @@ def _versions() -> dict[str, str]:
         "python": platform.python_version(),
         **{name: version(name) for name in libraries},
     }
+
+
+def _requirements() -> str:
+    """Return the packages that predictions need, in their present versions, for pip."""
+    from importlib.metadata import version
+
+    packages = {name: version(name) for name in ("numpy", "onnxruntime", "tokenizers")}
+    lines = [f"{name}=={number}" for name, number in {"nlp_rnn": __version__, **packages}.items()]
+    return "\n".join(["# What predictions with this classifier need.", *lines, ""])

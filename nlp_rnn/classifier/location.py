@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from nlp_rnn.errors import ClassifierError
+from nlp_rnn.extras import missing_package
 
 __all__ = ["is_uri", "local_folder"]
 
@@ -56,7 +57,10 @@ def _download(uri: str, destination: str) -> Path:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-    import mlflow
+    try:
+        import mlflow
+    except ImportError as error:
+        raise (missing_package(error, "A classifier in MLflow") or error) from error
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 

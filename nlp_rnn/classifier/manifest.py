@@ -30,6 +30,7 @@ __all__ = [
     "NETWORK_FILES",
     "NGRAM_TABLE",
     "REQUIRED_FILES",
+    "REQUIREMENTS",
     "TOKENIZER",
     "TRAINING_TEXTS",
     "WEIGHTS",
@@ -53,6 +54,7 @@ INT8_GRAPH = "model.int8.onnx"
 NGRAM_TABLE = "ngrams.safetensors"
 TRAINING_TEXTS = "training_texts.safetensors"
 MODEL_CARD = "README.md"
+REQUIREMENTS = "requirements.txt"
 
 FIRST_FORMAT_OF_TASK = {"single_label": 1, "multi_label": 2}
 """First format that supports each task; classifiers are saved in the oldest format that can."""

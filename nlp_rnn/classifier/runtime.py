@@ -96,7 +96,7 @@ def _start_torch(saved: SavedClassifier, saved_network: SavedNetwork) -> Runtime
     except ImportError as error:
         raise ClassifierError(
             f'runtime="torch" needs {error.name}, which is not installed.\n'
-            'Run pip install nlp_rnn, or set runtime="onnx".'
+            "Run pip install 'nlp_rnn[train]', or set runtime=\"onnx\"."
         ) from error
     saved_network.check_layers(saved.folder, 'runtime="torch"')
     network = TextNetwork(saved_network.architecture).eval()
