@@ -44,7 +44,8 @@ def missing_package(error: ImportError, caller: str) -> MissingPackageError | No
     else:
         extra = "files" if package in FILES and caller in FILE_COMMANDS else "train"
     return MissingPackageError(
-        f"{caller} needs {NAMES.get(package, package)}, which is not installed.\nRun pip install 'nlp_rnn[{extra}]'"
+        f"{caller} needs {NAMES.get(package, package)}, which is not installed.\n"
+        f"Run pip install 'nlp_rnn[{extra}]'"
     )
 
 
