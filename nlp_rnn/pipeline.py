@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlp_rnn.config.compose import read_config
+from nlp_rnn.config.defaults import check_ngram_labels
 from nlp_rnn.config.model import NgramsConfig
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.teacher_checks import labelled_only
@@ -135,6 +136,7 @@ def train(
         corpus = load_corpus(config.data)
     print_corpus(corpus)
     check_task(config.trainer, labels_of(corpus.train), len(corpus.labels))
+    check_ngram_labels(config, len(corpus.labels))
     of_sweep = membership or SweepMembership("", {})
     uri = of_sweep.tracking_uri or resolve_uri(config.tracking.uri, Path.cwd())
     if config.tracking.uri is not None:

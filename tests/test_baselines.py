@@ -11,6 +11,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.svm import LinearSVC
 
 import nlp_rnn
+from nlp_rnn.baselines import fitting
 from nlp_rnn.baselines.fitting import TOKEN, fit_linear, fit_majority
 from nlp_rnn.cli import main
 from nlp_rnn.comparison.read import read_runs
@@ -80,6 +81,12 @@ def test_texts_without_spaces_are_read_by_characters() -> None:
 def test_texts_of_white_space_are_refused() -> None:
     with pytest.raises(DataError, match="contain no words"):
         fit_linear([" ", "\n"], np.array([0, 1]), 2, ([" "], np.array([0])))
+
+
+def test_too_many_weights_are_an_error_that_is_not_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "MAX_WEIGHTS", 10)
+    with pytest.raises(DataError, match=r"would have 8 n-grams × 3 labels"):
+        fit_linear(["a b", "c d e"], np.array([0, 1]), 3, (["a"], np.array([0])))
 
 
 MEMBERS = np.array([[1, 0, 0, 1], [1, 1, 0, 1], [0, 1, 0, 1]] * 6, dtype=bool)

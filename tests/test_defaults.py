@@ -5,7 +5,13 @@ import itertools
 import pytest
 
 from nlp_rnn.config.checks import check
-from nlp_rnn.config.defaults import SMALL_DATA, TrainingFacts, resolve_defaults
+from nlp_rnn.config.defaults import (
+    SMALL_DATA,
+    TrainingFacts,
+    check_ngram_labels,
+    resolve_defaults,
+)
+from nlp_rnn.config.model import Ensemble
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.training import Monitor
 from nlp_rnn.errors import ConfigError
@@ -219,3 +225,15 @@ def test_patience_without_an_effect_is_an_error() -> None:
 def test_a_plateau_needs_no_patience_where_nothing_ends_the_training_early() -> None:
     plateau = ["optimizer.schedule=plateau", "optimizer.plateau_patience=8"]
     check(compose(["trainer.restore_best=false", *plateau]))
+
+
+def test_thousands_of_labels_have_no_ngram_models() -> None:
+    config = compose([])
+    assert resolved(config, 50_000, labels=1000).network.ensemble is Ensemble.on
+    assert resolved(config, 50_000, labels=1001).network.ensemble is Ensemble.off
+    for option in ("model.ensemble=on", "model=ngrams"):
+        check_ngram_labels(compose([option]), 1000)
+        with pytest.raises(ConfigError, match=f"{option} fits n-gram models") as raised:
+            check_ngram_labels(compose([option]), 1001)
+        remedy = str(raised.value).split("Set ")[1]
+        check_ngram_labels(compose([option, remedy] if "=on" in option else [remedy]), 1001)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from nlp_rnn.config.checks import has_dropout, language_model_obstacle
 from nlp_rnn.config.data import ProbeConfig
-from nlp_rnn.config.model import Ensemble, NetworkConfig
+from nlp_rnn.config.model import Ensemble, NetworkConfig, NgramsConfig
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.training import (
     BATCH_SIZE,
@@ -28,6 +28,7 @@ __all__ = [
     "LEARNING_RATE",
     "MAX_NGRAM_LABELS",
     "TrainingFacts",
+    "check_ngram_labels",
     "default_embedding_dropout",
     "resolve_defaults",
 ]
@@ -109,6 +110,21 @@ def resolve_defaults(config: RunConfig, facts: TrainingFacts) -> RunConfig:
     )
 
 
+def check_ngram_labels(config: RunConfig, labels: int) -> None:
+    """Raise `ConfigError` if n-gram models are set that data with this many labels cannot have."""
+    if labels <= MAX_NGRAM_LABELS:
+        return
+    alone = isinstance(config.model, NgramsConfig)
+    if alone or config.network.ensemble is Ensemble.on:
+        option, remedy = (
+            ("model=ngrams", "model=gru") if alone else ("model.ensemble=on", "model.ensemble=off")
+        )
+        raise ConfigError(
+            f"{option} fits n-gram models, which can have {MAX_NGRAM_LABELS:,} labels at most; the "
+            f"data has {labels:,}.\nSet {remedy}"
+        )
+
+
 def default_embedding_dropout(labels: int) -> float:
     """Return the embedding dropout for a data set with this many labels."""
     return MANY_LABELS_EMBEDDING_DROPOUT if labels >= MANY_LABELS else EMBEDDING_DROPOUT
@@ -120,11 +136,6 @@ def _resolve_model(config: RunConfig, facts: TrainingFacts) -> NetworkConfig:
         # probes measure what a network remembers
         alone = isinstance(config.data, ProbeConfig) or facts.labels > MAX_NGRAM_LABELS
         model = replace(model, ensemble=Ensemble.off if alone else Ensemble.on)
-    elif model.ensemble is Ensemble.on and facts.labels > MAX_NGRAM_LABELS:
-        raise ConfigError(
-            f"model.ensemble=on fits n-gram models, which can have {MAX_NGRAM_LABELS:,} labels at "
-            f"most; the data has {facts.labels:,}.\nSet model.ensemble=off."
-        )
     if model.embedding_dropout is None:
         model = replace(model, embedding_dropout=default_embedding_dropout(facts.labels))
     return model

@@ -11,11 +11,9 @@ import numpy as np
 from nlp_rnn.classifier.classifier_folder import read_classifier
 from nlp_rnn.classifier.classifier_saving import save_classifier
 from nlp_rnn.classifier.predictor import TextClassifier
-from nlp_rnn.config.defaults import MAX_NGRAM_LABELS
 from nlp_rnn.config.teacher import TeacherKind
 from nlp_rnn.config.training import ClassWeight
 from nlp_rnn.data.labels import labels_of
-from nlp_rnn.errors import DataError
 from nlp_rnn.ngrams.linear_models import linear_models
 from nlp_rnn.ngrams.weighting import NgramModels, fit_ngrams, refit_ngrams
 from nlp_rnn.runs.vectors import static_vectors
@@ -38,17 +36,7 @@ def fit_corpus_ngrams(
     Those of a student are fitted to the pool too, with the most probable labels by its teacher.
     Their weights stay those of models that were fitted to the labelled rows, by labels that these
     had not seen. With `teacher=self` they are the teacher, and their own labels teach them nothing.
-
-    Raises
-    ------
-    DataError
-        The data has too many labels.
     """
-    if len(corpus.labels) > MAX_NGRAM_LABELS:
-        raise DataError(
-            f"n-gram models can have {MAX_NGRAM_LABELS:,} labels at most; the data has "
-            f"{len(corpus.labels):,}.\nTrain a network: model=lstm."
-        )
     options: dict[str, Any] = {
         "separator": corpus.separator,
         "balanced": config.trainer.class_weight is ClassWeight.balanced,
