@@ -142,7 +142,8 @@ def test_ngram_models_alone_are_a_classifier(alone: Path, table: NgramTable) -> 
     multi_label = classifier.thresholds is not None
     expected = activation(table.scores(TEXTS).astype(np.float64), multi_label)
     assert classifier.predict_proba(TEXTS) == pytest.approx(expected, abs=1e-5)
-    assert sorted(path.name for path in alone.iterdir()) == ["config.json", "ngrams.safetensors"]
+    files = ["config.json", "ngrams.safetensors", "requirements.txt"]
+    assert sorted(path.name for path in alone.iterdir()) == files
     assert classifier.num_parameters == table.num_parameters
     assert "n-gram models" in repr(classifier)
     assert classifier.token_counts(["", "w2, w3"]).tolist() == [1, 3]

@@ -133,7 +133,7 @@ def run(arguments: list[str], standard_input: bytes) -> subprocess.CompletedProc
 
 def test_pipes(folder: str, tmp_path: Path) -> None:
     done = run([folder], b"w2 w3\r\n\nw9")
-    assert (done.returncode, done.stderr) == (0, b"")
+    assert (done.returncode, done.stderr) == (0, b"standard input: 1 of 3 texts are empty\n")
     lines = [line.split("\t") for line in done.stdout.decode().split("\n")[:-1]]
     assert [line[2] for line in lines] == ["w2 w3", "", "w9"]
     assert [line[0] for line in lines] == [e[0] for e in expected(folder, ["w2 w3", "", "w9"])]
@@ -142,7 +142,7 @@ def test_pipes(folder: str, tmp_path: Path) -> None:
         done = run(
             [folder, "--input", "-", f"data.format={kind}", "--proba"], source_path.read_bytes()
         )
-        assert (done.returncode, done.stderr) == (0, b"")
+        assert (done.returncode, done.stderr) == (0, b"standard input: 1 of 6 texts are empty\n")
         assert labels_and_scores(read(io.BytesIO(done.stdout), kind)) == expected(folder, TEXTS)
     done = run([folder, "--input", str(write(tmp_path / "in.parquet", ROWS))], b"")
     assert labels_and_scores(read(io.BytesIO(done.stdout), "jsonl")) == expected(folder, TEXTS)

@@ -244,7 +244,10 @@ def test_runs_with_and_without_are_not_mixed_and_can_be_compared() -> None:
         (["optimizer.encoder_rate=0.5"], "has an effect on a pretrained network only"),
         (["pretraining.window=32"], "has no effect with model.pretrained=null"),
         (["pretraining.window=32", "model.pretrained=x"], "has no effect with a pretrained"),
-        (["data=files", "data.path=x", "data.unlabelled=y"], "used for pretraining only"),
+        (
+            ["data=files", "data.path=x", "data.unlabelled=y"],
+            "Set teacher=self, or model.pretrained=auto",
+        ),
         (["model=average", "model.pretrained=auto"], "Set model=gru or model=lstm"),
         (["model.num_layers=2", "model.pretrained=auto"], "has read the token"),
         (["model.pretrained=auto", "model.vectors=x"], "Remove one of them"),

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from nlp_rnn.errors import TrackingError
-from nlp_rnn.tracking.environment import quiet_mlflow
+from nlp_rnn.tracking.environment import http_limits, quiet_mlflow
 from nlp_rnn.tracking.run_lifecycle import tracked_run
 from nlp_rnn.tracking.store import (
     experiment_name,
@@ -271,3 +271,19 @@ def test_an_internal_error_of_the_server_names_its_log(reason: str) -> None:
         raise MlflowException(reason)
     assert "at http://host:5000: its log has the reason" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_limits_of_overlapping_threads_end_with_the_last_block(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
+    first, second = http_limits(1, 5), http_limits(2, 6)
+    first.__enter__()
+    second.__enter__()
+    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "6"
+    first.__exit__(None, None, None)
+    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "6"
+    second.__exit__(None, None, None)
+    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"
+    assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ

@@ -163,7 +163,7 @@ def test_duplicates_run_once() -> None:
         ("model.hidden_size=interval(1,5)", "is a range and has no single values to try"),
         ("modl=gru,lstm", "There is no key modl."),
         ("model.dropout=0.1,0.2", "model.dropout=0.1 acts between layers"),
-        ("sweep=everything", "There is no sweep=everything; there are cells,"),
+        ("sweep=everything", "There is no sweep=everything; there are best, cells,"),
         ("seed=1,2 hydra/launcher=pbs", "Set sweep.backend=processes, slurm or ray"),
         ("seed=1,2 hydra/launcher=submitit_slurm", "Set sweep.backend=slurm instead."),
         ("seed=1,2 hydra.launcher.timeout_min=5", "Set slurm.time=… instead."),
@@ -172,7 +172,7 @@ def test_duplicates_run_once() -> None:
         ("seed=1,2 sweep.restarts=-1", "sweep.restarts must be at least 0, not -1."),
         (
             "seed=1,2 search.seeds=3",
-            "search.… has no effect on a sweep that tries every combination",
+            "search.… has no effect on a sweep without a hyperparameter search",
         ),
         ("resume=nothing", "There is no sweep 'nothing' in this experiment"),
         ("seed=1,2 resume=last", "There is no sweep 'last' in this experiment"),

@@ -1,8 +1,10 @@
 """MLflow settings of the whole process (environment variables), set for the length of a block."""
 
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import Generic, TypeVar, cast
 
 __all__ = ["default_tracking_uri", "http_limits", "outbox_http_limits", "quiet_mlflow"]
 
@@ -13,6 +15,8 @@ QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",  # it would look up a host at the first run
     "GIT_PYTHON_REFRESH": "quiet",  # GitPython, which MLflow uses, warns where git is missing
 }
+
+Value = TypeVar("Value")
 
 RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
@@ -31,30 +35,77 @@ def quiet_mlflow() -> None:
         os.environ.setdefault(name, value)
 
 
-@contextmanager
-def default_tracking_uri(uri: str) -> Iterator[None]:
-    """Make `uri` MLflow's default tracking URI inside the block and restore the previous one.
+class _ProcessSetting(Generic[Value]):
+    """Setting of the process that blocks of several threads change; the latest open block counts."""
 
-    The environment variable MLFLOW_TRACKING_URI is the same before and after the block.
-    """
+    def __init__(self, read: Callable[[], Value], write: Callable[[Value], None]) -> None:
+        self._read = read
+        self._write = write
+        self._lock = threading.Lock()
+        self._before: Value | None = None  # what the process had before the first open block
+        self._open: list[tuple[object, Value]] = []
+
+    @contextmanager
+    def block(self, value: Value) -> Iterator[None]:
+        key = object()
+        with self._lock:
+            if not self._open:
+                self._before = self._read()
+            self._open.append((key, value))
+            self._write(value)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open = [entry for entry in self._open if entry[0] is not key]
+                self._write(self._open[-1][1] if self._open else cast(Value, self._before))
+
+
+def _read_tracking_uri() -> str | None:
+    import mlflow
+
+    uri = mlflow.get_tracking_uri() if mlflow.tracking.is_tracking_uri_set() else None
+    return None if uri == os.environ.get("MLFLOW_TRACKING_URI") else uri
+
+
+def _write_tracking_uri(uri: str | None) -> None:
     import mlflow
 
     in_environment = os.environ.get("MLFLOW_TRACKING_URI")
-    before = mlflow.get_tracking_uri() if mlflow.tracking.is_tracking_uri_set() else None
-    mlflow.set_tracking_uri(uri)
-    try:
-        yield
-    finally:
-        mlflow.set_tracking_uri(None if before == in_environment else before)
-        if in_environment is not None:
-            os.environ["MLFLOW_TRACKING_URI"] = in_environment
+    mlflow.set_tracking_uri(uri)  # type: ignore[arg-type]
+    if in_environment is not None:  # MLflow changes the variable, too
+        os.environ["MLFLOW_TRACKING_URI"] = in_environment
 
 
-@contextmanager
-def http_limits(retries: int, seconds: int) -> Iterator[None]:
-    """Limit the HTTP requests that MLflow sends inside the block.
+def _read_http_limits() -> dict[str, str | None]:
+    return {name: os.environ.get(name) for name in (RETRIES, TIMEOUT)}
 
-    MLflow's own limits, seven retries of two minutes, add up to a quarter of an hour.
+
+def _write_http_limits(limits: dict[str, str | None]) -> None:
+    for name, value in limits.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+_tracking_uri = _ProcessSetting(_read_tracking_uri, _write_tracking_uri)
+_http_limits = _ProcessSetting(_read_http_limits, _write_http_limits)
+
+
+def default_tracking_uri(uri: str) -> AbstractContextManager[None]:
+    """Make `uri` MLflow's default tracking URI inside a block and restore the previous one.
+
+    The environment variable MLFLOW_TRACKING_URI is the same before and after the block.
+    """
+    return _tracking_uri.block(uri)
+
+
+def http_limits(retries: int, seconds: int) -> AbstractContextManager[None]:
+    """Limit the HTTP requests that MLflow sends inside a block.
+
+    MLflow's own limits, seven retries of two minutes, add up to a quarter of an hour. The limits
+    hold for the whole process.
 
     Parameters
     ----------
@@ -63,17 +114,7 @@ def http_limits(retries: int, seconds: int) -> Iterator[None]:
     seconds : int
         Timeout of one request.
     """
-    limits = {RETRIES: str(retries), TIMEOUT: str(seconds)}
-    before = {name: os.environ.get(name) for name in limits}
-    os.environ.update(limits)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+    return _http_limits.block({RETRIES: str(retries), TIMEOUT: str(seconds)})
 
 
 def outbox_http_limits() -> AbstractContextManager[None]:
