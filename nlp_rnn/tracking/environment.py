@@ -36,7 +36,7 @@ def quiet_mlflow() -> None:
 
 
 class _ProcessSetting(Generic[Value]):
-    """Setting of the process that blocks of several threads change; the latest open block counts."""
+    """Setting of the process that blocks of several threads change; the latest block counts."""
 
     def __init__(self, read: Callable[[], Value], write: Callable[[Value], None]) -> None:
         self._read = read
@@ -61,19 +61,21 @@ class _ProcessSetting(Generic[Value]):
                 self._write(self._open[-1][1] if self._open else cast(Value, self._before))
 
 
-def _read_tracking_uri() -> str | None:
-    import mlflow
-
-    uri = mlflow.get_tracking_uri() if mlflow.tracking.is_tracking_uri_set() else None
-    return None if uri == os.environ.get("MLFLOW_TRACKING_URI") else uri
-
-
-def _write_tracking_uri(uri: str | None) -> None:
+def _read_tracking_uri() -> tuple[str | None, str | None]:
+    """Return MLflow's tracking URI, None for its default, and the environment variable."""
     import mlflow
 
     in_environment = os.environ.get("MLFLOW_TRACKING_URI")
-    mlflow.set_tracking_uri(uri)  # type: ignore[arg-type]
-    if in_environment is not None:  # MLflow changes the variable, too
+    uri = mlflow.get_tracking_uri() if mlflow.tracking.is_tracking_uri_set() else None
+    return None if uri == in_environment else uri, in_environment
+
+
+def _write_tracking_uri(uris: tuple[str | None, str | None]) -> None:
+    import mlflow
+
+    uri, in_environment = uris
+    mlflow.set_tracking_uri(uri)  # sets or deletes the variable, too
+    if in_environment is not None:
         os.environ["MLFLOW_TRACKING_URI"] = in_environment
 
 
@@ -98,7 +100,7 @@ def default_tracking_uri(uri: str) -> AbstractContextManager[None]:
 
     The environment variable MLFLOW_TRACKING_URI is the same before and after the block.
     """
-    return _tracking_uri.block(uri)
+    return _tracking_uri.block((uri, uri))
 
 
 def http_limits(retries: int, seconds: int) -> AbstractContextManager[None]:
