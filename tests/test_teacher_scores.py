@@ -84,6 +84,10 @@ def test_a_teacher_that_is_worse_than_a_linear_model_is_announced(
         "THE TEACHER IS WORSE THAN A LINEAR MODEL on 30 validation texts (-50.0 points, 95 %"
     )
     assert "Without teacher=encoder" in warning
+    by_chance = warning_before_training(scores_of(data, wrong=2), corpus)
+    assert by_chance is not None
+    assert by_chance.startswith("The teacher is not shown to be better than a linear model on 30 ")
+    assert "probably" not in by_chance
 
 
 def test_the_summary_says_what_the_classifier_keeps(data: Data) -> None:

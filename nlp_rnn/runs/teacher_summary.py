@@ -34,7 +34,7 @@ def notes_before_training(scores: TeacherScores, corpus: "Corpus") -> list[str]:
 
 
 def warning_before_training(scores: TeacherScores, corpus: "Corpus") -> str | None:
-    """Return a line if the teacher is worse on validation than a linear model; else None.
+    """Return a line if the teacher seems no better on validation than a linear model; else None.
 
     The linear model is fitted to the labelled rows. Without its predictions, or those of the
     teacher, nothing is known.
@@ -53,9 +53,12 @@ def warning_before_training(scores: TeacherScores, corpus: "Corpus") -> str | No
     difference = paired_difference(labels, scores.predictions["validation"], linear)
     if difference.points >= 0:
         return None
+    where = f"on {len(labels):,} validation texts ({difference})"
+    if difference.high >= 0:
+        return f"The teacher is not shown to be better than a linear model {where}."
     return (
-        f"THE TEACHER IS WORSE THAN A LINEAR MODEL on {len(labels):,} validation texts "
-        f"({difference}). Without teacher={scores.teacher.kind} the classifier is probably better."
+        f"THE TEACHER IS WORSE THAN A LINEAR MODEL {where}. Without "
+        f"teacher={scores.teacher.kind} the classifier is probably better."
     )
 
 
