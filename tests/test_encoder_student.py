@@ -1,4 +1,4 @@
-"""Students of a sentence encoder: every task and model, and nothing of the teacher in the folder."""
+"""Students of a sentence encoder: all tasks and models, and nothing of the teacher is saved."""
 
 import json
 import subprocess
