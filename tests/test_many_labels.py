@@ -86,6 +86,7 @@ print(before, peak_megabytes())
 
 
 @needs_peak_memory
+@pytest.mark.slow
 def test_an_evaluation_of_20000_labels_needs_no_square(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(LABELS), str(TEXTS)],

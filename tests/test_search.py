@@ -132,7 +132,8 @@ def drawn(folder: Path, *, jobs: int = 1, interrupted: bool) -> dict[str, list[s
     return {cell: [values[i] for i in sorted(values)] for cell, values in points.items()}
 
 
-@pytest.mark.parametrize("jobs", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", [1, 2])
 def test_an_interrupted_search_draws_the_same_points(tmp_path: Path, jobs: int) -> None:
     whole = drawn(tmp_path / "whole", jobs=jobs, interrupted=False)
     assert [len(points) for points in whole.values()] == [14, 14]

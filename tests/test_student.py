@@ -124,7 +124,10 @@ def test_a_multi_label_pool_has_the_labels_that_are_likely(tmp_path: Path) -> No
     np.testing.assert_array_equal(student.targets[60:], unlabelled)
 
 
-@pytest.mark.parametrize("kind", ["single", "multi_label", "pairs"])
+@pytest.mark.parametrize(
+    "kind",
+    ["single"] + [pytest.param(kind, marks=pytest.mark.slow) for kind in ("multi_label", "pairs")],
+)
 def test_a_student_of_the_own_models_is_trained_by_one_command(here: Path, kind: str) -> None:
     data = write_data(here / "data", **({kind: True} if kind != "single" else {}))
     write_pool(here)
