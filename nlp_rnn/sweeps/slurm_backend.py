@@ -109,7 +109,7 @@ class SlurmBackend:
             return {task_id: TaskState(Kind.waiting, "squeue failed") for task_id in wanted}
         states = {}
         for line in done.stdout.splitlines():
-            task_id, state, reason, _ = line.split("|", 3)
+            task_id, state, reason = line.split("|", 2)
             states[task_id] = _state(state, reason)
         missing = sorted(wanted - states.keys())
         if missing and self._accounting:
