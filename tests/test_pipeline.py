@@ -158,6 +158,7 @@ def test_learning_rates_and_profile_are_in_the_run_when_asked_for(
         assert result["metrics"][name] == plain["metrics"][name]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_metrics_in_another_process(here: Path) -> None:
     measured = ("seconds", "tokens_per_second", "latency")
 

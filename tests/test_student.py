@@ -152,6 +152,7 @@ def test_a_student_of_the_own_models_is_trained_by_one_command(here: Path, kind:
     assert student.labels == labelled.labels
 
 
+@pytest.mark.slow
 def test_a_student_that_was_killed_is_resumed_to_the_same_weights(here: Path) -> None:
     data = write_data(here / "data")
     write_pool(here, 300)
@@ -170,6 +171,7 @@ def test_a_student_that_was_killed_is_resumed_to_the_same_weights(here: Path) ->
         assert one.read_bytes() == other.read_bytes(), name
 
 
+@pytest.mark.slow
 def test_unlabelled_texts_of_python_are_those_of_a_file(here: Path) -> None:
     frame = pd.DataFrame(texts_of(60, 1), columns=["review", "stars"])
     pool = [text for text, _ in texts_of(40, 7)]
@@ -255,6 +257,7 @@ def test_a_sweep_compares_students_of_the_same_teacher(
     assert len(digests) == 2
 
 
+@pytest.mark.slow
 def test_ngram_models_learn_from_another_teacher_and_not_from_themselves(here: Path) -> None:
     data = write_data(here / "data")
     write_pool(here)

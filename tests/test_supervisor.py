@@ -100,6 +100,7 @@ def test_a_job_that_gets_sigterm_stays_killed_and_its_neighbour_is_not_touched(
     assert len(trained(2)) == 8
 
 
+@pytest.mark.slow
 def test_a_job_that_dies_is_started_again_once_and_then_fails(
     here: Path, store: MlflowClient, fake: Callable[..., None]
 ) -> None:
