@@ -178,21 +178,24 @@ def test_students_are_trained_too_with_the_other_rows_as_their_pool(
 ) -> None:
     make(Path("sets/weather"))
     arguments = ["sets", "--sizes", "20", "all", "--models", "linear", "gru", "--samples", "1"]
-    teachers = ["--teacher", "teacher=self", "--teacher", "teacher=predictions teacher.path=x.csv"]
+    options = ["teacher=self", "teacher=predictions teacher.path=x.csv", "model.vectors=x"]
+    teachers = [word for option in options for word in ("--teacher", option)]
     assert script.main([*arguments, "--pool", *teachers]) == 0
     assert [(c.rows, c.model, c.teacher.partition(" ")[0], c.pool) for c in trained] == [
         (20, "linear", "", False),
         (20, "gru", "", False),
         (20, "gru", "teacher=self", True),
         (20, "gru", "teacher=predictions", True),
+        (20, "gru", "model.vectors=x", False),
         (None, "linear", "", False),
         (None, "gru", "", False),
         (None, "gru", "teacher=predictions", False),
+        (None, "gru", "model.vectors=x", False),
     ]
     table = Path("learning_curves/table.md").read_text(encoding="utf-8")
     assert "| rows | set | linear | GRU | GRU, teacher=self | GRU, teacher=predictions " in table
-    assert "| 20 | weather | 50.0 | 60.0 | 70.0 | 80.0 |" in table
-    assert "| all | weather | 90.0 | 100.0 | – | 110.0 |" in table
+    assert "| 20 | weather | 50.0 | 60.0 | 70.0 | 80.0 | 90.0 |" in table
+    assert "| all | weather | 100.0 | 110.0 | – | 120.0 | 130.0 |" in table
     with pytest.raises(SystemExit):
         script.main([*arguments, "--pool"])
     assert "--pool is for students" in capsys.readouterr().err
