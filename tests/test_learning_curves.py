@@ -218,3 +218,38 @@ def test_a_student_is_compared_with_the_same_model_without_a_teacher(script: Mod
     assert f"| rows | set | {heads}" in table
     assert "| 300 | weather | 75.0 | 90.0 | 100.0 | 80.0 |" in table
     assert "| 300 | gru, teacher=self − gru | +25.0 | 1 | weather +25.0 | – | " in table
+
+
+def test_the_figure_of_students_has_the_accuracies_of_the_saved_classifiers(
+    script: ModuleType,
+) -> None:
+    path = SCRIPT.with_name("draw_students")
+    loader = importlib.machinery.SourceFileLoader("draw_students", str(path))
+    spec = importlib.util.spec_from_loader("draw_students", loader)
+    assert spec is not None
+    figure = importlib.util.module_from_spec(spec)
+    loader.exec_module(figure)
+    entry: dict[str, Any] = {"set": "banking77", "rows": 1000, "sample": 1}
+    network = entry | {"model": "gru", "accuracy": 0.8, "network_accuracy": 0.7}
+    encoder = {"teacher": "teacher=encoder teacher.path=x", "teacher_accuracy": 0.9}
+    scores = [
+        entry | {"model": "linear", "accuracy": 0.5},
+        entry | {"model": "ngrams", "accuracy": 0.6},
+        network,
+        network | {"accuracy": 0.82, "teacher": "model.vectors=x"},
+        network | {"accuracy": 0.85} | encoder,
+        network | {"accuracy": 0.81, "teacher": "teacher=self", "teacher_accuracy": 0.78},
+        network | {"model": "lstm", "accuracy": 0.1},
+    ]
+    accuracies = figure.by_model(figure.points(scores), "gru")
+    assert {name: round(values["banking77", 1000], 1) for name, values in accuracies.items()} == {
+        "linear": 50,
+        "n-grams": 60,
+        "labelled": 80,
+        "static": 82,
+        "student": 85,
+        "encoder": 90,
+    }
+    latency = {name: {"ms": 1.0, "mb": 2.0} for name in ("labelled", "student", "encoder")}
+    figure.draw(accuracies, latency, "banking77", Path("figure.png"))
+    assert Path("figure.png").read_bytes().startswith(b"\x89PNG")
