@@ -204,6 +204,46 @@ def test_runs_that_cannot_be_registered(store: Store, capsys: pytest.CaptureFixt
     assert "has no predictions for its test split" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("registered", [False, True])
+def test_a_classifier_without_its_files_is_not_registered(
+    store: Store, capsys: pytest.CaptureFixture[str], registered: bool
+) -> None:
+    run = store.run(50)
+    if registered:
+        assert register(run) == 0
+    (output,) = store.client.get_run(run).outputs.model_outputs
+    location = store.client.get_logged_model(output.model_id).artifact_location
+    folder = Path(location.removeprefix("file://"))
+    folder.rename(folder.with_name("moved"))
+    capsys.readouterr()
+    for arguments in ((), ("--force",), ("--alias", "new")):
+        assert register(run, *arguments) == 1
+        message = capsys.readouterr().err
+        assert f"The files of the classifier of the run {run} cannot be found at" in message
+        assert len(message.splitlines()) == 2
+    assert len(store.client.search_model_versions("name='reviews'")) == registered
+    folder.with_name("moved").rename(folder)  # as the error advises
+    assert register(run) == 0
+    assert nlp_rnn.load("models:/reviews@champion").predict(["w2"])
+
+
+def test_a_champion_without_its_files_is_not_overtaken_silently(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = store.run(50), store.run(55)
+    assert register(first) == 0
+    uri = store.client.get_run(first).info.artifact_uri
+    Path(uri.removeprefix("file://")).rename(store.folder / "moved")
+    capsys.readouterr()
+    assert register(second) == 1
+    message = capsys.readouterr().err
+    assert f"The run {first}, version 1 with the alias champion, has no predictions" in message
+    assert "--force" in message
+    assert store.champion().run_id == first
+    assert register(second, "--force") == 0
+    assert store.champion().run_id == second
+
+
 def test_without_a_store_the_error_says_how_to_set_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

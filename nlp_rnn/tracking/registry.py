@@ -122,8 +122,8 @@ def register(
     Raises
     ------
     TrackingError
-        There is no such finished run, it has no classifier, it is worse than the champion, or
-        the two cannot be compared. Then the alias is not moved.
+        There is no such finished run, it has no classifier or its files cannot be found, it is
+        worse than the champion, or the two cannot be compared. Then the alias is not moved.
     """
     quiet_mlflow()
     from mlflow import MlflowClient
@@ -139,13 +139,16 @@ def register(
         champion = _champion(client, name, alias)
         contest = None
         if champion is not None and champion.run_id != run_id and not force:
-            contest = _compare(client, run_id, champion, metric)
+            contest = _compare(client, run_id, champion, alias, metric)
             if paired_test is not None:
                 p_value = paired_test(contest.only_challenger, contest.only_champion)
                 contest = replace(contest, p_value=p_value)
             if contest.challenger < contest.champion:
                 raise TrackingError(_rejection(contest, name, alias, metric))
-        version = _existing_version(client, name, run_id) or _new_version(client, name, run_id)
+        model_id = _logged_classifier(client, run_id)
+        version = _existing_version(client, name, run_id) or _new_version(
+            client, name, run_id, model_id
+        )
         for key in ("data", "signature", "cell"):
             if key in run.data.tags:
                 client.set_model_version_tag(name, version, key, run.data.tags[key])
@@ -177,16 +180,20 @@ def _existing_version(client: "MlflowClient", name: str, run_id: str) -> str | N
     return str(max(numbers)) if numbers else None
 
 
-def _new_version(client: "MlflowClient", name: str, run_id: str) -> str:
-    """Register the logged model `classifier` of a run and return the number of the version.
+def _logged_classifier(client: "MlflowClient", run_id: str) -> str:
+    """Return the id of the logged model `classifier` of a run.
 
-    `mlflow.register_model` would print to the terminal; the methods of the client do not.
+    Raises
+    ------
+    TrackingError
+        The run has none, or its files cannot be found.
     """
     from mlflow.exceptions import MlflowException
 
     outputs = client.get_run(run_id).outputs
-    for model in outputs.model_outputs if outputs else ():
-        if client.get_logged_model(model.model_id).name == "classifier":
+    for output in outputs.model_outputs if outputs else ():
+        model = client.get_logged_model(output.model_id)
+        if model.name == "classifier":
             break
     else:
         raise TrackingError(
@@ -194,19 +201,43 @@ def _new_version(client: "MlflowClient", name: str, run_id: str) -> str:
             "Register a finished run of nlp-rnn train."
         )
     try:
+        files = client.list_logged_model_artifacts(model.model_id)
+    except (MlflowException, OSError):
+        files = []
+    if not any(file.path.endswith("MLmodel") for file in files):
+        raise TrackingError(
+            f"The files of the classifier of the run {run_id} cannot be found at "
+            f"{model.artifact_location}.\n"
+            "Move them back there if the store was moved, or train the classifier again."
+        )
+    return str(model.model_id)
+
+
+def _new_version(client: "MlflowClient", name: str, run_id: str, model_id: str) -> str:
+    """Register a logged model of a run and return the number of the version.
+
+    `mlflow.register_model` would print to the terminal; the methods of the client do not.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
         client.create_registered_model(name)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    source = f"models:/{model.model_id}"
-    version = client.create_model_version(name, source, run_id, model_id=model.model_id)
+    source = f"models:/{model_id}"
+    version = client.create_model_version(name, source, run_id, model_id=model_id)
     return str(version.version)
 
 
-def _compare(client: "MlflowClient", run_id: str, champion: Any, metric: str) -> Contest:
+def _compare(
+    client: "MlflowClient", run_id: str, champion: Any, alias: str, metric: str
+) -> Contest:
     """Compare the run with the champion; raise TrackingError if their test texts differ."""
     new = _test_predictions(client, run_id)
-    old = _test_predictions(client, champion.run_id)
+    old = _test_predictions(
+        client, champion.run_id, f", version {champion.version} with the alias {alias},"
+    )
     data_sets = [_test_data(client, run) for run in (run_id, champion.run_id)]
     if (
         data_sets[0] != data_sets[1]
@@ -231,8 +262,8 @@ def _compare(client: "MlflowClient", run_id: str, champion: Any, metric: str) ->
     )
 
 
-def _test_predictions(client: "MlflowClient", run_id: str) -> Predictions:
-    """Download and read the predictions of a run for its test split."""
+def _test_predictions(client: "MlflowClient", run_id: str, role: str = "") -> Predictions:
+    """Download and read the predictions of a run for its test split; errors name its role."""
     from mlflow.exceptions import MlflowException
 
     with tempfile.TemporaryDirectory(prefix="nlp_rnn_") as folder:
@@ -240,7 +271,8 @@ def _test_predictions(client: "MlflowClient", run_id: str) -> Predictions:
             path = client.download_artifacts(run_id, TEST_PREDICTIONS, folder)
         except (MlflowException, OSError) as error:
             raise TrackingError(
-                f"The run {run_id} has no predictions for its test split ({TEST_PREDICTIONS}).\n"
+                f"The run {run_id}{role} has no predictions for its test split "
+                f"({TEST_PREDICTIONS}).\n"
                 "Train it again, or add --force to register without a comparison."
             ) from error
         return read_predictions(Path(path))
