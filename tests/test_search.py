@@ -93,13 +93,27 @@ def test_the_budget_is_counted() -> None:
         assert [job.config.model.name for job in search.first_jobs()] == ["lstm", "gru"]
 
 
-def test_the_first_trial_has_a_learning_rate_that_was_left_open() -> None:
-    with compose_sweep(["sweep=search"]) as command:
+def test_the_first_trial_is_the_configuration_as_it_is() -> None:
+    with compose_sweep(["sweep=search", "model.head_dropout=interval(0.0,0.2)"]) as command:
         search = Search(command)
-        study = optuna.create_study()
-        search._enqueue_unchanged(study, ("model=gru",))
-        arguments = search._dimensions[0].suggest(study.ask())
-        assert arguments == "optimizer.learning_rate=0.004"
+        study = optuna.create_study(direction="maximize")
+        search._enqueue_unchanged(study, search._cells[0])
+        job = search._job(0, study.ask(), study)
+        # null, and outside the range
+        assert job.config.optimizer.learning_rate is None
+        assert job.config.network.embedding_dropout is None
+        assert job.config.network.head_dropout == 0.5
+        assert job.config == search.first_jobs()[0].config
+        study.tell(0, 0.9)
+        again = search._job(0, study.trials[0])  # as a resumed search reads it
+        assert (again.key, again.name) == (job.key, job.name)
+        search._job(0, (second := study.ask()), study)
+        study.tell(second, 0.1)
+        assert set(study.trials[1].params) == {item.key for item in search._dimensions}
+        progress = SweepProgress(JobCounts(4, 0), list[str]().append, io.StringIO())
+        best = search._best(search._cells[0], study, progress)
+        assert best[0].config.network.embedding_dropout is None
+        assert best[0].key == job.key  # both have the seed 1
 
 
 def drawn(folder: Path, *, jobs: int = 1, interrupted: bool) -> dict[str, list[str]]:
@@ -120,11 +134,11 @@ def drawn(folder: Path, *, jobs: int = 1, interrupted: bool) -> dict[str, list[s
             search._enqueue_unchanged(study, search._cells[number])
         while batch := search._next_trials(studies):
             if interrupted:  # when only one of the batch has its values
-                search._job(batch[0][0], batch[0][1].number, batch[0][1], studies[batch[0][0]])
+                search._job(batch[0][0], batch[0][1], studies[batch[0][0]])
                 studies = load()
                 batch = search._next_trials(studies)
             for number, trial in batch:
-                search._job(number, trial.number, trial, studies[number])
+                search._job(number, trial, studies[number])
                 points[cells[number]][trial.number] = str(trial.params)
             for number, trial in batch:
                 dropout = trial.params["model.head_dropout"]
@@ -205,6 +219,64 @@ def test_without_optuna_one_line_says_what_to_run(
     monkeypatch.setitem(sys.modules, "optuna", None)
     assert main(["train", *SPACE]) == 2
     assert "pip install 'nlp_rnn[optuna]'" in capsys.readouterr().err
+
+
+def test_failed_trials_wait_to_be_run_again(tmp_path: Path) -> None:
+    space = ["model.hidden_size=8,16,32"]
+    before = resumed(tmp_path, space, budget=2)
+    with compose_sweep(["model=gru", "search.trials_per_cell=3", *space]) as command:
+        search = Search(command)
+        options = replace(command.sweep_options.search, storage=f"sqlite:///{tmp_path}/search.db")
+        unchanged = search._unchanged(search._cells[0])
+        study = load_study(options, "one", Monitor.macro_f1)
+        study.tell(study.ask(), state=optuna.trial.TrialState.FAIL)
+        arguments = (options, "one", Monitor.macro_f1, search._dimensions, unchanged)
+        study = study_with_space(*arguments)
+        states = [trial.state.name for trial in study.trials]
+        assert states == ["COMPLETE"] * 2 + ["WAITING"]
+        assert [(trial.params, trial.value) for trial in study.trials[:2]] == before
+        assert study_with_space(*arguments).study_name == study.study_name
+
+
+@pytest.mark.slow
+def test_failed_trials_are_run_again_by_resume(
+    store: MlflowClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tests import fake_training
+
+    def train(config: Any, folder: Path, overrides: list[str], membership: Any) -> Any:
+        if config.model.num_layers == 2 and broken:
+            raise ValueError("layer 2 is broken")
+        membership = replace(membership, on_epoch=lambda event: None)
+        return fake_training.train(config, folder, overrides, membership)
+
+    broken = True
+    monkeypatch.setenv("FAKE_SECONDS", "0")
+    monkeypatch.setattr("nlp_rnn.pipeline.train", train)
+    arguments = ["model=gru", "model.num_layers=1,2", "search.trials_per_cell=4", "search.seeds=0"]
+    arguments += ["output_dir=swept", "sweep.compare=false"]
+    assert main(["train", "-m", *arguments]) == 1
+    failed = capsys.readouterr().err.count("layer 2 is broken")
+    assert failed > 0
+    broken = False
+    assert main(["train", "-m", "resume=last"]) == 0
+    output = capsys.readouterr()
+    assert "broken" not in output.out + output.err
+    assert f"Ended before: {4 - failed} of 4 jobs." in output.out
+    all_runs = store.search_runs(["1"], "tags.kind != 'sweep'")
+    names = {
+        status: {run.info.run_name for run in all_runs if run.info.status == status}
+        for status in ("FAILED", "FINISHED")
+    }
+    assert len(names["FAILED"]) == failed
+    assert names["FAILED"] < names["FINISHED"]
+    (parent,) = store.search_runs(["1"], "tags.kind = 'sweep'")
+    assert parent.info.status == "FINISHED"
+    study = optuna.load_study(
+        study_name=f"{parent.data.tags['sweep']} all space 2",
+        storage="sqlite:///swept/search.db",
+    )
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE"] * 4
 
 
 @pytest.mark.slow
@@ -321,12 +393,12 @@ def resumed(
             search._enqueue_unchanged(study, cell)
         for _ in range(budget - sum(trial.state.is_finished() for trial in study.trials)):
             ((_, trial),) = search._next_trials([study])
-            search._job(0, trial.number, trial, study)
+            search._job(0, trial, study)
             if told:
                 study.tell(trial, len(study.trials) / 10)
         for trial in study.trials:  # as at the start of a resumed search
             if trial.state.is_finished():
-                search._job(0, trial.number, optuna.trial.FixedTrial(trial.params))
+                search._job(0, trial)
         return [(trial.params, trial.value) for trial in study.trials]
 
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.config.defaults import LEARNING_RATE
 from nlp_rnn.config.signature import flatten
 from nlp_rnn.config.training import Monitor
 from nlp_rnn.errors import ConfigError
@@ -17,7 +16,7 @@ from nlp_rnn.sweeps.jobs import Job, make_job
 from nlp_rnn.sweeps.progress import JobCounts, SweepProgress
 from nlp_rnn.sweeps.pruning import optuna_library, seeded_sampler
 from nlp_rnn.sweeps.search_space import read_dimension
-from nlp_rnn.sweeps.search_studies import study_with_space
+from nlp_rnn.sweeps.search_studies import LEFT_OPEN, study_with_space
 from nlp_rnn.sweeps.supervisor import Supervisor
 from nlp_rnn.sweeps.sweep_arguments import SweepCommand
 
@@ -33,8 +32,8 @@ class Search:
     """One Optuna study for each combination of swept groups, all with the same number of trials.
 
     The first trial of each study is the unchanged configuration, so that no cell ends with a worse
-    validation metric than that. If its learning rate is null, the default for small data sets is
-    used. Nothing is chosen on the test split.
+    validation metric than that. It leaves a key open that is null, or whose value is outside the
+    search space. Nothing is chosen on the test split.
 
     Attributes
     ----------
@@ -133,7 +132,6 @@ class Search:
         from nlp_rnn.sweeps.search_plots import write_search_plots
 
         folder.mkdir(parents=True, exist_ok=True)
-        FixedTrial = optuna_library().trial.FixedTrial  # noqa: N806
         options = self._command.sweep_options.search
         storage = options.storage or f"sqlite:///{folder / STORAGE}"
         options = replace(options, storage=storage)
@@ -148,21 +146,19 @@ class Search:
             )
             for cell in self._cells
         ]
-        failed = 0
         for number, study in enumerate(studies):
             if not study.trials:
                 self._enqueue_unchanged(study, self._cells[number])
             for trial in study.get_trials(deepcopy=False):
                 if trial.state.is_finished():  # before the search was interrupted
-                    self._plan(self._job(number, trial.number, FixedTrial(trial.params)))
-                    failed += trial.state is optuna_library().trial.TrialState.FAIL
+                    self._plan(self._job(number, trial))
         if self.jobs:
             print(f"Ended before: {len(self.jobs)} of {self.count} jobs.")
-            counts.count_earlier(len(self.jobs) - failed, failed)
+            counts.count_earlier(len(self.jobs), 0)
         while batch := self._next_trials(studies):
             trials = []
             for number, trial in batch:
-                job = self._job(number, trial.number, trial, studies[number])
+                job = self._job(number, trial, studies[number])
                 self._plan(job)
                 trials.append((studies[number], trial, job))
             self._launch(trials, supervisor, progress, children, storage)
@@ -201,23 +197,22 @@ class Search:
         first = self._first.get(job.key, job.name)
         return "was finished before" if first == job.name else f"is the same as {first}"
 
-    def _job(self, cell: int, number: int, trial: Any, study: Any = None) -> Job:
+    def _job(self, cell: int, trial: Any, study: Any = None) -> Job:
         tuned = []
         for dimension in self._dimensions:
+            if dimension.key in trial.user_attrs.get(LEFT_OPEN, ()):
+                continue
             if study is not None:  # not a trial whose values are known
                 seed = self._command.sweep_options.search.seed
-                study.sampler = seeded_sampler(seed, number, dimension.key)
+                study.sampler = seeded_sampler(seed, trial.number, dimension.key)
             tuned.append(dimension.suggest(trial))
         overrides = (*self._command.fixed, *self._cells[cell], *tuned)
-        return make_job(self._command, overrides, (f"trial{number}",))
+        return make_job(self._command, overrides, (f"trial{trial.number}",))
 
     def _unchanged(self, cell: tuple[str, ...]) -> dict[str, Any]:
         """Return the configuration of a cell without tuned values."""
         job = make_job(self._command, (*self._command.fixed, *cell), ())
-        config = flatten(job.config)
-        if config["optimizer.learning_rate"] is None:  # the size of the data is not known yet
-            config["optimizer.learning_rate"] = LEARNING_RATE
-        return config
+        return flatten(job.config)
 
     def _enqueue_unchanged(self, study: Any, cell: tuple[str, ...]) -> None:
         config = self._unchanged(cell)
@@ -225,7 +220,10 @@ class Search:
             dimension.key: dimension.study_value(config.get(dimension.key))
             for dimension in self._dimensions
         }
-        study.enqueue_trial({key: value for key, value in values.items() if value is not None})
+        study.enqueue_trial(
+            {key: value for key, value in values.items() if value is not None},
+            user_attrs={LEFT_OPEN: [key for key, value in values.items() if value is None]},
+        )
 
     def _next_trials(self, studies: Sequence[Any]) -> list[tuple[int, Any]]:
         """Return interrupted trials, or else as many new ones as run at the same time, by turns."""
@@ -283,8 +281,13 @@ class Search:
             )
             progress.drop(self._command.sweep_options.search.seeds, reason)
             return []
-        best = optuna.trial.FixedTrial(study.best_trial.params)
-        tuned = [dimension.suggest(best) for dimension in self._dimensions]
+        best = study.best_trial
+        left_open = best.user_attrs.get(LEFT_OPEN, ())
+        tuned = [
+            dimension.suggest(best)
+            for dimension in self._dimensions
+            if dimension.key not in left_open
+        ]
         seeds = range(1, self._command.sweep_options.search.seeds + 1)
         return [
             make_job(

@@ -45,8 +45,12 @@ def write_search_plots(
     importances = {}
     for name, study in named.items():
         completed = study.get_trials(deepcopy=False, states=(states.COMPLETE,))
-        if len(completed) >= MIN_TRIALS and len({trial.value for trial in completed}) > 1:
-            importances[name] = optuna_library().importance.get_param_importances(study)
+        keys = sorted({key for trial in completed for key in trial.params})
+        # the first trial may leave some keys open
+        values = [trial.value for trial in completed if len(trial.params) == len(keys)]
+        if len(values) >= MIN_TRIALS and len(set(values)) > 1:
+            get_importances = optuna_library().importance.get_param_importances
+            importances[name] = get_importances(study, params=keys)
     if importances:
         paths.append(folder / "importance.png")
         _plot_importances(importances, paths[-1], monitor)
@@ -81,7 +85,8 @@ def _plot_best_by_trials(studies: Mapping[str, Any], path: Path, monitor: str, s
     axes.set_xlabel("trials")
     axes.set_ylabel(f"best validation {monitor}".replace("auto", "F1"))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(frameon=False)
+    if axes.get_legend_handles_labels()[0]:  # a trial of a study finished
+        axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=150)
 
