@@ -345,6 +345,9 @@ def test_models_serve_predicts_json_and_csv(logged: Logged, server: str) -> None
         {"instances": TEXTS},
         {"dataframe_split": {"columns": ["text"], "data": [[text] for text in TEXTS]}},
         {"dataframe_records": [{"text": text} for text in TEXTS]},
+        {"inputs": [{"text": text} for text in TEXTS]},
+        {"instances": [{"text": text} for text in TEXTS]},
+        {"inputs": {"text": TEXTS}},
     ):
         status, result = ask(server, body)
         assert status == 200
@@ -352,6 +355,8 @@ def test_models_serve_predicts_json_and_csv(logged: Logged, server: str) -> None
     for body, message in (
         ({"inputs": ["w2", None]}, "texts[1] is"),
         ({"inputs": [2, 3]}, "texts[0] is int 2"),
+        ({"inputs": [{"review": "w2"}]}, "found review"),
+        ({"inputs": [{"text": 2}]}, "texts[0] is int 2"),
         ({"dataframe_split": {"columns": ["text"], "data": [["w2"], [3]]}}, "texts[1] is int 3"),
         ({"dataframe_records": [{"label": "bad", "review": "w2"}]}, "found label, review"),
         ({"inputs": TEXTS, "params": {"top_k": 9}}, "top_k is 9"),

@@ -211,11 +211,27 @@ def test_an_experiment_is_obtained_and_its_artifacts_lie_beside_the_store(
     assert {folder.parent for folder in folders} == {tmp_path / "mlartifacts"}
 
 
-def test_the_name_of_the_experiment(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert experiment_name(None) == "nlp_rnn"
+def test_the_name_of_the_experiment(monkeypatch: pytest.MonkeyPatch, store_uri: str) -> None:
+    assert experiment_name(None, store_uri) == "nlp_rnn"
     monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "team")
-    assert experiment_name(None) == "team"
-    assert experiment_name("mine") == "mine"
+    assert experiment_name(None, store_uri) == "team"
+    assert experiment_name("mine", store_uri) == "mine"
+
+
+def test_the_id_of_the_experiment(monkeypatch: pytest.MonkeyPatch, store_uri: str) -> None:
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", obtain_experiment(store_uri, "team"))
+    assert experiment_name(None, store_uri) == "team"
+    assert experiment_name("team", store_uri) == "team"
+    with pytest.raises(TrackingError, match="'team', but tracking.experiment is 'mine'"):
+        experiment_name("mine", store_uri)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "other")
+    with pytest.raises(TrackingError, match="but MLFLOW_EXPERIMENT_NAME is 'other'"):
+        experiment_name(None, store_uri)
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME")
+    for unknown in ("4711", "team"):
+        monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", unknown)
+        with pytest.raises(TrackingError, match=f"is {unknown}, and .* no such"):
+            experiment_name(None, store_uri)
 
 
 def test_an_experiment_without_a_name_raises_an_error(store_uri: str) -> None:

@@ -105,8 +105,13 @@ def test_the_ui_runs_in_two_processes_and_serves_the_view(store_uri: str, tmp_pa
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/{get}", timeout=30) as response:
                 tags = json.load(response)["experiment"]["tags"]
             assert TAG in {tag["key"] for tag in tags}
-            assert len(psutil.Process(ui.pid).children(recursive=True)) == 2
+            started = psutil.Process(ui.pid).children(recursive=True)
+            assert len(started) == 2
+            ui.terminate()
+            assert ui.wait(timeout=20) == 143
+            assert not psutil.wait_procs(started, timeout=5)[1]
         finally:
-            for process in psutil.Process(ui.pid).children(recursive=True):
-                process.kill()
-            ui.kill()
+            if ui.poll() is None:
+                for process in psutil.Process(ui.pid).children(recursive=True):
+                    process.kill()
+                ui.kill()

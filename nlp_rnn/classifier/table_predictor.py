@@ -33,7 +33,7 @@ class TablePredictor:
 
         Parameters
         ----------
-        model_input : list of str, array, series, mapping or DataFrame
+        model_input : list of str, list of mappings, array, series, mapping or DataFrame
             Texts. A table has the column `text`, or no named columns, as in Spark: then the first
             one, or for a classifier of text pairs the first two.
         params : mapping
@@ -106,7 +106,11 @@ def _texts(data: Any, classifier: TextClassifier) -> tuple[Any, Any]:
         return data.tolist(), data.index
     if isinstance(data, np.ndarray):
         # a column of a table arrives as a matrix with one column
-        return (data[:, 0] if data.ndim == 2 and data.shape[1] == 1 else data).tolist(), None
+        data = (data[:, 0] if data.ndim == 2 and data.shape[1] == 1 else data).tolist()
+    if isinstance(data, list) and data and all(isinstance(row, Mapping) for row in data):
+        # a server that gets {"inputs": [{"text": "a text"}]} converts each value to an array
+        rows = [{name: _scalar(value) for name, value in row.items()} for row in data]
+        return _texts(pd.DataFrame(rows), classifier)[0], None
     if not isinstance(data, pd.DataFrame | Mapping):
         return data, None
     columns = [str(column) for column in data]
@@ -131,3 +135,7 @@ def _texts(data: Any, classifier: TextClassifier) -> tuple[Any, Any]:
         )
     texts = data[name]
     return (texts.tolist() if hasattr(texts, "tolist") else texts), index
+
+
+def _scalar(value: Any) -> Any:
+    return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value

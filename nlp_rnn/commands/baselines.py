@@ -49,7 +49,7 @@ def baselines(overrides: list[str]) -> int:
     uri = resolve_uri(config.tracking.uri, Path.cwd())
     corpus = read_corpus(config.data)  # before a store is made: the data may not be there
     prepare_store(uri)
-    experiment_id = obtain_experiment(uri, experiment_name(config.tracking.experiment))
+    experiment_id = obtain_experiment(uri, experiment_name(config.tracking.experiment, uri))
     metric = "micro_f1" if corpus.task == "multi_label" else "accuracy"
     runs = ensure_baselines(config, uri, experiment_id, names=DATA_BASELINES, corpus=corpus)
     for name, baseline in runs.items():

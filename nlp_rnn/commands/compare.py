@@ -23,7 +23,8 @@ Compare configurations that differ in one thing, with intervals over their seeds
   nlp-rnn compare --experiment NAME --by model.pooling --rope 1
 
   --sweep ID         only the runs of a sweep: its id, or that of its parent run
-  --experiment NAME  default MLFLOW_EXPERIMENT_NAME, else nlp_rnn
+  --experiment NAME  default MLFLOW_EXPERIMENT_NAME or MLFLOW_EXPERIMENT_ID, else
+                     nlp_rnn
   --by KEY           configuration key whose values are compared, default model.cell
   --metric METRIC    accuracy (default) or macro_f1, of the test split
   --rope POINTS      equivalence region: smaller differences do not matter, default 0.5 points
@@ -103,7 +104,7 @@ def _read_runs(uri: str, experiment: str | None, sweep: str | None) -> "list[Run
             "Set MLFLOW_TRACKING_URI to the store with the runs, such as sqlite:////PATH."
         )
     prepare_store(uri)
-    return read_runs(uri, experiment_name(experiment) if sweep is None else experiment, sweep)
+    return read_runs(uri, experiment_name(experiment, uri) if sweep is None else experiment, sweep)
 
 
 def _write_reports(comparisons: Sequence["Comparison"], uri: str, output: str | None) -> list[Path]:

@@ -55,7 +55,7 @@ class _Sweep:
             tracking = command.sweep_options.tracking
         self.uri = resolve_uri(tracking.uri, Path.cwd())
         prepare_store(self.uri)
-        experiment_id = obtain_experiment(self.uri, experiment_name(tracking.experiment))
+        experiment_id = obtain_experiment(self.uri, experiment_name(tracking.experiment, self.uri))
         self.parent = find_parent(self.uri, experiment_id, sweep_id, allow_running=True)
         self.id = str(self.parent.tags["sweep"])
         self.overrides = overrides

@@ -26,8 +26,7 @@ def ui(arguments: list[str]) -> int:
             "store that nlp-rnn train logs to in this folder."
         )
     port = number(parsed, "--port", 1, 65535, whole=True) or PORT
-    from nlp_rnn.tracking.store import experiment_name
     from nlp_rnn.tracking.ui_server import serve
     from nlp_rnn.tracking.uri import resolve_uri
 
-    return serve(resolve_uri(None, Path.cwd()), experiment_name(None), int(port))
+    return serve(resolve_uri(None, Path.cwd()), int(port))

@@ -28,9 +28,11 @@ class TrackingConfig:
         None, "Tracking URI (null: MLFLOW_TRACKING_URI, else mlflow.db in the working directory)."
     )
     experiment: str | None = option(
-        None, "Experiment (null: MLFLOW_EXPERIMENT_NAME, else nlp_rnn)."
+        None, "Experiment (null: MLFLOW_EXPERIMENT_NAME or MLFLOW_EXPERIMENT_ID, else nlp_rnn)."
     )
-    run_name: str | None = option(None, "Name of the run (null: made from the model and the seed).")
+    run_name: str | None = option(
+        None, "Name of the run (null: MLFLOW_RUN_NAME, else made from the model and the seed)."
+    )
     system_metrics: bool = option(True, "Log the use of processor, memory, disk and GPU.")
     speed: Speed = option(
         Speed.quick, "How long the classifier is timed: none, quick (3 seconds) or full (minutes)."

@@ -1,5 +1,6 @@
 """Pretraining pipeline: from a configuration to language models, an MLflow run and a folder."""
 
+import os
 import shlex
 import shutil
 from dataclasses import replace
@@ -108,7 +109,7 @@ def pretrain(config: RunConfig, folder: Path, overrides: list[str]) -> dict[str,
     print_corpus(corpus)
     unlabelled = read_unlabelled_texts(config, corpus)
     prepare_store(uri)
-    experiment_id = obtain_experiment(uri, experiment_name(config.tracking.experiment))
+    experiment_id = obtain_experiment(uri, experiment_name(config.tracking.experiment, uri))
     command = shlex.join(["nlp-rnn", "pretrain", *overrides])
     return start(config, corpus, unlabelled, folder, uri, experiment_id, command)
 
@@ -202,7 +203,9 @@ def _run(
         origin.tracking_uri,
         origin.experiment_id,
         run_id=origin.run_id or None,
-        name=config.tracking.run_name or f"pretraining {model} seed{config.pretraining.seed}",
+        name=config.tracking.run_name
+        or os.environ.get("MLFLOW_RUN_NAME")
+        or f"pretraining {model} seed{config.pretraining.seed}",
         parameters=parameters,
         tags={
             "kind": "pretraining",

@@ -135,7 +135,7 @@ def _compare(sweep: FinishedSweep, finished: Sequence[Child]) -> list[str]:
     from nlp_rnn.report.report import log_report, report_runs
 
     ids = {child.run_id for child in finished}
-    experiment = experiment_name(sweep.command.sweep_options.tracking.experiment)
+    experiment = experiment_name(sweep.command.sweep_options.tracking.experiment, sweep.uri)
     if all(isinstance(job.config.data, ProbeConfig) for job in jobs):  # they need no baselines
         runs = [run for run in read_runs(sweep.uri, experiment) if run.run_id in ids]
         report = write_probe_report(runs, sweep.folder / "comparison", by)

@@ -130,7 +130,7 @@ def _store(command: SweepCommand) -> tuple[str, str]:
     tracking = command.sweep_options.tracking
     uri = resolve_uri(tracking.uri, Path.cwd())
     prepare_store(uri)
-    return uri, obtain_experiment(uri, experiment_name(tracking.experiment))
+    return uri, obtain_experiment(uri, experiment_name(tracking.experiment, uri))
 
 
 @contextmanager
@@ -216,7 +216,7 @@ def _run(
             shared = {
                 "parent": run.run_id,
                 "tracking_uri": uri,
-                "experiment": experiment_name(command.sweep_options.tracking.experiment),
+                "experiment": experiment_name(command.sweep_options.tracking.experiment, uri),
                 "on_failure": command.sweep_options.sweep.on_failure.name,
             }
             restarts = command.sweep_options.sweep.restarts

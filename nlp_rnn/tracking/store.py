@@ -72,9 +72,41 @@ def prepare_store(uri: str, patience: float = 0) -> None:
             time.sleep(min(patience, SECONDS_BETWEEN_TRIES))
 
 
-def experiment_name(name: str | None) -> str:
-    """Return `name`, or without one MLFLOW_EXPERIMENT_NAME, or without that `nlp_rnn`."""
-    return name or os.environ.get("MLFLOW_EXPERIMENT_NAME") or "nlp_rnn"
+def experiment_name(name: str | None, uri: str) -> str:
+    """Return the name of the experiment that runs are logged to.
+
+    It is `name`, or without one MLFLOW_EXPERIMENT_NAME, the experiment of MLFLOW_EXPERIMENT_ID in
+    the store at `uri`, or `nlp_rnn`.
+
+    Raises
+    ------
+    TrackingError
+        The store has no experiment with the id MLFLOW_EXPERIMENT_ID, or it has another name.
+    """
+    source = "tracking.experiment" if name else "MLFLOW_EXPERIMENT_NAME"
+    name = name or os.environ.get("MLFLOW_EXPERIMENT_NAME") or None
+    experiment_id = os.environ.get("MLFLOW_EXPERIMENT_ID")
+    if not experiment_id:
+        return name or "nlp_rnn"
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    with tracking_errors(uri):
+        try:
+            experiment = MlflowClient(tracking_uri=uri).get_experiment(experiment_id)
+        except MlflowException as error:
+            if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                raise
+            raise TrackingError(
+                f"MLFLOW_EXPERIMENT_ID is {experiment_id}, and {visible_uri(uri)} has no such "
+                "experiment.\nUnset it, or set MLFLOW_TRACKING_URI to the store that has it."
+            ) from None
+    if name is not None and experiment.name != name:
+        raise TrackingError(
+            f"MLFLOW_EXPERIMENT_ID={experiment_id} is the experiment {experiment.name!r}, but "
+            f"{source} is {name!r}.\nRemove one of them."
+        )
+    return str(experiment.name)
 
 
 def obtain_experiment(uri: str, name: str) -> str:

@@ -7,6 +7,7 @@ opens a view that is stored in a tag of the experiment.
 import base64
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -17,7 +18,8 @@ from typing import Any
 
 from nlp_rnn.errors import TrackingError
 from nlp_rnn.tracking.environment import quiet_mlflow
-from nlp_rnn.tracking.store import obtain_experiment, prepare_store, ui_link
+from nlp_rnn.tracking.interruption import interruptions
+from nlp_rnn.tracking.store import experiment_name, obtain_experiment, prepare_store, ui_link
 from nlp_rnn.tracking.tags import CONFIGURATION_TAG
 from nlp_rnn.tracking.uri import store_exists, visible_uri
 
@@ -38,6 +40,9 @@ COLUMNS = {
 FIXED_COLUMNS = {"attributes.`Run Name`": 310, "runDateAndNestInfo": 130}
 """Columns that MLflow always shows; a list of widths must begin with them."""
 
+SECONDS_TO_END = 5
+"""After these seconds a server that has not ended is killed."""
+
 SORTED_BY = "metrics.`test/macro_f1`"
 
 OPEN_SECTIONS = ("test", "validation", "train", "latency", "throughput", "parameters")
@@ -45,8 +50,10 @@ CLOSED_SECTIONS = ("memory", "prefix", "int8", "data", "Model metrics", "System 
 """Sections of the charts page in their order: first those that are expanded, then the others."""
 
 
-def serve(uri: str, experiment: str, port: int) -> int:
+def serve(uri: str, port: int) -> int:
     """Start the MLflow UI for a store, print its link, and wait until it is stopped.
+
+    The link opens the experiment that runs are logged to by default.
 
     If the store is a tracking server (`http…`), it has a UI already: only the link is printed.
 
@@ -54,15 +61,14 @@ def serve(uri: str, experiment: str, port: int) -> int:
     ----------
     uri : str
         Absolute URI of the store.
-    experiment : str
-        Name of the experiment that the link opens.
     port : int
         Port of the local server.
 
     Returns
     -------
     int
-        Exit code of the UI's server; 0 after Ctrl-C or for a tracking server.
+        Exit code of the UI's server; 0 after Ctrl-C or for a tracking server. After another stop
+        signal, such as SIGTERM, SystemExit is raised; the server has ended in all cases.
 
     Raises
     ------
@@ -75,7 +81,7 @@ def serve(uri: str, experiment: str, port: int) -> int:
             f"There are no runs at {uri} yet. Run nlp-rnn train, or set MLFLOW_TRACKING_URI."
         )
     prepare_store(uri)
-    experiment_id = obtain_experiment(uri, experiment)
+    experiment_id = obtain_experiment(uri, experiment_name(None, uri))
     link = ui_link(uri, experiment_id) + share_view(uri, experiment_id)
     if uri.startswith("http"):
         print(link)
@@ -91,10 +97,25 @@ def serve(uri: str, experiment: str, port: int) -> int:
     environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri]
     command += ["--port", str(port), "--workers", "1"]
-    try:
-        return subprocess.run(command, env=environment).returncode
-    except KeyboardInterrupt:
-        return 0
+    with interruptions():
+        # A process group of its own, because the server starts processes that must end with it.
+        server = subprocess.Popen(command, env=environment, start_new_session=True)
+        try:
+            return server.wait()
+        except KeyboardInterrupt:
+            return 0
+        finally:
+            _end(server)
+
+
+def _end(server: "subprocess.Popen[bytes]") -> None:
+    """End a server and the processes that it has started."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            server.wait(timeout=SECONDS_TO_END)
+            return
 
 
 def share_view(uri: str, experiment_id: str) -> str:
