@@ -4,7 +4,6 @@ Steps: resolve the configuration, read the corpus, tokenize it, train, save the 
 evaluate it on validation and test, measure its speed, log the results.
 """
 
-import os
 import shlex
 import shutil
 from dataclasses import asdict, dataclass, field, replace
@@ -234,7 +233,7 @@ def _run(job: _Run) -> Result:
         origin.experiment_id,
         run_id=origin.run_id or None,
         parent_run_id=membership.parent_run_id if membership else None,
-        name=_requested_name(config, membership) or run_name(job.resolved, membership),
+        name=run_name(job.resolved, membership),
         parameters={} if origin.run_id else known_parameters(job.resolved),
         tags=run_tags(config, job.resolved, corpus, folder)
         | dict(membership.tags if membership else {}),
@@ -272,12 +271,6 @@ def _run(job: _Run) -> Result:
     shutil.rmtree(folder / CHECKPOINT)
     print_result(result.run_id, result.classifier, result.metrics, summary)
     return result
-
-
-def _requested_name(config: RunConfig, membership: "SweepMembership | None") -> str | None:
-    """Return the name that the user chose for the run; a job of a sweep ignores the environment."""
-    from_environment = None if membership else os.environ.get("MLFLOW_RUN_NAME")
-    return config.tracking.run_name or from_environment
 
 
 Trained = tuple[RunConfig, dict[str, float], "TextClassifier | None", "Sequence[str]"]

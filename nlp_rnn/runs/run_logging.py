@@ -1,6 +1,7 @@
 """Log a run's parameters, tags, data sets and results to MLflow."""
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -89,7 +90,15 @@ class SweepMembership:
 
 
 def run_name(config: RunConfig, membership: SweepMembership | None = None) -> str:
-    """Return the name of the run in MLflow, such as `gru h128 dropout=0.2 seed2`."""
+    """Return the name of the run in MLflow, such as `gru h128 dropout=0.2 seed2`.
+
+    It is `tracking.run_name`, or without that MLFLOW_RUN_NAME, but not for a job of a sweep.
+    """
+    requested = config.tracking.run_name or (
+        None if membership else os.environ.get("MLFLOW_RUN_NAME")
+    )
+    if requested:
+        return requested
     parts = membership.name_parts if membership else ()
     return " ".join([short_name(config), *parts, f"seed{config.seed}"])
 
