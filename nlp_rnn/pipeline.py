@@ -221,6 +221,7 @@ def _run(job: _Run) -> Result:
     """Do everything that is logged to MLflow."""
     from nlp_rnn.classifier.predictor import TextClassifier
     from nlp_rnn.runs.evaluation import evaluate
+    from nlp_rnn.runs.ngram_classifier import labelled_only_predictions
     from nlp_rnn.runs.summary import write_summary
     from nlp_rnn.runs.teacher_scores import log_teacher
     from nlp_rnn.teachers.saved_predictions import save_predictions
@@ -266,7 +267,13 @@ def _run(job: _Run) -> Result:
         log_results(result.metrics, resolved, corpus, run, origin.command, notes)
         run.log_classifier(Path(result.classifier), corpus.test[:2]["text"])
         summary = write_summary(
-            corpus, folder, run, result.metrics, membership is None, job.teacher
+            corpus,
+            folder,
+            run,
+            result.metrics,
+            membership is None,
+            job.teacher,
+            lambda: labelled_only_predictions(corpus, job.resolved, job.student),
         )
     shutil.rmtree(folder / CHECKPOINT)
     print_result(result.run_id, result.classifier, result.metrics, summary)

@@ -56,6 +56,7 @@ def test_a_run_scores_and_describes_its_teacher(
         f"  teacher          {100 * metrics['validation/teacher_accuracy']:5.1f} %"[:12] in output
     )
     assert "of the teacher's accuracy" in output
+    assert "  n-grams, labelled texts only " in output
     assert "Labels of training texts on which the teacher agrees least:" in output
     assert (here / "one" / "summary.txt").read_text() in output.replace("\r", "")
     client = MlflowClient(tracking_uri=result["tracking_uri"])

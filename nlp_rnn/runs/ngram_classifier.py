@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nlp_rnn.classifier.classifier_folder import read_classifier
 from nlp_rnn.classifier.classifier_saving import save_classifier
 from nlp_rnn.classifier.predictor import TextClassifier
+from nlp_rnn.config.defaults import MAX_NGRAM_LABELS
 from nlp_rnn.config.teacher import TeacherKind
 from nlp_rnn.config.training import ClassWeight
 from nlp_rnn.data.labels import labels_of
 from nlp_rnn.ngrams.linear_models import linear_models
+from nlp_rnn.ngrams.probabilities import probabilities_of
 from nlp_rnn.ngrams.weighting import NgramModels, fit_ngrams, refit_ngrams
 from nlp_rnn.runs.vectors import static_vectors
-from nlp_rnn.scoring.metrics import score_logits
+from nlp_rnn.scoring.metrics import predicted_labels, score_logits
 from nlp_rnn.sources.arrow_cache import texts_of
 
 if TYPE_CHECKING:
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
     from nlp_rnn.teachers.student_data import StudentData
 
-__all__ = ["fit_and_save_ngrams", "fit_corpus_ngrams"]
+__all__ = ["fit_and_save_ngrams", "fit_corpus_ngrams", "labelled_only_predictions"]
 
 
 def fit_corpus_ngrams(
@@ -51,6 +54,35 @@ def fit_corpus_ngrams(
         return fitted
     train = student.corpus.train
     return refit_ngrams(fitted, list(texts_of(train)), labels_of(train), *validation, **options)
+
+
+def labelled_only_predictions(
+    corpus: "Corpus", config: "RunConfig", student: "StudentData | None"
+) -> dict[str, NDArray[Any]] | None:
+    """Return the labels that n-gram models predict which were fitted to the labelled texts alone.
+
+    They say what a student has gained by its teacher: int64 (n,) or bool (n, C) for each of
+    validation and test. The models that predict validation have not seen it. None for a classifier
+    that has no unlabelled texts, or whose teacher is these models.
+    """
+    itself = config.teacher.kind is TeacherKind.self
+    if student is None or not student.pool_rows or itself or len(corpus.labels) > MAX_NGRAM_LABELS:
+        return None
+    models = fit_corpus_ngrams(corpus, config)
+    multi_label = corpus.task == "multi_label"
+    scores = models.final.scores(list(texts_of(corpus.test)))
+    logits = {
+        "validation": models.validation_scores,
+        "test": np.tensordot(models.weights, np.stack(scores), 1),
+    }
+    thresholds = None
+    if multi_label:
+        validation = logits["validation"].astype(np.float32)
+        thresholds = np.asarray(score_logits(labels_of(corpus.validation), validation)[1])
+    return {
+        split: predicted_labels(probabilities_of(values, multi_label), thresholds)
+        for split, values in logits.items()
+    }
 
 
 def fit_and_save_ngrams(

@@ -1,7 +1,7 @@
 """What the end of a run says: scores beside those of simple models, and the weakest labels."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -200,6 +200,7 @@ def write_summary(
     metrics: Mapping[str, float],
     references: bool,
     teacher: TeacherScores | None = None,
+    labelled_only: Callable[[], Mapping[str, NDArray[Any]] | None] = lambda: None,
 ) -> list[str]:
     """Write the page of mistakes and the summary into the run folder, and log both to MLflow.
 
@@ -217,6 +218,8 @@ def write_summary(
         Write the summary. A job of a sweep has none, since the sweep trains the baselines once.
     teacher : TeacherScores, optional
         Predictions of the teacher that the classifier was trained with.
+    labelled_only : callable, optional
+        Returns the labels by split that a model without the teacher predicts, or None.
 
     Returns
     -------
@@ -229,11 +232,13 @@ def write_summary(
     if not references:
         return []
     simple = reference_predictions(corpus, metrics.get("train/seconds", 0.0))
-    parts = {
+    parts: dict[str, Mapping[str, NDArray[Any]]] = {
         name: {split: splits[split].parts[part].predictions for split in SPLITS}
         for part, name in PART_NAMES.items()
         if part in splits["test"].parts
     }
+    if (without_pool := labelled_only()) is not None:
+        parts["n-grams, labelled texts only"] = without_pool
     latency = metrics.get("latency/onnx_batch1_p50_ms")
     lines = summary_lines(splits, parts, simple, len(corpus.train), teacher, latency)
     text = "".join(f"{line}\n" for line in lines)
