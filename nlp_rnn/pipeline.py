@@ -250,10 +250,8 @@ def _run(job: _Run) -> Result:
         result = Result(
             run.run_id, origin.experiment_id, origin.tracking_uri, str(folder / CLASSIFIER)
         )
-        train_classifier = (
-            _train_ngrams if isinstance(config.model, NgramsConfig) else _train_network_classifier
-        )
-        resolved, result.metrics, unseen, notes = train_classifier(job, run)
+        fit = _train_ngrams if isinstance(config.model, NgramsConfig) else _train_network_classifier
+        resolved, result.metrics, unseen, notes = fit(job, run)
         if job.teacher is not None:
             result.metrics |= log_teacher(job.teacher, run)
         with announced("Evaluating on validation and test"):
@@ -266,14 +264,9 @@ def _run(job: _Run) -> Result:
         run.log_text((folder / RESULT).read_text(encoding="utf-8"), RESULT)
         log_results(result.metrics, resolved, corpus, run, origin.command, notes)
         run.log_classifier(Path(result.classifier), corpus.test[:2]["text"])
+        labelled = None if membership else labelled_only_predictions(corpus, resolved, job.student)
         summary = write_summary(
-            corpus,
-            folder,
-            run,
-            result.metrics,
-            membership is None,
-            job.teacher,
-            lambda: labelled_only_predictions(corpus, job.resolved, job.student),
+            corpus, folder, run, result.metrics, membership is None, job.teacher, labelled
         )
     shutil.rmtree(folder / CHECKPOINT)
     print_result(result.run_id, result.classifier, result.metrics, summary)

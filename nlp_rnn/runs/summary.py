@@ -1,7 +1,7 @@
 """What the end of a run says: scores beside those of simple models, and the weakest labels."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -200,7 +200,7 @@ def write_summary(
     metrics: Mapping[str, float],
     references: bool,
     teacher: TeacherScores | None = None,
-    labelled_only: Callable[[], Mapping[str, NDArray[Any]] | None] = lambda: None,
+    labelled_only: Mapping[str, NDArray[Any]] | None = None,
 ) -> list[str]:
     """Write the page of mistakes and the summary into the run folder, and log both to MLflow.
 
@@ -218,8 +218,8 @@ def write_summary(
         Write the summary. A job of a sweep has none, since the sweep trains the baselines once.
     teacher : TeacherScores, optional
         Predictions of the teacher that the classifier was trained with.
-    labelled_only : callable, optional
-        Returns the labels by split that a model without the teacher predicts, or None.
+    labelled_only : mapping of str to labels, optional
+        What a model without the teacher predicts for each split.
 
     Returns
     -------
@@ -237,8 +237,8 @@ def write_summary(
         for part, name in PART_NAMES.items()
         if part in splits["test"].parts
     }
-    if (without_pool := labelled_only()) is not None:
-        parts["n-grams, labelled texts only"] = without_pool
+    if labelled_only is not None:
+        parts["n-grams, labelled texts only"] = labelled_only
     latency = metrics.get("latency/onnx_batch1_p50_ms")
     lines = summary_lines(splits, parts, simple, len(corpus.train), teacher, latency)
     text = "".join(f"{line}\n" for line in lines)
