@@ -31,8 +31,8 @@ class SweepConfig:
     )
     jobs: int | None = option(
         None,
-        "Jobs that run at the same time (null: one on this machine, all of them on Slurm and Ray). "
-        "On this machine they share the cores.",
+        "Jobs that run at the same time. On this machine they share the cores (null: one). On Ray "
+        "and in each job array of Slurm, of up to 1,000 jobs, it is a limit (null: none).",
         at_least(1),
     )
     max_minutes: float | None = option(
