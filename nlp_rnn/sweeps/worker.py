@@ -41,12 +41,8 @@ def _array_task(folder: Path, array: str) -> None:
     keys = JobRecords(folder).read(array)["keys"]
     environment = os.environ
     task_id = f"{environment['SLURM_ARRAY_JOB_ID']}_{environment['SLURM_ARRAY_TASK_ID']}"
-    details = {
-        "backend": "slurm",
-        "id": task_id,
-        "restart": environment.get("SLURM_RESTART_COUNT", "0"),
-    }
-    run_job(folder, keys[int(environment["SLURM_ARRAY_TASK_ID"])], details)
+    key = keys[int(environment["SLURM_ARRAY_TASK_ID"])]
+    run_job(folder, key, {"backend": "slurm", "id": task_id})
 
 
 def _keys_of_input(folder: Path) -> None:
