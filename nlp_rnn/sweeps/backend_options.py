@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from nlp_rnn.config.sweep import Backend, CommandConfig
 from nlp_rnn.errors import ConfigError
 
-__all__ = ["check_backend", "reject_old_options", "with_new_options"]
+__all__ = ["check_backend", "reject_old_options", "with_new_options", "without_other_backends"]
 
 # Options of Hydra's launcher plugins, which earlier versions used, and those of today.
 OLD_OPTIONS = {
@@ -59,6 +59,22 @@ def with_new_options(arguments: Sequence[str], sweep_id: str) -> list[str]:
         elif option := OLD_OPTIONS.get(key):
             new.append(f"{option}={value}G" if option == "slurm.mem" else f"{option}={value}")
     return new
+
+
+def without_other_backends(stored: Sequence[str], new: Sequence[str]) -> list[str]:
+    """Return the arguments of a stored sweep without those of backends that it no longer uses.
+
+    Parameters
+    ----------
+    stored : sequence of str
+        Arguments of the sweep.
+    new : sequence of str
+        Arguments with which it is resumed; an option of another backend among them is an error.
+    """
+    key = "sweep.backend="
+    backend = next((a for a in reversed([*stored, *new]) if a.startswith(key)), key + "processes")
+    others = {f"{item.name}." for item in Backend} - {f"{backend.removeprefix(key)}."}
+    return [argument for argument in stored if not argument.startswith(tuple(others))]
 
 
 def reject_old_options(overrides: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ from nlp_rnn.launch import remove_empty_folders
 from nlp_rnn.runs.run_logging import PATIENCE_IN_A_SWEEP
 from nlp_rnn.sweeps.attempts import Attempt, claim, holder_of, is_finished
 from nlp_rnn.sweeps.backend_choice import make_backend
-from nlp_rnn.sweeps.backend_options import with_new_options
+from nlp_rnn.sweeps.backend_options import with_new_options, without_other_backends
 from nlp_rnn.sweeps.best_classifier import BestClassifier
 from nlp_rnn.sweeps.child_runs import ARGUMENTS_TAG, Children, Parent, find_parent
 from nlp_rnn.sweeps.conclusion import FinishedSweep, conclude, note
@@ -76,6 +76,7 @@ def sweep(arguments: list[str], *, attach: bool = False) -> None:
     arguments = [item for item in arguments if item not in (DRY_RUN, "-m", "--multirun")]
     resumed_id = next((item for item in arguments if item.startswith(RESUME)), "")
     others = [item for item in arguments if not item.startswith(RESUME)]
+    composed = arguments
     if resumed_id and changes_only_how(others):
         store = [item for item in others if item.startswith("tracking.")]
         with compose_sweep([*store, resumed_id]) as command:
@@ -84,8 +85,10 @@ def sweep(arguments: list[str], *, attach: bool = False) -> None:
         stored = with_new_options(parent.arguments, parent.run_id[:8])
         if Children(uri, experiment_id, parent.run_id).lack(ENSEMBLE):
             stored = [NO_ENSEMBLE, *stored]  # an earlier version started it
+        # The parent keeps the options of other backends, in case it is resumed there again.
         arguments = [*stored, *others, resumed_id]
-    with compose_sweep(arguments) as command:
+        composed = [*without_other_backends(stored, others), *others, resumed_id]
+    with compose_sweep(composed) as command:
         sweep_options = command.sweep_options
         search = _search(command)
         if sweep_options.search.study is not None or sweep_options.search.trial is not None:
@@ -134,7 +137,7 @@ def _store(command: SweepCommand) -> tuple[str, str]:
 
 
 @contextmanager
-def _supervised(folder: Path) -> Iterator[tuple[JobRecords, Attempt]]:
+def _supervised(folder: Path, backend: str) -> Iterator[tuple[JobRecords, Attempt]]:
     """Hold the lease of the sweep inside the block, so that only one process supervises it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -144,7 +147,7 @@ def _supervised(folder: Path) -> Iterator[tuple[JobRecords, Attempt]]:
             "Set output_dir=FOLDER to a folder that is writable."
         ) from error
     records = JobRecords(folder)
-    lease = claim(records, SUPERVISOR, folder)
+    lease = claim(records, SUPERVISOR, folder, {"backend": backend})
     if lease is None:
         holder = holder_of(records, SUPERVISOR, records.state(SUPERVISOR), records.now())
         process = (holder.content if holder else {}).get("process", "?").partition(" ")[0]
@@ -178,7 +181,8 @@ def _run(
     arguments = [item for item in arguments if not item.startswith((RESUME, DETACH))]
     detach = command.sweep_options.sweep.detach
     continue_detached: Callable[[], None] | None = None
-    with _supervised(folder) as (records, lease):
+    backend_name = command.sweep_options.sweep.backend.name
+    with _supervised(folder, backend_name) as (records, lease):
         backend = make_backend(command.sweep_options, records)
         backend.check()
         with tracked_run(
