@@ -24,6 +24,7 @@ jobs again.
 VERBS = ("status", "attach", "cancel")
 SECONDS_BETWEEN_READS = 2.0
 SECONDS_TO_STOP = 60.0
+CANCELLED = "cancelled by nlp-rnn sweep cancel"
 
 
 def sweep(arguments: list[str]) -> int:
@@ -55,8 +56,9 @@ class _Sweep:
             tracking = command.sweep_options.tracking
         self.uri = resolve_uri(tracking.uri, Path.cwd())
         prepare_store(self.uri)
-        experiment_id = obtain_experiment(self.uri, experiment_name(tracking.experiment, self.uri))
-        self.parent = find_parent(self.uri, experiment_id, sweep_id, allow_running=True)
+        name = experiment_name(tracking.experiment, self.uri)
+        self.experiment_id = obtain_experiment(self.uri, name)
+        self.parent = find_parent(self.uri, self.experiment_id, sweep_id, allow_running=True)
         self.id = str(self.parent.tags["sweep"])
         self.overrides = overrides
         self.records = JobRecords(Path(self.parent.tags["run_folder"]))
@@ -108,42 +110,57 @@ class _Sweep:
             print(f"The sweep {self.id} has finished already, so nothing is cancelled.")
             return 0
         (self.records.sweep_folder / STOPPED).touch()
-        on_slurm = self._cancel_on_slurm()
+        self._cancel_on_slurm()
         holder = self._supervisor()
-        if holder is not None and holder.alive and not on_slurm:
+        # one on Slurm ends with its jobs, on whichever machine it is
+        if holder is not None and holder.alive and holder.content.get("backend") != "slurm":
             if not on_this_machine(holder.content):
                 raise SweepError(
                     f"The sweep {self.id} is supervised on {holder.content['host']}.\n"
                     f"Run there: nlp-rnn sweep cancel {self.id}"
                 )
             stop_process(holder.content, SECONDS_TO_STOP)
-        end = time.monotonic() + SECONDS_TO_STOP
-        while (holder := self._supervisor()) is not None and holder.alive:
-            if time.monotonic() > end:
-                raise SweepError(
-                    f"The process that supervises the sweep {self.id} still runs after "
-                    f"{SECONDS_TO_STOP:.0f} seconds. No other job starts.\n"
-                    f"Run nlp-rnn sweep cancel {self.id} again."
-                )
-            time.sleep(0.5)
-        close_run(self.uri, self.parent.run_id, "KILLED", "cancelled by nlp-rnn sweep cancel")
+        self._wait_for_ends()
+        close_run(self.uri, self.parent.run_id, "KILLED", CANCELLED)
         print(
             f"The sweep {self.id} was cancelled. Finished jobs keep their results.\n"
             f"Resume it with: nlp-rnn train -m resume={self.id}"
         )
         return 0
 
-    def _cancel_on_slurm(self) -> bool:
+    def _cancel_on_slurm(self) -> None:
+        """Cancel the jobs that were submitted to Slurm last and are not finished."""
         from nlp_rnn.config.sweep import SlurmConfig
         from nlp_rnn.sweeps.slurm_backend import SlurmBackend
 
-        submissions = [
-            self.records.submission(key, state) for key, state in self.records.states().items()
-        ]
-        if not any(item.get("backend") == "slurm" for item in submissions):
-            return False
-        SlurmBackend(SlurmConfig(), self.records, None).cancel_all()
-        return True
+        states = self.records.states()
+        last = (self.records.submission(k, s) for k, s in states.items() if not s.result)
+        if any(submission.get("backend") == "slurm" for submission in last):
+            SlurmBackend(SlurmConfig(), self.records, None).cancel_all()
+
+    def _wait_for_ends(self) -> None:
+        """Wait until no process works on the sweep, and close the runs of jobs that have ended."""
+        from nlp_rnn.sweeps.attempts import holder_of
+        from nlp_rnn.sweeps.child_runs import Children
+        from nlp_rnn.sweeps.job_records import SUPERVISOR
+
+        end = time.monotonic() + SECONDS_TO_STOP
+        while True:
+            now, states = self.records.now(), self.records.states()
+            holders = {key: holder_of(self.records, key, s, now) for key, s in states.items()}
+            alive = {key for key, holder in holders.items() if holder is not None and holder.alive}
+            if not alive or time.monotonic() > end:
+                break
+            time.sleep(0.5)
+        if SUPERVISOR in alive:
+            raise SweepError(
+                f"The process that supervises the sweep {self.id} still runs after "
+                f"{SECONDS_TO_STOP:.0f} seconds. No other job starts.\n"
+                f"Run nlp-rnn sweep cancel {self.id} again."
+            )
+        ended = [key for key, state in states.items() if key not in alive and not state.result]
+        children = Children(self.uri, self.experiment_id, self.parent.run_id)
+        children.close("KILLED", CANCELLED, ended)
 
     def _supervisor(self) -> Any:
         from nlp_rnn.sweeps.attempts import holder_of

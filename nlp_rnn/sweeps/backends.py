@@ -98,6 +98,9 @@ class ClusterBackend(JobBackend, Protocol):
     ) -> str:
         """Run a command when jobs have ended, however they did; return its id."""
 
+    def cancel(self, ids: Iterable[str]) -> None:
+        """Cancel jobs; those that have ended are not changed."""
+
 
 def travelling_environment() -> dict[str, str]:
     """Return the variables of the environment that jobs on other machines need."""

@@ -6,9 +6,11 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from nlp_rnn.errors import SweepError
 from nlp_rnn.sweeps.backends import ClusterBackend, JobBackend
 from nlp_rnn.sweeps.jobs import Job
 from nlp_rnn.sweeps.supervisor import Supervisor
+from nlp_rnn.tracking.ended_runs import close_run
 
 if TYPE_CHECKING:
     from nlp_rnn.tracking.tracked_run import TrackedRun
@@ -57,7 +59,15 @@ def start_detached(
 
     def proceed() -> None:
         if isinstance(backend, ClusterBackend):
-            task_id = backend.submit_after(depends_on, command, environment, folder / LOG)
+            try:
+                task_id = backend.submit_after(depends_on, command, environment, folder / LOG)
+            except SweepError as error:
+                supervisor.cancel_submitted()
+                close_run(uri, run.run_id, "FAILED", " ".join(str(error).split()))
+                raise SweepError(
+                    f"{error}\nIts jobs were cancelled. Correct the options slurm.… and run "
+                    f"nlp-rnn train -m resume={sweep_id}"
+                ) from None
             print(f"{len(depends_on)} jobs were submitted; job {task_id} compares them at the end.")
         else:
             with (folder / LOG).open("ab") as log:

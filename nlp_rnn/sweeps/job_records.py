@@ -7,7 +7,7 @@ A record is created with a hard link, which is atomic on NFS too and needs no lo
 | record | created by | content |
 |---|---|---|
 | `KEY.task` | the supervisor | configuration of the job, folder, address of the MLflow store |
-| `KEY.submit.M` | the supervisor | backend, and the id that the job has there |
+| `KEY.submit.M` | the supervisor | backend, the id that the job has there, and the attempt before |
 | `KEY.lease.N` | the job | attempt N: host, process, folder; its time is the heartbeat |
 | `KEY.end.N` | the job, or the supervisor if the process died | status and scores of attempt N |
 | `KEY.result` | the job | `result.json` of the one attempt whose result is accepted |
@@ -156,14 +156,30 @@ class JobRecords:
             with suppress(OSError):
                 clock.unlink()
 
-    def submit(self, key: str, backend: str, task_id: str) -> None:
-        """Record that a job was given to a backend, with the id that it has there."""
-        number = max(self.state(key).submissions, default=0) + 1
-        while not self.create(f"{key}.submit.{number}", {"backend": backend, "id": task_id}):
-            number += 1
+    def submit(self, ids: Mapping[str, str], backend: str, before: Mapping[str, JobState]) -> None:
+        """Record that jobs were given to a backend.
+
+        Parameters
+        ----------
+        ids : mapping
+            The ids that the jobs have there, by key.
+        backend : str
+            Name of the backend.
+        before : mapping of JobState
+            States from before, because the jobs may have started already.
+        """
+        for key, task_id in ids.items():
+            state = before.get(key, JobState())
+            content = {"backend": backend, "id": task_id, "after": state.attempt}
+            number = max(state.submissions, default=0) + 1
+            while not self.create(f"{key}.submit.{number}", content):
+                number += 1
 
     def submission(self, key: str, state: JobState) -> dict[str, Any]:
-        """Return the last submission of a job, with the keys `backend` and `id`, or nothing."""
+        """Return the last submission of a job, or nothing.
+
+        Its keys are `backend`, `id` and `after`, the number of the attempt before it.
+        """
         number = max(state.submissions, default=0)
         return self.read(f"{key}.submit.{number}") if number else {}
 

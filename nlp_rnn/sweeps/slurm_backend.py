@@ -88,7 +88,12 @@ class SlurmBackend:
         left, size = list(keys), min(MAX_TASKS, self._max_array_size())
         while left:
             chunk = left[:size]
-            array_id = self._submit_array(chunk)
+            try:
+                array_id = self._submit_array(chunk)
+            except SweepError:
+                if not ids:
+                    raise
+                break  # those that were accepted are recorded, and the next call raises the error
             if array_id is not None:
                 ids |= {key: f"{array_id}_{number}" for number, key in enumerate(chunk)}
                 left = left[size:]
@@ -119,6 +124,11 @@ class SlurmBackend:
     def wait(self, seconds: float) -> None:
         """Wait."""
         time.sleep(seconds)
+
+    def cancel(self, ids: Iterable[str]) -> None:
+        """Cancel jobs; those that have ended are not changed."""
+        if chosen := sorted(set(ids)):
+            _run(["scancel", *chosen])
 
     def cancel_all(self) -> None:
         """Cancel every job of the sweep, including the one that compares the others.

@@ -13,7 +13,7 @@ from typing import Any
 
 from nlp_rnn.errors import SweepError, TrackingError
 from nlp_rnn.sweeps.attempts import Attempt, holder_of, is_finished
-from nlp_rnn.sweeps.backends import JobBackend, Kind, TaskState
+from nlp_rnn.sweeps.backends import ClusterBackend, JobBackend, Kind, TaskState
 from nlp_rnn.sweeps.child_runs import Children, score_text
 from nlp_rnn.sweeps.job_records import DIED, STOPPED, JobRecords, JobState
 from nlp_rnn.sweeps.jobs import Job
@@ -70,6 +70,7 @@ class Supervisor:
         self._progress, self._shared, self._restarts = progress, shared, restarts
         self._lease, self._attach = lease, attach
         self._open: dict[str, OpenJob] = {}
+        self._submitted: dict[str, str] = {}
 
     @property
     def folder(self) -> Path:
@@ -124,20 +125,43 @@ class Supervisor:
         for job, search in zip(jobs, searches or [None] * len(jobs), strict=True):
             state = states.get(job.key, JobState())
             self._records.write(f"{job.key}.task", task_content(job, self._shared, search))
-            since = 0 if self._attach else state.attempt if state.ended else state.attempt - 1
-            self._open[job.key] = OpenJob(job, max(since, 0))
+            if self._attach:  # attempts of the last submission count
+                since = int(self._records.submission(job.key, state).get("after", 0))
+            else:
+                since = max(0, state.attempt if state.ended else state.attempt - 1)
+            self._open[job.key] = OpenJob(job, since)
         self._adopt(states)
 
     def submit_all(self) -> dict[str, str]:
-        """Give all jobs that have no task yet to the backend; return the ids by key."""
+        """Give all jobs that have no task yet to the backend; return the ids by key.
+
+        Raises
+        ------
+        SweepError
+            The backend does not accept all jobs; those that it had accepted are cancelled.
+        """
         waiting = [key for key, item in self._open.items() if item.task_id is None]
-        left = self._submit(waiting)
-        if left:
-            raise SweepError(
-                f"{len(left)} of {len(waiting)} jobs exceed the limit of jobs that a user may "
-                "submit.\nRun the sweep without sweep.detach: it submits them one after the other."
-            )
+        left, count = waiting, len(waiting) + 1
+        try:
+            while left and len(left) < count:
+                count, left = len(left), self._submit(left)
+            if left:
+                raise SweepError(
+                    f"{len(left)} of {len(waiting)} jobs exceed the limit of jobs that a user may "
+                    "submit.\nRun the sweep without sweep.detach: it submits them one after the "
+                    "other."
+                )
+        except SweepError:
+            self.cancel_submitted()
+            raise
         return {key: item.task_id for key, item in self._open.items() if item.task_id}
+
+    def cancel_submitted(self) -> None:
+        """Cancel the jobs that this supervisor has given to a cluster."""
+        if isinstance(self._backend, ClusterBackend):
+            self._backend.cancel(self._submitted.values())
+        for key in self._submitted:
+            self._open[key].task_id = None
 
     def continuing(self) -> dict[str, str]:
         """Return the ids, by name, of jobs that go on when this process ends."""
@@ -179,18 +203,21 @@ class Supervisor:
             holder = holder_of(self._records, key, state_of_job, self._records.now())
             if item.task_id is None and holder is not None and holder.alive:
                 item.task_id, item.is_foreign = str(holder.content.get("id") or key), True
-            elif item.task_id is None and self._attach and state_of_job.ended:
-                item.task_id = key  # its end decides
+            elif self._attach and state_of_job.ended and state_of_job.attempt > item.since:
+                item.task_id = item.task_id or key  # its end decides
 
     def _submit(self, keys: Sequence[str]) -> list[str]:
         """Give jobs to the backend; return the keys that it does not accept yet."""
         chosen = [key for key in keys if key in self._open]
-        ids = self._backend.submit(chosen) if chosen else {}
+        if not chosen:
+            return []
+        before = self._records.states()
+        ids = self._backend.submit(chosen)
         for key, task_id in ids.items():
             self._open[key].task_id = task_id
             self._open[key].over_since = None
-            if self._backend.continues:
-                self._records.submit(key, self._backend.name, task_id)
+        self._submitted |= ids
+        self._records.submit(ids, self._backend.name, before)
         return [key for key in chosen if key not in ids]
 
     def _step(self, key: str, item: OpenJob, state: JobState, unsubmitted: bool) -> bool:
@@ -211,6 +238,8 @@ class Supervisor:
                     return False
                 if item.state.kind is Kind.running:
                     return False  # until the cluster says whether it starts it again
+                with suppress(TrackingError):  # it may have been set RUNNING while it waited
+                    self._children.close("KILLED", str(end.get("error")), [key])
             if end["status"] == "SUPERSEDED":  # the accepted result may have to be logged
                 over = item.state.is_over and not item.waits_for_record()
                 return over and self._died(key, item, state, end)
