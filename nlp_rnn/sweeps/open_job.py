@@ -7,10 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nlp_rnn.config.signature import plain
+from nlp_rnn.sweeps.attempts import Holder
 from nlp_rnn.sweeps.backends import Kind, TaskState
+from nlp_rnn.sweeps.child_runs import score_text
+from nlp_rnn.sweeps.job_records import DIED
 from nlp_rnn.sweeps.jobs import Job
+from nlp_rnn.sweeps.progress import JobEnd
 
-__all__ = ["OpenJob", "killed", "task_content"]
+__all__ = ["OpenJob", "end_without_record", "job_end", "killed", "task_content"]
 
 SECONDS_TO_RECORD = 10.0
 """Time in which the record of an end becomes visible on a network disk."""
@@ -58,6 +62,37 @@ class OpenJob:
 def killed(lease: Mapping[str, Any], reason: str) -> dict[str, Any]:
     """Return the record of the end of an attempt that was killed."""
     return {**lease, "status": "KILLED", "error": reason}
+
+
+def end_without_record(state: TaskState, holder: Holder | None) -> dict[str, Any]:
+    """Return the record of the end of a job whose process ended without writing one.
+
+    Parameters
+    ----------
+    state : TaskState
+        How it ended according to the backend.
+    holder : Holder or None
+        Process that held the lease of the job; None if no process had started it.
+    """
+    content = dict(holder.content) if holder else {}
+    if state.kind in (Kind.cancelled, Kind.timed_out):
+        cancelled = state.kind is Kind.cancelled
+        text = f"cancelled ({state.reason})" if cancelled else "the time limit"
+        return killed(content, f"stopped by {text}" if holder else f"{text}, not started")
+    error = f"its process died ({state.reason or 'no reason'})"
+    return content | {"may_write": state.kind is Kind.lost, "status": DIED, "error": error}
+
+
+def job_end(end: Mapping[str, Any]) -> JobEnd:
+    """Return how a job ended, from the record of the end of its last attempt."""
+    status = str(end["status"])
+    finished, pruned = status == "FINISHED", bool(end.get("pruned"))
+    error = " ".join(str(end.get("error") or "the reason is unknown").split())
+    if finished:
+        summary = score_text(end.get("metrics", {}))
+    else:
+        summary = error if pruned else f"{status}: {error}"
+    return JobEnd(status, summary, finished or pruned, end.get("seconds"))
 
 
 def task_content(

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from nlp_rnn.errors import SweepError, TrackingError
-from nlp_rnn.sweeps.attempts import Attempt, holder_of, is_finished
+from nlp_rnn.sweeps.attempts import Attempt, Holder, holder_of, is_finished
 from nlp_rnn.sweeps.backends import ClusterBackend, JobBackend, Kind, TaskState
-from nlp_rnn.sweeps.child_runs import Children, score_text
+from nlp_rnn.sweeps.child_runs import Children
 from nlp_rnn.sweeps.job_records import DIED, STOPPED, JobRecords, JobState
 from nlp_rnn.sweeps.jobs import Job
-from nlp_rnn.sweeps.open_job import OpenJob, killed, task_content
+from nlp_rnn.sweeps.open_job import OpenJob, end_without_record, job_end, killed, task_content
 from nlp_rnn.sweeps.progress import JobEnd, SweepProgress
 
 __all__ = ["Supervisor"]
@@ -70,7 +70,7 @@ class Supervisor:
         self._progress, self._shared, self._restarts = progress, shared, restarts
         self._lease, self._attach = lease, attach
         self._open: dict[str, OpenJob] = {}
-        self._submitted: dict[str, str] = {}
+        self._submitted, self._now = dict[str, str](), 0.0
 
     @property
     def folder(self) -> Path:
@@ -102,7 +102,7 @@ class Supervisor:
                 waiting = self._submit(waiting)
             ids = [item.task_id for item in self._open.values() if item.task_id]
             task_states = self._backend.poll(ids)
-            states = self._records.states()
+            states, self._now = self._records.states(), self._records.now()
             again = []
             for key, item in list(self._open.items()):
                 item.state = task_states.get(item.task_id or "", TaskState(Kind.unknown))
@@ -120,15 +120,14 @@ class Supervisor:
     def start(
         self, jobs: Sequence[Job], searches: Sequence[Mapping[str, Any] | None] | None = None
     ) -> None:
-        """Record the tasks of jobs, and attach to those that are waiting or running already."""
-        states = self._records.states()
+        """Record the tasks of jobs, and attach to those that are waiting or running."""
+        states, self._now = self._records.states(), self._records.now()
         for job, search in zip(jobs, searches or [None] * len(jobs), strict=True):
             state = states.get(job.key, JobState())
             self._records.write(f"{job.key}.task", task_content(job, self._shared, search))
+            since = max(0, state.attempt if state.ended else state.attempt - 1)
             if self._attach:  # attempts of the last submission count
                 since = int(self._records.submission(job.key, state).get("after", 0))
-            else:
-                since = max(0, state.attempt if state.ended else state.attempt - 1)
             self._open[job.key] = OpenJob(job, since)
         self._adopt(states)
 
@@ -147,9 +146,8 @@ class Supervisor:
                 count, left = len(left), self._submit(left)
             if left:
                 raise SweepError(
-                    f"{len(left)} of {len(waiting)} jobs exceed the limit of jobs that a user may "
-                    "submit.\nRun the sweep without sweep.detach: it submits them one after the "
-                    "other."
+                    f"{len(left)} of {len(waiting)} jobs exceed the limit of a user's jobs.\n"
+                    "Run the sweep without sweep.detach: it submits them one after the other."
                 )
         except SweepError:
             self.cancel_submitted()
@@ -165,20 +163,19 @@ class Supervisor:
 
     def continuing(self) -> dict[str, str]:
         """Return the ids, by name, of jobs that go on when this process ends."""
-        if not self._backend.continues:
-            return {}
-        return {item.job.name: item.task_id for item in self._open.values() if item.task_id}
+        items = self._open.values() if self._backend.continues else ()
+        return {item.job.name: item.task_id for item in items if item.task_id}
 
     def close_interrupted(self, reason: str) -> None:
         """Stop the jobs that do not continue alone, and close the runs of dead ones."""
         self._backend.close()
         if self._backend.continues:
             return
-        states = self._records.states()
+        states, self._now = self._records.states(), self._records.now()
         dead = []
         for key in self._open:
             state = states.get(key, JobState())
-            holder = holder_of(self._records, key, state, self._records.now())
+            holder = self._holder(key, state)
             if holder is not None and holder.surely_dead:
                 self._records.end(key, state.attempt, killed(holder.content, reason))
                 dead.append(key)
@@ -200,7 +197,7 @@ class Supervisor:
                 self._open[key].task_id = task_id
         for key, item in self._open.items():
             state_of_job = states.get(key, JobState())
-            holder = holder_of(self._records, key, state_of_job, self._records.now())
+            holder = self._holder(key, state_of_job)
             if item.task_id is None and holder is not None and holder.alive:
                 item.task_id, item.is_foreign = str(holder.content.get("id") or key), True
             elif self._attach and state_of_job.ended and state_of_job.attempt > item.since:
@@ -219,6 +216,9 @@ class Supervisor:
         self._submitted |= ids
         self._records.submit(ids, self._backend.name, before)
         return [key for key in chosen if key not in ids]
+
+    def _holder(self, key: str, state: JobState) -> Holder | None:
+        return holder_of(self._records, key, state, self._now)
 
     def _step(self, key: str, item: OpenJob, state: JobState, unsubmitted: bool) -> bool:
         """Decide what became of one job; return whether it has to be started again."""
@@ -249,11 +249,10 @@ class Supervisor:
             if self._records.stopped:
                 self._drop(key)
             return False
-        holder = holder_of(self._records, key, state, self._records.now())
+        holder = self._holder(key, state)
         if not item.state.is_over:
-            if item.state.kind is Kind.unknown and (holder is None or not holder.alive):
-                return self._vanished(key, item, state)
-            return False
+            lost = item.state.kind is Kind.unknown and (holder is None or not holder.alive)
+            return lost and self._vanished(key, item, state)
         if self._records.stopped and holder is None:
             self._drop(key)
             return False
@@ -262,21 +261,12 @@ class Supervisor:
         return self._over(key, item, state)
 
     def _over(self, key: str, item: OpenJob, state: JobState) -> bool:
-        """Decide about a job whose process has ended without a record; return whether to restart.
-
-        A process that another one has started for the job, and that is alive, goes on.
-        """
-        holder = holder_of(self._records, key, state, self._records.now())
+        """Decide about a job whose process ended without a record; return whether to restart."""
+        holder = self._holder(key, state)
+        # a process that another one has started continues
         if holder is not None and holder.alive and holder.content.get("id") != item.task_id:
             return False
-        kind, reason = item.state.kind, item.state.reason
-        content = dict(holder.content) if holder else {}
-        if kind in (Kind.cancelled, Kind.timed_out):
-            text = f"cancelled ({reason})" if kind is Kind.cancelled else "the time limit"
-            end = killed(content, f"stopped by {text}" if holder else f"{text}, not started")
-        else:
-            content |= {"may_write": kind is Kind.lost}
-            end = content | {"status": DIED, "error": f"its process died ({reason or 'no reason'})"}
+        end = end_without_record(item.state, holder)
         if holder is not None:
             self._records.end(key, state.attempt, end)
         if end["status"] == DIED:
@@ -290,10 +280,9 @@ class Supervisor:
         """Decide about a job that the backend does not know, such as Slurm without accounting."""
         if item.task_id is None or item.waits_for_record():
             return False
+        item.state = TaskState(Kind.died, "there is no heartbeat")
         if not state.leases or state.ended:
             item.state = TaskState(Kind.cancelled, "the cluster does not know it any more")
-        else:
-            item.state = TaskState(Kind.died, "there is no heartbeat")
         return self._over(key, item, state)
 
     def _died(self, key: str, item: OpenJob, state: JobState, end: Mapping[str, Any]) -> bool:
@@ -304,8 +293,8 @@ class Supervisor:
         if item.deaths <= self._restarts and not self._records.stopped:
             item.task_id = None
             item.state = TaskState(Kind.waiting)
-            count = f"{item.deaths} of {self._restarts}"
-            self._progress.note(f"{item.job.name}  {reason}; it is started again ({count})")
+            again = f"it is started again ({item.deaths} of {self._restarts})"
+            self._progress.note(f"{item.job.name}  {reason}; {again}")
             return True
         with suppress(TrackingError):
             self._children.close("FAILED", reason, [key])
@@ -326,20 +315,12 @@ class Supervisor:
             self._progress.note(f"{item.job.name}  waits; the cluster will start it again")
 
     def _finish(self, key: str, item: OpenJob, state: JobState) -> None:
-        result = self._records.read(f"{key}.result")
-        last = self._records.read(f"{key}.end.{max(state.ends, default=0)}")
-        end = {"status": "FINISHED", "metrics": result["metrics"], "seconds": last.get("seconds")}
-        self._report(key, item, end)
+        end = self._records.read(f"{key}.end.{max(state.ends, default=0)}")
+        metrics = self._records.read(f"{key}.result")["metrics"]
+        self._report(key, item, {**end, "status": "FINISHED", "metrics": metrics})
 
     def _report(self, key: str, item: OpenJob, end: Mapping[str, Any]) -> None:
-        status = str(end["status"])
-        finished, pruned = status == "FINISHED", bool(end.get("pruned"))
-        error = " ".join(str(end.get("error") or "the reason is unknown").split())
-        if finished:
-            summary = score_text(end.get("metrics", {}))
-        else:
-            summary = error if pruned else f"{status}: {error}"
-        self.ends[key] = JobEnd(status, summary, finished or pruned, end.get("seconds"))
+        self.ends[key] = job_end(end)
         del self._open[key]
         self._progress.report(item.job.name, self.ends[key])
 
