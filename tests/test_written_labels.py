@@ -298,6 +298,38 @@ def test_lists_of_0_and_1_are_indicators(tmp_path: Path, kind: str, rows: list[l
     assert ("exactly one 1" in note) == all(sum(row) == 1 for row in rows)
 
 
+@pytest.mark.parametrize(
+    "words", [("0", "1"), ("0.0", "1.0"), ("False", "True"), ("no", "yes")], ids="".join
+)
+@pytest.mark.parametrize("form", ["lists", "cells", "joined"])
+def test_texts_that_mean_0_and_1_are_indicators_too(
+    tmp_path: Path, words: tuple[str, str], form: str
+) -> None:
+    rows = [[words[one] for one in row] for row in INDICATORS[3]]
+    options: dict[str, Any] = {"label_separator": "comma"} if form == "joined" else {}
+    cells = {"lists": rows, "cells": [*map(str, rows)], "joined": [*map(",".join, rows)]}[form]
+    path = write(tmp_path / ("a.jsonl" if form == "lists" else "a.csv"), cells * 10)
+    assert "must have 3 different names" in refusal(path, **options)
+    corpus = load(path, label_names=["x", "y", "z"], **options)
+    expected = [{"xyz"[index] for index, one in enumerate(row) if one} for row in INDICATORS[3]]
+    assert by_row(corpus) == dict(enumerate(expected * 10))
+
+
+def test_indicators_in_one_split_and_ids_in_another_are_an_error(tmp_path: Path) -> None:
+    write(tmp_path / "train.jsonl", INDICATORS[0] * 10)
+    write(tmp_path / "test.jsonl", [[2], [0, 1]] * 5)
+    message = refusal(tmp_path)
+    assert "has lists of 0 and 1 for each class, but the test split has lists with other" in message
+    write(tmp_path / "test.jsonl", [[0, 0, 1], [0, 1, 0]] * 5)
+    assert load(tmp_path, label_names=["x", "y", "z"]).labels == ("x", "y", "z")
+
+
+def test_labels_that_a_list_has_twice_may_be_votes(tmp_path: Path) -> None:
+    notes = load(write(tmp_path / "a.jsonl", [["a", "a", "b"], ["b", "c", "a"]] * 10)).notes
+    assert any("10 lists have a label twice, which counts once" in note for note in notes)
+    assert not any("twice" in n for n in load(write(tmp_path / "b.jsonl", [["a", "b"]] * 9)).notes)
+
+
 def test_indicators_need_as_many_different_names(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", INDICATORS[0] * 10)
     assert "must have 3 different names, not 2" in refusal(path, label_names=["a", "b"])
@@ -328,7 +360,7 @@ def test_indicators_in_numpy_arrays_of_fixed_size_and_with_missing_rows(tmp_path
         ([[0], [1]], ("0", "1")),
         ([[0, 1], [1]], ("0", "1")),
         ([[0, 1], [1, 2]], ("0", "1", "2")),
-        ([["0", "1"], ["1", "0"]], ("0", "1")),
+        ([["0"], ["0", "1"], []], ("0", "1")),
         ([[], [0, 1]], ("0", "1")),
         ([[-1, 2], [2]], ("-1", "2")),
         ([["1"], ["01", "1"]], ("01", "1")),

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.data.class_columns import has_only_marks, read_class_columns
 from nlp_rnn.data.label_lists import (
+    as_numbers,
     indicator_labels,
     indicator_length,
     inner_feature,
@@ -78,7 +79,7 @@ def read_labels(
     separator = source.label_separator
     if separator is not None and not (written and lists):
         return read_joined_labels(
-            values, column, separator, where, source.label_names, known_labels
+            values, column, separator, where, source.label_names, known_labels, notes
         )
     if separator is not None:
         raise DataError(
@@ -90,8 +91,9 @@ def read_labels(
             values, features, column, where, source.label_names, known_labels, notes
         )
     inner = {split: None if written else inner_feature(features[split]) for split in lists}
-    if length := indicator_length(lists, inner, where):
-        return indicator_labels(lists, length, source.label_names, source.name, notes)
+    numbers = as_numbers(lists)
+    if length := indicator_length(numbers, inner, where):
+        return indicator_labels(numbers, length, source.label_names, source.name, notes)
     notes += list_notes(lists, inner)
     return read_label_lists(lists, inner, column, where, source.label_names, known_labels)
 
@@ -271,11 +273,13 @@ def read_joined_labels(
     where: Mapping[str, str],
     label_names: Mapping[str, str] | None = None,
     known_labels: Collection[str] = (),
+    notes: list[str] | None = None,
 ) -> dict[str, MultiLabels]:
     """Read a column of strings such as `news, sport`, split at `separator`.
 
     White space around a label is removed. An empty cell is a row without a label: csv files have
-    no other way to write it. Other parameters as in `read_single_labels`.
+    no other way to write it. Cells such as `1,0,0` have 0 or 1 for each class. Other parameters as
+    in `read_single_labels`.
 
     Raises
     ------
@@ -286,7 +290,7 @@ def read_joined_labels(
     import pyarrow
     import pyarrow.compute as pc
 
-    splits, rows, number_of_rows = {}, {}, {}
+    splits, rows, number_of_rows, cells_of = {}, {}, {}, {}
     for split, chunks in values.items():
         cells = chunks.combine_chunks()
         kind = cells.type
@@ -308,6 +312,16 @@ def read_joined_labels(
             filled.to_numpy(zero_copy_only=False)
         ]
         number_of_rows[split] = len(sizes)
+        offsets = numpy.cumsum([0, *numpy.bincount(rows[split], minlength=len(sizes))])
+        cells_of[split] = pyarrow.ListArray.from_arrays(
+            pyarrow.array(offsets, pyarrow.int32()), labels.combine_chunks().cast("string")
+        )
+    numbers = as_numbers(cells_of)
+    if numbers is not cells_of and (
+        length := indicator_length(numbers, dict.fromkeys(values), where)
+    ):
+        name = f"the column {column!r}"
+        return indicator_labels(numbers, length, label_names, name, [] if notes is None else notes)
     named = name_labels(splits, label_names, known_labels)
     labels = {
         split: _members(named[split], rows[split], numpy.zeros(number_of_rows[split], bool))

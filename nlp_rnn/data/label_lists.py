@@ -1,17 +1,22 @@
 """Lists of labels: lists of 0 and 1 for each class, and notes on other lists."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from nlp_rnn.data.labels import MultiLabels
 from nlp_rnn.errors import DataError
+from nlp_rnn.sources.columns import is_string
 
 __all__ = [
+    "as_numbers",
     "indicator_labels",
     "indicator_length",
     "inner_feature",
     "list_notes",
 ]
+
+_WRITTEN = {"0": 0, "0.0": 0, "false": 0, "no": 0, "1": 1, "1.0": 1, "true": 1, "yes": 1}
+"""What texts of lists mean that have one of them for each class."""
 
 
 def inner_feature(feature: Any) -> Any:
@@ -51,7 +56,8 @@ def indicator_length(
     import pyarrow.compute as pc
 
     lengths: dict[int, int] = {}  # the number of lists of each length
-    has_repetition = False
+    others: dict[str, Any] = {}  # a list with other numbers than 0 and 1, by split
+    repeating = ""  # a split in which a list has 0 or 1 twice
     for split, column in lists.items():
         inner = column.type.value_type
         if hasattr(features[split], "names") or not (
@@ -62,18 +68,28 @@ def indicator_length(
         ):
             return None
         unique = pc.unique(pc.list_flatten(column)).to_pylist()
-        if others := [value for value in unique if value not in (0, 1)]:
-            _check_repetitions(column, others, where[split])
-            return None
+        if wrong := {value for value in unique if value not in (0, 1)}:
+            _check_repetitions(column, wrong, where[split])
+            others[split] = _first_with(column, wrong)[1]
+            continue
         sizes = pc.list_value_length(column).drop_null().to_numpy(zero_copy_only=False)
         for length, number in zip(*numpy.unique(sizes, return_counts=True), strict=True):
             lengths[int(length)] = lengths.get(int(length), 0) + int(number)
         pairs = column.filter(pc.equal(pc.list_value_length(column), 2))
         values = pc.list_flatten(pairs).cast("float64").to_numpy(zero_copy_only=False)
-        has_repetition |= bool((values[::2] == values[1::2]).any())
+        if sizes.max(initial=0) > 2 or (values[::2] == values[1::2]).any():
+            repeating = repeating or split
+    if others:
+        split, example = next(iter(others.items()))
+        if repeating:
+            raise DataError(
+                f"{where[repeating]} has lists of 0 and 1 for each class, but the {split} split has "
+                f"lists with other numbers: {example}.\nWrite 0 or 1 for each class in all splits, "
+                "or the ids of the labels, each of them once: [0, 2]."
+            )
+        return None
     has_empty = bool(lengths.pop(0, 0))
-    has_repetition |= any(length > 2 for length in lengths)
-    if not lengths or max(lengths) < 2 or ((has_empty or len(lengths) > 1) and not has_repetition):
+    if not lengths or max(lengths) < 2 or ((has_empty or len(lengths) > 1) and not repeating):
         return None
     length = max(lengths, key=lambda known: (lengths[known], known))
     if len(lengths) > 1:
@@ -81,7 +97,31 @@ def indicator_length(
     return length
 
 
-def _check_repetitions(column: Any, others: Sequence[Any], where: str) -> None:
+def as_numbers(lists: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return lists of texts that all mean 0 or 1, such as `["1", "0"]`, as lists of numbers.
+
+    Other columns of lists are returned as they are.
+    """
+    import pyarrow
+    import pyarrow.compute as pc
+
+    numbers = dict(lists)
+    for split, column in lists.items():
+        if not is_string(column.type.value_type):
+            continue
+        values = pc.list_flatten(column)
+        unique = pc.unique(values)
+        written = [_WRITTEN.get((text or "").strip().lower()) for text in unique.to_pylist()]
+        if None in written:
+            return lists
+        flat = pyarrow.array(written, pyarrow.int8()).take(pc.index_in(values, value_set=unique))
+        sizes = pc.fill_null(pc.list_value_length(column), 0)
+        offsets = pyarrow.array([0, *pc.cumulative_sum(sizes).to_pylist()], pyarrow.int32())
+        numbers[split] = pyarrow.ListArray.from_arrays(offsets, flat, mask=column.is_null())
+    return numbers
+
+
+def _check_repetitions(column: Any, others: Collection[Any], where: str) -> None:
     """Raise an error if equally long lists are no ids, as most of them have a number twice.
 
     `others` are their numbers besides 0 and 1.
@@ -98,16 +138,20 @@ def _check_repetitions(column: Any, others: Sequence[Any], where: str) -> None:
     repeating = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
     if 2 * repeating.sum() < len(ordered):
         return
-    wanted = {*others}
-    row = next(
-        number
-        for number, values in enumerate(column.to_pylist(), 1)
-        if any(value in wanted or value != value for value in values or ())
-    )
+    row, example = _first_with(column, others)
     raise DataError(
         f"{where} has lists that repeat numbers, so that they are no ids, but the list in row "
-        f"{row} has other numbers than 0 and 1: {column[row - 1].as_py()}.\n"
+        f"{row} has other numbers than 0 and 1: {example}.\n"
         "Write 0 or 1 for each class, or the ids of the labels, each of them once: [0, 2]."
+    )
+
+
+def _first_with(column: Any, wanted: Collection[Any]) -> tuple[int, Any]:
+    """Return the row, from 1, and the first list with one of the values, or with NaN."""
+    return next(
+        (row, values)
+        for row, values in enumerate(column.to_pylist(), 1)
+        if any(value in wanted or value != value for value in values or ())
     )
 
 
@@ -133,6 +177,15 @@ def list_notes(lists: Mapping[str, Any], features: Mapping[str, Any]) -> list[st
             "exactly one label, write it without a list, in pandas: df.label.str[0]"
         ]
     kinds = [column.type.value_type for column in lists.values()]
+    if repeated := {
+        split: number for split, column in lists.items() if (number := _repeating(column))
+    }:
+        rows = sum(repeated.values())
+        return [
+            f"labels: {rows:,} {'list has' if rows == 1 else 'lists have'} a label twice, which "
+            "counts once; if the lists are the votes of several people, write the label that most "
+            "of them chose"
+        ]
     if len(sizes) > 1 or any(hasattr(feature, "names") for feature in features.values()):
         return []
     if not all(pyarrow.types.is_integer(k) or pyarrow.types.is_floating(k) for k in kinds):
@@ -142,6 +195,20 @@ def list_notes(lists: Mapping[str, Any], features: Mapping[str, Any]) -> list[st
         "votes, ranks or scores of each class are not supported: write the labels that each text "
         "has"
     ]
+
+
+def _repeating(column: Any) -> int:
+    """Return the number of lists that have a label twice."""
+    import numpy
+    import pyarrow.compute as pc
+
+    values = pc.list_flatten(column)
+    codes = pc.index_in(values, value_set=pc.unique(values)).to_numpy(zero_copy_only=False)
+    sizes = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+    rows = numpy.repeat(numpy.arange(len(sizes)), sizes)
+    order = numpy.lexsort((codes, rows))
+    same = (rows[order][1:] == rows[order][:-1]) & (codes[order][1:] == codes[order][:-1])
+    return len(numpy.unique(rows[order][1:][same]))
 
 
 def _uneven(lists: Mapping[str, Any], length: int, where: Mapping[str, str]) -> DataError:
