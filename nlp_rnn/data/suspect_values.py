@@ -6,6 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from nlp_rnn.data.damaged_texts import (
+    has_control_characters,
+    has_lost_letters,
+    has_utf7,
+    wrong_encoding,
+)
+
 if TYPE_CHECKING:
     import numpy
 
@@ -35,10 +42,6 @@ _NO_TEXT = re.compile(
 )
 _ESCAPED = re.compile(r'(?<=[\s.,;!?])\\[nrt]|(?<!\\)\\(?:[nrt](?![a-z])|u[0-9a-f]{4}|")')
 _QUOTED = re.compile(r"""[bu]?(['"]).*\1""", re.DOTALL)
-# UTF-8 that was decoded as latin-1 or cp1252: the first byte is a letter, the next is none
-_MOJIBAKE = re.compile(
-    "[\u00c2\u00c3][\u0080-\u00bf\u20ac\u201a\u0192\u201e\u2020\u2021\u02c6\u2030\u0160\u2039\u0152\u2022]|\u00e2[\u20ac\u0080]"
-)
 _BITS = re.compile(r"[01](?:[ ,;|]?[01])+")
 _MARKS = ("\t", "|", ";", "::", "\x01")
 
@@ -90,10 +93,26 @@ def text_notes(split: str, texts: Sequence[str], labels: Sequence[str] = ()) -> 
             "line, write one text in each row",
         ),
         (
-            _MOJIBAKE.search,
+            wrong_encoding,
             0.01,
-            "have signs such as Ã© for é: they are UTF-8 that another program has decoded wrongly; "
-            "the Python library ftfy repairs them",
+            "have signs such as Ã© for é: they are UTF-8 that another program has decoded wrongly, "
+            "as {0}; the Python library ftfy, or text.encode('{0}').decode(), repairs them",
+        ),
+        (
+            has_lost_letters,
+            0.01,
+            "have the sign \ufffd (U+FFFD) or question marks in place of letters that another "
+            "program could not read; export the texts again, as UTF-8",
+        ),
+        (
+            has_control_characters,
+            0.01,
+            "have control characters, as binary data or another encoding has",
+        ),
+        (
+            has_utf7,
+            0.01,
+            "have letters in UTF-7; in Python, text.encode().decode('utf-7') repairs them",
         ),
         (
             _ESCAPED.search,
@@ -104,11 +123,11 @@ def text_notes(split: str, texts: Sequence[str], labels: Sequence[str] = ()) -> 
     )
     notes = []
     for matches, share, what in kinds:
-        examples = [text for text in texts if matches(text)]
-        if number >= _FEWEST and len(examples) >= max(share * number, 1):
-            notes.append(
-                f"{split}: {_share(len(examples), number)} texts {what}{_such_as(examples[0])}"
-            )
+        found = [(text, match) for text in texts if (match := matches(text))]
+        if number >= _FEWEST and len(found) >= max(share * number, 1):
+            example, match = found[0]
+            what = what.format(match)
+            notes.append(f"{split}: {_share(len(found), number)} texts {what}{_such_as(example)}")
             if share >= 0.5:
                 break
     for mark in _MARKS:

@@ -13,10 +13,10 @@ from nlp_rnn.sources.encoding_detection import (
     decodes,
     encoding_advice,
     evident_encoding,
-    likely_encodings,
+    hidden_encoding,
 )
 
-__all__ = ["bad_encoding", "encoding_of", "head_of", "plain_file", "reject_utf16"]
+__all__ = ["bad_encoding", "encoding_of", "head_of", "plain_file", "reject_hidden_encoding"]
 
 
 def head_of(path: Path, compression: str | None) -> bytes:
@@ -139,13 +139,11 @@ def _advice(chunks: Callable[[], Iterator[bytes]]) -> str:
     return encoding_advice(chunks)
 
 
-def reject_utf16(plain: Path, path: Path) -> None:
-    """Raise `DataError` for UTF-16 without a byte order mark: its English text is valid UTF-8."""
-    with plain.open("rb") as file:
-        head = file.read(4096)
-    if b"\0" in head and (encodings := likely_encodings(lambda: [head[: len(head) // 2 * 2]])):
+def reject_hidden_encoding(plain: Path, path: Path) -> None:
+    """Raise `DataError` for text in another encoding whose bytes are valid UTF-8."""
+    if encoding := hidden_encoding(_chunks_of(plain, None)):
         raise DataError(
-            f"{path} is not UTF-8: it looks like {encodings[0]}.\nSet data.encoding={encodings[0]}"
+            f"{path} is not UTF-8: it looks like {encoding}.\nSet data.encoding={encoding}"
         )
 
 

@@ -11,6 +11,7 @@ __all__ = [
     "decodes",
     "encoding_advice",
     "evident_encoding",
+    "hidden_encoding",
     "likely_encodings",
     "marked_encoding",
 ]
@@ -32,6 +33,9 @@ _SINGLE_BYTE = {
 
 CHUNK = 1 << 20
 """Bytes of a file that are decoded together."""
+
+_SEARCHED = 16  # chunks at the beginning of a file
+_HZ = re.compile(rb"~\{(?:[!-}]{2})+?~\}")  # Chinese in letters of ASCII
 
 _SAMPLE = 1 << 16  # bytes of the lines by which an encoding is recognized
 _HIGH_LINE = re.compile(rb"[^\n\x80-\xff]{0,80}[\x80-\xff][^\n]{0,4000}")
@@ -98,6 +102,8 @@ def evident_encoding(chunks: _Chunks, encoding: str) -> tuple[str, str]:
         return encoding, ""
     if not decodes(chunks, "utf-8"):
         return encoding, _note_on_utf8(chunks, encoding)
+    if name.startswith(("utf-16", "utf-32")):  # with zero bytes for letters of ASCII
+        return "utf-8", f"read as UTF-8, not {encoding}, because it has no zero bytes"
     text = b"".join(islice(_high_lines(chunks), 4)).decode("utf-8", "ignore")
     number = sum(not character.isascii() for character in text)
     if number <= (3 if _is_multibyte(encoding) else 0):
@@ -243,6 +249,33 @@ def decodes(chunks: _Chunks, encoding: str) -> bool:
     except UnicodeError:
         return False
     return True
+
+
+def hidden_encoding(chunks: _Chunks) -> str | None:
+    """Return the encoding of bytes that are valid UTF-8, but plainly mean something else.
+
+    These are UTF-16 and UTF-32 without a byte order mark, whose English text is valid UTF-8, and
+    the encodings of seven bits for Japanese, Korean and Chinese. Only the beginning is searched.
+    """
+    head = b"".join(islice(chunks(), _SEARCHED))
+    if b"\0" in head:
+        start = head[:4096]
+        for width in (4, 2):
+            columns = [start[place::width].count(0) for place in range(width)]
+            whole = len(start) // width
+            if whole and max(columns) > 0.2 * whole and min(columns) < 0.02 * whole + 1:
+                order = "le" if columns[0] == min(columns) else "be"
+                encoding = f"utf-{8 * width}-{order}"
+                if decodes(lambda: [start[: whole * width]], encoding):
+                    return encoding
+        return None
+    encodings = ("iso2022_jp", "iso2022_jp_2", "iso2022_kr") if b"\x1b$" in head else ()
+    if 0 < head.count(b"~{") == len(_HZ.findall(head)):
+        encodings = (*encodings, "hz")
+    for encoding in encodings:
+        if decodes(chunks, encoding) and not head.decode(encoding, "ignore").isascii():
+            return encoding
+    return None
 
 
 def _utf16_without_mark(head: bytes) -> str | None:

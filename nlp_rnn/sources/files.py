@@ -15,7 +15,7 @@ from nlp_rnn.sources.decoding import (
     encoding_of,
     head_of,
     plain_file,
-    reject_utf16,
+    reject_hidden_encoding,
 )
 from nlp_rnn.sources.file_format import DEFAULT_OPTIONS, FileFormat, FileOptions, SourceFile
 from nlp_rnn.sources.folder_layout import folder_splits, matching_splits
@@ -309,7 +309,7 @@ def plain_copy(path: Path, file_format: FileFormat, options: FileOptions, notes:
     if plain.stat().st_size == 0:
         raise DataError(f"{path} is empty.")
     if encoding and options.is_utf8:
-        reject_utf16(plain, path)
+        reject_hidden_encoding(plain, path)
     return plain
 
 

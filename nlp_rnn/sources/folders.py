@@ -10,7 +10,12 @@ from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import write_rows
 from nlp_rnn.sources.columns import listed, require_columns
 from nlp_rnn.sources.content import HEAD, binary_kind
-from nlp_rnn.sources.encoding_detection import decodes, encoding_advice, evident_encoding
+from nlp_rnn.sources.encoding_detection import (
+    decodes,
+    encoding_advice,
+    evident_encoding,
+    hidden_encoding,
+)
 from nlp_rnn.sources.file_format import FileOptions, TableStream
 from nlp_rnn.sources.folder_advice import partition_advice
 
@@ -50,6 +55,7 @@ _NOT_TEXT = frozenset(
 )
 """Suffixes of code, tables and other files that are not one text each."""
 
+_MARK = codecs.BOM_UTF8
 _SPLIT_NAMES = ("train", "training", "validation", "valid", "val", "dev", "test")
 
 
@@ -253,7 +259,12 @@ def _read(folder: Path, files: list[tuple[str, Path]], options: FileOptions) -> 
 def _text(file: Path, options: FileOptions) -> str:
     content = file.read_bytes()
     encoding, _ = evident_encoding(lambda: [content], options.encoding)
-    text = content.removeprefix(codecs.BOM_UTF8).decode(encoding)
+    if encoding == options.encoding and options.is_utf8 and not content.startswith(_MARK):
+        if hidden := hidden_encoding(lambda: [content]):
+            raise DataError(
+                f"{file} is not UTF-8: it looks like {hidden}.\nSet data.encoding={hidden}"
+            )
+    text = content.removeprefix(_MARK).decode(encoding)
     return text.removesuffix("\n").removesuffix("\r")
 
 
