@@ -1,4 +1,4 @@
-"""Texts that were damaged before they were read: decoded wrongly, or with signs for lost letters."""
+"""Texts that were damaged before they were read: decoded wrongly, or with letters lost."""
 
 import codecs
 import re

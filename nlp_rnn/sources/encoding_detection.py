@@ -141,7 +141,7 @@ def likely_encodings(chunks: _Chunks) -> list[str]:
         Returns the bytes of the file, in pieces, from the beginning.
     """
     head = next(iter(chunks()), b"")[:4096]
-    if unmarked := _utf16_without_mark(head):
+    if unmarked := _without_mark(head):
         return [unmarked] if decodes(chunks, unmarked) else []
     if b"\0" in head:
         return []
@@ -259,16 +259,7 @@ def hidden_encoding(chunks: _Chunks) -> str | None:
     """
     head = b"".join(islice(chunks(), _SEARCHED))
     if b"\0" in head:
-        start = head[:4096]
-        for width in (4, 2):
-            columns = [start[place::width].count(0) for place in range(width)]
-            whole = len(start) // width
-            if whole and max(columns) > 0.2 * whole and min(columns) < 0.02 * whole + 1:
-                order = "le" if columns[0] == min(columns) else "be"
-                encoding = f"utf-{8 * width}-{order}"
-                if decodes(lambda: [start[: whole * width]], encoding):
-                    return encoding
-        return None
+        return _without_mark(head[:4096])
     encodings = ("iso2022_jp", "iso2022_jp_2", "iso2022_kr") if b"\x1b$" in head else ()
     if 0 < head.count(b"~{") == len(_HZ.findall(head)):
         encodings = (*encodings, "hz")
@@ -278,14 +269,18 @@ def hidden_encoding(chunks: _Chunks) -> str | None:
     return None
 
 
-def _utf16_without_mark(head: bytes) -> str | None:
-    """Recognize UTF-16 by the zero bytes of its ASCII characters, such as those of a header."""
-    head = head[: len(head) // 2 * 2]
-    half = len(head) // 2
-    even, odd = head[::2].count(0), head[1::2].count(0)
-    if max(even, odd) < 0.2 * half or min(even, odd) > 0.02 * half or not half:
-        return None
-    return "utf-16-le" if odd > even else "utf-16-be"
+def _without_mark(head: bytes) -> str | None:
+    """Recognize UTF-32 and UTF-16 by the zero bytes of ASCII characters, such as of a header."""
+    for width in (4, 2):
+        number = len(head) // width
+        zeros = [head[: number * width][place::width].count(0) for place in range(width)]
+        if not number or max(zeros) < 0.2 * number or min(zeros) > 0.02 * number:
+            continue
+        encoding = f"utf-{8 * width}-{'le' if zeros[0] == min(zeros) else 'be'}"
+        with suppress(UnicodeError):
+            codecs.getincrementaldecoder(encoding)().decode(head)
+            return encoding
+    return None
 
 
 def _sample(chunks: _Chunks) -> bytes:
