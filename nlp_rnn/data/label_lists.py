@@ -85,7 +85,8 @@ def indicator_length(
             raise DataError(
                 f"{where[repeating]} has lists of 0 and 1 for each class, but the {split} split "
                 f"has lists with other numbers: {example}.\n"
-                "Write 0 or 1 for each class in all splits, or the ids of the labels, each of them once: [0, 2]."
+                "Write 0 or 1 for each class in all splits, or the ids of the labels, each of them "
+                "once: [0, 2]."
             )
         return None
     has_empty = bool(lengths.pop(0, 0))

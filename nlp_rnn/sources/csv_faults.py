@@ -11,7 +11,7 @@ from typing import NamedTuple
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import RELEASE_AFTER
 
-__all__ = ["Rows", "check_quotes"]
+__all__ = ["LineEnds", "Rows", "check_quotes", "count_line_ends", "line_end_notes"]
 
 _SAMPLE = 1 << 20  # bytes
 _SHOWN = 40  # bytes of a cell that a note shows
@@ -38,7 +38,84 @@ class Rows(NamedTuple):
     labels: Collection[str] = ()
 
 
-def check_quotes(plain: Path, path: Path, delimiter: str, rows: Rows) -> list[str]:
+class LineEnds(NamedTuple):
+    """The line ends of a file.
+
+    Attributes
+    ----------
+    number : int
+        The number of line feeds.
+    has_returns : bool
+        Whether there are carriage returns without a line feed after them.
+    has_backslashes : bool
+        Whether there are backslashes before line ends.
+    """
+
+    number: int
+    has_returns: bool
+    has_backslashes: bool
+
+
+def count_line_ends(plain: Path) -> LineEnds:
+    """Return the line ends of a file, without reading it into memory at once."""
+    number = returns = 0
+    has_backslashes = False
+    with plain.open("rb") as file:
+        before = b""
+        while chunk := file.read(_SAMPLE):
+            number += chunk.count(b"\n")
+            if found := chunk.count(b"\r"):
+                returns += found - chunk.count(b"\r\n")
+            returns -= before.endswith(b"\r") and chunk.startswith(b"\n")
+            part = before[-2:] + chunk
+            has_backslashes |= b"\\\n" in part or (found > 0 and b"\\\r\n" in part)
+            before = chunk
+    return LineEnds(number, returns > 0, has_backslashes)
+
+
+def line_end_notes(plain: Path, path: Path, ends: LineEnds, quoting: bool) -> list[str]:
+    """Return notes on line ends within cells, at which a row is divided into two.
+
+    Parameters
+    ----------
+    plain, path : Path
+        As in `check_quotes`.
+    ends : LineEnds
+        The line ends of the file.
+    quoting : bool
+        Whether quotes enclose cells.
+    """
+    notes: list[str] = []
+    kinds = (
+        # a file of an old Mac has no other line ends
+        (
+            ends.has_returns and ends.number > 0,
+            rb"\r(?![\r\n])",
+            "ends with a carriage return, other rows with a line feed",
+        ),
+        (
+            ends.has_backslashes,
+            rb"(?<!\\)\\(?=\r?\n)",
+            "ends with a backslash, which may escape the line end",
+        ),
+    )
+    if not any(is_possible for is_possible, _, _ in kinds):
+        return notes
+    with _mapped(plain) as content:
+        for is_possible, pattern, what in kinds:
+            for match in _matches(content, pattern) if is_possible else ():
+                line = content[content.rfind(b"\n", 0, match.start()) + 1 : match.start()]
+                if not quoting or line.count(b'"') % 2 == 0:
+                    row = line.split(b"\r")[-1][-_SHOWN:].decode("utf-8", "replace")
+                    notes.append(
+                        f"{path.name}: a row {what}: {row!r}; if the next line belongs to the same "
+                        "text, enclose the text in double quotes"
+                    )
+                    break
+    return notes
+
+
+def check_quotes(plain: Path, path: Path, delimiter: str, rows: Rows, ends: LineEnds) -> list[str]:
     """Return notes on the quotes of a file, in all of its columns.
 
     A quote at the beginning of a cell, such as `"open the door,pos`, swallows the rows up to the
@@ -55,6 +132,8 @@ def check_quotes(plain: Path, path: Path, delimiter: str, rows: Rows) -> list[st
         The character between two cells.
     rows : Rows
         What was read from it.
+    ends : LineEnds
+        Its line ends.
 
     Raises
     ------
@@ -64,7 +143,7 @@ def check_quotes(plain: Path, path: Path, delimiter: str, rows: Rows) -> list[st
     swallowed = 0
     start = 0
     with _mapped(plain) as content:
-        if rows.number and _line_ends(plain) <= rows.number:
+        if rows.number and ends.number <= rows.number:
             start = content.rfind(b"\n", 0, len(content) - 1) + 1  # the last line
         for match in _quoted_cells(content, delimiter.encode(), start):
             is_open = match[2] is None
@@ -107,15 +186,6 @@ def _quoted_cells(content: mmap.mmap, delimiter: bytes, start: int) -> Iterator[
 def _mapped(plain: Path) -> Iterator[mmap.mmap]:
     with plain.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         yield content
-
-
-def _line_ends(plain: Path) -> int:
-    """Return the number of line ends, without reading the file into memory at once."""
-    number = 0
-    with plain.open("rb") as file:
-        while chunk := file.read(_SAMPLE):
-            number += chunk.count(b"\n")
-    return number
 
 
 def _has_row(cell: bytes, delimiter: str, rows: Rows) -> bool:

@@ -5,14 +5,16 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nlp_rnn.errors import DataError
+from nlp_rnn.sources.columns import distinct_names
 from nlp_rnn.sources.file_format import FileOptions
 
 __all__ = [
     "BLANK",
     "HEADER_LINES",
+    "CorrectedNames",
     "corrected_names",
     "find_header",
     "is_number",
@@ -126,10 +128,29 @@ def plain_name(name: str) -> str:
     return unicodedata.normalize("NFC", "".join(visible)).strip()
 
 
+class CorrectedNames(NamedTuple):
+    """The names of the columns as the rows need them.
+
+    Attributes
+    ----------
+    names : list of str
+        The names.
+    note : str
+        What was corrected; empty for nothing.
+    spare : int or None
+        Index of a column that the header lacks: the last one, which has to be empty, or the first
+        one, of the numbers of the rows.
+    """
+
+    names: list[str]
+    note: str
+    spare: int | None
+
+
 def corrected_names(
     names: Sequence[str], rows: Sequence[Sequence[str]], columns: Sequence[str]
-) -> tuple[list[str], str]:
-    """Return the names of the columns as the rows need them, and what was corrected.
+) -> CorrectedNames:
+    """Return the names of the columns as the rows need them.
 
     Parameters
     ----------
@@ -140,20 +161,23 @@ def corrected_names(
     columns : sequence of str
         The required columns.
     """
-    corrected, note = list(names), ""
+    corrected, note, spare = list(names), "", None
     widths = {len(row) for row in rows}
     if len(names) > 1 and widths == {len(names) + 1}:
         if all(not row[-1].strip() for row in rows):
-            corrected, note = [*names, ""], "each row ends with a delimiter, which the header lacks"
+            spare = len(names)
+            corrected = [*names, distinct_names([*names, ""])[-1]]
+            note = "each row ends with a delimiter, which the header lacks"
         elif len(rows) > 1 and all(row[0] == str(n) for n, row in enumerate(rows, 1)):
-            corrected = ["", *names]
+            spare = 0
+            corrected = [distinct_names([*names, ""])[-1], *names]
             note = "the numbers of the rows are not counted as a column, as the header has none"
     elif len(names) > 1 and not names[-1].strip() and widths == {len(names) - 1}:
         corrected, note = list(names[:-1]), "the header ends with a delimiter, which the rows lack"
     plain = [plain_name(name) for name in corrected]
     if not {*columns} <= {*corrected} and {*columns} <= {*plain}:
         corrected = plain  # a header such as `text, label`
-    return corrected, note
+    return CorrectedNames(corrected, note, spare)
 
 
 def skip_blank_row(row: Any) -> str:

@@ -16,7 +16,7 @@ from nlp_rnn.sources.columns import (
 )
 from nlp_rnn.sources.copy_text import NULL, has_nulls, unescaped
 from nlp_rnn.sources.csv_advice import column_advice, drawn_table, syntax_message
-from nlp_rnn.sources.csv_faults import Rows, check_quotes
+from nlp_rnn.sources.csv_faults import Rows, check_quotes, count_line_ends, line_end_notes
 from nlp_rnn.sources.csv_header import (
     corrected_names,
     looks_like_header,
@@ -47,7 +47,10 @@ _SMALL_BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class _Table:
-    """An open file: its dialect, the names of all its columns, and the options for pyarrow."""
+    """An open file: its dialect, the names of all its columns, and the options for pyarrow.
+
+    `spare` is the index of a column that the header lacks, see `csv_header.CorrectedNames`.
+    """
 
     file: SourceFile
     dialect: Dialect
@@ -55,6 +58,7 @@ class _Table:
     read: Any
     parse: Any
     is_copy: bool
+    spare: int | None = None
 
     def batches(
         self, columns: Sequence[str], block_sizes: Sequence[int] = (_BLOCK,)
@@ -67,9 +71,14 @@ class _Table:
         import pyarrow
         from pyarrow import csv
 
+        names = list(columns)
+        if self.spare is not None:
+            # a stream has other names for repeated ones
+            spare = (self.read.column_names or self.names)[self.spare]
+            names = list(dict.fromkeys([*names, spare]))
         convert = csv.ConvertOptions(
-            include_columns=columns,
-            column_types={name: pyarrow.string() for name in columns},
+            include_columns=names,
+            column_types={name: pyarrow.string() for name in names},
             null_values=[NULL] if self.is_copy else ["", NULL],
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
@@ -85,6 +94,9 @@ class _Table:
                     position += batch.num_rows
                     if position > done:
                         batch = batch.slice(max(0, batch.num_rows - (position - done)))
+                        if self.spare is not None:
+                            self._check_spare(batch.column(spare), done)
+                            batch = batch.select(columns)
                         yield unescaped(batch) if self.is_copy else batch
                         done = position
                 return
@@ -92,8 +104,25 @@ class _Table:
                 if "straddl" not in str(error) or size == block_sizes[-1]:
                     raise _fault(self.file, error, self.dialect.delimiter) from error
 
-    def check_quotes(self, rows: Rows) -> None:
-        """Add notes on quotes; reject quotes that have swallowed rows.
+    def _check_spare(self, cells: "pyarrow.Array", done: int) -> None:
+        """Raise `DataError` if the column that the header lacks has other cells than in the first
+        rows.
+        """
+        import pyarrow.compute as pc
+
+        pattern = r"^\s*$" if self.spare else r"^\s*\d*\s*$"
+        is_as_expected = pc.fill_null(pc.match_substring_regex(cells, pattern), True)
+        if pc.all(is_as_expected).as_py() is False:
+            index = pc.index(is_as_expected, False).as_py()
+            raise DataError(
+                f"{self.file.path}: row {done + index + 2} has {str(cells[index])[:40]!r} in the "
+                f"{'last' if self.spare else 'first'} column, which has no name in the header and "
+                f"is {'empty' if self.spare else 'a number'} in the rows before.\n"
+                "Complete the header, or enclose texts that contain the delimiter in double quotes."
+            )
+
+    def check_rows(self, rows: Rows) -> None:
+        """Add notes on line ends and quotes; reject quotes that have swallowed rows.
 
         Parameters
         ----------
@@ -101,7 +130,9 @@ class _Table:
             What was read from the file.
         """
         file, delimiter = self.file, self.dialect.delimiter
-        if not file.options.quoting or self.is_copy:
+        quoting, ends = file.options.quoting and not self.is_copy, count_line_ends(file.plain)
+        file.notes.extend(line_end_notes(file.plain, file.path, ends, quoting))
+        if not quoting:
             return
         if has_backslash_quotes(file.plain, delimiter):
             file.notes.append(
@@ -109,7 +140,7 @@ class _Table:
                 f"the quote, the texts are wrong: {_DOUBLED}"
             )
         else:
-            file.notes.extend(check_quotes(file.plain, file.path, delimiter, rows))
+            file.notes.extend(check_quotes(file.plain, file.path, delimiter, rows, ends))
 
 
 def _open(file: SourceFile, default_delimiter: str) -> _Table:
@@ -131,6 +162,7 @@ def _open(file: SourceFile, default_delimiter: str) -> _Table:
             f"{file.path.name}: read as PostgreSQL and MySQL write text: {NULL} is null, and "
             "backslashes escape tabs and line ends"
         )
+    spare: int | None = None
     quoting = options.quoting and not is_copy
     parse = csv.ParseOptions(
         delimiter=dialect.delimiter,
@@ -160,7 +192,7 @@ def _open(file: SourceFile, default_delimiter: str) -> _Table:
                 f"{listed(header)}.\nIf it has no header, set data.header=false; otherwise set "
                 "the names of the columns: data.text=COLUMN data.label=COLUMN"
             )
-        corrected, note = corrected_names(header, rows, columns)
+        corrected, note, spare = corrected_names(header, rows, columns)
         if corrected != header:
             read.column_names, read.skip_rows_after_names = corrected, 1
         if note:
@@ -197,7 +229,7 @@ def _open(file: SourceFile, default_delimiter: str) -> _Table:
             names,
         )
     file.notes.extend(unused_column_notes(names, columns, file.path))
-    return _Table(file, dialect, names, read, parse, is_copy)
+    return _Table(file, dialect, names, read, parse, is_copy, spare)
 
 
 def _read_delimited(file: SourceFile, default_delimiter: str) -> "Dataset":
@@ -217,7 +249,7 @@ def _read_delimited(file: SourceFile, default_delimiter: str) -> "Dataset":
     form += (skipped_rows,) if skipped_rows else ()
     key = ("csv", 2, *file_key(file.path), *form, *columns)
     dataset = write_arrow(key, schema, table.batches(columns))
-    table.check_quotes(_read_rows(dataset, table.names, file, skipped_rows))
+    table.check_rows(_read_rows(dataset, table.names, file, skipped_rows))
     dataset = _without_headers(dataset, file) if options.header else dataset
     for column in () if options.multi_label else file.label:
         dataset = _with_whole_floats(dataset, column)
@@ -248,7 +280,7 @@ def _stream_delimited(file: SourceFile, default_delimiter: str) -> TableStream:
     table = _open(file, default_delimiter)
     names = distinct_names(table.names)
     # before anything is predicted; without labels, a cell with a line like a row is no reason
-    table.check_quotes(Rows(0, len(names), label=0))
+    table.check_rows(Rows(0, len(names), label=0))
     if file.options.header and names != table.read.column_names:
         table.read.column_names, table.read.skip_rows_after_names = names, 1
     return TableStream(names, table.batches(names, (_SMALL_BLOCK, _BLOCK)))

@@ -175,9 +175,15 @@ def _by_rows(
         if len(possible) > 1 and not options.header:  # the last column, of labels, has few values
             numbers = {known: _number_of_values(rows[known], columns[-1:]) for known in possible}
             possible = sorted(possible, key=lambda known: numbers[known])
+        if options.quoting:  # a wrong delimiter within quotes leaves them in its cells
+            possible = sorted(possible, key=lambda known: _number_of_quotes(rows[known]))
         if possible:
             return possible[0], possible[1:]
     return default if widths[default] > 1 else max(widths, key=lambda known: widths[known]), []
+
+
+def _number_of_quotes(rows: list[list[str]]) -> int:
+    return sum('"' in cell for row in rows for cell in row)
 
 
 def _number_of_values(rows: list[list[str]], columns: Sequence[str]) -> int:

@@ -55,7 +55,7 @@ def _open_sheet(file: SourceFile) -> tuple[list[str], list[list[Any]]]:
             "skipped; the header is the row with the columns"
         )
     if file.options.header:
-        names, note = corrected_names(_names(rows[header]), [], file.columns)
+        names, note, _ = corrected_names(_names(rows[header]), [], file.columns)
         if note:
             file.notes.append(f"{file.path.name}: {note}")
         rows = rows[header + 1 :]
