@@ -7,7 +7,7 @@ import pytest
 
 from nlp_rnn.data.corpus import load_corpus
 from nlp_rnn.data.damaged_texts import wrong_encoding
-from nlp_rnn.data.suspect_values import text_notes
+from nlp_rnn.data.suspect_texts import text_notes
 from nlp_rnn.errors import DataError
 from tests.composing import compose
 

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from nlp_rnn.data.corpus import Corpus, load_corpus
-from nlp_rnn.data.suspect_values import label_notes, text_notes
+from nlp_rnn.data.suspect_labels import label_notes
+from nlp_rnn.data.suspect_texts import text_notes
 from nlp_rnn.errors import DataError
 from tests.composing import compose
 

@@ -18,7 +18,7 @@ from nlp_rnn.config.data import FilesConfig
 from nlp_rnn.config.data_checks import check_data
 from nlp_rnn.data.corpus import Corpus, load_corpus
 from nlp_rnn.data.labels import labels_of
-from nlp_rnn.data.suspect_values import label_notes
+from nlp_rnn.data.suspect_labels import label_notes
 from nlp_rnn.errors import DataError
 from tests.tiny_classifier import random_state, tiny_architecture, tiny_parts
 

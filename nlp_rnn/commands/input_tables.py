@@ -6,7 +6,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.data.suspect_values import text_notes
+from nlp_rnn.data.suspect_texts import text_notes
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.columns import MissingColumnError, listed
 from nlp_rnn.sources.separator import escape_separator

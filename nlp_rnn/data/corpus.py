@@ -16,7 +16,8 @@ from nlp_rnn.data.label_columns import read_labels
 from nlp_rnn.data.labels import MultiLabels, SingleLabels, order_labels
 from nlp_rnn.data.quality import Quality, compare_splits, describe_split, drop_leaks
 from nlp_rnn.data.splitting import Rows, cut, limit, without_leaks
-from nlp_rnn.data.suspect_values import edge_notes, label_notes, text_notes
+from nlp_rnn.data.suspect_labels import edge_notes, label_notes
+from nlp_rnn.data.suspect_texts import text_notes
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.files import SPLITS
 from nlp_rnn.sources.source import Source, read_source

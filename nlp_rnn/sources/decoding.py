@@ -8,13 +8,8 @@ from typing import IO, Any
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import cached_file, file_key
 from nlp_rnn.sources.content import HEAD, compression_by_content
-from nlp_rnn.sources.encoding_detection import (
-    CHUNK,
-    decodes,
-    encoding_advice,
-    evident_encoding,
-    hidden_encoding,
-)
+from nlp_rnn.sources.encoding_advice import encoding_advice
+from nlp_rnn.sources.encoding_detection import CHUNK, decodes, evident_encoding, hidden_encoding
 
 __all__ = ["bad_encoding", "encoding_of", "head_of", "plain_file", "reject_hidden_encoding"]
 

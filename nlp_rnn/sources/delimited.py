@@ -16,6 +16,7 @@ from nlp_rnn.sources.columns import (
 )
 from nlp_rnn.sources.copy_text import NULL, has_nulls, unescaped
 from nlp_rnn.sources.csv_advice import column_advice, drawn_table, syntax_message
+from nlp_rnn.sources.csv_cells import with_whole_floats, without_headers
 from nlp_rnn.sources.csv_faults import Rows, check_quotes, count_line_ends, line_end_notes
 from nlp_rnn.sources.csv_header import (
     corrected_names,
@@ -250,29 +251,10 @@ def _read_delimited(file: SourceFile, default_delimiter: str) -> "Dataset":
     key = ("csv", 2, *file_key(file.path), *form, *columns)
     dataset = write_arrow(key, schema, table.batches(columns))
     table.check_rows(_read_rows(dataset, table.names, file, skipped_rows))
-    dataset = _without_headers(dataset, file) if options.header else dataset
+    dataset = without_headers(dataset, file) if options.header else dataset
     for column in () if options.multi_label else file.label:
-        dataset = _with_whole_floats(dataset, column)
+        dataset = with_whole_floats(dataset, column)
     return dataset
-
-
-def _without_headers(dataset: "Dataset", file: SourceFile) -> "Dataset":
-    """Leave out rows that repeat the header, as in files that were joined by `cat`."""
-    import pyarrow
-    import pyarrow.compute as pc
-
-    repeats = None
-    for name in file.columns:
-        written = pyarrow.array([name, f"\ufeff{name}"])  # a byte order mark starts each file
-        is_name = pc.is_in(dataset.data.column(name), value_set=written)
-        repeats = is_name if repeats is None else pc.and_(repeats, is_name)
-    number = pc.sum(repeats).as_py() or 0
-    if not number:
-        return dataset
-    rows = "row repeats" if number == 1 else "rows repeat"
-    file.notes.append(f"{file.path.name}: {number:,} {rows} the header; left out")
-    kept = pc.indices_nonzero(pc.invert(pc.fill_null(repeats, False)))
-    return dataset.select(kept.to_numpy())
 
 
 def _stream_delimited(file: SourceFile, default_delimiter: str) -> TableStream:
@@ -308,23 +290,6 @@ def _fault(file: SourceFile, error: Exception, delimiter: str) -> DataError:
             f"Backslashes seem to escape its quotes: {_DOUBLED}."
         )
     return DataError(syntax_message(file.path, file.plain, error, file.options, delimiter))
-
-
-def _with_whole_floats(dataset: "Dataset", column: str) -> "Dataset":
-    """Convert a column of 1.0, 2.0 … to float64: pandas writes integers so, beside empty cells.
-
-    All other labels are text as it is written, since a number would lose `07` and `1.10`.
-    """
-    import pyarrow.compute as pc
-
-    values = dataset.data.column(column)
-    values = pc.if_else(pc.equal(values, ""), None, values)
-    unique = pc.unique(values).drop_null()
-    whole = pc.match_substring_regex(unique, r"^(-?[1-9][0-9]{0,14}|0)\.0$")
-    if not len(unique) or not pc.all(whole).as_py():
-        return dataset
-    numbers = values.cast("float64").combine_chunks()
-    return dataset.remove_columns(column).add_column(column, numbers)
 
 
 _OPTIONS = ("header", "columns", "delimiter", "quoting", "encoding")

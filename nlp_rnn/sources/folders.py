@@ -10,12 +10,8 @@ from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import write_rows
 from nlp_rnn.sources.columns import listed, require_columns
 from nlp_rnn.sources.content import HEAD, binary_kind
-from nlp_rnn.sources.encoding_detection import (
-    decodes,
-    encoding_advice,
-    evident_encoding,
-    hidden_encoding,
-)
+from nlp_rnn.sources.encoding_advice import encoding_advice
+from nlp_rnn.sources.encoding_detection import decodes, evident_encoding, hidden_encoding
 from nlp_rnn.sources.file_format import FileOptions, TableStream
 from nlp_rnn.sources.folder_advice import partition_advice
 

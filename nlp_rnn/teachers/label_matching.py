@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from nlp_rnn.config.teacher import UnknownLabels
-from nlp_rnn.data.suspect_values import without_spelling
+from nlp_rnn.data.suspect_labels import without_spelling
 from nlp_rnn.errors import DataError
 
 __all__ = ["LabelMatching"]
