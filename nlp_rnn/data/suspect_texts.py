@@ -101,11 +101,13 @@ def text_notes(split: str, texts: Sequence[str], labels: Sequence[str] = ()) -> 
     )
     notes = []
     for matches, share, what in kinds:
-        found = [(text, match) for text in texts if (match := matches(text))]
-        if number >= _FEWEST and len(found) >= max(share * number, 1):
-            example, match = found[0]
+        examples = [(text, match) for text in texts if (match := matches(text))]
+        if number >= _FEWEST and len(examples) >= max(share * number, 1):
+            example, match = examples[0]
             what = what.format(match)
-            notes.append(f"{split}: {_share(len(found), number)} texts {what}{_such_as(example)}")
+            notes.append(
+                f"{split}: {_share(len(examples), number)} texts {what}{_such_as(example)}"
+            )
             if share >= 0.5:
                 break
     for mark in _MARKS:

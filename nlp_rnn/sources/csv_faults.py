@@ -64,11 +64,11 @@ def count_line_ends(plain: Path) -> LineEnds:
         before = b""
         while chunk := file.read(_SAMPLE):
             number += chunk.count(b"\n")
-            if found := chunk.count(b"\r"):
-                returns += found - chunk.count(b"\r\n")
+            if all_returns := chunk.count(b"\r"):
+                returns += all_returns - chunk.count(b"\r\n")
             returns -= before.endswith(b"\r") and chunk.startswith(b"\n")
             part = before[-2:] + chunk
-            has_backslashes |= b"\\\n" in part or (found > 0 and b"\\\r\n" in part)
+            has_backslashes |= b"\\\n" in part or (all_returns > 0 and b"\\\r\n" in part)
             before = chunk
     return LineEnds(number, returns > 0, has_backslashes)
 

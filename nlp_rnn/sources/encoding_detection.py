@@ -162,7 +162,7 @@ def without_mark(head: bytes) -> str | None:
     """Recognize UTF-32 and UTF-16 by the zero bytes of ASCII characters, such as of a header."""
     for width in (4, 2):
         number = len(head) // width
-        zeros = [head[: number * width][place::width].count(0) for place in range(width)]
+        zeros = [head[: number * width][offset::width].count(0) for offset in range(width)]
         if not number or max(zeros) < 0.2 * number or min(zeros) > 0.02 * number:
             continue
         encoding = f"utf-{8 * width}-{'le' if zeros[0] == min(zeros) else 'be'}"
