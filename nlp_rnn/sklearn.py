@@ -45,7 +45,8 @@ class RecurrentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     overrides : list of str, or mapping, optional
         Further options, as in `nlp_rnn.train`.
     output_dir : str or path, optional
-        Run folder; by default a new folder below `outputs` for every fit.
+        Run folder; by default a new folder below `outputs` for every fit. Another fit of the
+        same estimator replaces the run in it.
     verbose : bool, default False
         Print what `nlp-rnn train` prints.
 
@@ -127,6 +128,7 @@ class RecurrentClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self.run_ = train(
                 (texts, labels),
                 output_dir=self.output_dir,
+                overwrite=self.output_dir is not None and hasattr(self, "run_"),
                 overrides=self.overrides or (),
                 **options,
             )

@@ -16,6 +16,7 @@ from nlp_rnn.config.compose import compose
 from nlp_rnn.errors import ConfigError, NlpRnnError
 from nlp_rnn.extras import require_training
 from nlp_rnn.launch import remove_empty_folders
+from nlp_rnn.runs.run_folder import check_unused
 
 if TYPE_CHECKING:
     import os
@@ -36,6 +37,7 @@ def train(
     unlabelled: Any = None,
     teacher: Any = None,
     output_dir: "str | os.PathLike[str] | None" = None,
+    overwrite: bool = False,
     overrides: Overrides = (),
     **options: Any,
 ) -> Run:
@@ -66,6 +68,8 @@ def train(
         texts unless it is fitted already; or a function from a list of texts to probabilities.
     output_dir : str or path, optional
         The run folder; by default a new folder below `outputs`.
+    overwrite : bool
+        Replace the run that `output_dir` holds. By default that is an error.
     overrides : list of str, or mapping
         Options as on the command line, such as `["model=lstm", "trainer.max_epochs=5"]`, or as a
         mapping from keys to values.
@@ -113,6 +117,8 @@ def train(
             "Remove one of them."
         )
     folder = Path(output_dir).expanduser().absolute() if output_dir else _new_folder()
+    if not overwrite:
+        check_unused(folder)
     try:
         data_options = data_arguments(data, validation, test, text, label, folder)
         data_options += unlabelled_arguments(unlabelled, text, folder)

@@ -41,14 +41,16 @@ def pretrain(arguments: list[str]) -> int:
 
         resume(resumed)
         return 0
-    from nlp_rnn.config.arguments import with_run_dir
+    from nlp_rnn.config.arguments import with_run_dir, without_overwrite
 
+    arguments, overwrite = without_overwrite(arguments)
     arguments = with_run_dir(arguments, RUN_DIR)
     for argument in arguments:
         _check(argument)
     from nlp_rnn.config.compose import compose
     from nlp_rnn.config.pretraining import AUTO
     from nlp_rnn.pretraining.pipeline import pretrain as run
+    from nlp_rnn.runs.run_folder import check_unused
 
     overrides = [argument for argument in arguments if not argument.startswith(RUN_DIR)]
     config = compose([*overrides, f"model.pretrained={AUTO}"])
@@ -56,7 +58,10 @@ def pretrain(arguments: list[str]) -> int:
     now = datetime.now()
     name = f"{now:%H-%M-%S-%f}-pretraining-{config.data.name}-{config.model.name}"
     folder = Path(folders[-1]) if folders else Path("outputs") / f"{now:%Y-%m-%d}" / name
-    run(config, folder.expanduser().absolute(), arguments)
+    folder = folder.expanduser().absolute()
+    if not overwrite:
+        check_unused(folder, "pretrain")
+    run(config, folder, arguments)
     return 0
 
 

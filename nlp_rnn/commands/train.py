@@ -26,7 +26,8 @@ Train one classifier: tokenize, train, evaluate, save, log to MLflow.
   nlp-rnn train                                    the built-in corpus, a GRU
   nlp-rnn train model=lstm model.hidden_size=256
   nlp-rnn train data=files data.path=FOLDER_OR_FILE data.text=COLUMN data.label=COLUMN
-  nlp-rnn train output_dir=FOLDER                  choose the run folder
+  nlp-rnn train output_dir=FOLDER                  choose the run folder; overwrite=true replaces
+                                                   the run that it holds
   nlp-rnn train -m model=lstm,gru seed=1,2,3       a sweep: every combination, compared at the end
   nlp-rnn train sweep=cells sweep.jobs=2           a predefined sweep, two jobs at a time
   nlp-rnn train -m model=lstm,gru --dry-run        the jobs of a sweep and an estimate of the time
@@ -79,6 +80,8 @@ def _sweep(arguments: list[str]) -> int:
         raise ConfigError(
             "A sweep is resumed in its own folder, so output_dir has no effect. Remove output_dir."
         )
+    if any(argument.startswith("overwrite=") for argument in arguments):
+        raise ConfigError("overwrite replaces a single run. Set another output_dir for the sweep.")
     sweep(
         [
             "sweep." + argument if argument.startswith("resume=") else argument

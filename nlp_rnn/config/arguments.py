@@ -16,13 +16,21 @@ from nlp_rnn.config.hints import (
 from nlp_rnn.config.schemas import text_keys
 from nlp_rnn.errors import ConfigError
 
-__all__ = ["config_errors", "flags_and_overrides", "quoted", "version_base", "with_run_dir"]
+__all__ = [
+    "config_errors",
+    "flags_and_overrides",
+    "quoted",
+    "version_base",
+    "with_run_dir",
+    "without_overwrite",
+]
 
 # Hydra's flags that are supported; those of the second line are followed by a value.
 FLAGS = ("-m", "--multirun", "--resolve", "--hydra-help", "--info", "-i", "--version")
 VALUED = ("--cfg", "-c", "--package", "-p", "--config-dir", "-cd")
 
 OUTPUT_DIR = "output_dir"
+OVERWRITE = "overwrite"
 FULL_ERROR = "HYDRA_FULL_ERROR"
 
 
@@ -74,6 +82,21 @@ def with_run_dir(arguments: Sequence[str], hydra_key: str) -> list[str]:
         f"{hydra_key}={argument.partition('=')[2]}" if key == OUTPUT_DIR else argument
         for key, argument in zip(keys, arguments, strict=True)
     ]
+
+
+def without_overwrite(arguments: Sequence[str]) -> tuple[list[str], bool]:
+    """Return the arguments without `overwrite=true` or `overwrite=false`, and its value.
+
+    Raises
+    ------
+    ConfigError
+        If the value is neither true nor false.
+    """
+    values = [a.partition("=")[2].lower() for a in arguments if a.startswith(f"{OVERWRITE}=")]
+    if any(value not in ("true", "false") for value in values):
+        raise ConfigError(f"{OVERWRITE} is {values[-1]!r}. Set {OVERWRITE}=true or remove it.")
+    others = [argument for argument in arguments if not argument.startswith(f"{OVERWRITE}=")]
+    return others, values[-1:] == ["true"]
 
 
 def flags_and_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -5,6 +5,7 @@ were left open (null or auto), which depend on the data and the machine.
 """
 
 import json
+import shlex
 import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.signature import plain
 from nlp_rnn.errors import ConfigError
+from nlp_rnn.tracking.journal import is_still_logged
 
 if TYPE_CHECKING:
     from nlp_rnn.tracking.tracked_run import TrackedRun
@@ -24,6 +26,7 @@ __all__ = [
     "RESOLVED",
     "RESULT",
     "Origin",
+    "check_unused",
     "empty_folder",
     "interrupted",
     "read_origin",
@@ -38,6 +41,22 @@ RESOLVED = "resolved.yaml"
 RESULT = "result.json"
 CHECKPOINT = "checkpoint"
 ORIGIN = "run.json"
+SWEEP = ".jobs"
+"""Folder of the records of a sweep, in its folder."""
+
+OUTPUTS = (
+    RESULT,
+    "classifier",
+    "encoder",
+    "summary.txt",
+    CONFIG,
+    RESOLVED,
+    "mistakes.html",
+    "confusion_matrix.png",
+    "validation_predictions.parquet",
+    "test_predictions.parquet",
+)
+"""What runs and pretrainings save in their folders."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +87,50 @@ class Origin:
     parameters_logged: bool = True
 
 
+def check_unused(folder: Path, command: str = "train") -> None:
+    """Check that a new run can be saved in `folder` without a loss.
+
+    Parameters
+    ----------
+    folder : Path
+        Run folder that the user chose.
+    command : str
+        `train` or `pretrain`, for the error message.
+
+    Raises
+    ------
+    ConfigError
+        If `folder` holds another run or a sweep.
+    """
+    change = "Set another output_dir, or overwrite=true to replace it."
+    if is_still_logged(folder):
+        raise ConfigError(f"A run in {folder} has not ended yet.\nSet another output_dir.")
+    if (folder / SWEEP).is_dir():
+        raise ConfigError(f"{folder} holds a sweep.\nSet another output_dir.")
+    if interrupted(folder):
+        raise ConfigError(
+            f"{folder} holds a run that has not finished. {change}\n"
+            f"To resume it, run nlp-rnn {command} resume={shlex.quote(str(folder))}"
+        )
+    held = [name for name in OUTPUTS if (folder / name).exists()]
+    if held:
+        raise ConfigError(f"{folder} holds a run already: {', '.join(held[:3])}.\n{change}")
+
+
 def empty_folder(folder: Path) -> None:
-    """Create the folder of a new run; delete the result and checkpoint of an earlier run in it."""
+    """Create the folder of a new run, and delete what an earlier run has saved in it.
+
+    Raises
+    ------
+    ConfigError
+        If the earlier run has not ended.
+    """
+    if is_still_logged(folder):
+        raise ConfigError(f"A run in {folder} has not ended yet.\nSet another output_dir.")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / RESULT).unlink(missing_ok=True)
-    shutil.rmtree(folder / CHECKPOINT, ignore_errors=True)
+    for name in (CHECKPOINT, *OUTPUTS):
+        shutil.rmtree(folder / name, ignore_errors=True)
+        (folder / name).unlink(missing_ok=True)
 
 
 def save_inputs(config: RunConfig, folder: Path, origin: Origin, run: "TrackedRun") -> None:

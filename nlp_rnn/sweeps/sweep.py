@@ -17,6 +17,7 @@ from nlp_rnn.errors import (
     TrackingError,
 )
 from nlp_rnn.launch import remove_empty_folders
+from nlp_rnn.runs.run_folder import check_unused
 from nlp_rnn.runs.run_logging import PATIENCE_IN_A_SWEEP
 from nlp_rnn.sweeps.attempts import Attempt, claim, holder_of, is_finished
 from nlp_rnn.sweeps.backend_choice import make_backend
@@ -26,7 +27,7 @@ from nlp_rnn.sweeps.child_runs import ARGUMENTS_TAG, Children, Parent, find_pare
 from nlp_rnn.sweeps.conclusion import FinishedSweep, conclude, note
 from nlp_rnn.sweeps.detached import start_detached
 from nlp_rnn.sweeps.forecast import print_forecast
-from nlp_rnn.sweeps.job_records import STOPPED, SUPERVISOR, JobRecords
+from nlp_rnn.sweeps.job_records import RECORDS, STOPPED, SUPERVISOR, JobRecords
 from nlp_rnn.sweeps.jobs import Job, expand_grid
 from nlp_rnn.sweeps.progress import JobCounts, JobEnd, SweepProgress
 from nlp_rnn.sweeps.search import Search
@@ -182,7 +183,11 @@ def _run(
     detach = command.sweep_options.sweep.detach
     continue_detached: Callable[[], None] | None = None
     backend_name = command.sweep_options.sweep.backend.name
+    if parent is None and not (folder / RECORDS).is_dir():
+        check_unused(folder)
     with _supervised(folder, backend_name) as (records, lease):
+        if parent is None and any(records.folder.glob("*.task")):
+            raise ConfigError(f"{folder} holds a sweep already.\nSet another output_dir.")
         backend = make_backend(command.sweep_options, records)
         backend.check()
         with tracked_run(

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 
 from nlp_rnn.errors import TrackingError
 
-__all__ = ["PENDING_FOLDER", "Entry", "Journal", "StillLoggedError"]
+__all__ = ["PENDING_FOLDER", "Entry", "Journal", "StillLoggedError", "is_still_logged"]
 
 Entry = dict[str, Any]
 """One thing to log, as JSON. `Delivery.__call__` lists the kinds."""
@@ -25,6 +25,20 @@ LOCK = ".lock"
 
 class StillLoggedError(TrackingError):
     """Another process writes the journal and sends its entries."""
+
+
+def is_still_logged(folder: Path) -> bool:
+    """Return whether a process logs the run in a run folder."""
+    from filelock import FileLock, Timeout
+
+    path = folder / PENDING_FOLDER / LOCK
+    if not path.exists():
+        return False
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 class Journal:
