@@ -7,17 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlp_rnn.classifier.manifest import GRAPH, INT8_GRAPH, MODEL_CARD, NGRAM_TABLE, TOKENIZER
-from nlp_rnn.scoring.metrics import f1_of_labels, label_counts, wilson_interval
-from nlp_rnn.scoring.predictions import PART_NAMES, Predictions
+from nlp_rnn.runs.card_scores import inline_code, scores_section
+from nlp_rnn.scoring.predictions import Predictions
 
 if TYPE_CHECKING:
     from nlp_rnn.classifier.predictor import TextClassifier
 
 __all__ = ["write_card"]
-
-# Labels that have a row of their own; with more of them the table would be the whole card.
-MAX_LABELS = 40
-
 
 def write_card(
     classifier: "TextClassifier",
@@ -51,7 +47,7 @@ def write_card(
         _usage(classifier),
         _data(classifier, remarks),
         *_teacher(classifier, metrics),
-        _scores(metrics, test),
+        scores_section(metrics, test),
         _limits(classifier, folder, test),
         _speed(folder, metrics, processor),
         _origin(classifier),
@@ -63,8 +59,8 @@ def write_card(
 
 def _title(classifier: "TextClassifier") -> str:
     sizes = classifier.config["architecture"]
-    data = _code(str(classifier.config["provenance"]["data"]))
-    labels = ", ".join(_code(label) for label in classifier.labels[:10])
+    data = inline_code(str(classifier.config["provenance"]["data"]))
+    labels = ", ".join(inline_code(label) for label in classifier.labels[:10])
     more = f" and {len(classifier.labels) - 10} more" if len(classifier.labels) > 10 else ""
     any_or_one = "any" if classifier.task == "multi_label" else "one"
     title = (
@@ -97,7 +93,7 @@ def _usage(classifier: "TextClassifier") -> str:
     if separator is not None:
         texts = f'"a text {separator} its partner", "another {separator} partner"'
         columns = classifier.config["provenance"].get("text_columns", [])
-        named = f" The parts are, in this order: {', '.join(map(_code, columns))}."
+        named = f" The parts are, in this order: {', '.join(map(inline_code, columns))}."
         pair = (
             f"\nA text consists of several parts, joined by `{separator}` with a blank on both "
             f"sides.{named if columns else ''} `classifier.join_texts(…)` joins them so that a "
@@ -120,7 +116,7 @@ def _data(classifier: "TextClassifier", remarks: Sequence[str]) -> str:
     rows = ", ".join(f"{count:,} {split}" for split, count in origin["rows"].items())
     lines = [f"- {remark}" for remark in remarks]
     text = (
-        f"## Data\n\n{_code(str(origin['data']))}: {rows} texts. "
+        f"## Data\n\n{inline_code(str(origin['data']))}: {rows} texts. "
         f"Digest of its content: `{origin['data_digest']}`.\n"
     )
     return text + ("\n" + "\n".join(lines) + "\n" if lines else "")
@@ -154,80 +150,11 @@ def _teacher(classifier: "TextClassifier", metrics: Mapping[str, float]) -> list
         )
     return [
         "## Teacher\n\n"
-        f"The classifier learned from the predictions of {_code(str(teacher['name']))} (kind: "
-        f"{teacher['kind']}; {'; '.join(facts)}), for "
+        f"The classifier learned from the predictions of {inline_code(str(teacher['name']))} "
+        f"(kind: {teacher['kind']}; {'; '.join(facts)}), for "
         f"{metrics.get('teacher/unlabelled_texts', 0):,.0f} unlabelled texts and for training "
         f"texts. {measured} This folder holds nothing of the teacher.\n"
     ]
-
-
-def _scores(metrics: Mapping[str, float], test: Predictions) -> str:
-    rows = {"test": _score_cells(test, metrics)}
-    if test.parts:
-        rows = {"test, this classifier": rows["test"]} | {
-            f"test, {name}": _score_cells(test.of(part), metrics, f"test/{part}_")
-            for part, name in PART_NAMES.items()
-            if part in test.parts
-        }
-    if test.multi_label:
-        heads: tuple[str, ...] = ("micro-F1", "macro-F1", "all labels correct", "95 % interval")
-        chosen = "the weights and the thresholds were"
-        main = f"micro-F1 {metrics['validation/micro_f1']:.4f}"
-    else:
-        heads = ("accuracy", "95 % interval", "macro-F1")
-        chosen = "the weights were"
-        main = f"accuracy {metrics['validation/accuracy']:.2%}"
-    table = [(name, f"{len(test.rows):,}", *cells) for name, cells in rows.items()]
-    return (
-        f"## Scores\n\n{_table(('split', 'texts', *heads), table)}\n"
-        "The test split was read once, by this classifier; nothing was chosen on it. On the "
-        f"validation split, on which {chosen} chosen: {main}, macro-F1 "
-        f"{metrics['validation/macro_f1']:.4f}. The interval is Wilson's. It covers the choice of "
-        "the test texts, not the variation between trainings.\n" + _label_table(test)
-    )
-
-
-def _score_cells(
-    predictions: Predictions, metrics: Mapping[str, float], prefix: str = "test/"
-) -> tuple[str, ...]:
-    """Return the scores of predictions for the test split, as cells of the table."""
-    correct = predictions.correct
-    low, high = wilson_interval(int(correct.sum()), len(correct))
-    interval, macro_f1 = f"{low:.1%} to {high:.1%}", f"{metrics[f'{prefix}macro_f1']:.4f}"
-    if predictions.multi_label:
-        micro_f1 = f"{metrics[f'{prefix}micro_f1']:.4f}"
-        return micro_f1, macro_f1, f"{correct.mean():.2%}", interval
-    return f"{correct.mean():.2%}", interval, macro_f1
-
-
-def _label_table(test: Predictions) -> str:
-    """Return the scores of every label, or nothing for more than `MAX_LABELS`."""
-    if len(test.label_names) > MAX_LABELS:
-        return ""
-    counts = label_counts(test.labels, test.predictions, len(test.label_names))
-    rows = []
-    for name, correct, labelled, predicted, f1 in zip(
-        test.label_names, *counts, f1_of_labels(counts), strict=True
-    ):
-        recall, precision = _share(correct, labelled), _share(correct, predicted)
-        interval = "–"
-        if labelled:
-            low, high = wilson_interval(int(correct), int(labelled))
-            interval = f"{low:.1%} to {high:.1%}"
-        scores = (recall, interval, precision)
-        if test.multi_label:
-            scores = (recall, precision, f"{f1:.3f}")
-        rows.append((_code(name), f"{labelled:,}", *scores))
-    heads = ("recall", "95 % interval", "precision")
-    if test.multi_label:
-        heads = ("recall", "precision", "F1")
-    return "\n" + _table(("label", "test texts", *heads), rows)
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(cells) + " |\n" for cells in (heads, *rows)]
-    lines.insert(1, "|---" * len(heads) + "|\n")
-    return "".join(lines)
 
 
 def _limits(classifier: "TextClassifier", folder: Path, test: Predictions) -> str:
@@ -306,8 +233,8 @@ def _origin(classifier: "TextClassifier") -> str:
     source = ""
     if vectors:
         source = (
-            f" Word vectors: {vectors['kind']} {_code(str(vectors['source']))}, licence "
-            f"{_code(str(vectors['licence']))}, digest `{vectors['digest'][:16]}`."
+            f" Word vectors: {vectors['kind']} {inline_code(str(vectors['source']))}, licence "
+            f"{inline_code(str(vectors['licence']))}, digest `{vectors['digest'][:16]}`."
         )
     used = ", ".join(f"{name} {version}" for name, version in sorted(versions.items()))
     return (
@@ -315,14 +242,3 @@ def _origin(classifier: "TextClassifier") -> str:
         f"{origin['seed']}, signature `{origin['signature']}`{epoch}. Written with {used}."
         f"{source}\n"
     )
-
-
-def _share(part: int, whole: int) -> str:
-    return f"{part / whole:.1%}" if whole else "–"
-
-
-def _code(text: str) -> str:
-    """Return a name as inline code that no character in it can end, also within a table."""
-    plain = " ".join(text.split()).replace("`", "'").replace("|", "¦")
-    short = plain if len(plain) <= 40 else plain[:39] + "…"
-    return f"`{short or ' '}`"
