@@ -32,10 +32,11 @@ def load(
     Parameters
     ----------
     location : str or path
-        Classifier folder, folder of an MLflow model, or MLflow URI such as
-        `runs:/RUN_ID/classifier`, `models:/NAME/3` or `models:/NAME@ALIAS`. URIs are looked up
-        in the store of the environment variable MLFLOW_TRACKING_URI; without it in `mlflow.db`
-        of the working directory.
+        Classifier folder, run folder, or folder of an MLflow model; the id of a run in MLflow or
+        its first eight characters; the id of a sweep, for the classifier that it recommends; or
+        an MLflow URI such as `runs:/RUN_ID`, `models:/NAME/3` or `models:/NAME@ALIAS`. Ids and
+        URIs are looked up in the store of the environment variable MLFLOW_TRACKING_URI; without
+        it in `mlflow.db` of the working directory.
     threads : int, optional
         Number of batches that are computed at the same time; by default one per core.
     runtime : {"onnx", "int8", "torch"}, default "onnx"
@@ -60,13 +61,14 @@ def load(
     >>> classifier.predict(["Warm, quick and on time.", "Cold and late."])
     ['positive', 'negative']
     """
-    from nlp_rnn.classifier.location import is_uri, local_folder
+    from nlp_rnn.classifier.location import find_classifier, is_uri, local_folder
     from nlp_rnn.classifier.predictor import TextClassifier
 
-    with local_folder(location) as folder:
+    found = find_classifier(location)
+    with local_folder(found) as folder:
         classifier = TextClassifier.load(folder, threads, runtime)
-    if is_uri(location):
-        classifier.location = str(location)  # the downloaded folder no longer exists
+    if is_uri(found):
+        classifier.location = found  # the downloaded folder no longer exists
     return classifier
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.api.arguments import as_arguments
+from nlp_rnn.classifier.location import is_run_id, is_uri
 from nlp_rnn.config.teacher import TeacherKind
 from nlp_rnn.errors import DataError
 
@@ -33,7 +34,7 @@ def teacher_arguments(teacher: Any, folder: Path, arguments: Sequence[str]) -> l
     Parameters
     ----------
     teacher : path, name, DataFrame, Dataset, mapping, estimator or callable; None
-        A file of predictions; one or several classifiers (folders, `runs:/ID`, `sweep:ID`); a
+        A file of predictions; one or several classifiers (folders, ids of runs, `sweep:ID`); a
         sentence encoder (a folder or a name on the hub); `"self"`; a table of predictions; a
         scikit-learn estimator, which is fitted to the labelled texts with out-of-fold predictions
         if it has not been fitted yet; or a function that takes a list of texts and returns their
@@ -73,7 +74,7 @@ def _of_path(path: str) -> list[str]:
     if path in TeacherKind.__members__:
         return [f"teacher={path}"]
     local = Path(path).expanduser()
-    if path.startswith(("runs:/", "models:/", "sweep:")) or _is_classifier(local):
+    if path.startswith("sweep:") or is_uri(path) or is_run_id(path) or _is_classifier(local):
         kind = "classifier"
     elif local.is_file() or (local.is_dir() and not (local / "modules.json").is_file()):
         kind = "predictions"

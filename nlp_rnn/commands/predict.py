@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["HELP", "predict"]
 
 HELP = """\
-Predict labels with a saved classifier: a folder, runs:/RUN_ID/classifier, models:/NAME/VERSION or
-models:/NAME@ALIAS.
+Predict labels with a saved classifier: a classifier folder or run folder, the id of a run or of a
+sweep (or its first 8 characters), models:/NAME/VERSION or models:/NAME@ALIAS.
 
   nlp-rnn predict outputs/2026-01-31/12-00-00-gru/classifier "What a story."
   nlp-rnn predict MODEL --input reviews.csv data.text=review --output predictions.csv --proba

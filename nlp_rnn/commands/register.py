@@ -12,14 +12,18 @@ from nlp_rnn.errors import ConfigError, TrackingError
 
 __all__ = ["HELP", "register"]
 
+RESULT = "result.json"
+
 HELP = """\
 Register the classifier of a run in MLflow and give it an alias, unless the version that has the
 alias is better on the same test texts.
 
   nlp-rnn register RUN_ID --name reviews
   nlp-rnn register outputs/2026-01-31/12-00-00-gru --name reviews --alias champion
+  nlp-rnn register SWEEP_ID --name reviews            the classifier that a sweep recommends
 
-  RUN               id of a run, or its run folder
+  RUN               id of a run or a sweep, or its first 8 characters; a run folder; a classifier
+                    folder; or an MLflow URI, such as models:/reviews/2 to go back to version 2
   --name NAME       registered model; created if it does not exist
   --alias ALIAS     default champion
   --metric METRIC   metric of the test split: macro_f1 (default) or accuracy; for multi-label data
@@ -49,7 +53,7 @@ def register(arguments: list[str]) -> int:
     parsed = parse_arguments("register", arguments, ("--name", "--alias", "--metric"), ("--force",))
     if len(parsed.positional) != 1 or not parsed.options.get("--name"):
         raise ConfigError(
-            "register needs one run and --name NAME.\n"
+            "register needs one run or sweep, and --name NAME.\n"
             "Run nlp-rnn register RUN_ID --name NAME, or nlp-rnn register --help."
         )
     metric = choice(
@@ -79,42 +83,66 @@ def register(arguments: list[str]) -> int:
     return 0
 
 
-def _run_and_store(run: str) -> tuple[str, str]:
-    """Return the id of an MLflow run, and the URI of the tracking store that it is in.
+def _run_and_store(location: str) -> tuple[str, str]:
+    """Return the id of the run that trained a classifier, and the URI of the store that it is in.
 
     Parameters
     ----------
-    run : str
-        Path of a run folder, whose `result.json` has both; or a run id, which is expected in the
-        store that `MLFLOW_TRACKING_URI` or the working directory determines.
+    location : str
+        A run folder, whose `result.json` has both; or another location of a classifier, whose run
+        is in the store that `MLFLOW_TRACKING_URI` or the working directory determines.
 
     Raises
     ------
-    ConfigError
-        `run` is a folder without a valid `result.json`.
+    ClassifierError, ConfigError
+        There is no classifier at the location, or a `result.json` is invalid.
     TrackingError
         The tracking store does not exist.
     """
     from nlp_rnn.tracking.store import prepare_store
     from nlp_rnn.tracking.uri import resolve_uri, store_exists
 
-    result = Path(run) / "result.json"
-    if result.is_file():
-        try:
-            saved = json.loads(result.read_text(encoding="utf-8"))
-            run_id, uri = str(saved["run_id"]), str(saved["tracking_uri"])
-        except (OSError, ValueError, KeyError, TypeError):
-            raise ConfigError(f"{result} is not the result of a run.") from None
-    else:
-        if Path(run).is_dir():
-            raise ConfigError(
-                f"{run} is not a run folder: it has no result.json.\n"
-                "Pass the id of a run, or the run folder that nlp-rnn train printed."
-            )
-        run_id, uri = run, resolve_uri(None, Path.cwd())
+    folder = Path(location).expanduser()
+    run_id, uri = _run_of_folder(folder) if folder.is_dir() else (None, None)
+    uri = uri or resolve_uri(None, Path.cwd())
     if not store_exists(uri):
         raise TrackingError(
             f"There are no runs at {uri}.\nSet MLFLOW_TRACKING_URI=sqlite:////PATH to their store."
         )
     prepare_store(uri)
-    return run_id, uri
+    return run_id or _run_in_mlflow(location), uri
+
+
+def _run_of_folder(folder: Path) -> tuple[str, str | None]:
+    """Return the run id of a run folder or classifier folder, and its store if that is known."""
+    from nlp_rnn.classifier.location import find_classifier
+    from nlp_rnn.classifier.manifest import CONFIG, read_config
+
+    classifier = Path(find_classifier(folder))
+    for result in (folder / RESULT, classifier.with_name(RESULT)):
+        if result.is_file():
+            try:
+                saved = json.loads(result.read_text(encoding="utf-8"))
+                return str(saved["run_id"]), str(saved["tracking_uri"])
+            except (OSError, ValueError, KeyError, TypeError):
+                raise ConfigError(f"{result} is not the result of a run.") from None
+    if not (classifier / CONFIG).is_file():
+        raise ConfigError(
+            f"{folder} is not a run folder: it has no {RESULT}.\n"
+            "Pass the id of a run or a sweep, or the run folder that nlp-rnn train printed."
+        )
+    return str(read_config(classifier)["provenance"]["mlflow_run_id"]), None
+
+
+def _run_in_mlflow(location: str) -> str:
+    """Return the run id of a location that is no folder."""
+    from nlp_rnn.classifier.location import find_classifier, is_uri, local_folder
+    from nlp_rnn.classifier.manifest import read_config
+
+    found = find_classifier(location)
+    if not is_uri(found):
+        return location  # MLflow says that it has no such run
+    if found.startswith("runs:/"):
+        return found.split("/")[1]
+    with local_folder(found) as folder:
+        return str(read_config(folder)["provenance"]["mlflow_run_id"])

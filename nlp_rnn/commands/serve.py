@@ -17,7 +17,8 @@ the requests.
   nlp-rnn serve gru=GRU/classifier lstm=LSTM/classifier --workers 2
   curl localhost:8000/predict --json '{"texts": ["Warm, quick and on time."]}'
 
-  CLASSIFIER             folder or MLflow URI; NAME=CLASSIFIER sets the name of each of several
+  CLASSIFIER             classifier folder, run folder, id of a run or sweep, or MLflow URI;
+                         NAME=CLASSIFIER sets the name of each of several
   --host ADDRESS         address to listen on, default 127.0.0.1: this machine only
   --port N               default 8000; 0 means a free port
   --workers N            processes that share the port, default 1
@@ -57,6 +58,7 @@ def serve(arguments: list[str]) -> int:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ.setdefault(name, "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from nlp_rnn.classifier.location import find_classifier
     from nlp_rnn.serving.options import LOOPBACK, ServingOptions
 
     default = ServingOptions()
@@ -104,7 +106,7 @@ def serve(arguments: list[str]) -> int:
     _check_installed()
     from nlp_rnn.serving.supervisor import serve as run
 
-    sources = [ClassifierSource(name, location) for name, location in locations.items()]
+    sources = [ClassifierSource(name, find_classifier(one)) for name, one in locations.items()]
     return run(options, sources)
 
 

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.classifier.location import is_uri, local_folder
+from nlp_rnn.classifier.location import (
+    CLASSIFIER,
+    find_classifier,
+    full_run_id,
+    is_run_id,
+    is_uri,
+    local_folder,
+)
 from nlp_rnn.classifier.manifest import CONFIG
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.classifier.training_texts import read_training_texts
@@ -34,7 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ClassifierTeacher"]
 
-CLASSIFIER = "classifier"
 SPLITS = ("train", "validation", "test")
 TIMED_TEXTS = 50
 
@@ -45,7 +51,8 @@ class ClassifierTeacher:
     Parameters
     ----------
     paths : sequence of str
-        Folders of classifiers, runs or sweeps; `runs:/ID`, `models:/NAME/VERSION` or `sweep:ID`.
+        Folders of classifiers, runs or sweeps; ids of runs, `models:/NAME/VERSION` or `sweep:ID`
+        for the classifiers of all its runs.
     uri : str
         Tracking URI of the MLflow store with the runs.
     threads : int, optional
@@ -194,9 +201,12 @@ def _digest(folder: Path) -> str:
 def _locations(path: str, uri: str) -> list[str]:
     """Return the classifiers at a path: of a sweep, those of all its finished runs."""
     if path.startswith("sweep:"):
-        return _runs_of_sweep(path.removeprefix("sweep:").strip("/"), uri)
-    if path.startswith("runs:/"):
-        return [path if path.removeprefix("runs:/").strip("/").count("/") else f"{path}/classifier"]
+        with default_tracking_uri(uri):
+            sweep = full_run_id(path.removeprefix("sweep:"))
+        return _runs_of_sweep(sweep, uri)
+    if is_run_id(path):
+        with default_tracking_uri(uri):
+            return [find_classifier(path)]
     folder = Path(path).expanduser()
     if (folder / CLASSIFIER).is_dir():
         return [str(folder / CLASSIFIER)]
