@@ -18,7 +18,7 @@ from nlp_rnn.comparison.records import (
 )
 from nlp_rnn.comparison.rules import Outcome, Rules
 from nlp_rnn.inspection.memory_horizon import MemoryHorizon
-from nlp_rnn.report.context import TrainingCurve
+from nlp_rnn.report.context import RiskRow, TrainingCurve
 from nlp_rnn.scoring.predictions import Predictions
 
 LABELS = ("animal", "city", "person", "number")
@@ -234,6 +234,12 @@ def made_memory_horizons(comparison: Comparison) -> dict[str, MemoryHorizon]:
             accuracies = {1: 0.3, 3: 0.45, 10: 0.6}
             horizons[run.run_id] = MemoryHorizon(lives, accuracies, accuracies, 0.8, 120, 20)
     return horizons
+
+
+def made_risk_coverage(comparison: Comparison) -> dict[str, list[RiskRow]]:
+    rows: list[RiskRow] = [(n / 100, 1 - n / 100, 0.5 + n / 250) for n in range(99)]
+    rows.append((0.99, 0.0, None))
+    return {run.run_id: rows for c in comparison.configurations for run in c.runs}
 
 
 def made_texts(texts: int = 300) -> dict[int, str]:

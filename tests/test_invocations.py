@@ -51,6 +51,12 @@ def test_every_json_format_has_the_same_texts(classifier: TextClassifier, value:
     assert parse(classifier, value).texts == TEXTS
 
 
+def test_parameters_reach_the_request(classifier: TextClassifier) -> None:
+    request = parse(classifier, {"inputs": TEXTS, "params": {"threshold": 0.9, "top_k": 2}})
+    assert (request.threshold, request.top_k) == (0.9, 2)
+    assert parse(classifier, {"inputs": TEXTS, "params": {"threshold": 0}}).threshold is None
+
+
 def test_csv_cells_are_texts(classifier: TextClassifier) -> None:
     body = '﻿text,id\r\nw2 w3,1\r\n"w5, w9",2\r\n"",3\r\nNA,4\r\n007,5\r\n"two\nlines",6\r\n'
     request = parse(classifier, body.encode(), "text/csv")
@@ -74,6 +80,8 @@ def test_csv_cells_are_texts(classifier: TextClassifier) -> None:
         ({"dataframe_split": {"columns": {}, "data": []}}, "columns that are not a list of names"),
         ({"dataframe_split": {"data": ["w2"]}}, "a row without a value for each column"),
         ({"inputs": TEXTS, "params": {"top_k": 4}}, "top_k is not a whole number from 1 to 3"),
+        ({"inputs": TEXTS, "params": {"threshold": 2}}, "threshold is 2; set a probability"),
+        ({"inputs": TEXTS, "params": {"threshold": "x"}}, "threshold is 'x'; set a probability"),
         ({"inputs": TEXTS, "params": {"topk": 1}}, "There is no field 'topk'"),
         ({"inputs": TEXTS, "params": [1]}, "params is not a JSON object."),
         ({"inputs": TEXTS, "params": False}, "params is not a JSON object."),

@@ -1,6 +1,5 @@
 """The page of misclassified texts: what it lists, in which order, and which labels it suspects."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +14,13 @@ class Recorder:
 
     def __init__(self) -> None:
         self.files: list[Path] = []
-        self.texts: dict[str, str] = {}
-        self.tags: dict[str, str] = {}
+        self.tables: dict[str, Any] = {}
 
     def log_file(self, path: Path, folder: str | None = None) -> None:
         self.files.append(path)
 
-    def log_text(self, text: str, file: str) -> None:
-        self.texts[file] = text
-
-    def set_tags(self, tags: dict[str, str]) -> None:
-        self.tags |= tags
+    def log_table(self, columns: list[str], rows: list[list[Any]], file: str) -> None:
+        self.tables[file] = {"columns": columns, "data": rows}
 
 
 def predicted(labels: Any, probabilities: Any, thresholds: Any = None) -> Predictions:
@@ -80,7 +75,7 @@ def test_multi_label_mistakes_name_all_labels_and_the_surest_wrong_decision() ->
     assert mistakes[0].label_probability is None
 
 
-def test_the_page_escapes_texts_and_the_table_has_the_layout_of_mlflow(tmp_path: Path) -> None:
+def test_the_page_escapes_texts_and_the_table_has_the_misclassified_ones(tmp_path: Path) -> None:
     texts = ["<script>alert(1)</script>", "x" * 5000, "مرحبا \ud800", "fine"]
     predictions = predicted([1, 1, 1, 0], [[0.9, 0.1]] * 4)
     recorder: Any = Recorder()
@@ -91,10 +86,9 @@ def test_the_page_escapes_texts_and_the_table_has_the_layout_of_mlflow(tmp_path:
     assert "x" * 1001 not in html
     assert "3 of 4 texts are misclassified" in html
     assert recorder.files == [page]
-    table = json.loads(recorder.texts["mistakes.json"])
+    table = recorder.tables["mistakes.json"]
     assert table["columns"][:5] == ["split", "row", "text", "label", "prediction"]
     assert [row[0] for row in table["data"]] == ["test"] * 3
-    assert "mistakes.json" in recorder.tags["mlflow.loggedArtifacts"]
     assert [path.name for path in tmp_path.iterdir()] == ["mistakes.html"]
 
 
@@ -103,7 +97,7 @@ def test_a_run_without_mistakes_and_one_with_many(tmp_path: Path) -> None:
     right = predicted([0, 1], [[0.9, 0.1], [0.1, 0.9]])
     page = write_mistakes(tmp_path, {"test": (right, ["a", "b"])}, recorder)
     assert "0 of 2 texts" in page.read_text(encoding="utf-8")
-    assert json.loads(recorder.texts["mistakes.json"])["data"] == []
+    assert recorder.tables["mistakes.json"]["data"] == []
     rows = MAX_MISTAKES + 7
     wrong = predicted([1] * rows, [[0.9, 0.1]] * rows)
     mistakes, count = find_mistakes("test", wrong, ["t"] * rows)

@@ -102,6 +102,7 @@ def test_signature_names_columns_and_parameters(model: Any) -> None:
     assert signature.outputs.input_names() == ["label", "score"]
     assert [(item.name, item.default) for item in signature.params] == [
         ("top_k", 0),
+        ("threshold", 0.0),
         ("probabilities", False),
         ("predict_proba", False),
     ]
@@ -203,6 +204,28 @@ def test_parameters_ask_for_more(logged: Logged, model: Any) -> None:
     assert model.predict(TEXTS, params={"top_k": 0}).columns.tolist() == ["label", "score"]
 
 
+def test_a_threshold_leaves_out_less_probable_labels(logged: Logged, model: Any) -> None:
+    classifier = nlp_rnn.load(logged.folder)
+    texts = tiny_texts(40)
+    scores = classifier.predict_proba(texts).max(axis=1)
+    threshold = float(np.median(scores))
+    table = model.predict(texts, params={"threshold": threshold, "top_k": 2})
+    labels = table.label.where(table.label.notna(), None).tolist()
+    assert labels == classifier.predict(texts, threshold=threshold)
+    assert 0 < labels.count(None) < 40
+    np.testing.assert_allclose(table.score, scores, atol=1e-6)
+    expected = classifier.predict(texts, threshold=threshold, top_k=2)
+    assert table.labels.tolist() == [[label for label, _ in row] for row in expected]
+    assert model.predict(texts, params={"threshold": 0.0}).label.notna().all()
+
+
+def test_a_wrong_threshold_is_the_callers_fault(model: Any) -> None:
+    from mlflow.exceptions import MlflowException
+
+    with pytest.raises(MlflowException, match="threshold is 1.5; set a probability"):
+        model.predict(TEXTS, params={"threshold": 1.5})
+
+
 @pytest.mark.parametrize("top_k", [-1, 4])
 def test_a_wrong_top_k_is_the_callers_fault(model: Any, top_k: int) -> None:
     from mlflow.exceptions import MlflowException
@@ -269,7 +292,7 @@ def test_store_in_the_working_directory_is_found_without_output(logged: Logged) 
     assert (done.stdout, done.stderr) == ("['bad', 'fair', 'good']\n", "")
 
 
-@pytest.mark.parametrize("uri", ["runs:/{run}/other", "runs:/{run}", "runs:/0/classifier"])
+@pytest.mark.parametrize("uri", ["runs:/{run}/other", "runs:/0/classifier"])
 def test_uri_of_nothing_is_rejected_and_leaves_nothing(
     logged: Logged, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, uri: str
 ) -> None:

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 
 import nlp_rnn
 from nlp_rnn.classifier.classifier_saving import save_classifier
+from nlp_rnn.classifier.risk_coverage import risk_coverage
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.runs.model_card import write_card
 from nlp_rnn.scoring.predictions import Predictions, read_predictions, write_predictions
@@ -59,7 +60,8 @@ def carded(folder: Path, labels: list[str] | None = None, **changes: Any) -> Pat
     if (folder / "model.int8.onnx").exists():
         metrics |= {"int8/agreement": 0.98, "int8/texts": 50.0}
     remarks = ["test: the data has none; cut 50 rows"]
-    write_card(classifier, folder, predictions, metrics, remarks, "A Processor 9")
+    table = risk_coverage(predictions.labels, predictions.probabilities)
+    write_card(classifier, folder, predictions, metrics, remarks, "A Processor 9", table)
     return folder
 
 
@@ -74,6 +76,8 @@ def test_the_card_says_what_it_is_and_how_good(tmp_path: Path) -> None:
         "cut 50 rows",
         "| test | 50 | 80.00% | 67.0% to 88.8% | 0.7123 |",  # Wilson's interval of 40 in 50
         "accuracy 90.00%, macro-F1 0.8800",
+        "| threshold | texts with a label | of these labels right |",
+        "Measured on the 50 validation texts",
         "first 40 tokens",
         "no streaming",
         "A Processor 9: 0.51 ms (median), 0.90 ms",

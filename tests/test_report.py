@@ -27,6 +27,7 @@ from nlp_rnn.report.page import (
 )
 from nlp_rnn.report.report import SECTIONS, Report, log_report, write_report
 from nlp_rnn.report.section_calibration import reliability
+from nlp_rnn.report.section_confidence import mean_rows
 from nlp_rnn.report.section_confusion import confusion_shares
 from nlp_rnn.report.section_disagreement import largest_disagreements
 from nlp_rnn.report.section_text_length import length_bands
@@ -37,6 +38,7 @@ from tests.made_comparison import (
     made_curves,
     made_memory_horizons,
     made_predictions,
+    made_risk_coverage,
     made_run,
     made_texts,
     without_metrics,
@@ -45,7 +47,7 @@ from tests.made_comparison import (
 
 ORDER = [
     "verdict", "recommendation", "table", "ensemble", "teacher", "seeds", "difference", "length",
-    "cost", "latency", "curves", "calibration", "disagreement", "confusion", "memory",
+    "cost", "latency", "curves", "calibration", "confidence", "disagreement", "confusion", "memory",
     "inconclusive", "methods",
 ]  # fmt: skip
 COST = {"parameters/total": 2.0, "train/seconds": 0.001}
@@ -103,8 +105,20 @@ def full_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         curves=made_curves(comparison),
         texts=made_texts(),
         memory_horizons=made_memory_horizons(comparison),
+        risk_coverage=made_risk_coverage(comparison),
     )
     return folder
+
+
+def test_the_confidence_section_has_means_over_the_seeds(tmp_path: Path) -> None:
+    assert mean_rows([[(0.5, 0.8, 0.7), (0.9, 0.2, None)], [(0.5, 0.6, 0.9), (0.9, 0.4, 1.0)]]) == [
+        (0.5, pytest.approx(0.7), pytest.approx(0.8))
+    ]
+    comparison = made_comparison()
+    page = parsed_report(tmp_path, comparison, risk_coverage=made_risk_coverage(comparison))
+    assert "20 % of texts: 82.0 %" in page.sections["confidence"]
+    without = parsed_report(tmp_path / "without", comparison)
+    assert "have not logged risk_coverage.json" in without.sections["confidence"]
 
 
 def test_the_sections_are_in_order_and_none_is_empty(full_report: Path) -> None:
@@ -162,7 +176,7 @@ def test_a_linear_baseline_is_timed_on_scikit_learn(tmp_path: Path) -> None:
 def test_no_figure_lacks_its_units_or_its_n(full_report: Path) -> None:
     html = (full_report / "report.html").read_text(encoding="utf-8")
     figures = re.findall(r"(<svg.*?</svg>)\s*<figcaption>(.*?)</figcaption>", html, re.DOTALL)
-    assert len(figures) == 14
+    assert len(figures) == 15
     for svg, caption in figures:
         text = " ".join(re.findall(r"<text[^>]*>(.*?)</text>", svg))
         assert re.search(
@@ -192,7 +206,8 @@ def test_the_page_loads_nothing_and_runs_nothing(full_report: Path) -> None:
 def test_figures_and_tables_are_beside_the_page(full_report: Path) -> None:
     figures = sorted(path.stem for path in (full_report / "figures").iterdir())
     assert figures == [
-        "calibration", "confusion", "cost_latency", "cost_parameters", "cost_training_time",
+        "calibration", "confidence", "confusion", "cost_latency", "cost_parameters",
+        "cost_training_time",
         "curves_seconds", "curves_updates", "difference", "excerpt_first", "excerpt_last",
         "latency_onnx", "latency_torch", "length", "seeds",
     ]  # fmt: skip

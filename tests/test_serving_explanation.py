@@ -11,7 +11,6 @@ import pytest
 
 from nlp_rnn.ngrams.table import NgramTable
 from nlp_rnn.serving.explanation import Explainer
-from nlp_rnn.serving.risk_coverage import risk_coverage
 from nlp_rnn.serving.served_classifier import ClassifierSource, load_served
 from tests.service import require_service
 from tests.test_ensemble_folder import save, save_alone, table
@@ -101,13 +100,7 @@ def test_concurrent_first_requests_load_only_once(monkeypatch: pytest.MonkeyPatc
         def explain(self, prepared: Any, probabilities: Any) -> dict[str, Any]:
             return {"probabilities": probabilities.tolist()}
 
-    async def slow_table(folder: Path) -> dict[str, Any]:
-        await asyncio.sleep(0.05)
-        loads.append("table")
-        return {"texts": 3}
-
     monkeypatch.setattr(module, "Explainer", SlowExplainer)
-    monkeypatch.setattr(module, "read_table", slow_table)
     classifier = SimpleNamespace(
         predict_proba=lambda texts, windows: np.ones((len(texts), 1), np.float32)
     )
@@ -118,21 +111,10 @@ def test_concurrent_first_requests_load_only_once(monkeypatch: pytest.MonkeyPatc
 
     async def scenario() -> list[Any]:
         service = module.Service(ServingOptions(), {"name": served}, metrics)
-        first = [service.risk_coverage(served) for _ in range(12)]
-        second = [service.explain(served, "w2") for _ in range(12)]
-        results = await asyncio.gather(*first, *second)
+        results = await asyncio.gather(*(service.explain(served, "w2") for _ in range(12)))
         service.batcher.close()
         return results
 
     results = asyncio.run(scenario())
-    assert results == [{"texts": 3}] * 12 + [{"probabilities": [[1.0]]}] * 12
-    assert sorted(loads) == ["explainer", "table"]
-
-
-def test_the_table_has_the_coverage_and_the_accuracy_of_each_threshold() -> None:
-    scores = np.array([0.9, 0.8, 0.5, 0.3], np.float32)
-    rows = risk_coverage(scores, np.array([True, True, False, False]))["rows"]
-    assert rows[0] == [0.0, 1.0, 0.5]
-    assert rows[40] == [0.4, 0.75, pytest.approx(2 / 3)]
-    assert rows[60] == [0.6, 0.5, 1.0]
-    assert rows[95] == [0.95, 0.0, None]
+    assert results == [{"probabilities": [[1.0]]}] * 12
+    assert loads == ["explainer"]

@@ -14,7 +14,7 @@ import pytest
 
 import nlp_rnn
 from nlp_rnn.classifier.classifier_saving import save_classifier
-from nlp_rnn.scoring.predictions import Predictions, write_predictions
+from nlp_rnn.classifier.risk_coverage import risk_coverage, write_table
 from tests.browser import Page, browser
 from tests.service import Service, require_service, running_service
 from tests.tiny_classifier import save_tiny, tiny_parts, tiny_texts
@@ -40,15 +40,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_classifier(folder / "many", **tiny_parts(seed=3), thresholds=[0.2, 0.5, 0.9])
     pair = tiny_parts(seed=4)
     save_classifier(folder / "pair", **pair)
-    # the folder of a run has its validation predictions beside the classifier
     random = np.random.default_rng(0)
     probabilities = random.dirichlet([0.5] * 3, 200)
     labels = np.where(random.random(200) < 0.8, probabilities.argmax(1), 0)
-    table = Predictions.from_probabilities(
-        range(200), labels, probabilities, [3] * 200, ["bad", "fair", "good"]
-    )
-    write_predictions(folder / "gru" / "validation_predictions.parquet", table)
-    (folder / "gru" / "result.json").write_text("{}")
+    table = risk_coverage(labels, probabilities.astype(np.float32))
+    write_table(folder / "gru" / "classifier", table)
     return folder
 
 

@@ -1,4 +1,5 @@
 import itertools
+import json
 import logging
 import math
 import os
@@ -77,6 +78,8 @@ def test_a_run_that_ends_well_holds_everything(
         run.log_file(file)
         run.log_file(file, "folder")
         run.log_text("all is well", "report.txt")
+        run.log_table(("a", "b"), [[1, "x"]], "first.json")
+        run.log_table(("a",), [[2]], "second.json")
         run.log_dataset("birds train", "0123abcd", "training", {"rows": 7}, source="/data/birds")
         run.log_dataset("stories test", "4567", "test", {"rows": 8})
         run.set_note("**well**")
@@ -96,6 +99,12 @@ def test_a_run_that_ends_well_holds_everything(
     }
     assert artifact(client, run, "config.yaml") == artifact(client, run, "folder/config.yaml")
     assert artifact(client, run, "report.txt") == "all is well"
+    assert json.loads(artifact(client, run, "first.json")) == {
+        "columns": ["a", "b"],
+        "data": [[1, "x"]],
+    }
+    shown = json.loads(ended.data.tags["mlflow.loggedArtifacts"])
+    assert [table["path"] for table in shown] == ["first.json", "second.json"]
     datasets = {entry.dataset.name: entry for entry in ended.inputs.dataset_inputs}
     assert datasets["birds train"].dataset.digest == "0123abcd"
     assert datasets["birds train"].dataset.profile == '{"rows": 7}'

@@ -23,6 +23,7 @@ from nlp_rnn.classifier.manifest import (
     read_config,
     read_description,
 )
+from nlp_rnn.classifier.risk_coverage import Table, read_table
 from nlp_rnn.classifier.weights import check_weights, unpack_weights
 from nlp_rnn.errors import ClassifierError
 from nlp_rnn.model.architecture import Architecture
@@ -101,6 +102,8 @@ class SavedClassifier:
         N-gram models.
     network_weight : float
         Weight of the network's logits in the ensemble with n-gram models.
+    risk_coverage : dict, optional
+        Risk–coverage table on the validation texts.
     """
 
     folder: Path
@@ -110,6 +113,7 @@ class SavedClassifier:
     thresholds: list[float] | None = None
     ngrams: NgramTable | None = None
     network_weight: float = 1.0
+    risk_coverage: Table | None = None
 
     def required_network(self) -> SavedNetwork:
         """Return the network.
@@ -165,7 +169,14 @@ def read_classifier(folder: Path, runtime: str = "onnx") -> SavedClassifier:
             )
     weight = 1.0 if described.network_weight is None else described.network_weight
     return SavedClassifier(
-        folder, config, described.labels, network, described.thresholds, table, weight
+        folder,
+        config,
+        described.labels,
+        network,
+        described.thresholds,
+        table,
+        weight,
+        read_table(folder),
     )
 
 

@@ -25,6 +25,7 @@ from nlp_rnn.classifier.manifest import (
     NGRAM_TABLE,
     REQUIRED_FILES,
     REQUIREMENTS,
+    RISK_COVERAGE,
     TOKENIZER,
     TRAINING_TEXTS,
     WEIGHTS,
@@ -167,7 +168,10 @@ def _check_target(folder: Path) -> None:
     if not folder.is_dir():
         raise ClassifierError(f"{folder} is a file.\nSave the classifier in a folder of its own.")
     names = sorted(entry.name for entry in folder.iterdir())
-    own_files = (*REQUIRED_FILES, INT8_GRAPH, NGRAM_TABLE, TRAINING_TEXTS, MODEL_CARD, REQUIREMENTS)
+    own_files = (
+        *REQUIRED_FILES, INT8_GRAPH, NGRAM_TABLE, TRAINING_TEXTS, MODEL_CARD, REQUIREMENTS,
+        RISK_COVERAGE,
+    )  # fmt: skip
     if CONFIG in names and is_classifier(folder):
         names = [name for name in names if name not in own_files]
     if names:

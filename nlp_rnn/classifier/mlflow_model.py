@@ -24,7 +24,8 @@ def log_classifier(
     The model takes a list of str, an array, a series, `{"text": [...]}` or a table with the
     column `text`. It returns a table with the columns `label` and `score`; if it is multi-label,
     with the lists `labels` and `scores`. The parameters `top_k` and `probabilities` add columns;
-    `predict_proba` returns one column for each label. It holds the classifier folder and the
+    `threshold` leaves out less probable labels; `predict_proba` returns one column for each label.
+    It holds the classifier folder and the
     source of this package as a zip file, and no pickle.
 
     Parameters
@@ -62,6 +63,7 @@ def log_classifier(
         params=ParamSchema(
             [
                 ParamSpec("top_k", "long", 0),
+                ParamSpec("threshold", "double", 0.0),
                 ParamSpec("probabilities", "boolean", False),
                 ParamSpec("predict_proba", "boolean", False),
             ]

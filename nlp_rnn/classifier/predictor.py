@@ -8,6 +8,8 @@ from typing import Any, overload
 from nlp_rnn.classifier.classifier_folder import read_classifier
 from nlp_rnn.classifier.input_texts import checked_label_sets, checked_strings
 from nlp_rnn.classifier.label_choice import Prediction, check_options, choose_labels
+from nlp_rnn.classifier.manifest import RISK_COVERAGE
+from nlp_rnn.classifier.risk_coverage import MIN_LABELS, lowest_threshold
 from nlp_rnn.classifier.runtime import RUNTIMES
 from nlp_rnn.classifier.stream_predictor import StreamPredictor
 from nlp_rnn.errors import ClassifierError
@@ -48,6 +50,9 @@ class TextClassifier(StreamPredictor):
         Folder or MLflow URI that the classifier was loaded from.
     num_parameters : int
         Number of parameters of the network.
+    risk_coverage : dict or None
+        For each threshold from 0 to 0.99, the coverage and the accuracy on the validation texts of
+        the training: `rows` of threshold, coverage and accuracy, and the number of `texts`.
 
     Examples
     --------
@@ -168,6 +173,55 @@ class TextClassifier(StreamPredictor):
         check_options(top_k, threshold, len(self.labels))
         rows = self.predict_proba_iter(texts, windows=windows)
         return (choose_labels(row, self.labels, top_k, threshold, self.thresholds) for row in rows)
+
+    def choose_threshold(self, accuracy: float) -> float:
+        """Return the lowest threshold with which the predicted labels are this accurate.
+
+        It is chosen on the validation texts of the training. With few of them it is uncertain:
+        check it on the test texts, with `nlp-rnn evaluate`.
+
+        Parameters
+        ----------
+        accuracy : float in (0, 1]
+            Share of the predicted labels that are to be right. If the classifier is multi-label,
+            the threshold is the same for all labels.
+
+        Returns
+        -------
+        float
+            The `threshold` for `predict`, a multiple of 0.01.
+
+        Raises
+        ------
+        ClassifierError
+            No threshold reaches the accuracy for at least 20 predicted labels, or the classifier
+            has no risk–coverage table, because it was not trained by `nlp-rnn train`.
+
+        Examples
+        --------
+        >>> import nlp_rnn
+        >>> classifier = nlp_rnn.load("reviews/classifier")
+        >>> threshold = classifier.choose_threshold(accuracy=0.95)
+        >>> classifier.predict(["Warm, quick and on time.", "It is a table."], threshold=threshold)
+        ['positive', None]
+        """
+        if not 0 < accuracy <= 1:
+            raise ClassifierError(f"accuracy is {accuracy!r}; set a share above 0 and at most 1.")
+        if self.risk_coverage is None:
+            raise ClassifierError(
+                f"{self.location} has no {RISK_COVERAGE}, from which a threshold is chosen.\n"
+                "Train it again, or choose a threshold by its predictions for labelled texts."
+            )
+        threshold = lowest_threshold(self.risk_coverage, accuracy)
+        if threshold is None:
+            rows = zip(self.risk_coverage["rows"], self.risk_coverage["labels"], strict=True)
+            reached = [row[2] for row, labels in rows if labels >= MIN_LABELS]
+            best = f"the best accuracy is {max(reached):.3f}" if reached else "there are too few"
+            raise ClassifierError(
+                f"No threshold has the accuracy {accuracy} on the {self.risk_coverage['texts']:,} "
+                f"validation texts: {best}.\nSet a lower accuracy."
+            )
+        return threshold
 
     def score(self, texts: Iterable[str], labels: Iterable[Any]) -> float:
         """Return the accuracy of `predict(texts)`, between 0 and 1.

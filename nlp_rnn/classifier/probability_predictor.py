@@ -44,6 +44,7 @@ class ProbabilityPredictor:
         self.runtime = runtime
         self.threads = threads
         self.location = os.path.abspath(saved.folder)
+        self.risk_coverage = saved.risk_coverage
         self._network = (
             None if saved.network is None else _Network(saved, saved.network, threads, runtime)
         )

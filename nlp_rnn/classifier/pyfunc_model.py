@@ -19,11 +19,13 @@ __all__ = ["ClassifierModel"]
 class ClassifierModel(PythonModel):  # type: ignore[misc]
     """MLflow model that returns a table with one row per text: `label` and `score`.
 
-    `score` is the probability of the label. The parameter `top_k` adds `labels` and `scores`,
+    `score` is the probability of the label. With the parameter `threshold` a label that is less
+    probable is null; 0 means no threshold. `top_k` adds `labels` and `scores`,
     lists of the most probable labels; `probabilities` adds a column of that name with the
     probability of every label. With `predict_proba` the table has one column for each label
     instead, in the order of the classifier's labels. A multi-label classifier returns `labels` and
-    `scores` only: the labels that reach their thresholds, or the `top_k` most probable.
+    `scores` only: the labels that reach their thresholds, or the `top_k` most probable. `threshold`
+    replaces the thresholds of its labels.
     """
 
     def load_context(self, context: PythonModelContext) -> None:

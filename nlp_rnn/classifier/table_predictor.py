@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nlp_rnn.classifier.label_choice import indices_at_least
+from nlp_rnn.classifier.label_choice import check_options, indices_at_least
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.errors import ClassifierError
 
@@ -37,7 +37,7 @@ class TablePredictor:
             Texts. A table has the column `text`, or no named columns, as in Spark: then the first
             one, or for a classifier of text pairs the first two.
         params : mapping
-            `top_k`, `probabilities` and `predict_proba`.
+            `top_k`, `threshold` (0 for none), `probabilities` and `predict_proba`.
 
         Raises
         ------
@@ -65,6 +65,8 @@ class TablePredictor:
     def _table(self, texts: Any, params: Mapping[str, Any]) -> pd.DataFrame:
         labels = self.classifier.labels
         top_k = _top_k(params.get("top_k", 0), len(labels))
+        threshold = params.get("threshold", 0.0) or None
+        check_options(None, threshold, len(labels))
         probabilities = self.classifier.predict_proba(texts)
         if params.get("predict_proba", False):
             return pd.DataFrame(probabilities, columns=labels)
@@ -72,18 +74,28 @@ class TablePredictor:
         thresholds = self.classifier.thresholds
         columns: dict[str, Any] = {}
         if thresholds is None:
-            columns["label"] = [labels[row[0]] for row in order]
-            columns["score"] = probabilities.max(axis=1)
+            scores = probabilities.max(axis=1)
+            columns["label"] = [
+                labels[row[0]] if threshold is None or score >= threshold else None
+                for row, score in zip(order, scores, strict=True)
+            ]
+            columns["score"] = scores
         elif not top_k:
-            chosen = [indices_at_least(row, thresholds) for row in probabilities]
+            limits = thresholds if threshold is None else threshold
+            chosen = [indices_at_least(row, limits) for row in probabilities]
             columns["labels"] = [[labels[index] for index in row] for row in chosen]
             columns["scores"] = [
                 row[indices].tolist() for row, indices in zip(probabilities, chosen, strict=True)
             ]
         if top_k:
-            most = order[:, :top_k]
+            most = [
+                indices if threshold is None else indices[row[indices] >= threshold]
+                for row, indices in zip(probabilities, order[:, :top_k], strict=True)
+            ]
             columns["labels"] = [[labels[index] for index in row] for row in most]
-            columns["scores"] = np.take_along_axis(probabilities, most, axis=1).tolist()
+            columns["scores"] = [
+                row[indices].tolist() for row, indices in zip(probabilities, most, strict=True)
+            ]
         if params.get("probabilities", False):
             columns["probabilities"] = [
                 dict(zip(labels, row, strict=True)) for row in probabilities.tolist()

@@ -44,6 +44,10 @@ MAX_CHARACTERS = 600
 """Number of characters of a text that the page shows."""
 
 
+RiskRow = tuple[float, float, float | None]
+"""Threshold, coverage, and accuracy if a text reaches the threshold; shares of 1."""
+
+
 @dataclass(frozen=True)
 class TrainingCurve:
     """Validation score of one run after each epoch.
@@ -86,6 +90,9 @@ class ReportContext:
     teachers : mapping of str to dict
         Content of `teacher.json`, by the name of the configuration; those without a teacher are
         missing.
+    risk_coverage : mapping of str to sequence
+        Threshold, coverage and accuracy on validation by run id; runs of earlier versions are
+        missing.
     tables : dict of str to list of dict
         Data of the figures, a list of rows per name. Every table is written as a Parquet file.
     """
@@ -98,6 +105,7 @@ class ReportContext:
     memory_horizons: Mapping[str, "MemoryHorizon"] = field(default_factory=dict)
     probes: Sequence["ProbeCurve"] = ()
     teachers: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    risk_coverage: Mapping[str, Sequence[RiskRow]] = field(default_factory=dict)
     tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     @property

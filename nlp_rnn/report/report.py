@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.comparison.records import Comparison
 from nlp_rnn.errors import DataError
-from nlp_rnn.report.context import ReportContext, TrainingCurve
+from nlp_rnn.report.context import ReportContext, RiskRow, TrainingCurve
 from nlp_rnn.report.page import Page, Section, render_html, render_markdown
 from nlp_rnn.report.section_calibration import calibration_section
 from nlp_rnn.report.section_conclusion import (
@@ -17,6 +17,7 @@ from nlp_rnn.report.section_conclusion import (
     recommendation_section,
     verdict_section,
 )
+from nlp_rnn.report.section_confidence import confidence_section
 from nlp_rnn.report.section_confusion import confusion_section
 from nlp_rnn.report.section_cost import cost_section
 from nlp_rnn.report.section_difference import difference_section
@@ -58,6 +59,7 @@ SECTIONS: tuple[Callable[[ReportContext], Section], ...] = (
     latency_section,
     learning_curve_section,
     calibration_section,
+    confidence_section,
     disagreement_section,
     confusion_section,
     memory_section,
@@ -105,6 +107,7 @@ def write_report(
     memory_horizons: Mapping[str, "MemoryHorizon"] | None = None,
     probes: Sequence["ProbeCurve"] = (),
     teachers: Mapping[str, dict[str, Any]] | None = None,
+    risk_coverage: Mapping[str, Sequence[RiskRow]] | None = None,
     sections: Sequence[Callable[[ReportContext], Section]] = SECTIONS,
 ) -> Report:
     """Write the report of a comparison; files of an earlier report are replaced.
@@ -129,6 +132,8 @@ def write_report(
         Results on probes, from `read_probes`.
     teachers : mapping of str to dict, optional
         Teachers by the name of the configuration, from `read_teachers`.
+    risk_coverage : mapping of str to sequence, optional
+        Rows of the risk–coverage tables by run id, from `read_risk_coverage`.
     sections : sequence of callable
         Functions that make the sections of the page, in order.
 
@@ -156,6 +161,7 @@ def write_report(
                 memory_horizons or {},
                 probes,
                 teachers or {},
+                risk_coverage or {},
             )
             _write_files(context, unfinished, sections)
             return _move_files(unfinished, folder)
@@ -179,6 +185,7 @@ def report_runs(comparison: Comparison, uri: str, folder: Path) -> Report:
         read_curves,
         read_memory_horizons,
         read_probes,
+        read_risk_coverage,
         read_teachers,
         read_texts,
     )
@@ -193,6 +200,7 @@ def report_runs(comparison: Comparison, uri: str, folder: Path) -> Report:
         memory_horizons=read_memory_horizons(comparison, uri, texts or {}),
         probes=read_probes(comparison, uri),
         teachers=read_teachers(comparison, uri),
+        risk_coverage=read_risk_coverage(comparison, uri),
     )
 
 

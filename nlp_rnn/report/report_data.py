@@ -7,18 +7,28 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.classifier.manifest import is_classifier
+from nlp_rnn.classifier.manifest import RISK_COVERAGE, is_classifier
 from nlp_rnn.comparison.probes import ProbeCurve, probe_curves
 from nlp_rnn.comparison.records import Comparison, Run
 from nlp_rnn.errors import ComparisonError, NlpRnnError, TrackingError
 from nlp_rnn.inspection.memory_horizon import MemoryHorizon, measure_memory_horizon
-from nlp_rnn.report.context import TrainingCurve
+from nlp_rnn.report.context import RiskRow, TrainingCurve
 from nlp_rnn.tracking.environment import quiet_mlflow
 from nlp_rnn.tracking.store import tracking_errors
 
-__all__ = ["read_curves", "read_memory_horizons", "read_probes", "read_teachers", "read_texts"]
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+__all__ = [
+    "read_curves",
+    "read_memory_horizons",
+    "read_probes",
+    "read_risk_coverage",
+    "read_teachers",
+    "read_texts",
+]
 
 CONFIG = "config.yaml"
 TEACHER = "teacher.json"
@@ -152,18 +162,39 @@ def read_teachers(comparison: Comparison, uri: str) -> dict[str, dict[str, Any]]
     from mlflow import MlflowClient
 
     teachers = {}
+    client = MlflowClient(tracking_uri=uri)
     for configuration in comparison.configurations:
         run = next(iter(configuration.runs), None)
-        if run is None or "teacher" not in run.tags:
-            continue
-        try:
-            with tempfile.TemporaryDirectory() as folder, tracking_errors(uri):
-                client = MlflowClient(tracking_uri=uri)
-                path = Path(client.download_artifacts(run.run_id, TEACHER, folder))
-                teachers[configuration.name] = json.loads(path.read_text(encoding="utf-8"))
-        except (TrackingError, ValueError):
-            continue  # the section names the configurations without a teacher
+        if run is not None and "teacher" in run.tags:
+            teacher = _artifact(client, uri, run, TEACHER)
+            if teacher is not None:  # the section names the configurations without a teacher
+                teachers[configuration.name] = teacher
     return teachers
+
+
+def read_risk_coverage(comparison: Comparison, uri: str) -> dict[str, list[RiskRow]]:
+    """Return the rows of the risk–coverage tables of all runs of the configurations by run id."""
+    quiet_mlflow()
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=uri)
+    runs = [run for configuration in comparison.configurations for run in configuration.runs]
+    tables = {run.run_id: _artifact(client, uri, run, RISK_COVERAGE) for run in runs}
+    return {
+        run_id: [(row[0], row[1], row[2]) for row in table["data"]]
+        for run_id, table in tables.items()
+        if table is not None
+    }
+
+
+def _artifact(client: "MlflowClient", uri: str, run: Run, name: str) -> Any:
+    """Return the content of a JSON artifact; None if the run has none."""
+    try:
+        with tempfile.TemporaryDirectory() as folder, tracking_errors(uri):
+            path = Path(client.download_artifacts(run.run_id, name, folder))
+            return json.loads(path.read_text(encoding="utf-8"))
+    except (TrackingError, ValueError):
+        return None
 
 
 def read_probes(comparison: Comparison, uri: str) -> list[ProbeCurve]:

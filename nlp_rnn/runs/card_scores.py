@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
+from nlp_rnn.classifier.risk_coverage import Table
 from nlp_rnn.scoring.metrics import f1_of_labels, label_counts, wilson_interval
 from nlp_rnn.scoring.predictions import PART_NAMES, Predictions
 
-__all__ = ["inline_code", "markdown_table", "scores_section"]
+__all__ = ["confidence_section", "inline_code", "markdown_table", "scores_section"]
+
+THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+"""Thresholds that the card shows."""
 
 # Labels that have a row of their own; with more of them the table would be the whole card.
 MAX_LABELS = 40
@@ -49,6 +53,22 @@ def _score_cells(
         micro_f1 = f"{metrics[f'{prefix}micro_f1']:.4f}"
         return micro_f1, macro_f1, f"{correct.mean():.2%}", interval
     return f"{correct.mean():.2%}", interval, macro_f1
+
+
+def confidence_section(table: Table, multi_label: bool) -> str:
+    """Return the section on thresholds: coverage and accuracy on the validation texts."""
+    covers = "true labels that are predicted" if multi_label else "texts with a label"
+    rows = [
+        (f"{threshold:g}", f"{coverage:.1%}", "–" if accuracy is None else f"{accuracy:.1%}")
+        for threshold, coverage, accuracy in table["rows"]
+        if threshold in THRESHOLDS
+    ]
+    return (
+        f"## Confidence\n\n{markdown_table(('threshold', covers, 'of these labels right'), rows)}\n"
+        f"Measured on the {table['texts']:,} validation texts. "
+        "`classifier.predict(texts, threshold=0.8)` leaves out less probable labels, and "
+        "`classifier.choose_threshold(accuracy=0.95)` returns the threshold for an accuracy.\n"
+    )
 
 
 def _label_table(test: Predictions) -> str:

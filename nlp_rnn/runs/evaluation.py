@@ -8,7 +8,8 @@ import numpy as np
 
 from nlp_rnn.classifier.classifier_folder import read_classifier
 from nlp_rnn.classifier.latency import Predictor, prediction_latency
-from nlp_rnn.classifier.manifest import INT8_GRAPH
+from nlp_rnn.classifier.manifest import INT8_GRAPH, RISK_COVERAGE
+from nlp_rnn.classifier.risk_coverage import Table, risk_coverage, write_table
 from nlp_rnn.data.labels import labels_of
 from nlp_rnn.sources.arrow_cache import texts_of
 
@@ -28,6 +29,7 @@ __all__ = [
     "LATENCY_TEXTS",
     "evaluate",
     "evaluate_splits",
+    "log_risk_coverage",
     "part_accuracies",
     "predict_split",
 ]
@@ -50,8 +52,9 @@ def evaluate(
 ) -> dict[str, float]:
     """Evaluate the classifier as a user will load it, and return its metrics.
 
-    Beside the files of `evaluate_splits`, it writes the model card into the classifier folder. A
-    one-directional classifier is also scored on the beginnings of validation texts.
+    Beside the files of `evaluate_splits`, it writes the model card and the risk–coverage table into
+    the classifier folder. A one-directional classifier is also scored on the beginnings of
+    validation texts.
 
     Parameters
     ----------
@@ -73,7 +76,9 @@ def evaluate(
     from nlp_rnn.tracking.machine import machine_tags
 
     unseen = unseen or classifier
-    metrics, test = evaluate_splits(classifier, corpus, folder, run, unseen)
+    metrics, predictions = evaluate_splits(classifier, corpus, folder, run, unseen)
+    test, table = predictions["test"], log_risk_coverage(predictions["validation"], folder, run)
+    write_table(Path(classifier.location), table)
     texts = list(corpus.test[:INT8_TEXTS]["text"])
     if classifier.can_stream:
         metrics |= _prefix_scores(unseen, _sample(unseen, corpus.validation), folder, run)
@@ -89,7 +94,7 @@ def evaluate(
         }
     processor = machine_tags()["processor"]
     of_run = {**(known or {}), **metrics}
-    write_card(classifier, Path(classifier.location), test, of_run, corpus.notes, processor)
+    write_card(classifier, Path(classifier.location), test, of_run, corpus.notes, processor, table)
     return metrics
 
 
@@ -99,8 +104,8 @@ def evaluate_splits(
     folder: Path,
     run: "TrackedRun",
     unseen: Predictor | None = None,
-) -> "tuple[dict[str, float], Predictions]":
-    """Return the metrics of validation and test, and the predictions for the test split.
+) -> "tuple[dict[str, float], dict[str, Predictions]]":
+    """Return the metrics of validation and test, and the predictions by split.
 
     The metrics of an ensemble have names such as `test/accuracy`, those of its parts alone
     `test/network_accuracy` and `test/ngrams_accuracy`. In the multi-label task, the thresholds of
@@ -118,8 +123,10 @@ def evaluate_splits(
 
     metrics: dict[str, float] = {}
     thresholds: dict[str, NDArray[np.float64]] = {}
+    by_split: dict[str, Predictions] = {}
     for split, predictor in (("validation", unseen or classifier), ("test", classifier)):
         predictions = predict_split(predictor, getattr(corpus, split), corpus.labels, thresholds)
+        by_split[split] = predictions
         scores = score_probabilities(
             predictions.labels, predictions.probabilities, classifier.thresholds
         )
@@ -135,7 +142,19 @@ def evaluate_splits(
     metrics |= part_accuracies(corpus, predictions.predictions)
     run.log_text(classification_report_text(predictions), "classification_report.txt")
     run.log_file(write_score_figure(folder, predictions))
-    return metrics, predictions
+    return metrics, by_split
+
+
+def log_risk_coverage(validation: "Predictions", folder: Path, run: "TrackedRun") -> Table:
+    """Log the risk–coverage table of the validation texts and its curve; return the table."""
+    from nlp_rnn.scoring.plots import write_risk_coverage_plot
+
+    table = risk_coverage(validation.labels, validation.probabilities)
+    path = folder / "risk_coverage.png"
+    write_risk_coverage_plot(path, table["rows"], validation.multi_label)
+    run.log_file(path)
+    run.log_table(("threshold", "coverage", "accuracy"), table["rows"], RISK_COVERAGE)
+    return table
 
 
 def predict_split(

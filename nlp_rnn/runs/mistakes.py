@@ -1,6 +1,5 @@
 """Misclassified texts of a run, as an HTML page and as a table in MLflow."""
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -176,12 +175,8 @@ def write_mistakes(
     unfinished.write_text(_rendered(mistakes, counts), encoding="utf-8", errors="replace")
     os.replace(unfinished, page)
     run.log_file(page)
-    # the layout of mlflow.log_table, so that MLflow shows it as a table
-    rows = [asdict(mistake) for mistake in mistakes]
-    columns = list(rows[0]) if rows else [field for field in Mistake.__dataclass_fields__]
-    table = {"columns": columns, "data": [[row[name] for name in columns] for row in rows]}
-    run.log_text(json.dumps(table), TABLE)
-    run.set_tags({"mlflow.loggedArtifacts": json.dumps([{"path": TABLE, "type": "table"}])})
+    columns = list(Mistake.__dataclass_fields__)
+    run.log_table(columns, [list(asdict(mistake).values()) for mistake in mistakes], TABLE)
     return page
 
 

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlp_rnn.classifier.manifest import GRAPH, INT8_GRAPH, MODEL_CARD, NGRAM_TABLE, TOKENIZER
-from nlp_rnn.runs.card_scores import inline_code, scores_section
+from nlp_rnn.classifier.risk_coverage import Table
+from nlp_rnn.runs.card_scores import confidence_section, inline_code, scores_section
 from nlp_rnn.scoring.predictions import Predictions
 
 if TYPE_CHECKING:
     from nlp_rnn.classifier.predictor import TextClassifier
 
 __all__ = ["write_card"]
+
 
 def write_card(
     classifier: "TextClassifier",
@@ -22,6 +24,7 @@ def write_card(
     metrics: Mapping[str, float],
     remarks: Sequence[str],
     processor: str,
+    table: Table,
 ) -> None:
     """Write the model card into a classifier folder, whole or not at all.
 
@@ -41,6 +44,8 @@ def write_card(
         Sentences on what was done to the data.
     processor : str
         Processor that the latency was measured on.
+    table : dict
+        Risk–coverage table of the validation texts.
     """
     sections = [
         _title(classifier),
@@ -48,6 +53,7 @@ def write_card(
         _data(classifier, remarks),
         *_teacher(classifier, metrics),
         scores_section(metrics, test),
+        confidence_section(table, test.multi_label),
         _limits(classifier, folder, test),
         _speed(folder, metrics, processor),
         _origin(classifier),
@@ -180,7 +186,7 @@ def _limits(classifier: "TextClassifier", folder: Path, test: Predictions) -> st
             f"{test.probabilities.max(axis=1).mean():.1%}, and {test.correct.mean():.1%} of the "
             "predictions are correct.",
             "- Every text gets one of the labels, also a text of another kind or language than the "
-            "data; `predict(texts, threshold=…)` leaves out less probable labels.",
+            "data.",
         ]
     if classifier.config["provenance"].get("class_weight") == "balanced":
         lines.append(

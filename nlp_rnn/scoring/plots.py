@@ -22,11 +22,15 @@ __all__ = [
     "write_label_scores",
     "write_range_plot",
     "write_range_table",
+    "write_risk_coverage_plot",
     "write_score_figure",
 ]
 
 MAX_DRAWN_LABELS = 300
 """Number of labels up to which a figure shows all of them."""
+
+MARKED_THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+"""Thresholds that the risk–coverage curve marks."""
 
 LISTED_CONFUSIONS = 40
 """Number of the most frequent confusions that a figure lists."""
@@ -176,6 +180,40 @@ def write_earliness_plot(
     axes.set_xlabel("share of a text's tokens read (validation)")
     axes.set_ylabel("accuracy, probability")
     axes.legend(frameon=False, loc="lower right")
+    axes.spines[["top", "right"]].set_visible(False)
+    _save(figure, path)
+
+
+def write_risk_coverage_plot(
+    path: Path, rows: Sequence[Sequence[float | None]], multi_label: bool
+) -> None:
+    """Write a PNG: accuracy over coverage, with some of the thresholds marked.
+
+    Parameters
+    ----------
+    path : Path
+    rows : sequence of (float, float, float or None)
+        Threshold, coverage and accuracy.
+    multi_label : bool
+        Whether the coverage is a share of labels, not of texts.
+    """
+    figure = _figure(7, 4)
+    axes = figure.add_subplot()
+    known = [(t, covered, right) for t, covered, right in rows if right is not None]
+    axes.plot([row[1] for row in known], [row[2] for row in known], color="C0")
+    for threshold, covered, right in known:
+        if threshold in MARKED_THRESHOLDS:
+            axes.plot([covered], [right], color="C0", marker="o")
+            axes.annotate(
+                f"{threshold:g}", (covered, right), xytext=(4, 5), textcoords="offset points"
+            )
+    axes.set_xlim(0, 1.02)
+    axes.set_xlabel(
+        "share of the true labels that are predicted (validation)"
+        if multi_label
+        else "share of the texts that get a label (validation)"
+    )
+    axes.set_ylabel("share of these labels that are right")
     axes.spines[["top", "right"]].set_visible(False)
     _save(figure, path)
 

@@ -60,8 +60,10 @@ def make_application(service: Service) -> ASGIApp:
 
     async def risk_coverage(request: Request) -> Response:
         served = service.classifier(query(request, "classifier").get("classifier"))
-        table = await service.risk_coverage(served)
-        return json_response(table or {"texts": 0, "rows": None})
+        table = served.classifier.risk_coverage
+        if table is None or served.classifier.thresholds is not None:  # the slider is for one label
+            table = {"texts": 0, "rows": None}
+        return json_response({name: table[name] for name in ("texts", "rows")})
 
     async def stream(websocket: WebSocket) -> None:
         try:

@@ -8,7 +8,9 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
+from nlp_rnn.classifier.label_choice import check_options
 from nlp_rnn.classifier.predictor import TextClassifier
+from nlp_rnn.errors import ClassifierError
 from nlp_rnn.serving.bad_request import RequestError
 from nlp_rnn.serving.predict_request import (
     PredictRequest,
@@ -22,7 +24,7 @@ from nlp_rnn.serving.predict_request import (
 __all__ = ["parse_invocation"]
 
 FORMATS = ("inputs", "instances", "dataframe_split", "dataframe_records")
-PARAMETERS = ("top_k", "probabilities")
+PARAMETERS = ("top_k", "threshold", "probabilities")
 
 
 def parse_invocation(
@@ -76,8 +78,13 @@ def parse_invocation(
             400,
             f"top_k is not a whole number from 1 to {len(classifier.labels)}, or 0 for no list.",
         )
+    threshold = parameters.get("threshold") or None  # 0, MLflow's default, means none
+    try:
+        check_options(None, threshold, len(classifier.labels))
+    except ClassifierError as error:
+        raise RequestError(400, str(error)) from None
     return PredictRequest(
-        texts, top_k or None, probabilities=read_flag(parameters, "probabilities")
+        texts, top_k or None, threshold, probabilities=read_flag(parameters, "probabilities")
     )
 
 

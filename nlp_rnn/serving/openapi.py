@@ -190,7 +190,7 @@ def _model() -> Schema:
 def _risk_coverage() -> Schema:
     return {
         "summary": "Coverage and accuracy by threshold, on the validation texts",
-        "description": "The rows are null if the classifier is not in the folder of its run.",
+        "description": "The rows are null for multi-label classifiers, and without a table.",
         "responses": _responses({"type": "object"}),
     }
 

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
@@ -15,7 +14,6 @@ from nlp_rnn.serving.explanation import Explainer
 from nlp_rnn.serving.metrics import Metrics
 from nlp_rnn.serving.options import ServingOptions
 from nlp_rnn.serving.predict_request import PredictRequest, prediction_records
-from nlp_rnn.serving.risk_coverage import Table, read_table
 from nlp_rnn.serving.served_classifier import ServedClassifier
 
 __all__ = ["BODY_BYTES", "Service"]
@@ -53,15 +51,13 @@ class Service:
         self.body_bytes = 0
         self.streams = 0
         self._explainers: dict[str, tuple[ServedClassifier, Explainer]] = {}
-        self._tables: dict[str, tuple[ServedClassifier, Table | None]] = {}
-        self._loading = asyncio.Lock()  # of both, so that concurrent requests load each only once
+        self._loading = asyncio.Lock()  # so that concurrent requests load each only once
         for served in classifiers.values():
             metrics.serve(served)
 
     def replace(self, served: ServedClassifier) -> None:
         """Serve a new version of a classifier; requests in the queue keep the former one."""
         self._explainers.pop(served.name, None)
-        self._tables.pop(served.name, None)
         self.metrics.serve(self.classifiers[served.name], present=False)
         self.classifiers[served.name] = served
         self.metrics.serve(served)
@@ -120,15 +116,6 @@ class Service:
         prepared = await loop.run_in_executor(None, explainer.prepare, text)
         probabilities = await self.batcher.predict_proba(served.classifier, prepared.left_out.texts)
         return await loop.run_in_executor(None, explainer.explain, prepared, probabilities)
-
-    async def risk_coverage(self, served: ServedClassifier) -> Table | None:
-        """Return the risk–coverage table of a classifier, or None."""
-        async with self._loading:
-            former, table = self._tables.get(served.name, (None, None))
-            if former is not served:
-                table = await read_table(Path(served.source.folder))
-                self._tables[served.name] = served, table
-            return table
 
     def count_streams(self, change: int) -> None:
         """Count a stream that was opened (1) or closed (-1)."""

@@ -58,6 +58,7 @@ class TrackedRun:
         self._folder = None if folder is None else folder.absolute()
         self._note = ""
         self._last_steps: dict[str, int] = {}
+        self._tables: list[str] = []
 
     def log_parameters(self, parameters: Mapping[str, Any]) -> None:
         """Log parameters; values over 6,000 characters are shortened and end in their length."""
@@ -153,6 +154,14 @@ class TrackedRun:
     def log_text(self, text: str, file: str) -> None:
         """Write `text`, without passwords, to the artifact called `file`."""
         self._outbox.add({"text": without_passwords(text), "to": file})
+
+    def log_table(self, columns: Sequence[str], rows: Sequence[Sequence[Any]], file: str) -> None:
+        """Write a table to the artifact called `file`, a json file that MLflow shows as a table."""
+        # the layout and the tag of `mlflow.log_table`
+        self.log_text(json.dumps({"columns": list(columns), "data": list(rows)}), file)
+        self._tables.append(file)
+        artifacts = [{"path": path, "type": "table"} for path in self._tables]
+        self.set_tags({"mlflow.loggedArtifacts": json.dumps(artifacts)})
 
     def log_classifier(self, folder: Path, example: Sequence[str]) -> None:
         """Log a classifier folder as the model `classifier`, with texts as its input example."""
