@@ -4,14 +4,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.commands.argument_parser import choice, number, parse_arguments
-from nlp_rnn.commands.evaluation_data import (
+from nlp_rnn.api.evaluation_data import (
     SPLITS,
     EvaluationData,
     data_config,
     load_data,
     warn_of_training_texts,
 )
+from nlp_rnn.commands.argument_parser import choice, number, parse_arguments
 from nlp_rnn.errors import ClassifierError, ConfigError, DataError
 
 if TYPE_CHECKING:

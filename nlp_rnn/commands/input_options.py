@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nlp_rnn.sources.file_format import FileOptions
     from nlp_rnn.sources.files import Entry
 
-__all__ = ["input_errors", "is_option", "open_input", "remembered_note", "saved_reading"]
+__all__ = ["input_errors", "is_option", "open_input"]
 
 _OPTIONS = ("text", "format", "header", "columns", "delimiter", "quoting", "encoding", "rows")
 _OPTION = re.compile(r"data\.\w+=")
@@ -30,33 +30,6 @@ _TXT = "txt"
 def is_option(argument: str) -> bool:
     """Return whether an argument is an option such as `data.text=review`."""
     return _OPTION.match(argument) is not None
-
-
-def saved_reading(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return how the training data of a classifier was read, from its `config.json`.
-
-    Older classifiers have the text columns of pairs, or nothing.
-    """
-    provenance = config.get("provenance", {})
-    columns = provenance.get("text_columns")
-    before = {"options": {"text": columns}} if columns else {}
-    reading: Mapping[str, Any] = provenance.get("reading", before)
-    return reading
-
-
-def remembered_note(options: Mapping[str, Any]) -> str:
-    """Return a line with the options that were not set but taken from the training."""
-    return "read as in training: " + " ".join(
-        f"data.{name}={_shown(value)}" for name, value in options.items()
-    )
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, list):
-        return f"[{','.join(map(str, value))}]"
-    if isinstance(value, dict):
-        return f"{{{','.join(f'{old}:{new}' for old, new in value.items())}}}"
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def open_input(
@@ -89,6 +62,8 @@ def open_input(
     DataError
         The source cannot be read, or lacks a column.
     """
+    from nlp_rnn.sources.reading import remembered_note, saved_reading
+
     data, keys = _data_config(arguments)
     reading = saved_reading(config)
     saved = reading.get("options", {})

@@ -159,7 +159,7 @@ def _texts_of_file(arguments: ParsedArguments, form: list[str], rows: list[int])
 
 
 def _texts_of_data(overrides: list[str], rows: list[int]) -> list[str]:
-    from nlp_rnn.commands.evaluation_data import data_config
+    from nlp_rnn.api.evaluation_data import data_config
     from nlp_rnn.data.corpus import load_corpus
 
     test = load_corpus(data_config(overrides)).test

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlp_rnn.commands.argument_parser import ParsedArguments, number, parse_arguments
-from nlp_rnn.commands.input_options import input_errors, is_option, saved_reading
+from nlp_rnn.commands.input_options import input_errors, is_option
 from nlp_rnn.errors import ConfigError, DataError
 
 if TYPE_CHECKING:

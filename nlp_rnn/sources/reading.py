@@ -8,7 +8,14 @@ from nlp_rnn.config.data import FilesConfig, TableConfig
 from nlp_rnn.sources.files import Entry
 from nlp_rnn.sources.formats import compression_of
 
-__all__ = ["CONTENT", "FORM", "described_reading", "form_defaults"]
+__all__ = [
+    "CONTENT",
+    "FORM",
+    "described_reading",
+    "form_defaults",
+    "remembered_note",
+    "saved_reading",
+]
 
 CONTENT = ("text", "label", "label_names", "label_separator", "separator_token")
 """Options of the data about what is read."""
@@ -65,6 +72,33 @@ def form_defaults(
     else:
         same = bool(formats) and set(formats) <= set(reading.get("formats", ()))
     return form if same else {}
+
+
+def saved_reading(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return how the training data of a classifier was read, from its `config.json`.
+
+    Older classifiers have the text columns of pairs, or nothing.
+    """
+    provenance = config.get("provenance", {})
+    columns = provenance.get("text_columns")
+    before = {"options": {"text": columns}} if columns else {}
+    reading: Mapping[str, Any] = provenance.get("reading", before)
+    return reading
+
+
+def remembered_note(options: Mapping[str, Any]) -> str:
+    """Return a line with the options that were not set but taken from the training."""
+    return "read as in training: " + " ".join(
+        f"data.{name}={_shown(value)}" for name, value in options.items()
+    )
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{','.join(map(str, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{old}:{new}' for old, new in value.items())}}}"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _suffix(path: Path) -> str:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.commands.input_options import remembered_note, saved_reading
 from nlp_rnn.errors import ClassifierError, ConfigError, DataError
+from nlp_rnn.sources.reading import remembered_note, saved_reading
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
