@@ -10,15 +10,18 @@ from nlp_rnn.version import __version__
 if TYPE_CHECKING:
     import os
 
+    from nlp_rnn.api.evaluate import Evaluation, evaluate
     from nlp_rnn.api.run import Run
     from nlp_rnn.api.train import train
     from nlp_rnn.classifier.predictor import TextClassifier
 
-__all__ = ["Run", "TextClassifier", "__version__", "load", "train"]
+__all__ = ["Evaluation", "Run", "TextClassifier", "__version__", "evaluate", "load", "train"]
 
 _LAZY = {
+    "Evaluation": "nlp_rnn.api.evaluate",
     "Run": "nlp_rnn.api.run",
     "TextClassifier": "nlp_rnn.classifier.predictor",
+    "evaluate": "nlp_rnn.api.evaluate",
     "train": "nlp_rnn.api.train",
 }
 """Public names whose modules are imported at first use, with these modules."""
@@ -64,11 +67,11 @@ def load(
     from nlp_rnn.classifier.location import find_classifier, is_uri, local_folder
     from nlp_rnn.classifier.predictor import TextClassifier
 
-    found = find_classifier(location)
-    with local_folder(found) as folder:
+    path = find_classifier(location)
+    with local_folder(path) as folder:
         classifier = TextClassifier.load(folder, threads, runtime)
-    if is_uri(found):
-        classifier.location = found  # the downloaded folder no longer exists
+    if is_uri(path):
+        classifier.location = path  # the downloaded folder no longer exists
     return classifier
 
 

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 import nlp_rnn
 from nlp_rnn.classifier.classifier_saving import save_classifier
+from nlp_rnn.classifier.risk_coverage import write_table
 from tests.tiny_classifier import tiny_architecture, tiny_parts
 
 POSITIVE, NEGATIVE = ["warm", "quick", "on", "time"], ["cold", "late"]
@@ -41,6 +42,9 @@ def reviews(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store_uri: str) -> 
         "labels": ["negative", "positive"],
     }
     save_classifier(tmp_path / "reviews" / "classifier", **(tiny_parts() | parts))
+    rows = [[n / 100, 1 - n / 200, 0.96 if n >= 80 else 0.9] for n in range(100)]
+    table = {"texts": 400, "rows": rows, "labels": [300] * 100}
+    write_table(tmp_path / "reviews" / "classifier", table)
     result = {"run_id": "0", "tracking_uri": "", "metrics": {"test/accuracy": 0.9483}}
     (tmp_path / "reviews" / "result.json").write_text(json.dumps(result))
     monkeypatch.chdir(tmp_path)

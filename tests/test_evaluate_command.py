@@ -12,6 +12,7 @@ import pytest
 
 import nlp_rnn
 from nlp_rnn.cli import main
+from nlp_rnn.errors import ConfigError
 from nlp_rnn.scoring.predictions import read_predictions
 from tests.tiny_classifier import save_tiny, tiny_texts
 
@@ -116,6 +117,30 @@ def test_wrong_words(
     assert message in error
     assert len(error.splitlines()) <= 2
     assert sorted(os.listdir(here)) == ["classifier"]
+
+
+def test_the_function_gives_what_the_command_gives_for_data_in_every_form(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = labelled(here / "more.csv", 50, wrong=5)
+    expected = scores(capsys, "data.path=more.csv")
+    table = pd.read_csv("more.csv", keep_default_na=False)
+    columns = {"text": "review", "label": "stars"}
+    for evaluation in (
+        nlp_rnn.evaluate("classifier", "more.csv", **columns),
+        nlp_rnn.evaluate(nlp_rnn.load("classifier"), table, **columns),
+        nlp_rnn.evaluate("classifier", (list(table.review), labels)),
+        nlp_rnn.evaluate("classifier", overrides=[*WORDS, "data.path=more.csv"]),
+    ):
+        assert evaluation.metrics.items() <= expected.items()
+        assert list(evaluation.interval or ()) == expected["accuracy_interval_95"]
+        assert list(evaluation.predictions.text) == list(table.review)
+        assert (evaluation.predictions.label == evaluation.predictions.prediction).sum() == 45
+        assert evaluation.report.texts.sum() == 50
+        assert "all: 50 texts\naccuracy 0.9000" in repr(evaluation)
+    assert capsys.readouterr().out == ""
+    with pytest.raises(ConfigError, match="split is 'dev'; the choices are test, validation"):
+        nlp_rnn.evaluate("classifier", table, split="dev", **columns)
 
 
 def test_rows_and_scores_are_those_of_the_classifier(here: Path) -> None:
@@ -259,8 +284,8 @@ def test_a_file_without_labels_asks_for_the_label_column(
     arguments = ["evaluate", "run/classifier", "data=files", "data.path=other.csv"]
     assert main(arguments) == 1
     error = capsys.readouterr().err
-    assert "read as in training: data.text=review data.label=stars\n" in error
-    assert "has no column 'stars'; it has: review, n, label.\nSet the columns to use" in error
+    assert "has no column 'stars'; it has: review, n, label. (read as in training:" in error
+    assert " data.text=review data.label=stars)\nSet the columns to use" in error
     assert main([*arguments, "data.label=label"]) == 0
 
 

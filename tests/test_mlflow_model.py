@@ -210,7 +210,7 @@ def test_a_threshold_leaves_out_less_probable_labels(logged: Logged, model: Any)
     scores = classifier.predict_proba(texts).max(axis=1)
     threshold = float(np.median(scores))
     table = model.predict(texts, params={"threshold": threshold, "top_k": 2})
-    labels = table.label.where(table.label.notna(), None).tolist()
+    labels = [None if pd.isna(label) else label for label in table.label]
     assert labels == classifier.predict(texts, threshold=threshold)
     assert 0 < labels.count(None) < 40
     np.testing.assert_allclose(table.score, scores, atol=1e-6)

@@ -29,7 +29,10 @@ def imported_by(program: str, *arguments: str) -> set[str]:
 
 
 def test_public_names() -> None:
-    assert sorted(nlp_rnn.__all__) == ["Run", "TextClassifier", "__version__", "load", "train"]
+    names = ["Evaluation", "Run", "TextClassifier", "__version__", "evaluate", "load", "train"]
+    assert sorted(nlp_rnn.__all__) == names
+    for name in names:
+        assert getattr(nlp_rnn, name).__doc__
     from nlp_rnn.classifier.predictor import TextClassifier
 
     assert nlp_rnn.TextClassifier is TextClassifier

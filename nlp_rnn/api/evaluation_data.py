@@ -1,6 +1,5 @@
 """Data of `evaluate`: read as for training, with a warning about texts that were trained on."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
     from nlp_rnn.sources.files import Entry
 
-__all__ = ["SPLITS", "EvaluationData", "data_config", "load_data", "warn_of_training_texts"]
+__all__ = ["SPLITS", "EvaluationData", "data_config", "load_data", "training_text_notes"]
 
 SPLITS = ("test", "validation", "train", "all", "unseen")
 
@@ -93,8 +92,9 @@ def load_data(
     classifier: "TextClassifier",
     training_texts: "TrainingTexts | None",
     split: str | None,
+    notes: list[str],
 ) -> EvaluationData:
-    """Load the corpus and choose the split.
+    """Load the corpus and choose the split; `notes` receives what a user should see.
 
     Options that are not set have the values of the training: the columns, the form of the file
     if it has the same format, and what cuts and samples the splits. If the data cannot be read
@@ -140,15 +140,15 @@ def load_data(
     if corpus is None:
         assert error is not None
         if content:
-            print(remembered_note(content), file=sys.stderr)
+            first, *rest = str(error).splitlines()
+            raise DataError("\n".join([f"{first} ({remembered_note(content)})", *rest])) from error
         raise error
     if remembered:
-        print(remembered_note(remembered), file=sys.stderr)
+        notes.append(remembered_note(remembered))
     if difference and remembered is fitting and not is_training_data:
-        print(difference, file=sys.stderr)
+        notes.append(difference)
     if not is_training_data:
-        for note in corpus.notes:
-            print(note, file=sys.stderr)
+        notes += corpus.notes
     if split is None:
         split = "test" if is_training_data or len(corpus.test) else "all"
     rows: list[tuple[str, Any]] = [(split, None)]
@@ -243,10 +243,11 @@ def _unseen(
     return rows
 
 
-def warn_of_training_texts(data: EvaluationData, fitted_to_validation: bool) -> int:
-    """Print what the classifier knows about the texts; return how many were trained on.
+def training_text_notes(data: EvaluationData, fitted_to_validation: bool) -> tuple[int, list[str]]:
+    """Return how many of the texts were trained on, and notes about them.
 
-    `fitted_to_validation` says whether its n-gram models were fitted to the validation split too.
+    `fitted_to_validation` says whether the n-gram models of the classifier were fitted to the
+    validation split too.
     """
     known = len(data.corpus.train) if data.split in ("train", "all") else 0
     number = str(f"{known:,}")
@@ -289,6 +290,4 @@ def warn_of_training_texts(data: EvaluationData, fitted_to_validation: bool) -> 
             f"{len(hashes):,} of {total:,} texts are in neither the train nor the validation split "
             "of the classifier."
         )
-    for line in lines:
-        print(line, file=sys.stderr)
-    return known
+    return known, lines

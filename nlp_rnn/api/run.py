@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nlp_rnn.config.compose import read_config
 from nlp_rnn.errors import ConfigError
@@ -115,46 +115,18 @@ class Run:
         DataError
             The data has changed since the run.
         """
-        import pandas as pd
-
+        from nlp_rnn.api.frames import predictions_frame
         from nlp_rnn.data.corpus import load_corpus
 
         predictions = self._predictions(split)
-        texts = getattr(load_corpus(self.config.data), split)["text"]
-        names = predictions.label_names
-        if predictions.multi_label:
-            label = [_members(row, names) for row in predictions.labels]
-            prediction = [_members(row, names) for row in predictions.predictions]
-            probability: Any = [
-                dict(zip(names, map(float, row), strict=True)) for row in predictions.probabilities
-            ]
-        else:
-            label = [names[index] for index in predictions.labels]
-            prediction = [names[index] for index in predictions.predictions]
-            probability = predictions.probabilities.max(axis=1)
-        return pd.DataFrame(
-            {
-                "row": predictions.rows,
-                "text": list(texts),
-                "label": label,
-                "prediction": prediction,
-                "probability": probability,
-            }
-        )
+        return predictions_frame(predictions, getattr(load_corpus(self.config.data), split)["text"])
 
     @cached_property
     def report(self) -> "pd.DataFrame":
         """Precision, recall, F1 and number of texts of each label on the test split."""
-        import pandas as pd
-        from sklearn.metrics import precision_recall_fscore_support
+        from nlp_rnn.api.frames import report_frame
 
-        predictions = self._predictions("test")
-        labels = range(len(predictions.label_names))
-        scores = precision_recall_fscore_support(
-            predictions.labels, predictions.predictions, labels=labels, zero_division=0
-        )
-        columns = dict(zip(("precision", "recall", "f1", "texts"), scores, strict=True))
-        return pd.DataFrame(columns, index=pd.Index(predictions.label_names, name="label"))
+        return report_frame(self._predictions("test"))
 
     def __repr__(self) -> str:
         """Return the scores and the folder of the run."""
@@ -187,7 +159,3 @@ class Run:
         if split not in SPLITS:
             raise ConfigError(f"split is {split!r}, not one of {', '.join(SPLITS)}.")
         return read_predictions(self.output_dir / f"{split}_predictions.parquet")
-
-
-def _members(row: Any, names: tuple[str, ...]) -> list[str]:
-    return [name for name, member in zip(names, row, strict=True) if member]

@@ -1,7 +1,6 @@
 """Training from Python: the function behind `nlp_rnn.train`."""
 
 import shutil
-import threading
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
     import os
 
 __all__ = ["train"]
-
-# Hydra composes with global state, so threads take turns.
-_composing = threading.Lock()
 
 
 def train(
@@ -124,9 +120,8 @@ def train(
         data_options += unlabelled_arguments(unlabelled, text, folder)
         arguments = [*data_options, *arguments]
         try:
-            with _composing:
-                arguments = [*teacher_arguments(teacher, folder, arguments), *arguments]
-                config = compose(arguments)
+            arguments = [*teacher_arguments(teacher, folder, arguments), *arguments]
+            config = compose(arguments)
         except NlpRnnError:
             for saved in ("data", "teacher"):
                 shutil.rmtree(folder / saved, ignore_errors=True)

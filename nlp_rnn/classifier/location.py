@@ -86,12 +86,12 @@ def local_folder(location: str | os.PathLike[str]) -> Iterator[Path]:
     ClassifierError
         As in `find_classifier`; or MLflow does not find the URI.
     """
-    found = find_classifier(location)
-    if not is_uri(found):
-        yield Path(found)
+    path = find_classifier(location)
+    if not is_uri(path):
+        yield Path(path)
         return
     with tempfile.TemporaryDirectory(prefix="nlp_rnn_") as temporary:
-        yield _inside_model(_download(found, temporary))
+        yield _inside_model(_download(path, temporary))
 
 
 def full_run_id(location: str) -> str:

@@ -139,10 +139,10 @@ def _run_in_mlflow(location: str) -> str:
     from nlp_rnn.classifier.location import find_classifier, is_uri, local_folder
     from nlp_rnn.classifier.manifest import read_config
 
-    found = find_classifier(location)
-    if not is_uri(found):
+    path = find_classifier(location)
+    if not is_uri(path):
         return location  # MLflow says that it has no such run
-    if found.startswith("runs:/"):
-        return found.split("/")[1]
-    with local_folder(found) as folder:
+    if path.startswith("runs:/"):
+        return path.split("/")[1]
+    with local_folder(path) as folder:
         return str(read_config(folder)["provenance"]["mlflow_run_id"])

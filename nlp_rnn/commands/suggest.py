@@ -55,15 +55,15 @@ def suggest(arguments: list[str]) -> int:
     parsed = parse_arguments("suggest", arguments, OPTIONS)
     data = [argument for argument in parsed.positional[1:] if is_option(argument)]
     _check(parsed, data)
-    from nlp_rnn.commands.evaluate import load_classifier
+    from nlp_rnn.api.evaluate import load_with_training_texts
 
     rows = int(number(parsed, "--rows", 1, MAX_ROWS, whole=True) or ROWS)
     threads = number(parsed, "--threads", 1, 1024, whole=True)
     options = (None if threads is None else int(threads), parsed.options.get("--runtime", "onnx"))
-    classifier, training_texts = load_classifier(parsed.positional[0], *options)
+    classifier, training_texts = load_with_training_texts(parsed.positional[0], *options)
     teacher = None
     if "--teacher" in parsed.options:
-        teacher, _ = load_classifier(parsed.options["--teacher"], options[0], "onnx")
+        teacher, _ = load_with_training_texts(parsed.options["--teacher"], options[0], "onnx")
         _check_teacher(classifier, teacher)
     with input_errors():
         _suggest(classifier, teacher, training_texts, parsed, data, rows)
@@ -152,6 +152,8 @@ def _suggest(
 
 def label_column(config: Mapping[str, Any]) -> str:
     """Return the name of the label column that a classifier was trained with."""
+    from nlp_rnn.sources.reading import saved_reading
+
     label = saved_reading(config).get("options", {}).get("label", "label")
     return label if isinstance(label, str) else "label"
 
@@ -267,6 +269,8 @@ def _write(
 
 def _text_names(table: "InputTable", config: Mapping[str, Any]) -> dict[str, str]:
     """Return the text columns by the names that they had in the training, with those they have."""
+    from nlp_rnn.sources.reading import saved_reading
+
     saved = saved_reading(config).get("options", {}).get("text", "text")
     trained = list(map(str, saved)) if isinstance(saved, list) else [str(saved)]
     if len(trained) != len(table.text):

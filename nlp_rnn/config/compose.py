@@ -1,6 +1,7 @@
 """Configurations: composed by Hydra from `conf/` and arguments, or read back as saved."""
 
 import dataclasses
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +20,14 @@ if TYPE_CHECKING:
 __all__ = [
     "as_config",
     "compose",
+    "composing",
     "read_config",
     "run_config",
 ]
+
+
+composing = threading.Lock()
+"""Held while Hydra composes, with the state of the process: threads take turns."""
 
 
 def compose(overrides: Sequence[str]) -> RunConfig:
@@ -36,6 +42,7 @@ def compose(overrides: Sequence[str]) -> RunConfig:
 
     register_schemas()
     with (
+        composing,
         config_errors(),
         hydra.initialize_config_dir(str(conf_dir()), **version_base(hydra)),
     ):

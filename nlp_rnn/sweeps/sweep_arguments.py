@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig, open_dict
 
 from nlp_rnn.config.arguments import config_errors, flags_and_overrides, version_base
-from nlp_rnn.config.compose import run_config
+from nlp_rnn.config.compose import composing, run_config
 from nlp_rnn.config.schemas import conf_dir, register_schemas
 from nlp_rnn.config.sweep import Backend, CommandConfig
 from nlp_rnn.cores import available_cores
@@ -88,51 +88,61 @@ def compose_sweep(arguments: Sequence[str]) -> Iterator[SweepCommand]:
         The arguments are wrong.
     """
     import hydra
-    from hydra.core.global_hydra import GlobalHydra
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.types import RunMode
 
     if "TORCHELASTIC_RUN_ID" in os.environ:
         raise ConfigError("torchrun trains one run. Set trainer.processes=2 for a sweep.")
     flags, overrides = flags_and_overrides(list(arguments))
     reject_old_options(overrides)
     register_schemas()
-    with (
-        config_errors(),
-        hydra.initialize_config_dir(str(conf_dir()), job_name="train", **version_base(hydra)),
-    ):
-        engine: Any = GlobalHydra.instance().hydra
-        requested = [*_search_path(flags), *overrides]
-        parser = OverridesParser.create(config_loader=engine.config_loader)
-        parsed = parser.parse_overrides(requested)
-        choices = [str(override.input_line) for override in parsed if _is_choice(override)]
-        preset = engine.compose_config("train", choices, RunMode.MULTIRUN)
-        # A later argument replaces an earlier one and that of a preset.
-        swept = parser.parse_overrides(
-            [f"{key}={value}" for key, value in (preset.hydra.sweeper.params or {}).items()]
-        ) + [override for override in parsed if not _is_hydra(override)]
-        by_key = {override.get_key_element(): override for override in swept}
-        # What the jobs share is read from the first of them: keys may belong to a swept choice.
-        first = [line for override in by_key.values() for line in _first_values(override)]
-        first += [str(override.input_line) for override in parsed if _is_hydra(override)]
-        base = engine.compose_config("train", first, RunMode.MULTIRUN)
-        _, sweep_options = run_config(without_hydra(base))
-        check_backend(sweep_options)
-        if parallel := _parallel_overrides(sweep_options, first):
-            base = engine.compose_config("train", [*first, *parallel], RunMode.MULTIRUN)
-            by_key |= {
-                override.get_key_element(): override
-                for override in parser.parse_overrides(parallel)
-                if not _is_hydra(override)
-            }
-        with open_dict(base):
-            base.hydra.mode = RunMode.MULTIRUN
-            base.hydra.overrides.task = [override.input_line for override in by_key.values()]
-        command = SweepCommand(sweep_options, by_key, base, engine)
-        for key in command.space:
-            if NEVER_SWEPT.match(key):
-                raise ConfigError(f"{key} cannot be swept, because it configures the sweep itself.")
+    with ExitStack() as stack:
+        with composing:
+            stack.enter_context(config_errors())
+            stack.enter_context(
+                hydra.initialize_config_dir(
+                    str(conf_dir()), job_name="train", **version_base(hydra)
+                )
+            )
+            command = _composed([*_search_path(flags), *overrides])
         yield command
+
+
+def _composed(requested: Sequence[str]) -> SweepCommand:
+    """Compose the sweep with the Hydra instance of this process."""
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.types import RunMode
+
+    engine: Any = GlobalHydra.instance().hydra
+    parser = OverridesParser.create(config_loader=engine.config_loader)
+    parsed = parser.parse_overrides(requested)
+    choices = [str(override.input_line) for override in parsed if _is_choice(override)]
+    preset = engine.compose_config("train", choices, RunMode.MULTIRUN)
+    # A later argument replaces an earlier one and that of a preset.
+    swept = parser.parse_overrides(
+        [f"{key}={value}" for key, value in (preset.hydra.sweeper.params or {}).items()]
+    ) + [override for override in parsed if not _is_hydra(override)]
+    by_key = {override.get_key_element(): override for override in swept}
+    # What the jobs share is read from the first of them: keys may belong to a swept choice.
+    first = [line for override in by_key.values() for line in _first_values(override)]
+    first += [str(override.input_line) for override in parsed if _is_hydra(override)]
+    base = engine.compose_config("train", first, RunMode.MULTIRUN)
+    _, sweep_options = run_config(without_hydra(base))
+    check_backend(sweep_options)
+    if parallel := _parallel_overrides(sweep_options, first):
+        base = engine.compose_config("train", [*first, *parallel], RunMode.MULTIRUN)
+        by_key |= {
+            override.get_key_element(): override
+            for override in parser.parse_overrides(parallel)
+            if not _is_hydra(override)
+        }
+    with open_dict(base):
+        base.hydra.mode = RunMode.MULTIRUN
+        base.hydra.overrides.task = [override.input_line for override in by_key.values()]
+    command = SweepCommand(sweep_options, by_key, base, engine)
+    for key in command.space:
+        if NEVER_SWEPT.match(key):
+            raise ConfigError(f"{key} cannot be swept, because it configures the sweep itself.")
+    return command
 
 
 def space_text(space: Mapping[str, Sequence[str]]) -> str:
