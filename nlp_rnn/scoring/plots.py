@@ -185,7 +185,7 @@ def write_earliness_plot(
 
 
 def write_risk_coverage_plot(
-    path: Path, rows: Sequence[Sequence[float | None]], multi_label: bool
+    path: Path, rows: Sequence[tuple[float, float, float | None]], multi_label: bool
 ) -> None:
     """Write a PNG: accuracy over coverage, with some of the thresholds marked.
 

@@ -106,7 +106,7 @@ def compose_sweep(arguments: Sequence[str]) -> Iterator[SweepCommand]:
         yield command
 
 
-def _composed(requested: Sequence[str]) -> SweepCommand:
+def _composed(requested: list[str]) -> SweepCommand:
     """Compose the sweep with the Hydra instance of this process."""
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.override_parser.overrides_parser import OverridesParser
