@@ -10,7 +10,8 @@ from nlp_rnn.version import __version__
 if TYPE_CHECKING:
     import os
 
-    from nlp_rnn.api.evaluate import Evaluation, evaluate
+    from nlp_rnn.api.evaluate import evaluate
+    from nlp_rnn.api.evaluation import Evaluation
     from nlp_rnn.api.run import Run
     from nlp_rnn.api.train import train
     from nlp_rnn.classifier.predictor import TextClassifier
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Evaluation", "Run", "TextClassifier", "__version__", "evaluate", "load", "train"]
 
 _LAZY = {
-    "Evaluation": "nlp_rnn.api.evaluate",
+    "Evaluation": "nlp_rnn.api.evaluation",
     "Run": "nlp_rnn.api.run",
     "TextClassifier": "nlp_rnn.classifier.predictor",
     "evaluate": "nlp_rnn.api.evaluate",
