@@ -25,7 +25,6 @@ from nlp_rnn.classifier.manifest import (
     NGRAM_TABLE,
     REQUIRED_FILES,
     REQUIREMENTS,
-    RISK_COVERAGE,
     TOKENIZER,
     TRAINING_TEXTS,
     WEIGHTS,
@@ -33,6 +32,7 @@ from nlp_rnn.classifier.manifest import (
     is_classifier,
     shorten_list,
 )
+from nlp_rnn.classifier.risk_coverage import RISK_COVERAGE
 from nlp_rnn.classifier.training_texts import pack_hashes
 from nlp_rnn.classifier.weights import pack_weights
 from nlp_rnn.errors import ClassifierError

@@ -31,7 +31,6 @@ __all__ = [
     "NGRAM_TABLE",
     "REQUIRED_FILES",
     "REQUIREMENTS",
-    "RISK_COVERAGE",
     "TOKENIZER",
     "TRAINING_TEXTS",
     "WEIGHTS",
@@ -56,7 +55,6 @@ NGRAM_TABLE = "ngrams.safetensors"
 TRAINING_TEXTS = "training_texts.safetensors"
 MODEL_CARD = "README.md"
 REQUIREMENTS = "requirements.txt"
-RISK_COVERAGE = "risk_coverage.json"
 
 FIRST_FORMAT_OF_TASK = {"single_label": 1, "multi_label": 2}
 """First format that supports each task; classifiers are saved in the oldest format that can."""

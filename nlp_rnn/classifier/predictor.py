@@ -8,8 +8,7 @@ from typing import Any, overload
 from nlp_rnn.classifier.classifier_folder import read_classifier
 from nlp_rnn.classifier.input_texts import checked_label_sets, checked_strings
 from nlp_rnn.classifier.label_choice import Prediction, check_options, choose_labels
-from nlp_rnn.classifier.manifest import RISK_COVERAGE
-from nlp_rnn.classifier.risk_coverage import MIN_LABELS, lowest_threshold
+from nlp_rnn.classifier.risk_coverage import MIN_LABELS, RISK_COVERAGE, lowest_threshold
 from nlp_rnn.classifier.runtime import RUNTIMES
 from nlp_rnn.classifier.stream_predictor import StreamPredictor
 from nlp_rnn.errors import ClassifierError

@@ -16,9 +16,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.classifier.manifest import RISK_COVERAGE
+__all__ = [
+    "MIN_LABELS",
+    "RISK_COVERAGE",
+    "Table",
+    "lowest_threshold",
+    "read_table",
+    "risk_coverage",
+    "write_table",
+]
 
-__all__ = ["MIN_LABELS", "Table", "lowest_threshold", "read_table", "risk_coverage", "write_table"]
+RISK_COVERAGE = "risk_coverage.json"
+"""Name of the file in a classifier folder."""
 
 THRESHOLDS = np.round(np.arange(0, 100) / 100, 2)
 

@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.classifier.manifest import RISK_COVERAGE, is_classifier
+from nlp_rnn.classifier.manifest import is_classifier
+from nlp_rnn.classifier.risk_coverage import RISK_COVERAGE
 from nlp_rnn.comparison.probes import ProbeCurve, probe_curves
 from nlp_rnn.comparison.records import Comparison, Run
 from nlp_rnn.errors import ComparisonError, NlpRnnError, TrackingError

@@ -8,8 +8,8 @@ import numpy as np
 
 from nlp_rnn.classifier.classifier_folder import read_classifier
 from nlp_rnn.classifier.latency import Predictor, prediction_latency
-from nlp_rnn.classifier.manifest import INT8_GRAPH, RISK_COVERAGE
-from nlp_rnn.classifier.risk_coverage import Table, risk_coverage, write_table
+from nlp_rnn.classifier.manifest import INT8_GRAPH
+from nlp_rnn.classifier.risk_coverage import RISK_COVERAGE, Table, risk_coverage, write_table
 from nlp_rnn.data.labels import labels_of
 from nlp_rnn.sources.arrow_cache import texts_of
 
