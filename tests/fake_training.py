@@ -16,6 +16,8 @@ from types import ModuleType
 from typing import Any
 
 SECONDS, EPOCHS = "FAKE_SECONDS", "FAKE_EPOCHS"
+HOLD = "FAKE_HOLD"
+"""Variable with the path of a file; while it exists, no second epoch ends."""
 PATIENCE = 20.0
 
 
@@ -71,11 +73,13 @@ def complete(folder: Path, result: Any, command: str) -> None:
 
 
 def _run(config: Any, folder: Path, origin: Any, membership: Any) -> Any:
+    from nlp_rnn.config.signature import signature
     from nlp_rnn.pipeline import Result
     from nlp_rnn.runs.run_folder import CHECKPOINT, RESULT, save_inputs, write_json
     from nlp_rnn.runs.run_logging import run_name
     from nlp_rnn.tracking.run_lifecycle import tracked_run
 
+    tags = {"cell": "gru", "data": "fake", "run_folder": str(folder)}
     with tracked_run(
         origin.tracking_uri,
         origin.experiment_id,
@@ -83,7 +87,7 @@ def _run(config: Any, folder: Path, origin: Any, membership: Any) -> Any:
         parent_run_id=membership.parent_run_id,
         name=run_name(config, membership),
         parameters={},
-        tags={"cell": "gru", "data": "fake", "run_folder": str(folder)} | dict(membership.tags),
+        tags=tags | {"signature": signature(config)} | dict(membership.tags),
         folder=folder,
         system_metrics=False,
     ) as run:
@@ -93,6 +97,8 @@ def _run(config: Any, folder: Path, origin: Any, membership: Any) -> Any:
         done = int(checkpoint.read_text()) if checkpoint.exists() else 0
         for epoch in range(done + 1, int(os.environ.get(EPOCHS, "5")) + 1):
             time.sleep(float(os.environ.get(SECONDS, "0.1")))
+            while epoch > 1 and Path(os.environ.get(HOLD) or "/nowhere").exists():
+                time.sleep(0.1)
             with (folder / "trained.log").open("a") as log:
                 log.write(f"{epoch} {os.getpid()}\n")
             run.log_metrics({"validation/macro_f1": epoch / 10}, step=epoch)

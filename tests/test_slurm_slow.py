@@ -47,6 +47,15 @@ def slurm(
     wait_until(lambda: not output("squeue", "-h", "--me"))
 
 
+@pytest.fixture
+def hold(here: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """File without which jobs end."""
+    path = here / "hold"
+    path.touch()
+    monkeypatch.setenv(fake_training.HOLD, str(path))
+    return path
+
+
 def output(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True).stdout
 
@@ -144,7 +153,7 @@ def test_a_killed_process_is_started_again_and_its_neighbour_is_not(slurm: Mlflo
     assert [line.split()[0] for line in trained(1)].count(str(EPOCHS)) == 1
 
 
-def test_after_ctrl_c_resume_attaches_to_the_jobs(slurm: MlflowClient) -> None:
+def test_after_ctrl_c_resume_attaches_to_the_jobs(slurm: MlflowClient, hold: Path) -> None:
     process = start("seed=1,2,3,4,5")
     wait_until(lambda: all_train(1, 2, 3, 4))
     process.send_signal(signal.SIGINT)
@@ -153,6 +162,7 @@ def test_after_ctrl_c_resume_attaches_to_the_jobs(slurm: MlflowClient) -> None:
     assert "5 jobs continue on the cluster" in text
     assert "nlp-rnn sweep cancel" in text
     assert len(output("squeue", "-h", "-r", "--me").splitlines()) == 5
+    hold.unlink()
     assert subprocess.run([*COMMAND, "train", "-m", "resume=last"]).returncode == 0
     parent, children = runs(slurm)
     assert parent.info.status == "FINISHED"
@@ -220,9 +230,8 @@ def test_wrong_options_leave_no_run(slurm: MlflowClient) -> None:
 
 
 def test_a_detached_sweep_ends_by_itself_and_can_be_cancelled(
-    slurm: MlflowClient, monkeypatch: pytest.MonkeyPatch
+    slurm: MlflowClient, hold: Path
 ) -> None:
-    monkeypatch.setenv(fake_training.EPOCHS, "100")
     done = subprocess.run(
         [*COMMAND, *SWEEP, "seed=1,2", "sweep.detach=true"], capture_output=True, text=True
     )
@@ -232,10 +241,12 @@ def test_a_detached_sweep_ends_by_itself_and_can_be_cancelled(
     assert parent.info.status == "RUNNING"
     status = output(*COMMAND, "sweep", "status", "last")
     assert re.search(r"gru h128 seed1 +running +slurm \d+_0 on \S+, seen \d s ago", status), status
+    hold.unlink()
     wait_until(lambda: runs(slurm)[0].info.status == "FINISHED")
     assert set(statuses(slurm).values()) == {"FINISHED"}
     assert "2 finished; FINISHED in MLflow" in output(*COMMAND, "sweep", "status", "last")
 
+    hold.touch()
     done = subprocess.run(
         [*COMMAND, *SWEEP[:-1], "output_dir=other", "seed=3,4", "sweep.detach=true"],
         capture_output=True,
