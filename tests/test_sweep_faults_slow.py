@@ -3,7 +3,7 @@
     NLP_RNN_FAULTS=200 NLP_RNN_BACKEND=processes pytest -s -m slow tests/test_sweep_faults_slow.py
 
 NLP_RNN_BACKEND is processes, slurm or ray, and NLP_RNN_SEED another sequence of faults. A sweep has
-one to four faults; after each, the sweep is resumed if its command has ended. The runs are logged
+two to eight faults; after each, the sweep is resumed if its command has ended. The runs are logged
 to an MLflow server, which is one of the things that fail.
 """
 
@@ -203,7 +203,7 @@ def test_every_sweep_ends_whatever_happens(options: list[str], server: MlflowSer
         faults = Faults(number, Path.cwd(), server, chance)
         process = faults.new(options)
         happened = []
-        for _ in range(min(chance.randrange(1, 5), FAULTS - caused.total())):
+        for _ in range(min(chance.randrange(2, 9), FAULTS - caused.total())):
             if not process.is_alive():
                 process = faults.resumed()
             faults.wait_for_jobs(process)
