@@ -1,8 +1,10 @@
 """MLflow stores and experiments: created, checked, and errors that say what to do."""
 
+import http.server
 import os
 import shutil
 import sqlite3
+import threading
 import time
 from contextlib import closing
 from multiprocessing.synchronize import Barrier
@@ -10,6 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+import requests
 
 from nlp_rnn.errors import TrackingError
 from nlp_rnn.tracking.environment import http_limits, quiet_mlflow
@@ -278,6 +281,8 @@ def test_mlflow_is_quiet_unless_the_user_wants_to_hear(monkeypatch: pytest.Monke
     [
         "500 Server Error: INTERNAL SERVER ERROR for url: http://h/api/2.0/mlflow-artifacts/a",
         "API request to endpoint /api/2.0 failed with error code 500 != 200. Response body: ''",
+        "API request to http://h/a failed with exception HTTPConnectionPool(host='h', port=80): "
+        "Max retries exceeded with url: /a (Caused by ResponseError('too many 500 error responses'))",
     ],
 )
 def test_an_internal_error_of_the_server_names_its_log(reason: str) -> None:
@@ -287,6 +292,40 @@ def test_an_internal_error_of_the_server_names_its_log(reason: str) -> None:
         raise MlflowException(reason)
     assert "at http://host:5000: its log has the reason" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+
+
+class _WithoutFiles(http.server.BaseHTTPRequestHandler):
+    """MLflow server that responds, and closes the connection when a file arrives."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"experiments": []}')
+
+    do_POST = do_GET  # noqa: N815
+
+    def do_PUT(self) -> None:
+        self.close_connection = True
+
+    def log_message(self, format: str, *arguments: object) -> None: ...
+
+
+def test_a_server_that_breaks_off_uploads_is_not_called_unavailable() -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _WithoutFiles) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        uri = f"http://127.0.0.1:{server.server_port}"
+        with pytest.raises(TrackingError) as caught, tracking_errors(uri, uploads=True):
+            requests.put(f"{uri}/api/2.0/mlflow-artifacts/artifacts/a", b"content")
+        with pytest.raises(TrackingError) as other, tracking_errors(uri):
+            requests.put(f"{uri}/api/2.0/mlflow-artifacts/artifacts/a", b"content")
+        server.shutdown()
+    assert str(caught.value).startswith(
+        f"The MLflow server does not accept files at {uri}: its log"
+    )
+    assert "Connection aborted" in str(other.value)
+    with pytest.raises(TrackingError) as gone, tracking_errors(uri, uploads=True):
+        raise requests.ConnectionError("('Connection aborted.', RemoteDisconnected())")
+    assert "its log" not in str(gone.value)
 
 
 def test_limits_of_overlapping_threads_end_with_the_last_block(

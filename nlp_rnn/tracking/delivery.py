@@ -74,7 +74,8 @@ class Delivery:
         from mlflow.exceptions import MlflowException
         from requests.exceptions import RequestException
 
-        with tracking_errors(self._uri):
+        uploads = bool({"file", "text", "model"} & entries[0].keys())
+        with tracking_errors(self._uri, uploads=uploads):
             try:
                 if "metrics" in entries[0]:
                     self._metrics([point for entry in entries for point in entry["metrics"]])

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from nlp_rnn.tracking.journal import Entry, Journal
+from nlp_rnn.tracking.store import SEE_LOG
 
 __all__ = ["HEARTBEAT", "Outbox", "RejectedByMlflow"]
 
@@ -184,7 +185,7 @@ class Outbox:
                 if self.error is None:
                     logger.warning(
                         "MLflow %s; the run continues and sends its data later: %s",
-                        "stores nothing" if "HTTP 500" in str(error) else "is unavailable",
+                        "stores nothing" if SEE_LOG in str(error) else "is unavailable",
                         error,
                     )
                 self.error, self.reason = error, str(error)

@@ -17,6 +17,7 @@ from nlp_rnn.tracking.sqlite_store import prepare_sqlite
 from nlp_rnn.tracking.uri import DATABASES, SERVERS, sqlite_path, visible_uri
 
 __all__ = [
+    "SEE_LOG",
     "experiment_name",
     "obtain_experiment",
     "prepare_store",
@@ -30,8 +31,12 @@ RESPONSE_TIMEOUT = 10
 
 SECONDS_BETWEEN_TRIES = 2.0
 
-INTERNAL_ERROR = re.compile(r"\b500 Server Error|error code 500\b")
+INTERNAL_ERROR = re.compile(r"\b500 Server Error|error code 500\b|too many 500 error responses")
 INTERNAL = "The MLflow server reports an internal error (HTTP 500)"
+BROKEN_OFF = "The MLflow server does not accept files"
+ABORTED = re.compile(r"Connection aborted|Broken pipe|EOF occurred")
+SEE_LOG = "its log has the reason"
+"""Part of the message of an error that only the server can explain."""
 
 
 def prepare_store(uri: str, patience: float = 0) -> None:
@@ -166,10 +171,18 @@ def ui_link(uri: str, experiment_id: str, run_id: str | None = None) -> str:
 
 
 @contextmanager
-def tracking_errors(uri: str) -> Iterator[None]:
+def tracking_errors(uri: str, *, uploads: bool = False) -> Iterator[None]:
     """Convert errors of MLflow, the database or the disk inside the block to `TrackingError`.
 
     The message contains the first line of the cause, without the password of `uri`.
+
+    Parameters
+    ----------
+    uri : str
+        Absolute URI of the store.
+    uploads : bool
+        Whether files are uploaded inside the block. A server that fails before it has read a file
+        closes the connection, which looks as if it were unavailable.
     """
     from mlflow.exceptions import MlflowException
     from requests.exceptions import RequestException
@@ -181,10 +194,11 @@ def tracking_errors(uri: str) -> Iterator[None]:
         reason = str(error).replace(uri, visible_uri(uri))
         if "out-of-date database schema" in reason:
             raise TrackingError(_other_version(uri)) from error
-        if INTERNAL_ERROR.search(reason):
+        broken_off = uploads and ABORTED.search(reason) is not None and _responds(uri)
+        if broken_off or INTERNAL_ERROR.search(reason):
             raise TrackingError(
-                f"{INTERNAL} at {visible_uri(uri)}: its log has the reason, such as a missing "
-                "boto3 for artifacts in s3://…"
+                f"{BROKEN_OFF if broken_off else INTERNAL} at {visible_uri(uri)}: {SEE_LOG}, such "
+                "as a missing boto3 for artifacts in s3://…"
             ) from error
         raise TrackingError(f"MLflow at {visible_uri(uri)}: {_short(reason)}") from error
 
@@ -224,6 +238,14 @@ def _reach_server(uri: str) -> None:
             f"No MLflow server responds at {visible_uri(uri)} ({_short(str(cause))}).\n"
             "Start it, or unset tracking.uri and MLFLOW_TRACKING_URI to use a local file."
         ) from error
+
+
+def _responds(uri: str) -> bool:
+    try:
+        _reach_server(uri)
+    except TrackingError:
+        return False
+    return True
 
 
 def _reach_database(uri: str) -> None:
