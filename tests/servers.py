@@ -25,14 +25,14 @@ def free_port() -> int:
 class MlflowServer:
     """`mlflow server` on a store, with the same address after every start."""
 
-    def __init__(self, store: str, folder: Path) -> None:
+    def __init__(self, store: str, folder: Path, artifacts: str | None = None) -> None:
         self.port = free_port()
         self.uri = f"http://127.0.0.1:{self.port}"
         self._output = (folder / "server.txt").open("a")
         self._command = [sys.executable, "-m", "mlflow", "server", "--workers", "1"]
         self._command += ["--host", "127.0.0.1", "--port", str(self.port)]
         self._command += ["--backend-store-uri", store]
-        self._command += ["--artifacts-destination", str(folder / "served")]
+        self._command += ["--artifacts-destination", artifacts or str(folder / "served")]
         self._process: psutil.Popen | None = None
 
     def start(self) -> None:
