@@ -282,7 +282,7 @@ def test_mlflow_is_quiet_unless_the_user_wants_to_hear(monkeypatch: pytest.Monke
         "500 Server Error: INTERNAL SERVER ERROR for url: http://h/api/2.0/mlflow-artifacts/a",
         "API request to endpoint /api/2.0 failed with error code 500 != 200. Response body: ''",
         "API request to http://h/a failed with exception HTTPConnectionPool(host='h', port=80): "
-        "Max retries exceeded with url: /a (Caused by ResponseError('too many 500 error responses'))",
+        "Max retries exceeded with url (Caused by ResponseError('too many 500 error responses'))",
     ],
 )
 def test_an_internal_error_of_the_server_names_its_log(reason: str) -> None:
