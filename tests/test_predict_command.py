@@ -487,3 +487,30 @@ def test_memory_does_not_grow_with_the_file(folder: str, tmp_path: Path) -> None
         )
         megabytes.append(int(done.stdout))
     assert megabytes[1] < megabytes[0] + 15
+
+
+# Text that a terminal would interpret
+
+
+def test_a_text_is_one_line_of_the_terminal(
+    folder: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "w2\nw3\tw4\r\x1b[31mred\x07\x9b31m\x85\u2028\u202egnp\u2066 w9 \u200d é"
+    assert main(["predict", folder, text]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.split("\t")[2] == (
+        r"w2\nw3\tw4\r\x1b[31mred\x07\x9b31m\x85\u2028\u202egnp\u2066 w9 " "\u200d é"
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals")
+def test_lines_shown_on_a_terminal_are_escaped_and_lines_of_a_pipe_are_not(folder: str) -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "nlp_rnn", "predict", folder]
+    subprocess.run(command, input=b"w2 \x1b[31m w3\n", stdout=theirs, check=True)
+    assert rb"w2 \x1b[31m w3" in os.read(ours, 4096)
+    os.close(ours)
+    os.close(theirs)
+    assert run([folder], b"w2 \x1b[31m w3\n").stdout.endswith(b"w2 \x1b[31m w3\n")

@@ -4,9 +4,10 @@ import json
 import re
 from typing import Any
 
-__all__ = ["as_cell", "as_json", "whole_characters", "whole_values"]
+__all__ = ["as_cell", "as_json", "escaped", "whole_characters", "whole_values"]
 
 _SPECIAL = re.compile('[,\t"\r\n]')  # in a cell, they need quotes around it
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -33,6 +34,18 @@ def as_json(value: Any) -> bytes:
         return text.encode()
     except UnicodeEncodeError:  # half of a surrogate pair, which JSON can escape
         return json.dumps(value, default=str).encode()
+
+
+def escaped(text: str, keep: str = "") -> str:
+    """Return text that is one line of a terminal and cannot control it.
+
+    Control characters, line separators and marks that change the direction of writing become
+    escape sequences, such as `\\n` and `\\x1b`, except the characters in `keep`.
+    """
+    return _CONTROL.sub(
+        lambda found: found[0] if found[0] in keep else found[0].encode("unicode_escape").decode(),
+        text,
+    )
 
 
 def whole_characters(text: str) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.commands.argument_parser import ParsedArguments, number, parse_arguments
 from nlp_rnn.commands.input_options import input_errors, is_option
+from nlp_rnn.commands.output_values import escaped
 from nlp_rnn.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def _print_predictions(
             best = int(row.argmax())
             certain = threshold is None or row[best] >= threshold
             label, score = classifier.labels[best] if certain else "", f"{row[best]:.4f}"
-        print(f"{label}\t{score}\t{text}")
+        print(f"{escaped(label)}\t{score}\t{escaped(text)}")
     return 0
 
 
@@ -162,6 +163,9 @@ def _write_table(
             classifier, parsed, threshold, table, file_format, output
         ):
             if output is None:
+                if sys.stdout.isatty():
+                    shown = escaped(content.decode("utf-8", "replace"), keep="\n\t")
+                    content = shown.encode()
                 sys.stdout.buffer.write(content)
                 sys.stdout.buffer.flush()
             else:
