@@ -140,7 +140,7 @@ class TextStream:
         """Return the token ids of complete words, and the n-gram scores after each token."""
         if not text:
             return [], np.empty((0, 0), np.float32)
-        return self._context.encode([text], [self._ngrams])[0]
+        return self._context.encode([text], [self._ngrams], [self.num_tokens > 0])[0]
 
     def _process(self, ids: Sequence[int], scores: NDArray[np.float32]) -> NDArray[np.float32]:
         """Process token ids, and return float32 probabilities (k, C) after each of them.

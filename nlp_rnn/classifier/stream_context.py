@@ -1,8 +1,10 @@
 """What all streams of a classifier share: network, tokenizer, labels and n-gram models."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -58,7 +60,10 @@ class StreamContext:
         return None if self.ngrams is None else NgramStream(self.ngrams)
 
     def encode(
-        self, texts: Sequence[str], ngrams: Sequence[NgramStream | None]
+        self,
+        texts: Sequence[str],
+        ngrams: Sequence[NgramStream | None],
+        continued: Sequence[bool],
     ) -> list[tuple[list[int], Scores]]:
         """Return the token ids of each text, and the n-gram scores after each of the T tokens.
 
@@ -70,6 +75,8 @@ class StreamContext:
             More text of n streams.
         ngrams : sequence of n NgramStream or None
             N-gram counts of the streams, which are updated.
+        continued : sequence of n bool
+            Whether each stream had tokens before; `texts` of these begin with white space.
 
         Returns
         -------
@@ -77,18 +84,43 @@ class StreamContext:
             Ids, an empty list for a text without tokens, and float32 scores (T, C). A word counts
             from its last token on. Without n-gram models the scores are (T, 0).
         """
-        encodables = [encodable(text) for text in texts]
+        encodings = self._encodings([encodable(text) for text in texts], continued)
         if self.ngrams is None:
-            encodings = self.tokenizer.encode_batch_fast(encodables, add_special_tokens=False)
             return [(one.ids, np.empty((len(one.ids), 0), np.float32)) for one in encodings]
-        # the fast variant has no offsets
-        encodings = self.tokenizer.encode_batch(encodables, add_special_tokens=False)
         pairs = zip(texts, encodings, ngrams, strict=True)
         return [
             (encoding.ids, _read(text, [end for _, end in encoding.offsets], counts))
             for text, encoding, counts in pairs
             if counts is not None
         ]
+
+    def _encodings(self, texts: Sequence[str], continued: Sequence[bool]) -> list[Any]:
+        """Return the encodings of texts, with offsets if n-gram models need them."""
+        encodings: list[Any] = [None] * len(texts)
+        split = self._continuing is not self.tokenizer
+        for tokenizer, of_continued in ((self.tokenizer, False), (self._continuing, True)):
+            chosen = [i for i, value in enumerate(continued) if (value and split) == of_continued]
+            if not chosen:
+                continue
+            # the fast variant has no offsets
+            fast, slow = tokenizer.encode_batch_fast, tokenizer.encode_batch
+            encode = fast if self.ngrams is None else slow
+            batch = encode([texts[i] for i in chosen], add_special_tokens=False)
+            for i, encoding in zip(chosen, batch, strict=True):
+                encodings[i] = encoding
+        return encodings
+
+    @cached_property
+    def _continuing(self) -> Any:
+        """Tokenizer for text that is not the beginning of a text; often the same one.
+
+        A byte-level tokenizer puts a blank before a text, and others a mark.
+        """
+        whole = json.loads(self.tokenizer.to_str())
+        steps = {key: _continued(whole[key]) for key in ("normalizer", "pre_tokenizer")}
+        if all(whole[key] == step for key, step in steps.items()):
+            return self.tokenizer
+        return type(self.tokenizer).from_str(json.dumps(whole | steps))
 
     def probabilities(self, logits: Scores, scores: Scores) -> Scores:
         """Return the probabilities (n, C) of logits of the network and n-gram scores."""
@@ -168,3 +200,23 @@ def _shortened_repr(value: object) -> str:
     """Return the `repr` of a value for a message, cut after 40 characters."""
     text = repr(value)
     return text if len(text) <= 40 else text[:40] + "…"
+
+
+def _continued(step: Any) -> Any:
+    """Return a step of a tokenizer without what it does only at the beginning of a text."""
+    if not isinstance(step, dict):
+        return step
+    match step["type"]:
+        case "Sequence":
+            key = next(key for key in ("normalizers", "pretokenizers") if key in step)
+            inner = [_continued(one) for one in step[key]]
+            return step | {key: [one for one in inner if one is not None]}
+        case "ByteLevel":
+            return step | {"add_prefix_space": False}
+        case "Metaspace":
+            return step | {"prepend_scheme": "never"}
+        case "Strip":
+            return step | {"strip_left": False}
+        case "Prepend":
+            return None
+    return step

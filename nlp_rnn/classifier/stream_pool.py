@@ -150,7 +150,8 @@ class StreamPool:
 
     def _encode(self, complete: Mapping[Hashable, str]) -> dict[Hashable, Read]:
         counts = [self._ngrams[key] for key in complete]
-        read = self._context.encode(list(complete.values()), counts)
+        continued = [not np.isnan(self._last[self._rows[key], 0]) for key in complete]
+        read = self._context.encode(list(complete.values()), counts, continued)
         return dict(zip(complete, read, strict=True))
 
     def _step(self, read: Mapping[Hashable, Read]) -> Probabilities:
