@@ -140,9 +140,13 @@ def _run(arguments: list[str]) -> int:
         return 0
     try:
         return _command(arguments[0], arguments[1:])
-    except KeyboardInterrupt:
-        print("\nStopped by Ctrl-C.", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        _print_stop(stop, "Ctrl-C")
         return 130
+    except SystemExit as stop:
+        if getattr(stop, "__notes__", None):  # of a run that a signal stopped
+            _print_stop(stop, str(stop))
+        raise
     except NlpRnnError as error:
         if debug:
             raise
@@ -153,6 +157,13 @@ def _run(arguments: list[str]) -> int:
             raise
         print(f"nlp-rnn: {_unexpected(error, arguments[0])}", file=sys.stderr)
         return 1
+
+
+def _print_stop(stop: BaseException, reason: str) -> None:
+    """Print what stopped the command and how the run is resumed, if that can be shown."""
+    resume = [note for note in getattr(stop, "__notes__", ()) if note.startswith("To resume")]
+    with suppress(OSError):  # the terminal is gone
+        print("\n".join([f"\nStopped by {reason}.", *resume]), file=sys.stderr, flush=True)
 
 
 def _unexpected(error: Exception, command: str) -> str:

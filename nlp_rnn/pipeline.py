@@ -26,6 +26,7 @@ from nlp_rnn.runs.run_folder import (
     Origin,
     empty_folder,
     read_origin,
+    resumable,
     save_inputs,
     write_json,
 )
@@ -94,10 +95,7 @@ class _Run:
 
 
 def train(
-    config: RunConfig,
-    folder: Path,
-    overrides: list[str],
-    membership: SweepMembership | None = None,
+    config: RunConfig, folder: Path, overrides: list[str], membership: SweepMembership | None = None
 ) -> Result:
     """Train one classifier, save it in `folder` and log the run to MLflow.
 
@@ -150,7 +148,8 @@ def train(
     origin = Origin("", experiment_id, uri, digest, command, parameters_logged=False)
     job = _with_data(config, resolved, corpus, teaching, folder, origin, membership)
     empty_folder(folder)
-    return _run(job)
+    with resumable(folder, "train"):
+        return _run(job)
 
 
 def resume(folder: Path, membership: SweepMembership | None = None) -> Result:
@@ -182,7 +181,8 @@ def resume(folder: Path, membership: SweepMembership | None = None) -> Result:
             "cannot be resumed. Start a new run."
         )
     prepare_store(origin.tracking_uri)
-    return _run(_with_data(config, resolved, corpus, teaching, folder, origin, membership))
+    with resumable(folder, "train"):
+        return _run(_with_data(config, resolved, corpus, teaching, folder, origin, membership))
 
 
 def _with_data(

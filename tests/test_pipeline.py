@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -343,6 +344,10 @@ def test_a_run_that_was_stopped_is_killed_in_mlflow(here: Path, number: int, cod
     os.kill(process.pid, number)
     process.join(60)
     assert process.exitcode == code
+    lines = err.read_text().splitlines()
+    assert lines[-2] == f"Stopped by {'Ctrl-C' if code == 130 else 'SIGTERM'}."
+    folder = shlex.quote(str(here / "one"))
+    assert lines[-1] == f"To resume it, run nlp-rnn train resume={folder}"
     assert "Traceback" not in err.read_text()
     origin = json.loads((here / "one" / "checkpoint" / "run.json").read_text())
     client = MlflowClient(tracking_uri=origin["tracking_uri"])

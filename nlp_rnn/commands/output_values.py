@@ -2,9 +2,10 @@
 
 import json
 import re
+import sys
 from typing import Any
 
-__all__ = ["as_cell", "as_json", "escaped", "whole_characters", "whole_values"]
+__all__ = ["as_cell", "as_json", "escaped", "for_output", "whole_characters", "whole_values"]
 
 _SPECIAL = re.compile('[,\t"\r\n]')  # in a cell, they need quotes around it
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
@@ -46,6 +47,13 @@ def escaped(text: str, keep: str = "") -> str:
         lambda found: found[0] if found[0] in keep else found[0].encode("unicode_escape").decode(),
         text,
     )
+
+
+def for_output(content: bytes) -> bytes:
+    """Return lines for standard output: escaped if it is a terminal, else as they are."""
+    if not sys.stdout.isatty():
+        return content
+    return escaped(content.decode("utf-8", "replace"), keep="\n\t").encode()
 
 
 def whole_characters(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.commands.argument_parser import ParsedArguments, number, parse_arguments
 from nlp_rnn.commands.input_options import input_errors, is_option
-from nlp_rnn.commands.output_values import escaped
+from nlp_rnn.commands.output_values import escaped, for_output
 from nlp_rnn.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -100,10 +100,8 @@ def _check(parsed: ParsedArguments, data: list[str], texts: list[str]) -> None:
     options = [name for name in ("--input", "--split") if name in parsed.options]
     for name in (*options, *(option.partition("=")[0] for option in data)):
         if texts:
-            raise ConfigError(
-                f"{name} has no effect on texts that are arguments; found the text {texts[0]!r}.\n"
-                "Remove one of them."
-            )
+            found = f"found the text {texts[0]!r}.\nRemove one of them."
+            raise ConfigError(f"{name} has no effect on texts that are arguments; {found}")
     if not texts and "--input" not in parsed.options and sys.stdin.isatty():
         raise ConfigError(
             "predict needs a classifier and a text.\n"
@@ -163,10 +161,7 @@ def _write_table(
             classifier, parsed, threshold, table, file_format, output
         ):
             if output is None:
-                if sys.stdout.isatty():
-                    shown = escaped(content.decode("utf-8", "replace"), keep="\n\t")
-                    content = shown.encode()
-                sys.stdout.buffer.write(content)
+                sys.stdout.buffer.write(for_output(content))
                 sys.stdout.buffer.flush()
             else:
                 output.add(content, len(chunk.texts), output.note or chunk.columns)

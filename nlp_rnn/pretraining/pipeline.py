@@ -23,6 +23,7 @@ from nlp_rnn.runs.run_folder import (
     Origin,
     empty_folder,
     read_origin,
+    resumable,
     save_inputs,
     write_json,
 )
@@ -126,7 +127,8 @@ def start(
     """Pretrain in `folder` from the beginning, and discard an interrupted pretraining in it."""
     empty_folder(folder)
     origin = Origin("", experiment_id, uri, data_digest(corpus, unlabelled), command)
-    return _run(config, corpus, unlabelled, folder, origin)
+    with resumable(folder, "pretrain"):
+        return _run(config, corpus, unlabelled, folder, origin)
 
 
 def resume(folder: Path) -> dict[str, Any]:
@@ -164,7 +166,8 @@ def resume_with_data(
             "changed.\nStart a new one with nlp-rnn pretrain."
         )
     prepare_store(origin.tracking_uri)
-    return _run(config, corpus, unlabelled, folder, origin)
+    with resumable(folder, "pretrain"):
+        return _run(config, corpus, unlabelled, folder, origin)
 
 
 def read_unlabelled_texts(config: RunConfig, corpus: "Corpus") -> "Unlabelled | None":

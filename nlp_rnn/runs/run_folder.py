@@ -7,6 +7,8 @@ were left open (null or auto), which depend on the data and the machine.
 import json
 import shlex
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from nlp_rnn.config.run import RunConfig
 from nlp_rnn.config.signature import plain
 from nlp_rnn.errors import ConfigError
+from nlp_rnn.tracking.interruption import Terminated
 from nlp_rnn.tracking.journal import is_still_logged
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ __all__ = [
     "empty_folder",
     "interrupted",
     "read_origin",
+    "resumable",
     "save_inputs",
     "save_origin",
     "save_resolved",
@@ -41,6 +45,7 @@ RESOLVED = "resolved.yaml"
 RESULT = "result.json"
 CHECKPOINT = "checkpoint"
 ORIGIN = "run.json"
+TO_RESUME = "To resume it, run "
 SWEEP = ".jobs"
 """Folder of the records of a sweep, in its folder."""
 
@@ -164,6 +169,26 @@ def _save_config(config: RunConfig, path: Path, run: "TrackedRun") -> None:
 def interrupted(folder: Path) -> bool:
     """Return whether `folder` contains an interrupted run, which can be resumed."""
     return (folder / CHECKPOINT / ORIGIN).is_file() and not (folder / RESULT).is_file()
+
+
+@contextmanager
+def resumable(folder: Path, command: str) -> Iterator[None]:
+    """Add the command that resumes the run to what stops the block, such as Ctrl-C or SIGTERM.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    command : str
+        `train` or `pretrain`.
+    """
+    try:
+        yield
+    except (KeyboardInterrupt, Terminated) as stop:
+        if interrupted(folder):
+            resume = f"nlp-rnn {command} resume={shlex.quote(str(folder))}"
+            stop.add_note(f"{TO_RESUME}{resume}")
+        raise
 
 
 def read_origin(folder: Path, command: str) -> Origin:
