@@ -44,7 +44,7 @@ def escaped(text: str, keep: str = "") -> str:
     escape sequences, such as `\\n` and `\\x1b`, except the characters in `keep`.
     """
     return _CONTROL.sub(
-        lambda found: found[0] if found[0] in keep else found[0].encode("unicode_escape").decode(),
+        lambda match: match[0] if match[0] in keep else match[0].encode("unicode_escape").decode(),
         text,
     )
 

@@ -100,8 +100,8 @@ def _check(parsed: ParsedArguments, data: list[str], texts: list[str]) -> None:
     options = [name for name in ("--input", "--split") if name in parsed.options]
     for name in (*options, *(option.partition("=")[0] for option in data)):
         if texts:
-            found = f"found the text {texts[0]!r}.\nRemove one of them."
-            raise ConfigError(f"{name} has no effect on texts that are arguments; {found}")
+            advice = f"found the text {texts[0]!r}.\nRemove one of them."
+            raise ConfigError(f"{name} has no effect on texts that are arguments; {advice}")
     if not texts and "--input" not in parsed.options and sys.stdin.isatty():
         raise ConfigError(
             "predict needs a classifier and a text.\n"
