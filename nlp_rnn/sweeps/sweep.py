@@ -24,7 +24,7 @@ from nlp_rnn.sweeps.backend_choice import make_backend
 from nlp_rnn.sweeps.backend_options import with_new_options, without_other_backends
 from nlp_rnn.sweeps.best_classifier import BestClassifier
 from nlp_rnn.sweeps.child_runs import ARGUMENTS_TAG, Children, Parent, find_parent
-from nlp_rnn.sweeps.conclusion import FinishedSweep, conclude, note
+from nlp_rnn.sweeps.conclusion import FinishedSweep, conclude
 from nlp_rnn.sweeps.detached import start_detached
 from nlp_rnn.sweeps.forecast import print_forecast
 from nlp_rnn.sweeps.job_records import RECORDS, STOPPED, SUPERVISOR, JobRecords
@@ -38,6 +38,7 @@ from nlp_rnn.sweeps.sweep_arguments import (
     compose_sweep,
     space_text,
 )
+from nlp_rnn.sweeps.sweep_note import note
 from nlp_rnn.tracking.ended_runs import pending_run_folders, send_pending
 from nlp_rnn.tracking.store import experiment_name, obtain_experiment, prepare_store, ui_link
 from nlp_rnn.tracking.tags import CONFIGURATION_TAG
