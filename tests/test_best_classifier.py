@@ -143,9 +143,7 @@ def sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeSweep:
     return FakeSweep(tmp_path / "sweep", quality)
 
 
-def test_what_helps_on_validation_is_kept_and_the_best_classifier_is_copied(
-    sweep: FakeSweep, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_helps_on_validation_is_kept(sweep: FakeSweep) -> None:
     search = sweep.search("sweep.max_minutes=1000")
     best = "gru h128 adversarial1"
     assert sweep.started == [
@@ -161,9 +159,6 @@ def test_what_helps_on_validation_is_kept_and_the_best_classifier_is_copied(
     ]
     assert len(sweep.started) == search.count
     assert sweep.children[search.chosen].name == f"{best} seed1"
-    copied = sweep.folder / "classifier" / "config.json"
-    assert copied.read_text().endswith(search.chosen)
-    assert str(copied.parent) in capsys.readouterr().out
     assert search.note.count("best so far") == 3
     assert f"| {best} seed1 | 88.00 | 0.1210 | 1 min 0 s | best so far |" in search.note
 
@@ -246,7 +241,6 @@ def test_a_search_that_was_killed_is_resumed(sweep: FakeSweep) -> None:
     sweep.status = {killed: "KILLED"}
     assert sweep.search("sweep.max_minutes=1000").chosen == ""
     assert sweep.started[-1] == killed
-    assert not (sweep.folder / "classifier").exists()
     record = sweep.folder / "best.json"
     saved = json.loads(record.read_text())
     record.write_text(json.dumps(saved | {"seconds": 60 * 995}))

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
+import nlp_rnn
 from nlp_rnn.cli import main
 from nlp_rnn.errors import ConfigError
 from nlp_rnn.sweeps.jobs import Job, expand_grid
@@ -274,6 +275,13 @@ def test_a_sweep_is_one_run_with_children_and_a_comparison(
     assert "4 of 8 jobs finished" in note
     assert "gru h8" in note
     assert f"nlp-rnn train -m resume={parent.data.tags['sweep']}" in note
+    deployed = store.get_run(parent.data.tags["recommended_run"]).data
+    sweep_id = parent.data.tags["sweep"]
+    assert f"register it   nlp-rnn register {sweep_id} --name stories\n" in output.out
+    assert f"nlp-rnn register {sweep_id} --name stories" in note
+    folder = parent.data.tags["run_folder"]
+    for location in (sweep_id, folder):
+        assert nlp_rnn.load(location).config["provenance"]["seed"] == int(deployed.params["seed"])
     files = {f.path for f in store.list_artifacts(parent.info.run_id, "comparison")}
     assert {"comparison/report.html", "comparison/summary.md"} <= files
 

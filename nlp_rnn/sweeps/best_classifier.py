@@ -4,7 +4,6 @@ The search is greedy: each step tries changes of the best configuration so far, 
 whether one of them is kept. The test split is never used.
 """
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -145,7 +144,7 @@ class BestClassifier:
         folder: Path,
         run: "TrackedRun",
     ) -> list[Job]:
-        """Run the steps until all are done or the time is used, and copy the best classifier.
+        """Run the steps until all are done or the time is used.
 
         Parameters
         ----------
@@ -158,7 +157,7 @@ class BestClassifier:
         children : Children
             Runs of the jobs.
         folder : Path
-            Folder of the sweep. The best classifier is copied to its subfolder `classifier`.
+            Folder of the sweep.
         run : TrackedRun
             MLflow run of the sweep, whose note has the steps so far.
 
@@ -187,7 +186,6 @@ class BestClassifier:
         if self._killed:
             return []
         self.chosen = best.job.key
-        self._save(best, folder)
         return [trial.job for trial in unchanged]
 
     def _unchanged(self) -> list[Trial]:
@@ -319,12 +317,3 @@ class BestClassifier:
     def _folder(self, trial: Trial) -> Path:
         """Return the classifier folder of a trial that has finished."""
         return Path(self._runs[trial.job.key].tags["run_folder"]) / CLASSIFIER
-
-    def _save(self, best: Trial, folder: Path) -> None:
-        """Copy the best classifier to the folder of the sweep."""
-        source, target = self._folder(best), folder / CLASSIFIER
-        print(f"best          {best.job.name}, MLflow run {self._runs[best.job.key].run_id}")
-        if source.is_dir():
-            shutil.rmtree(target, ignore_errors=True)
-            shutil.copytree(source, target)
-            print(f"classifier    {target}", flush=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nlp_rnn.classifier.location import BEST_TAG, RECOMMENDED_TAG
 from nlp_rnn.config.data import ProbeConfig
 from nlp_rnn.config.signature import plain
 from nlp_rnn.config.training import Monitor
@@ -23,6 +24,8 @@ from nlp_rnn.tracking.store import experiment_name
 from nlp_rnn.tracking.tags import BASELINES_TAG
 
 if TYPE_CHECKING:
+    from nlp_rnn.comparison.records import Comparison, Run
+    from nlp_rnn.sweeps.deployment import FinishedRun
     from nlp_rnn.tracking.tracked_run import TrackedRun
 
 __all__ = ["FinishedSweep", "conclude"]
@@ -85,34 +88,80 @@ def conclude(sweep: FinishedSweep, children: Mapping[str, Child]) -> None:
         return
     best = children.get(sweep.chosen) or _best_child(finished, sweep_options.trainer.monitor)
     if best is not None:
-        run.set_tags({"best_run": best.run_id, "best_run_name": best.name})
+        run.set_tags({BEST_TAG: best.run_id, "best_run_name": best.name})
         run.log_final(_best_metrics(best))
     body = results_table(finished)
+    keys = {job.key for job in sweep.tuned or sweep.jobs}
+    candidates = [child for child in finished if child.key in keys]
+    compared = Compared()
     if sweep_options.sweep.compare:
         try:
-            keys = {job.key for job in sweep.tuned or sweep.jobs}
-            summaries = _compare(sweep, [child for child in finished if child.key in keys])
+            compared = _compare(sweep, candidates)
         except NlpRnnError as error:
             print(f"Not compared: {error}")
             body += f"\n\n**Not compared**: {' '.join(str(error).split())}"
         else:
-            body = "\n\n".join(summaries) or body
+            body = "\n\n".join(compared.summaries) or body
+    body += _deploy(sweep, compared.runs or candidates, compared.comparisons, children)
     if sweep.steps:
         title = f"**Best on validation**: {best.name}\n\n" if sweep.chosen and best else ""
         body = f"{title}{sweep.steps}\n\n{body}"
     run.set_note(note(sweep.command, sweep.jobs, run.run_id, children, body))
 
 
-def _compare(sweep: FinishedSweep, finished: Sequence[Child]) -> list[str]:
-    """Compare the finished jobs, write and log the report, and return the Markdown summaries.
+def _deploy(
+    sweep: FinishedSweep,
+    runs: "Sequence[FinishedRun]",
+    comparisons: "Sequence[Comparison]",
+    children: Mapping[str, Child],
+) -> str:
+    """Print and log which classifiers to deploy, and return a paragraph for the note.
 
-    There is one summary for each data set, and one for all probes together. The list is empty if
-    the jobs differ only in the seed or the data.
+    Probes are no data that a classifier is deployed for.
     """
+    from nlp_rnn.sweeps.deployment import deploy, recommended
+
+    if all(_is_probe(job) for job in sweep.jobs):
+        return ""
+    chosen = children[sweep.chosen].run_id if sweep.chosen in children else ""
+    if chosen:
+        runs = list(children.values())
+    monitor = sweep.command.sweep_options.trainer.monitor
+    deployments = recommended(runs, comparisons, monitor, chosen)
+    if not deployments:
+        return ""
+    ids = [deployment.run.run_id for deployment in deployments]
+    sweep.run.set_tags({RECOMMENDED_TAG: " ".join(ids)})
+    lines = deploy(deployments, sweep.folder, sweep.run.run_id[:8])
+    print("\n" + "\n".join(lines), flush=True)
+    return "\n\n**Deploy**\n\n```\n" + "\n".join(lines) + "\n```"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Result of the comparison of a sweep; empty if the jobs differ only in the seed or the data.
+
+    Attributes
+    ----------
+    summaries : sequence of str
+        Markdown, one for each data set, and one for all probes together.
+    comparisons : sequence of Comparison
+        The comparisons, one for each data set.
+    runs : sequence of Run
+        The compared runs and the baselines.
+    """
+
+    summaries: Sequence[str] = ()
+    comparisons: "Sequence[Comparison]" = ()
+    runs: "Sequence[Run]" = ()
+
+
+def _compare(sweep: FinishedSweep, finished: Sequence[Child]) -> Compared:
+    """Compare the finished jobs, and write and log the report."""
     jobs = sweep.tuned or sweep.jobs
     by = _compared_key(sweep.command, jobs)
     if by is None:
-        return []
+        return Compared()
     from nlp_rnn.comparison.compare import compare_runs
     from nlp_rnn.comparison.read import read_runs
     from nlp_rnn.comparison.rules import Rules
@@ -122,12 +171,12 @@ def _compare(sweep: FinishedSweep, finished: Sequence[Child]) -> list[str]:
 
     ids = {child.run_id for child in finished}
     experiment = experiment_name(sweep.command.sweep_options.tracking.experiment, sweep.uri)
-    if all(isinstance(job.config.data, ProbeConfig) for job in jobs):  # they need no baselines
+    if all(_is_probe(job) for job in jobs):  # they need no baselines
         runs = [run for run in read_runs(sweep.uri, experiment) if run.run_id in ids]
         report = write_probe_report(runs, sweep.folder / "comparison", by)
         log_report(sweep.run, report)
         print(f"report        {report.page}")
-        return [report.summary.read_text(encoding="utf-8")]
+        return Compared([report.summary.read_text(encoding="utf-8")])
     with announced("Training the baselines"):
         baselines = _baseline_run_ids(sweep, jobs, finished)
     sweep.run.set_tags({BASELINES_TAG: " ".join(sorted(baselines))})
@@ -149,7 +198,11 @@ def _compare(sweep: FinishedSweep, finished: Sequence[Child]) -> list[str]:
         summary = report.summary.read_text(encoding="utf-8")
         summaries.append(f"**{item.data}**: {item.verdict}\n\n{summary}")
         print(f"\n{table(item)}\n\nreport        {report.page}")
-    return summaries
+    return Compared(summaries, comparisons, runs)
+
+
+def _is_probe(job: Job) -> bool:
+    return isinstance(job.config.data, ProbeConfig)
 
 
 def _compared_key(command: SweepCommand, jobs: Sequence[Job]) -> str | None:
