@@ -8,6 +8,7 @@ import numpy as np
 from nlp_rnn.comparison.compare import compare_runs
 from nlp_rnn.comparison.records import Comparison, Run
 from nlp_rnn.comparison.rules import Rules
+from nlp_rnn.scoring.metrics import score_predictions
 from nlp_rnn.scoring.predictions import Predictions
 
 CONFIG = {
@@ -118,6 +119,61 @@ def two_cells(
     for cell, accuracy in (("gru", gru), ("lstm", lstm)):
         by_seed = correct_predictions(texts, accuracy, seeds, random, difficulty=difficulty)
         runs += [run(cell, seed, correct) for seed, correct in enumerate(by_seed, start=1)]
+    return runs
+
+
+def multi_label_decisions(
+    truth: np.ndarray,
+    accuracy: float,
+    seeds: int,
+    random: np.random.Generator,
+    difficulty: np.ndarray,
+    seed_sd: float = 0.003,
+) -> np.ndarray:
+    """Return the predicted labels of each seed, bool (seeds, texts, labels).
+
+    As in `correct_predictions`, for every label of every text; `truth` and `difficulty` have the
+    shape (texts, labels).
+    """
+    correct = correct_predictions(
+        truth.size, accuracy, seeds, random, seed_sd, difficulty.ravel()
+    ).reshape(seeds, *truth.shape)
+    return np.asarray(np.where(correct, truth, ~truth))
+
+
+def multi_label_runs(
+    texts: int = 400,
+    labels: int = 6,
+    seeds: int = 4,
+    gru: float = 0.9,
+    lstm: float = 0.9,
+    seed: int = 0,
+) -> list[Run]:
+    """Return runs of a GRU and an LSTM on the same multi-label texts with the same seeds."""
+    random = np.random.default_rng(seed)
+    truth = random.random((texts, labels)) < np.linspace(0.5, 0.05, labels)
+    difficulty = random.normal(size=truth.shape)
+    runs = []
+    for cell, accuracy in (("gru", gru), ("lstm", lstm)):
+        decisions = multi_label_decisions(truth, accuracy, seeds, random, difficulty)
+        for number, predicted in enumerate(decisions, start=1):
+            saved = Predictions(
+                rows=np.arange(texts, dtype=np.int64),
+                labels=truth,
+                predictions=predicted,
+                probabilities=np.where(predicted, 0.8, 0.1).astype(np.float32),
+                lengths=np.arange(texts, dtype=np.int64) % 50 + 1,
+                label_names=tuple(f"label{index}" for index in range(labels)),
+            )
+            scores = score_predictions(truth, predicted, labels)
+            metrics = {f"test/{name}": value for name, value in scores.items()}
+            metrics |= {f"validation/{name}": value for name, value in scores.items()}
+            tags = {"task": "multi_label", "data": "talk"}
+            made = run(cell, number, None, predictions=saved, metrics=metrics, tags=tags)
+            name = made.configuration_name.replace("texts", "talk")
+            others = {"test/accuracy", "validation/accuracy"}
+            kept = {name: value for name, value in made.metrics.items() if name not in others}
+            runs.append(replace(made, metrics=kept, configuration_name=name, digest="d2"))
     return runs
 
 

@@ -11,7 +11,7 @@ from nlp_rnn.comparison.compare import compare_runs
 from nlp_rnn.comparison.read import with_predictions
 from nlp_rnn.comparison.records import Interval
 from nlp_rnn.comparison.rules import Outcome
-from nlp_rnn.comparison.table import multi_label_table, table
+from nlp_rnn.comparison.table import table
 from nlp_rnn.errors import ComparisonError
 from nlp_rnn.scoring.predictions import write_predictions
 from tests.compared_runs import RULES, changed, compared, predictions, run, two_cells
@@ -247,24 +247,3 @@ def test_predictions_on_a_server_are_downloaded(
     np.testing.assert_array_equal(runs[0].predictions.rows, saved.rows)
     assert runs[1].predictions is None
     assert runs[2].predictions is None
-
-
-def test_multi_label_runs_are_not_supported_and_their_scores_are_shown() -> None:
-    scores = {"test/micro_f1": 0.7, "test/macro_f1": 0.6}
-    tags = {"task": "multi_label", "data": "talk"}
-    runs = [
-        replace(
-            run(cell, seed, None, tags=tags, metrics=scores | {"test/micro_f1": micro}),
-            configuration_name=f"{cell} h128 talk {cell:0<8}",
-        )
-        for cell, micro in (("gru", 0.7), ("lstm", 0.8))
-        for seed in (1, 2)
-    ]
-    for metric in ("accuracy", "macro_f1"):
-        with pytest.raises(ComparisonError, match="multi-label runs is not supported yet"):
-            compare_runs(runs, replace(RULES, metric=metric))
-    lines = multi_label_table(runs, "model.cell").splitlines()
-    assert [line.split()[0] for line in lines[1:]] == ["lstm", "gru"]
-    assert "80.00 ± 0.00  60.00 ± 0.00" in lines[1]
-    mixed = compared([*two_cells(texts=50), *(replace(each, digest="d2") for each in runs)])
-    assert any("left out (multi-label, which compare does not" in note for note in mixed.notes)

@@ -334,7 +334,11 @@ def test_a_run_from_end_to_end(
         assert phrase in card, phrase
 
     assert main(["compare"]) == 1
-    assert "comparing multi-label runs is not supported" in capsys.readouterr().err
+    assert "a comparison needs two" in capsys.readouterr().err
+    assert main(["compare", "--metric", "accuracy"]) == 2
+    message = capsys.readouterr().err
+    assert "accuracy is not a metric of multi-label data" in message
+    assert "--metric micro_f1 or macro_f1 or subset_accuracy" in message
     assert main(["baselines", *data]) == 0
     output = capsys.readouterr().out
     assert re.search(r"^majority  test micro-F1 0\.\d{4}", output, re.MULTILINE), output
@@ -385,7 +389,14 @@ def test_a_sweep_ends_with_its_table_and_says_why_nothing_was_compared(
     assert main(["train", "-m", *arguments]) == 0
     output = capsys.readouterr().out
     assert "No baselines" not in output
-    assert "Not compared: These runs are multi-label" in output
+    assert "test micro-F1 in percent" in output
+    assert "F1 of labels" in output
+    (page,) = (tmp_path / "outputs").rglob("report.html")
+    assert "Labels: where the F1 differs" in page.read_text(encoding="utf-8")
+    assert main(["compare", "--metric", "subset_accuracy", "--json"]) == 0
+    (comparison,) = json.loads(capsys.readouterr().out)
+    assert comparison["rules"]["metric"] == "subset_accuracy"
+    assert len(comparison["label_differences"]) == 2
     client = MlflowClient(tracking_uri=store_uri)
     experiment = client.get_experiment_by_name("nlp_rnn")
     runs = client.search_runs([experiment.experiment_id])

@@ -26,7 +26,8 @@ Compare configurations that differ in one thing, with intervals over their seeds
   --experiment NAME  default MLFLOW_EXPERIMENT_NAME or MLFLOW_EXPERIMENT_ID, else
                      nlp_rnn
   --by KEY           configuration key whose values are compared, default model.cell
-  --metric METRIC    accuracy (default) or macro_f1, of the test split
+  --metric METRIC    accuracy (default) or macro_f1, of the test split; for multi-label data
+                     micro_f1 (default), macro_f1 or subset_accuracy
   --rope POINTS      equivalence region: smaller differences do not matter, default 0.5 points
   --latency MS       recommend nothing with a higher latency (p95 of one text)
   --memory MB        recommend nothing that needs more memory
@@ -58,17 +59,21 @@ def compare(arguments: list[str]) -> int:
             f"compare takes only options, not {parsed.positional[0]!r}.\n"
             "Run nlp-rnn compare --experiment NAME, or nlp-rnn compare --help."
         )
-    metric = choice(parsed, "--metric", ("accuracy", "macro_f1"), "accuracy")
+    from nlp_rnn.comparison.rules import METRIC_NAMES, METRICS, Rules
+
+    metric = ""
+    if "--metric" in parsed.options:
+        metric = choice(parsed, "--metric", tuple(METRIC_NAMES), "")
     rope = number(parsed, "--rope", 0.01, 50, whole=False)
     latency = number(parsed, "--latency", 0, float("inf"), whole=False)
     memory = number(parsed, "--memory", 0, float("inf"), whole=False)
     from nlp_rnn.comparison.compare import compare_runs
-    from nlp_rnn.comparison.rules import Rules
-    from nlp_rnn.comparison.table import multi_label_table, table
+    from nlp_rnn.comparison.table import table
     from nlp_rnn.tracking.uri import resolve_uri
 
     rules = Rules(
-        metric=metric,
+        metric=metric if metric in METRICS["single-label"] else Rules.metric,
+        multi_label_metric=metric if metric in METRICS["multi-label"] else Rules.multi_label_metric,
         by=parsed.options.get("--by", "model.cell"),
         rope=0.5 if rope is None else rope,
         latency_limit=latency,
@@ -80,8 +85,12 @@ def compare(arguments: list[str]) -> int:
         keys = sorted({key for run in runs for key in run.config if key.startswith("model.")})
         examples = f"; the runs have {', '.join(keys[:8])}, …" if keys else ""
         raise ConfigError(f"No run has the key {rules.by!r} (--by){examples}.")
-    if all(run.is_multi_label for run in runs) and "--json" not in parsed.flags:
-        print(multi_label_table(runs, rules.by))  # the comparison raises an error
+    tasks = {"multi-label" if run.is_multi_label else "single-label" for run in runs}
+    if metric and not any(metric in METRICS[task] for task in tasks):
+        task = tasks.pop()
+        raise ConfigError(
+            f"{metric} is not a metric of {task} data.\nSet --metric {' or '.join(METRICS[task])}."
+        )
     comparisons = compare_runs(runs, rules, uri)
     pages = _write_reports(comparisons, uri, parsed.options.get("--output"))
     if "--json" in parsed.flags:

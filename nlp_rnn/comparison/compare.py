@@ -11,15 +11,27 @@ from nlp_rnn.comparison.ensembles import (
     network_alone,
     score_ensembles,
 )
+from nlp_rnn.comparison.labels import label_differences
 from nlp_rnn.comparison.notes import limits, machines_of, methods, nothing_comparable
 from nlp_rnn.comparison.pair import Pairing, pair_configurations
 from nlp_rnn.comparison.read import with_predictions
 from nlp_rnn.comparison.recommend import recommend, share_few_labels
-from nlp_rnn.comparison.records import Comparison, Difference, NotComparable, Run
+from nlp_rnn.comparison.records import (
+    Comparison,
+    Difference,
+    LabelDifference,
+    NotComparable,
+    Run,
+)
 from nlp_rnn.comparison.rules import ENSEMBLE_KEY, Rules
 from nlp_rnn.comparison.score import ScoredData, score_data
 from nlp_rnn.comparison.select import RunsByName, usable_runs, with_same_texts
-from nlp_rnn.comparison.verdict import inconclusive_sentences, robustness_sentences, verdict
+from nlp_rnn.comparison.verdict import (
+    inconclusive_sentences,
+    main_pair,
+    robustness_sentences,
+    verdict,
+)
 from nlp_rnn.errors import ComparisonError
 
 __all__ = ["compare_runs"]
@@ -52,14 +64,9 @@ def compare_runs(
     Raises
     ------
     ComparisonError
-        No pair can be compared, or all runs are multi-label. The message gives the reason.
+        No pair can be compared. The message gives the reason.
     """
-    if runs and all(run.is_multi_label for run in runs):
-        raise ComparisonError(
-            "These runs are multi-label, and comparing multi-label runs is not supported yet.\n"
-            "The table has their micro-F1 scores, without a test of the differences."
-        )
-    usable, notes = usable_runs(runs, rules.metric)
+    usable, notes = usable_runs(runs, rules)
     saved = {run.run_id: run for run in usable}
     if rules.by != ENSEMBLE_KEY:
         usable = [network_alone(run) for run in usable]
@@ -78,12 +85,13 @@ def compare_runs(
         else:
             pairing = _read_predictions(pairing, uri)
             if pairing.pairs:
-                scored.append(score_data(digest, pairing, rules))
+                of_task = rules.of_task(runs_on_data[0].is_multi_label)
+                scored.append(score_data(digest, pairing, of_task))
                 candidates = [run for of_name in pairing.configurations.values() for run in of_name]
                 if any(run.part for run in candidates):
                     read = with_predictions(uri, [saved[run.run_id] for run in candidates])
                     by_id = {run.run_id: run for run in read}
-                    ensembles[digest] = score_ensembles(digest, pairing, by_id, rules)
+                    ensembles[digest] = score_ensembles(digest, pairing, by_id, of_task)
             else:
                 notes += pairing.notes
         pairings[digest] = pairing
@@ -99,7 +107,8 @@ def compare_runs(
     effects = decide([e for ensemble in ensembles.values() for e in ensemble.effects], rules)
     comparisons = []
     for data in scored:
-        comparison = _comparison(data, pairings[data.digest], decided, rules, notes)
+        of_task = rules.of_task(by_data[data.digest][0].is_multi_label)
+        comparison = _comparison(data, pairings[data.digest], decided, of_task, notes)
         if data.digest in ensembles:
             ensemble = ensembles[data.digest].data
             changes = effects.get(data.digest, ())
@@ -145,6 +154,13 @@ def _comparison(
     same_machine = len(machines_of(data)) == 1
     levels = {configuration.name: configuration.level for configuration in configurations}
     all_notes = [*notes, *pairing.notes, *limits(data, differences, rules)]
+    label_pair: tuple[str, ...] = ()
+    of_labels: tuple[LabelDifference, ...] = ()
+    if data.labels.ndim == 2:
+        main = main_pair(differences, configurations, rules)
+        label_pair = main.first, main.second
+        runs = {configuration.name: configuration.runs for configuration in configurations}
+        of_labels = label_differences(runs[main.first], runs[main.second], rules)
     return Comparison(
         data=configurations[0].runs[0].tags.get("data", data.digest),
         digest=data.digest,
@@ -163,6 +179,8 @@ def _comparison(
         notes=tuple(dict.fromkeys(all_notes)),
         methods=methods(data, rules),
         same_machine=same_machine,
+        label_pair=label_pair,
+        label_differences=of_labels,
     )
 
 

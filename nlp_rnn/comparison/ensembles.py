@@ -126,7 +126,6 @@ def ensemble_sentences(
 ) -> tuple[str, ...]:
     """Return one sentence per configuration: its ensemble against its network and n-gram models."""
     by_name = {configuration.name: configuration for configuration in deployed}
-    quality = "accuracy" if rules.metric == "accuracy" else "macro-F1"
     confidence = f"{100 * rules.confidence:g} %"
     sentences = []
     for effect in effects:
@@ -140,8 +139,8 @@ def ensemble_sentences(
             Outcome.inconclusive: "Whether it differs is inconclusive.",
         }[effect.outcome]
         sentences.append(
-            f"{effect.second}: the {quality} of the saved classifier, an ensemble with n-gram "
-            f"models, is {ensemble.score.mean:.2f} (network alone "
+            f"{effect.second}: the {rules.metric_name} of the saved classifier, an ensemble with "
+            f"n-gram models, is {ensemble.score.mean:.2f} (network alone "
             f"{ensemble.score.mean - interval.mean:.2f}{alone}), a difference of "
             f"{signed(interval.mean)} points ({confidence} interval {signed(interval.low)} to "
             f"{signed(interval.high)}, {counted(len(effect.by_seed), 'seed')}). {outcome}"

@@ -4,6 +4,8 @@ import math
 from collections import defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
 
+import numpy as np
+
 from nlp_rnn.comparison.records import Difference, NotComparable, Run
 from nlp_rnn.comparison.rules import Rules
 from nlp_rnn.comparison.score import ScoredData
@@ -14,6 +16,14 @@ __all__ = ["limits", "machines_of", "methods", "nothing_comparable"]
 
 MOST_KEYS = 3
 """Keys that differ and are not compared, of which a note is written."""
+
+MULTI_LABEL_METHODS = (
+    "The thresholds of the labels are part of a classifier: each seed has its own, and the "
+    "differences between seeds contain those between their thresholds.",
+    "McNemar's test counts texts whose labels are all correct.",
+    "Labels: F1 of each label, by the bootstrap over seeds and texts, with Holm's correction over "
+    "the labels, which are ordered by their number of texts.",
+)
 
 EXACT_SEEDS = 6
 """With fewer seeds Wilcoxon's test cannot be significant at 5 %."""
@@ -26,7 +36,11 @@ def machines_of(data: ScoredData) -> list[str]:
 
 def limits(data: ScoredData, differences: Sequence[Difference], rules: Rules) -> Iterator[str]:
     """Yield what a reader must know: absent classes, few seeds, machines, missing baselines."""
-    absent = set(range(len(data.label_names))) - set(data.labels.tolist())
+    if data.labels.ndim == 2:
+        present = np.flatnonzero(data.labels.any(axis=0))
+    else:
+        present = np.unique(data.labels)
+    absent = set(range(len(data.label_names))) - set(present.tolist())
     if absent:
         names = ", ".join(sorted(data.label_names[label] for label in absent)[:5])
         yield f"Classes without a test text, about which nothing is known: {names}."
@@ -89,10 +103,13 @@ def _number_first(value: str) -> tuple[float, str]:
 def methods(data: ScoredData, rules: Rules) -> tuple[str, ...]:
     """Return how the scores, intervals and outcomes were computed."""
     machines = machines_of(data)
+    multi_label = data.labels.ndim == 2
+    chosen = "Weights, stopping and thresholds" if multi_label else "Weights and stopping"
     return (
-        f"Scores: test {rules.metric} of {counted(data.differences[0].difference.texts, 'text')}, "
-        "computed once per finished classifier. Weights and stopping were chosen on the "
-        "validation split.",
+        f"Scores: test {rules.metric_name} of "
+        f"{counted(data.differences[0].difference.texts, 'text')}, computed once per finished "
+        f"classifier. {chosen} were chosen on the validation split.",
+        *(MULTI_LABEL_METHODS if multi_label else ()),
         f"{100 * rules.confidence:g} % intervals: bootstrap with {rules.resamples:,} resamples of "
         "seeds and of texts, paired by seed and by text, widened for few seeds (Student's t).",
         f"Better: the whole interval is outside ±{rules.rope:g} points, and the bootstrap "

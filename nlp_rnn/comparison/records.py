@@ -16,6 +16,7 @@ __all__ = [
     "Configuration",
     "Difference",
     "Interval",
+    "LabelDifference",
     "NotComparable",
     "Recommendation",
     "RequiredSamples",
@@ -237,6 +238,35 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class LabelDifference:
+    """F1 of one label of multi-label data: configuration `first` minus `second`.
+
+    Attributes
+    ----------
+    label : str
+        Name of the label.
+    texts : int
+        Test texts that have it.
+    first, second : float
+        Mean F1 over the shared seeds, percent.
+    interval : Interval
+        Of the difference, points, over seeds and texts.
+    adjusted_p : float
+        Bootstrap p-value after Holm's correction over the labels.
+    outcome : Outcome
+        By the same rules as for all labels together.
+    """
+
+    label: str
+    texts: int
+    first: float
+    second: float
+    interval: Interval
+    adjusted_p: float
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
 class NotComparable:
     """Names of two configurations that cannot be compared, and the reason."""
 
@@ -307,6 +337,10 @@ class Comparison:
         Ensemble minus network alone, one per candidate that is an ensemble.
     ensembles : tuple of str
         Sentences: what the ensemble changes.
+    label_pair : tuple of str
+        Multi-label data: names of the pair with the best validation metric; otherwise empty.
+    label_differences : tuple of LabelDifference
+        Differences of that pair, the most frequent label first.
     """
 
     data: str
@@ -328,3 +362,10 @@ class Comparison:
     deployed_differences: tuple[Difference, ...] = ()
     effects: tuple[Difference, ...] = ()
     ensembles: tuple[str, ...] = ()
+    label_pair: tuple[str, ...] = ()
+    label_differences: tuple[LabelDifference, ...] = ()
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether a text of the data may have any number of labels."""
+        return any(run.is_multi_label for one in self.configurations for run in one.runs)

@@ -1,12 +1,26 @@
 """Thresholds of a comparison, and the outcomes that they decide between."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-__all__ = ["ENSEMBLE_KEY", "Outcome", "Rules"]
+__all__ = ["ENSEMBLE_KEY", "METRICS", "METRIC_NAMES", "Outcome", "Rules"]
 
 ENSEMBLE_KEY = "model.ensemble"
 """Key of the ensembles with n-gram models. If it is compared, saved classifiers are compared."""
+
+METRIC_NAMES = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "micro_f1": "micro-F1",
+    "subset_accuracy": "subset accuracy",
+}
+"""Readable names of the metrics that can be compared."""
+
+METRICS = {
+    "single-label": ("accuracy", "macro_f1"),
+    "multi-label": ("micro_f1", "macro_f1", "subset_accuracy"),
+}
+"""Metrics of each task that can be compared, the default first."""
 
 
 class Outcome(StrEnum):
@@ -25,7 +39,10 @@ class Rules:
     Attributes
     ----------
     metric : str
-        `accuracy` or `macro_f1` of the test split.
+        `accuracy` or `macro_f1` of the test split. In the rules of a multi-label comparison the
+        same as `multi_label_metric`.
+    multi_label_metric : str
+        `micro_f1`, `macro_f1` or `subset_accuracy`: stands for `metric` on multi-label data.
     by : str
         Dotted configuration key whose values are compared.
     tuned_keys : tuple of str
@@ -55,6 +72,7 @@ class Rules:
     """
 
     metric: str = "accuracy"
+    multi_label_metric: str = "micro_f1"
     by: str = "model.cell"
     tuned_keys: tuple[str, ...] = ()
     rope: float = 0.5
@@ -68,3 +86,12 @@ class Rules:
     memory_limit: float | None = None
     resamples: int = 10_000
     seed: int = 0
+
+    def of_task(self, multi_label: bool) -> "Rules":
+        """Return the rules with the metric of a task."""
+        return replace(self, metric=self.multi_label_metric) if multi_label else self
+
+    @property
+    def metric_name(self) -> str:
+        """Readable name of the metric, without a unit."""
+        return METRIC_NAMES.get(self.metric, self.metric)

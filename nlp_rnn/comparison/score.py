@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,7 +78,7 @@ class ScoredData:
         Digest of the data set.
     label_names : tuple of str
         The C classes.
-    labels : ndarray of int64, shape (N,)
+    labels : ndarray of int64 (N,) or bool (N, C)
         True classes of the test texts.
     configurations, baselines : tuple of Configuration
         The candidates, ordered by name; and majority class, linear and average baseline.
@@ -88,7 +89,7 @@ class ScoredData:
 
     digest: str
     label_names: tuple[str, ...]
-    labels: NDArray[np.int64]
+    labels: NDArray[Any]
     configurations: tuple[Configuration, ...]
     baselines: tuple[Configuration, ...]
     differences: tuple[MeasuredDifference, ...]
@@ -107,9 +108,9 @@ class ScoredRuns:
         Metric, number of resamples, seed and confidence.
     columns : mapping of str to int
         Column of each run, by its id.
-    labels : ndarray of int64, shape (N,)
+    labels : ndarray of int64 (N,) or bool (N, C)
         True classes.
-    predictions : ndarray of int64, shape (R, N)
+    predictions : ndarray of int64 (R, N) or bool (R, N, C)
         Predicted classes.
     scores : ndarray of float64, shape (R,)
         Percent.
@@ -120,14 +121,20 @@ class ScoredRuns:
     digest: str
     rules: Rules
     columns: Mapping[str, int]
-    labels: NDArray[np.int64]
-    predictions: NDArray[np.int64]
+    labels: NDArray[Any]
+    predictions: NDArray[Any]
     scores: NDArray[np.float64]
     replicates: NDArray[np.float64]
 
     def columns_of(self, runs: Sequence[Run]) -> list[int]:
         """Return the columns of the runs."""
         return [self.columns[run.run_id] for run in runs]
+
+    def _correct(self, columns: Sequence[int]) -> NDArray[np.bool_]:
+        """Whether the labels of each text are all correct, bool (runs, N)."""
+        same = self.predictions[columns] == self.labels
+        correct: NDArray[np.bool_] = same.all(axis=2) if self.labels.ndim == 2 else same
+        return correct
 
     def configuration(self, name: str, runs: Sequence[Run]) -> Configuration:
         """Score a configuration: one run per seed."""
@@ -168,10 +175,7 @@ class ScoredRuns:
         mean, low, high, p = bootstrap_interval(
             by_seed, replicates, shares, rules.confidence, texts
         )
-        correct_a, correct_b = (
-            self.predictions[a] == self.labels,
-            self.predictions[b] == self.labels,
-        )
+        correct_a, correct_b = self._correct(a), self._correct(b)
         wins = (correct_a & ~correct_b).sum(axis=1)
         losses = (correct_b & ~correct_a).sum(axis=1)
         by_text = [mcnemar(int(w), int(x))["mid_p"] for w, x in zip(wins, losses, strict=True)]
@@ -278,12 +282,15 @@ def score_data(digest: str, pairing: Pairing, rules: Rules) -> ScoredData:
     )
 
 
-def majority_class(
-    labels: NDArray[np.int64], label_names: Sequence[str], rules: Rules
-) -> Configuration:
-    """Score the constant prediction of the most frequent class of the test labels (N,)."""
-    most = int(np.bincount(labels, minlength=len(label_names)).argmax())
-    predictions = np.full((1, len(labels)), most, dtype=np.int64)
+def majority_class(labels: NDArray[Any], label_names: Sequence[str], rules: Rules) -> Configuration:
+    """Score the constant prediction of the most frequent class of the test labels."""
+    if labels.ndim == 2:
+        most = int(labels.sum(axis=0).argmax())
+        predictions = np.zeros((1, *labels.shape), dtype=bool)
+        predictions[..., most] = True
+    else:
+        most = int(np.bincount(labels, minlength=len(label_names)).argmax())
+        predictions = np.full((1, len(labels)), most, dtype=np.int64)
     score = run_scores(labels, predictions, len(label_names), rules.metric)
     resamples = min(rules.resamples, 1000)
     replicates = resampled_scores(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from nlp_rnn.comparison.records import Run
+from nlp_rnn.comparison.rules import Rules
 from nlp_rnn.config.signature import NOT_IN_SIGNATURE
 from nlp_rnn.scoring.predictions import Predictions
 from nlp_rnn.tracking.tags import KIND
@@ -30,7 +31,7 @@ MOST_KEYS = 3
 """Differing keys that a name has, unless more are needed to tell configurations apart."""
 
 
-def usable_runs(runs: Iterable[Run], metric: str) -> tuple[list[Run], list[str]]:
+def usable_runs(runs: Iterable[Run], rules: Rules) -> tuple[list[Run], list[str]]:
     """Return the finished runs with a test and a validation score, and a note on the others.
 
     A run without a validation metric is left out: its weights may have been chosen on the test
@@ -38,7 +39,7 @@ def usable_runs(runs: Iterable[Run], metric: str) -> tuple[list[Run], list[str]]
     """
     problems: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
-        problems[_problem(run, metric)].append(run)
+        problems[_problem(run, rules.of_task(run.is_multi_label).metric)].append(run)
     usable = problems.pop("", [])
     notes = []
     for problem, left_out in problems.items():
@@ -55,8 +56,6 @@ def _problem(run: Run, metric: str) -> str:
         return "not made by nlp-rnn train"
     if run.status != "FINISHED":
         return f"status {run.status}"
-    if run.is_multi_label:
-        return "multi-label, which compare does not support yet"
     if value is None:
         return f"no test/{metric}"
     if not abs(value) < float("inf"):  # NaN too
@@ -173,7 +172,7 @@ def same_texts(first: Predictions, second: Predictions) -> bool:
 def with_same_texts(
     configurations: RunsByName, reference: Predictions | None = None
 ) -> tuple[dict[str, tuple[Run, ...]], Predictions | None, list[str]]:
-    """Select the single-label runs that predicted the same test texts as a reference.
+    """Select the runs that predicted the same test texts as a reference.
 
     Parameters
     ----------
@@ -195,9 +194,7 @@ def with_same_texts(
     notes = []
     for name, runs in configurations.items():
         for run in runs:
-            if run.is_multi_label:
-                problem = "is multi-label"
-            elif run.predictions is None:
+            if run.predictions is None:
                 problem = "has no saved predictions for the test split"
             elif reference is not None and not same_texts(reference, run.predictions):
                 problem = "was evaluated on other test texts"

@@ -1,23 +1,18 @@
 """Text tables for the terminal: one comparison with its conclusion and recommendations."""
 
 import math
-import statistics
-from collections.abc import Sequence
 
 from nlp_rnn.comparison.ensembles import SUFFIX
-from nlp_rnn.comparison.records import Comparison, Configuration, Run
-from nlp_rnn.comparison.select import runs_by_configuration
+from nlp_rnn.comparison.records import Comparison, Configuration
+from nlp_rnn.comparison.rules import Outcome
 from nlp_rnn.comparison.verdict import counted, outcome_text, signed
 
-__all__ = ["multi_label_table", "table"]
+__all__ = ["table"]
 
 TESTS = ("bootstrap", "mcnemar", "wilcoxon")
 
-MULTI_LABEL_SCORES = {
-    "micro-F1": "test/micro_f1",
-    "macro-F1": "test/macro_f1",
-    "subset accuracy": "test/subset_accuracy",
-}
+MOST_LABELS = 10
+"""Labels of multi-label data that are listed."""
 
 MOST_NOT_COMPARABLE = 5
 """Pairs that cannot be compared and are listed with their reasons."""
@@ -50,10 +45,12 @@ def table(comparison: Comparison) -> str:
     reasons = [
         f"{pair.first} and {pair.second}: {pair.reason}." for pair in comparison.not_comparable
     ]
-    title = f"{comparison.data}: test {rules.metric} in percent, {texts}"
+    title = f"{comparison.data}: test {rules.metric_name} in percent, {texts}"
     if comparison.deployed:
         title += "; of ensembles with n-gram models, the networks alone are compared"
     lines = [title, "", comparison.verdict, "", *_aligned(rows), "", *_aligned(pairs), *outcomes]
+    if comparison.label_differences:
+        lines += ["", *_labels(comparison)]
     of_ensembles = ", by the scores with n-gram models" if comparison.deployed else ""
     lines += ["", f"Recommendations{of_ensembles}", *_recommendations(comparison)]
     for title, sentences in (
@@ -72,29 +69,26 @@ def table(comparison: Comparison) -> str:
     return "\n".join(lines)
 
 
-def multi_label_table(runs: Sequence[Run], by: str) -> str:
-    """Return the test scores of multi-label configurations as text, the best micro-F1 first.
-
-    Parameters
-    ----------
-    runs : sequence of Run
-        Unfinished runs and single-label runs are left out.
-    by : str
-        Key whose values the names show.
-    """
-    scored = [run for run in runs if run.is_multi_label and run.status == "FINISHED"]
-    scored = [run for run in scored if MULTI_LABEL_SCORES["micro-F1"] in run.metrics]
-    rows: list[list[str]] = []
-    for name, of_name in runs_by_configuration(scored, by)[0].items():
-        cells = [name, of_name[0].tags.get("data", "–"), str(len(of_name))]
-        for metric in MULTI_LABEL_SCORES.values():
-            values = [100 * run.metrics[metric] for run in of_name if metric in run.metrics]
-            spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
-            cells.append(f"{statistics.fmean(values):.2f}{spread}" if values else "–")
-        rows.append(cells)
-    rows.sort(key=lambda cells: -float(cells[3].split()[0]))
-    head = ["test scores in percent (mean ± sd)", "data", "seeds", *MULTI_LABEL_SCORES]
-    return "\n".join(_aligned([head, *rows]))
+def _labels(comparison: Comparison) -> list[str]:
+    """A table of the most frequent labels, and what is decided about all of them."""
+    first, second = comparison.label_pair
+    labels = comparison.label_differences
+    head = [f"F1 of labels, {first} − {second}", "texts", "first", "second", "points", "interval"]
+    rows = [[*head, "p"]]
+    for label in labels[:MOST_LABELS]:
+        mean, low, high = map(
+            signed, (label.interval.mean, label.interval.low, label.interval.high)
+        )
+        scores = [f"{label.first:.2f}", f"{label.second:.2f}"]
+        bounds, p_value = f"{low} to {high}", _number(label.adjusted_p, ".3f")
+        rows.append([label.label, f"{label.texts:,}", *scores, mean, bounds, p_value])
+    decided = [label for label in labels if label.outcome in (Outcome.first, Outcome.second)]
+    names = [
+        f"{first if label.outcome is Outcome.first else second} better on {label.label}"
+        for label in decided
+    ]
+    count = f"  {counted(len(labels), 'label')} compared, after Holm's correction"
+    return [*_aligned(rows), f"{count}: {', '.join(names) or 'none is decided'}"]
 
 
 def _recommendations(comparison: Comparison) -> list[str]:

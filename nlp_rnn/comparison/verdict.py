@@ -12,6 +12,7 @@ from nlp_rnn.comparison.rules import Outcome, Rules
 __all__ = [
     "counted",
     "inconclusive_sentences",
+    "main_pair",
     "outcome_text",
     "robustness_sentences",
     "signed",
@@ -55,15 +56,14 @@ def verdict(
     With several pairs: the one of the best configurations by validation metric, so that the pair
     is not chosen on the test split. Then the counts of all outcomes, and the decided pairs.
     """
-    order = _ranks(configurations, rules)
-    main = min(differences, key=lambda pair: sorted((order[pair.first], order[pair.second])))
+    main = main_pair(differences, configurations, rules)
     conclusion = _conclusion(main, rules)
     if len(differences) > 1:
         kinds = [str(difference.outcome).split()[-1] for difference in differences]
         counts = [f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(sorted(kinds))]
         pairs = f"Of {len(differences)} pairs, after Holm's correction"
         return (
-            f"{conclusion} This is the pair with the best validation {rules.metric}. "
+            f"{conclusion} This is the pair with the best validation {rules.metric_name}. "
             f"{pairs}: {', '.join(counts)}.{_worse(differences)}"
         )
     if main.outcome is Outcome.inconclusive:
@@ -76,6 +76,14 @@ def verdict(
         f"Wilcoxon over the seeds {p['wilcoxon']:.2g}. Effect size d_z {effect_size}, almost "
         f"stochastic order (ASO) {main.aso:.2f}."
     )
+
+
+def main_pair(
+    differences: Sequence[Difference], configurations: Sequence[Configuration], rules: Rules
+) -> Difference:
+    """Return the pair of the best configurations by validation metric."""
+    order = _ranks(configurations, rules)
+    return min(differences, key=lambda pair: sorted((order[pair.first], order[pair.second])))
 
 
 def _ranks(configurations: Sequence[Configuration], rules: Rules) -> dict[str, int]:
@@ -118,7 +126,9 @@ def _conclusion(difference: Difference, rules: Rules) -> str:
         ahead, behind, mean, low, high = behind, ahead, -mean, -high, -low
     observed = f"{ahead} is {mean:.2f} points more accurate than {behind}"
     if difference.metric != "accuracy":
-        observed = f"the macro-F1 of {ahead} is {mean:.2f} points higher than that of {behind}"
+        observed = (
+            f"the {rules.metric_name} of {ahead} is {mean:.2f} points higher than that of {behind}"
+        )
     interval = f"the {100 * rules.confidence:g} % interval ({signed(low)} to {signed(high)})"
     region = f"the equivalence region (ROPE) of ±{rules.rope:g} points"
     seeds = len(difference.by_seed)

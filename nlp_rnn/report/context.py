@@ -122,8 +122,7 @@ class ReportContext:
     @property
     def score_name(self) -> str:
         """Readable name of the metric, without a unit."""
-        metric = self.comparison.rules.metric
-        return {"accuracy": "accuracy", "macro_f1": "macro-F1"}.get(metric, metric)
+        return self.comparison.rules.metric_name
 
     @property
     def num_texts(self) -> int:

@@ -130,12 +130,12 @@ def read_memory_horizons(
     """Measure the memory horizon of up to `MAX_SEEDS` runs of each configuration, by run id.
 
     All use the same evenly spaced test texts. Runs without predictions or without a classifier
-    are missing, and baselines are not measured.
+    are missing, and baselines and multi-label runs are not measured.
     """
     horizons = {}
     for configuration in comparison.configurations:
         for run in configuration.runs[:MAX_SEEDS]:
-            if run.predictions is None or run.cell == "average":
+            if run.predictions is None or run.is_multi_label or run.cell == "average":
                 continue
             predictions = run.predictions
             known = [i for i, row in enumerate(predictions.rows.tolist()) if row in texts]

@@ -26,6 +26,9 @@ BINS = 10
 class Reliability:
     """Calibration of the probabilities of one configuration.
 
+    Of multi-label data every label of every text counts: its probability, and whether the text has
+    it.
+
     Attributes
     ----------
     confidence : float64 (BINS,)
@@ -38,7 +41,8 @@ class Reliability:
         Expected calibration error, mean over seeds, 0 to 1 (Naeini et al. 2015).
     brier : float
         Brier score: squared distance of the probabilities from the true label, summed over the
-        labels, mean over texts and seeds, 0 to 2 (Brier 1950).
+        labels, mean over texts and seeds, 0 to 2 (Brier 1950). Of multi-label data the mean over
+        the labels, 0 to 1.
     """
 
     confidence: NDArray[np.float64]
@@ -65,8 +69,12 @@ def calibration_section(context: ReportContext) -> Section:
         for name, diagram in by_name.items()
         for index in range(BINS)
     ]
+    multi_label = context.comparison.is_multi_label
+    head = ["configuration", "ECE, points", "Brier, 0 to 2", "mean probability, %", "accuracy, %"]
+    if multi_label:
+        head[2:] = ["Brier, 0 to 1", "mean probability, %", "texts with the label, %"]
     table = Table(
-        ["configuration", "ECE, points", "Brier, 0 to 2", "mean probability, %", "accuracy, %"],
+        head,
         [
             [
                 name,
@@ -79,8 +87,9 @@ def calibration_section(context: ReportContext) -> Section:
         ],
         "ECE: expected calibration error, the mean distance between probability and accuracy over "
         "10 bins (Naeini et al. 2015). Brier: squared distance between all probabilities and the "
-        f"true label. Means over the seeds, n = {context.num_texts:,} test texts; lower is better "
-        "for both.",
+        f"true label{'s' if multi_label else ''}. Means over the seeds, n = "
+        f"{context.num_texts:,} test texts; lower is better for both."
+        + (" Every label of every text counts." if multi_label else ""),
     )
     seeds = ", ".join(f"{name} × {len(runs)}" for name, runs in context.predictions.items())
     caption = (
@@ -88,6 +97,8 @@ def calibration_section(context: ReportContext) -> Section:
         "probabilities match the accuracy; below it the configuration is overconfident, above it "
         "underconfident. Larger marks are more predictions."
     )
+    if multi_label:
+        caption += " Accuracy is the share of texts that have the label."
     figure = reliability_figure(by_name, context.styles)
     saved = context.save_figure(figure, "calibration", "Accuracy over the predicted probability")
     return Section("calibration", title, [table, Figures([(saved, caption)])])
@@ -95,17 +106,23 @@ def calibration_section(context: ReportContext) -> Section:
 
 def reliability(runs: Sequence[Predictions]) -> Reliability:
     """Measure the calibration of one configuration from the predictions of its seeds."""
-    confidences, corrects, errors, briers = [], [], [], []
+    bins, errors, briers = [], [], []
     for run in runs:
-        confidence = run.probabilities.max(axis=1).astype(np.float64)
-        correct = (run.predictions == run.labels).astype(np.float64)
+        if run.multi_label:
+            confidence = run.probabilities.ravel().astype(np.float64)
+            correct = run.labels.ravel().astype(np.float64)
+            briers.append(float(((confidence - correct) ** 2).mean()))
+        else:
+            confidence = run.probabilities.max(axis=1).astype(np.float64)
+            correct = (run.predictions == run.labels).astype(np.float64)
+            briers.append(float(_squared_distances(run).mean()))
         counts, mean, accuracy = _binned(confidence, correct)
         errors.append(_mean(np.abs(mean - accuracy), counts))
-        briers.append(float(_squared_distances(run).mean()))
-        confidences.append(confidence)
-        corrects.append(correct)
-    counts, mean, accuracy = _binned(np.concatenate(confidences), np.concatenate(corrects))
-    return Reliability(mean, accuracy, counts, float(np.mean(errors)), float(np.mean(briers)))
+        bins.append((counts, counts * mean, counts * accuracy))
+    total, confidences, corrects = (np.sum(parts, axis=0) for parts in zip(*bins, strict=True))
+    safe = np.maximum(total, 1)
+    ece, brier = float(np.mean(errors)), float(np.mean(briers))
+    return Reliability(confidences / safe, corrects / safe, total, ece, brier)
 
 
 def _squared_distances(run: Predictions) -> NDArray[np.float64]:

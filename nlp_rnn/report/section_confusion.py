@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from nlp_rnn.report.context import NO_PAIR, ReportContext, format_percent, format_points
 from nlp_rnn.report.figure_files import INK, new_figure, shorten
 from nlp_rnn.report.page import Block, Figures, Placeholder, Section, Table
+from nlp_rnn.report.section_labels import label_section
 from nlp_rnn.scoring.plots import MAX_DRAWN_LABELS
 from nlp_rnn.scoring.predictions import Predictions
 
@@ -23,7 +24,12 @@ MAX_CONFUSIONS = 15
 
 
 def confusion_section(context: ReportContext) -> Section:
-    """Return the section: the confusions that one configuration makes more often than the other."""
+    """Return the section: the confusions that one configuration makes more often than the other.
+
+    Of multi-label data it has the differences on the single labels.
+    """
+    if context.comparison.label_differences:
+        return label_section(context)
     title = "Confusion: where the errors differ"
     pair = context.best_pair()
     if pair is None:

@@ -11,7 +11,12 @@ from nlp_rnn.report.context import NO_PAIR, ReportContext, clean_text
 from nlp_rnn.report.page import Block, Paragraph, Placeholder, Section, TextCard, TextCards
 from nlp_rnn.scoring.predictions import Predictions
 
-__all__ = ["Disagreement", "disagreement_section", "largest_disagreements"]
+__all__ = [
+    "Disagreement",
+    "disagreement_section",
+    "largest_disagreements",
+    "most_wrong_labels",
+]
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,8 @@ def disagreement_section(context: ReportContext) -> Section:
     if pair is None:
         return Section("disagreement", title, [Placeholder(NO_PAIR)])
     first, second = context.predictions[pair.first], context.predictions[pair.second]
+    if context.comparison.is_multi_label:
+        return Section("disagreement", title, _multi_label_blocks(context, pair, first, second))
     rows = largest_disagreements(first, second)
     context.tables["disagreements"] = [vars(row) for row in rows]
     if not rows:
@@ -127,6 +134,86 @@ def largest_disagreements(
         )
         for text in chosen
     ]
+
+
+def most_wrong_labels(
+    first: Sequence[Predictions], second: Sequence[Predictions], max_texts: int = 20
+) -> list[tuple[int, float, float]]:
+    """Find the texts of multi-label data on which two configurations differ most.
+
+    Returns
+    -------
+    list of (int, float, float)
+        Position of the text, and mean number of wrong labels over the seeds of both. The largest
+        differences, half for each configuration if possible, those for the first one first.
+    """
+
+    def wrong(runs: Sequence[Predictions]) -> NDArray[np.float64]:
+        counts = [(run.predictions != run.labels).sum(axis=1) for run in runs]
+        return np.asarray(np.mean(counts, axis=0))
+
+    of_first, of_second = wrong(first), wrong(second)
+    gap = of_second - of_first
+    order = np.argsort(-gap, kind="stable")
+    for_first = [int(text) for text in order if gap[text] > 0]
+    for_second = [int(text) for text in order[::-1] if gap[text] < 0]
+    half = max_texts // 2
+    chosen = [
+        *for_first[: max(half, max_texts - len(for_second))],
+        *for_second[: max(max_texts - half, max_texts - len(for_first))],
+    ]
+    return [(text, float(of_first[text]), float(of_second[text])) for text in chosen]
+
+
+def _multi_label_blocks(
+    context: ReportContext,
+    pair: Difference,
+    first: Sequence[Predictions],
+    second: Sequence[Predictions],
+) -> list[Block]:
+    """The texts whose sets of labels differ most, with the labels that most seeds predict."""
+    names, saved = np.array(context.comparison.label_names), first[0]
+    chosen = most_wrong_labels(first, second)
+    context.tables["disagreements"] = [
+        {"row": int(saved.rows[text]), "first_wrong": of_first, "second_wrong": of_second}
+        for text, of_first, of_second in chosen
+    ]
+    if not chosen:
+        return [Placeholder(f"{pair.first} and {pair.second} predict the same labels.")]
+
+    def listed(indicators: NDArray[np.bool_]) -> str:
+        return ", ".join(names[indicators]) or "no label"
+
+    def prediction(runs: Sequence[Predictions], text: int, wrong: float) -> tuple[str, bool]:
+        votes = np.mean([run.predictions[text] for run in runs], axis=0) > 0.5
+        correct = bool((votes == saved.labels[text]).all())
+        return f"{listed(votes)}; {wrong:.1f} wrong labels on average", correct
+
+    cards = []
+    for text, of_first, of_second in chosen:
+        row, length = int(saved.rows[text]), int(saved.lengths[text])
+        known = context.texts is not None and row in context.texts
+        shown = clean_text(context.texts[row]) if known and context.texts else f"row {row:,}"
+        of_both = [
+            (pair.first, *prediction(first, text, of_first)),
+            (pair.second, *prediction(second, text, of_second)),
+        ]
+        head = f"{listed(saved.labels[text])} · {length:,} tokens · row {row:,}"
+        cards.append(TextCard(head, shown, of_both))
+    for_first = sum(of_first < of_second for _, of_first, of_second in chosen)
+    blocks: list[Block] = [
+        Paragraph(
+            f"The {len(chosen)} largest disagreements among n = {context.num_texts:,} test texts, "
+            f"by the mean number of wrong labels over {len(first)} and {len(second)} seeds. On the "
+            f"first {for_first} {pair.first} is better, on the other {len(chosen) - for_first} "
+            f"{pair.second}. The labels are those that most seeds predict. The texts are selected "
+            "because they are extreme, so they do not show how good a configuration is."
+        )
+    ]
+    if context.texts is None:
+        reason = f"Only the rows are shown, not the texts: {context.why_no_texts}"
+        blocks.append(Placeholder(reason))
+    return [*blocks, TextCards(cards)]
 
 
 def _card(

@@ -47,6 +47,8 @@ def memory_section(context: ReportContext) -> Section:
             "The memory was not measured. It needs the classifiers of the runs and the test texts "
             "on the machine that makes the report; a report downloads neither from a hub."
         )
+        if context.comparison.is_multi_label:
+            missing = "The memory is measured for single-label classifiers only."
         return Section("memory", title, [*_probe_blocks(context), Placeholder(missing)])
     all_horizons = [horizon for of_name in horizons.values() for horizon in of_name]
     blocks: list[Block] = []

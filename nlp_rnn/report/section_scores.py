@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nlp_rnn.comparison.records import Configuration
+from nlp_rnn.comparison.rules import METRIC_NAMES, METRICS
 from nlp_rnn.report.context import ReportContext, format_percent, within_scale
 from nlp_rnn.report.figure_files import (
     BASELINE_COLOUR,
@@ -58,8 +59,8 @@ def table_section(context: ReportContext) -> Section:
         return Section("table", title, [missing])
     rows = context.baselines_first
     muted = frozenset(range(len(comparison.baselines)))
-    metric = comparison.rules.metric
-    other, key = ("macro-F1", "macro_f1") if metric == "accuracy" else ("accuracy", "accuracy")
+    task = "multi-label" if comparison.is_multi_label else "single-label"
+    others = [metric for metric in METRICS[task] if metric != comparison.rules.metric]
     scores = Table(
         [
             "configuration",
@@ -67,7 +68,7 @@ def table_section(context: ReportContext) -> Section:
             f"test {context.score_name}, %",
             "95 % interval",
             "sd of seeds",
-            f"test {other}, %",
+            *(f"test {METRIC_NAMES[metric]}, %" for metric in others),
         ],
         [
             [
@@ -76,7 +77,10 @@ def table_section(context: ReportContext) -> Section:
                 format_percent(row.score.mean, 2),
                 _range(row.score.low, row.score.high),
                 format_percent(row.sd, 2),
-                format_percent(100 * row.means.get(f"test/{key}", math.nan), 2),
+                *(
+                    format_percent(100 * row.means.get(f"test/{metric}", math.nan), 2)
+                    for metric in others
+                ),
             ]
             for row in rows
         ],

@@ -48,7 +48,9 @@ class LengthBand:
 
 def text_length_section(context: ReportContext) -> Section:
     """Return the section: the accuracy by the length of a text."""
-    title = "Accuracy by text length"
+    multi_label = context.comparison.is_multi_label
+    score = "subset accuracy" if multi_label else "accuracy"
+    title = f"{score[0].upper()}{score[1:]} by text length"
     predictions = context.predictions
     if not predictions:
         return Section("length", title, [Placeholder(NO_PREDICTIONS)])
@@ -59,7 +61,7 @@ def text_length_section(context: ReportContext) -> Section:
     context.tables["lengths"] = [
         {"configuration": name, **vars(band)} for name, row in bands.items() for band in row
     ]
-    figure = length_figure(bands, context.styles)
+    figure = length_figure(bands, context.styles, f"test {score} (%)")
     first = next(iter(predictions))
     caption = (
         f"The n = {context.num_texts:,} test texts in ranges with about the same number of texts. "
@@ -67,7 +69,9 @@ def text_length_section(context: ReportContext) -> Section:
         "intervals (Wilson) over texts only, so overlapping lines do not mean that the "
         "configurations are equal."
     )
-    saved = context.save_figure(figure, "length", "Test accuracy by the length of a text")
+    if multi_label:
+        caption += " A text counts as correct if all its labels are."
+    saved = context.save_figure(figure, "length", f"Test {score} by the length of a text")
     return Section("length", title, [Figures([(saved, caption)])])
 
 
@@ -85,7 +89,7 @@ def length_bands(
     band_of_text = np.searchsorted(edges, lengths, side="left")
     bands: list[list[LengthBand]] = []
     for runs in configurations:
-        correct = np.mean([run.predictions == run.labels for run in runs], axis=0)
+        correct = np.mean([run.correct for run in runs], axis=0)
         row = []
         for band in np.unique(band_of_text):
             inside = band_of_text == band
@@ -99,11 +103,13 @@ def length_bands(
 
 
 def length_figure(
-    bands: Mapping[str, Sequence[LengthBand]], styles: Mapping[str, LineStyle]
+    bands: Mapping[str, Sequence[LengthBand]],
+    styles: Mapping[str, LineStyle],
+    ylabel: str = "test accuracy (%)",
 ) -> "Figure":
     """Draw the accuracy of each configuration over the length bands, with n below the axis."""
     figure = new_figure(3.3)
-    axes = add_axes(figure, "tokens of a text, and number of test texts", "test accuracy (%)")
+    axes = add_axes(figure, "tokens of a text, and number of test texts", ylabel)
     offset = min(0.16, 0.7 / len(bands))
     for index, (name, row) in enumerate(bands.items()):
         style = styles[name]

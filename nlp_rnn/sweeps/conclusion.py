@@ -165,7 +165,7 @@ def _compare(sweep: FinishedSweep, finished: Sequence[Child]) -> Compared:
     from nlp_rnn.comparison.compare import compare_runs
     from nlp_rnn.comparison.read import read_runs
     from nlp_rnn.comparison.rules import Rules
-    from nlp_rnn.comparison.table import multi_label_table, table
+    from nlp_rnn.comparison.table import table
     from nlp_rnn.report.probe_report import write_probe_report
     from nlp_rnn.report.report import log_report, report_runs
 
@@ -184,8 +184,6 @@ def _compare(sweep: FinishedSweep, finished: Sequence[Child]) -> Compared:
     keys = [key for key in sweep.command.space if "." in key and key != by] if sweep.tuned else []
     with announced("Comparing"):
         runs = [run for run in read_runs(sweep.uri, experiment) if run.run_id in ids]
-        if all(run.is_multi_label for run in runs):
-            print(multi_label_table(runs, by))  # the comparison raises an error
         comparisons = compare_runs(runs, Rules(by=by, tuned_keys=tuple(keys)), sweep.uri)
     summaries = []
     for item in comparisons:
