@@ -75,7 +75,7 @@ assert resampled_scores(test.labels, runs, labels, "macro_f1", 20, 0).shape == (
 reliability([test, test])
 context = SimpleNamespace(
     best_pair=lambda: SimpleNamespace(first="one", second="two"),
-    comparison=SimpleNamespace(label_names=names),
+    comparison=SimpleNamespace(label_names=names, label_differences=()),
     predictions={"one": [test], "two": [test]},
     tables={},
 )
