@@ -1,7 +1,7 @@
 """Arguments, options and flags of the commands that Hydra does not parse."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from nlp_rnn.errors import ConfigError
@@ -11,18 +11,27 @@ __all__ = ["ParsedArguments", "choice", "number", "parse_arguments", "run_to_res
 
 @dataclass(frozen=True)
 class ParsedArguments:
-    """Positional arguments in their order, options with their values, and flags."""
+    """Positional arguments in their order, options with their values, and flags.
+
+    `repeated` has all values of the options that may be set several times.
+    """
 
     positional: list[str]
     options: dict[str, str]
     flags: set[str]
+    repeated: dict[str, list[str]] = field(default_factory=dict)
 
 
 def parse_arguments(
-    command: str, arguments: Sequence[str], options: Collection[str], flags: Collection[str] = ()
+    command: str,
+    arguments: Sequence[str],
+    options: Collection[str],
+    flags: Collection[str] = (),
+    repeated: Collection[str] = (),
 ) -> ParsedArguments:
     """Parse `--name value`, `--name=value`, `--flag` and positional arguments.
 
+    Options in `repeated` may be set several times, the others once.
     A lone `--` ends the options, so that a text can begin with dashes.
 
     Raises
@@ -42,8 +51,10 @@ def parse_arguments(
             parsed.positional.append(argument)
         elif argument in flags:
             parsed.flags.add(argument)
-        elif name not in options:
-            known = ", ".join(sorted([*options, *flags]))
+        elif name in repeated and (equals or rest):
+            parsed.repeated.setdefault(name, []).append(value if equals else rest.pop(0))
+        elif name not in (*options, *repeated):
+            known = ", ".join(sorted([*options, *flags, *repeated]))
             raise ConfigError(
                 f"{command} has no option {name}; its options are {known}.\n"
                 f"nlp-rnn {command} --help shows an example. A text that starts with dashes goes "

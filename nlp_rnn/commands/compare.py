@@ -21,6 +21,7 @@ Compare configurations that differ in one thing, with intervals over their seeds
   nlp-rnn compare                              the experiment that nlp-rnn train writes to
   nlp-rnn compare --sweep ID --metric macro_f1
   nlp-rnn compare --experiment NAME --by model.pooling --rope 1
+  nlp-rnn compare --predictions distilbert=predictions.parquet
 
   --sweep ID         only the runs of a sweep: its id, or that of its parent run
   --experiment NAME  default MLFLOW_EXPERIMENT_NAME or MLFLOW_EXPERIMENT_ID, else
@@ -31,6 +32,8 @@ Compare configurations that differ in one thing, with intervals over their seeds
   --rope POINTS      equivalence region: smaller differences do not matter, default 0.5 points
   --latency MS       recommend nothing with a higher latency (p95 of one text)
   --memory MB        recommend nothing that needs more memory
+  --predictions NAME=FILE  a model of any library: a label or probabilities for each test text, with
+                     the column row (row in the test split) or the texts; several files are seeds
   --output FOLDER    write a report (report.html), its summary, figures and tables there;
                      the report shows twenty of the test texts
   --json             print the numbers as JSON and nothing else
@@ -53,7 +56,7 @@ OPTIONS = (
 
 def compare(arguments: list[str]) -> int:
     """Run the command and return its exit code."""
-    parsed = parse_arguments("compare", arguments, OPTIONS, ("--json",))
+    parsed = parse_arguments("compare", arguments, OPTIONS, ("--json",), ("--predictions",))
     if parsed.positional:
         raise ConfigError(
             f"compare takes only options, not {parsed.positional[0]!r}.\n"
@@ -79,6 +82,11 @@ def compare(arguments: list[str]) -> int:
         latency_limit=latency,
         memory_limit=memory,
     )
+    files = {}
+    if "--predictions" in parsed.repeated:
+        from nlp_rnn.comparison.external import read_external, split_names
+
+        files = split_names(parsed.repeated["--predictions"])
     uri = resolve_uri(None, Path.cwd())
     runs = _read_runs(uri, parsed.options.get("--experiment"), parsed.options.get("--sweep"))
     if not any(rules.by in run.config or rules.by in run.tags for run in runs):
@@ -91,6 +99,8 @@ def compare(arguments: list[str]) -> int:
         raise ConfigError(
             f"{metric} is not a metric of {task} data.\nSet --metric {' or '.join(METRICS[task])}."
         )
+    if files:
+        runs += read_external(files, runs, uri)
     comparisons = compare_runs(runs, rules, uri)
     pages = _write_reports(comparisons, uri, parsed.options.get("--output"))
     if "--json" in parsed.flags:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nlp_rnn.comparison.decide import outcome
+from nlp_rnn.comparison.pair import paired_runs
 from nlp_rnn.comparison.records import Interval, LabelDifference, Run
 from nlp_rnn.comparison.resampling import (
     bootstrap_interval,
@@ -36,8 +37,7 @@ def label_differences(
     rules : Rules
         Number of resamples, seed, confidence, equivalence region and smallest number of seeds.
     """
-    of_second = {run.seed: run for run in second}
-    pairs = [(run, of_second[run.seed]) for run in first if run.seed in of_second]
+    pairs = paired_runs(first, second)
     runs = [run.predictions for pair in zip(*pairs, strict=True) for run in pair]
     saved = [predictions for predictions in runs if predictions is not None]
     support = saved[0].labels.sum(axis=0)

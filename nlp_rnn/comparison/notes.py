@@ -31,7 +31,8 @@ EXACT_SEEDS = 6
 
 def machines_of(data: ScoredData) -> list[str]:
     """Return the machines on which the runs of the candidates were timed."""
-    return sorted({run.machine for candidate in data.configurations for run in candidate.runs})
+    runs = [run for candidate in data.configurations for run in candidate.runs]
+    return sorted({run.machine for run in runs if not run.is_external})
 
 
 def limits(data: ScoredData, differences: Sequence[Difference], rules: Rules) -> Iterator[str]:

@@ -10,7 +10,14 @@ from nlp_rnn.comparison.records import NotComparable, Run
 from nlp_rnn.comparison.rules import Rules
 from nlp_rnn.comparison.select import RunsByName, runs_by_configuration
 
-__all__ = ["LATENCY", "Pair", "Pairing", "mean_metrics", "pair_configurations"]
+__all__ = [
+    "LATENCY",
+    "Pair",
+    "Pairing",
+    "mean_metrics",
+    "pair_configurations",
+    "paired_runs",
+]
 
 LATENCY = ("latency/onnx_batch1_p95_ms", "latency/onnx_batch1_p50_ms")
 """Latency of one text with the runtime that is deployed, the preferred metric first."""
@@ -29,7 +36,7 @@ class Pair:
         Names of the configurations.
     matching : tuple of str
         Matching criteria that hold: `size`, `parameters`, `latency`, `tuning budget`, or
-        `configuration`.
+        `configuration`; `test texts` for external predictions.
     remarks : tuple of str
         Differences between their runs that a reader should know.
     """
@@ -71,7 +78,7 @@ class Pairing:
         pairs, not_comparable = [], list(self.not_comparable)
         for pair in self.pairs:
             first = configurations.get(pair.first, ())
-            if _shared_seeds(first, configurations.get(pair.second, ())):
+            if paired_runs(first, configurations.get(pair.second, ())):
                 pairs.append(pair)
             else:
                 reason = "no shared seed has saved predictions for the same test texts"
@@ -109,14 +116,20 @@ def pair_configurations(runs: Sequence[Run], rules: Rules) -> Pairing:
         else:
             not_comparable.append(judged)
 
-    for a, b in _candidate_pairs(configurations, rules):
+    external = {name for name, runs in configurations.items() if runs[0].is_external}
+    trained = {name: runs for name, runs in configurations.items() if name not in external}
+    for a, b in _candidate_pairs(trained, rules):
         if configurations[a][0].level(rules.by) != configurations[b][0].level(rules.by):
             judge(a, b)
     # A configuration without a comparable one is reported once, with the one most similar to it.
-    unjudged = set(configurations) - _names(pairs) - _names(not_comparable)
+    unjudged = set(trained) - _names(pairs) - _names(not_comparable)
     for name in sorted(unjudged)[:MOST_UNPAIRED]:
-        if most_similar := _most_similar(name, configurations, rules):
+        if most_similar := _most_similar(name, trained, rules):
             judge(*sorted((name, most_similar)))
+    for a, b in combinations(sorted(configurations), 2):
+        if {a, b} & external:
+            remarks = _external_remarks(a, configurations[a], b, configurations[b])
+            pairs.append(Pair(a, b, ("test texts",), remarks))
     paired = _names(pairs)
     alone = sorted(set(configurations) - paired)
     if alone and pairs:
@@ -135,8 +148,35 @@ def _names(pairs: Sequence[Pair | NotComparable]) -> set[str]:
     return {name for pair in pairs for name in (pair.first, pair.second)}
 
 
-def _shared_seeds(first: Sequence[Run], second: Sequence[Run]) -> set[int | None]:
-    return {run.seed for run in first} & {run.seed for run in second}
+def paired_runs(first: Sequence[Run], second: Sequence[Run]) -> list[tuple[Run, Run]]:
+    """Return the pairs of runs with the same seed.
+
+    External predictions have no seeds: several files are paired in their order, and a single one
+    with every run, because then it stands for itself and not for a sample of seeds.
+    """
+    if any(runs and runs[0].is_external for runs in (first, second)):
+        if len(first) == 1 or len(second) == 1:
+            return [(a, b) for a in first for b in second]
+        return list(zip(first, second, strict=False))
+    of_second = {run.seed: run for run in second}
+    return [(run, of_second[run.seed]) for run in first if run.seed in of_second]
+
+
+def _external_remarks(
+    a: str, first: Sequence[Run], b: str, second: Sequence[Run]
+) -> tuple[str, ...]:
+    """What a reader of a pair with external predictions should know."""
+    remarks = [
+        f"{name} is one file of predictions, so the conclusion is about these predictions and not "
+        "about other trainings of the model"
+        for name, runs in ((a, first), (b, second))
+        if runs[0].is_external and len(runs) == 1
+    ]
+    counts = len(first), len(second)
+    if min(counts) > 1 and counts[0] != counts[1]:
+        more, least = (a if counts[0] > counts[1] else b), min(counts)
+        remarks.append(f"only the first {least} runs of {more} are compared")
+    return tuple(remarks)
 
 
 def _candidate_pairs(configurations: RunsByName, rules: Rules) -> list[tuple[str, str]]:
@@ -181,7 +221,7 @@ def _pair(
     keys = compare_keys(first[0], second[0], rules)
     if keys.problem:
         return NotComparable(a, b, keys.problem)
-    if not _shared_seeds(first, second):
+    if not paired_runs(first, second):
         return NotComparable(a, b, "they have no seed in common")
     remarks = []
     for tag in ("precision", "device", "nlp_rnn"):

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from nlp_rnn.comparison.records import Run
 from nlp_rnn.comparison.rules import ENSEMBLE_KEY
 from nlp_rnn.config.signature import REMOVED
-from nlp_rnn.errors import ComparisonError, TrackingError
+from nlp_rnn.errors import ComparisonError, NlpRnnError, TrackingError
 from nlp_rnn.scoring.predictions import Predictions, read_predictions
 from nlp_rnn.tracking.environment import quiet_mlflow
 from nlp_rnn.tracking.logged_values import PARAMETER_LENGTH, stored_value
@@ -30,10 +30,13 @@ from nlp_rnn.tracking.tags import (
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-__all__ = ["read_probe_runs", "read_runs", "with_predictions"]
+    from nlp_rnn.data.corpus import Corpus
+
+__all__ = ["read_probe_runs", "read_runs", "read_test_texts", "with_predictions"]
 
 PAGE = 500
 TEST = "predictions/test_predictions.parquet"
+CONFIG = "config.yaml"
 MACHINE = ("host", "processor")
 
 
@@ -119,12 +122,57 @@ def with_predictions(uri: str | None, runs: Sequence[Run]) -> tuple[Run, ...]:
     client = MlflowClient(tracking_uri=uri)
 
     def read(run: Run) -> Run:
+        if run.is_external:
+            return run
         predictions = _predictions(client, run)
         # the other predictions of an ensemble would stay in memory, so they are dropped
         chosen = None if predictions is None else replace(predictions.of(run.part), parts={})
         return replace(run, predictions=chosen)
 
     return tuple(map(read, runs))
+
+
+def read_test_texts(run: Run, uri: str | None) -> tuple["Corpus | None", tuple[str, ...], str]:
+    """Load the data of a run again, if it is on this machine and unchanged.
+
+    Nothing is downloaded from a hub. Missing data does not raise an error.
+
+    Returns
+    -------
+    corpus : Corpus or None
+    text_columns : tuple of str
+        Names of the columns of the texts in the data.
+    why_not : str
+        Reason why there is no corpus.
+    """
+    from nlp_rnn.config.compose import read_config
+    from nlp_rnn.config.data import HubConfig, TableConfig
+    from nlp_rnn.data.corpus import load_corpus
+
+    quiet_mlflow()
+    from mlflow import MlflowClient
+
+    if uri is None:
+        return None, (), "there is no MLflow store with the configuration of the runs."
+    if not run.digest:
+        return None, (), "the runs did not log the digest of their data."
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            with tracking_errors(uri):
+                client = MlflowClient(tracking_uri=uri)
+                path = client.download_artifacts(run.run_id, CONFIG, folder)
+            config = read_config(Path(path))
+        data = config.data
+        if isinstance(data, HubConfig):
+            return None, (), "the data is on the hub, and a comparison downloads nothing."
+        corpus = load_corpus(data)
+    except NlpRnnError as error:
+        return None, (), f"the data could not be loaded ({str(error).splitlines()[0]})"
+    if corpus.digest != run.digest:
+        return None, (), "the data has changed since the runs."
+    text = data.text if isinstance(data, TableConfig) else "text"
+    columns = [str(name) for name in text] if isinstance(text, list) else [str(text)]
+    return corpus, tuple(columns), ""
 
 
 def _predictions(client: "MlflowClient", run: Run) -> Predictions | None:

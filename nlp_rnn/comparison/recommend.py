@@ -55,6 +55,10 @@ class _Candidates:
             (pair.first, pair.second) for pair in pairs if pair.outcome is Outcome.second
         }
 
+    def _trained(self) -> list[Configuration]:
+        """Candidates without external predictions."""
+        return [one for one in self.configurations if not one.runs[0].is_external]
+
     def unbeaten(self) -> list[Configuration]:
         """Candidates that are not worse than any other candidate."""
         losers = {loser for loser, _ in self.losses()}
@@ -85,6 +89,9 @@ class _Candidates:
         if unranked := self.unranked(unbeaten):
             listed = [f"{a} against {b}" for a, b in unranked[:3]] + ["…"] * (len(unranked) > 3)
             return Recommendation(use, None, f"Inconclusive: {', '.join(listed)}.", evidence)
+        if unknown := _external(unbeaten):
+            reason = f"They are equivalent, and the cost of {unknown} is not known."
+            return Recommendation(use, None, reason, evidence)
         for metric, quantity, unit in COSTS if self.same_machine else COSTS[-1:]:
             cheapest = _cheapest([(_mean(candidate, metric), candidate) for candidate in unbeaten])
             if cheapest is not None:
@@ -99,7 +106,12 @@ class _Candidates:
 
     def by_cost(self, use: str, cost: Cost, quantity: str, unit: str, best: str) -> Recommendation:
         """The cheapest of the unbeaten configurations; `best` says what that one is."""
-        unbeaten = self.unbeaten()
+        external = _external(self.unbeaten())
+        unbeaten = [one for one in self.unbeaten() if not one.runs[0].is_external]
+        if not unbeaten:
+            reason = f"Every other is significantly worse, and the {quantity} of {external} is "
+            reason += "not known."
+            return Recommendation(use, None, reason, _scores_text(self.configurations))
         costs = [(cost(candidate), candidate) for candidate in unbeaten]
         evidence = "; ".join(
             f"{candidate.name} {'unknown' if value is None else f'{value:,.4g}'} {unit}, "
@@ -120,6 +132,8 @@ class _Candidates:
             )
         if any(cheapest.name in pair for pair in self.unranked(unbeaten)):
             reason += f" Whether another is {quality} is inconclusive."
+        if external:
+            reason += f" The {quantity} of {external} is not known."
         return Recommendation(use, cheapest.name, reason, evidence)
 
     def low_latency(self) -> Recommendation:
@@ -131,7 +145,7 @@ class _Candidates:
         measured_for_all = (
             metric
             for metric in LATENCY
-            if all(metric in candidate.means for candidate in self.configurations)
+            if all(metric in candidate.means for candidate in self._trained())
         )
         metric = next(measured_for_all, LATENCY[0])
         unit = f"ms per text on onnxruntime ({'p95' if 'p95' in metric else 'p50'})"
@@ -143,7 +157,7 @@ class _Candidates:
         """The smallest of the unbeaten configurations, by memory or by weights, never by both."""
         use = "small memory"
         unbeaten = self.unbeaten()
-        if all(MEMORY in candidate.means for candidate in unbeaten):
+        if all(MEMORY in one.means for one in unbeaten if not one.runs[0].is_external):
             return self.by_cost(
                 use,
                 lambda candidate: _mean(candidate, MEMORY),
@@ -169,7 +183,8 @@ class _Candidates:
 
     def few_labels(self) -> Recommendation:
         """As `by_quality`, if the runs were trained on a part of the training split."""
-        use, config = "few labels", self.configurations[0].runs[0].config
+        use, trained = "few labels", self._trained()
+        config = trained[0].runs[0].config if trained else {}
         values = {key: config.get(key, "None") for key in ("data.limit", "data.fraction")}
         limits = [f"{key}={value}" for key, value in values.items() if value not in NO_VALUE]
         if not limits:
@@ -250,6 +265,11 @@ def _failure(configuration: Configuration, best: Configuration, rules: Rules) ->
             measured = "was not measured" if value is None else f"is {value:.4g} {unit}"
             return f"its {quantity} {measured}, the limit is {limit:g} {unit}"
     return ""
+
+
+def _external(configurations: Sequence[Configuration]) -> str:
+    """The names of external predictions, or an empty string."""
+    return ", ".join(one.name for one in configurations if one.runs and one.runs[0].is_external)
 
 
 def _mean(configuration: Configuration, metric: str) -> float | None:

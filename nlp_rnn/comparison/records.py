@@ -12,6 +12,7 @@ from nlp_rnn.scoring.predictions import Predictions
 from nlp_rnn.tracking.tags import KIND
 
 __all__ = [
+    "EXTERNAL",
     "Comparison",
     "Configuration",
     "Difference",
@@ -22,6 +23,9 @@ __all__ = [
     "RequiredSamples",
     "Run",
 ]
+
+EXTERNAL = "external"
+"""Kind of a run whose predictions were read from a file: that of another library or a service."""
 
 WITHOUT_RECURRENCE = ("average", "ngrams")
 """Values of `model.cell` of models that have no recurrence, which are baselines."""
@@ -40,7 +44,8 @@ class Run:
     seed : int or None
         None for a run without a seed, such as a deterministic baseline.
     kind : str
-        `train` or `baseline`. A run without the tag `kind` is `train`.
+        `train` or `baseline`. A run without the tag `kind` is `train`. `external` for predictions
+        that were read from a file and are not in MLflow.
     status : str
         FINISHED, FAILED, KILLED or RUNNING.
     config : mapping of str to str
@@ -91,12 +96,22 @@ class Run:
         return self.kind == KIND or self.cell in WITHOUT_RECURRENCE
 
     @property
+    def is_external(self) -> bool:
+        """Whether the predictions were read from a file."""
+        return self.kind == EXTERNAL
+
+    @property
     def is_multi_label(self) -> bool:
         """Whether the run was trained on multi-label data."""
         return self.tags.get("task") == "multi_label"
 
     def level(self, by: str) -> str:
-        """Return the value of the compared key `by`, from the configuration or a tag."""
+        """Return the value of the compared key `by`, from the configuration or a tag.
+
+        That of external predictions is their name.
+        """
+        if self.is_external:
+            return self.configuration_name
         return self.config.get(by, self.tags.get(by, ""))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.comparison.pair import Pair, Pairing
+from nlp_rnn.comparison.pair import Pair, Pairing, paired_runs
 from nlp_rnn.comparison.records import Configuration, Difference, Interval, Run
 from nlp_rnn.comparison.resampling import (
     bootstrap_interval,
@@ -164,11 +164,10 @@ class ScoredRuns:
     ) -> MeasuredDifference:
         """Measure `first` minus `second` over the seeds that both have."""
         rules, texts = self.rules, len(self.labels)
-        first_runs = {run.seed: run for run in first}
-        second_runs = {run.seed: run for run in second}
-        seeds = [seed for seed in first_runs if seed in second_runs]
-        a = self.columns_of([first_runs[seed] for seed in seeds])
-        b = self.columns_of([second_runs[seed] for seed in seeds])
+        pairs = paired_runs(first, second)
+        seeds = [(y if x.is_external else x).seed for x, y in pairs]
+        a = self.columns_of([run for run, _ in pairs])
+        b = self.columns_of([run for _, run in pairs])
         by_seed = self.scores[a] - self.scores[b]
         replicates = self.replicates[:, a] - self.replicates[:, b]
         shares = seed_shares(len(seeds), rules.resamples, rules.seed)

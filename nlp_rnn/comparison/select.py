@@ -52,6 +52,8 @@ def usable_runs(runs: Iterable[Run], rules: Rules) -> tuple[list[Run], list[str]
 def _problem(run: Run, metric: str) -> str:
     """Why a run cannot be used, or an empty string."""
     value = run.metrics.get(f"test/{metric}")
+    if run.is_external:
+        return ""
     if not run.signature and run.kind != KIND:
         return "not made by nlp-rnn train"
     if run.status != "FINISHED":

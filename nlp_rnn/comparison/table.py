@@ -27,6 +27,8 @@ def table(comparison: Comparison) -> str:
     for configuration in (*comparison.baselines, *comparison.configurations):
         rows.append(_row(configuration, comparison.same_machine))
     for configuration in comparison.deployed:
+        if configuration.runs[0].is_external:
+            continue
         rows.append(_row(configuration, comparison.same_machine))
         rows[-1][0] += SUFFIX
     pairs = [["difference", "points", interval, "p boot", "McNemar", "Wilcoxon", "d_z", "ASO"]]
@@ -104,6 +106,7 @@ def _row(configuration: Configuration, timed: bool) -> list[str]:
     means, score = configuration.means, configuration.score
     linear = means.get("latency/sklearn_batch1_p95_ms", math.nan)
     latency = means.get("latency/onnx_batch1_p95_ms", linear) if timed else math.nan
+    latency = means.get("latency/external_batch1_p95_ms", latency)
     seconds = means.get("train/seconds", math.nan) if timed else math.nan
     return [
         f"{configuration.name} (baseline)" if configuration.is_baseline else configuration.name,

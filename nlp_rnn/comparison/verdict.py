@@ -87,17 +87,24 @@ def main_pair(
 
 
 def _ranks(configurations: Sequence[Configuration], rules: Rules) -> dict[str, int]:
-    """Ranks of the names by validation metric, then by test score; 0 is the best."""
+    """Ranks of the names by validation metric, then by test score; 0 is the best.
+
+    External predictions have no validation metric: they follow the best configuration, so that
+    the pair of these two is the first.
+    """
     metric = f"validation/{rules.metric}"
-    known = all(metric in configuration.means for configuration in configurations)
+    external = [one.name for one in configurations if one.runs and one.runs[0].is_external]
+    trained = [one for one in configurations if one.name not in external]
+    known = all(metric in configuration.means for configuration in trained)
     ordered = sorted(
-        configurations,
+        trained,
         key=lambda configuration: (
             -configuration.means[metric] if known else 0.0,
             -configuration.score.mean,
         ),
     )
-    return {configuration.name: rank for rank, configuration in enumerate(ordered)}
+    names = [one.name for one in ordered]
+    return {name: rank for rank, name in enumerate([*names[:1], *external, *names[1:]])}
 
 
 def _worse(differences: Sequence[Difference]) -> str:

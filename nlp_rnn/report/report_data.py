@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from nlp_rnn.classifier.manifest import is_classifier
 from nlp_rnn.classifier.risk_coverage import RISK_COVERAGE
 from nlp_rnn.comparison.probes import ProbeCurve, probe_curves
+from nlp_rnn.comparison.read import read_test_texts
 from nlp_rnn.comparison.records import Comparison, Run
 from nlp_rnn.errors import ComparisonError, NlpRnnError, TrackingError
 from nlp_rnn.inspection.memory_horizon import MemoryHorizon, measure_memory_horizon
@@ -31,7 +32,6 @@ __all__ = [
     "read_texts",
 ]
 
-CONFIG = "config.yaml"
 TEACHER = "teacher.json"
 
 MAX_SEEDS = 3
@@ -63,6 +63,8 @@ def read_curves(comparison: Comparison, uri: str) -> dict[str, TrainingCurve]:
         client = MlflowClient(tracking_uri=uri)
         for configuration in comparison.configurations:
             for run in configuration.runs:
+                if run.is_external:
+                    continue
                 history = client.get_metric_history(run.run_id, name)
                 curve = _curve(run, {m.step: (m.timestamp, m.value) for m in history})
                 if curve is not None:
@@ -95,33 +97,15 @@ def read_texts(comparison: Comparison, uri: str) -> tuple[dict[int, str] | None,
     The data is loaded with the configuration of a run and must have the digest of the comparison.
     Nothing is downloaded from a hub. Missing data does not raise an error.
     """
-    quiet_mlflow()
-    from mlflow import MlflowClient
-
-    from nlp_rnn.config.compose import read_config
-    from nlp_rnn.config.data import HubConfig
-    from nlp_rnn.data.corpus import load_corpus
-
-    run = next((run for c in comparison.configurations for run in c.runs), None)
+    run = next(
+        (run for c in comparison.configurations for run in c.runs if not run.is_external), None
+    )
     if run is None:
         return None, "no run records where the data is."
-    if not comparison.digest:
-        return None, "the runs did not log the digest of their data."
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            with tracking_errors(uri):
-                client = MlflowClient(tracking_uri=uri)
-                path = client.download_artifacts(run.run_id, CONFIG, folder)
-            config = read_config(Path(path))
-        if isinstance(config.data, HubConfig):
-            return None, "the data is on the hub, and a report downloads nothing."
-        corpus = load_corpus(config.data)
-    except NlpRnnError as error:
-        return None, f"the data could not be loaded ({str(error).splitlines()[0]})"
-    if corpus.digest != comparison.digest:
-        return None, "the data has changed since the runs."
-    texts = corpus.test
-    return dict(zip(texts["row"], texts["text"], strict=True)), ""
+    corpus, _, why_not = read_test_texts(run, uri)
+    if corpus is None:
+        return None, why_not
+    return dict(zip(corpus.test["row"], corpus.test["text"], strict=True)), ""
 
 
 def read_memory_horizons(
@@ -135,7 +119,9 @@ def read_memory_horizons(
     horizons = {}
     for configuration in comparison.configurations:
         for run in configuration.runs[:MAX_SEEDS]:
-            if run.predictions is None or run.is_multi_label or run.cell == "average":
+            if run.predictions is None or run.is_multi_label or run.is_external:
+                continue
+            if run.cell == "average":
                 continue
             predictions = run.predictions
             known = [i for i, row in enumerate(predictions.rows.tolist()) if row in texts]
@@ -214,7 +200,7 @@ def read_probes(comparison: Comparison, uri: str) -> list[ProbeCurve]:
     def architecture(run: Run) -> tuple[str | None, ...]:
         return tuple(run.config.get(f"model.{name}") for name in ARCHITECTURE)
 
-    configurations = [c for c in comparison.configurations if c.runs]
+    configurations = [c for c in comparison.configurations if c.runs and not c.runs[0].is_external]
     names = {architecture(c.runs[0]): c.name for c in configurations}
     experiments = {run.experiment_id for c in configurations for run in c.runs}
     runs = [

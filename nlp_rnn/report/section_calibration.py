@@ -55,7 +55,14 @@ class Reliability:
 def calibration_section(context: ReportContext) -> Section:
     """Return the section: how well the probabilities of predicted labels match the accuracy."""
     title = "Calibration of the probabilities"
-    by_name = {name: reliability(runs) for name, runs in context.predictions.items()}
+    without = {
+        configuration.name
+        for configuration in context.comparison.configurations
+        for run in configuration.runs
+        if "labels_only" in run.tags
+    }
+    predictions = {k: runs for k, runs in context.predictions.items() if k not in without}
+    by_name = {name: reliability(runs) for name, runs in predictions.items()}
     if not by_name:
         return Section("calibration", title, [Placeholder(NO_PREDICTIONS)])
     context.tables["calibration"] = [
@@ -91,7 +98,7 @@ def calibration_section(context: ReportContext) -> Section:
         f"{context.num_texts:,} test texts; lower is better for both."
         + (" Every label of every text counts." if multi_label else ""),
     )
-    seeds = ", ".join(f"{name} × {len(runs)}" for name, runs in context.predictions.items())
+    seeds = ", ".join(f"{name} × {len(runs)}" for name, runs in predictions.items())
     caption = (
         f"n = {context.num_texts:,} test texts for each seed ({seeds}). On the dotted line the "
         "probabilities match the accuracy; below it the configuration is overconfident, above it "
@@ -99,6 +106,8 @@ def calibration_section(context: ReportContext) -> Section:
     )
     if multi_label:
         caption += " Accuracy is the share of texts that have the label."
+    if without:
+        caption += f" Labels without probabilities: {', '.join(sorted(without))}."
     figure = reliability_figure(by_name, context.styles)
     saved = context.save_figure(figure, "calibration", "Accuracy over the predicted probability")
     return Section("calibration", title, [table, Figures([(saved, caption)])])

@@ -28,7 +28,9 @@ __all__ = ["seeds_figure", "seeds_section", "table_section"]
 
 
 def _latency(share: str) -> tuple[str, ...]:
-    return tuple(f"latency/{runtime}_batch1_{share}_ms" for runtime in ("onnx", "sklearn"))
+    return tuple(
+        f"latency/{runtime}_batch1_{share}_ms" for runtime in ("onnx", "sklearn", "external")
+    )
 
 
 # Column head, metrics (the first that a run has is shown), format of the mean.
@@ -97,7 +99,8 @@ def table_section(context: ReportContext) -> Section:
         ["configuration", *(head for head, _, _ in columns)],
         [[row.name, *(_mean(row, metrics, form) for _, metrics, form in columns)] for row in rows],
         "Sizes and times, means over the seeds. Latency of one test text on onnxruntime (linear "
-        "models: scikit-learn), one thread; p50 is the median, p95 the 95th percentile."
+        "models: scikit-learn; predictions from files: as measured there), one thread; p50 is the "
+        "median, p95 the 95th percentile."
         + (
             ""
             if comparison.same_machine

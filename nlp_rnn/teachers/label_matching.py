@@ -28,6 +28,8 @@ class LabelMatching:
         Name of the file or the table, with which error messages begin.
     unknown : UnknownLabels
         Whether a label that the data does not have is an error.
+    of_teacher : bool
+        Whether errors name the option `teacher.unknown`.
 
     Attributes
     ----------
@@ -41,8 +43,10 @@ class LabelMatching:
         where: str,
         unknown: UnknownLabels = UnknownLabels.error,
         aliases: Mapping[str, str] | None = None,
+        of_teacher: bool = True,
     ) -> None:
         self.labels, self.where = tuple(labels), where
+        self._or_drop = ", or set teacher.unknown=drop" if of_teacher else ""
         self._unknown = unknown
         self._index = {name: index for index, name in enumerate(labels)}
         for alias, name in (aliases or {}).items():
@@ -86,7 +90,7 @@ class LabelMatching:
             if index is None and self._unknown is UnknownLabels.error:
                 raise DataError(
                     f"{self.where} has the column {column!r}, but the data has no such label; it "
-                    f"has: {self._listed()}.\nRename the column, or set teacher.unknown=drop."
+                    f"has: {self._listed()}.\nRename the column{self._or_drop}."
                 )
         if len(set(known)) < len(known):
             twice = next(index for index in known if known.count(index) > 1)
@@ -123,7 +127,8 @@ class LabelMatching:
             raise DataError(
                 f"{self.where}, row {rows[0]:,}: the data has no label {name!r}; {how_many}. The "
                 f"data has: {self._listed()}.\n"
-                "Correct the labels, or set teacher.unknown=drop to leave out these predictions."
+                "Correct the labels"
+                f"{self._or_drop and f'{self._or_drop} to leave out these predictions'}."
             )
         examples = ", ".join(repr(label) for label in list(self.unknown_rows)[:3])
         return (

@@ -105,7 +105,7 @@ def read_table(path: Path) -> PredictionTable:
                         values.append(record.get(name))
                     rows += 1
     if not rows:
-        raise DataError(f"{path} has no rows. Set teacher.path to a file with predictions.")
+        raise DataError(f"{path} has no rows. Set a file with predictions.")
     if list(columns) == ["text"] and (parsed := _txt_predictions(columns["text"])):
         columns = parsed
     return PredictionTable(columns, str(path), _saved_class_names(path))
@@ -137,7 +137,12 @@ def _saved_class_names(path: Path) -> tuple[str, ...] | None:
 
 
 def find_columns(
-    table: PredictionTable, labels: Sequence[str], column: Any, data_label: str | None
+    table: PredictionTable,
+    labels: Sequence[str],
+    column: Any = None,
+    data_label: str | None = None,
+    *,
+    of_teacher: bool = True,
 ) -> PredictionColumns:
     """Find the columns of the predictions.
 
@@ -151,6 +156,8 @@ def find_columns(
         The option `teacher.column`; None: by the names of the columns.
     data_label : str or None
         Column of the labels in the labelled data, which is looked for last.
+    of_teacher : bool
+        Whether errors name the option `teacher.column`.
 
     Raises
     ------
@@ -178,9 +185,10 @@ def find_columns(
     for name in (*CELLS, *LABELS, *([data_label] if data_label else [])):
         if name in names:
             return _cell(name, names)
+    advice = "Set teacher.column=COLUMN, or name" if of_teacher else "Name"
     raise DataError(
         f"{table.where} has no column of predictions that is recognized; it has: {listed(names)}.\n"
-        "Set teacher.column=COLUMN, or name the column label, prediction or probabilities."
+        f"{advice} the column label, prediction or probabilities."
     )
 
 
