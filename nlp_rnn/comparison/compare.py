@@ -15,12 +15,13 @@ from nlp_rnn.comparison.labels import label_differences
 from nlp_rnn.comparison.notes import limits, machines_of, methods, nothing_comparable
 from nlp_rnn.comparison.pair import Pairing, pair_configurations
 from nlp_rnn.comparison.read import with_predictions
-from nlp_rnn.comparison.recommend import recommend, share_few_labels
+from nlp_rnn.comparison.recommend import recommend
 from nlp_rnn.comparison.records import (
     Comparison,
     Difference,
     LabelDifference,
     NotComparable,
+    Recommendation,
     Run,
 )
 from nlp_rnn.comparison.rules import ENSEMBLE_KEY, Rules
@@ -115,7 +116,7 @@ def compare_runs(
             comparison = _with_ensembles(comparison, ensemble, deployed, changes)
         comparisons.append(comparison)
     comparisons.sort(key=lambda comparison: (comparison.data, comparison.digest))
-    return share_few_labels(comparisons)
+    return _share_few_labels(comparisons)
 
 
 def _read_predictions(pairing: Pairing, uri: str | None) -> Pairing:
@@ -208,3 +209,22 @@ def _with_ensembles(
             comparison.same_machine,
         ),
     )
+
+
+def _share_few_labels(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
+    """Use the recommendation from runs with few labels for all comparisons on the same data."""
+    recommended: dict[str, Recommendation] = {}
+    for comparison in comparisons:
+        for recommendation in comparison.recommendations:
+            if recommendation.use == "few labels" and "Trained with" in recommendation.evidence:
+                recommended[comparison.data] = recommendation
+    shared = []
+    for comparison in comparisons:
+        recommendations = [
+            recommended.get(comparison.data, recommendation)
+            if recommendation.use == "few labels"
+            else recommendation
+            for recommendation in comparison.recommendations
+        ]
+        shared.append(replace(comparison, recommendations=tuple(recommendations)))
+    return tuple(shared)

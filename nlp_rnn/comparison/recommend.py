@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from nlp_rnn.comparison.pair import LATENCY
-from nlp_rnn.comparison.records import Comparison, Configuration, Difference, Recommendation
+from nlp_rnn.comparison.records import Configuration, Difference, Recommendation
 from nlp_rnn.comparison.rules import Outcome, Rules
 from nlp_rnn.comparison.score import LONG_SHARE
 from nlp_rnn.comparison.verdict import counted, outcome_text, signed
 
-__all__ = ["recommend", "share_few_labels"]
+__all__ = ["recommend"]
 
 MEMORY = "memory/onnx_mb"
 COSTS = (
@@ -310,22 +310,3 @@ def _differences_text(differences: Sequence[Difference]) -> str:
         names = f"{pair.first} − {pair.second}"
         texts.append(f"{names}: {mean} points ({low} to {high}), {counts}: {outcome}")
     return "; ".join(texts)
-
-
-def share_few_labels(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
-    """Use the recommendation from runs with few labels for all comparisons on the same data."""
-    recommended: dict[str, Recommendation] = {}
-    for comparison in comparisons:
-        for recommendation in comparison.recommendations:
-            if recommendation.use == "few labels" and "Trained with" in recommendation.evidence:
-                recommended[comparison.data] = recommendation
-    shared = []
-    for comparison in comparisons:
-        recommendations = [
-            recommended.get(comparison.data, recommendation)
-            if recommendation.use == "few labels"
-            else recommendation
-            for recommendation in comparison.recommendations
-        ]
-        shared.append(replace(comparison, recommendations=tuple(recommendations)))
-    return tuple(shared)
