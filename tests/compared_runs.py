@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from nlp_rnn.comparison.compare import compare_runs
-from nlp_rnn.comparison.records import Comparison, Run
+from nlp_rnn.comparison.compared_run import Run
+from nlp_rnn.comparison.records import Comparison
 from nlp_rnn.comparison.rules import Rules
 from nlp_rnn.scoring.metrics import score_predictions
 from nlp_rnn.scoring.predictions import Predictions

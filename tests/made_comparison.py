@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from nlp_rnn.comparison.compared_run import Run
 from nlp_rnn.comparison.records import (
     Comparison,
     Configuration,
@@ -14,7 +15,6 @@ from nlp_rnn.comparison.records import (
     NotComparable,
     Recommendation,
     RequiredSamples,
-    Run,
 )
 from nlp_rnn.comparison.rules import Outcome, Rules
 from nlp_rnn.inspection.memory_horizon import MemoryHorizon

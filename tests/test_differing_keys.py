@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from nlp_rnn.comparison.compare import compare_runs
-from nlp_rnn.comparison.records import Comparison, Run
+from nlp_rnn.comparison.compared_run import Run
+from nlp_rnn.comparison.records import Comparison
 from nlp_rnn.errors import ComparisonError
 from tests.compared_runs import RULES, compared, correct_predictions, run, two_cells
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from nlp_rnn.comparison.compare import compare_runs
+from nlp_rnn.comparison.compared_run import Run
 from nlp_rnn.comparison.ensembles import is_ensemble, network_alone
 from nlp_rnn.comparison.read import with_predictions
-from nlp_rnn.comparison.records import Run
 from nlp_rnn.comparison.table import table
 from nlp_rnn.errors import ComparisonError
 from nlp_rnn.report.report import write_report

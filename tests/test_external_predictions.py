@@ -15,8 +15,8 @@ from mlflow import MlflowClient
 from nlp_rnn.cli import main
 from nlp_rnn.comparison import external
 from nlp_rnn.comparison.compare import compare_runs
+from nlp_rnn.comparison.compared_run import Run
 from nlp_rnn.comparison.external import read_external, split_names
-from nlp_rnn.comparison.records import Run
 from nlp_rnn.comparison.rules import Outcome
 from nlp_rnn.comparison.table import table
 from nlp_rnn.errors import ComparisonError, ConfigError, DataError

@@ -11,9 +11,10 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
 from nlp_rnn.comparison.compare import compare_runs
+from nlp_rnn.comparison.compared_run import Run
 from nlp_rnn.comparison.decide import decide
 from nlp_rnn.comparison.pair import Pair
-from nlp_rnn.comparison.records import Comparison, Run
+from nlp_rnn.comparison.records import Comparison
 from nlp_rnn.comparison.resampling import (
     label_scores,
     resampled_label_scores,

@@ -217,8 +217,8 @@ def test_the_control_without_recurrence_is_not_pretrained() -> None:
 
 
 def test_runs_with_and_without_are_not_mixed_and_can_be_compared() -> None:
+    from nlp_rnn.comparison.compared_run import Run
     from nlp_rnn.comparison.pair import pair_configurations
-    from nlp_rnn.comparison.records import Run
     from tests.compared_runs import RULES, run
 
     def pretrained(cell: str, digest: str, **config: str) -> Run:

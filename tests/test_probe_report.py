@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from nlp_rnn.comparison.compared_run import Run
 from nlp_rnn.comparison.probes import probe_curves, seeds_ahead
-from nlp_rnn.comparison.records import Run
 from nlp_rnn.errors import ComparisonError, DataError
 from nlp_rnn.report.probe_report import write_probe_report
 from nlp_rnn.report.report import write_report

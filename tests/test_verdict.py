@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from nlp_rnn.comparison.compare import compare_runs
+from nlp_rnn.comparison.compared_run import Run
 from nlp_rnn.comparison.decide import outcome, required_samples
-from nlp_rnn.comparison.records import Interval, Run
+from nlp_rnn.comparison.records import Interval
 from nlp_rnn.comparison.rules import Outcome
 from nlp_rnn.comparison.score import MeasuredDifference
 from nlp_rnn.comparison.table import table

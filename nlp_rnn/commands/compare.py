@@ -11,7 +11,8 @@ from nlp_rnn.commands.argument_parser import choice, number, parse_arguments
 from nlp_rnn.errors import ConfigError
 
 if TYPE_CHECKING:
-    from nlp_rnn.comparison.records import Comparison, Run
+    from nlp_rnn.comparison.compared_run import Run
+    from nlp_rnn.comparison.records import Comparison
 
 __all__ = ["HELP", "compare"]
 

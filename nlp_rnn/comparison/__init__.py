@@ -9,8 +9,9 @@ The steps, one module each; `compare` runs them in this order:
 5. `decide`: better, equivalent or inconclusive, after Holm's correction.
 6. `recommend`: a configuration for each use.
 
-`rules` has the thresholds, `differing_keys` the keys in which a pair may differ, and `records` what
-the steps pass on. `resampling` and `statistics` are the mathematics, `verdict` and `notes` the
-sentences, `table` the text for the terminal. `probes` compares accuracies on the diagnostic probe
-tasks.
+`rules` has the thresholds, `differing_keys` the keys in which a pair may differ, `compared_run` and
+`records` what the steps pass on. `external` reads the predictions of other models as runs. `labels`
+has the differences on the labels of multi-label data. `resampling` and `statistics` are the
+mathematics, `verdict` and `notes` the sentences, `table` the text for the terminal. `probes`
+compares accuracies on the diagnostic probe tasks.
 """

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
+from nlp_rnn.comparison.compared_run import Run
 from nlp_rnn.comparison.decide import decide
 from nlp_rnn.comparison.ensembles import (
     ScoredEnsembles,
@@ -22,7 +23,6 @@ from nlp_rnn.comparison.records import (
     LabelDifference,
     NotComparable,
     Recommendation,
-    Run,
 )
 from nlp_rnn.comparison.rules import ENSEMBLE_KEY, Rules
 from nlp_rnn.comparison.score import ScoredData, score_data

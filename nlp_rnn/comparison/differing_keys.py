@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from nlp_rnn.comparison.records import Run
+from nlp_rnn.comparison.compared_run import Run
 from nlp_rnn.comparison.rules import Rules
 from nlp_rnn.comparison.select import affects_result, group_of_preset
 from nlp_rnn.config.option import MISSING

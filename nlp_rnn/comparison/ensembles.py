@@ -8,8 +8,9 @@ ensemble: recommendations depend on its scores, and the comparison says what it 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from nlp_rnn.comparison.compared_run import Run
 from nlp_rnn.comparison.pair import Pair, Pairing
-from nlp_rnn.comparison.records import Configuration, Difference, Run
+from nlp_rnn.comparison.records import Configuration, Difference
 from nlp_rnn.comparison.rules import Outcome, Rules
 from nlp_rnn.comparison.score import MeasuredDifference, ScoredData, score_data, score_runs
 from nlp_rnn.comparison.select import RunsByName

@@ -12,8 +12,8 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
+from nlp_rnn.comparison.compared_run import EXTERNAL, Run
 from nlp_rnn.comparison.read import read_test_texts, with_predictions
-from nlp_rnn.comparison.records import EXTERNAL, Run
 from nlp_rnn.errors import ComparisonError, ConfigError, DataError
 from nlp_rnn.scoring.metrics import score_predictions
 from nlp_rnn.scoring.predictions import Predictions

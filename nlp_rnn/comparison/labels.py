@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nlp_rnn.comparison.compared_run import Run
 from nlp_rnn.comparison.decide import outcome
 from nlp_rnn.comparison.pair import paired_runs
-from nlp_rnn.comparison.records import Interval, LabelDifference, Run
+from nlp_rnn.comparison.records import Interval, LabelDifference
 from nlp_rnn.comparison.resampling import (
     bootstrap_interval,
     label_scores,

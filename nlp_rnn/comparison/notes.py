@@ -6,7 +6,8 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from nlp_rnn.comparison.records import Difference, NotComparable, Run
+from nlp_rnn.comparison.compared_run import Run
+from nlp_rnn.comparison.records import Difference, NotComparable
 from nlp_rnn.comparison.rules import Rules
 from nlp_rnn.comparison.score import ScoredData
 from nlp_rnn.comparison.select import affects_result, group_of_preset

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
+from nlp_rnn.comparison.compared_run import Run
 from nlp_rnn.comparison.differing_keys import candidate_key, compare_keys
-from nlp_rnn.comparison.records import NotComparable, Run
+from nlp_rnn.comparison.records import NotComparable
 from nlp_rnn.comparison.rules import Rules
 from nlp_rnn.comparison.select import RunsByName, runs_by_configuration
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nlp_rnn.comparison.records import Run
+from nlp_rnn.comparison.compared_run import Run
 from nlp_rnn.config.data import PROBE_FACTORS
 from nlp_rnn.errors import ComparisonError
 from nlp_rnn.layers.cells import CELLS

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from nlp_rnn.comparison.records import Run
+from nlp_rnn.comparison.compared_run import Run
 from nlp_rnn.comparison.rules import ENSEMBLE_KEY
 from nlp_rnn.config.signature import REMOVED
 from nlp_rnn.errors import ComparisonError, NlpRnnError, TrackingError

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nlp_rnn.comparison.compared_run import Run
 from nlp_rnn.comparison.pair import Pair, Pairing, paired_runs
-from nlp_rnn.comparison.records import Configuration, Difference, Interval, Run
+from nlp_rnn.comparison.records import Configuration, Difference, Interval
 from nlp_rnn.comparison.resampling import (
     bootstrap_interval,
     resampled_scores,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from nlp_rnn.comparison.records import Run
+from nlp_rnn.comparison.compared_run import Run
 from nlp_rnn.comparison.rules import Rules
 from nlp_rnn.config.signature import NOT_IN_SIGNATURE
 from nlp_rnn.scoring.predictions import Predictions

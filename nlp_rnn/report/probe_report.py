@@ -4,8 +4,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from nlp_rnn.comparison.compared_run import Run
 from nlp_rnn.comparison.probes import probe_curves
-from nlp_rnn.comparison.records import Run
 from nlp_rnn.config.data import PROBE_FACTORS
 from nlp_rnn.errors import ComparisonError, DataError
 from nlp_rnn.report.figure_files import save_figure

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from nlp_rnn.classifier.manifest import is_classifier
 from nlp_rnn.classifier.risk_coverage import RISK_COVERAGE
+from nlp_rnn.comparison.compared_run import Run
 from nlp_rnn.comparison.probes import ProbeCurve, probe_curves
 from nlp_rnn.comparison.read import read_test_texts
-from nlp_rnn.comparison.records import Comparison, Run
+from nlp_rnn.comparison.records import Comparison
 from nlp_rnn.errors import ComparisonError, NlpRnnError, TrackingError
 from nlp_rnn.inspection.memory_horizon import MemoryHorizon, measure_memory_horizon
 from nlp_rnn.report.context import RiskRow, TrainingCurve
