@@ -85,7 +85,7 @@ def compare(arguments: list[str]) -> int:
     )
     files = {}
     if "--predictions" in parsed.repeated:
-        from nlp_rnn.comparison.external import read_external, split_names
+        from nlp_rnn.comparison.external_predictions import read_external, split_names
 
         files = split_names(parsed.repeated["--predictions"])
     uri = resolve_uri(None, Path.cwd())
