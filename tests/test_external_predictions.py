@@ -13,7 +13,6 @@ from datasets import Dataset
 from mlflow import MlflowClient
 
 from nlp_rnn.cli import main
-from nlp_rnn.comparison import external_predictions
 from nlp_rnn.comparison.compare import compare_runs
 from nlp_rnn.comparison.compared_run import Run
 from nlp_rnn.comparison.external_predictions import read_external, split_names

@@ -10,8 +10,8 @@ The steps, one module each; `compare` runs them in this order:
 6. `recommend`: a configuration for each use.
 
 `rules` has the thresholds, `differing_keys` the keys in which a pair may differ, `compared_run` and
-`records` what the steps pass on. `external_predictions` reads those of other models as runs. `labels`
-has the differences on the labels of multi-label data. `resampling` and `statistics` are the
-mathematics, `verdict` and `notes` the sentences, `table` the text for the terminal. `probes`
+`records` what the steps pass on. `external_predictions` reads those of other models as runs.
+`labels` has the differences on the labels of multi-label data. `resampling` and `statistics` are
+the mathematics, `verdict` and `notes` the sentences, `table` the text for the terminal. `probes`
 compares accuracies on the diagnostic probe tasks.
 """

@@ -51,13 +51,13 @@ def split_names(values: Sequence[str]) -> dict[str, list[Path]]:
                 "NAME=FILE, such as --predictions distilbert=predictions.parquet."
             )
         path = Path(pattern).expanduser()
-        found = [path] if path.exists() else [Path(one) for one in sorted(glob.glob(str(path)))]
-        if not found:
+        matches = [path] if path.exists() else [Path(one) for one in sorted(glob.glob(str(path)))]
+        if not matches:
             raise ConfigError(
                 f"--predictions {name}: {pattern} does not exist.\nSet NAME=FILE to a file with a "
                 "label or probabilities for each test text."
             )
-        files[name.strip()] += found
+        files[name.strip()] += matches
     return dict(files)
 
 
