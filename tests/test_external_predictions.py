@@ -138,9 +138,7 @@ def test_rows_are_matched_by_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     corpus = SimpleNamespace(
         test=Dataset.from_dict({"row": range(TEXTS), "text": texts}), separator=None
     )
-    monkeypatch.setattr(
-        external_predictions, "read_test_texts", lambda run, uri: (corpus, ("review",), "")
-    )
+    monkeypatch.setattr(module, "read_test_texts", lambda run, uri: (corpus, ("review",), ""))
     runs = two_cells(TEXTS)
     path = write(tmp_path / "p.csv", review=[text.upper() for text in texts], row=[7] * TEXTS)
     (run,) = read_external({"bert": [path]}, runs, None)
@@ -152,9 +150,7 @@ def test_rows_are_matched_by_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     frame[frame.review != texts[3].upper()].to_csv(path, index=False)
     with pytest.raises(DataError, match="for 1 of 500 test texts, the first of them in row 3, 'th"):
         read_external({"bert": [path]}, runs, None)
-    monkeypatch.setattr(
-        external_predictions, "read_test_texts", lambda run, uri: (None, (), "it is gone.")
-    )
+    monkeypatch.setattr(module, "read_test_texts", lambda run, uri: (None, (), "it is gone."))
     with pytest.raises(DataError, match="be compared with them: it is gone.\nAdd a column row"):
         read_external({"bert": [path]}, runs, None)
 
