@@ -23,6 +23,7 @@ from nlp_rnn.report.report import write_report
 from tests.compared_runs import NAMES, RULES, compared, multi_label_runs, two_cells
 
 TEXTS = 500
+READ = "nlp_rnn.comparison.external_predictions.read_test_texts"
 
 
 def labels_of(accuracy: float, seed: int = 0) -> np.ndarray:
@@ -138,7 +139,7 @@ def test_rows_are_matched_by_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     corpus = SimpleNamespace(
         test=Dataset.from_dict({"row": range(TEXTS), "text": texts}), separator=None
     )
-    monkeypatch.setattr(module, "read_test_texts", lambda run, uri: (corpus, ("review",), ""))
+    monkeypatch.setattr(READ, lambda run, uri: (corpus, ("review",), ""))
     runs = two_cells(TEXTS)
     path = write(tmp_path / "p.csv", review=[text.upper() for text in texts], row=[7] * TEXTS)
     (run,) = read_external({"bert": [path]}, runs, None)
@@ -150,7 +151,7 @@ def test_rows_are_matched_by_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     frame[frame.review != texts[3].upper()].to_csv(path, index=False)
     with pytest.raises(DataError, match="for 1 of 500 test texts, the first of them in row 3, 'th"):
         read_external({"bert": [path]}, runs, None)
-    monkeypatch.setattr(module, "read_test_texts", lambda run, uri: (None, (), "it is gone."))
+    monkeypatch.setattr(READ, lambda run, uri: (None, (), "it is gone."))
     with pytest.raises(DataError, match="be compared with them: it is gone.\nAdd a column row"):
         read_external({"bert": [path]}, runs, None)
 
