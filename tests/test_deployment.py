@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 import nlp_rnn
-from nlp_rnn.comparison.records import Comparison, Recommendation, Run
+from nlp_rnn.comparison.compared_run import Run
+from nlp_rnn.comparison.records import Comparison, Recommendation
 from nlp_rnn.config.training import Monitor
 from nlp_rnn.sweeps.deployment import deploy, recommended
 from tests.made_comparison import configuration_of, made_comparison, made_run

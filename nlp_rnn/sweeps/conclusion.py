@@ -24,7 +24,8 @@ from nlp_rnn.tracking.store import experiment_name
 from nlp_rnn.tracking.tags import BASELINES_TAG
 
 if TYPE_CHECKING:
-    from nlp_rnn.comparison.records import Comparison, Run
+    from nlp_rnn.comparison.compared_run import Run
+    from nlp_rnn.comparison.records import Comparison
     from nlp_rnn.sweeps.deployment import FinishedRun
     from nlp_rnn.tracking.tracked_run import TrackedRun
 
