@@ -16,6 +16,7 @@ IMPORT_ORDER = (
     "errors",
     "extras",
     "cores",
+    "caches",
     "layers",
     "config",
     "sources",

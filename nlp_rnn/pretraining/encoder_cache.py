@@ -87,8 +87,8 @@ def _cached_folder(config: RunConfig, corpus: "Corpus", uri: str, experiment_id:
     """
     from filelock import FileLock
 
+    from nlp_rnn.caches import cache_dir
     from nlp_rnn.pretraining.initial_weights import tokenizer_options
-    from nlp_rnn.tokens.tokenization import cache_dir
 
     unlabelled = read_unlabelled_texts(config, corpus)
     key_parts = [

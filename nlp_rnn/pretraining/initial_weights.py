@@ -64,8 +64,8 @@ def with_local_encoder(config: RunConfig) -> RunConfig:
 
 def _download(pretrained: str, config: RunConfig) -> Path:
     """Return the cached folder of an encoder that was logged to MLflow."""
+    from nlp_rnn.caches import cache_dir
     from nlp_rnn.classifier.location import local_folder
-    from nlp_rnn.tokens.tokenization import cache_dir
     from nlp_rnn.tracking.environment import default_tracking_uri
     from nlp_rnn.tracking.uri import resolve_uri
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nlp_rnn.caches import cache_dir
 from nlp_rnn.config.tokenizer import TokenizerConfig
 from nlp_rnn.data.corpus import Corpus, quiet_datasets
 from nlp_rnn.data.unlabelled import Unlabelled
 from nlp_rnn.pretraining.token_stream import TokenTexts
 from nlp_rnn.sources.arrow_cache import arrow_batches, texts_of, write_arrow_file
-from nlp_rnn.tokens.tokenization import ENCODING_VERSION, cache_dir
+from nlp_rnn.tokens.tokenization import ENCODING_VERSION
 from nlp_rnn.tokens.tokenizer import cached_tokenizer, content_hash, encode_with_counts
 
 if TYPE_CHECKING:

@@ -16,10 +16,10 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from nlp_rnn.caches import cache_dir
 from nlp_rnn.data.labels import labels_of
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import texts_of
-from nlp_rnn.tokens.tokenization import cache_dir
 
 if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus

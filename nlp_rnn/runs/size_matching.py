@@ -135,8 +135,8 @@ def _equally_fast(architecture: Architecture, cell: str) -> int:
     import onnxruntime
     from filelock import FileLock
 
+    from nlp_rnn.caches import cache_dir
     from nlp_rnn.classifier.latency_matching import equally_fast_size
-    from nlp_rnn.tokens.tokenization import cache_dir
     from nlp_rnn.tracking.machine import machine_tags
 
     processor = machine_tags()["processor"]

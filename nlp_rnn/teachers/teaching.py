@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nlp_rnn.caches import cache_dir
 from nlp_rnn.config.teacher import TeacherKind
 from nlp_rnn.config.training import ClassWeight
 from nlp_rnn.data.corpus import quiet_datasets
 from nlp_rnn.teachers.pool import Pool, read_pool
 from nlp_rnn.teachers.saved_predictions import read_saved_predictions, save_predictions
 from nlp_rnn.teachers.teacher_predictions import Teacher, TeacherPredictions
-from nlp_rnn.tokens.tokenization import cache_dir
 from nlp_rnn.tracking.uri import resolve_uri
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from nlp_rnn.caches import cache_dir
 from nlp_rnn.teachers.teacher_predictions import FloatArray
-from nlp_rnn.tokens.tokenization import cache_dir
 
 __all__ = ["VectorCache"]
 

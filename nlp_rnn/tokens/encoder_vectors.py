@@ -57,7 +57,7 @@ def encoder_vectors(
     """
     from safetensors.numpy import load_file, save_file
 
-    from nlp_rnn.tokens.tokenization import cache_dir
+    from nlp_rnn.caches import cache_dir
 
     path = cache_dir() / "static_vectors" / f"{digest}-{VERSION}-{SIZE}.safetensors"
     if not path.exists():

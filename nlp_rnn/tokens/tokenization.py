@@ -3,7 +3,6 @@
 import hashlib
 import itertools
 import json
-import os
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nlp_rnn.caches import cache_dir
 from nlp_rnn.config.tokenizer import TokenizerConfig, TokenizerKind
 from nlp_rnn.data.corpus import Corpus, quiet_datasets
 from nlp_rnn.data.quality import Quality
@@ -85,17 +85,6 @@ class TokenizedCorpus:
     vocab_size: int
     quality: Quality
     vectors: TokenVectors | None = None
-
-
-def cache_dir() -> Path:
-    """Return the cache folder of tokenizers and token ids.
-
-    It is `NLP_RNN_CACHE`, else `nlp_rnn` in `XDG_CACHE_HOME`, else `~/.cache/nlp_rnn`.
-    """
-    if path := os.environ.get("NLP_RNN_CACHE"):
-        return Path(path).expanduser().absolute()
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "nlp_rnn"
 
 
 def tokenize_corpus(
