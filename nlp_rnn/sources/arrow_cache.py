@@ -16,6 +16,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nlp_rnn.caches import datasets_cache
+
 if TYPE_CHECKING:
     import pyarrow
     from datasets import Dataset
@@ -98,10 +100,9 @@ def cached_file(key: Iterable[object], suffix: str, write: Callable[[Path], None
 
 
 def _cache_path(key: Iterable[object], suffix: str) -> Path:
-    import datasets
-
-    folder = Path(datasets.config.HF_DATASETS_CACHE).expanduser() / "nlp_rnn"
-    return folder / (hashlib.sha256(json.dumps(list(key)).encode()).hexdigest()[:32] + suffix)
+    return datasets_cache() / (
+        hashlib.sha256(json.dumps(list(key)).encode()).hexdigest()[:32] + suffix
+    )
 
 
 def _write_once(path: Path, write: Callable[[Path], None]) -> Path:
