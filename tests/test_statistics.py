@@ -27,6 +27,7 @@ from nlp_rnn.comparison.statistics import (
     mcnemar,
     median_p,
     seeds_for_equivalence,
+    superiority,
     wilcoxon,
 )
 from tests.peak_memory import needs_peak_memory, peak_megabytes
@@ -94,6 +95,19 @@ def test_effect_sizes_by_hand() -> None:
     first, second = np.array([1.0, 2, 5]), np.array([2.0, 3])
     beats = [np.sign(a - b) for a in first for b in second]
     assert cliffs_delta(first, second) == pytest.approx(np.mean(beats))
+
+
+def test_superiority_has_the_exact_interval_of_a_share() -> None:
+    for wins, n in ((0, 5), (3, 5), (5, 5), (10, 10), (7, 20)):
+        found = superiority(np.where(np.arange(n) < wins, 0.4, -0.4), 0.95)
+        interval = stats.binomtest(wins, n).proportion_ci(0.95, "exact")
+        assert found == pytest.approx((wins / n, interval.low, interval.high))
+    assert superiority(np.array([0.1, 0.0, -0.1, 0.0]), 0.95)[0] == 0.5  # ties count half
+    random = np.random.default_rng(2)
+    wins = random.normal(0.3, 1, (400, 8))  # P = Φ(0.3) = 0.618
+    intervals = [superiority(row, 0.95) for row in wins]
+    held = sum(low <= stats.norm.cdf(0.3) <= high for _, low, high in intervals)
+    assert held >= 380
 
 
 def test_stochastic_order_is_the_ratio_of_two_integrals() -> None:

@@ -31,6 +31,9 @@ class Interval:
     high: float
 
 
+UNKNOWN = Interval(float("nan"), float("nan"), float("nan"))
+
+
 @dataclass(frozen=True)
 class Configuration:
     """Runs that differ only in the seed, with their scores.
@@ -119,7 +122,7 @@ class Difference:
     cliffs_delta : float
         Cliff's delta between the scores of the seeds, from −1 to 1.
     aso : float
-        eps_min of `first` over `second` (Dror et al. 2019). Below 0.5 `first` is almost
+        eps_min of `first` over `second` (Dror et al. 2019). Below 0.2 `first` is almost
         stochastically larger. NaN for fewer than two seeds.
     wins, losses : int
         Number of (text, seed) pairs that only `first`, or only `second`, classifies correctly.
@@ -135,6 +138,9 @@ class Difference:
         Limits of this pair, such as runs of different versions.
     detectable_by_texts : float
         Smallest difference that these texts would detect with any number of seeds, points.
+    superiority : Interval
+        Probability, from 0 to 1, that a training of `first` scores higher than one of `second` on
+        these texts.
     """
 
     first: str
@@ -157,6 +163,7 @@ class Difference:
     required: RequiredSamples | None
     remarks: tuple[str, ...] = ()
     detectable_by_texts: float = float("nan")
+    superiority: Interval = UNKNOWN
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from nlp_rnn.comparison.statistics import (
     detectable_difference,
     mcnemar,
     median_p,
+    superiority,
     wilcoxon,
 )
 from nlp_rnn.errors import ComparisonError
@@ -204,6 +205,7 @@ class ScoredRuns:
             required=None,
             remarks=pair.remarks,
             detectable_by_texts=detectable_difference(0.0, texts, variance, confidence, power),
+            superiority=Interval(*superiority(by_seed, confidence)),
         )
         return MeasuredDifference(self.digest, difference, sd, variance)
 

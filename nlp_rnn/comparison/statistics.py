@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "ASO_THRESHOLD",
     "aso",
     "clears",
     "cliffs_delta",
@@ -15,10 +16,14 @@ __all__ = [
     "mcnemar",
     "median_p",
     "seeds_for_equivalence",
+    "superiority",
     "wilcoxon",
 ]
 
 Values = NDArray[np.float64]
+ASO_THRESHOLD = 0.2
+"""Below it `first` is almost stochastically larger."""
+
 MOST_SEEDS = 10_000
 """Largest number of seeds that is tried."""
 
@@ -102,6 +107,23 @@ def cliffs_delta(first: Values, second: Values) -> float:
     return float(np.sign(first[:, None] - second[None, :]).mean())
 
 
+def superiority(differences: Values, confidence: float) -> tuple[float, float, float]:
+    """Return the probability that the first of a pair is larger, with its confidence interval.
+
+    It is the share of n paired differences above 0; a difference of 0 counts half. Bouthillier et
+    al. 2021 (arXiv:2103.03098) recommend it for runs. The interval is that of Clopper & Pearson
+    1934, which holds for any n, and not a bootstrap, which has no width if one side always wins.
+    """
+    from scipy.stats import beta
+
+    rounded = np.round(differences, 9)
+    n, wins = len(rounded), float((rounded > 0).sum() + 0.5 * (rounded == 0).sum())
+    tail = (1 - confidence) / 2
+    low = float(beta.ppf(tail, wins, n - wins + 1)) if wins > 0 else 0.0
+    high = float(beta.ppf(1 - tail, wins + 1, n - wins)) if wins < n else 1.0
+    return wins / n, low, high
+
+
 def _violation(first: Values, second: Values) -> Values:
     """Share of the squared Wasserstein distance where `second` is larger, (…, n) → (…)."""
     n, m = first.shape[-1], second.shape[-1]
@@ -119,9 +141,10 @@ def aso(first: Values, second: Values, seed: int = 0, resamples: int = 1000) -> 
     """Return eps_min of the almost stochastic order test (ASO).
 
     It is an upper 95 % bound on the violation of "`first` is stochastically larger". 0: `first` is
-    larger in every quantile; below 0.5: almost stochastically larger; 1: `second` is larger in
-    every quantile. NaN for fewer than two scores on a side.
-    Dror, Shlomov & Reichart 2019 (ACL P19-1266), after del Barrio et al. 2018.
+    larger in every quantile; 1: `second` is larger in every quantile. Dror, Shlomov & Reichart
+    2019 (ACL P19-1266), after del Barrio et al. 2018, call `first` almost stochastically larger
+    below 0.5; Ulmer, Hardmeier & Frellsen 2022 (arXiv:2204.06815) recommend `ASO_THRESHOLD`. NaN
+    for fewer than two scores on a side.
     """
     n, m = len(first), len(second)
     if min(n, m) < 2:

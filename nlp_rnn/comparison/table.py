@@ -31,7 +31,8 @@ def table(comparison: Comparison) -> str:
             continue
         rows.append(_row(configuration, comparison.same_machine))
         rows[-1][0] += SUFFIX
-    pairs = [["difference", "points", interval, "p boot", "McNemar", "Wilcoxon", "d_z", "ASO"]]
+    pairs = [["difference", "points", interval, "P(A > B)"]]
+    pairs[0] += ["p boot", "McNemar", "Wilcoxon", "d_z", "ASO"]
     for pair in differences:
         mean, low, high = map(signed, (pair.interval.mean, pair.interval.low, pair.interval.high))
         name = f"{pair.first} − {pair.second} (same {', '.join(pair.matching)})"
@@ -39,7 +40,8 @@ def table(comparison: Comparison) -> str:
         no_spread = math.isnan(pair.effect_size)
         effect_size = "–" if no_spread else signed(pair.effect_size, 1)
         numbers = [*p_values, effect_size, _number(pair.aso, ".2f")]
-        pairs.append([name, mean, f"{low} to {high}", *numbers])
+        chance = _number(pair.superiority.mean, ".2f")
+        pairs.append([name, mean, f"{low} to {high}", chance, *numbers])
     outcomes = [
         f"  {pair.first} − {pair.second}: {outcome_text(pair, pair.outcome)}"
         for pair in (differences if len(differences) > 1 else ())

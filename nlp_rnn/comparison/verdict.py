@@ -6,8 +6,9 @@ Deterministic: the same differences and rules give the same sentences.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from nlp_rnn.comparison.records import Configuration, Difference
+from nlp_rnn.comparison.records import Configuration, Difference, Interval
 from nlp_rnn.comparison.rules import Outcome, Rules
+from nlp_rnn.comparison.statistics import ASO_THRESHOLD
 
 __all__ = [
     "counted",
@@ -57,7 +58,7 @@ def verdict(
     is not chosen on the test split. Then the counts of all outcomes, and the decided pairs.
     """
     main = main_pair(differences, configurations, rules)
-    conclusion = _conclusion(main, rules)
+    conclusion = f"{_conclusion(main, rules)}{_superiority(main)}"
     if len(differences) > 1:
         kinds = [str(difference.outcome).split()[-1] for difference in differences]
         counts = [f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(sorted(kinds))]
@@ -74,8 +75,29 @@ def verdict(
     return (
         f"{conclusion} p-values: bootstrap {p['bootstrap']:.2g}, McNemar {p['mcnemar']:.2g}, "
         f"Wilcoxon over the seeds {p['wilcoxon']:.2g}. Effect size d_z {effect_size}, almost "
-        f"stochastic order (ASO) {main.aso:.2f}."
+        f"stochastic order (ASO) {main.aso:.2f}{_order(main)}."
     )
+
+
+def _superiority(difference: Difference) -> str:
+    """A sentence on how often a new training of one side wins, or an empty string."""
+    first, second, chance = difference.first, difference.second, difference.superiority
+    if chance.mean < 0.5:
+        first, second = second, first
+        chance = Interval(1 - chance.mean, 1 - chance.high, 1 - chance.low)
+    if len(difference.by_seed) < 2 or chance.mean != chance.mean:  # NaN
+        return ""
+    return (
+        f" P({first} > {second}) is {chance.mean:.2f}, at least {chance.low:.2f}: the probability "
+        "that a new training of the first scores higher on these texts."
+    )
+
+
+def _order(difference: Difference) -> str:
+    """What almost stochastic order says, in parentheses."""
+    if difference.aso < ASO_THRESHOLD:
+        return f", below {ASO_THRESHOLD:g}: {difference.first} is almost stochastically larger"
+    return ""
 
 
 def main_pair(

@@ -143,6 +143,7 @@ def _tests_table(comparison: Comparison) -> Table:
                 pair.outcome.value,
                 format_points(pair.interval.mean),
                 f"{format_points(pair.interval.low)} to {format_points(pair.interval.high)}",
+                _probability(pair.superiority),
                 *(_p_value(pair.adjusted.get(name, math.nan)) for name in used),
                 format_points(pair.effect_size),
                 format_points(pair.cliffs_delta),
@@ -151,7 +152,8 @@ def _tests_table(comparison: Comparison) -> Table:
                 ", ".join(CRITERIA.get(c, c) for c in pair.matching) or "–",
             ]
         )
-    heads = ["pair", "outcome", "points", "95 % interval", *(f"p, {TESTS[name]}" for name in used)]
+    heads = ["pair", "outcome", "points", "95 % interval", "P(first > second)"]
+    heads += [f"p, {TESTS[name]}" for name in used]
     heads += ["Cohen’s d_z", "Cliff’s δ", "ASO ε", "only one correct, texts × seeds", "matched by"]
     if len(rows) <= MAX_COLUMNS:  # few pairs are easier to read from top to bottom
         heads, *rows = ([str(cell) for cell in row] for row in zip(heads, *rows, strict=True))
@@ -161,8 +163,9 @@ def _tests_table(comparison: Comparison) -> Table:
         "p-values have Holm’s correction over all pairs of this page; the outcome depends on the "
         "interval, not on p. Cohen’s d_z: mean difference divided by its standard deviation over "
         "the seeds. Cliff’s δ: probability that a seed of the first scores higher than a seed of "
-        "the second, minus the reverse. ASO ε below 0.5: the first is almost stochastically "
-        "larger. Matched by: what the two configurations have in common.",
+        "the second, minus the reverse. P(first > second): probability that a training of the "
+        "first scores higher than one of the second on these texts, with its interval (Clopper & "
+        "Pearson). ASO ε below 0.2: the first is almost stochastically larger. Matched by: what the two configurations have in common.",
     )
 
 
@@ -185,6 +188,9 @@ def _export_row(pair: Difference) -> dict[str, object]:
         "effect": pair.effect_size,
         "cliff": pair.cliffs_delta,
         "aso": pair.aso,
+        "superiority": pair.superiority.mean,
+        "superiority_low": pair.superiority.low,
+        "superiority_high": pair.superiority.high,
         "wins": pair.wins,
         "losses": pair.losses,
         "detectable": pair.detectable,
@@ -197,6 +203,13 @@ def _num_shared_seeds(comparison: Comparison) -> str:
     """Return the number of seeds that both configurations of a pair have, as "3" or "3 to 5"."""
     counts = sorted({len(pair.by_seed) for pair in comparison.differences})
     return " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
+
+
+def _probability(interval: "Interval") -> str:
+    """Format a probability with its interval; NaN becomes a dash."""
+    if not math.isfinite(interval.mean):
+        return "–"
+    return f"{interval.mean:.2f} ({interval.low:.2f} to {interval.high:.2f})"
 
 
 def _p_value(value: float) -> str:
