@@ -165,7 +165,8 @@ def _tests_table(comparison: Comparison) -> Table:
         "the seeds. Cliff’s δ: probability that a seed of the first scores higher than a seed of "
         "the second, minus the reverse. P(first > second): probability that a training of the "
         "first scores higher than one of the second on these texts, with its interval (Clopper & "
-        "Pearson). ASO ε below 0.2: the first is almost stochastically larger. Matched by: what the two configurations have in common.",
+        "Pearson). ASO ε below 0.2: the first is almost stochastically larger. Matched by: what "
+        "the two configurations have in common.",
     )
 
 
