@@ -265,9 +265,8 @@ def _run(job: _Run) -> Result:
         log_results(result.metrics, resolved, corpus, run, origin.command, notes)
         run.log_classifier(Path(result.classifier), corpus.test[:2]["text"])
         labelled = None if membership else labelled_only_predictions(corpus, resolved, job.student)
-        summary = write_summary(
-            corpus, folder, run, result.metrics, membership is None, job.teacher, labelled
-        )
+        single = None if membership else origin
+        summary = write_summary(corpus, folder, run, result.metrics, single, job.teacher, labelled)
     shutil.rmtree(folder / CHECKPOINT)
     print_result(result.run_id, result.classifier, result.metrics, summary)
     return result

@@ -110,6 +110,11 @@ def full_report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_the_methods_say_how_many_configurations_were_scored_on_the_split(tmp_path: Path) -> None:
+    page = parsed_report(tmp_path, made_comparison(), scored_configurations=14)
+    assert "has been scored by 14 configurations so far" in page.sections["methods"]
+
+
 def test_the_confidence_section_has_means_over_the_seeds(tmp_path: Path) -> None:
     assert mean_rows([[(0.5, 0.8, 0.7), (0.9, 0.2, None)], [(0.5, 0.6, 0.9), (0.9, 0.4, 1.0)]]) == [
         (0.5, pytest.approx(0.7), pytest.approx(0.8))

@@ -12,6 +12,8 @@ from nlp_rnn.runs.reference_scores import References, reference_predictions
 from nlp_rnn.runs.summary import compare_with, summary_lines, text_scores, weakest_labels
 from nlp_rnn.scoring.metrics import score_predictions
 from nlp_rnn.scoring.predictions import Predictions
+from nlp_rnn.tracking.scored_configurations import add_scored, count_scored
+from nlp_rnn.tracking.store import obtain_experiment
 from tests import warm
 from tests.composing import compose
 
@@ -149,8 +151,11 @@ def test_a_run_prints_and_saves_its_summary_and_a_job_of_a_sweep_does_not(
     small = ["data.train_rows=100", "data.test_rows=40", "data.train_sentences=1"]
     small += ["model.hidden_size=4", "model.embedding_size=4", "trainer.max_epochs=1"]
     small += ["trainer.threads=1", "tracking.speed=none", "tracking.system_metrics=false"]
+    digest = load_corpus(compose(small).data).digest
+    add_scored(store_uri, obtain_experiment(store_uri, "nlp_rnn"), digest, ["one", "two"])
     done = warm.run(["nlp-rnn", "train", *small, "output_dir=run"])
     assert done.returncode == 0, done.stderr
+    assert "This test split has been scored by 3 configurations" in done.stdout
     summary = (tmp_path / "run" / "summary.txt").read_text(encoding="utf-8")
     assert summary in done.stdout
     assert "  linear model" in summary
@@ -162,3 +167,6 @@ def test_a_run_prints_and_saves_its_summary_and_a_job_of_a_sweep_does_not(
     assert "  linear model" not in done.stdout
     assert len(list(tmp_path.glob("sweep/*/mistakes.html"))) == 1
     assert not list(tmp_path.glob("sweep/*/summary.txt"))
+    # the sweep has scored the same configuration
+    assert "This test split has been scored by 3 configurations" in done.stdout
+    assert count_scored(store_uri, digest) == 3

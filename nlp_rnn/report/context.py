@@ -93,6 +93,8 @@ class ReportContext:
     risk_coverage : mapping of str to sequence
         Threshold, coverage and accuracy on validation by run id; runs of earlier versions are
         missing.
+    scored_configurations : int
+        How many configurations were scored on the test split; 0 where it is not known.
     tables : dict of str to list of dict
         Data of the figures, a list of rows per name. Every table is written as a Parquet file.
     """
@@ -106,6 +108,7 @@ class ReportContext:
     probes: Sequence["ProbeCurve"] = ()
     teachers: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     risk_coverage: Mapping[str, Sequence[RiskRow]] = field(default_factory=dict)
+    scored_configurations: int = 0
     tables: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     @property

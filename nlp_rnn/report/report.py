@@ -108,6 +108,7 @@ def write_report(
     probes: Sequence["ProbeCurve"] = (),
     teachers: Mapping[str, dict[str, Any]] | None = None,
     risk_coverage: Mapping[str, Sequence[RiskRow]] | None = None,
+    scored_configurations: int = 0,
     sections: Sequence[Callable[[ReportContext], Section]] = SECTIONS,
 ) -> Report:
     """Write the report of a comparison; files of an earlier report are replaced.
@@ -134,6 +135,8 @@ def write_report(
         Teachers by the name of the configuration, from `read_teachers`.
     risk_coverage : mapping of str to sequence, optional
         Rows of the risk–coverage tables by run id, from `read_risk_coverage`.
+    scored_configurations : int
+        How many configurations were scored on the test split; 0 if that is not known.
     sections : sequence of callable
         Functions that make the sections of the page, in order.
 
@@ -162,6 +165,7 @@ def write_report(
                 probes,
                 teachers or {},
                 risk_coverage or {},
+                scored_configurations,
             )
             _write_files(context, unfinished, sections)
             return _move_files(unfinished, folder)
@@ -189,6 +193,7 @@ def report_runs(comparison: Comparison, uri: str, folder: Path) -> Report:
         read_teachers,
         read_texts,
     )
+    from nlp_rnn.tracking.scored_configurations import count_scored
 
     texts, why_no_texts = read_texts(comparison, uri)
     return write_report(
@@ -201,6 +206,7 @@ def report_runs(comparison: Comparison, uri: str, folder: Path) -> Report:
         probes=read_probes(comparison, uri),
         teachers=read_teachers(comparison, uri),
         risk_coverage=read_risk_coverage(comparison, uri),
+        scored_configurations=count_scored(uri, comparison.digest),
     )
 
 

@@ -1,5 +1,6 @@
 """Section on methods: data, thresholds, how the values were measured, and the runs."""
 
+from nlp_rnn.comparison.verdict import counted
 from nlp_rnn.report.context import ReportContext
 from nlp_rnn.report.page import Block, BulletList, Paragraph, Section, Table
 
@@ -20,6 +21,12 @@ def methods_section(context: ReportContext) -> Section:
         if comparison.same_machine
         else "The times come from several machines, so they are not comparable; the scores are.",
     ]
+    if context.scored_configurations:
+        configurations = counted(context.scored_configurations, "configuration")
+        paragraphs.append(
+            f"This test split has been scored by {configurations} so far, in all experiments of "
+            "the store; runs that differ only in the seed count once."
+        )
     runs_with_vectors = {
         run.tags["vectors"]: None
         for configuration in context.baselines_first

@@ -15,7 +15,7 @@ from nlp_rnn.errors import ClassifierError
 from nlp_rnn.runs.console import announced, print_lines
 from nlp_rnn.runs.run_folder import Origin, save_origin, save_resolved
 from nlp_rnn.runs.vectors import static_vectors, vectors_provenance
-from nlp_rnn.tracking.tags import CONFIGURATION_TAG
+from nlp_rnn.tracking.tags import CONFIGURATION_TAG, DIGEST_TAG
 
 if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
@@ -144,6 +144,7 @@ def run_tags(
         "signature": identity,
         "cell": config.model.cell,
         "data": corpus.name,
+        DIGEST_TAG: corpus.digest,
         "task": corpus.task,
         "run_folder": str(folder),
         **({"vectors": vectors.summary} if vectors else {}),

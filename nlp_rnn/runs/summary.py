@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nlp_rnn.classifier.location import CLASSIFIER
+from nlp_rnn.classifier.manifest import read_config
 from nlp_rnn.runs.differences import Difference, paired_difference, text_scores
 from nlp_rnn.runs.mistakes import write_mistakes
 from nlp_rnn.runs.reference_scores import References, reference_predictions
@@ -21,9 +23,11 @@ from nlp_rnn.scoring.metrics import (
     wilson_interval,
 )
 from nlp_rnn.scoring.predictions import PART_NAMES, Predictions, read_predictions
+from nlp_rnn.tracking.scored_configurations import scored_advice
 
 if TYPE_CHECKING:
     from nlp_rnn.data.corpus import Corpus
+    from nlp_rnn.runs.run_folder import Origin
     from nlp_rnn.tracking.tracked_run import TrackedRun
 
 __all__ = [
@@ -198,7 +202,7 @@ def write_summary(
     folder: Path,
     run: "TrackedRun",
     metrics: Mapping[str, float],
-    references: bool,
+    origin: "Origin | None",
     teacher: TeacherScores | None = None,
     labelled_only: Mapping[str, NDArray[Any]] | None = None,
 ) -> list[str]:
@@ -214,8 +218,9 @@ def write_summary(
         The MLflow run.
     metrics : mapping of str to float
         Metrics of the run. The time for the linear model follows from `train/seconds`.
-    references : bool
-        Write the summary. A job of a sweep has none, since the sweep trains the baselines once.
+    origin : Origin or None
+        Where the run is logged. None for a job of a sweep, which has no summary: the sweep trains
+        the baselines once, and counts what was scored on the test split.
     teacher : TeacherScores, optional
         Predictions of the teacher that the classifier was trained with.
     labelled_only : mapping of str to labels, optional
@@ -229,7 +234,7 @@ def write_summary(
     splits = {split: read_predictions(folder / f"{split}_predictions.parquet") for split in SPLITS}
     texts = {split: getattr(corpus, split)["text"] for split in SPLITS}
     write_mistakes(folder, {split: (splits[split], texts[split]) for split in SPLITS}, run)
-    if not references:
+    if origin is None:
         return []
     simple = reference_predictions(corpus, metrics.get("train/seconds", 0.0))
     parts: dict[str, Mapping[str, NDArray[Any]]] = {
@@ -241,6 +246,10 @@ def write_summary(
         parts["n-grams, labelled texts only"] = labelled_only
     latency = metrics.get("latency/onnx_batch1_p50_ms")
     lines = summary_lines(splits, parts, simple, len(corpus.train), teacher, latency)
+    provenance = read_config(folder / CLASSIFIER)["provenance"]
+    lines += scored_advice(
+        origin.tracking_uri, origin.experiment_id, corpus.digest, [provenance["signature"]]
+    )
     text = "".join(f"{line}\n" for line in lines)
     (folder / SUMMARY).write_text(text, encoding="utf-8", errors="replace")
     run.log_text(text, SUMMARY)

@@ -21,7 +21,7 @@ from nlp_rnn.sweeps.jobs import Job
 from nlp_rnn.sweeps.sweep_arguments import SweepCommand
 from nlp_rnn.sweeps.sweep_note import note, results_table
 from nlp_rnn.tracking.store import experiment_name
-from nlp_rnn.tracking.tags import BASELINES_TAG
+from nlp_rnn.tracking.tags import BASELINES_TAG, DIGEST_TAG
 
 if TYPE_CHECKING:
     from nlp_rnn.comparison.compared_run import Run
@@ -104,6 +104,9 @@ def conclude(sweep: FinishedSweep, children: Mapping[str, Child]) -> None:
         else:
             body = "\n\n".join(compared.summaries) or body
     body += _deploy(sweep, compared.runs or candidates, compared.comparisons, children)
+    for line in _reuse_of_test_splits(sweep, finished):
+        print(line)
+        body += f"\n\n{line}"
     if sweep.steps:
         title = f"**Best on validation**: {best.name}\n\n" if sweep.chosen and best else ""
         body = f"{title}{sweep.steps}\n\n{body}"
@@ -136,6 +139,20 @@ def _deploy(
     lines = deploy(deployments, sweep.folder, sweep.run.run_id[:8])
     print("\n" + "\n".join(lines), flush=True)
     return "\n\n**Deploy**\n\n```\n" + "\n".join(lines) + "\n```"
+
+
+def _reuse_of_test_splits(sweep: FinishedSweep, finished: Sequence[Child]) -> list[str]:
+    """Count the configurations as scored on their test splits; return advice if there are many."""
+    from nlp_rnn.tracking.scored_configurations import scored_advice
+
+    scored: dict[str, set[str]] = {}
+    for child in finished:
+        if DIGEST_TAG in child.tags:
+            scored.setdefault(child.tags[DIGEST_TAG], set()).add(child.tags["signature"])
+    lines = []
+    for digest, signatures in scored.items():
+        lines += scored_advice(sweep.uri, sweep.experiment_id, digest, sorted(signatures))
+    return list(dict.fromkeys(lines))
 
 
 @dataclass(frozen=True)

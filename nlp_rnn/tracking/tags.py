@@ -13,6 +13,7 @@ __all__ = [
     "BASELINES_TAG",
     "CONFIGURATION_TAG",
     "DATA_BASELINES",
+    "DIGEST_TAG",
     "KIND",
     "OLD_BASELINES_TAG",
     "OLD_CONFIGURATION_TAG",
@@ -31,6 +32,8 @@ DATA_BASELINES = ("majority", "linear", "ngrams")
 """Cells of the baselines that depend on the data only, not on a network."""
 CONFIGURATION_TAG = "configuration"
 """Tag with the name of the configuration, which all runs that differ only in the seed share."""
+DIGEST_TAG = "data_digest"
+"""Tag with the digest of the data."""
 OLD_CONFIGURATION_TAG = "group"
 """The same tag in stores of earlier versions."""
 BASELINES_TAG = "baselines"
