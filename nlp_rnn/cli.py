@@ -180,7 +180,11 @@ def _unexpected(error: Exception, command: str) -> str:
 def _command(name: str, arguments: list[str]) -> int:
     """Run a command, or print its help."""
     if name not in COMMANDS:
-        raise ConfigError(f"There is no command {name!r}; there are {', '.join(COMMANDS)}.")
+        from difflib import get_close_matches
+
+        close = get_close_matches(name, COMMANDS, n=1)
+        hint = f"Did you mean nlp-rnn {close[0]}?" if close else "nlp-rnn --help describes them."
+        raise ConfigError(f"There is no command {name!r}; there are {', '.join(COMMANDS)}.\n{hint}")
     module = import_module(f"nlp_rnn.commands.{name}")
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     if "-h" in options or "--help" in options:

@@ -56,6 +56,7 @@ def test_a_key_of_another_name_is_named_and_can_be_set(
         "--output here",
         "--output=here",
         "--seed 2",
+        "-o here",
         "--model.hidden_size=8",
         "model=LSTM",
     ],
@@ -69,6 +70,32 @@ def test_the_form_that_is_named_for_a_wrong_one_works(
     advised = shlex.split(advice[1])
     files = ["data=files", "data.path=x"] if advised[0].startswith("data.") else []
     assert main(["train", *files, *advised, "--cfg", "job"]) == 0
+
+
+def test_blanks_in_an_argument_are_an_error(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert message(["seed = 2"], capsys).splitlines()[1] == "Set seed=2"
+
+
+def test_a_plus_sign_before_a_key_is_not_needed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "+experiment=smoke", "++seed=7", "--cfg", "job"]) == 0
+    assert "\nseed: 7\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["ticket.csv", "TICKETS.CSV", "tickets.tsv"])
+def test_a_missing_file_names_the_one_that_was_meant(
+    here: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert main(["train", "data=files", f"data.path={name}"]) == 1
+    assert f"Did you mean data.path={here}/tickets.csv?" in capsys.readouterr().err
+
+
+def test_a_command_of_another_name_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trian"]) == 2
+    assert "Did you mean nlp-rnn train?" in capsys.readouterr().err
+
+
+def test_resume_is_an_option_and_no_flag(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert message(["--resume", "outputs/one"], capsys).endswith("set resume=outputs/one\n")
 
 
 def test_several_values_need_a_sweep(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -211,7 +211,7 @@ def test_a_run_logs_the_accuracy_at_each_length(
     [
         (["data=probe"], "data.probe is not set"),
         (["probe=nothing"], "There is no probe=nothing; there are agreement, counting"),
-        (["data=probe", "data.probe=dyck"], "expected one of [counting, counting3, dyck1"),
+        (["data=probe", "data.probe=dyck"], "one of counting, counting3, dyck1"),
         (
             ["data=stories", "probe=dyck1"],
             "data.probe has no effect here: it belongs to data=probe",

@@ -64,7 +64,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store_uri: str) -> Ml
         ("search.seeds=-1", "search.seeds=-1 at least 0"),
         ("model.head_dropout=interval(0.5,0.1)", "is not a valid range"),
         ("optimizer.learning_rate=tag(log,interval(0,1))", "above 0 for log"),
-        ("search.pruner=sharp", "expected one of [none, median, hyperband]"),
+        ("search.pruner=sharp", "Set search.pruner to one of none, median, hyperband."),
         ("model.num_layers=99", "model.num_layers must be between 1 and 16"),
     ],
 )

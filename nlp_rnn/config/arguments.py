@@ -8,6 +8,7 @@ from typing import Any
 
 from nlp_rnn.config.hints import (
     ambiguous_value,
+    other_type,
     unknown_choice,
     unknown_flag,
     unknown_form,
@@ -115,10 +116,12 @@ def flags_and_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]
             overrides.append(quoted(argument))
         elif argument in FLAGS or argument.split("=")[0] in VALUED:
             flags.append(argument)
-            if argument in VALUED and rest:
+            if argument in VALUED:
+                if not rest:
+                    raise ConfigError(f"{argument} needs a value. For example: --cfg job")
                 flags.append(rest.pop(0))
         else:
-            raise unknown_flag(argument, rest, [*FLAGS, *VALUED])
+            raise unknown_flag(argument, rest)
     return flags, overrides
 
 
@@ -128,6 +131,8 @@ def quoted(override: str) -> str:
     Such values are `data.path=my reviews/café.csv` and `data.delimiter=;`, whose quotes the shell
     has removed. A comma in a longer value separates the values of a sweep, so it stays as it is. A
     string that Hydra would read as another number is quoted too: `sweep.resume=184474e5` is an id.
+    A plus sign before a key of the schemas, which have all keys already, is removed: with it, Hydra
+    would add a misspelt key.
 
     Raises
     ------
@@ -137,8 +142,12 @@ def quoted(override: str) -> str:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
+    if not re.match(r"\++hydra\b", override):
+        override = override.lstrip("+")
     parser = OverridesParser.create()
     key, sign, value = override.partition("=")
+    if key.startswith("~") or key != key.strip():
+        raise unknown_form(override)
     escaped = value.replace("'", "\\'")
     with_quotes = f"{key}='{escaped}'"
     try:
@@ -178,6 +187,8 @@ def _shortened(error: Exception) -> str:
         if match[1].startswith("data.path=["):
             advice = "\nFor several files set a pattern, such as 'data.path=FOLDER/*.csv'"
         advice = advice or _switch_advice(match[1].partition("=")[0], cause[:1])
+        if not advice and cause and (message := other_type(match[1], cause[0])):
+            return message
         return f"{match[1]}: {cause[0] if cause else 'does not fit'}.{advice}"
     if match := re.match(r"In '([^']+)':.*\nKey .*\n *full_key: (\S+)", str(error)):
         return f"In {match[1]}: {unknown_key(match[2])}"

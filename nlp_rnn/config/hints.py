@@ -8,7 +8,14 @@ from pathlib import Path
 from nlp_rnn.config.schemas import conf_dir, known_keys
 from nlp_rnn.errors import ConfigError
 
-__all__ = ["ambiguous_value", "unknown_choice", "unknown_flag", "unknown_form", "unknown_key"]
+__all__ = [
+    "ambiguous_value",
+    "other_type",
+    "unknown_choice",
+    "unknown_flag",
+    "unknown_form",
+    "unknown_key",
+]
 
 # What other programs call an option.
 OTHER_NAMES = {
@@ -40,11 +47,13 @@ OTHER_NAMES = {
     "max_seq_length": "tokenizer.max_length",
     "num_epochs": "trainer.max_epochs",
     "num_train_epochs": "trainer.max_epochs",
+    "o": "output_dir",
     "out": "output_dir",
     "output": "output_dir",
     "output_folder": "output_dir",
     "per_device_train_batch_size": "trainer.batch_size",
     "random_state": "seed",
+    "resume": "resume",
     "run_dir": "output_dir",
     "scheduler": "optimizer.schedule",
     "sep": "data.delimiter",
@@ -55,17 +64,23 @@ OTHER_NAMES = {
     "warmup": "optimizer.warmup_fraction",
 }
 BASELINES = ("majority", "linear")
+MOST_CHOICES = 3
 # Keys whose value may be a list of columns.
 COLUMNS = ("data.text", "data.label", "data.columns")
 KEYS = "nlp-rnn train --cfg job prints every key."
 EXAMPLES = "nlp-rnn train --help shows examples."
+FLAGS = "There are -m, --cfg job, --config-dir FOLDER, --dry-run, --debug and --help."
+TYPES = {"Integer": "a whole number", "Float": "a number", "bool": "true or false"}
 
 
 def unknown_key(key: str) -> str:
     """Return the message about a key that does not exist, or not with these choices."""
     schemas = known_keys()
     if key in schemas:
-        return f"{key} has no effect here: it belongs to {', '.join(schemas[key])}."
+        # options of tables are most often meant for files
+        choices = sorted(schemas[key], key=lambda choice: choice != "data=files")
+        listed = ", ".join(choices[:MOST_CHOICES]) + ", …" * (len(choices) > MOST_CHOICES)
+        return f"{key} has no effect here: it belongs to {listed}."
     meant = _meant(key)
     hint = f" Did you mean {meant}?" if meant else ""
     return f"There is no key {key}.{hint}\n{KEYS}"
@@ -99,7 +114,26 @@ def ambiguous_value(argument: str) -> str:
     return f"{message}Add -m to train a sweep: one run for each value."
 
 
-def unknown_flag(argument: str, following: Sequence[str], flags: Sequence[str]) -> ConfigError:
+def other_type(argument: str, cause: str) -> str:
+    """Return the message about `KEY=VALUE` whose value is not of the type of the option.
+
+    Parameters
+    ----------
+    argument : str
+        The argument.
+    cause : str
+        Message of OmegaConf; for any other message the result is empty.
+    """
+    key, _, value = argument.partition("=")
+    if match := re.match(r"Invalid value .*, expected one of \[(.+)\]", cause):
+        return f"{argument} does not exist. Set {key} to one of {match[1]}."
+    match = re.match(r"Value .* (?:could not be converted to|is not a valid) (\w+)", cause)
+    if match is None or match[1] not in TYPES:
+        return ""
+    return f"{key} must be {TYPES[match[1]]}, not {value}."
+
+
+def unknown_flag(argument: str, following: Sequence[str]) -> ConfigError:
     """Return the error for a flag that the command does not have.
 
     Parameters
@@ -108,8 +142,6 @@ def unknown_flag(argument: str, following: Sequence[str], flags: Sequence[str]) 
         The flag, with its value if it is of the form `--name=value`.
     following : sequence of str
         The arguments after it, of which the first may be the value.
-    flags : sequence of str
-        All flags of the command.
     """
     name = re.sub(r"^-+", "", argument.partition("=")[0]).replace("-", "_")
     value = argument.partition("=")[2]
@@ -125,13 +157,23 @@ def unknown_flag(argument: str, following: Sequence[str], flags: Sequence[str]) 
         key = name if name in known_keys() else meant
         hint = f"Options have no dashes: set {key}={value}"
     else:
-        hint = f"There are {', '.join(flags)}; {EXAMPLES}"
+        hint = FLAGS
     return ConfigError(f"There is no flag {argument.partition('=')[0]}.\n{hint}")
 
 
 def unknown_form(argument: str) -> ConfigError:
     """Return the error for an argument that is not of the form `KEY=VALUE`."""
-    hint = f"Set data=files data.path={argument}" if _is_path(argument) else EXAMPLES
+    key, sign, value = argument.partition("=")
+    if argument.startswith("~"):
+        hint = "Options cannot be removed. Leave it out, or set another value."
+    elif sign and key.strip():
+        hint = f"Set {key.strip()}={value.strip()}"
+    elif not sign and (argument in known_keys() or argument == "output_dir"):
+        hint = f"Set {argument}=VALUE, without blanks around the sign."
+    elif _is_path(argument):
+        hint = f"Set data=files data.path={argument}"
+    else:
+        hint = EXAMPLES
     return ConfigError(f"{argument!r} is not of the form KEY=VALUE.\n{hint}")
 
 

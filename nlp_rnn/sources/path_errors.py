@@ -3,6 +3,7 @@
 import contextlib
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 
 from nlp_rnn.errors import DataError
@@ -46,9 +47,26 @@ def missing_path(path: Path, options: FileOptions) -> str:
     message = f"There is no file or folder {path.absolute()}."
     if path.is_symlink():
         return message + f"\nIt is a symbolic link to {path.readlink()}, which does not exist."
+    if similar := _similar_name(path):
+        return message + f"\nDid you mean data.path={similar}?"
     if re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(path)) and format_of(path, options) is None:
         message += f"\nFor a data set of the Hugging Face hub set data=hub data.path={path}"
     return message
+
+
+def _similar_name(path: Path) -> Path | None:
+    """Return the file or folder beside a missing path whose name is most like it, if there is one.
+
+    Names that differ only in case or in the suffix count as similar.
+    """
+    try:
+        names = {entry.name.lower(): entry.name for entry in path.parent.iterdir()}
+    except OSError:
+        return None
+    by_stem = {Path(name).stem: name for name in names}
+    close = get_close_matches(path.name.lower(), names, n=1, cutoff=0.75)
+    close = close or [by_stem[stem] for stem in [path.stem.lower()] if stem in by_stem]
+    return path.with_name(names[close[0]]) if close else None
 
 
 def unknown_format(path: Path) -> str:
