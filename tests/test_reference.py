@@ -29,6 +29,14 @@ def test_every_option_of_the_schemas_is_explained() -> None:
     assert all(row[1] and row[2] and row[3].strip(" |") for row in rows)
 
 
+def test_options_say_what_null_means_and_which_numbers_are_allowed() -> None:
+    page = (REFERENCE / "configuration.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    assert [row[0] for row in rows if row[2] == "`null`" and "null" not in row[3]] == []
+    types = {row[0].strip("| `"): row[1] for row in rows}
+    assert types["trainer.max_epochs"] == "integer, at least 1"
+
+
 def test_every_choice_of_conf_is_explained() -> None:
     page = (REFERENCE / "configuration.md").read_text(encoding="utf-8")
     for path in conf_dir().glob("*/*.yaml"):

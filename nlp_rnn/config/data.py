@@ -110,7 +110,8 @@ class TableConfig(DataConfig):
     )
     label_names: Any = option(
         None,
-        "Names of the labels: a list in the order of the ids, or a mapping from value to name.",
+        "Names of the labels: a list in the order of the ids, or a mapping from value to name "
+        "(null: as they are written in the data).",
     )
     label_separator: str | None = option(
         None, "Text between the labels of a multi-label cell (null: one label per cell)."
@@ -121,7 +122,7 @@ class TableConfig(DataConfig):
     unlabelled: str | None = option(
         None,
         "File or folder of unlabelled texts for a teacher or for pretraining, with the same text "
-        "columns.",
+        "columns (null: none).",
     )
 
 

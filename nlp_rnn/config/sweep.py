@@ -50,7 +50,9 @@ class SweepConfig:
         OnFailure["continue"], "Continue with the other jobs, or stop, when a job fails."
     )
     detach: bool = option(False, "Start the jobs and return; nlp-rnn sweep attach follows them.")
-    resume: str | None = option(None, "Id of an interrupted sweep to resume, or last.")
+    resume: str | None = option(
+        None, "Id of an interrupted sweep to resume, or last (null: a new one)."
+    )
     compare: bool = option(True, "Train the baselines and compare the runs at the end.")
 
 
@@ -70,11 +72,15 @@ class SlurmConfig:
     )
     cpus_per_task: int = option(1, "CPU cores of a job.", at_least(1))
     mem: str | None = option(None, "Memory of a job, such as 8G (null: that of the partition).")
-    gpus: str | None = option(None, "GPUs of a job, such as 1 or a100:1.")
-    account: str | None = option(None, "Account that is charged.")
-    qos: str | None = option(None, "Quality of service.")
-    setup: str | None = option(None, "Shell code before each job, such as module load cuda.")
-    options: str | None = option(None, "Further options of sbatch, such as --constraint=avx512.")
+    gpus: str | None = option(None, "GPUs of a job, such as 1 or a100:1 (null: none).")
+    account: str | None = option(None, "Account that is charged (null: that of the user).")
+    qos: str | None = option(None, "Quality of service (null: that of the cluster).")
+    setup: str | None = option(
+        None, "Shell code before each job, such as module load cuda (null: none)."
+    )
+    options: str | None = option(
+        None, "Further options of sbatch, such as --constraint=avx512 (null: none)."
+    )
 
 
 @dataclass
@@ -93,7 +99,9 @@ class SearchConfig:
     """How a sweep searches hyperparameters instead of trying every combination."""
 
     trials_per_cell: int | None = option(
-        None, "Trials for each combination of the swept groups, such as model=lstm,gru."
+        None,
+        "Trials for each combination of the swept groups, such as model=lstm,gru (null: no "
+        "search).",
     )
     pruner: Pruner = option(Pruner.median, "Rule that ends unpromising trials early.")
     seeds: int = option(5, "Seeds with which the best trial of each is trained again (0: none).")
@@ -101,8 +109,12 @@ class SearchConfig:
         None, "Database URL of the study (null: a file in the folder of the sweep)."
     )
     seed: int = option(1, "Seed of the search.")
-    study: str | None = option(None, "Name of the study; set by the sweep for each of its jobs.")
-    trial: int | None = option(None, "Number of the trial; set by the sweep for each of its jobs.")
+    study: str | None = option(
+        None, "Name of the study; a sweep sets it for each of its jobs (null: no search)."
+    )
+    trial: int | None = option(
+        None, "Number of the trial; a sweep sets it for each of its jobs (null: no search)."
+    )
 
 
 @dataclass

@@ -24,7 +24,8 @@ class TeacherConfig:
     path: Any = option(
         None,
         "File of predictions, folder or hub name of a sentence encoder, or one or several "
-        "classifiers: folders, runs:/ID or sweep:ID, whose probabilities are averaged.",
+        "classifiers: folders, runs:/ID or sweep:ID, whose probabilities are averaged (null: "
+        "none).",
     )
     column: Any = option(
         None,
