@@ -191,7 +191,10 @@ def test_baselines_come_first_and_limit_what_is_recommended() -> None:
         < text.index("gru h128  ")
     )
     assert text.count("No configuration meets") == 1
-    assert "  all uses: none. No configuration meets the requirements; the best baseline" in text
+    assert (
+        "  all uses: no recommendation. No configuration meets the requirements; the best baseline"
+        in text
+    )
 
 
 def test_a_run_of_the_majority_class_stands_for_the_counted_one() -> None:

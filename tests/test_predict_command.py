@@ -267,7 +267,7 @@ def test_rows_without_a_text_get_no_label(
         assert (
             main(["predict", folder, "--input", str(source_path), "--output", f"out.{kind}"]) == 0
         )
-        assert "1 rows have no text and no label" in capsys.readouterr().err
+        assert "1 row has no text, and therefore no label" in capsys.readouterr().err
         rows_read = read(tmp_path / f"out.{kind}")
         assert rows_read[1] == {"text": None, "label": None, "score": None}
         assert labels_and_scores([rows_read[0], rows_read[2]]) == expected(folder, ["w2", "w3"])

@@ -46,9 +46,9 @@ from tests.made_comparison import (
 )
 
 ORDER = [
-    "verdict", "recommendation", "table", "ensemble", "teacher", "seeds", "difference", "length",
-    "cost", "latency", "curves", "calibration", "confidence", "disagreement", "confusion", "memory",
-    "inconclusive", "methods",
+    "verdict", "recommendation", "table", "ensemble", "seeds", "difference", "length", "cost",
+    "latency", "curves", "calibration", "confidence", "disagreement", "confusion", "memory",
+    "teacher", "inconclusive", "methods",
 ]  # fmt: skip
 COST = {"parameters/total": 2.0, "train/seconds": 0.001}
 VOID = {"meta", "link", "br", "hr", "img", "input"}

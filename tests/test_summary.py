@@ -57,8 +57,8 @@ def with_errors(number: int) -> Any:
     [
         (10, 60, "Better than the linear model (+16.7 points, 95 % interval +12."),
         (60, 10, "Worse than the linear model (-16.7 points"),
-        (30, 31, "Not shown to be better than the linear model (+0.3 points"),
-        (0, 0, "Not shown to be better than the linear model (+0.0 points"),
+        (30, 31, "Not significantly better than the linear model (+0.3 points"),
+        (0, 0, "Not significantly better than the linear model (+0.0 points"),
         (290, 10, "WORSE THAN THE MAJORITY CLASS: always predicting 'ask' is 30.0 points more"),
     ],
 )

@@ -160,7 +160,7 @@ def test_duplicates_run_once() -> None:
         ("sweep.jobs=1,2", "sweep.jobs cannot be swept"),
         ("sweep.jobs=0", "sweep.jobs must be at least 1, not 0."),
         ("sweep.jobs=1000", "sweep.jobs=1000 would leave jobs without a core"),
-        ("sweep.on_failure=explode", "expected one of [continue, stop]"),
+        ("sweep.on_failure=explode", "Set sweep.on_failure to one of continue, stop."),
         ("model.hidden_size=interval(1,5)", "is a range and has no single values to try"),
         ("modl=gru,lstm", "There is no key modl."),
         ("model.dropout=0.1,0.2", "model.dropout=0.1 acts between layers"),

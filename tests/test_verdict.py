@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from nlp_rnn.comparison.compare import compare_runs
@@ -12,7 +13,9 @@ from nlp_rnn.comparison.records import Interval
 from nlp_rnn.comparison.rules import Outcome
 from nlp_rnn.comparison.score import MeasuredDifference
 from nlp_rnn.comparison.table import table
-from tests.compared_runs import RULES, changed, compared, two_cells
+from tests.compared_runs import RULES, changed, compared, run, two_cells
+
+CELLS = ("gru", "lstm")
 
 
 def test_limits_of_latency_and_memory_exclude_configurations() -> None:
@@ -25,6 +28,23 @@ def test_limits_of_latency_and_memory_exclude_configurations() -> None:
         assert "longest" not in uses[use].evidence  # nothing was decided on those
     comparison = compared(runs, replace(RULES, memory_limit=0.01))
     assert all(each.choice is None for each in comparison.recommendations)
+
+
+def test_equal_means_are_called_so_and_no_interval_exceeds_a_hundred_percent() -> None:
+    random = np.random.default_rng(1)
+    wrong = {cell: [random.choice(120, 2, replace=False) for _ in range(3)] for cell in CELLS}
+    runs = [
+        run(cell, seed, ~np.isin(np.arange(120), wrong[cell][seed - 1]))
+        for cell in CELLS
+        for seed in (1, 2, 3)
+    ]
+    comparison = compared(runs)
+    assert comparison.verdict.startswith(
+        "Inconclusive: gru h128 and lstm h128 have the same mean accuracy, but the 95 % interval "
+        "of the difference ("
+    )
+    assert "reaches beyond the equivalence region (ROPE) of ±0.5 points." in comparison.verdict
+    assert max(each.score.high for each in comparison.configurations) == 100
 
 
 def timed(runs: list[Run], **metrics: dict[str, float]) -> list[Run]:
@@ -83,7 +103,7 @@ def test_recommendations_quote_their_numbers() -> None:
     assert "5 seeds, 5,000 texts: gru h128 better" in uses["most accurate"].evidence
     reason = "It is significantly better than the other configurations."
     assert uses["most accurate"].reason == reason
-    assert "On the longest 25%" in uses["long texts"].evidence
+    assert "On the longest 25 %" in uses["long texts"].evidence
     assert uses["few labels"].choice is None
     assert "1 ms per text on onnxruntime (p95)" in uses["low latency"].evidence
 

@@ -324,6 +324,7 @@ class _Progress:
         if self._shown:
             print("\x1b[2K", end="", file=sys.stderr)
         if self._without_text:
-            print(f"{self._without_text:,} rows have no text and no label", file=sys.stderr)
+            rows = "1 row has" if self._without_text == 1 else f"{self._without_text:,} rows have"
+            print(f"{rows} no text, and therefore no label", file=sys.stderr)
         if path is not None:
             print(f"wrote {self._rows:,} rows to {path}", file=sys.stderr)

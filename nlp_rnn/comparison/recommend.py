@@ -120,7 +120,7 @@ class _Candidates:
         )
         cheapest = _cheapest(costs)
         if cheapest is None:
-            reason = f"Their {quantity} is the same within {TIE:.0%}: see most accurate."
+            reason = f"Their {quantity} is the same within {100 * TIE:g} %: see most accurate."
             if any(value is None for value, _ in costs):
                 reason = f"The {quantity} was not measured for all configurations."
             return Recommendation(use, None, reason, evidence)
@@ -178,7 +178,9 @@ class _Candidates:
             reason = "There are too few test texts to compare on the long ones."
             return Recommendation(use, None, reason, "At least 400 test texts are needed.")
         recommendation = replace(self, differences=long_differences).by_quality(use)
-        evidence = f"On the longest {LONG_SHARE:.0%} of the test texts: {recommendation.evidence}"
+        evidence = (
+            f"On the longest {100 * LONG_SHARE:g} % of the test texts: {recommendation.evidence}"
+        )
         return replace(recommendation, evidence=evidence)
 
     def few_labels(self) -> Recommendation:

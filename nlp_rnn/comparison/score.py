@@ -153,7 +153,7 @@ class ScoredRuns:
             is_baseline=runs[0].is_baseline,
             runs=tuple(runs),
             scores={run.seed or 0: float(score) for run, score in zip(runs, scores, strict=True)},
-            score=Interval(mean, low, high),
+            score=Interval(mean, max(low, 0.0), min(high, 100.0)),  # widened, it can exceed them
             sd=float(scores.std(ddof=1)) if len(columns) > 1 else float("nan"),
             means={
                 metric: float(np.mean([run.metrics[metric] for run in runs]))

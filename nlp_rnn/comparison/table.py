@@ -98,7 +98,9 @@ def _labels(comparison: Comparison) -> list[str]:
 def _recommendations(comparison: Comparison) -> list[str]:
     """Two lines per use, or for all uses together where they are the same."""
     uses = comparison.recommendations
-    texts = [f"{use.choice or 'none'}. {use.reason}\n      {use.evidence}" for use in uses]
+    texts = [
+        f"{use.choice or 'no recommendation'}. {use.reason}\n      {use.evidence}" for use in uses
+    ]
     if len(uses) > 1 and len(set(texts)) == 1:
         return [f"  all uses: {texts[0]}"]
     return [f"  {use.use}: {text}" for use, text in zip(uses, texts, strict=True)]

@@ -153,12 +153,17 @@ def _conclusion(difference: Difference, rules: Rules) -> str:
     mean, low, high = bounds.mean, bounds.low, bounds.high
     if mean < 0:
         ahead, behind, mean, low, high = behind, ahead, -mean, -high, -low
-    observed = f"{ahead} is {mean:.2f} points more accurate than {behind}"
-    if difference.metric != "accuracy":
+    equal = f"{mean:.2f}" == "0.00"
+    if equal:
+        observed = f"{ahead} and {behind} have the same mean {rules.metric_name}"
+    elif difference.metric == "accuracy":
+        observed = f"{ahead} is {mean:.2f} points more accurate than {behind}"
+    else:
         observed = (
             f"the {rules.metric_name} of {ahead} is {mean:.2f} points higher than that of {behind}"
         )
-    interval = f"the {100 * rules.confidence:g} % interval ({signed(low)} to {signed(high)})"
+    interval = f"the {100 * rules.confidence:g} % interval"
+    interval += f"{' of the difference' * equal} ({signed(low)} to {signed(high)})"
     region = f"the equivalence region (ROPE) of ±{rules.rope:g} points"
     seeds = len(difference.by_seed)
     status = "Inconclusive"
@@ -168,6 +173,8 @@ def _conclusion(difference: Difference, rules: Rules) -> str:
         status, reason = "Better", f"and {interval} is outside {region}"
     elif seeds < rules.min_seeds:
         reason = f"with {interval}, but a conclusion needs at least {rules.min_seeds} shared seeds"
+    elif equal:
+        reason = f"but {interval} reaches beyond {region}"
     elif low <= 0:
         reason = f"but {interval} does not rule out that they are equal"
     elif low <= rules.rope:
@@ -225,7 +232,7 @@ def _detectable(difference: Difference) -> str:
         return ""
     return (
         f" These seeds and texts can detect differences of at least {difference.detectable:.1f} "
-        f"points, and these texts with any number of seeds {difference.detectable_by_texts:.1f}."
+        f"points; more seeds with the same texts, of at least {difference.detectable_by_texts:.1f}."
     )
 
 

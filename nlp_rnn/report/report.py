@@ -51,7 +51,6 @@ SECTIONS: tuple[Callable[[ReportContext], Section], ...] = (
     recommendation_section,
     table_section,
     ensemble_section,
-    teacher_section,
     seeds_section,
     difference_section,
     text_length_section,
@@ -63,6 +62,7 @@ SECTIONS: tuple[Callable[[ReportContext], Section], ...] = (
     disagreement_section,
     confusion_section,
     memory_section,
+    teacher_section,
     inconclusive_section,
     methods_section,
 )

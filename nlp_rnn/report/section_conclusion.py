@@ -18,8 +18,10 @@ def verdict_section(context: ReportContext) -> Section:
         changes = [("The verdict is sensitive.", text, "") for text in comparison.robustness]
         blocks.append(BulletList(changes))
     elif comparison.differences:
-        ropes = ", ".join(f"±{rope:g}" for rope in comparison.rules.ropes)
-        blocks.append(Paragraph(f"The outcome is the same for a ROPE of {ropes} points."))
+        *others, last = (f"±{rope:g}" for rope in comparison.rules.ropes)
+        ropes = f"{', '.join(others)} and {last}" if others else last
+        text = f"The outcome is the same with equivalence regions (ROPE) of {ropes} points."
+        blocks.append(Paragraph(text))
     used = {criterion for pair in comparison.differences for criterion in pair.matching}
     matched = [name for criterion, name in CRITERIA.items() if criterion in used]
     unmatched = [name for criterion, name in CRITERIA.items() if criterion not in used]

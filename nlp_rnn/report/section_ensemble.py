@@ -66,9 +66,9 @@ def ensemble_section(context: ReportContext) -> Section:
         "The interval accounts for the variation of seeds and texts.",
     )
     explanation = (
-        "The saved classifiers combine their network with n-gram models, which no configuration of "
-        f"the network changes. So the other sections compare the networks alone by "
-        f"{comparison.rules.by}; the recommendations depend on the scores of the ensembles."
+        "The saved classifiers combine their network with n-gram models, which are the same for "
+        "all configurations of the network. The other sections therefore compare the networks "
+        f"alone by {comparison.rules.by}; the recommendations use the scores of the ensembles."
     )
     between = [
         f"{pair.first} − {pair.second}, as ensembles: {format_points(pair.interval.mean)} points "

@@ -194,7 +194,7 @@ def _conclusions(test: Predictions, references: References, train_texts: int) ->
             f"Worse than the linear model ({difference}). With {train_texts:,} training texts, "
             "try model=ngrams, and choose by the validation score."
         ]
-    return [f"Not shown to be better than the linear model ({difference})."]
+    return [f"Not significantly better than the linear model ({difference})."]
 
 
 def write_summary(

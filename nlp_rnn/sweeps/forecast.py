@@ -46,7 +46,7 @@ def print_forecast(command: SweepCommand, jobs: Sequence[Job], uri: str) -> None
     alone = 1 if options.backend is Backend.processes else len(jobs)
     parallel = min(options.jobs or alone, len(jobs))
     at_once = f", {parallel} at a time" if parallel > 1 else ""
-    print(f"{len(jobs)} jobs{at_once}: {space_text(command.space)}")
+    print(f"{len(jobs)} job{'s' * (len(jobs) != 1)}{at_once}: {space_text(command.space)}")
     pairs = zip(jobs, times, strict=True)
     timed = [seconds for job, seconds in pairs if seconds is not None and not job.problem]
     if not timed:

@@ -153,7 +153,7 @@ class Search:
                 if trial.state.is_finished():  # before the search was interrupted
                     self._plan(self._job(number, trial))
         if self.jobs:
-            print(f"Ended before: {len(self.jobs)} of {self.count} jobs.")
+            print(f"{len(self.jobs)} of {self.count} jobs were run before the interruption.")
             counts.count_earlier(len(self.jobs), 0)
         while batch := self._next_trials(studies):
             trials = []

@@ -214,7 +214,7 @@ def _run(
             elif not attach:  # what was cancelled is not started again by whoever follows it
                 (folder / STOPPED).unlink(missing_ok=True)
             count = search.count if search else len(jobs)
-            print(f"sweep         {run.run_id[:8]}: {count} jobs, {space}")
+            print(f"sweep         {run.run_id[:8]}: {count} job{'s' * (count != 1)}, {space}")
             print(f"folder        {folder}")
             print(f"MLflow        {ui_link(uri, experiment_id, run.run_id)}", flush=True)
             pending = () if search else _pending(jobs, children, records)
