@@ -72,7 +72,7 @@ def compare(arguments: list[str]) -> int:
     latency = number(parsed, "--latency", 0, float("inf"), whole=False)
     memory = number(parsed, "--memory", 0, float("inf"), whole=False)
     from nlp_rnn.comparison.compare import compare_runs
-    from nlp_rnn.comparison.table import table
+    from nlp_rnn.comparison.table import data_sets_table, table
     from nlp_rnn.tracking.uri import resolve_uri
 
     rules = Rules(
@@ -107,7 +107,8 @@ def compare(arguments: list[str]) -> int:
     if "--json" in parsed.flags:
         print(json.dumps([_numbers(comparison) for comparison in comparisons], indent=2))
         return 0
-    print("\n\n".join(table(comparison) for comparison in comparisons))
+    parts = [*(table(comparison) for comparison in comparisons), data_sets_table(comparisons)]
+    print("\n\n".join(filter(None, parts)))
     for page in pages:
         print(f"\nreport        {page}")
     return 0

@@ -11,7 +11,8 @@ The steps, one module each; `compare` runs them in this order:
 
 `rules` has the thresholds, `differing_keys` the keys in which a pair may differ, `compared_run` and
 `records` what the steps pass on. `external_predictions` reads those of other models as runs.
-`labels` has the differences on the labels of multi-label data. `resampling` and `statistics` are
+`labels` has the differences on the labels of multi-label data, and `data_sets` the conclusion over
+several data sets. `resampling` and `statistics` are
 the mathematics, `verdict` and `notes` the sentences, `table` the text for the terminal. `probes`
 compares accuracies on the diagnostic probe tasks.
 """

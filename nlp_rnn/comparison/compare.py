@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from nlp_rnn.comparison.compared_run import Run
+from nlp_rnn.comparison.data_sets import across_data_sets
 from nlp_rnn.comparison.decide import decide
 from nlp_rnn.comparison.ensembles import (
     ScoredEnsembles,
@@ -116,7 +117,8 @@ def compare_runs(
             comparison = _with_ensembles(comparison, ensemble, deployed, changes)
         comparisons.append(comparison)
     comparisons.sort(key=lambda comparison: (comparison.data, comparison.digest))
-    return _share_few_labels(comparisons)
+    across = across_data_sets(comparisons, rules)
+    return _share_few_labels([replace(one, across=across) for one in comparisons])
 
 
 def _read_predictions(pairing: Pairing, uri: str | None) -> Pairing:

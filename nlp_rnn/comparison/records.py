@@ -11,6 +11,7 @@ from nlp_rnn.comparison.compared_run import Run
 from nlp_rnn.comparison.rules import Outcome, Rules
 
 __all__ = [
+    "AcrossDataSets",
     "Comparison",
     "Configuration",
     "Difference",
@@ -77,10 +78,8 @@ class RequiredSamples:
 
     Attributes
     ----------
-    seeds : int or None
-        Seeds with the present texts.
-    texts : int or None
-        Test texts with the present seeds.
+    seeds, texts : int or None
+        Seeds with the present texts, and test texts with the present seeds.
     both : tuple of (int, int) or None
         Seeds and texts together, where neither is enough alone.
     if_equal : tuple of (int, int) or None
@@ -113,10 +112,9 @@ class Difference:
         Points, by shared seed.
     texts : int
         Number of test texts.
-    p_values : mapping of str to float
-        Two-sided p-values of `bootstrap`, `mcnemar` and `wilcoxon`; NaN where not defined.
-    adjusted : mapping of str to float
-        The same after Holm's correction over all differences of the call.
+    p_values, adjusted : mapping of str to float
+        Two-sided p-values of `bootstrap`, `mcnemar` and `wilcoxon` (NaN where not defined), and the
+        same after Holm's correction over all differences of the call.
     effect_size : float
         Cohen's d_z over the shared seeds; NaN for one seed or no spread.
     cliffs_delta : float
@@ -126,8 +124,9 @@ class Difference:
         stochastically larger. NaN for fewer than two seeds.
     wins, losses : int
         Number of (text, seed) pairs that only `first`, or only `second`, classifies correctly.
-    detectable : float
-        Smallest difference that these seeds and texts would detect, points.
+    detectable, detectable_by_texts : float
+        Smallest difference that these seeds and texts would detect, or these texts with any number
+        of seeds, points.
     outcome : Outcome
         For `Rules.rope`.
     outcomes : mapping of float to Outcome
@@ -136,8 +135,6 @@ class Difference:
         What would settle an inconclusive outcome; None for other outcomes, and for one seed.
     remarks : tuple of str
         Limits of this pair, such as runs of different versions.
-    detectable_by_texts : float
-        Smallest difference that these texts would detect with any number of seeds, points.
     superiority : Interval
         Probability, from 0 to 1, that a training of `first` scores higher than one of `second` on
         these texts.
@@ -225,6 +222,41 @@ class Recommendation:
 
 
 @dataclass(frozen=True)
+class AcrossDataSets:
+    """Difference of two values of the compared key over several data sets, `first` minus `second`.
+
+    Attributes
+    ----------
+    first, second : str
+        The two values, such as two cells.
+    by_set : mapping of str to Interval
+        Difference on each data set with its interval, points.
+    mean : float
+        Mean over the data sets, points.
+    p_value : float
+        Wilcoxon's signed-rank test over the data sets, after Holm's correction.
+    probabilities : tuple of float
+        Bayesian signed-rank test: `first` better, equivalent, `second` better.
+    superiority : Interval
+        Probability that `first` is ahead on a new data set, from 0 to 1.
+    outcome : Outcome
+        Inconclusive with fewer than six data sets.
+    sentence : str
+        The conclusion.
+    """
+
+    first: str
+    second: str
+    by_set: Mapping[str, Interval]
+    mean: float
+    p_value: float
+    probabilities: tuple[float, float, float]
+    superiority: Interval
+    outcome: Outcome
+    sentence: str
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Comparison of all configurations on one data set, with its conclusion.
 
@@ -246,30 +278,26 @@ class Comparison:
         The other pairs.
     verdict : str
         The conclusion, and how far it can be trusted or what is missing.
-    robustness : tuple of str
-        Sentences: where another ROPE or matching criterion gives another outcome.
-    inconclusive : tuple of str
-        Sentences: what would settle each inconclusive pair.
+    robustness, inconclusive : tuple of str
+        Sentences: where another ROPE or matching criterion gives another outcome, and what would
+        settle each inconclusive pair.
     recommendations : tuple of Recommendation
         One per use.
-    notes : tuple of str
-        Sentences: runs that were left out, and limits of the comparison.
-    methods : tuple of str
-        Sentences: how it was measured.
+    notes, methods : tuple of str
+        Sentences: runs that were left out and limits, and how it was measured.
     same_machine : bool
         Whether all runs were timed on one machine: speeds can be compared.
     deployed : tuple of Configuration
         The saved classifiers, by which is recommended; empty if none of them is an ensemble.
     deployed_differences : tuple of Difference
         As `differences`, between the saved classifiers.
-    effects : tuple of Difference
-        Ensemble minus network alone, one per candidate that is an ensemble.
-    ensembles : tuple of str
-        Sentences: what the ensemble changes.
-    label_pair : tuple of str
-        Multi-label data: names of the pair with the best validation metric; otherwise empty.
-    label_differences : tuple of LabelDifference
-        Differences of that pair, the most frequent label first.
+    effects, ensembles : tuple of Difference, tuple of str
+        Ensemble minus network alone, one per candidate that is an ensemble, and as sentences.
+    label_pair, label_differences : tuple of str, tuple of LabelDifference
+        Multi-label data: names of the pair with the best validation metric, and its differences,
+        the most frequent label first; otherwise empty.
+    across : tuple of AcrossDataSets
+        Conclusions over all data sets of the call; empty for one data set.
     """
 
     data: str
@@ -293,6 +321,7 @@ class Comparison:
     ensembles: tuple[str, ...] = ()
     label_pair: tuple[str, ...] = ()
     label_differences: tuple[LabelDifference, ...] = ()
+    across: tuple[AcrossDataSets, ...] = ()
 
     @property
     def is_multi_label(self) -> bool:

@@ -1,13 +1,14 @@
 """Text tables for the terminal: one comparison with its conclusion and recommendations."""
 
 import math
+from collections.abc import Sequence
 
 from nlp_rnn.comparison.ensembles import SUFFIX
 from nlp_rnn.comparison.records import Comparison, Configuration
 from nlp_rnn.comparison.rules import Outcome
 from nlp_rnn.comparison.verdict import counted, outcome_text, signed
 
-__all__ = ["table"]
+__all__ = ["data_sets_table", "table"]
 
 TESTS = ("bootstrap", "mcnemar", "wilcoxon")
 
@@ -71,6 +72,19 @@ def table(comparison: Comparison) -> str:
         more = counted(len(reasons) - MOST_NOT_COMPARABLE, "more pair")
         lines.append(f"  … and {more} that cannot be compared")
     return "\n".join(lines)
+
+
+def data_sets_table(comparisons: Sequence[Comparison]) -> str:
+    """Return the conclusions over several data sets as text; empty if there are none."""
+    lines: list[str] = []
+    for across in comparisons[0].across:
+        head = [f"{across.first} − {across.second}", "points", "interval"]
+        rows = [head]
+        for name, interval in across.by_set.items():
+            mean, low, high = map(signed, (interval.mean, interval.low, interval.high))
+            rows.append([name, mean, f"{low} to {high}"])
+        lines += ["", across.sentence, "", *_aligned(rows)]
+    return "\n".join(["Several data sets", *lines]) if lines else ""
 
 
 def _labels(comparison: Comparison) -> list[str]:

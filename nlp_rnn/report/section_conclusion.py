@@ -1,8 +1,8 @@
 """Sections that state the conclusion: the verdict, recommendations and inconclusive results."""
 
 from nlp_rnn.report.context import ReportContext, format_percent
-from nlp_rnn.report.page import Block, BulletList, Paragraph, Placeholder, Section
-from nlp_rnn.report.section_difference import CRITERIA, why_no_difference
+from nlp_rnn.report.page import Block, BulletList, Figures, Paragraph, Placeholder, Section
+from nlp_rnn.report.section_difference import CRITERIA, difference_figure, why_no_difference
 
 __all__ = ["inconclusive_section", "recommendation_section", "verdict_section"]
 
@@ -33,7 +33,41 @@ def verdict_section(context: ReportContext) -> Section:
                 f"{'this criterion' if len(unmatched) == 1 else 'these criteria'}."
             )
         )
-    return Section("verdict", "Verdict", blocks)
+    return Section("verdict", "Verdict", [*blocks, *_data_set_blocks(context)])
+
+
+def _data_set_blocks(context: ReportContext) -> list[Block]:
+    """The conclusions over all data sets that were compared together, with a figure."""
+    comparison = context.comparison
+    blocks: list[Block] = []
+    for number, across in enumerate(comparison.across):
+        figure = difference_figure(
+            across.by_set,
+            comparison.rules.rope,
+            f"difference in test score, {across.first} minus {across.second} (points)",
+        )
+        title = f"{across.first} minus {across.second} on several data sets"
+        saved = context.save_figure(figure, f"data_sets_{number}", title)
+        caption = (
+            f"Differences on n = {len(across.by_set)} data sets with intervals over seeds and "
+            "texts. On each of them the pair with the best validation metric is shown; data sets "
+            "with the same test texts are one row."
+        )
+        blocks += [Paragraph(across.sentence), Figures([(saved, caption)])]
+    if blocks:
+        context.tables["data_sets"] = [
+            {
+                "first": across.first,
+                "second": across.second,
+                "data": name,
+                "mean": interval.mean,
+                "low": interval.low,
+                "high": interval.high,
+            }
+            for across in comparison.across
+            for name, interval in across.by_set.items()
+        ]
+    return blocks
 
 
 def recommendation_section(context: ReportContext) -> Section:

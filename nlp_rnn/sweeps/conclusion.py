@@ -183,7 +183,7 @@ def _compare(sweep: FinishedSweep, finished: Sequence[Child]) -> Compared:
     from nlp_rnn.comparison.compare import compare_runs
     from nlp_rnn.comparison.read import read_runs
     from nlp_rnn.comparison.rules import Rules
-    from nlp_rnn.comparison.table import table
+    from nlp_rnn.comparison.table import data_sets_table, table
     from nlp_rnn.report.probe_report import write_probe_report
     from nlp_rnn.report.report import log_report, report_runs
 
@@ -214,6 +214,9 @@ def _compare(sweep: FinishedSweep, finished: Sequence[Child]) -> Compared:
         summary = report.summary.read_text(encoding="utf-8")
         summaries.append(f"**{item.data}**: {item.verdict}\n\n{summary}")
         print(f"\n{table(item)}\n\nreport        {report.page}")
+    if text := data_sets_table(comparisons):
+        print(f"\n{text}")
+        summaries.insert(0, "\n\n".join(one.sentence for one in comparisons[0].across))
     return Compared(summaries, comparisons, runs)
 
 
