@@ -65,7 +65,7 @@ def across_data_sets(comparisons: Sequence[Comparison], rules: Rules) -> tuple[A
     with the same test texts, such as samples of one training split, are one: their differences are
     averaged. Holm's correction is over the pairs of values.
     """
-    found: dict[tuple[str, str], dict[str, list[tuple[str, Interval]]]] = defaultdict(
+    measured: dict[tuple[str, str], dict[str, list[tuple[str, Interval]]]] = defaultdict(
         lambda: defaultdict(list)
     )
     for comparison in comparisons:
@@ -79,10 +79,10 @@ def across_data_sets(comparisons: Sequence[Comparison], rules: Rules) -> tuple[A
             interval = main.interval
             if levels[main.first] != values[0]:
                 interval = Interval(-interval.mean, -interval.high, -interval.low)
-            found[values][_texts(comparison)].append((comparison.data, interval))
+            measured[values][_texts(comparison)].append((comparison.data, interval))
     conclusions = [
         _conclusion(values, list(sets.values()), rules)
-        for values, sets in sorted(found.items())
+        for values, sets in sorted(measured.items())
         if sum(map(len, sets.values())) > 1
     ]
     p_values = holm({str(i): one.p_value for i, one in enumerate(conclusions)})
