@@ -266,6 +266,20 @@ def test_loads_without_torch_and_from_its_own_copy_of_the_source(
     )
 
 
+def test_a_classifier_that_the_loaded_version_cannot_read_is_an_error_that_says_so(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow
+
+    def unknown(folder: str) -> None:
+        raise AttributeError("no reader of format 99")
+
+    monkeypatch.setattr("nlp_rnn.classifier.table_predictor.TablePredictor", unknown)
+    message = r"with nlp_rnn .* from .*__init__\.py.* \(no reader of format 99\)\.\nLoad it in"
+    with pytest.raises(mlflow.MlflowException, match=message):
+        mlflow.pyfunc.load_model(str(model_folder))
+
+
 # Loading by URI
 
 

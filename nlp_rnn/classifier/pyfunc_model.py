@@ -29,13 +29,33 @@ class ClassifierModel(PythonModel):  # type: ignore[misc]
     """
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Load the classifier folder, with the source that it was logged with."""
+        """Load the classifier folder, with the source that it was logged with.
+
+        A process has one version of a package. If another version is loaded already, it is used.
+
+        Raises
+        ------
+        MlflowException
+            The version that is loaded already cannot read this classifier.
+        """
         archive = context.artifacts["code"]
         if archive not in sys.path:
             sys.path.insert(0, archive)
-        from nlp_rnn.classifier.table_predictor import TablePredictor
+        import nlp_rnn
 
-        self.predictor = TablePredictor(context.artifacts["classifier"])
+        try:
+            from nlp_rnn.classifier.table_predictor import TablePredictor
+
+            self.predictor = TablePredictor(context.artifacts["classifier"])
+        except Exception as error:
+            if str(nlp_rnn.__file__).startswith(archive):
+                raise
+            raise MlflowException(
+                f"This classifier cannot be loaded with nlp_rnn {nlp_rnn.__version__} from "
+                f"{nlp_rnn.__file__}, which this process has loaded already ({error}).\n"
+                "Load it in a process of its own, which uses the version that it was logged with.",
+                error_code=INVALID_PARAMETER_VALUE,
+            ) from error
 
     def predict(
         self,
