@@ -113,6 +113,13 @@ def check_encoder(encoder: Encoder, config: RunConfig) -> None:
     different = {key: value for key, value in expected.items() if flat.get(key) != value}
     if not different:
         return
+    size = "model.hidden_size"
+    if size in different and flat.get("model.match") is not None:
+        raise ConfigError(
+            f"{encoder.folder} was pretrained with {size}={different[size]}, but model.match="
+            f"{flat['model.match']} requires {size}={flat[size]}.\n"
+            f"Remove model.match, or pretrain an encoder with {size}={flat[size]}."
+        )
     actual = ", ".join(f"{key}={_argument(flat.get(key))}" for key in different)
     groups = {"model.cell": "model", "tokenizer.kind": "tokenizer"}
     arguments = " ".join(
