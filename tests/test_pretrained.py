@@ -23,7 +23,6 @@ from nlp_rnn.pretraining.initial_weights import check_encoder, set_encoder, toke
 from nlp_rnn.pretraining.language_models import LanguageModels
 from nlp_rnn.pretraining.pipeline import shaping_options
 from nlp_rnn.pretraining.pretraining_texts import tokenize_texts
-from nlp_rnn.runs.size_matching import with_matched_size
 from nlp_rnn.tokens.tokenization import tokenize_corpus
 from nlp_rnn.training.optim import make_optimizer, set_learning_rates, unfreeze
 from nlp_rnn.training.training_state import TrainingState
@@ -129,7 +128,8 @@ def test_another_model_or_tokenizer_says_what_to_set(
 
 def test_a_matched_size_that_the_encoder_lacks_has_advice_that_works(made: Encoder) -> None:
     arguments = [*SMALL, "model=lstm", f"model.pretrained={made.folder}"]
-    matched = with_matched_size(compose([*arguments, "model.match=gru"]))
+    config = compose([*arguments, "model.match=gru"])
+    matched = replace(config, model=replace(config.model, match="gru:8", hidden_size=7))
     with pytest.raises(ConfigError, match="Remove model.match, or pretrain an encoder with"):
         check_encoder(made, matched)
     check_encoder(made, compose(arguments))
