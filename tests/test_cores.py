@@ -89,6 +89,17 @@ def test_without_control_groups_the_affinity_counts(
     assert available_cores() == 1
 
 
+@pytest.mark.parametrize(("requested", "expected"), [("2", 2), ("16", 8), ("", 8), ("2(x3)", 8)])
+def test_the_cores_that_a_slurm_job_requests_count(
+    monkeypatch: pytest.MonkeyPatch, requested: str, expected: int
+) -> None:
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", requested)
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    assert available_cores() == 8  # of no job
+    monkeypatch.setenv("SLURM_JOB_ID", "1")
+    assert available_cores() == expected
+
+
 def test_counting_cores_does_not_load_torch() -> None:
     code = "import sys, nlp_rnn.cores; assert not {'torch', 'numpy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,5 +1,6 @@
 """Both installations, made by pip: the small one for predictions, and the one for training."""
 
+import json
 import subprocess
 import sys
 import time
@@ -50,3 +51,15 @@ def test_an_installation_for_training_trains(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     command = [programs / "nlp-rnn", "predict", "run/classifier", "hello"]
     assert subprocess.run(command, cwd=tmp_path, stdout=subprocess.DEVNULL).returncode == 0
+
+
+def test_the_extras_of_a_cluster_and_its_server_are_one_environment(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "dry"], check=True)
+    command = [tmp_path / "dry" / "bin" / "pip", "install", "--dry-run", "-q", "--report", "-"]
+    constraints = ["-c", ROOT / "constraints.txt", f"{ROOT}[optuna,postgresql,ray,s3]"]
+    done = subprocess.run([*command, *constraints], capture_output=True, text=True)
+    if done.returncode and ("ConnectionError" in done.stderr or "retries" in done.stderr):
+        pytest.skip(f"pip reaches no package index: {done.stderr[-200:]}")
+    assert done.returncode == 0, done.stderr
+    chosen = {item["metadata"]["name"] for item in json.loads(done.stdout)["install"]}
+    assert {"boto3", "mlflow", "optuna", "psycopg", "ray", "torch"} <= chosen
