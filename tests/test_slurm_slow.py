@@ -156,6 +156,7 @@ def test_a_killed_process_is_started_again_and_its_neighbour_is_not(slurm: Mlflo
 def test_after_ctrl_c_resume_attaches_to_the_jobs(slurm: MlflowClient, hold: Path) -> None:
     process = start("seed=1,2,3,4,5")
     wait_until(lambda: all_train(1, 2, 3, 4))
+    wait_until(lambda: "4 running, 1 waiting" in Path("output.txt").read_text())
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130
     text = Path("output.txt").read_text()

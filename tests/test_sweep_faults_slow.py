@@ -150,11 +150,10 @@ class Faults:
     def requeue(self, task: str) -> None:
         """Let Slurm stop a job and start it again, for which it would wait for two minutes."""
         if task and not subprocess.run(["scontrol", "requeue", task]).returncode:
-            for _ in range(20):
+            update = ["scontrol", "update", f"JobId={task}", "StartTime=now"]
+            for _ in range(10):  # it first has to end
                 time.sleep(1)
-                update = ["scontrol", "update", f"JobId={task}", "StartTime=now"]
-                if not subprocess.run(update, stderr=subprocess.DEVNULL).returncode:
-                    break
+                subprocess.run(update, stderr=subprocess.DEVNULL)
 
     def join(self, process: ForkServerProcess) -> int | None:
         process.join(SECONDS_OF_A_COMMAND)
