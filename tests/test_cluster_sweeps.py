@@ -72,6 +72,8 @@ class Sweep:
         tags = {"kind": "train", "mlflow.parentRunId": self.parent, "job": self.job.key}
         self.run_id = store.create_run(self.experiment, tags=tags).info.run_id
         self.output = io.StringIO()
+        store.set_tag(self.parent, "sweep", self.parent[:8])
+        store.set_tag(self.parent, "run_folder", str(folder))
 
     def attempt(self, status: str, error: str = "") -> None:
         """Let a process of the cluster start the job and end."""
@@ -189,8 +191,6 @@ def cancelled(here: Path, store: MlflowClient, process: Any, *backends: str) -> 
             "backend": backends[-1],
         },
     )
-    for name, value in (("sweep", sweep.parent[:8]), ("run_folder", str(here / "swept"))):
-        store.set_tag(sweep.parent, name, value)
     assert main(["sweep", "cancel", "last"]) == 0
     assert sweep.run().info.status == "KILLED"
     return store.get_run(sweep.parent)
@@ -221,6 +221,20 @@ def test_a_sweep_that_was_resumed_on_slurm_is_cancelled_there(
     assert parent.info.status == "KILLED"
     assert supervisor.poll() == -signal.SIGUSR1
     assert calls.read_text().startswith("scancel --me --name=nlp-rnn-")
+
+
+def test_status_shows_where_the_last_submission_of_a_job_is(
+    here: Path, store: MlflowClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = Sweep(here / "swept", store)
+    key = sweep.job.key
+    sweep.records.write(f"{key}.task", {"name": "gru seed1"})
+    sweep.records.submit({key: "7_0"}, "slurm", {})
+    assert main(["sweep", "status", "last"]) == 0
+    assert "gru seed1  waiting   slurm 7_0\n" in capsys.readouterr().out
+    sweep.records.submit({key: key}, "processes", sweep.records.states())
+    assert main(["sweep", "status", "last"]) == 0
+    assert "gru seed1  waiting\n" in capsys.readouterr().out
 
 
 def test_a_detached_sweep_without_its_last_job_is_cancelled_and_failed(

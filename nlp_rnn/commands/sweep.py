@@ -192,7 +192,9 @@ class _Sweep:
                 continue
             holder = holder_of(self.records, key, state, now)
             submission = self.records.submission(key, state)
-            task_id = f"{submission['backend']} {submission['id']}" if submission else ""
+            task_id = ""
+            if submission.get("id", key) != key:  # Ray and processes have no ids of their own
+                task_id = f"{submission['backend']} {submission['id']}"
             if state.result:
                 metrics = self.records.read(f"{key}.result").get("metrics", {})
                 row = ("finished", score_text(metrics))
