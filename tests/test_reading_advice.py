@@ -137,8 +137,50 @@ def test_one_text_file_for_each_class(tmp_path, last):
         lines = [text for text, other in PAIRS if other == label]
         (tmp_path / f"{label}.txt").write_text("\n".join(lines) + last)
     message = refusal(tmp_path)
-    run(message.split("run in the folder: ")[1].split("; and set")[0], tmp_path)
+    follow_lines_advice(message)
+
+
+def follow_lines_advice(message: str) -> None:
+    folder, command = re.findall(r"run in the folder (\S+): (.*); and set", message)[0]
+    run(command, Path(folder))
     assert sorted(rows(Path(options_of(message)[0][10:]), "data.delimiter=tab")) == sorted(PAIRS)
+
+
+@pytest.mark.parametrize("name", ["{}.txt", "{}/all.txt", "train/{}.txt"])
+def test_texts_of_each_class_in_the_lines_of_one_file(tmp_path, name):
+    for label in ("pos", "neg"):
+        path = tmp_path / name.format(label)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(text + "\n" for text, other in PAIRS if other == label))
+    follow_lines_advice(refusal(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("line", "format_name"),
+    [
+        ("{1},{0}", "csv"),
+        ("{1}\t{0}", "tsv"),
+        ("__label__{0} {1}", "fasttext"),
+        ("{0} {1}", "lines"),
+    ],
+)
+def test_a_training_file_with_the_suffix_txt(tmp_path, line, format_name):
+    lines = [line.format(label, text) for text, label in PAIRS]
+    header = ["text,label".replace(",", line[3])] if format_name in ("csv", "tsv") else []
+    for split in ("train", "test"):
+        (tmp_path / f"{split}.txt").write_text("".join(line + "\n" for line in header + lines))
+    (option,) = options_of(refusal(tmp_path))[-1:]
+    assert option == f"data.format={format_name}"
+    assert rows(tmp_path, option) == rows(tmp_path, option, split="test") == PAIRS
+
+
+def test_compressed_texts_in_class_folders(tmp_path):
+    for number, (text, label) in enumerate(PAIRS):
+        (tmp_path / label).mkdir(exist_ok=True)
+        (tmp_path / label / f"{number:02}.txt").write_text(text)
+    subprocess.run(["gzip", tmp_path / "neg" / "19.txt"], check=True)
+    run(refusal(tmp_path).split("Decompress it: ")[1], tmp_path)
+    assert sorted(rows(tmp_path)) == sorted(PAIRS)
 
 
 def test_one_table_for_each_class(tmp_path):
@@ -177,6 +219,28 @@ def test_numbered_files_are_read_by_the_pattern_of_the_error(tmp_path):
         pd.DataFrame(RECORDS).to_csv(tmp_path / f"train{number}.csv", index=False)
     pattern = re.findall(r"such as (\S+\.csv)", refusal(tmp_path))[0]
     assert rows(Path(pattern)) == PAIRS * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "header"), [("test.csv", "review,label"), ("test.csv", ""), ("train-2.csv", "a,b")]
+)
+def test_files_without_the_columns_of_the_first_one(tmp_path, name, header):
+    lines = [f"{text},{label}" for text, label in PAIRS]
+    first = "train.csv" if name == "test.csv" else "train-1.csv"
+    (tmp_path / first).write_text("\n".join(["text,label", *lines]) + "\n")
+    (tmp_path / name).write_text("\n".join([header] * bool(header) + lines) + "\n")
+    message = refusal(tmp_path)
+    assert f"It needs the columns of {first}: rename its columns, write the same header" in message
+    (tmp_path / name).write_text("\n".join(["text,label", *lines]) + "\n")
+    assert len(rows(tmp_path)) in (20, 40)
+
+
+def test_a_name_of_several_lines(tmp_path):
+    path = tmp_path / "a.csv"
+    lines = "".join(f"{text},{label}\n" for text, label in PAIRS)
+    path.write_text('"text\n(English)",label\n' + lines)
+    assert "it has: text (English), label." in refusal(path)
+    assert rows(path, "data.text='text (English)'") == PAIRS
 
 
 def test_training_and_testing_are_splits(tmp_path):

@@ -96,12 +96,31 @@ def label_notes(counts: Mapping[str, Mapping[str, int]], columns: Sequence[str] 
             "set data.label to another column"
         )
     notes += _common_notes(sorted(rows))
+    notes += _constant_notes(counts)
     single = [name for name, number in counts["train"].items() if number == 1]
     number = sum(counts["train"].values())
     if number >= _FEWEST and 2 * len(single) > number:
         notes.append(
             f"train: {len(single):,} of {len(counts['train']):,} labels occur only once, such as "
             f"{single[0][:60]!r}; if they are no classes, set data.label to another column"
+        )
+    return notes
+
+
+def _constant_notes(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Return lines about validation and test splits whose labels may only fill the column."""
+    notes = []
+    for split in counts if len(counts["train"]) > 1 else ():
+        labels = counts[split]
+        if not labels:
+            what = "no row has a label"
+        elif len(labels) == 1 and sum(labels.values()) >= _FEWEST:
+            what = "all {1:,} rows have the label {0!r}".format(*next(iter(labels.items())))
+        else:
+            continue
+        notes.append(
+            f"{split}: {what}; if it only stands for labels that are not known, remove the "
+            f"{split} split, and one is cut from train"
         )
     return notes
 

@@ -47,7 +47,7 @@ class MissingColumnError(DataError):
 
     def with_advice(self, advice: str) -> "MissingColumnError":
         """Return the same error with another second line; with its own if `advice` is empty."""
-        first, default = str(self).split("\n")
+        first, _, default = str(self).partition("\n")
         return MissingColumnError(f"{first}\n{advice or default}", self.missing, self.names)
 
 
@@ -314,6 +314,7 @@ def _crosses_list(kind: Any, fields: Sequence[str]) -> bool:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Join names for a message: the first twenty, each shortened to forty characters."""
-    short = [name if len(name) <= 40 else name[:40] + "…" for name in names]
+    """Join names for a message: the first twenty, each in one line of at most forty characters."""
+    lines = [" ".join(name.split()) if "\n" in name or "\r" in name else name for name in names]
+    short = [name if len(name) <= 40 else name[:40] + "…" for name in lines]
     return ", ".join(short[:20]) + (f" and {len(short) - 20} more" if len(short) > 20 else "")

@@ -123,9 +123,10 @@ def misplaced_number(names: Sequence[str], columns: Sequence[str]) -> str | None
 
 
 def plain_name(name: str) -> str:
-    """Return the name of a column without characters that nobody sees, composed (NFC)."""
-    visible = (letter for letter in name if unicodedata.category(letter) != "Cf")
-    return unicodedata.normalize("NFC", "".join(visible)).strip()
+    """Return the name of a column in one line, without invisible characters, composed (NFC)."""
+    visible = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")
+    line = " ".join(visible.split()) if "\n" in visible or "\r" in visible else visible.strip()
+    return unicodedata.normalize("NFC", line)
 
 
 class CorrectedNames(NamedTuple):

@@ -115,8 +115,10 @@ def read_splits(
             try:
                 datasets[split] = _read_entries(entries, text, label, notes)
             except MissingColumnError as error:
-                if split == "train" or set(error.missing) != set(label):
+                if split == "train":
                     raise
+                if set(error.missing) != set(label):
+                    raise _unlike_train(error, splits["train"]) from error
                 notes.append(_without_labels(split, path, entries, label))
         return datasets
 
@@ -218,7 +220,14 @@ def _read_entries(
     first = entries[0]
     if first.path.is_dir():
         return read_class_folders(first.path, [*text, *label], first.options, notes)
-    tables = [_read_file(entry, text, label, notes) for entry in entries]
+    tables = []
+    for entry in entries:
+        try:
+            tables.append(_read_file(entry, text, label, notes))
+        except MissingColumnError as error:
+            if not tables:
+                raise
+            raise _unlike_train(error, entries) from error
     if len(tables) == 1:
         return tables[0]
     columns = list(dict.fromkeys((*text, *label)))
@@ -228,6 +237,14 @@ def _read_entries(
             for entry, table in zip(entries, tables, strict=True)
         ],
         [entry.path for entry in entries],
+    )
+
+
+def _unlike_train(error: MissingColumnError, entries: Sequence[Entry]) -> MissingColumnError:
+    """Return the error about a file that lacks columns of the first file of train."""
+    return error.with_advice(
+        f"It needs the columns of {entries[0].path.name}: rename its columns, write the same "
+        "header, or remove it."
     )
 
 

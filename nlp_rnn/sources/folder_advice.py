@@ -4,10 +4,12 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["folder_advice", "partition_advice", "versioned_table"]
+__all__ = ["folder_advice", "lines_advice", "partition_advice", "versioned_table"]
 
 # awk ends every line, also the last one of a file
-_LINES = 'awk \'{f=FILENAME; sub(/\\.txt$/, "", f); print f "\\t" $0}\' *.txt > train.label'
+_LINES = (
+    'awk \'{{f=FILENAME; sub(/\\/.*|\\.txt$/, "", f); print f "\\t" $0}}\' {files} > train.label'
+)
 _TABLES = (
     'python3 -c "import pandas as pd, pathlib as p; pd.concat(pd.read_csv(f).assign(label=f.stem) '
     "for f in sorted(p.Path('.').glob('*.csv'))).to_csv('train.csv', index=False)\""
@@ -30,14 +32,17 @@ def folder_advice(folder: Path, known: Sequence[Path], rename: str) -> str:
     rename : str
         The beginning of the general advice.
     """
-    texts = [file for file in folder.iterdir() if file.suffix.lower() == ".txt"]
+    texts = [file for file in sorted(folder.iterdir()) if file.suffix.lower() == ".txt"]
+    for file in texts:
+        if file.stem.lower() in ("train", "training"):
+            return f"{rename} data.format to the format of {file.name}: {_format_of(file)}"
+    inner = folder / "train"
+    if not known and not texts and len([*inner.glob("*.txt")]) > 1:
+        return folder_advice(inner, known, rename)
     if len(known) == 1:
         return f"Name it train{known[0].suffix}, or set data.path={shlex.quote(str(known[0]))}"
     if not known and len(texts) > 1:
-        return (
-            f"If each file has the texts of one class, run in the folder: {_LINES}; and set "
-            f"data.path={shlex.quote(str(folder / 'train.label'))} data.delimiter=tab"
-        )
+        return f"If each file has the texts of one class, {lines_advice(folder, '*.txt')}"
     pattern = f" or to a pattern such as {folder}/*{known[0].suffix}" if known else ""
     advice = f"{rename} data.path to a single file{pattern}."
     if len(known) > 1 and all(
@@ -45,6 +50,25 @@ def folder_advice(folder: Path, known: Sequence[Path], rename: str) -> str:
     ):
         advice += f" If each file has the texts of one class, run in the folder: {_TABLES}"
     return advice
+
+
+def lines_advice(folder: Path, files: str) -> str:
+    """Return how to read files whose lines are texts; each file, or its folder, is a class."""
+    return (
+        f"run in the folder {shlex.quote(str(folder))}: {_LINES.format(files=files)}; and set "
+        f"data.path={shlex.quote(str(folder / 'train.label'))} data.delimiter=tab"
+    )
+
+
+def _format_of(file: Path) -> str:
+    """Return the option that a text file seems to need, by its first line."""
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        first = lines.readline()
+    if "__label__" in first:
+        return "data.format=fasttext"
+    if "\t" in first:
+        return "data.format=tsv"
+    return "data.format=csv" if "," in first or ";" in first else "data.format=lines"
 
 
 def partition_advice(folder: Path, classes: Sequence[Path]) -> str | None:

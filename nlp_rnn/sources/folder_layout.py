@@ -2,7 +2,7 @@
 
 import glob
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from nlp_rnn.errors import DataError
@@ -87,6 +87,9 @@ def folder_splits(
     format_name = _format_name(options)
     splits = _splits_in(path, format_name, notes)
     if "train" in splits or (splits and not needs_train):
+        used = {file for files in splits.values() for file in files}
+        others = [inner for inner in _with_train(path, format_name) if not _is_used(inner, used)]
+        _add_note_on_folders(others, notes)
         return splits
     if parts := _parts(path, format_name):
         _add_notes({"train": parts}, parts, notes)
@@ -96,14 +99,11 @@ def folder_splits(
             notes.append(f"files that may be missing (Spark leaves out empty ones): {numbered}")
         return {"train": parts}
     if not splits:
-        inner = [
-            folder
-            for folder in sorted(path.iterdir())
-            if folder.is_dir() and not is_ignored(folder) and _has_train(folder, format_name)
-        ]
+        inner = _with_train(path, format_name)
         named = [folder for folder in inner if folder.name == "data"] or inner
         if len(named) == 1:
             notes.append(f"read from the folder {named[0].name} in {path.name}")
+            _add_note_on_folders([other for other in inner if other != named[0]], notes)
             return _splits_in(named[0], format_name, notes)
         if inner:
             raise DataError(
@@ -129,6 +129,25 @@ def _format_name(options: FileOptions) -> Callable[[Path], str | None]:
         return known.name if known else None
 
     return format_name
+
+
+def _with_train(path: Path, format_name: Callable[[Path], str | None]) -> list[Path]:
+    """Return the folders in `path` that have a train split."""
+    return [
+        folder
+        for folder in sorted(path.iterdir())
+        if folder.is_dir() and not is_ignored(folder) and _has_train(folder, format_name)
+    ]
+
+
+def _is_used(folder: Path, used: Collection[Path]) -> bool:
+    return folder in used or any(file.parent == folder for file in used)
+
+
+def _add_note_on_folders(folders: Sequence[Path], notes: list[str]) -> None:
+    if folders:
+        names = listed(folder.name for folder in folders)
+        notes.append(f"folders with a train split of their own that are not read: {names}")
 
 
 def _has_train(folder: Path, format_name: Callable[[Path], str | None]) -> bool:

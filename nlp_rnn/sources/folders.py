@@ -1,6 +1,7 @@
 """Folders of text files: one folder per class with one file per text, such as `train/pos/1.txt`."""
 
 import codecs
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import write_rows
 from nlp_rnn.sources.columns import listed, require_columns
-from nlp_rnn.sources.content import HEAD, binary_kind
+from nlp_rnn.sources.content import HEAD, binary_kind, compression_by_content
 from nlp_rnn.sources.encoding_advice import encoding_advice
 from nlp_rnn.sources.encoding_detection import decodes, evident_encoding, hidden_encoding
 from nlp_rnn.sources.file_format import FileOptions, TableStream
-from nlp_rnn.sources.folder_advice import partition_advice
+from nlp_rnn.sources.folder_advice import lines_advice, partition_advice
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -30,7 +31,9 @@ __all__ = [
 UNLABELLED = ("unsup", "unlabeled", "unlabelled")
 """Names of class folders whose texts have no label, as in aclImdb."""
 
+_DATA = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".parquet", ".arrow", ".gz", ".zst", ".xlsx")
 _OF_THE_SYSTEM = ("desktop.ini", "thumbs.db", "ehthumbs.db")  # as Windows writes them
+_FEWEST_LINES = 5
 _NO_CLASSES = (".", "__pycache__", "__MACOSX")
 _PROJECT_FOLDERS = frozenset(
     (
@@ -163,6 +166,8 @@ def _labelled_files(
             f"{folder} has no folder for each class: {listed(names)} have texts without labels.\n"
             f"Move the texts to folders of their classes, such as {folder / names[0]}/positive."
         )
+    if "label" in columns:
+        _reject_lists(folder, names, [file for _, file in files])
     notes.extend(_notes_on_files(folder, classes, [file for _, file in files]))
     if "label" in columns:
         notes.append(
@@ -179,13 +184,30 @@ def _labelled_files(
 
 def _notes_on_files(folder: Path, classes: Sequence[Path], files: Sequence[Path]) -> list[str]:
     """Return notes on folders within class folders, and on files with an unusual suffix."""
+    notes = []
+    folders = [entry for entry in sorted(folder.iterdir()) if entry.is_dir()]
+    empty = [
+        entry.name
+        for entry in folders
+        if entry not in classes
+        and not entry.name.startswith(_NO_CLASSES)
+        and any(file.is_file() for file in entry.rglob("*"))
+    ]
+    if empty:
+        notes.append(
+            f"{folder.name}: {listed(empty)} have no texts but folders, so they are no classes; "
+            "move their texts up if they are"
+        )
+    if beside := [file.name for file in _files(folder) if _may_be_data(file)]:
+        notes.append(
+            f"{folder.name}: files beside the class folders are not read: {listed(beside)}"
+        )
     inner = [
         entry.relative_to(folder)
         for name in classes
         for entry in sorted(name.iterdir())
         if entry.is_dir() and not entry.name.startswith(_NO_CLASSES)
     ]
-    notes = []
     if inner:
         notes.append(
             f"{folder.name}: folders within class folders are not read: {listed(map(str, inner))}"
@@ -199,6 +221,11 @@ def _notes_on_files(folder: Path, classes: Sequence[Path], files: Sequence[Path]
             f"{listed(map(str, unusual))}"
         )
     return notes
+
+
+def _may_be_data(file: Path) -> bool:
+    """Return whether a file may hold texts, unlike a description of the data."""
+    return file.suffix.lower() in _DATA and not file.name.lower().startswith("readme")
 
 
 def _reject_project(
@@ -220,6 +247,18 @@ def _reject_project(
         f"{folder} is not a folder of class folders with a text in each file: it {reason}.\n"
         + advice
     )
+
+
+def _reject_lists(folder: Path, names: Sequence[str], files: Sequence[Path]) -> None:
+    """Raise `DataError` where each class has a single file, which has its texts in lines."""
+    if len(files) == len(names) > 1:
+        lines = [file.read_bytes().count(b"\n") for file in files]
+        if min(lines) >= _FEWEST_LINES:
+            raise DataError(
+                f"{folder} has one file for each class, such as "
+                f"{files[0].relative_to(folder)} with {lines[0]:,} lines, and each file is read as "
+                f"one text.\nIf each line is a text, {lines_advice(folder, '*/*')}"
+            )
 
 
 def text_folder(folder: Path) -> bool:
@@ -273,6 +312,12 @@ def _bad_encoding(error: UnicodeError, files: Sequence[Path], options: FileOptio
     """Return an error about the first of `files`, with advice by all that are not UTF-8."""
     if known := binary_kind(files[0].read_bytes()[:HEAD], files[0]):
         return DataError(f"{files[0]} is {known[0]}, not a text.\nRemove it from the folder.")
+    if compression := compression_by_content(files[0].read_bytes()[:HEAD]):
+        program = {"gzip": "gunzip", "zstd": "unzstd --rm"}[compression]
+        return DataError(
+            f"{files[0]} is compressed with {compression}; in class folders texts are not.\n"
+            f"Decompress it: {program} {shlex.quote(str(files[0]))}"
+        )
 
     def wrong() -> Iterator[bytes]:
         for file in files:
