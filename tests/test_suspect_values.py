@@ -134,7 +134,7 @@ def test_a_first_or_last_row_with_a_label_of_its_own_is_noted(tmp_path, row, not
     [
         (["pos:", "neg:"], "all labels end with ':', such as 'neg:'"),
         (["(0", "(1"], "all labels begin with '(', such as '(0'"),
-        (["__class__a", "__class__b"], "all labels begin with '_'"),
+        (["__class__a", "__class__b"], "all labels begin with '__class__'"),
         (["0 1 1", "1 0 0"], "all labels are 0 and 1 only, such as '0 1 1'"),
         (["011", "100"], "all labels are 0 and 1 only"),
         (["pos", "?"], "labels that other programs write for a missing value are classes: '?'"),
@@ -215,3 +215,67 @@ def test_a_record_as_label_names_its_fields(tmp_path):
     with pytest.raises(DataError, match=r"such as data\.label=label\.name"):
         corpus(path)
     assert corpus(path, "data.label=label.name").labels == ("neg", "pos")
+
+
+@pytest.mark.parametrize(
+    ("labels", "note"),
+    [
+        (["007", "07", "8"], "are spelled alike are different classes: '007' (10) and '07' (10)"),
+        (["1e3", "1000"], "'1000' (10) and '1e3' (10)"),
+        (["a-b", "a\u2013b", "c"], "'a-b' (10) and 'a–b' (10)"),
+        (["a_b", "a b", "c"], "'a b' (10) and 'a_b' (10)"),
+        (["don't", "don\u2019t", "c"], "are spelled alike"),
+        (["pos.", "pos", "c"], "'pos' (10) and 'pos.' (10)"),
+        (["TRUE", "FALSE", "1", "0"], "mean the same are different classes: '1' and 'TRUE'"),
+        (["1.23457E+11", "1.23458E+11"], "look like long numbers that a spreadsheet has shortened"),
+        (["label: a", "label: b"], "all labels begin with 'label: '"),
+        (["tensor(0)", "tensor(1)"], "all labels begin with 'tensor('"),
+        (["a", "b", "a/b"], "1 label consists of parts that other labels have too, such as 'a/b'"),
+        (["a", "b", "a | b"], "set data.label_separator='|'"),
+        (["a", "b", "a b"], "set data.label_separator=space"),
+        (["4", "27", "0", "4,27", "0,4", "27,0"], "3 labels consist of parts"),
+        (["pos", "neg", "(null)"], "for a missing value are classes: '(null)'"),
+        (["pos", "neg", "#VALUE!"], "for a missing value are classes: '#VALUE!'"),
+        (["pos", "neg", "n/a"], "for a missing value are classes: 'n/a'"),
+        (["1", "2", "-99"], "the label -99 (10) is a class"),
+    ],
+)
+def test_labels_that_may_mean_something_else_are_noted(labels, note):
+    notes = label_notes({"train": dict.fromkeys(labels, 10)})
+    assert any(note in line for line in notes), notes
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        ["+", "-"],
+        ["+1", "-1"],
+        ["C", "C++", "C#"],
+        ["1", "1,5", "2", "2,5", "5"],
+        ["yes", "no"],
+        ["y", "n", "maybe"],
+        ["1-2", "3-4"],
+        ["LABEL_0", "LABEL_1"],
+        ["a_b", "a", "b"],
+        ["1.1", "2.3"],
+    ],
+)
+def test_labels_that_differ_have_no_note(labels):
+    assert label_notes({"train": dict.fromkeys(labels, 10)}) == []
+
+
+def test_a_repeated_header_is_no_class_but_a_class_can_have_the_name_of_the_column():
+    rows = {"spam": 500, "ham": 500, "Text": 2}
+    (note,) = label_notes({"train": rows}, ("text", "spam"))
+    assert "labels that look like no classes: 'Text' (2);" in note
+    assert label_notes({"train": {"1": 50, "2": 50, "3": 2}}, ("2", "3", "1")) == []
+
+
+def test_separators_that_the_notes_name_are_accepted(tmp_path):
+    for separator, option in (("\n", "newline"), ("/", "'/'"), (" ", "space"), ("&", "'&'")):
+        labels = ["a", "b", f"a{separator}b"] * 10
+        texts = [f"film {number}" for number in range(30)]
+        path = written(tmp_path / f"{ord(separator)}.csv", labels, texts)
+        notes = corpus(path).notes
+        assert any(f"data.label_separator={option}" in note for note in notes), notes
+        assert corpus(path, f"data.label_separator={option}").labels == ("a", "b")

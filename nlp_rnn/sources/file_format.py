@@ -28,7 +28,10 @@ __all__ = [
 ]
 
 _HEAD = 1 << 16  # bytes in which a line ends
-_DELIMITERS = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";"}
+_DELIMITERS = {
+    **{"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";"},
+    "newline": "\n",  # between labels
+}
 
 
 @dataclass(frozen=True)
