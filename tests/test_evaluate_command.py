@@ -274,7 +274,8 @@ def test_the_options_of_the_training_are_the_defaults_of_evaluate(
     trained.rename(columns={"review": "text", "stars": "label"}).to_csv("other.csv", index=False)
     scores, message = evaluate(capsys, "data.path=other.csv", options=["data=files"])
     assert scores["split"] == "test"  # the content is that of the training
-    assert "read as in training" not in message
+    assert "not read as in training: data.text=review data.label=stars, which" in message
+    assert "but with data.text=text data.label=label" in message
 
 
 def test_a_file_without_labels_asks_for_the_label_column(

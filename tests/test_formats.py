@@ -218,6 +218,7 @@ def test_a_folder_for_each_class(tmp_path):
     assert source.splits["test"].to_list() == [{"text": "no", "label": "neg"}]
     assert source.notes == (
         "train: the texts in unsup have no label and are not used",
+        "train: files beside the class folders are not read: urls_pos.txt",
         "train: 2 classes by the names of folders: neg, pos",
         "test: 1 class by the names of folders: neg",
     )

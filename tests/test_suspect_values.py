@@ -226,7 +226,7 @@ def test_a_record_as_label_names_its_fields(tmp_path):
         (["a_b", "a b", "c"], "'a b' (10) and 'a_b' (10)"),
         (["don't", "don\u2019t", "c"], "are spelled alike"),
         (["pos.", "pos", "c"], "'pos' (10) and 'pos.' (10)"),
-        (["TRUE", "FALSE", "1", "0"], "mean the same are different classes: '1' and 'TRUE'"),
+        (["TRUE", "FALSE", "1", "0"], "mean the same are different classes: '0' and 'FALSE'"),
         (["1.23457E+11", "1.23458E+11"], "look like long numbers that a spreadsheet has shortened"),
         (["label: a", "label: b"], "all labels begin with 'label: '"),
         (["tensor(0)", "tensor(1)"], "all labels begin with 'tensor('"),

@@ -145,6 +145,12 @@ def load_data(
         raise error
     if remembered:
         notes.append(remembered_note(remembered))
+    elif content:
+        used = {"text": data.text, "label": data.label}  # type: ignore[attr-defined]
+        notes.append(
+            f"not {remembered_note(content)}, which the data does not have, but with "
+            f"{remembered_note(used).partition(': ')[2]}"
+        )
     if difference and remembered is fitting and not is_training_data:
         notes.append(difference)
     if not is_training_data:

@@ -85,12 +85,22 @@ def open_input(
         table, attempt_notes = _open(find, data, keys, texts, split, config)
     if "text" not in keys and table.text == texts[0] != ("text",) and "text" in saved:
         form = {"text": table.text[0] if len(table.text) == 1 else [*table.text], **form}
+    elif "text" not in keys and "text" in saved and table.format != _TXT and table.text != texts[0]:
+        notes.append(
+            f"{find.name} has no {_named(texts[0])} as in training; the texts are those of "
+            f"{_named(table.text)}"
+        )
     if form:
         notes.append(remembered_note(form))
     if difference:
         notes.append(difference)
     notes += attempt_notes
     return table
+
+
+def _named(columns: Sequence[str]) -> str:
+    """Return columns for a message: the column 'text'."""
+    return f"{'column' if len(columns) == 1 else 'columns'} {', '.join(map(repr, columns))}"
 
 
 def _open(
@@ -111,7 +121,15 @@ def _open(
                 "Remove it, or set data.format to the format of the file."
             )
         texts = [("text",)]
-    table = InputTable(entries, texts, "text" not in keys, config.get("separator"))
+    reading = saved_reading(config)
+    table = InputTable(
+        entries,
+        texts,
+        "text" not in keys,
+        config.get("separator"),
+        _columns(reading.get("options", {}).get("text", "text")),
+        _labels(config, reading),
+    )
     table.notes[:0] = notes
     return table, table.notes
 

@@ -1,15 +1,15 @@
 """Input of `predict`: tables in files, folders or standard input, read in chunks for memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nlp_rnn.commands.input_values import column_texts, joined_text
 from nlp_rnn.data.suspect_texts import text_notes
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.columns import MissingColumnError, listed
-from nlp_rnn.sources.separator import escape_separator
 
 if TYPE_CHECKING:
     import pyarrow
@@ -25,6 +25,8 @@ STANDARD_INPUT = "standard input"
 # A chunk, the rows that are in memory together, ends at this many rows or characters of text.
 CHUNK_ROWS = 4096
 CHUNK_CHARACTERS = 8 << 20
+
+_FEWEST = 5  # texts, for what could be a coincidence
 
 PIPE = Path("/dev/stdin")
 """Standard input, where it can be read as it arrives."""
@@ -63,6 +65,10 @@ class InputTable:
         Whether the only column of a table has the texts, whatever its name; not for pairs.
     separator : str, optional
         Token between joined columns; by default a space.
+    names : sequence of str
+        The text columns of the training, which can be the first line of a txt file.
+    labels : collection of str
+        The labels of the classifier, with which the lines of a txt file can begin.
 
     Attributes
     ----------
@@ -89,7 +95,11 @@ class InputTable:
         text: Sequence[tuple[str, ...]],
         only_column: bool = True,
         separator: str | None = None,
+        names: Sequence[str] = (),
+        labels: Collection[str] = (),
     ) -> None:
+        self._labels = {*labels}
+        self._names = {name.casefold() for name in names if not name.isdecimal()} | {"text"}
         self.entries, self.format = list(entries), entries[0].format
         self.notes: list[str] = []
         self.types: dict[str, pyarrow.DataType | None] = {}
@@ -172,6 +182,8 @@ class InputTable:
                 chunk = self._chunk(rows, name, start)
                 if start == 1:
                     self.notes += text_notes(name, [text for text in chunk.texts if text])
+                    if self.format == "txt":
+                        self._note_columns(chunk, name)
                 blank += sum(text is not None and not text.strip() for text in chunk.texts)
                 if is_empty and not any(text is not None for text in chunk.texts):
                     self._check_fields(chunk, name)
@@ -189,6 +201,22 @@ class InputTable:
         before, size = sum(self._sizes[: self._entry]), self._sizes[self._entry]
         return min((before + share * size) / max(sum(self._sizes), 1), 1.0)
 
+    def _note_columns(self, chunk: Chunk, name: str) -> None:
+        """Add notes if the lines of a txt file seem to be more than texts."""
+        texts = [text.strip(" \ufeff") for text in chunk.texts if text and text.strip()]
+        if texts and (first := texts[0].strip('"')).casefold() in self._names:
+            self.notes.append(
+                f"{name}: line 1 looks like a header, {first!r}, but each line is read as a text; "
+                "if it is one, set data.format=csv"
+            )
+        words = [text.split()[0] for text in texts]
+        known = [word for word in words if word in self._labels]
+        if len(texts) >= _FEWEST and len(known) >= 0.9 * len(texts) and len({*known}) > 1:
+            self.notes.append(
+                f"{name}: the texts begin with labels, such as {texts[0][:40]!r}; if these are not "
+                "a part of the texts, set data.format=lines"
+            )
+
     def _check_fields(self, chunk: Chunk, name: str) -> None:
         """Raise an error if a text column is a field of records that no row has."""
         for column in self.text:
@@ -205,8 +233,8 @@ class InputTable:
 
     def _chunk(self, rows: Any, name: str, start: int) -> Chunk:
         """Return rows with their texts; `start` is the number of the first one in the file."""
-        parts = [_values(rows, column, name, start) for column in self.text]
-        texts = [_joined(row, self._separator) for row in zip(*parts, strict=True)]
+        parts = [column_texts(rows, column, name, start) for column in self.text]
+        texts = [joined_text(row, self._separator) for row in zip(*parts, strict=True)]
         if isinstance(rows, list):
             columns = list(dict.fromkeys(key for row in rows for key in row))
             return Chunk(self.columns or columns, texts, rows)
@@ -257,67 +285,3 @@ def _rest(rows: Any, skip: int) -> Any:
     if not skip:
         return rows
     return rows[skip:] if isinstance(rows, list) else rows.slice(skip)
-
-
-def _values(rows: Any, column: str, name: str, start: int) -> list[str | None]:
-    """Return the values of a column, or of a field in nested records."""
-    if not isinstance(rows, list):
-        if column in rows.schema.names:
-            return _arrow_values(rows, column, name, start)
-        top = column.split(".")[0]
-        rows = [{top: value} for value in rows.column(top).to_pylist()]
-    texts = []
-    for number, row in enumerate(rows, start):
-        values = [row[column]] if column in row else _leaves(row, column.split("."))
-        wrong = [value for value in values if not isinstance(value, str | None)]
-        if wrong or len(values) > 1:
-            what = f"is {type(wrong[0]).__name__}, not a string" if wrong else "has several texts"
-            raise DataError(
-                f"{name}, row {number}: {column!r} {what}.\n"
-                "Write one text in each row, or set another column: data.text=COLUMN"
-            )
-        texts.append(values[0] if values else None)
-    return texts
-
-
-def _leaves(value: Any, keys: Sequence[str]) -> list[Any]:
-    """Return the values of a field in nested records and in lists of records."""
-    if isinstance(value, list):
-        return [leaf for element in value for leaf in _leaves(element, keys)]
-    if not keys:
-        return [] if value is None else [value]
-    return _leaves(value.get(keys[0]), keys[1:]) if isinstance(value, dict) else []
-
-
-def _arrow_values(batch: Any, column: str, name: str, start: int) -> list[str | None]:
-    import pyarrow
-
-    from nlp_rnn.sources.arrow_files import plain_array
-    from nlp_rnn.sources.source import bad_value
-
-    values = plain_array(batch.column(column))
-    if pyarrow.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
-    if str(values.type) not in ("string", "large_string", "string_view", "null"):
-        raise DataError(
-            f"{name} has values of type {values.type}, not texts, in its column {column!r}; "
-            f"it has: {listed(batch.schema.names)}.\nSet data.text=COLUMN"
-        )
-    try:
-        texts: list[str | None] = values.to_pylist()
-    except UnicodeDecodeError:
-        row, byte = bad_value(values)
-        raise DataError(
-            f"{name} is not UTF-8: row {start + row}, column {column!r}, has the byte "
-            f"0x{byte:02X}.\nWrite the data again as UTF-8."
-        ) from None
-    return texts
-
-
-def _joined(parts: Sequence[str | None], separator: str | None) -> str | None:
-    """Join the text columns of a row as `sources.text_column.as_text` does."""
-    if len(parts) == 1 or all(part is None for part in parts):
-        return parts[0]
-    if separator is None:
-        return " ".join(part for part in parts if part is not None)
-    return f" {separator} ".join(escape_separator(part or "", separator) for part in parts)

@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 
 from nlp_rnn.classifier.label_choice import indices_at_least
 from nlp_rnn.commands.input_tables import Chunk
-from nlp_rnn.commands.output_values import as_cell, as_json, whole_characters, whole_values
+from nlp_rnn.commands.output_values import (
+    as_cell,
+    as_json,
+    plain_rows,
+    whole_characters,
+    whole_values,
+)
 from nlp_rnn.errors import DataError
 
 if TYPE_CHECKING:
@@ -148,7 +154,7 @@ class TextRows:
             lines = (_txt_line(label, score, text) for (label, score, *_), text in pairs)
             return whole_characters("".join(lines)).encode()
         rows: list[dict[str, Any]] = (
-            chunk.rows if isinstance(chunk.rows, list) else chunk.rows.to_pylist()
+            chunk.rows if isinstance(chunk.rows, list) else plain_rows(chunk.rows)
         )
         names = self._predictions.names
         if self._format == "jsonl":

@@ -3,9 +3,18 @@
 import json
 import re
 import sys
+from contextlib import suppress
 from typing import Any
 
-__all__ = ["as_cell", "as_json", "escaped", "for_output", "whole_characters", "whole_values"]
+__all__ = [
+    "as_cell",
+    "as_json",
+    "escaped",
+    "for_output",
+    "plain_rows",
+    "whole_characters",
+    "whole_values",
+]
 
 _SPECIAL = re.compile('[,\t"\r\n]')  # in a cell, they need quotes around it
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
@@ -15,14 +24,14 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 def as_cell(value: Any) -> str:
     """Return a cell of csv or tsv: null is empty, an empty text is `""`.
 
-    A text `\\N` has quotes, because without them it is the null of PostgreSQL and MySQL. Lists,
-    dicts and booleans are JSON.
+    A text `\\N` has quotes, because without them it is the null of PostgreSQL and MySQL. Lists and
+    dicts are JSON; booleans are `True` and `False`, as the labels of such columns.
     """
     if value is None:
         return ""
-    if isinstance(value, dict | list | bool):
+    if isinstance(value, dict | list):
         value = as_json(value).decode()
-    text = str(value)
+    text = _as_text(value)
     if text and text != r"\N" and not _SPECIAL.search(text):
         return text
     return '"' + text.replace('"', '""') + '"'
@@ -30,11 +39,31 @@ def as_cell(value: Any) -> str:
 
 def as_json(value: Any) -> bytes:
     """Return a value as UTF-8 JSON; values of unknown types as strings."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    text = json.dumps(value, ensure_ascii=False, default=_as_text)
     try:
         return text.encode()
     except UnicodeEncodeError:  # half of a surrogate pair, which JSON can escape
-        return json.dumps(value, default=str).encode()
+        return json.dumps(value, default=_as_text).encode()
+
+
+def _as_text(value: Any) -> str:
+    """Return a value as text; bytes, as which Hive stores texts, are UTF-8 if they can be."""
+    if isinstance(value, bytes):
+        with suppress(UnicodeDecodeError):
+            return value.decode()
+    return str(value)
+
+
+def plain_rows(batch: Any) -> list[dict[str, Any]]:
+    """Return the rows of an Arrow batch; numbers of 32 bits have no digits of 64 bits."""
+    import pyarrow
+
+    for index, field in enumerate(batch.schema):
+        if pyarrow.types.is_float32(field.type) or pyarrow.types.is_float16(field.type):
+            column = batch.column(index).cast(pyarrow.float32()).cast("string").cast("float64")
+            batch = batch.set_column(index, field.name, column)
+    rows: list[dict[str, Any]] = batch.to_pylist()
+    return rows
 
 
 def escaped(text: str, keep: str = "") -> str:

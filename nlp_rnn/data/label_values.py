@@ -188,7 +188,7 @@ def name_labels(
     DataError
         A label has no name, or all labels of a split are -1 and train has no such label.
     """
-    splits = _as_text(splits)
+    splits, notes = _as_text(splits), [] if notes is None else notes
     declared = next((part.declared for part in splits.values() if part.declared), None)
     texts: dict[str, list[str]] = {}
     as_floats = _named_like_floats(splits, () if label_names else known_labels)
@@ -198,7 +198,7 @@ def name_labels(
         if names is not None and _are_ids(part, names):
             ids = [_text(value, False) for value in part.values]
             texts[split] = _class_names(part, ids, names, label_names)
-        elif part.kind == "float" and not as_floats and notes is not None and part.values:
+        elif part.kind == "float" and [*map(str, part.values[:1])] != texts[split][:1]:
             notes.append(
                 f"{split}: the numbers of the labels are whole, {part.values[0]} is read as "
                 f"{texts[split][0]}"

@@ -152,13 +152,13 @@ def _common_notes(names: Sequence[str]) -> list[str]:
             "export it again"
         )
     truths = [[name for name in names if name.casefold() in words] for words in _TRUTHS]
-    if sum(map(len, truths)) == len(names) and any(
-        len({name.casefold() for name in words}) > 1 for words in truths
-    ):
-        notes.append(
-            "labels that mean the same are different classes: "
-            f"{' and '.join(map(repr, max(truths, key=len)))}; data.label_names can merge them"
-        )
+    if sum(map(len, truths)) == len(names):
+        for words in truths:
+            if len({name.casefold() for name in words}) > 1:
+                notes.append(
+                    f"labels that mean the same are different classes: "
+                    f"{' and '.join(map(repr, words))}; data.label_names can merge them"
+                )
     ends = {name[-1] for name in names}
     end = ends.pop() if len(ends) == 1 else ""
     for how, part in (

@@ -59,6 +59,12 @@ def text_notes(split: str, texts: Sequence[str], labels: Sequence[str] = ()) -> 
             "cells of a csv file, set data.quoting=true",
         ),
         (
+            _has_fasttext_labels,
+            0.5,
+            "have labels as fastText writes them, which are read as a part of the text; set "
+            "data.format=fasttext",
+        ),
+        (
             _is_no_text,
             0.9,
             "look like numbers, dates, ids or paths; if another column has the texts, set "
@@ -149,6 +155,10 @@ def _is_list(text: str) -> bool:
 
 def _is_record(text: str) -> bool:
     return text.rstrip()[-1:] == "}" and re.match(r"""\s*\{\s*(['"])\w+\1\s*:""", text) is not None
+
+
+def _has_fasttext_labels(text: str) -> bool:
+    return "__label__" in text
 
 
 def _has_no_blank(text: str) -> bool:

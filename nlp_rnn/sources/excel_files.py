@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["EXCEL"]
 
 _BLOCK = 10_000
+_EXACT = 1e15  # spreadsheets store 15 digits
 _EXPORT = "save its sheet as csv (in Excel: CSV UTF-8), and set data.path to that file."
 
 
@@ -98,6 +99,14 @@ def _read_excel(file: SourceFile) -> "Dataset":
     """Read all cells as text: numbers by their digits, dates in ISO format, empty cells as null."""
     names, rows = _open_sheet(file)
     positions = {name: names.index(name) for name in file.columns}
+    for name in file.label:
+        for row in rows:
+            if isinstance(cell := row[positions[name]], float) and abs(cell) >= _EXACT:
+                raise DataError(
+                    f"{file.path} has the number {cell:.0f} in its column {name!r}: spreadsheets "
+                    "store at most 15 digits.\nFormat the column as text before the labels are "
+                    "entered, or set data.label to another column."
+                )
     records = ({name: _text(row[position]) for name, position in positions.items()} for row in rows)
     return file.from_rows(("excel", 1), records)
 

@@ -23,6 +23,7 @@ from nlp_rnn.sources.json_advice import json_advice
 from nlp_rnn.sources.json_layout import numbers_advice, read_document, rows_of, split_keys
 from nlp_rnn.sources.json_records import (
     RepeatedKeyError,
+    is_part_of_record,
     may_have_null_rows,
     read_records,
     records,
@@ -149,6 +150,9 @@ def _syntax_error(file: SourceFile, surrogates: bool = False) -> str | None:
     """
     path = file.path
     with file.plain.open(encoding="utf-8-sig", newline="\n") as source:
+        if is_part_of_record(next(filter(str.strip, source), "")):
+            return None  # indented records, which lines do not divide
+        source.seek(0)
         start = source.read(1)
         while start.isspace():
             start = source.read(1)

@@ -18,10 +18,17 @@ if TYPE_CHECKING:
     import pyarrow
     from datasets import Dataset
 
-__all__ = ["RepeatedKeyError", "may_have_null_rows", "read_records", "records"]
+__all__ = [
+    "RepeatedKeyError",
+    "is_part_of_record",
+    "may_have_null_rows",
+    "read_records",
+    "records",
+]
 
 _BATCH = 1000  # rows
 _BLOCK = 1 << 20  # characters
+_LONGEST = 64 << 20  # characters of a record of several lines
 _NULL_LINE = re.compile(rb"\n[ \t\r]*null\b")
 _NULL_ELEMENT = re.compile(rb"[\[,]\s*null\s*[,\]]")
 _KINDS = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list"}
@@ -149,12 +156,16 @@ def records(file: SourceFile, columns: Sequence[str] = ()) -> Iterator[tuple[int
         while beginning.isspace():
             first, beginning = first + beginning.endswith("\n"), source.readline(_BLOCK)
         rows: Iterable[tuple[int, Any]]
-        if beginning.lstrip().startswith("["):
+        is_array = beginning.lstrip().startswith("[")
+        if not is_array and not beginning.endswith("\n"):
+            beginning += source.readline()
+        if is_array:
             decoder = json.JSONDecoder(object_pairs_hook=checked)
             rows = enumerate(_elements(source, beginning.lstrip()[1:], decoder), 1)
+        elif is_part_of_record(beginning):
+            decoder = json.JSONDecoder(object_pairs_hook=checked)
+            rows = enumerate(_concatenated(source, beginning, decoder), 1)
         else:
-            if not beginning.endswith("\n"):
-                beginning += source.readline()
             rows = (
                 (number, json.loads(line.removeprefix("\ufeff"), object_pairs_hook=checked))
                 for number, line in enumerate(chain([beginning], source), first)
@@ -168,6 +179,34 @@ def records(file: SourceFile, columns: Sequence[str] = ()) -> Iterator[tuple[int
                     f"{row_advice(row)}"
                 )
             yield number, row
+
+
+def is_part_of_record(line: str) -> bool:
+    """Return whether a first line has only a part of a record, or several records."""
+    try:
+        json.loads(line)
+    except json.JSONDecodeError as error:
+        rest = line[error.pos :].strip()
+        return line.lstrip().startswith("{") and (
+            not rest or (error.msg == "Extra data" and rest.startswith("{"))
+        )
+    return False
+
+
+def _concatenated(source: TextIO, text: str, decoder: json.JSONDecoder) -> Iterator[Any]:
+    """Yield records that follow each other; `text` is what was read of the file."""
+    ended, size = False, _BLOCK
+    while text.strip() or not ended:
+        try:
+            record, end = decoder.raw_decode(text := text.lstrip())
+        except json.JSONDecodeError:
+            if ended or len(text) > _LONGEST:
+                raise
+            more = source.read(size)
+            text, size, ended = text + more, 2 * size, not more
+        else:
+            yield record
+            text, size = text[end:], _BLOCK
 
 
 def _elements(source: TextIO, text: str, decoder: json.JSONDecoder) -> Iterator[Any]:

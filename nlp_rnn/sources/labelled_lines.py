@@ -28,6 +28,7 @@ _TRIED = 200  # lines
 
 _PREFIX = "__label__"
 _LABEL = re.compile(rf"(?<!\S){_PREFIX}\S+\s*")
+_GLUED = re.compile(rf"""["']{_PREFIX}|{_PREFIX}.*{_PREFIX}""")
 _Row = dict[str, str | None]
 
 
@@ -37,17 +38,25 @@ def _read_lines(file: SourceFile) -> "Dataset":
     A label `COARSE:fine` also gives the columns `coarse_label` and `fine_label`.
     """
     if file.options.delimiter is None:
-        file.notes.extend(f"{file.path.name}: {note}" for note in _labels_at_ends(file))
+        file.notes.extend(f"{file.path.name}: {note}" for note in _notes_on_lines(file))
     return file.from_rows(("lines", 1), _labelled_lines(file))
 
 
-def _labels_at_ends(file: SourceFile) -> list[str]:
-    """Return a note if few values are at the ends of the first lines, after tabs or blanks."""
-    lines = [line.strip() for _, line in islice(file.lines(), _TRIED) if line.strip()]
+def _notes_on_lines(file: SourceFile) -> list[str]:
+    """Return a note if few values are at the ends of the first lines, or if lines are indented."""
+    read = [line for _, line in islice(file.lines(), _TRIED) if line.strip()]
+    lines = [line.strip() for line in read]
+    if 0 < (indented := sum(line[0].isspace() for line in read)) < len(read):
+        return [
+            f"{indented:,} of the first {len(read):,} lines begin with white space; if they "
+            "continue the line before, write each text in one line"
+        ]
     for mark, name, share in (("\t", "tab", 2), (" ", "blank", 5)):
         cells = [line.rpartition(mark) for line in lines]
         labels, words = {label for _, _, label in cells}, {line.split()[0] for line in lines}
         if len(cells) < 4 or not all(" " in before.strip() for before, _, _ in cells):
+            continue
+        if not all(any(map(str.isalnum, label)) for label in labels):
             continue
         if share * len(labels) > len(cells) or (mark == " " and len(labels) >= len(words)):
             continue
@@ -79,7 +88,30 @@ def _read_fasttext(file: SourceFile) -> "Dataset":
 
 def _fasttext_lines(file: SourceFile, multi_label: bool) -> "Iterator[_Row]":
     require_columns(_FASTTEXT_COLUMNS, file.columns, f"The fasttext file {file.path}")
-    return _rows(file, lambda line: _parse_words(line, multi_label))
+    if file.label and file.plain.is_file():
+        _reject_other_prefix(file)
+    labelled = bool(file.label)  # of texts to predict, `__label__` within a word is text
+    return _rows(file, lambda line: _parse_words(line, multi_label, labelled))
+
+
+def _reject_other_prefix(file: SourceFile) -> None:
+    """Raise `DataError` for a file without `__label__`, which names the prefix that it has."""
+    first = ""
+    for _, line in file.lines():
+        if _PREFIX in line:
+            return
+        first = first or line.strip()
+    prefix = re.match(r"[_#@]+([A-Za-z]+[_#@]+)?|(label|class)[:=_]", first)
+    raise DataError(
+        f"{file.path} has no word that begins with {_PREFIX}, as the labels of fastText do; its "
+        f"first line is {first[:40]!r}.\n"
+        + (
+            f"If {prefix[0]!r} marks its labels, run sed -E 's/(^| ){prefix[0]}/\\1{_PREFIX}/g' "
+            "OLD > NEW"
+            if prefix
+            else "Set data.format=lines if each line begins with its label."
+        )
+    )
 
 
 def _text_lines(file: SourceFile) -> "Iterator[_Row]":
@@ -87,7 +119,7 @@ def _text_lines(file: SourceFile) -> "Iterator[_Row]":
     if file.plain.is_file():
         first = next((line for _, line in file.lines()), "")
         for name, mark in (("csv", ","), ("csv", ";"), ("tsv", "\t"), ("csv", "|")):
-            cells = [cell.strip(' "').lower() for cell in first.split(mark)]
+            cells = [cell.strip(' "').lower() for cell in first.removeprefix("\ufeff").split(mark)]
             if len(cells) > 1 and not {"text", "label", "id"}.isdisjoint(cells):
                 file.notes.append(
                     f"{file.path.name}: line 1 looks like a header, {first[:40]!r}, but each line "
@@ -130,13 +162,20 @@ def _parse_line(line: str, delimiter: str | None) -> _Row:
     }
 
 
-def _parse_words(line: str, multi_label: bool) -> _Row:
+def _parse_words(line: str, multi_label: bool, labelled: bool) -> _Row:
     words = line.split()
     labels = [word.removeprefix(_PREFIX) for word in words if word.startswith(_PREFIX)]
     for label in labels:
         if "," in label or not label:
             raise ValueError(
                 f"has {'a comma in' if label else 'no name after'} {_PREFIX + label[:40]!r}.\n"
+                "Separate labels and text by blanks: __label__a __label__b text"
+            )
+    if labelled and line.count(_PREFIX) > len(labels):
+        # two labels in a word, or one in quotes
+        if glued := list(filter(_GLUED.match, words)):
+            raise ValueError(
+                f"has {_PREFIX!r} within the word {glued[0][:60]!r}.\n"
                 "Separate labels and text by blanks: __label__a __label__b text"
             )
     if len(labels) > 1 and not multi_label:
