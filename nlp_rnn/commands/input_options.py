@@ -121,6 +121,8 @@ def _open(
                 "Remove it, or set data.format to the format of the file."
             )
         texts = [("text",)]
+    from nlp_rnn.sources.reading import saved_reading
+
     reading = saved_reading(config)
     table = InputTable(
         entries,
