@@ -173,9 +173,10 @@ def _remembered(
     The second value is a note on options that do not fit the files.
     """
     from nlp_rnn.config.data import FilesConfig
-    from nlp_rnn.sources.files import find_splits, is_saved
+    from nlp_rnn.sources.files import find_splits
     from nlp_rnn.sources.reading import CONTENT, form_defaults
     from nlp_rnn.sources.same_form import fitting_form
+    from nlp_rnn.sources.saved_folders import is_saved
     from nlp_rnn.sources.source import file_options
 
     if not isinstance(data, FilesConfig):

@@ -22,8 +22,9 @@ from nlp_rnn.sources.folder_layout import folder_splits, matching_splits
 from nlp_rnn.sources.folders import read_class_folders
 from nlp_rnn.sources.formats import FORMATS, check_options, compression_of, format_of
 from nlp_rnn.sources.path_errors import first_line, missing_path, readable, unknown_format
+from nlp_rnn.sources.saved_folders import is_saved, load_saved, reject_format, saved_splits
 from nlp_rnn.sources.shards import concatenated
-from nlp_rnn.sources.split_files import SPELLINGS, SPLITS
+from nlp_rnn.sources.split_files import SPLITS
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -33,8 +34,6 @@ __all__ = [
     "Entry",
     "find_bad_encoding",
     "find_splits",
-    "is_saved",
-    "load_saved",
     "plain_copy",
     "read_path",
     "read_splits",
@@ -93,7 +92,7 @@ def read_path(
     """
     with readable(path):
         if is_saved(path):
-            return _saved_splits(load_saved(path, options), path, notes)
+            return saved_splits(load_saved(path, options), path, notes)
     entries = find_splits(path, (*text, *label), notes, options)
     return read_splits(path, entries, text, label, notes)
 
@@ -183,16 +182,8 @@ def find_splits(
         str(path),
     )
     if formats == {"folder"}:
-        _reject_format(options, path)
+        reject_format(options, path)
     return splits
-
-
-def _reject_format(options: FileOptions, path: Path) -> None:
-    if options.format is not None:
-        raise DataError(
-            f"data.format={options.format} does not apply to the folder {path}: its form is "
-            "recognized without it.\nRemove data.format."
-        )
 
 
 def _format_name(path: Path, options: FileOptions) -> str:
@@ -246,50 +237,6 @@ def _unlike_train(error: MissingColumnError, entries: Sequence[Entry]) -> Missin
         f"It needs the columns of {entries[0].path.name}: rename its columns, write the same "
         "header, or remove it."
     )
-
-
-def is_saved(path: Path) -> bool:
-    """Return whether `save_to_disk` wrote the folder `path`."""
-    return any((path / name).is_file() for name in ("dataset_dict.json", "state.json"))
-
-
-def load_saved(path: Path, options: FileOptions) -> "Dataset | dict[str, Dataset]":
-    """Return the data set, or the dictionary of splits, that `save_to_disk` wrote."""
-    import datasets
-
-    _reject_format(options, path)
-    check_options(options, {"save_to_disk": ()}, str(path))
-    try:
-        saved: Dataset | dict[str, Dataset] = datasets.load_from_disk(str(path))
-    except Exception as error:
-        raise DataError(
-            f"{path} was written by save_to_disk but is damaged: {first_line(error)}"
-        ) from error
-    return saved
-
-
-def _saved_splits(
-    saved: "Dataset | dict[str, Dataset]", path: Path, notes: list[str]
-) -> "dict[str, Dataset]":
-    """Return the splits of a saved data set."""
-    if not isinstance(saved, dict):
-        return {"train": saved}
-    splits = {}
-    for split, spellings in SPELLINGS.items():
-        if names := [name for name in spellings if name in saved]:
-            splits[split] = saved[names[0]]
-    if "train" not in splits:
-        first = next(iter(saved))
-        raise DataError(
-            f"{path} has no split named train; it has: {listed(saved)}.\nSave it with other names: "
-            f"python3 -c \"import datasets as d; s = d.load_from_disk('{path}'); "
-            f"d.DatasetDict(train=s['{first}']).save_to_disk('NEW')\""
-        )
-    if unused := [
-        name for name in saved if not any(saved[name] is used for used in splits.values())
-    ]:
-        notes.append(f"splits not used: {listed(unused)}")
-    return splits
 
 
 def _read_file(

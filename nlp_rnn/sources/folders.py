@@ -14,7 +14,7 @@ from nlp_rnn.sources.content import HEAD, binary_kind, compression_by_content
 from nlp_rnn.sources.encoding_advice import encoding_advice
 from nlp_rnn.sources.encoding_detection import decodes, evident_encoding, hidden_encoding
 from nlp_rnn.sources.file_format import FileOptions, TableStream
-from nlp_rnn.sources.folder_advice import lines_advice, partition_advice
+from nlp_rnn.sources.folder_checks import reject_lists, reject_project
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -33,27 +33,7 @@ UNLABELLED = ("unsup", "unlabeled", "unlabelled")
 
 _DATA = (".txt", ".csv", ".tsv", ".json", ".jsonl", ".parquet", ".arrow", ".gz", ".zst", ".xlsx")
 _OF_THE_SYSTEM = ("desktop.ini", "thumbs.db", "ehthumbs.db")  # as Windows writes them
-_FEWEST_LINES = 5
 _NO_CLASSES = (".", "__pycache__", "__MACOSX")
-_PROJECT_FOLDERS = frozenset(
-    (
-        *("src", "doc", "docs", "test", "tests", "node_modules", "scripts", "examples", "bin"),
-        *("lib", "libs", "include", "build", "dist", "vendor", "target", "venv", "env", "conf"),
-        *("config", "configs", "notebooks", "assets", "static", "public", "outputs", "multirun"),
-        *("mlruns", "data", "models", "utils", "tools", "benchmarks", "packages", "logs"),
-    )
-)
-_NOT_TEXT = frozenset(
-    (
-        *(".py", ".pyc", ".ipynb", ".js", ".mjs", ".ts", ".tsx", ".jsx", ".java", ".class", ".c"),
-        *(".h", ".cc", ".cpp", ".hpp", ".cs", ".go", ".rs", ".rb", ".php", ".swift", ".kt", ".sh"),
-        *(".so", ".o", ".css", ".toml", ".cfg", ".ini", ".yaml", ".yml", ".lock", ".png", ".jpg"),
-        *(".jpeg", ".gif", ".svg", ".pdf", ".zip", ".gz", ".parquet", ".arrow", ".csv", ".tsv"),
-        *(".jsonl", ".xlsx", ".pt", ".pkl", ".npy", ".safetensors", ".bin"),
-    )
-)
-"""Suffixes of code, tables and other files that are not one text each."""
-
 _MARK = codecs.BOM_UTF8
 _SPLIT_NAMES = ("train", "training", "validation", "valid", "val", "dev", "test")
 
@@ -159,7 +139,7 @@ def _labelled_files(
         if entry.name not in left_out
         for file in _files(entry)
     ]
-    _reject_project(folder, [entry for entry in classes if entry.name not in left_out], files)
+    reject_project(folder, [entry for entry in classes if entry.name not in left_out], files)
     names = list(dict.fromkeys(name for name, _ in files))
     if "label" in columns and all(name.lower() in _SPLIT_NAMES for name in names):
         raise DataError(
@@ -167,7 +147,7 @@ def _labelled_files(
             f"Move the texts to folders of their classes, such as {folder / names[0]}/positive."
         )
     if "label" in columns:
-        _reject_lists(folder, names, [file for _, file in files])
+        reject_lists(folder, names, [file for _, file in files])
     notes.extend(_notes_on_files(folder, classes, [file for _, file in files]))
     if "label" in columns:
         notes.append(
@@ -226,39 +206,6 @@ def _notes_on_files(folder: Path, classes: Sequence[Path], files: Sequence[Path]
 def _may_be_data(file: Path) -> bool:
     """Return whether a file may hold texts, unlike a description of the data."""
     return file.suffix.lower() in _DATA and not file.name.lower().startswith("readme")
-
-
-def _reject_project(
-    folder: Path, classes: Sequence[Path], files: Sequence[tuple[str, Path]]
-) -> None:
-    """Raise `DataError` for a folder that plainly has no folder for each class."""
-    typical = [entry.name for entry in classes if entry.name.lower() in _PROJECT_FOLDERS]
-    other = [file for _, file in files if file.suffix.lower() in _NOT_TEXT]
-    if len(typical) > 1:
-        reason = f"has folders of a project: {listed(typical)}"
-    elif 2 * len(other) > len(files):
-        reason = f"has files that are not texts, such as {other[0].relative_to(folder)}"
-    else:
-        return
-    advice = partition_advice(folder, classes) or (
-        "Set data.path to a file, to a folder with train.*, or to the folder of the classes."
-    )
-    raise DataError(
-        f"{folder} is not a folder of class folders with a text in each file: it {reason}.\n"
-        + advice
-    )
-
-
-def _reject_lists(folder: Path, names: Sequence[str], files: Sequence[Path]) -> None:
-    """Raise `DataError` where each class has a single file, which has its texts in lines."""
-    if len(files) == len(names) > 1:
-        lines = [file.read_bytes().count(b"\n") for file in files]
-        if min(lines) >= _FEWEST_LINES:
-            raise DataError(
-                f"{folder} has one file for each class, such as "
-                f"{files[0].relative_to(folder)} with {lines[0]:,} lines, and each file is read as "
-                f"one text.\nIf each line is a text, {lines_advice(folder, '*/*')}"
-            )
 
 
 def text_folder(folder: Path) -> bool:

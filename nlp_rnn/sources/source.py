@@ -23,7 +23,6 @@ from nlp_rnn.sources.files import (
     Entry,
     find_bad_encoding,
     find_splits,
-    is_saved,
     read_path,
     read_splits,
 )
@@ -32,6 +31,7 @@ from nlp_rnn.sources.hub import offline, read_hub
 from nlp_rnn.sources.path_errors import readable
 from nlp_rnn.sources.probe_tasks import PROBES, make_probe, test_parts
 from nlp_rnn.sources.reading import described_reading
+from nlp_rnn.sources.saved_folders import is_saved
 from nlp_rnn.sources.stories import make_stories
 from nlp_rnn.sources.text_column import SEPARATOR
 

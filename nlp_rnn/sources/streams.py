@@ -16,11 +16,12 @@ from nlp_rnn.sources.arrow_cache import arrow_batches
 from nlp_rnn.sources.columns import distinct_names, require_columns
 from nlp_rnn.sources.decoding import bad_encoding
 from nlp_rnn.sources.file_format import FileFormat, FileOptions, SourceFile, TableStream
-from nlp_rnn.sources.files import Entry, find_splits, is_saved, load_saved, plain_copy
+from nlp_rnn.sources.files import Entry, find_splits, plain_copy
 from nlp_rnn.sources.folders import stream_texts, text_files, text_folder
 from nlp_rnn.sources.formats import FORMATS, check_options, compression_of
 from nlp_rnn.sources.labelled_lines import TEXT_LINES
 from nlp_rnn.sources.path_errors import first_line, readable
+from nlp_rnn.sources.saved_folders import is_saved, load_saved
 from nlp_rnn.sources.split_files import natural_order
 
 if TYPE_CHECKING:
