@@ -164,6 +164,8 @@ def test_duplicates_run_once() -> None:
         ("model.hidden_size=interval(1,5)", "is a range and has no single values to try"),
         ("modl=gru,lstm", "There is no key modl."),
         ("model.dropout=0.1,0.2", "model.dropout=0.1 acts between layers"),
+        ("seed=1,2 hydra.sweep.subdir=${hydra.job.num}", "Set output_dir=FOLDER"),
+        ("seed=1,2 output_dir=out/${hydra.job.override_dirname}", "a folder of its own"),
         ("sweep=everything", "There is no sweep=everything; there are best, cells,"),
         ("seed=1,2 hydra/launcher=pbs", "Set sweep.backend=processes, slurm or ray"),
         ("seed=1,2 hydra/launcher=submitit_slurm", "Set sweep.backend=slurm instead."),

@@ -93,6 +93,7 @@ def compose_sweep(arguments: Sequence[str]) -> Iterator[SweepCommand]:
         raise ConfigError("torchrun trains one run. Set trainer.processes=2 for a sweep.")
     flags, overrides = flags_and_overrides(list(arguments))
     reject_old_options(overrides)
+    _reject_job_folders(overrides)
     register_schemas()
     with ExitStack() as stack:
         with composing:
@@ -104,6 +105,22 @@ def compose_sweep(arguments: Sequence[str]) -> Iterator[SweepCommand]:
             )
             command = _composed([*_search_path(flags), *overrides])
         yield command
+
+
+def _reject_job_folders(overrides: Sequence[str]) -> None:
+    """Raise an error for Hydra's names of the folders of jobs, which a sweep chooses itself."""
+    for override in overrides:
+        key, _, value = override.lstrip("+").partition("=")
+        if key == "hydra.sweep.subdir":
+            raise ConfigError(
+                "hydra.sweep.subdir is not supported: the folder of a job has the number and the "
+                "values of the job.\nSet output_dir=FOLDER for the folder of the sweep."
+            )
+        if key == "hydra.sweep.dir" and "${hydra.job." in value:
+            raise ConfigError(
+                f"The folder of a sweep is one for all jobs, but it is {value!r}.\n"
+                "Set output_dir=FOLDER; each job has a folder of its own in it."
+            )
 
 
 def _composed(requested: list[str]) -> SweepCommand:
