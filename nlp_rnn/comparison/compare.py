@@ -15,7 +15,8 @@ from nlp_rnn.comparison.ensembles import (
 )
 from nlp_rnn.comparison.labels import label_differences
 from nlp_rnn.comparison.notes import limits, machines_of, methods, nothing_comparable
-from nlp_rnn.comparison.pair import Pairing, pair_configurations
+from nlp_rnn.comparison.pair import Pair, Pairing, pair_configurations, paired_runs
+from nlp_rnn.comparison.ranking import Ranking, rank
 from nlp_rnn.comparison.read import with_predictions
 from nlp_rnn.comparison.recommend import recommend
 from nlp_rnn.comparison.records import (
@@ -26,12 +27,14 @@ from nlp_rnn.comparison.records import (
     Recommendation,
 )
 from nlp_rnn.comparison.rules import ENSEMBLE_KEY, Rules
-from nlp_rnn.comparison.score import ScoredData, score_data
+from nlp_rnn.comparison.score import ScoredData, score_data, score_runs
 from nlp_rnn.comparison.select import RunsByName, usable_runs, with_same_texts
 from nlp_rnn.comparison.verdict import (
     inconclusive_sentences,
     main_pair,
+    outcome_text,
     robustness_sentences,
+    signed,
     verdict,
 )
 from nlp_rnn.errors import ComparisonError
@@ -116,6 +119,10 @@ def compare_runs(
             changes = effects.get(data.digest, ())
             comparison = _with_ensembles(comparison, ensemble, deployed, changes)
         comparisons.append(comparison)
+    comparisons = [
+        replace(one, ranking=_ranking(one, [saved[run.run_id] for run in by_data[one.digest]], uri))
+        for one in comparisons
+    ]
     comparisons.sort(key=lambda comparison: (comparison.data, comparison.digest))
     across = across_data_sets(comparisons, rules)
     return _share_few_labels([replace(one, across=across) for one in comparisons])
@@ -185,6 +192,41 @@ def _comparison(
         label_pair=label_pair,
         label_differences=of_labels,
     )
+
+
+def _ranking(comparison: Comparison, runs: Sequence[Run], uri: str | None) -> Ranking:
+    """Rank all configurations of a data set, and compare the simplest good one with the best."""
+    rules = comparison.rules
+    ranking, by_name = rank([run for run in runs if not run.is_external], rules)
+    if len(ranking.configurations) < 2 or not ranking.simplest:
+        return ranking
+    best, simplest = ranking.configurations[0].name, ranking.simplest
+    metric, region = rules.metric_name, f"±{rules.rope:g} points"
+    if best == simplest:
+        sentence = f"{best} has the best validation {metric}, and none within {region} is smaller."
+        return replace(ranking, sentence=sentence)
+    sentence = (
+        f"{best} has the best validation {metric}; {simplest} is the smallest configuration "
+        f"within {region} of it."
+    )
+    pair = {name: with_predictions(uri, by_name[name]) for name in (simplest, best)}
+    same, _, _ = with_same_texts(pair)
+    if len(same) == 2 and paired_runs(same[simplest], same[best]):
+        scored = score_runs(comparison.digest, [*same[simplest], *same[best]], rules)
+        measured = scored.difference(
+            Pair(simplest, best, ("configuration",), ()), same[simplest], same[best]
+        )
+        (difference,) = decide([measured], rules)[comparison.digest]
+        mean, low, high = (
+            difference.interval.mean,
+            difference.interval.low,
+            difference.interval.high,
+        )
+        sentence += (
+            f" On the test split it is at {signed(mean)} points ({signed(low)} to {signed(high)}): "
+            f"{outcome_text(difference, difference.outcome)}."
+        )
+    return replace(ranking, sentence=sentence)
 
 
 def _with_ensembles(

@@ -5,9 +5,10 @@ Scores, intervals and differences are in percent and percentage points. `Run.met
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nlp_rnn.comparison.compared_run import Run
+from nlp_rnn.comparison.ranking import Ranking
 from nlp_rnn.comparison.rules import Outcome, Rules
 
 __all__ = [
@@ -115,10 +116,9 @@ class Difference:
     p_values, adjusted : mapping of str to float
         Two-sided p-values of `bootstrap`, `mcnemar` and `wilcoxon` (NaN where not defined), and the
         same after Holm's correction over all differences of the call.
-    effect_size : float
-        Cohen's d_z over the shared seeds; NaN for one seed or no spread.
-    cliffs_delta : float
-        Cliff's delta between the scores of the seeds, from −1 to 1.
+    effect_size, cliffs_delta : float
+        Cohen's d_z over the shared seeds (NaN for one seed or no spread), and Cliff's delta between
+        the scores of the seeds, from −1 to 1.
     aso : float
         eps_min of `first` over `second` (Dror et al. 2019). Below 0.2 `first` is almost
         stochastically larger. NaN for fewer than two seeds.
@@ -127,10 +127,8 @@ class Difference:
     detectable, detectable_by_texts : float
         Smallest difference that these seeds and texts would detect, or these texts with any number
         of seeds, points.
-    outcome : Outcome
-        For `Rules.rope`.
-    outcomes : mapping of float to Outcome
-        For each half width of `Rules.ropes`.
+    outcome, outcomes : Outcome, mapping of float to Outcome
+        For `Rules.rope`, and for each half width of `Rules.ropes`.
     required : RequiredSamples or None
         What would settle an inconclusive outcome; None for other outcomes, and for one seed.
     remarks : tuple of str
@@ -298,6 +296,8 @@ class Comparison:
         the most frequent label first; otherwise empty.
     across : tuple of AcrossDataSets
         Conclusions over all data sets of the call; empty for one data set.
+    ranking : Ranking
+        All configurations by validation.
     """
 
     data: str
@@ -322,6 +322,7 @@ class Comparison:
     label_pair: tuple[str, ...] = ()
     label_differences: tuple[LabelDifference, ...] = ()
     across: tuple[AcrossDataSets, ...] = ()
+    ranking: Ranking = field(default_factory=Ranking)
 
     @property
     def is_multi_label(self) -> bool:

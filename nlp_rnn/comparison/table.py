@@ -12,6 +12,9 @@ __all__ = ["data_sets_table", "table"]
 
 TESTS = ("bootstrap", "mcnemar", "wilcoxon")
 
+MOST_RANKED = 10
+"""Configurations of the ranking that are listed."""
+
 MOST_LABELS = 10
 """Labels of multi-label data that are listed."""
 
@@ -58,6 +61,8 @@ def table(comparison: Comparison) -> str:
         lines += ["", *_labels(comparison)]
     of_ensembles = ", by the scores with n-gram models" if comparison.deployed else ""
     lines += ["", f"Recommendations{of_ensembles}", *_recommendations(comparison)]
+    if len(comparison.ranking.configurations) > 2:
+        lines += ["", *_ranking(comparison)]
     for title, sentences in (
         ("Ensembles with n-gram models", comparison.ensembles),
         ("Robustness", comparison.robustness),
@@ -85,6 +90,27 @@ def data_sets_table(comparisons: Sequence[Comparison]) -> str:
             rows.append([name, mean, f"{low} to {high}"])
         lines += ["", across.sentence, "", *_aligned(rows)]
     return "\n".join(["Several data sets", *lines]) if lines else ""
+
+
+def _ranking(comparison: Comparison) -> list[str]:
+    """All configurations by validation, as they are saved, and which of them to choose."""
+    metric, ranking = comparison.rules.metric_name, comparison.ranking
+    rows = [["ranking by validation, as saved", "seeds", metric, "sd", "test", "parameters"]]
+    for one in ranking.configurations[:MOST_RANKED]:
+        rows.append(
+            [
+                f"{one.name} =" if one.inside else one.name,
+                str(one.seeds),
+                f"{one.validation:.2f}",
+                _number(one.sd, ".2f"),
+                _number(one.test, ".2f"),
+                _number(one.parameters, ",.0f"),
+            ]
+        )
+    more = len(ranking.configurations) - MOST_RANKED
+    lines = [*_aligned(rows)] + ([f"  … and {more:,} more"] if more > 0 else [])
+    region = f"  = within ±{comparison.rules.rope:g} points of the best. {ranking.sentence}"
+    return [*lines, region.rstrip()]
 
 
 def _labels(comparison: Comparison) -> list[str]:

@@ -1,7 +1,15 @@
 """Sections that state the conclusion: the verdict, recommendations and inconclusive results."""
 
 from nlp_rnn.report.context import ReportContext, format_percent
-from nlp_rnn.report.page import Block, BulletList, Figures, Paragraph, Placeholder, Section
+from nlp_rnn.report.page import (
+    Block,
+    BulletList,
+    Figures,
+    Paragraph,
+    Placeholder,
+    Section,
+    Table,
+)
 from nlp_rnn.report.section_difference import CRITERIA, difference_figure, why_no_difference
 
 __all__ = ["inconclusive_section", "recommendation_section", "verdict_section"]
@@ -88,7 +96,36 @@ def recommendation_section(context: ReportContext) -> Section:
                 for r, (choice, reason, evidence) in zip(recommendations, points, strict=True)
             ]
         )
-    return Section("recommendation", "Recommendation by use", [block])
+    return Section("recommendation", "Recommendation by use", [block, *_ranking_blocks(context)])
+
+
+def _ranking_blocks(context: ReportContext) -> list[Block]:
+    """The ranking of all configurations by validation."""
+    ranking, rules = context.comparison.ranking, context.comparison.rules
+    if not ranking.configurations:
+        return []
+    rows = [
+        [
+            one.name,
+            str(one.seeds),
+            format_percent(one.validation, 2),
+            format_percent(one.sd, 2),
+            format_percent(one.test, 2),
+            f"{one.parameters:,.0f}" if one.parameters == one.parameters else "–",
+            "yes" if one.inside else "no",
+        ]
+        for one in ranking.configurations
+    ]
+    name = context.score_name
+    head = ["configuration", "seeds", f"validation {name}, %", "sd of seeds", f"test {name}, %"]
+    table = Table(
+        [*head, "parameters", f"within ±{rules.rope:g} of the best"],
+        rows,
+        "All configurations of this data by validation, as they are saved: of an ensemble with "
+        "n-gram models its scores. Means over the seeds. Baselines that are not saved as "
+        "classifiers are left out.",
+    )
+    return [*([Paragraph(ranking.sentence)] if ranking.sentence else []), table]
 
 
 def inconclusive_section(context: ReportContext) -> Section:
