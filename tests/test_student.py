@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,8 @@ from nlp_rnn.config.teacher import TeacherConfig, TeacherKind
 from nlp_rnn.data.corpus import Corpus, load_corpus
 from nlp_rnn.data.labels import labels_of
 from nlp_rnn.errors import ConfigError, DataError
+from nlp_rnn.ngrams.ensemble import NETWORK_WEIGHT, STUDENT_WEIGHT
+from nlp_rnn.runs import ngram_ensemble
 from nlp_rnn.teachers.pool import Pool
 from nlp_rnn.teachers.student_data import make_student_data, soften
 from nlp_rnn.teachers.teacher_predictions import TeacherDescription, TeacherPredictions
@@ -258,7 +261,16 @@ def test_a_sweep_compares_students_of_the_same_teacher(
 
 
 @pytest.mark.slow
-def test_ngram_models_learn_from_another_teacher_and_not_from_themselves(here: Path) -> None:
+def test_ngram_models_learn_from_another_teacher_and_not_from_themselves(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choose, medians = ngram_ensemble.choose_ensemble, []
+
+    def noted(*arguments: Any, **options: Any) -> Any:
+        medians.append(options["network_weight"])
+        return choose(*arguments, **options)
+
+    monkeypatch.setattr(ngram_ensemble, "choose_ensemble", noted)
     data = write_data(here / "data")
     write_pool(here)
     labels = {text: label for text, label in texts_of(90, 7)}
@@ -271,6 +283,8 @@ def test_ngram_models_learn_from_another_teacher_and_not_from_themselves(here: P
         tables[name] = (Path(result["classifier"]) / "ngrams.safetensors").stat().st_size
     assert tables["taught"] > tables["alone"]  # words of the pool
     assert tables["self"] == tables["alone"]
+    # a network that was trained on the pool is trusted more in the ensemble
+    assert medians == [NETWORK_WEIGHT, STUDENT_WEIGHT, STUDENT_WEIGHT]
     ngrams = [word for word in SMALL if not word.startswith(("model.", "trainer.max"))]
     arguments = [*ngrams, f"data.path={data}", "model=ngrams", "output_dir=ngrams"]
     assert main(["train", *arguments, *taught]) == 0

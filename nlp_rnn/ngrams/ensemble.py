@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "NETWORK_WEIGHT",
+    "STUDENT_WEIGHT",
     "EnsembleWeights",
     "choose_ensemble",
     "likeliest_weights",
@@ -25,6 +27,9 @@ __all__ = [
 
 NETWORK_WEIGHT = 0.25
 """Median of the network's weight, before the validation texts are seen."""
+
+STUDENT_WEIGHT = 2.0
+"""The same for a student: a network that was trained on unlabelled texts with a teacher's labels."""
 
 PRIOR_ROWS = 1.0
 """Precision of the logarithm of every weight: the standard deviation is 1 / √PRIOR_ROWS."""
@@ -66,10 +71,11 @@ def choose_ensemble(
     labels: NDArray[Any],
     *,
     guarded: bool = True,
+    network_weight: float = NETWORK_WEIGHT,
 ) -> EnsembleWeights:
     """Return the weights of a network and of n-gram models by the likelihood of validation labels.
 
-    The weights are positive, with a log-normal prior whose median is `NETWORK_WEIGHT` for the
+    The weights are positive, with a log-normal prior whose median is `network_weight` for the
     network and 1 for the n-gram models. So with few texts the n-gram models decide, whose own
     weights are known from more texts, and with many texts the likelihood does.
 
@@ -85,9 +91,11 @@ def choose_ensemble(
     guarded : bool, default True
         Leave out the other part if the predictions of the ensemble are significantly worse than
         those of one part alone.
+    network_weight : float
+        Median of the network's weight under the prior.
     """
     factors = likeliest_weights(
-        [network, ngrams], labels, medians=(NETWORK_WEIGHT, 1.0), precision=PRIOR_ROWS
+        [network, ngrams], labels, medians=(network_weight, 1.0), precision=PRIOR_ROWS
     )
     ensemble = EnsembleWeights(float(factors[0]), float(factors[1]))
     if not guarded:

@@ -12,7 +12,12 @@ from nlp_rnn.classifier.classifier_folder import read_classifier
 from nlp_rnn.classifier.predictor import TextClassifier
 from nlp_rnn.config.model import Ensemble
 from nlp_rnn.data.labels import labels_of
-from nlp_rnn.ngrams.ensemble import EnsembleWeights, choose_ensemble
+from nlp_rnn.ngrams.ensemble import (
+    NETWORK_WEIGHT,
+    STUDENT_WEIGHT,
+    EnsembleWeights,
+    choose_ensemble,
+)
 from nlp_rnn.ngrams.probabilities import logits_of
 from nlp_rnn.ngrams.weighting import NgramModels
 from nlp_rnn.runs.ngram_classifier import fit_corpus_ngrams
@@ -108,6 +113,7 @@ def fit_ensemble(
         models.validation_scores,
         validation_labels,
         guarded=config.network.ensemble is Ensemble.auto,
+        network_weight=STUDENT_WEIGHT if student and student.pool_rows else NETWORK_WEIGHT,
     )
     ensemble = weights.logits(logits, models.validation_scores).astype(np.float32)
     validation, thresholds = score_logits(validation_labels, ensemble)
