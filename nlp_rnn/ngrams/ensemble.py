@@ -29,7 +29,7 @@ NETWORK_WEIGHT = 0.25
 """Median of the network's weight, before the validation texts are seen."""
 
 STUDENT_WEIGHT = 2.0
-"""The same for a student: a network that was trained on unlabelled texts with a teacher's labels."""
+"""The same for a student: a network that was trained on unlabelled texts, labelled by a teacher."""
 
 PRIOR_ROWS = 1.0
 """Precision of the logarithm of every weight: the standard deviation is 1 / √PRIOR_ROWS."""
