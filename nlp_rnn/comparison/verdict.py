@@ -87,9 +87,12 @@ def _superiority(difference: Difference) -> str:
         chance = Interval(1 - chance.mean, 1 - chance.high, 1 - chance.low)
     if len(difference.by_seed) < 2 or chance.mean != chance.mean:  # NaN
         return ""
+    trained = "that a new training of the first scores higher"
+    if "test texts" in difference.matching:  # of external predictions
+        trained = "that the first scores higher when the runs are trained again,"
     return (
         f" P({first} > {second}) is {chance.mean:.2f}, at least {chance.low:.2f}: the probability "
-        "that a new training of the first scores higher on these texts."
+        f"{trained} on these texts."
     )
 
 

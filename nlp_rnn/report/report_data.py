@@ -166,7 +166,7 @@ def read_risk_coverage(comparison: Comparison, uri: str) -> dict[str, list[RiskR
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=uri)
-    runs = [run for configuration in comparison.configurations for run in configuration.runs]
+    runs = [run for one in comparison.configurations for run in one.runs if not run.is_external]
     tables = {run.run_id: _artifact(client, uri, run, RISK_COVERAGE) for run in runs}
     return {
         run_id: [(row[0], row[1], row[2]) for row in table["data"]]
