@@ -94,6 +94,22 @@ def test_a_command_of_another_name_is_named(capsys: pytest.CaptureFixture[str]) 
     assert "Did you mean nlp-rnn train?" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        ("evaluate model tickets.csv", "Set data=files data.path=tickets.csv"),
+        ("baselines tickets.csv", "Set data=files data.path=tickets.csv"),
+        ("ui 5001", "Run nlp-rnn ui --port 5001"),
+        ("pretrain model=ngrams", "Set model=gru, model=lstm or model=rnn."),
+    ],
+)
+def test_other_commands_name_the_form_that_works(
+    here: Path, capsys: pytest.CaptureFixture[str], arguments: str, advice: str
+) -> None:
+    assert main(arguments.split()) == 2
+    assert capsys.readouterr().err.splitlines()[1:] == [advice]
+
+
 def test_resume_is_an_option_and_no_flag(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert message(["--resume", "outputs/one"], capsys).endswith("set resume=outputs/one\n")
 

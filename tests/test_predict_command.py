@@ -428,6 +428,9 @@ WRONG: list[tuple[list[str], str]] = [
     (["w2", "data.text=a"], "data.text has no effect on texts that are arguments"),
     (["w2", "--split", "test"], "--split has no effect on texts that are arguments"),
     (["--prob"], "predict has no option --prob; its options are --input"),
+    (["--out", "x.csv"], "Did you mean --output?"),
+    (["--file", "in.csv"], "Did you mean --input?"),
+    (["data=files", "data.path=in.csv"], "Set --input FILE"),
     (["--input"], "--input needs a value"),
     (["--input", "a", "--input", "b"], "--input is set twice"),
     (["--threshold", "2", "w2"], "--threshold must be a number from 0 to 1"),
@@ -463,6 +466,16 @@ def test_wrong_arguments(
     assert message in error
     assert len(error.splitlines()) <= 2
     assert sorted(os.listdir(tmp_path)) == ["classifier", "in.csv", "lines.txt"]
+
+
+def test_a_file_name_as_a_text_is_noticed(
+    folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "in.csv", ROWS)
+    assert main(["predict", folder, "in.csv", "w2"]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == "in.csv was read as a text; --input in.csv predicts the file\n"
+    assert [line.split("\t")[-1] for line in printed.out.splitlines()] == ["in.csv", "w2"]
 
 
 @needs_peak_memory

@@ -8,6 +8,9 @@ from nlp_rnn.errors import ConfigError
 
 __all__ = ["ParsedArguments", "choice", "number", "parse_arguments", "run_to_resume"]
 
+# What other programs call an option.
+OTHER_NAMES = {"--file": "--input", "--path": "--input", "--o": "--output"}
+
 
 @dataclass(frozen=True)
 class ParsedArguments:
@@ -54,11 +57,16 @@ def parse_arguments(
         elif name in repeated and (equals or rest):
             parsed.repeated.setdefault(name, []).append(value if equals else rest.pop(0))
         elif name not in (*options, *repeated):
-            known = ", ".join(sorted([*options, *flags, *repeated]))
+            from difflib import get_close_matches
+
+            known = sorted([*options, *flags, *repeated])
+            close = get_close_matches(OTHER_NAMES.get(name, name), known, n=1)
+            advice = f"nlp-rnn {command} --help shows an example."
+            if "--text" in known or command == "predict":
+                advice += " A text that starts with dashes goes after a lone --."
             raise ConfigError(
-                f"{command} has no option {name}; its options are {known}.\n"
-                f"nlp-rnn {command} --help shows an example. A text that starts with dashes goes "
-                "after a lone --."
+                f"{command} has no option {name}; its options are {', '.join(known)}.\n"
+                f"{f'Did you mean {close[0]}?' if close else advice}"
             )
         elif name in parsed.options or not (equals or rest):
             fault = "is set twice" if name in parsed.options else "needs a value"

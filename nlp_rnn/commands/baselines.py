@@ -24,6 +24,11 @@ ALLOWED = ("tracking.uri", "tracking.experiment")
 
 def baselines(overrides: list[str]) -> int:
     """Run the command with its overrides and return the exit code."""
+    for override in overrides:
+        if "=" not in override:
+            from nlp_rnn.config.hints import unknown_form
+
+            raise unknown_form(override)
     if not any(override.startswith("data=") for override in overrides):
         raise ConfigError(
             "baselines needs data.\n"

@@ -35,6 +35,11 @@ def evaluate(arguments: list[str]) -> int:
     """Run the command with its arguments and return the exit code."""
     parsed = parse_arguments("evaluate", arguments, OPTIONS, ("--json", "--windows"))
     overrides = parsed.positional[1:]
+    for override in overrides:
+        if "=" not in override:
+            from nlp_rnn.config.hints import unknown_form
+
+            raise unknown_form(override)
     if not any(override.startswith("data=") for override in overrides):
         raise ConfigError(
             "evaluate needs a classifier and data.\n"

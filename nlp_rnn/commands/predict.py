@@ -56,6 +56,8 @@ file, run it again.
 OPTIONS = ("--input", "--output", "--split", "--threshold", "--threads", "--runtime")
 FLAGS = ("--proba", "--windows")
 OUTPUT_FORMATS = ("csv", "tsv", "jsonl", "parquet")
+LONGEST_NAME = 256
+"""Characters of a text that could be the name of a file."""
 
 
 def predict(arguments: list[str]) -> int:
@@ -97,6 +99,11 @@ def _check(parsed: ParsedArguments, data: list[str], texts: list[str]) -> None:
             "predict needs a classifier and a text.\n"
             'Run nlp-rnn predict FOLDER_OR_URI "text", or nlp-rnn predict --help.'
         )
+    if "data=files" in texts:
+        raise ConfigError(
+            "data=files and data.path are options of the training.\n"
+            "Set --input FILE; other options of the file are the same, such as data.text=COLUMN."
+        )
     options = [name for name in ("--input", "--split") if name in parsed.options]
     for name in (*options, *(option.partition("=")[0] for option in data)):
         if texts:
@@ -117,6 +124,9 @@ def _print_predictions(
 ) -> int:
     from nlp_rnn.classifier.label_choice import indices_at_least
 
+    for text in texts:
+        if len(text) < LONGEST_NAME and Path(text).is_file():
+            print(f"{text} was read as a text; --input {text} predicts the file", file=sys.stderr)
     probabilities = classifier.predict_proba(texts, windows="--windows" in parsed.flags)
     for text, row in zip(texts, probabilities, strict=True):
         if classifier.thresholds is not None:

@@ -71,6 +71,11 @@ def _check(argument: str) -> None:
             "A pretraining is one run. To pretrain for each cell of a sweep, run nlp-rnn train -m "
             "experiment=pretrained model=lstm,gru"
         )
+    if argument in ("model=ngrams", "model=average"):
+        raise ConfigError(
+            f"{argument} has no recurrent network that could be pretrained.\n"
+            "Set model=gru, model=lstm or model=rnn."
+        )
     key = re.sub(r"^\+*", "", argument).partition("=")[0]
     if key in (*CHOICES, *KEYS, RUN_DIR) or key.startswith(tuple(f"{g}." for g in GROUPS)):
         return

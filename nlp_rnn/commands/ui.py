@@ -24,6 +24,7 @@ def ui(arguments: list[str]) -> int:
         raise ConfigError(
             f"ui has the option --port and no argument {parsed.positional[0]!r}: it opens the "
             "store that nlp-rnn train logs to in this folder."
+            + (f"\nRun nlp-rnn ui --port {parsed.positional[0]}" * parsed.positional[0].isdigit())
         )
     port = number(parsed, "--port", 1, 65535, whole=True) or PORT
     from nlp_rnn.tracking.ui_server import serve
