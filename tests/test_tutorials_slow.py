@@ -18,7 +18,7 @@ DATA = Path(__file__).parents[2] / "shared" / "data"
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("name", ["first-classifier"])
+@pytest.mark.parametrize("name", ["first-classifier", "lstm-or-gru"])
 def test_a_tutorial_prints_what_it_shows(name: str, tmp_path: Path) -> None:
     write_files(tmp_path)
     for step in steps(name):
