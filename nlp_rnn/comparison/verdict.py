@@ -87,12 +87,12 @@ def _superiority(difference: Difference) -> str:
         chance = Interval(1 - chance.mean, 1 - chance.high, 1 - chance.low)
     if len(difference.by_seed) < 2 or chance.mean != chance.mean:  # NaN
         return ""
-    trained = "that a new training of the first scores higher"
+    winner = f"a new training of {first} scores higher than one of {second}"
     if "test texts" in difference.matching:  # of external predictions
-        trained = "that the first scores higher when the runs are trained again,"
+        winner = f"{first} scores higher than {second} when the runs are trained again,"
     return (
-        f" P({first} > {second}) is {chance.mean:.2f}, at least {chance.low:.2f}: the probability "
-        f"{trained} on these texts."
+        f" On these texts, {winner} with a probability of {chance.mean:.2f}, at least "
+        f"{chance.low:.2f}."
     )
 
 
