@@ -70,7 +70,8 @@ def test_the_card_says_what_it_is_and_how_good(tmp_path: Path) -> None:
     for phrase in (
         "trained on `reviews`",
         "`bad`, `fair`, `good`",
-        "a bidirectional GRU with 5 hidden units, max_mean pooling, 633 parameters, 30 tokens",
+        "a bidirectional GRU with 5 hidden units, `max_mean` pooling and a vocabulary of 30 tokens",
+        "The classifier has 633 parameters.",
         "80 train, 10 validation, 50 test texts",
         "`abc123`",
         "cut 50 rows",
@@ -118,8 +119,8 @@ def test_the_python_of_the_card_gives_what_was_logged(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("truncation", "phrase"),
     [
-        ({"direction": "left"}, "reads the last 40 tokens"),
-        ({"stride": 15}, "reads the first 25 and the last 15 tokens"),
+        ({"direction": "left"}, "reads at most the last 40 tokens"),
+        ({"stride": 15}, "reads at most the first 25 and the last 15 tokens"),
     ],
 )
 def test_the_tokens_that_are_read_are_said(

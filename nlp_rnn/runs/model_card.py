@@ -86,9 +86,13 @@ def _title(classifier: "TextClassifier") -> str:
         network = (
             f"{direction} {sizes['cell'].upper()}{layers} with {sizes['hidden_size']} hidden units"
         )
+    ensemble = ""
+    if "network_weight" in classifier.config:
+        ensemble = "Together with n-gram models, which are linear, it forms an ensemble. "
     return (
-        f"{title}The network is {network}, {sizes['pooling']} pooling, "
-        f"{classifier.num_parameters:,} parameters, {sizes['vocab_size']:,} tokens.\n"
+        f"{title}The network is {network}, `{sizes['pooling']}` pooling and a vocabulary of "
+        f"{sizes['vocab_size']:,} tokens. {ensemble}The classifier has "
+        f"{classifier.num_parameters:,} parameters.\n"
     )
 
 
@@ -169,8 +173,8 @@ def _limits(classifier: "TextClassifier", folder: Path, test: Predictions) -> st
     if longest is not None:
         share = float((test.lengths >= longest).mean())
         lines.append(
-            f"- It reads the {_tokens_read(folder)} tokens of a text; {share:.1%} of the test "
-            "texts were that long or longer. `windows=True` reads the rest too."
+            f"- The network reads at most the {_tokens_read(folder)} tokens of a text; {share:.1%} "
+            "of the test texts were that long or longer. `windows=True` reads the rest too."
         )
     if test.multi_label:
         lines += [
@@ -212,7 +216,8 @@ def _tokens_read(folder: Path) -> str:
 
 def _speed(folder: Path, metrics: Mapping[str, float], processor: str) -> str:
     def size(name: str) -> str:
-        return f"{(folder / name).stat().st_size / 1e6:.1f} MB"
+        size = (folder / name).stat().st_size
+        return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
 
     text = (
         "## Speed and size\n\n"
@@ -234,7 +239,7 @@ def _speed(folder: Path, metrics: Mapping[str, float], processor: str) -> str:
 
 def _origin(classifier: "TextClassifier") -> str:
     origin, versions = classifier.config["provenance"], classifier.config["versions"]
-    epoch = f", best epoch {origin['best_epoch']}" if "best_epoch" in origin else ""
+    epoch = f", weights of epoch {origin['best_epoch']}" if "best_epoch" in origin else ""
     vectors = origin.get("vectors")
     source = ""
     if vectors:
