@@ -4,8 +4,7 @@ import hashlib
 import json
 import os
 import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from nlp_rnn.commands.argument_parser import ParsedArguments, number, parse_arguments
 from nlp_rnn.commands.input_options import input_errors, is_option
 from nlp_rnn.commands.output_values import escaped, for_output
+from nlp_rnn.commands.prediction_progress import Notes, PredictionProgress
 from nlp_rnn.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def _write_table(
     from nlp_rnn.commands.output_file import ResumableFile
 
     path = Path(parsed.options["--output"]) if "--output" in parsed.options else None
-    notes = _Notes()
+    notes = Notes()
     with ExitStack() as stack:
         table, source = _open_table(classifier, parsed, data, texts, notes)
         file_format = _output_format(path, table, "--proba" in parsed.flags)
@@ -163,7 +163,7 @@ def _write_table(
                 raise ConfigError(f"--output {path} is also the input.\nPass another file name.")
             origin = None if source is None else _origin(classifier, parsed, data, table, files)
             output = stack.enter_context(closing(ResumableFile(path, origin)))
-        progress = _Progress(table, output.rows if output else 0)
+        progress = PredictionProgress(table, output.rows if output else 0)
         if file_format in ("csv", "tsv", "parquet"):
             table.find_columns(typed=file_format == "parquet")
         notes.show()
@@ -188,7 +188,7 @@ def _open_table(
     parsed: ParsedArguments,
     data: list[str],
     texts: list[str],
-    notes: "_Notes",
+    notes: "Notes",
 ) -> "tuple[InputTable, str | None]":
     """Open the texts of the arguments, the input or standard input; return its path as well."""
     from nlp_rnn.commands.input_options import open_input
@@ -200,21 +200,6 @@ def _open_table(
     path = None if source == "-" else source
     table = open_input(path, data, classifier.config, parsed.options.get("--split"), notes.lines)
     return table, path
-
-
-class _Notes:
-    """Lines on standard error, each of them once."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-        self._shown: set[str] = set()
-
-    def show(self, more: Sequence[str] = ()) -> None:
-        """Print the lines that were not printed before."""
-        for line in (*self.lines, *more):
-            if line not in self._shown:
-                print(line, file=sys.stderr)
-            self._shown.add(line)
 
 
 def _predicted_chunks(
@@ -301,40 +286,3 @@ def _origin(
         "data": sorted(data),
         "options": options | {flag: flag in parsed.flags for flag in FLAGS},
     }
-
-
-class _Progress:
-    """Progress on a terminal, and a summary at the end, both on standard error."""
-
-    def __init__(self, table: "InputTable", rows: int) -> None:
-        self._table, self._rows, self._resumed_rows = table, rows, rows
-        self._started = time.monotonic()
-        self._without_text = 0
-        self._shown = sys.stderr.isatty()
-
-    def step(self, chunk: "Chunk") -> None:
-        """Count a chunk that was written."""
-        self._rows += len(chunk.texts)
-        self._without_text += chunk.texts.count(None)
-        if not self._shown:
-            return
-        seconds = max(time.monotonic() - self._started, 1e-3)
-        speed = (self._rows - self._resumed_rows) / seconds
-        share = self._table.share_read()
-        percent = "" if share is None else f"{share:.0%}, "
-        print(
-            f"\x1b[2K{percent}{self._rows:,} rows, {speed:,.0f} rows per second",
-            end="\r",
-            file=sys.stderr,
-            flush=True,
-        )
-
-    def end(self, path: Path | None) -> None:
-        """Print how many rows were written, and how many of them had no text."""
-        if self._shown:
-            print("\x1b[2K", end="", file=sys.stderr)
-        if self._without_text:
-            rows = "1 row has" if self._without_text == 1 else f"{self._without_text:,} rows have"
-            print(f"{rows} no text, and therefore no label", file=sys.stderr)
-        if path is not None:
-            print(f"wrote {self._rows:,} rows to {path}", file=sys.stderr)
