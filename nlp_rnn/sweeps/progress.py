@@ -3,12 +3,17 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-__all__ = ["JobCounts", "JobEnd", "SweepProgress", "TimeUsed", "duration"]
+from nlp_rnn.errors import SweepError, SweepKilledError
+
+if TYPE_CHECKING:
+    from nlp_rnn.sweeps.jobs import Job
+
+__all__ = ["JobCounts", "JobEnd", "SweepProgress", "TimeUsed", "duration", "raise_failures"]
 
 
 @dataclass(frozen=True)
@@ -211,3 +216,30 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def raise_failures(jobs: "Sequence[Job]", ends: Mapping[str, JobEnd], sweep_id: str) -> None:
+    """Raise an error that lists the jobs that did not finish, if there are any.
+
+    Raises
+    ------
+    SweepError, SweepKilledError
+        Some jobs failed; or some were killed and none failed.
+    """
+    unfinished = {job.name: ends[job.key] for job in jobs if not _is_done(ends.get(job.key))}
+    if not unfinished:
+        return
+    lines = [f"  {name}: {end.summary}" for name, end in unfinished.items()]
+    failed = any(end.status == "FAILED" for end in unfinished.values())
+    advice = "Fix the cause and run" if failed else "Resume it with"
+    kind = SweepError if failed else SweepKilledError
+    raise kind(
+        f"{len(lines)} of {len(jobs)} jobs did not finish:\n"
+        + "\n".join(lines)
+        + f"\n{advice}: nlp-rnn train -m resume={sweep_id}"
+    )
+
+
+def _is_done(end: JobEnd | None) -> bool:
+    """Return whether a job is finished; one without an end was finished before."""
+    return end is None or end.done

@@ -3,19 +3,13 @@
 import json
 import math
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nlp_rnn.config.sweep import SearchConfig
-from nlp_rnn.errors import (
-    ConfigError,
-    DataError,
-    SweepError,
-    SweepKilledError,
-    TrackingError,
-)
+from nlp_rnn.errors import ConfigError, DataError, TrackingError
 from nlp_rnn.launch import remove_empty_folders
 from nlp_rnn.runs.run_folder import check_unused
 from nlp_rnn.runs.run_logging import PATIENCE_IN_A_SWEEP
@@ -29,7 +23,7 @@ from nlp_rnn.sweeps.detached import start_detached
 from nlp_rnn.sweeps.forecast import print_forecast
 from nlp_rnn.sweeps.job_records import RECORDS, STOPPED, SUPERVISOR, JobRecords
 from nlp_rnn.sweeps.jobs import Job, expand_grid
-from nlp_rnn.sweeps.progress import JobCounts, JobEnd, SweepProgress
+from nlp_rnn.sweeps.progress import JobCounts, SweepProgress, raise_failures
 from nlp_rnn.sweeps.search import Search
 from nlp_rnn.sweeps.supervisor import Supervisor
 from nlp_rnn.sweeps.sweep_arguments import (
@@ -262,7 +256,7 @@ def _run(
                     command, jobs, tuned, uri, experiment_id, folder, run, chosen, steps
                 )
                 conclude(finished_sweep, by_key)
-                _raise_failures(jobs, supervisor.ends, run.run_id[:8])
+                raise_failures(jobs, supervisor.ends, run.run_id[:8])
     if continue_detached is not None:
         continue_detached()
 
@@ -307,23 +301,3 @@ def _report_interruption(
         run.set_note(note(command, jobs, run.run_id, children.read(), count=count))
     except TrackingError:
         return  # the note from the start stays
-
-
-def _raise_failures(jobs: Sequence[Job], ends: Mapping[str, JobEnd], sweep_id: str) -> None:
-    unfinished = {job.name: ends[job.key] for job in jobs if not _is_done(ends.get(job.key))}
-    if not unfinished:
-        return
-    lines = [f"  {name}: {end.summary}" for name, end in unfinished.items()]
-    failed = any(end.status == "FAILED" for end in unfinished.values())
-    advice = "Fix the cause and run" if failed else "Resume it with"
-    kind = SweepError if failed else SweepKilledError
-    raise kind(
-        f"{len(lines)} of {len(jobs)} jobs did not finish:\n"
-        + "\n".join(lines)
-        + f"\n{advice}: nlp-rnn train -m resume={sweep_id}"
-    )
-
-
-def _is_done(end: JobEnd | None) -> bool:
-    """Return whether a job is finished; one without an end was finished before."""
-    return end is None or end.done
