@@ -10,19 +10,36 @@ from nlp_rnn.version import __version__
 if TYPE_CHECKING:
     import os
 
+    from nlp_rnn.api.compare import compare
+    from nlp_rnn.api.comparison import Comparison
     from nlp_rnn.api.evaluate import evaluate
     from nlp_rnn.api.evaluation import Evaluation
     from nlp_rnn.api.run import Run
+    from nlp_rnn.api.sweep import sweep
     from nlp_rnn.api.train import train
     from nlp_rnn.classifier.predictor import TextClassifier
 
-__all__ = ["Evaluation", "Run", "TextClassifier", "__version__", "evaluate", "load", "train"]
+__all__ = [
+    "Comparison",
+    "Evaluation",
+    "Run",
+    "TextClassifier",
+    "__version__",
+    "compare",
+    "evaluate",
+    "load",
+    "sweep",
+    "train",
+]
 
 _LAZY = {
+    "Comparison": "nlp_rnn.api.comparison",
     "Evaluation": "nlp_rnn.api.evaluation",
     "Run": "nlp_rnn.api.run",
     "TextClassifier": "nlp_rnn.classifier.predictor",
+    "compare": "nlp_rnn.api.compare",
     "evaluate": "nlp_rnn.api.evaluate",
+    "sweep": "nlp_rnn.api.sweep",
     "train": "nlp_rnn.api.train",
 }
 """Public names whose modules are imported at first use, with these modules."""

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 import nlp_rnn
 from nlp_rnn.classifier.classifier_saving import save_classifier
 from nlp_rnn.classifier.risk_coverage import write_table
+from tests.test_comparison_read import fill
 from tests.tiny_classifier import tiny_architecture, tiny_parts
 
 POSITIVE, NEGATIVE = ["warm", "quick", "on", "time"], ["cold", "late"]
@@ -47,13 +48,17 @@ def reviews(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store_uri: str) -> 
     write_table(tmp_path / "reviews" / "classifier", table)
     result = {"run_id": "0", "tracking_uri": "", "metrics": {"test/accuracy": 0.9483}}
     (tmp_path / "reviews" / "result.json").write_text(json.dumps(result))
+    fill(store_uri, 5)
     monkeypatch.chdir(tmp_path)
 
 
 PUBLIC = [name for name in nlp_rnn.__all__ if not name.startswith("__")]
 
 
-@pytest.mark.parametrize("name", PUBLIC)
+SLOW = {"sweep": pytest.mark.slow}  # it starts processes that train
+
+
+@pytest.mark.parametrize("name", [pytest.param(one, marks=SLOW.get(one, ())) for one in PUBLIC])
 def test_the_examples_of_a_public_name_run(name: str, reviews: None) -> None:
     public = getattr(nlp_rnn, name)
     assert "Examples\n" in inspect.getdoc(public)

@@ -29,7 +29,10 @@ def imported_by(program: str, *arguments: str) -> set[str]:
 
 
 def test_public_names() -> None:
-    names = ["Evaluation", "Run", "TextClassifier", "__version__", "evaluate", "load", "train"]
+    names = [
+        *("Comparison", "Evaluation", "Run", "TextClassifier", "__version__", "compare"),
+        *("evaluate", "load", "sweep", "train"),
+    ]
     assert sorted(nlp_rnn.__all__) == names
     for name in names:
         assert getattr(nlp_rnn, name).__doc__

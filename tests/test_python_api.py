@@ -20,11 +20,11 @@ from sklearn.utils import estimator_checks
 import nlp_rnn
 from nlp_rnn.api.arguments import as_arguments
 from nlp_rnn.api.tables import data_arguments
-from nlp_rnn.config.compose import compose
+from nlp_rnn.config.compose import compose, read_config
 from nlp_rnn.data.corpus import Corpus, load_corpus
 from nlp_rnn.errors import ConfigError, DataError
 from nlp_rnn.sklearn import RecurrentClassifier
-from tests import warm
+from tests import fake_training, warm
 
 SMALL = {
     "model.hidden_size": 8,
@@ -194,18 +194,32 @@ def test_any_string_reaches_the_configuration_unchanged(text: str) -> None:
     assert compose(arguments).tracking.run_name == text
 
 
-def test_the_python_of_the_page_runs(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def python_of_the_page(here: Path, sweeps: bool) -> None:
+    """Run the code of the page: that without sweeps, or its first lines and that with sweeps."""
     page = Path(__file__).parent.parent / "docs" / "how-to" / "train-from-python.md"
     blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     frame = reviews().rename(columns={"review": "text", "stars": "label"})
-    names = {"frame": frame, "folds": 2}
+    names: dict[str, Any] = {"frame": frame, "nlp_rnn": nlp_rnn}
     small = ", ".join(f'"{argument}"' for argument in as_arguments(SMALL, {}))
     for block in blocks:
+        if ("nlp_rnn.sweep" in block) != sweeps:
+            continue
         block = block.replace('overrides=["trainer.max_epochs=5"', f"overrides=[{small}")
         block = block.replace('overrides={"trainer.max_epochs": 5}', f"overrides=[{small}]")
-        exec(block.replace("cv=5", "cv=2"), names)
+        block = block.replace("sweep__jobs=2,", f"overrides=[{small}],")
+        exec(block.replace("cv=5", "cv=2").replace("range(3)", "[1]"), names)
+
+
+def test_the_python_of_the_page_runs(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    python_of_the_page(here, sweeps=False)
     assert "Run(" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_sweep_of_the_page_runs(here: Path) -> None:
+    python_of_the_page(here, sweeps=True)
+    assert (here / "report" / "report.html").is_file()
 
 
 def test_trainings_in_threads_are_separate_runs(here: Path) -> None:
@@ -221,6 +235,50 @@ def test_trainings_in_threads_are_separate_runs(here: Path) -> None:
     for seed, run in zip((1, 2), runs, strict=True):
         assert run.config.seed == seed
         assert len(weights(run.output_dir)) == len(expected[seed])
+
+
+def test_a_sweep_trains_every_combination_of_the_space(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("nlp_rnn.pipeline.train", fake_training.train)
+    monkeypatch.setenv(fake_training.SECONDS, "0")
+    comparison = nlp_rnn.sweep(
+        reviews(),
+        {"model": ["lstm", "gru"], "tokenizer": "bpe", "seed": range(1, 3)},
+        text="review",
+        label="stars",
+        output_dir="a sweep's folder",
+        overrides=SMALL,
+        sweep__compare=False,
+    )
+    folder = here / "a sweep's folder"
+    assert comparison.output_dir == folder
+    assert sorted(comparison.runs["name"]) == [
+        f"{cell} h8 seed{seed}" for cell in ("gru", "lstm") for seed in (1, 2)
+    ]
+    configs = [read_config(path) for path in folder.glob("*/config.yaml")]
+    assert {config.tokenizer.name for config in configs} == {"bpe"}
+    assert len(datasets.load_from_disk(str(folder / "data"))["train"]) == 80
+    assert f"sweep         {comparison.sweep_id}: 4 jobs" in capsys.readouterr().out
+    assert repr(comparison) == "4 runs, nothing to compare"
+
+
+@pytest.mark.parametrize(
+    ("space", "options", "message"),
+    [
+        ({}, {}, "has no values to try"),
+        ({"model": ["lstm", "gur"]}, {}, "gur"),
+        ({"seed": [1]}, {"tokeniser": "bpe"}, "tokeniser"),
+        ({"model.hidden_size": [object()]}, {}, "is a object"),
+    ],
+)
+def test_a_wrong_space_is_reported_before_anything_starts(
+    here: Path, space: Any, options: Any, message: str
+) -> None:
+    before = sorted(here.iterdir())
+    with pytest.raises(ConfigError, match=message):
+        nlp_rnn.sweep(reviews(), space, text="review", label="stars", **options)
+    assert sorted(here.iterdir()) == before
 
 
 @pytest.mark.slow

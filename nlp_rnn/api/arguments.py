@@ -7,7 +7,7 @@ from typing import Any
 
 from nlp_rnn.errors import ConfigError
 
-__all__ = ["Overrides", "as_arguments"]
+__all__ = ["Overrides", "as_arguments", "as_value"]
 
 Overrides = Sequence[str] | Mapping[str, Any]
 """Options as arguments of the command line, or as a mapping from keys to values."""
@@ -44,14 +44,14 @@ def as_arguments(overrides: Overrides, options: Mapping[str, Any]) -> list[str]:
             f"Pass overrides=[{overrides!r}]."
         )
     if isinstance(overrides, Mapping):
-        arguments = [f"{key}={_value(key, value)}" for key, value in overrides.items()]
+        arguments = [f"{key}={as_value(key, value)}" for key, value in overrides.items()]
     else:
         arguments = [str(override) for override in overrides]
     keywords = {name.replace("__", "."): value for name, value in options.items()}
-    return [*arguments, *(f"{key}={_value(key, value)}" for key, value in keywords.items())]
+    return [*arguments, *(f"{key}={as_value(key, value)}" for key, value in keywords.items())]
 
 
-def _value(key: str, value: Any) -> str:
+def as_value(key: str, value: Any) -> str:
     """Return a value in the grammar of Hydra's overrides."""
     if value is None:
         return "null"
@@ -67,12 +67,12 @@ def _value(key: str, value: Any) -> str:
         escaped = re.sub(r"(\\*)(?='|$)", r"\1\1", text).replace("'", "\\'")
         return f"'{escaped}'"
     if isinstance(value, Mapping):
-        items = (f"{name}:{_value(key, item)}" for name, item in value.items())
+        items = (f"{name}:{as_value(key, item)}" for name, item in value.items())
         return "{" + ",".join(items) + "}"
     if isinstance(value, Sequence):
-        return "[" + ",".join(_value(key, item) for item in value) + "]"
+        return "[" + ",".join(as_value(key, item) for item in value) + "]"
     if hasattr(value, "item"):  # a scalar of numpy
-        return _value(key, value.item())
+        return as_value(key, value.item())
     raise ConfigError(
         f"{key} is a {type(value).__name__}, which is not a value of the configuration.\n"
         "Pass a string, number, bool, None, list or dict."

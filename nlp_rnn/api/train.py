@@ -1,18 +1,13 @@
 """Training from Python: the function behind `nlp_rnn.train`."""
 
-import shutil
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nlp_rnn.api.arguments import Overrides, as_arguments
+from nlp_rnn.api.arguments import Overrides
 from nlp_rnn.api.run import Run
-from nlp_rnn.api.tables import data_arguments
-from nlp_rnn.api.teacher_arguments import teacher_arguments
-from nlp_rnn.api.unlabelled_texts import unlabelled_arguments
+from nlp_rnn.api.run_arguments import Inputs, new_folder, saved_arguments
 from nlp_rnn.config.compose import compose
-from nlp_rnn.errors import ConfigError, NlpRnnError
 from nlp_rnn.extras import require_training
 from nlp_rnn.launch import remove_empty_folders
 from nlp_rnn.runs.run_folder import check_unused
@@ -102,37 +97,14 @@ def train(
     require_training("nlp_rnn.train")
     from nlp_rnn.pipeline import train as train_run
 
-    arguments = as_arguments(overrides, options)
-    clash = [name for name in arguments if name.partition("=")[0] in ("data", "data.path")]
-    if data is not None and clash:
-        raise ConfigError(f"The data is set twice: by data and by {clash[0]}.\nRemove one of them.")
-    clash = [name for name in arguments if name.startswith("data.unlabelled=")]
-    if unlabelled is not None and clash:
-        raise ConfigError(
-            f"The unlabelled texts are set twice: by unlabelled and by {clash[0]}.\n"
-            "Remove one of them."
-        )
-    folder = Path(output_dir).expanduser().absolute() if output_dir else _new_folder()
+    folder = Path(output_dir).expanduser().absolute() if output_dir else new_folder("outputs")
     if not overwrite:
         check_unused(folder)
+    inputs = Inputs(data, text, label, validation, test, unlabelled, teacher)
     try:
-        data_options = data_arguments(data, validation, test, text, label, folder)
-        data_options += unlabelled_arguments(unlabelled, text, folder)
-        arguments = [*data_options, *arguments]
-        try:
-            arguments = [*teacher_arguments(teacher, folder, arguments), *arguments]
+        with saved_arguments(inputs, folder, overrides, options) as arguments:
             config = compose(arguments)
-        except NlpRnnError:
-            for saved in ("data", "teacher"):
-                shutil.rmtree(folder / saved, ignore_errors=True)
-            (folder / "unlabelled.parquet").unlink(missing_ok=True)
-            raise
         train_run(config, folder, arguments)
     finally:
         remove_empty_folders(folder)
     return Run(folder)
-
-
-def _new_folder() -> Path:
-    """Return a path for the folder of a run that starts now, as the command line names it."""
-    return Path.cwd() / "outputs" / datetime.now().strftime("%Y-%m-%d/%H-%M-%S-%f")

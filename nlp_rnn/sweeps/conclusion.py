@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from nlp_rnn.sweeps.deployment import FinishedRun
     from nlp_rnn.tracking.tracked_run import TrackedRun
 
-__all__ = ["FinishedSweep", "conclude"]
+__all__ = ["FinishedSweep", "SweepResult", "conclude"]
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,18 @@ class FinishedSweep:
     steps: str = ""
 
 
-def conclude(sweep: FinishedSweep, children: Mapping[str, Child]) -> None:
+@dataclass(frozen=True)
+class SweepResult:
+    """A concluded sweep: its run and store, its folder, its finished jobs and their comparisons."""
+
+    run_id: str
+    uri: str
+    folder: Path
+    runs: "Sequence[FinishedRun]"
+    comparisons: "Sequence[Comparison]"
+
+
+def conclude(sweep: FinishedSweep, children: Mapping[str, Child]) -> SweepResult:
     """Compare the finished jobs of a sweep, and log the results to the sweep's MLflow run.
 
     The run gets a note with the results, the id and the metrics of the best job, and the comparison
@@ -86,7 +97,7 @@ def conclude(sweep: FinishedSweep, children: Mapping[str, Child]) -> None:
     finished = [child for child in children.values() if child.status == "FINISHED"]
     if not finished:
         run.set_note(note(sweep.command, sweep.jobs, run.run_id, children))
-        return
+        return SweepResult(run.run_id, sweep.uri, sweep.folder, (), ())
     best = children.get(sweep.chosen) or _best_child(finished, sweep_options.trainer.monitor)
     if best is not None:
         run.set_tags({BEST_TAG: best.run_id, "best_run_name": best.name})
@@ -111,6 +122,7 @@ def conclude(sweep: FinishedSweep, children: Mapping[str, Child]) -> None:
         title = f"**Best on validation**: {best.name}\n\n" if sweep.chosen and best else ""
         body = f"{title}{sweep.steps}\n\n{body}"
     run.set_note(note(sweep.command, sweep.jobs, run.run_id, children, body))
+    return SweepResult(run.run_id, sweep.uri, sweep.folder, finished, compared.comparisons)
 
 
 def _deploy(

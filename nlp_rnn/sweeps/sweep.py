@@ -18,7 +18,7 @@ from nlp_rnn.sweeps.backend_choice import make_backend
 from nlp_rnn.sweeps.backend_options import with_new_options, without_other_backends
 from nlp_rnn.sweeps.best_classifier import BestClassifier
 from nlp_rnn.sweeps.child_runs import ARGUMENTS_TAG, Children, Parent, find_parent
-from nlp_rnn.sweeps.conclusion import FinishedSweep, conclude
+from nlp_rnn.sweeps.conclusion import FinishedSweep, SweepResult, conclude
 from nlp_rnn.sweeps.detached import start_detached
 from nlp_rnn.sweeps.forecast import print_forecast
 from nlp_rnn.sweeps.job_records import RECORDS, STOPPED, SUPERVISOR, JobRecords
@@ -49,7 +49,7 @@ ENSEMBLE, NO_ENSEMBLE = "model.ensemble", "model.ensemble=off"
 DETACH = "sweep.detach="
 
 
-def sweep(arguments: list[str], *, attach: bool = False) -> None:
+def sweep(arguments: list[str], *, attach: bool = False) -> SweepResult | None:
     """Run every combination as a child of one run, and compare them at the end.
 
     Parameters
@@ -60,6 +60,11 @@ def sweep(arguments: list[str], *, attach: bool = False) -> None:
         sweep are used.
     attach : bool
         Do not start the jobs of a resumed sweep again that failed or were killed.
+
+    Returns
+    -------
+    SweepResult or None
+        The result; None if the jobs are only listed, or continue without this process.
 
     Raises
     ------
@@ -105,11 +110,11 @@ def sweep(arguments: list[str], *, attach: bool = False) -> None:
             print_forecast(command, jobs, resolve_uri(sweep_options.tracking.uri, Path.cwd()))
             if isinstance(search, BestClassifier):
                 print(search.further_steps)
-            return
+            return None
         uri, experiment_id = _store(command)
         resumed = sweep_options.sweep.resume
         resumed_parent = find_parent(uri, experiment_id, resumed) if resumed else None
-        _run(command, jobs, search, uri, experiment_id, arguments, resumed_parent, attach)
+        return _run(command, jobs, search, uri, experiment_id, arguments, resumed_parent, attach)
 
 
 def _search(command: SweepCommand) -> Search | BestClassifier | None:
@@ -169,7 +174,7 @@ def _run(
     arguments: Sequence[str],
     parent: Parent | None,
     attach: bool,
-) -> None:
+) -> SweepResult | None:
     from nlp_rnn.tracking.run_lifecycle import tracked_run
 
     folder = Path(parent.tags["run_folder"] if parent else command.base.hydra.sweep.dir).absolute()
@@ -177,6 +182,7 @@ def _run(
     arguments = [item for item in arguments if not item.startswith((RESUME, DETACH))]
     detach = command.sweep_options.sweep.detach
     continue_detached: Callable[[], None] | None = None
+    result: SweepResult | None = None
     backend_name = command.sweep_options.sweep.backend.name
     if parent is None and not (folder / RECORDS).is_dir():
         check_unused(folder)
@@ -255,10 +261,11 @@ def _run(
                 finished_sweep = FinishedSweep(
                     command, jobs, tuned, uri, experiment_id, folder, run, chosen, steps
                 )
-                conclude(finished_sweep, by_key)
+                result = conclude(finished_sweep, by_key)
                 raise_failures(jobs, supervisor.ends, run.run_id[:8])
     if continue_detached is not None:
         continue_detached()
+    return result
 
 
 def _pending(jobs: Sequence[Job], children: Children, records: JobRecords) -> tuple[Job, ...]:
