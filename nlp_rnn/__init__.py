@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nlp_rnn.api.comparison import Comparison
     from nlp_rnn.api.evaluate import evaluate
     from nlp_rnn.api.evaluation import Evaluation
+    from nlp_rnn.api.inspect import Inspections, inspect
     from nlp_rnn.api.run import Run
     from nlp_rnn.api.sweep import sweep
     from nlp_rnn.api.train import train
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
 __all__ = [
     "Comparison",
     "Evaluation",
+    "Inspections",
     "Run",
     "TextClassifier",
     "__version__",
     "compare",
     "evaluate",
+    "inspect",
     "load",
     "sweep",
     "train",
@@ -35,10 +38,12 @@ __all__ = [
 _LAZY = {
     "Comparison": "nlp_rnn.api.comparison",
     "Evaluation": "nlp_rnn.api.evaluation",
+    "Inspections": "nlp_rnn.api.inspect",
     "Run": "nlp_rnn.api.run",
     "TextClassifier": "nlp_rnn.classifier.predictor",
     "compare": "nlp_rnn.api.compare",
     "evaluate": "nlp_rnn.api.evaluate",
+    "inspect": "nlp_rnn.api.inspect",
     "sweep": "nlp_rnn.api.sweep",
     "train": "nlp_rnn.api.train",
 }

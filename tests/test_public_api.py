@@ -30,8 +30,8 @@ def imported_by(program: str, *arguments: str) -> set[str]:
 
 def test_public_names() -> None:
     names = [
-        *("Comparison", "Evaluation", "Run", "TextClassifier", "__version__", "compare"),
-        *("evaluate", "load", "sweep", "train"),
+        *("Comparison", "Evaluation", "Inspections", "Run", "TextClassifier", "__version__"),
+        *("compare", "evaluate", "inspect", "load", "sweep", "train"),
     ]
     assert sorted(nlp_rnn.__all__) == names
     for name in names:

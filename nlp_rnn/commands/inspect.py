@@ -1,7 +1,7 @@
 """`nlp-rnn inspect`: an HTML page of attributions, gates and memory for single texts."""
 
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,38 +36,26 @@ memory, and for one direction the probabilities after each token. Writes an HTML
 
 OPTIONS = ("--text", "--input", "--column", "--rows", "--output")
 FLAGS = ("--over-time", "--no-log")
-MAX_TEXTS = 20
 
 
 def inspect(argv: list[str]) -> int:
     """Run the command."""
     arguments = parse_arguments("inspect", argv, OPTIONS, FLAGS)
     locations, texts = _models_and_texts(arguments)
-    folder = Path(arguments.options.get("--output", "inspection"))
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"--output {folder} is a file.\nSet --output to a folder.")
-    from nlp_rnn.inspection.inspection import inspect_text, load_model, probabilities_over_time
-    from nlp_rnn.inspection.page import preload_drawing, write_page
+    from nlp_rnn.api.inspect import inspect as inspect_texts
     from nlp_rnn.training.device import distribute_threads
 
     distribute_threads(available_cores())
-    models = [load_model(location) for location in locations]
-    if "--over-time" in arguments.flags:
-        import numpy as np
-
-        for model in models:
-            probabilities_over_time(model, np.array([1], dtype=np.int64))
-    with ThreadPoolExecutor(1) as executor:  # its imports take as long as a text
-        executor.submit(preload_drawing)
-        inspections = [[inspect_text(model, text) for model in models] for text in texts]
-    paths = write_page(folder, inspections)
-    for text, by_model in zip(texts, inspections, strict=True):
-        predictions = "\t".join(f"{i.label} {i.probabilities.max():.4f}" for i in by_model)
-        print(f"{predictions}\t{' '.join(text.split())[:60]}")
-    print(f"page          {paths[0]}")
+    inspections = inspect_texts(
+        locations,
+        texts,
+        output_dir=arguments.options.get("--output", "inspection"),
+        over_time="--over-time" in arguments.flags,
+    )
+    print(inspections)
     if "--no-log" not in arguments.flags:
-        for model in models:
-            _log(model, paths)
+        for model in inspections.models:
+            _log(model, inspections.paths)
     return 0
 
 
@@ -114,11 +102,6 @@ def _models_and_texts(arguments: ParsedArguments) -> tuple[list[str], list[str]]
     if not texts:
         rows = _rows(arguments)
         texts = _texts_of_data(data, rows) if data else _texts_of_file(arguments, form, rows)
-    if len(texts) > MAX_TEXTS:
-        raise ConfigError(
-            f"A page holds at most {MAX_TEXTS} texts, but {len(texts)} were selected.\n"
-            "Select fewer texts."
-        )
     return models, texts
 
 
@@ -175,7 +158,7 @@ def _text_of_row(texts: dict[int, str | None], row: int, source: str, num_rows: 
     return text
 
 
-def _log(model: "InspectedModel", paths: list[Path]) -> None:
+def _log(model: "InspectedModel", paths: Sequence[Path]) -> None:
     """Copy the page into the run that trained the model, if the current MLflow store has it."""
     if model.run_id is None:
         return
