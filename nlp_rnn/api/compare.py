@@ -1,5 +1,6 @@
 """Comparison of runs in MLflow: the function behind `nlp_rnn.compare` and its command."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +11,6 @@ from nlp_rnn.comparison.rules import METRICS, Rules
 from nlp_rnn.errors import ComparisonError, ConfigError
 
 if TYPE_CHECKING:
-    import os
-
     from nlp_rnn.comparison.compared_run import Run
 
     PredictionFiles = Mapping[str, "str | os.PathLike[str] | Sequence[str | os.PathLike[str]]"]
@@ -103,7 +102,9 @@ def compare(
 
 
 def _paths(paths: "str | os.PathLike[str] | Sequence[str | os.PathLike[str]]") -> list[Path]:
-    return [Path(paths)] if not isinstance(paths, list | tuple) else [Path(one) for one in paths]
+    if isinstance(paths, str | os.PathLike):
+        return [Path(paths)]
+    return [Path(one) for one in paths]
 
 
 def _read_runs(uri: str, experiment: str | None, sweep: str | None) -> "list[Run]":
