@@ -215,6 +215,7 @@ def test_baselines_of_an_older_store_are_found_and_compared(
     assert all(run.configuration_name.startswith(f"{run.cell} reviews ") for run in runs)
 
 
+@pytest.mark.slow
 def test_a_sweep_gets_all_baselines_below_its_parent(here: Path, store_uri: str) -> None:
     experiment = obtain_experiment(store_uri, "mine")
     client = MlflowClient(tracking_uri=store_uri)

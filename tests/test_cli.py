@@ -132,6 +132,7 @@ SMALL = (
 ).split()
 
 
+@pytest.mark.slow
 def test_a_training_continues_when_nobody_reads_its_output(tmp_path: Path, store_uri: str) -> None:
     command = [sys.executable, "-m", "nlp_rnn", "train", *SMALL, "output_dir=run"]
     environment = os.environ | {"NLP_RNN_CACHE": str(tmp_path / "cache")}

@@ -97,7 +97,7 @@ def test_labels_are_matched_by_name(here: Path, capsys: pytest.CaptureFixture[st
     [
         ([], "evaluate needs a classifier and data"),
         (["classifier"], "evaluate needs a classifier and data"),
-        (["classifier", "more.csv"], "evaluate needs a classifier and data"),
+        (["classifier", "more.csv"], "Set data=files data.path=more.csv"),
         (["classifier", "data=files", "data.path=nowhere.csv"], "no file or folder"),
         (["classifier", "data=files", "model=lstm"], "model=lstm is not supported by evaluate"),
         (["classifier", "data=filse"], "There is no data=filse; there are"),

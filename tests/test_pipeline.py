@@ -66,6 +66,7 @@ def test_folder_run_and_classifier_agree_on_every_test_prediction(
         "mistakes.html",
         "resolved.yaml",
         "result.json",
+        "risk_coverage.png",
         "summary.txt",
         "test_predictions.parquet",
         "validation_predictions.parquet",

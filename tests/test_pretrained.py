@@ -296,7 +296,7 @@ def test_parts_learn_one_after_the_other_and_more_slowly() -> None:
         (["trainer.max_epochs=3"], "has no effect on a pretraining"),
         (["model.head_dropout=0.1"], "has no effect on a pretraining"),
         (["-m", "model=lstm,gru"], "A pretraining is one run"),
-        (["model=average"], "Set model=gru or model=lstm"),
+        (["model=average"], "Set model=gru, model=lstm or model=rnn"),
         (["resume=nowhere"], "There is no interrupted run in"),
         (["resume=x", "model=gru"], "also found model=gru"),
         (["data=files", "data.path=nowhere.csv"], "There is no file or folder"),

@@ -7,6 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from nlp_rnn.cli import main
+from nlp_rnn.comparison.records import Comparison
 from nlp_rnn.config.signature import plain
 from nlp_rnn.data.corpus import load_corpus
 from nlp_rnn.report.report_data import read_curves, read_texts
@@ -43,11 +44,13 @@ def test_curves_and_texts_come_back(store_uri: str, tmp_path: Path) -> None:
         made_run("gru h128", 1, None, run_id=run_id, metrics=metrics),
         made_run("gru h128", 2, None, run_id=old, metrics=metrics),
     )
-    comparison = replace(
-        made_comparison(configurations=1, seeds=1, texts=20),
-        digest=corpus.digest,
-        configurations=(configuration_of("gru h128", runs),),
-    )
+    made = replace(made_comparison(configurations=1, seeds=1, texts=20), digest=corpus.digest)
+
+    def with_digest(digest: str) -> Comparison:
+        of_digest = tuple(replace(run, digest=digest) for run in runs)
+        return replace(made, configurations=(configuration_of("gru h128", of_digest),))
+
+    comparison = with_digest(corpus.digest)
     curves = read_curves(comparison, store_uri)
     assert list(curves) == [run_id]
     assert curves[run_id].updates == (10, 20, 30)
@@ -56,14 +59,15 @@ def test_curves_and_texts_come_back(store_uri: str, tmp_path: Path) -> None:
 
     texts, _ = read_texts(comparison, store_uri)
     assert texts == dict(zip(corpus.test["row"], corpus.test["text"], strict=True))
-    other = replace(comparison, digest="another")
-    assert read_texts(other, store_uri) == (None, "the data has changed since the runs.")
+    assert read_texts(with_digest("another"), store_uri) == (
+        None,
+        "the data has changed since the runs.",
+    )
     (tmp_path / "t.csv").unlink()
     texts, why = read_texts(comparison, store_uri)
     assert texts is None
     assert "could not be loaded" in why
-    nameless = replace(comparison, digest="")
-    assert "did not log" in read_texts(nameless, store_uri)[1]
+    assert "did not log" in read_texts(with_digest(""), store_uri)[1]
 
 
 def test_compare_writes_a_report(

@@ -453,7 +453,7 @@ def test_a_search_is_resumed_with_another_space(tmp_path: Path, name: str) -> No
 
 def test_trials_outside_of_a_narrower_space_do_not_count(tmp_path: Path) -> None:
     old = resumed(tmp_path, ["model.hidden_size=8,16,32"], budget=6)
-    inside = [values for values, _ in old if values["model.hidden_size"] != "32"]
+    inside = [values for values, _ in old if values.get("model.hidden_size") != "32"]
     assert 0 < len(inside) < 6
     new = resumed(tmp_path, ["model.hidden_size=8,16"], budget=7)
     assert [values for values, _ in new[: len(inside)]] == inside

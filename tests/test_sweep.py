@@ -359,6 +359,7 @@ def kill_9(process: ForkServerProcess) -> None:
     process.join()
 
 
+@pytest.mark.slow
 def test_a_sweep_is_resumed_after_kill_9(here: Path, store: MlflowClient) -> None:
     process = start()
     kill_9(process)

@@ -58,6 +58,7 @@ OUTPUTS = (
     RESOLVED,
     "mistakes.html",
     "confusion_matrix.png",
+    "risk_coverage.png",
     "validation_predictions.parquet",
     "test_predictions.parquet",
 )
