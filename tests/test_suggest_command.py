@@ -14,7 +14,7 @@ import nlp_rnn
 from nlp_rnn.classifier import text_choice
 from nlp_rnn.classifier.text_choice import TextChoice, disagreement, gradients, uncertainty
 from nlp_rnn.cli import main
-from nlp_rnn.commands.suggest import worth_and_gradients
+from nlp_rnn.commands.suggest import _has_label, worth_and_gradients
 
 LABELLED = [("Warm and quick", "good"), ("Cold and late", "bad")]
 UNLABELLED = ["Warm and late", "Warm and quick", "Cold tea", "warm  AND late", "A quick cup", ""]
@@ -212,3 +212,20 @@ def test_parts_of_an_ensemble_that_disagree_are_preferred() -> None:
     worth, slopes = worth_and_gradients(Ensemble(), None, ["agreed", "disputed"])  # type: ignore[arg-type]
     assert worth == pytest.approx([0.6, 1.2])
     assert slopes == pytest.approx(np.array([[-0.3, 0.3], [-0.48, 0.48]]), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("value", "is_label"),
+    [("good", True), (0, True), (False, True), (["a"], True)]
+    + [(value, False) for value in ("", "  ", None, float("nan"), [])],
+)
+def test_what_training_reads_as_no_label_is_none(value: Any, is_label: bool) -> None:
+    assert _has_label(value) == is_label
+
+
+def test_different_texts_are_chosen_although_the_classifier_is_certain() -> None:
+    texts = ["good great film", "bad awful meal", "warm song", "late book", "quick tea"]
+    probabilities = np.array([[1 - 1e-7, 1e-7]] * 5, np.float32)
+    choice = TextChoice(5)
+    choice.add(texts, uncertainty(probabilities), gradients(probabilities), range(5))
+    assert {candidate.text for candidate in choice.choose()} == {*texts}

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from nlp_rnn.api.arguments import as_arguments
 from nlp_rnn.data.corpus import quiet_datasets
 from nlp_rnn.errors import DataError
+from nlp_rnn.sources.formats import plain_stem
+from nlp_rnn.sources.split_files import SPELLINGS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["data_arguments"]
 
 Columns = str | Sequence[str]
-SPLITS = ("train", "validation", "test")
 FORMS = (
     "Pass a path, a pandas DataFrame, a datasets.Dataset or DatasetDict, a mapping from column "
     "names to values,\nor a pair of texts and labels."
@@ -59,9 +60,15 @@ def data_arguments(
             raise DataError("validation and test need training data.\nPass data as well.")
         return []
     splits = _splits(data, validation, test)
+    for name, split in splits.items():
+        if isinstance(split, str) and not split.strip():
+            raise DataError(
+                f"{'data' if name == 'train' else name} is an empty path.\n"
+                "Pass the path of a file or folder."
+            )
     options: dict[str, Any] = {"data": "files", "data.path": None}
-    options["data.text"] = text if isinstance(text, str) else list(text)
-    options["data.label"] = label if isinstance(label, str) else list(label)
+    for key, columns in (("data.text", text), ("data.label", label)):
+        options[key] = _names(columns)[0] if _is_single(columns) else _names(columns)
     if all(isinstance(split, str | os.PathLike) for split in splits.values()):
         paths = {name: Path(split).expanduser().absolute() for name, split in splits.items()}
         options["data.path"] = paths["train"] if len(paths) == 1 else _link(paths, folder / "data")
@@ -80,7 +87,10 @@ def _splits(data: Any, validation: Any, test: Any) -> dict[str, Any]:
     """Return the splits by name, with `train` first."""
     splits = {"train": data}
     if _is_dataset_dict(data):
-        splits = {name: data[name] for name in SPLITS if name in data}
+        splits = {}
+        for name, spellings in SPELLINGS.items():
+            if names := [spelling for spelling in spellings if spelling in data]:
+                splits[name] = data[names[0]]
         if "train" not in splits:
             raise DataError(
                 f"The DatasetDict has no split train; it has {', '.join(map(str, data))}.\n"
@@ -108,16 +118,10 @@ def _link(paths: Mapping[str, Path], folder: Path) -> Path:
             raise DataError(
                 f"{path} is not a file. Where validation or test is set, every split is one file."
             )
-    suffixes = {"".join(path.suffixes) for path in paths.values()}
-    if len(suffixes) > 1:
-        raise DataError(
-            f"The splits have the formats {', '.join(sorted(suffixes))}.\n"
-            "Save them in one format, or pass DataFrames."
-        )
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name, path in paths.items():
-        (folder / f"{name}{suffixes.copy().pop()}").symlink_to(path)
+        (folder / f"{name}{path.name[len(plain_stem(path)) :]}").symlink_to(path)
     return folder.absolute()
 
 
@@ -130,18 +134,30 @@ def _dataset(split: Any, name: str, text: Columns, label: Columns) -> "Dataset":
     if isinstance(split, str | os.PathLike):
         raise DataError(f"{name} is a path, but other splits are in memory.\n{FORMS}")
     if isinstance(split, Mapping):
-        split = pd.DataFrame({column: list(values) for column, values in split.items()})
+        try:
+            split = pd.DataFrame({column: list(values) for column, values in split.items()})
+        except ValueError as error:
+            raise DataError(
+                f"The columns of {name} have different lengths.\n"
+                "Pass as many values in each column."
+            ) from error
     elif isinstance(split, tuple | list) and len(split) == 2:
         paired = _paired(split, name, columns)
         split = split if paired is None else paired
     if not isinstance(split, pd.DataFrame | datasets.Dataset):
         raise DataError(f"{name} is a {type(split).__name__}.\n{FORMS}")
+    if isinstance(split, pd.DataFrame):
+        split = split.set_axis([*map(str, split.columns)], axis=1)
     existing = list(split.columns if isinstance(split, pd.DataFrame) else split.column_names)
     for column in columns:
         if column not in existing:
             raise DataError(
                 f"{name} has no column {column!r}; it has {', '.join(map(repr, existing))}.\n"
                 "Set text and label to the names of the columns."
+            )
+        if existing.count(column) > 1:
+            raise DataError(
+                f"{name} has several columns named {column!r}.\nRename all but one of them."
             )
     if isinstance(split, datasets.Dataset):
         return split.select_columns(columns)
@@ -163,6 +179,8 @@ def _from_frame(frame: "pd.DataFrame", name: str) -> "Dataset":
             ) from error
         if pa.types.is_dictionary(array.type):  # a categorical column
             array = array.dictionary_decode()
+        if isinstance(array.type, pa.BaseExtensionType):  # periods and intervals of pandas
+            array = pa.array(frame[column].astype(str).where(frame[column].notna()))
         arrays[str(column)] = array
     return datasets.Dataset(pa.table(arrays))
 
@@ -194,5 +212,10 @@ def _values(values: Any) -> list[Any] | None:
     return [item.tolist() if hasattr(item, "tolist") else item for item in values]
 
 
-def _names(columns: Columns) -> list[str]:
-    return [columns] if isinstance(columns, str) else list(columns)
+def _is_single(columns: Columns | int) -> bool:
+    return isinstance(columns, str | int)
+
+
+def _names(columns: Columns | int) -> list[str]:
+    """Return the names of columns; pandas has numbers for columns without a name."""
+    return [str(columns)] if isinstance(columns, str | int) else [*map(str, columns)]

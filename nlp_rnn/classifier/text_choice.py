@@ -172,8 +172,10 @@ class TextChoice:
         words = hashed_words([candidate.text for candidate in candidates])
         slopes = np.stack([candidate.gradient for candidate in candidates]).astype(np.float32)
         # a gradient is an outer product, so products and squares are those of its two factors
+        slopes /= max(float(np.abs(slopes).max()), 1e-30)  # tiny where the classifier is certain
         squares = np.maximum((slopes**2).sum(axis=1), 1e-12)
         distances = squares.astype(np.float64)
+        is_left = np.ones(len(candidates), bool)
         chosen: list[int] = []
         while len(chosen) < self.number and distances.any():
             shares = distances / distances.sum()
@@ -182,7 +184,9 @@ class TextChoice:
             alike = words @ words[new]
             products = (slopes @ slopes[new]) * alike
             np.minimum(distances, squares + squares[new] - 2 * products, out=distances)
-            distances[(distances < 1e-9) | (alike > SAME)] = 0.0
+            is_left &= alike <= SAME
+            is_left[new] = False
+            distances = np.where(is_left, np.maximum(distances, 1e-12), 0.0)
         return [candidates[index] for index in chosen]
 
 

@@ -181,7 +181,7 @@ def _usable(
     for text, row in zip(chunk.texts, rows, strict=True):
         if text is None or not text.strip():
             counts["without text"] += 1
-        elif row.get(label) not in (None, ""):
+        elif _has_label(row.get(label)):
             counts["with a label"] += 1
         else:
             usable.append((text, row))
@@ -190,6 +190,13 @@ def _usable(
         counts["trained on"] += int((~new).sum())
         usable = [pair for pair, is_new in zip(usable, new, strict=True) if is_new]
     return [text for text, _ in usable], [row for _, row in usable]
+
+
+def _has_label(value: Any) -> bool:
+    """Return whether training reads a value as a label: not null, NaN, blanks or an empty list."""
+    if isinstance(value, str):
+        return bool(value.strip())
+    return value is not None and value == value and value != []
 
 
 def _hashes(texts: list[str]) -> NDArray[np.uint64]:

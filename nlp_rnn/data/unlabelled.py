@@ -1,7 +1,8 @@
 """Unlabelled texts, for the pretraining of a language model and for a teacher."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,11 +10,15 @@ from nlp_rnn.config.data import TableConfig
 from nlp_rnn.data.quality import is_in
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import arrow_batches
-from nlp_rnn.sources.columns import select_columns
+from nlp_rnn.sources.columns import listed, select_columns
 from nlp_rnn.sources.file_format import DEFAULT_OPTIONS
-from nlp_rnn.sources.files import read_path
+from nlp_rnn.sources.files import read_path, read_splits
 from nlp_rnn.sources.folders import read_text_folder, text_folder
 from nlp_rnn.sources.hub import offline
+from nlp_rnn.sources.reading import form_defaults, remembered_note
+from nlp_rnn.sources.same_form import fitting_form, has_labels
+from nlp_rnn.sources.saved_folders import is_saved
+from nlp_rnn.sources.streams import find_streams
 from nlp_rnn.sources.text_column import as_text, hash_texts
 
 if TYPE_CHECKING:
@@ -65,10 +70,7 @@ def read_unlabelled(config: TableConfig, corpus: "Corpus") -> Unlabelled:
     notes: list[str] = []
     where = f"data.unlabelled={path}"
     with offline():
-        if text_folder(path):
-            rows = read_text_folder(path, columns, DEFAULT_OPTIONS)
-        else:
-            rows = read_path(path, columns, (), notes)["train"]
+        rows = _rows(path, columns, corpus.reading, corpus.labels, notes)
     texts = as_text(select_columns(rows, columns, where), columns, where, corpus.separator)
     hashes = hash_texts(texts)
     blank = hash_texts(_blank()).normal[0]
@@ -93,6 +95,48 @@ def read_unlabelled(config: TableConfig, corpus: "Corpus") -> Unlabelled:
     chosen = texts.select(rows_left)
     notes.append(f"unlabelled: {len(chosen):,} texts")
     return Unlabelled(chosen, rows_left, texts_digest(chosen), tuple(notes))
+
+
+def _rows(
+    path: Path,
+    columns: tuple[str, ...],
+    reading: Mapping[str, Any],
+    labels: Collection[str],
+    notes: list[str],
+) -> "Dataset":
+    """Return the text columns of a file or folder; of several splits, those of train.
+
+    Options about the form of the labelled data apply to files of the same form, as in `predict`.
+    """
+    if is_saved(path):
+        return read_path(path, columns, (), notes)["train"]
+    splits = find_streams(path, columns, notes, DEFAULT_OPTIONS)
+    if "train" not in splits and len(splits) > 1:
+        raise DataError(
+            f"data.unlabelled={path} has no train split, but several others: {listed(splits)}.\n"
+            "Set data.unlabelled to one of the files."
+        )
+    entries = list(splits["train"] if "train" in splits else next(iter(splits.values())))
+    form = form_defaults(reading, [e.path for e in entries], {e.format for e in entries})
+    form, difference = fitting_form(form, entries, columns)
+    if form.get("format") in ("lines", "fasttext") and not all(
+        has_labels(entry, form, {*labels}) for entry in entries
+    ):
+        form = {}  # lines without labels are texts
+    if form:
+        notes.append(f"unlabelled: {remembered_note(form)}")
+    notes += [difference] if difference else []
+    for index, entry in enumerate(entries):
+        options = replace(entry.options, **form)
+        entries[index] = replace(entry, options=options, format=options.format or entry.format)
+    first = entries[0]
+    only_texts = first.format in ("txt", "folder") and len(columns) == 1
+    names = ("text",) if only_texts else columns
+    if first.format == "folder" and text_folder(first.path):
+        rows = read_text_folder(first.path, names, first.options)
+    else:
+        rows = read_splits(path, {"train": entries}, names, (), notes)["train"]
+    return rows if names == columns else rows.rename_column("text", columns[0])
 
 
 def _blank() -> "Dataset":

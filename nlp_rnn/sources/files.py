@@ -21,6 +21,7 @@ from nlp_rnn.sources.file_format import DEFAULT_OPTIONS, FileFormat, FileOptions
 from nlp_rnn.sources.folder_layout import folder_splits, matching_splits
 from nlp_rnn.sources.folders import read_class_folders
 from nlp_rnn.sources.formats import FORMATS, check_options, compression_of, format_of
+from nlp_rnn.sources.labelled_lines import TEXT_LINES
 from nlp_rnn.sources.path_errors import first_line, missing_path, readable, unknown_format
 from nlp_rnn.sources.saved_folders import is_saved, load_saved, reject_format, saved_splits
 from nlp_rnn.sources.shards import concatenated
@@ -243,7 +244,7 @@ def _read_file(
     entry: Entry, text: Sequence[str], label: Sequence[str], notes: list[str]
 ) -> "Dataset":
     path, options = entry.path, entry.options
-    file_format = FORMATS[entry.format]
+    file_format = FORMATS.get(entry.format, TEXT_LINES)
     is_text = "encoding" in file_format.options
     plain = plain_copy(path, file_format, options, notes)
     try:

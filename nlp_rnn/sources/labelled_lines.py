@@ -202,8 +202,11 @@ def _stream(columns: Sequence[str], rows: "Callable[[SourceFile], Iterator[_Row]
     return stream
 
 
-def _read_nothing(file: SourceFile) -> "Dataset":
-    raise DataError(f"{file.path} has texts, but no labels.\nSet data.path to another file.")
+def _read_texts(file: SourceFile) -> "Dataset":
+    """Read one text per line, for unlabelled texts."""
+    if file.label:
+        raise DataError(f"{file.path} has texts, but no labels.\nSet data.path to another file.")
+    return file.from_rows(("txt", 1), _text_lines(file))
 
 
 LINES = FileFormat(
@@ -221,6 +224,6 @@ FASTTEXT = FileFormat(
     stream=_stream(_FASTTEXT_COLUMNS, partial(_fasttext_lines, multi_label=True)),
 )
 TEXT_LINES = FileFormat(
-    "txt", _read_nothing, (".txt",), ("encoding",), stream=_stream(_TEXT_COLUMNS, _text_lines)
+    "txt", _read_texts, (".txt",), ("encoding",), stream=_stream(_TEXT_COLUMNS, _text_lines)
 )
 """One text per line, without labels: only for `nlp-rnn predict`."""
