@@ -363,3 +363,111 @@ def test_a_quote_before_every_text_is_not_reported_as_a_single_class(tmp_path):
     message = refusal(path)
     assert "data.quoting=false" in message
     assert [label for _, label in rows(path, "data.quoting=false")] == LABELS
+
+
+# --- csv files that need a command or an option --------------------------------------------------
+
+
+def lines_of(*pairs: list[str], form: str = "{0},{1}", header: str = "text,label") -> str:
+    return "".join(f"{line}\n" for line in [header, *(form.format(*pair) for pair in pairs)])
+
+
+@pytest.mark.parametrize("delimiter", [",", ";"])
+def test_quotes_with_backslashes_that_swallow_rows_are_converted(tmp_path, delimiter):
+    pairs = [[f'disk 5", {i}"', label] for i, (_, label) in enumerate(PAIRS)]
+    cells = [[text.replace('"', '\\"'), label] for text, label in pairs]
+    rows_of = (f'"{text}"{delimiter}{label}' for text, label in cells)
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join([f"text{delimiter}label", *rows_of]) + "\n")
+    message = refusal(path)
+    assert "Backslashes seem to escape its quotes" in message
+    run(message.split("Convert it: ")[1].replace("NEW", "b.csv"), tmp_path, "a.csv")
+    assert rows(tmp_path / "b.csv") == pairs
+
+
+def test_delimiters_at_the_ends_of_some_rows_are_removed(tmp_path):
+    content = lines_of(*PAIRS).replace(",neg\n", ",neg,\n")
+    (tmp_path / "a.csv").write_text(content)
+    message = refusal(tmp_path / "a.csv")
+    assert "The row ends with a delimiter, which the header lacks" in message
+    run(message.split("where it is: ")[1].replace("NEW", "b.csv"), tmp_path, "a.csv")
+    assert rows(tmp_path / "b.csv") == PAIRS
+
+
+@pytest.mark.parametrize(
+    ("first", "mark", "options"),
+    [
+        ("sep=|\n", ",", []),
+        ("", ",", ["data.delimiter=semicolon"]),
+        ("", "\t", ["data.delimiter=';'"]),
+    ],
+)
+def test_a_delimiter_that_is_not_that_of_the_file(tmp_path, first, mark, options):
+    path = tmp_path / "a.csv"
+    path.write_text(first + lines_of(*PAIRS).replace(",", mark))
+    (option,) = options_of(refusal(path, *options))[-1:]
+    assert rows(path, option) == PAIRS
+
+
+@pytest.mark.parametrize("content", ["<reviews>\n<review>a, b</review>\n", "<table><tr>\n"])
+def test_markup_is_named(tmp_path, content):
+    (tmp_path / "a.csv").write_text(content)
+    assert "XML" in refusal(tmp_path / "a.csv")
+
+
+def test_a_header_without_rows(tmp_path):
+    (tmp_path / "a.csv").write_text("text,label")
+    assert "has a header, but no rows" in refusal(tmp_path / "a.csv")
+
+
+# --- json files without records ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layout", ["lists", "pairs"])
+def test_objects_without_columns_are_converted(tmp_path, layout):
+    path = tmp_path / "a.json"
+    lists = {label: [text for text, other in PAIRS if other == label] for label in ("pos", "neg")}
+    path.write_text(json.dumps(lists if layout == "lists" else dict(PAIRS)))
+    message = refusal(path)
+    assert "has no records with columns" in message
+    run(message.split("convert it: ")[1], tmp_path, "a.json")
+    assert sorted(rows(tmp_path / "NEW.jsonl")) == sorted(PAIRS)
+
+
+def test_lists_of_texts_are_divided_as_the_error_says(tmp_path):
+    path = tmp_path / "intents.json"
+    lists = [
+        {"tag": label, "patterns": [text for text, other in PAIRS if other == label]}
+        for label in ("pos", "neg")
+    ]
+    path.write_text(json.dumps({"intents": lists}))
+    message = refusal(path, "data.text=patterns", "data.label=tag")
+    code = re.findall(r"df\.explode\('\w+'\)", message)[0]
+    table = eval(code, {"df": pd.DataFrame(lists)})
+    table.to_csv(tmp_path / "a.csv", index=False)
+    read = rows(tmp_path / "a.csv", "data.text=patterns", "data.label=tag")
+    assert sorted(read) == sorted(PAIRS)
+
+
+def test_records_of_0_and_1_name_their_fields(tmp_path):
+    path = tmp_path / "a.jsonl"
+    records = [
+        {"text": text, "label": {"rude": i % 2, "spam": i % 3 == 0}} for i, text in enumerate(TEXTS)
+    ]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    option = re.findall(r"'(data\.label=.*)'", refusal(path))[0]
+    corpus = load_corpus(config(path, option))
+    assert corpus.labels == ("label.rude", "label.spam")
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "json"])
+def test_numbers_that_json_changes_are_noted(tmp_path, kind):
+    numbers = ["1.10", "1.1", "2.5"]
+    records = [f'{{"text": "{text}", "label": {numbers[i % 3]}}}' for i, text in enumerate(TEXTS)]
+    path = tmp_path / f"a.{kind}"
+    path.write_text("\n".join(records) if kind == "jsonl" else f'{{"data": [{",".join(records)}]}}')
+    assert any("the label 1.10 is a number and read as 1.1" in note for note in load(path).notes)
+    quoted = re.sub(r'"label": ([\d.]+)', r'"label": "\1"', path.read_text())
+    path.write_text(quoted)
+    assert {label for _, label in rows(path)} == {*numbers}
+    assert not any("is a number" in note for note in load(path).notes)

@@ -4,13 +4,13 @@
 is text wherever one split has text, so that the same label has the same name in every split.
 """
 
-import json
 import math
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from nlp_rnn.data.label_messages import described_values, field_advice
 from nlp_rnn.data.label_names import WHOLE_NUMBER, new_name
 from nlp_rnn.data.labels import SingleLabels
 from nlp_rnn.errors import DataError
@@ -133,11 +133,10 @@ def distinct_values(values: Any, feature: Any, column: str, where: str) -> Disti
     elif pyarrow.types.is_integer(kind) or pyarrow.types.is_boolean(kind):
         name = "boolean" if pyarrow.types.is_boolean(kind) else "integer"
     else:
-        is_record = pyarrow.types.is_struct(kind) and kind.num_fields
         raise DataError(
-            f"{where} has {_described(feature, values)} in its column {column!r}, not one label "
-            "per row.\nSet data.label to a column of strings, of whole numbers or of lists of them"
-            + (f", such as data.label={column}.{kind.field(0).name}" if is_record else ".")
+            f"{where} has {described_values(feature, values)} in its column {column!r}, not one "
+            "label per row.\nSet data.label to a column of strings, of whole numbers or of lists "
+            f"of them{field_advice(kind, column)}"
         )
     unique = pc.unique(values).drop_null()
     ids = pc.index_in(values, value_set=unique).fill_null(-1).to_numpy().astype("int64")
@@ -307,16 +306,6 @@ def _unlabelled(part: DistinctValues, texts: list[str], number: int) -> str:
         "(data=hub: data.test_split=validation; data=files: remove the file, or set data.label to "
         "another column)."
     )
-
-
-def _described(feature: Any, values: Any) -> str:
-    if type(feature).__name__ == "Json":  # `datasets` stores what has no single type as JSON
-        first: dict[str, str] = {}
-        for value in values.drop_null().cast("string").to_pylist()[:10_000]:
-            first.setdefault(type(json.loads(value)).__name__, value[:20])
-        examples = " and ".join(f"{value} ({kind})" for kind, value in list(first.items())[:3])
-        return f"values of different types, {examples},"
-    return f"values of type {getattr(feature, 'dtype', '') or type(feature).__name__}"
 
 
 def label_column(dataset: "Dataset", column: str) -> Any:

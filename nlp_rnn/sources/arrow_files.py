@@ -85,8 +85,8 @@ def _write_columns(
         others = [field.name for field in schema if field.name not in columns]
         raise DataError(
             f"{file.path}: the type {str(kind)[:60]} of one of the columns {listed(columns)} is "
-            f"not supported.\nSet data.text and data.label to other columns; there are: "
-            f"{listed(others)}"
+            "not supported.\nWrite the column as text"
+            + (f", or set data.text and data.label to others: {listed(others)}" if others else ".")
         )
 
     def converted() -> "Iterator[pyarrow.RecordBatch]":

@@ -46,7 +46,9 @@ _SIGNATURES = (
 )
 _FORMATS = {b"PAR1": "parquet", b"ARROW1": "arrow"}
 _SPREADSHEETS = ("xl/workbook.xml", "content.xml")
-_MARKUP = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype|html|\?xml|head|body)\b", re.IGNORECASE)
+_MARKUP = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype|html|\?xml|head|body|table)\b", re.IGNORECASE
+)
 _POINTER = b"version https://git-lfs.github.com/spec/"
 
 

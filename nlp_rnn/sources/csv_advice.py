@@ -12,7 +12,7 @@ from nlp_rnn.sources.columns import listed
 from nlp_rnn.sources.csv_header import BLANK
 from nlp_rnn.sources.file_format import FileOptions
 
-__all__ = ["column_advice", "drawn_table", "syntax_message"]
+__all__ = ["column_advice", "drawn_table", "syntax_message", "unescaping"]
 
 _ROWS = 100
 _FEWEST = 5  # lines, for what could be a coincidence
@@ -22,6 +22,10 @@ _FAULT = re.compile(r"Row #(\d+): Expected (\d+) columns, got (\d+): ?(.*)", re.
 _REWRITE = (
     'python3 -c "import csv, sys; csv.writer(sys.stdout).writerows(csv.reader(sys.stdin, {}))" '
     "< OLD > NEW"
+)
+_WITHOUT_ENDS = (
+    'python3 -c "import csv, sys; csv.writer(sys.stdout).writerows(r if any(r[{0}:]) else r[:{0}] '
+    'for r in csv.reader(sys.stdin{1}))" < OLD > NEW'
 )
 _UNWRAP = (
     "python3 -c \"import csv, sys; sys.stdout.writelines(row[0] + '\\n' for row in "
@@ -47,6 +51,13 @@ _EXPORTS = (
 )
 
 
+def unescaping(delimiter: str) -> str:
+    """Return a command that converts quotes with a backslash before them to doubled quotes."""
+    arguments = "escapechar='\\\\\\\\', doublequote=False"
+    arguments += "" if delimiter == "," else f", delimiter={delimiter!r}"
+    return _REWRITE.format(arguments)
+
+
 def syntax_message(
     path: Path, plain: Path, error: Exception, options: FileOptions, delimiter: str
 ) -> str:
@@ -70,6 +81,8 @@ def syntax_message(
         return f"{path} is {known[0]}.\n{known[1]}, and set data.path to that file."
     if advice := drawn_table(plain):
         return f"{path} is a table drawn with lines.\n{advice}"
+    if "Empty CSV" in str(error):
+        return f"{path} has a header, but no rows.\nSet data.path to another file."
     fault = _FAULT.search(str(error))
     if fault is None:
         return message + _quoting_advice(options)
@@ -110,6 +123,12 @@ def _row_advice(
             f"All rows have {actual} cells, but the header has {expected}. Complete the header, or "
             "enclose texts that contain the delimiter in double quotes."
         )
+    if actual == expected + 1 and row.rstrip("\r\n").endswith(delimiter):
+        arguments = "" if delimiter == "," else f"delimiter={delimiter!r}"
+        return (
+            "The row ends with a delimiter, which the header lacks. Remove it where it is: "
+            + _WITHOUT_ENDS.format(expected, f", {arguments}" * bool(arguments))
+        )
     if actual < expected and '"' not in row:
         cells = "cell" if actual == 1 else "cells"
         return (
@@ -147,6 +166,8 @@ def _widths(plain: Path, delimiter: str) -> set[int]:
 
 def _other_export(plain: Path) -> tuple[str, str] | None:
     start = "\n".join(_lines(plain, 20)).lower()
+    if start.lstrip().startswith("<"):
+        return "XML or HTML", "Export its rows as csv or jsonl"
     for mark, kind, remedy in _EXPORTS:
         if re.search(rf"^\s*{mark}(?!\w)", start, re.MULTILINE):
             return kind, remedy
@@ -192,6 +213,8 @@ def column_advice(
         return f"It is {known[0]}. {known[1]}, and set data.path to that file."
     if advice := drawn_table(plain):
         return advice
+    if lines[0].casefold().startswith("sep=") and len(lines) > 1:
+        lines = lines[1:]  # its delimiter is not that of the file
     if not header:
         separator = _long_separator(lines)
         return (
@@ -205,7 +228,7 @@ def column_advice(
     words = "|".join(map(re.escape, columns))
     between = re.findall(rf"(?:{words})([^\w\"']+)(?=\"?(?:{words}))", lines[0])
     if len(set(between)) == 1 and len(columns) == 2:
-        if between[0].isspace():
+        if between[0].isspace() and between[0] != "\t":
             pattern = "  +" if len(between[0]) > 1 else " +"
             return (
                 "Blanks seem to separate its columns. Convert it to tsv: "
@@ -225,6 +248,9 @@ def column_advice(
 
 
 def _separator_advice(separator: str) -> str:
+    if len(separator) == 1 and separator.isascii():  # another one is set
+        name = {",": "comma", ";": "semicolon", "\t": "tab"}.get(separator, repr(separator))
+        return f"Its columns are separated by {separator!r}: set data.delimiter={name}"
     return (
         f"{separator!r} seems to separate its columns, but a delimiter has one character of ASCII. "
         f"Convert it to tsv: {to_tsv(separator)}"

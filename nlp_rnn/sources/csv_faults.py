@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import RELEASE_AFTER
+from nlp_rnn.sources.csv_advice import unescaping
 
 __all__ = ["LineEnds", "Rows", "check_quotes", "count_line_ends", "line_end_notes"]
 
@@ -151,10 +152,16 @@ def check_quotes(plain: Path, path: Path, delimiter: str, rows: Rows, ends: Line
                 line = content[: match.start(1)].count(b"\n") + 1
                 begin = match[1].split(b"\n")[0].decode("utf-8", "replace").strip()
                 where = "in this line" if b"\n" in match[1] else "up to the end of the file"
+                escaped = b'\\"' in match[0]
                 raise DataError(
                     f'{path}: a quote in line {line} is not closed {where}: "{begin[:40]}\n'
-                    "If quotes have no meaning in the file, set data.quoting=false; otherwise "
-                    "close the quote, or double it if it belongs to the text."
+                    + (
+                        "Backslashes seem to escape its quotes. Convert it: "
+                        + unescaping(delimiter)
+                        if escaped
+                        else "If quotes have no meaning in the file, set data.quoting=false; "
+                        "otherwise close the quote, or double it if it belongs to the text."
+                    )
                 )
             swallowed += match[1].count(b"\n") > 1 and _has_row(match[1], delimiter, rows)
         return [*_swallowed_note(path, swallowed), *_quote_notes(content, path, delimiter)]

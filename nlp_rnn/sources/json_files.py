@@ -1,6 +1,7 @@
 """The formats json (an array of records, or an object) and jsonl (one record per line)."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -20,7 +21,13 @@ from nlp_rnn.sources.columns import (
 from nlp_rnn.sources.decoding import bad_encoding
 from nlp_rnn.sources.file_format import FileFormat, SourceFile, TableStream
 from nlp_rnn.sources.json_advice import json_advice
-from nlp_rnn.sources.json_layout import numbers_advice, read_document, rows_of, split_keys
+from nlp_rnn.sources.json_layout import (
+    mapping_advice,
+    numbers_advice,
+    read_document,
+    rows_of,
+    split_keys,
+)
 from nlp_rnn.sources.json_records import (
     RepeatedKeyError,
     is_part_of_record,
@@ -38,7 +45,7 @@ _BLOCK = 100  # rows
 
 
 def _read_json(file: SourceFile) -> "Dataset":
-    rows = _rows_inside(file)
+    rows, original = _rows_inside(file), file.plain
     if rows is not None:
         names = list(dict.fromkeys(name for row in rows for name in row))
         try:
@@ -69,7 +76,25 @@ def _read_json(file: SourceFile) -> "Dataset":
         names = nested_names(dataset.features)  # for the error message
     require_columns(names, file.columns, str(file.path))
     file.notes.extend(unused_column_notes(names, file.columns, file.path))
+    for name in file.label:
+        if str(getattr(dataset.features.get(name), "dtype", "")).startswith("float"):
+            file.notes.extend(_notes_on_spelling(file, original, name))
     return dataset
+
+
+def _notes_on_spelling(file: SourceFile, plain: Path, name: str) -> list[str]:
+    """Return a note on a number such as 1.10, which JSON does not tell apart from 1.1."""
+    key = re.escape(json.dumps(name)).encode()
+    number = re.compile(key + rb"\s*:\s*(-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)")
+    with plain.open("rb") as lines:
+        for line in lines:
+            for written in map(bytes.decode, number.findall(line)):
+                if not written.lstrip("-").isdecimal() and written != repr(float(written)):
+                    return [
+                        f"{file.path.name}: the label {written} is a number and read as "
+                        f"{float(written)}; for labels as they are written, enclose them in quotes"
+                    ]
+    return []
 
 
 def _has_dates(dataset: "Dataset", columns: Sequence[str]) -> bool:
@@ -84,6 +109,9 @@ def _rows_inside(file: SourceFile) -> Sequence[Mapping[str, Any]] | None:
     rows, key = None, None
     if document := read_document(file.plain):
         rows, key = rows_of(document, file.columns, file.options.rows, file.path)
+        is_record = not {*document}.isdisjoint(top_columns(list(document), file.columns))
+        if rows is None and not is_record and (advice := mapping_advice(document)):
+            raise DataError(f"{file.path} has no records with columns.\n{advice}")
     elif file.options.rows is not None:
         raise DataError(
             f"data.rows={file.options.rows} does not apply to {file.path}: it does not consist of "

@@ -10,9 +10,20 @@ from nlp_rnn.errors import DataError
 from nlp_rnn.sources.columns import listed, top_columns
 from nlp_rnn.sources.split_files import SPELLINGS
 
-__all__ = ["numbers_advice", "read_document", "rows_of", "split_keys"]
+__all__ = ["mapping_advice", "numbers_advice", "read_document", "rows_of", "split_keys"]
 
 _Row = Mapping[str, Any]
+
+_FEWEST = 5  # texts, for what could be a coincidence
+_PRINT = "print(json.dumps({'text': t, 'label': l}))"
+_FROM_LISTS = (
+    f'python3 -c "import json, sys; [{_PRINT} for l, ts in json.load(sys.stdin).items() for t in '
+    'ts]" < OLD > NEW.jsonl'
+)
+_FROM_PAIRS = (
+    f'python3 -c "import json, sys; [{_PRINT} for t, l in json.load(sys.stdin).items()]" '
+    "< OLD > NEW.jsonl"
+)
 
 
 def read_document(plain: Path) -> dict[str, Any] | None:
@@ -71,6 +82,19 @@ def numbers_advice(rows: Sequence[_Row]) -> str:
         "Its rows are lists, whose elements have numbers: such as "
         f"data.text={text} data.label={label}"
     )
+
+
+def mapping_advice(document: Mapping[str, Any]) -> str | None:
+    """Return the advice for texts by label, or labels by text; None for other objects."""
+    values = list(document.values())
+    if len(values) < 2:
+        return None
+    if all(isinstance(v, list) and v and all(isinstance(t, str) for t in v) for v in values):
+        return f"If its keys are labels of the texts in the lists, convert it: {_FROM_LISTS}"
+    is_text = all(isinstance(value, str) for value in values)
+    if len(values) >= _FEWEST and is_text and 2 * len({*values}) <= len(values):
+        return f"If its keys are texts and its values are labels, convert it: {_FROM_PAIRS}"
+    return None
 
 
 def split_keys(document: Mapping[str, Any], columns: Sequence[str]) -> dict[str, str]:

@@ -58,7 +58,13 @@ def as_text(
         if kind not in (*_TEXTS, *_BYTES, "null"):
             raise DataError(
                 f"{where} has values of type {kind}, not texts, in its column {name!r}; "
-                f"it has: {listed(dataset.column_names)}.\nSet data.text=COLUMN"
+                f"it has: {listed(dataset.column_names)}.\n"
+                + (
+                    f"Write one text in each row, in pandas: df.explode({name!r}), or "
+                    f"df.{name}.str.join(' ') for one text of all; or set data.text=COLUMN"
+                    if kind in ("List", "LargeList", "list")
+                    else "Set data.text=COLUMN"
+                )
             )
     if [dataset.features[name].dtype for name in columns] == ["string"]:
         column = dataset.select_columns([columns[0]])
