@@ -299,7 +299,7 @@ def test_quotes_that_a_backslash_escapes_are_noted(tmp_path):
     (note,) = load(path).notes
     assert "if it escapes the quote, the texts are wrong" in note
     path.write_text('text,label\n"say \\"hi\\", you",x\n')
-    assert "Backslashes seem to escape its quotes: write the file with doubled" in refusal(path)
+    assert "Backslashes seem to escape its quotes. Convert it: python3" in refusal(path)
     path.write_text('text,label\n"say ""hi"", you",x\n')
     assert rows(path) == [{"text": 'say "hi", you', "label": "x"}]
     for cell, text in (

@@ -163,7 +163,7 @@ def test_an_unused_column_of_any_type_does_not_stop_the_reading(tmp_path, kind, 
     assert [row["label"] for row in rows(path)] == LABELS
     message = refusal(path, "data.label=x") if kind.startswith("map") else ""
     if kind == "map":
-        (label,) = re.findall(r"there are: (\w+)$", message)
+        (label,) = re.findall(r"to others: (\w+)$", message)
         assert [row["label"] for row in rows(path, f"data.label={label}")] == LABELS
 
 
@@ -181,3 +181,21 @@ def test_views_and_run_ends_are_read_as_what_they_hold(tmp_path, form):
     assert [row["text"] for row in rows(path)] == TEXTS
     assert [row["label"] for row in rows(path)] == ["pos"] * 10 + ["neg"] * 10
     assert labels(path, "data.label=tags") == ("a", "b")
+
+
+@pytest.mark.parametrize("kind", ["parquet", "arrow"])
+def test_names_of_class_labels_stay_beside_a_column_of_any_type(tmp_path, kind):
+    features = datasets.Features(
+        {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])}
+    )
+    rows = {"text": [f"film {i}" for i in range(20)], "label": [i % 2 for i in range(20)]}
+    table = datasets.Dataset.from_dict(rows, features=features).data.table
+    maps = pyarrow.array([[("k", 1)]] * 20, pyarrow.map_(pyarrow.string(), pyarrow.int64()))
+    table = table.append_column("m", maps)
+    path = tmp_path / f"a.{kind}"
+    if kind == "parquet":
+        parquet.write_table(table, path)
+    else:
+        with pyarrow.ipc.new_file(path, table.schema) as file:
+            file.write_table(table)
+    assert labels(path) == ("neg", "pos")

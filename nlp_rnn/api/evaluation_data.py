@@ -148,7 +148,7 @@ def load_data(
     elif content:
         used = {"text": data.text, "label": data.label}  # type: ignore[attr-defined]
         notes.append(
-            f"not {remembered_note(content)}, which the data does not have, but with "
+            f"not {remembered_note(content)}, which does not fit the data, but with "
             f"{remembered_note(used).partition(': ')[2]}"
         )
     if difference and remembered is fitting and not is_training_data:

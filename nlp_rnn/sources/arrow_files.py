@@ -1,5 +1,6 @@
 """The formats parquet and arrow (Arrow stream or Feather): tables with typed columns."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -97,7 +98,24 @@ def _write_columns(
             ]
             yield pyarrow.RecordBatch.from_arrays(arrays, schema=target)
 
-    return write_arrow(("arrow columns", *file_key(file.plain), *columns), target, converted())
+    dataset = write_arrow(("arrow columns", *file_key(file.plain), *columns), target, converted())
+    for name, feature in _class_labels(schema).items():
+        if name in columns:
+            dataset = dataset.cast_column(name, feature)
+    return dataset
+
+
+def _class_labels(schema: "pyarrow.Schema") -> dict[str, Any]:
+    """Return the columns whose label names the library `datasets` stored in the metadata."""
+    import datasets
+
+    metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+    columns = metadata.get("info", {}).get("features") or {}
+    return {
+        name: datasets.ClassLabel(names=feature["names"])
+        for name, feature in columns.items()
+        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
+    }
 
 
 def plain_array(array: Any) -> Any:

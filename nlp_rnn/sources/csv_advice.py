@@ -12,7 +12,7 @@ from nlp_rnn.sources.columns import listed
 from nlp_rnn.sources.csv_header import BLANK
 from nlp_rnn.sources.file_format import FileOptions
 
-__all__ = ["column_advice", "drawn_table", "syntax_message", "unescaping"]
+__all__ = ["DOUBLE_QUOTES", "column_advice", "drawn_table", "syntax_message"]
 
 _ROWS = 100
 _FEWEST = 5  # lines, for what could be a coincidence
@@ -23,6 +23,12 @@ _REWRITE = (
     'python3 -c "import csv, sys; csv.writer(sys.stdout).writerows(csv.reader(sys.stdin, {}))" '
     "< OLD > NEW"
 )
+DOUBLE_QUOTES = (
+    'python3 -c "import re, sys; q = chr(34); b = re.escape(chr(92)); sys.stdout.write(re.sub('
+    "f'(?<!{b})((?:{b}{b})*){b}{q}', lambda m: m[1] + q + q, sys.stdin.read()))\" < OLD > NEW"
+)
+"""Command that writes quotes with a backslash before them as doubled quotes."""
+
 _WITHOUT_ENDS = (
     'python3 -c "import csv, sys; csv.writer(sys.stdout).writerows(r if any(r[{0}:]) else r[:{0}] '
     'for r in csv.reader(sys.stdin{1}))" < OLD > NEW'
@@ -49,13 +55,6 @@ _EXPORTS = (
     (r"-\[ record 1 \]", "the expanded form of psql", "Export it as csv: psql --csv"),
     ("@relation", "an ARFF file", "Save it as csv in Weka, or remove the lines that begin with @"),
 )
-
-
-def unescaping(delimiter: str) -> str:
-    """Return a command that converts quotes with a backslash before them to doubled quotes."""
-    arguments = "escapechar='\\\\\\\\', doublequote=False"
-    arguments += "" if delimiter == "," else f", delimiter={delimiter!r}"
-    return _REWRITE.format(arguments)
 
 
 def syntax_message(

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from nlp_rnn.errors import DataError
 from nlp_rnn.sources.arrow_cache import RELEASE_AFTER
-from nlp_rnn.sources.csv_advice import unescaping
+from nlp_rnn.sources.csv_advice import DOUBLE_QUOTES
 
 __all__ = ["LineEnds", "Rows", "check_quotes", "count_line_ends", "line_end_notes"]
 
@@ -156,8 +156,7 @@ def check_quotes(plain: Path, path: Path, delimiter: str, rows: Rows, ends: Line
                 raise DataError(
                     f'{path}: a quote in line {line} is not closed {where}: "{begin[:40]}\n'
                     + (
-                        "Backslashes seem to escape its quotes. Convert it: "
-                        + unescaping(delimiter)
+                        f"Backslashes seem to escape its quotes. Convert it: {DOUBLE_QUOTES}"
                         if escaped
                         else "If quotes have no meaning in the file, set data.quoting=false; "
                         "otherwise close the quote, or double it if it belongs to the text."

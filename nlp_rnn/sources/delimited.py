@@ -15,7 +15,7 @@ from nlp_rnn.sources.columns import (
     unused_column_notes,
 )
 from nlp_rnn.sources.copy_text import NULL, has_nulls, unescaped
-from nlp_rnn.sources.csv_advice import column_advice, drawn_table, syntax_message
+from nlp_rnn.sources.csv_advice import DOUBLE_QUOTES, column_advice, drawn_table, syntax_message
 from nlp_rnn.sources.csv_cells import with_whole_floats, without_headers
 from nlp_rnn.sources.csv_faults import Rows, check_quotes, count_line_ends, line_end_notes
 from nlp_rnn.sources.csv_header import (
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CSV", "TSV"]
 
-_DOUBLED = "write the file with doubled quotes (Spark: escape='\"')"
 _BLOCK = 16 << 20  # bytes; pyarrow rejects a row that is longer
 _SMALL_BLOCK = 1 << 20
 
@@ -135,13 +134,13 @@ class _Table:
         file.notes.extend(line_end_notes(file.plain, file.path, ends, quoting))
         if not quoting:
             return
+        notes = check_quotes(file.plain, file.path, delimiter, rows, ends)
         if has_backslash_quotes(file.plain, delimiter):
-            file.notes.append(
+            notes = [
                 f"{file.path.name}: has a backslash before a quote within a cell; if it escapes "
-                f"the quote, the texts are wrong: {_DOUBLED}"
-            )
-        else:
-            file.notes.extend(check_quotes(file.plain, file.path, delimiter, rows, ends))
+                f"the quote, the texts are wrong. Convert the file: {DOUBLE_QUOTES}"
+            ]
+        file.notes.extend(notes)
 
 
 def _open(file: SourceFile, default_delimiter: str) -> _Table:
@@ -287,7 +286,7 @@ def _fault(file: SourceFile, error: Exception, delimiter: str) -> DataError:
     if file.options.quoting and has_backslash_quotes(file.plain, delimiter):
         return DataError(
             f"{file.path} has a syntax error: {str(error).splitlines()[0][:200]}.\n"
-            f"Backslashes seem to escape its quotes: {_DOUBLED}."
+            f"Backslashes seem to escape its quotes. Convert it: {DOUBLE_QUOTES}"
         )
     return DataError(syntax_message(file.path, file.plain, error, file.options, delimiter))
 

@@ -99,13 +99,15 @@ def detect_dialect(
 
 def has_backslash_quotes(plain: Path, delimiter: str) -> bool:
     """Return whether quotes seem to be escaped by a backslash, as Spark and MySQL write them."""
-    pattern = re.compile(rb'\\"[^"\r\n%s]' % re.escape(delimiter.encode()))
+    mark = re.escape(delimiter.encode())
+    # before other characters, or before the quote that ends a cell
+    pattern = re.compile(rb'\\"(?:[^"\r\n%s]|"[\r\n%s])' % (mark, mark))
     with plain.open("rb") as file:
         end = b""  # of the chunk before
         while chunk := file.read(_SAMPLE):
             if pattern.search(end + chunk):
                 return True
-            end = chunk[-2:]
+            end = chunk[-3:]
     return False
 
 
